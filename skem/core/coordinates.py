@@ -1,0 +1,199 @@
+"""Shifted and scaled coordinates in which blocks are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skem.core.blocks import ArrayBlocks, Block
+from skem.core.covariance import Structure
+from skem.core.parameters import Parameters
+from skem.core.threads import Workspace
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """z = (x·unit − shift)·scale, per feature.
+
+    `unit` is None but for data whose squares would leave the floating-point range;
+    then it is a power of two, so that x·unit is exact. `shift` is representable in
+    the data's dtype, so that float32 data lose nothing in the subtraction.
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+    unit: np.ndarray | None = None
+
+    def load(self, data: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Copy a block (features, samples) into `out`, in these coordinates."""
+        dtype = out.dtype
+        if self.unit is not None:
+            data = data * self.unit[:, None]
+        np.subtract(data, self.shift[:, None].astype(dtype, copy=False), out=out)
+        out *= self.scale[:, None].astype(dtype, copy=False)
+        return out
+
+    @property
+    def slope(self) -> np.ndarray:
+        """dz/dx, per feature."""
+        return self.scale if self.unit is None else self.scale * self.unit
+
+    def inward(self, structure: Structure, parameters: Parameters) -> Parameters:
+        """Parameters of x -> parameters of z."""
+        means = parameters.means
+        if self.unit is not None:
+            means = means * self.unit
+        return Parameters(
+            parameters.weights,
+            (means - self.shift) * self.scale,
+            structure.rescale_precisions_cholesky(
+                parameters.precisions_cholesky, 1 / self.slope
+            ),
+        )
+
+    @property
+    def log_slope(self) -> float:
+        """Log |dz/dx|: log-density of x less that of z."""
+        unit = 0.0 if self.unit is None else np.log(self.unit).sum()
+        return float(np.log(self.scale).sum() + unit)
+
+    def outward(
+        self, structure: Structure, parameters: Parameters, dtype: np.dtype
+    ) -> Parameters:
+        """Parameters of z -> parameters of x, in the range of `dtype`."""
+        means = parameters.means / self.scale + self.shift
+        if self.unit is not None:
+            means = means / self.unit
+        info = np.finfo(dtype)
+        slope = np.clip(self.slope, float(info.tiny) * 1e3, float(info.max) * 1e-3)
+        return Parameters(
+            parameters.weights.astype(dtype),
+            np.clip(means, info.min, info.max).astype(dtype),
+            structure.rescale_precisions_cholesky(
+                parameters.precisions_cholesky, slope
+            ).astype(dtype),
+        )
+
+    def covariances(
+        self, structure: Structure, parameters: Parameters, dtype: np.dtype
+    ) -> np.ndarray:
+        """Covariances of x; those out of the range of `dtype` at its limits."""
+        info = np.finfo(dtype)
+        low, high = np.sqrt(float(info.tiny)) * 1e3, np.sqrt(float(info.max)) * 1e-3
+        cholesky = structure.rescale_precisions_cholesky(
+            parameters.precisions_cholesky, np.clip(self.slope, low, high)
+        )
+        return structure.covariances(cholesky).astype(dtype)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Smallest and largest value per feature; adding joins two ranges."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    def __add__(self, other: _Range) -> _Range:
+        return _Range(
+            np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        )
+
+
+def _range(block: Block, workspace: Workspace) -> _Range:
+    data = block.data
+    if data.dtype.kind == "b":
+        data = data.view(np.uint8)
+    if data.shape[1] == 0:
+        infinite = np.full(data.shape[0], np.inf)
+        return _Range(infinite, -infinite)
+    # Contiguous rows reduce several times faster than strided ones.
+    copy = workspace.array("range", data.shape, data.dtype)
+    np.copyto(copy, data)
+    return _Range(copy.min(axis=1).astype(float), copy.max(axis=1).astype(float))
+
+
+def _power_sums(coordinates: Coordinates, blocks: ArrayBlocks) -> np.ndarray:
+    """Σ v z and Σ v z² per feature, shape (2, features)."""
+
+    def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+        z = coordinates.load(
+            block.data, workspace.array("z", block.data.shape, np.float64)
+        )
+        v = np.ones(z.shape[1]) if block.weight is None else block.weight
+        first = z @ v
+        np.square(z, out=z)
+        return np.stack([first, z @ v])
+
+    return blocks.fold(kernel, 2 * blocks.n_features)
+
+
+def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coordinates:
+    """Weighted mean to zero, standard deviation to one.
+
+    A structure that is not closed under per-feature scaling (spherical) gets the
+    root mean square of the standard deviations as one scale for all features. A
+    constant feature gets the geometric mean of the other features' standard
+    deviations; if every feature is constant, the largest absolute value, or 1.
+    """
+    extent = blocks.fold(_range, blocks.n_features)
+    largest = np.maximum(np.abs(extent.low), np.abs(extent.high))
+    width = extent.high / 2 - extent.low / 2
+    constant = width == 0
+    # Squares of what lies beyond 1e±135 are not safely in the range of float64.
+    exponent = np.log2(np.where(constant, 1.0, width))
+    extreme = (np.abs(exponent) > 450) | (largest > 1e300)
+    unit = None
+    if extreme.any():
+        magnitude = np.log2(np.where(constant & (largest > 0), largest, 1.0))
+        power = -np.round(np.where(constant, magnitude, exponent))
+        unit = np.exp2(np.clip(np.where(extreme, power, 0.0), -1020, 1020))
+        low, high = extent.low * unit, extent.high * unit
+        width = high / 2 - low / 2
+    else:
+        low, high = extent.low, extent.high
+    middle = low / 2 + high / 2
+
+    constant = width == 0
+    safe = np.where(constant, 1.0, width)
+    rough = Coordinates(_representable(middle, blocks), 1 / safe, unit)
+    first, second = _power_sums(rough, blocks) / blocks.total_weight
+    sd = np.sqrt(np.maximum(second - first**2, 0.0)) * safe
+    constant |= sd == 0
+    shift = np.where(constant, middle, rough.shift + first * safe)
+    if constant.all():
+        unit_largest = largest if unit is None else largest * unit
+        spread = np.full_like(sd, unit_largest.max() or 1.0)
+    else:
+        spread = np.where(constant, np.exp(np.log(sd[~constant]).mean()), sd)
+    if not structure.scales_features:
+        if unit is not None:
+            common = unit.min()
+            shift, spread, unit = (
+                shift / unit * common,
+                spread / unit * common,
+                np.full_like(unit, common),
+            )
+        top = spread.max()
+        spread = np.full_like(spread, top * np.sqrt(np.mean((spread / top) ** 2)))
+    return Coordinates(_representable(shift, blocks), 1 / spread, unit)
+
+
+def scoring_coordinates(structure: Structure, parameters: Parameters) -> Coordinates:
+    """Coordinates about the mixture's mean, in its standard deviations."""
+    weights = parameters.weights.astype(float)
+    means = parameters.means.astype(float)
+    shift = weights @ means
+    spread = np.sqrt(weights) @ (
+        np.abs(means - shift)
+        + structure.standard_deviations(
+            parameters.precisions_cholesky.astype(float), parameters.shape
+        )
+    )
+    if not structure.scales_features:
+        spread = np.full_like(spread, spread.max())
+    return Coordinates(shift, 1 / spread)
+
+
+def _representable(shift: np.ndarray, blocks: ArrayBlocks) -> np.ndarray:
+    return shift.astype(blocks.dtype).astype(float)

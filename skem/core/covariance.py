@@ -1,0 +1,396 @@
+"""Covariance structures: full, tied, diag, spherical.
+
+A structure is a small class of verbs over arrays for all K components; nothing else
+in the core asks which one it is. `STRUCTURES` maps the public name to the instance.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtri
+
+from skem.core.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
+
+
+class Scatter(NamedTuple):
+    """Σ r (x − μ)(x − μ)ᵀ as the structure's quadratic kind has it, with Σ r."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+
+class Structure(ABC):
+    """What a covariance structure can do.
+
+    Shapes: K components, d features; a covariance and a precision Cholesky factor U,
+    Σ⁻¹ = U Uᵀ, have the public shape of scikit-learn's attributes.
+    """
+
+    name: ClassVar[str]
+    quadratic: ClassVar[Quadratic]
+    """The statistic that the M-step needs."""
+    logit_quadratic: ClassVar[Quadratic]
+    """The part of it that differs between components in the log-density."""
+    shared: ClassVar[bool]
+    """Whether all components have the same covariance."""
+    matrices: ClassVar[bool]
+    """Whether covariances are matrices, or else variances."""
+    scales_features: ClassVar[bool]
+    """Whether the structure is closed under scaling each feature by itself."""
+
+    @abstractmethod
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Return the shape of the covariances."""
+
+    @abstractmethod
+    def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
+        """Return the covariances that maximise the likelihood of the scatter.
+
+        `prior` is one scatter (no component axis) that each of them gets on top.
+        """
+
+    @abstractmethod
+    def add_to_diagonal(
+        self, covariances: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        """Return covariances with `values`, shape (d,) added to the diagonals."""
+
+    @abstractmethod
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return U, and which covariances are not positive definite.
+
+        U is undefined for those.
+        """
+
+    @abstractmethod
+    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
+        """Return Σ from U."""
+
+    @abstractmethod
+    def precisions(self, cholesky: np.ndarray) -> np.ndarray:
+        """Return Σ⁻¹ = U Uᵀ."""
+
+    @abstractmethod
+    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        """Return U from Σ⁻¹."""
+
+    @abstractmethod
+    def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
+        """Return log |U| = −½ log |Σ|, shape (K,) or a scalar if shared."""
+
+    @abstractmethod
+    def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return the coefficients of [x, q(x)] in −½(x−μ)ᵀΣ⁻¹(x−μ), (K, d + size)."""
+
+    @abstractmethod
+    def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
+        """Uᵀz for component k; z is (d, b)."""
+
+    @abstractmethod
+    def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        """Undo `whiten`: U⁻ᵀ noise, shape (d, b)."""
+
+    @abstractmethod
+    def rescale_precisions_cholesky(
+        self, cholesky: np.ndarray, factor: np.ndarray
+    ) -> np.ndarray:
+        """Return U for features divided by `factor`, shape (d,)."""
+
+    @abstractmethod
+    def standard_deviations(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        """Return the marginal standard deviations, shape (K, d)."""
+
+    @abstractmethod
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
+        """Σ_k tr(Λ Σ_k⁻¹), once if shared; Λ without component axis."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Return the number of free covariance parameters."""
+
+
+def _upper_from_lower(lower: np.ndarray) -> np.ndarray:
+    """L⁻ᵀ for each lower Cholesky factor L, so that Σ⁻¹ = L⁻ᵀ L⁻¹."""
+    return np.stack([dtrtri(factor, lower=1)[0].T for factor in lower])
+
+
+def _factor_matrices(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return U with Σ⁻¹ = U Uᵀ for (K, d, d), and which Σ are not positive definite."""
+    try:
+        lower = np.linalg.cholesky(covariances)
+        failed = ~np.isfinite(np.einsum("kii->k", lower))
+    except np.linalg.LinAlgError:
+        factors = [dpotrf(covariance, lower=1, clean=1) for covariance in covariances]
+        failed = np.array([info != 0 for _, info in factors])
+        identity = np.eye(covariances.shape[1])
+        lower = np.stack([identity if info else factor for factor, info in factors])
+    return _upper_from_lower(lower), failed
+
+
+def _matrix_covariances(cholesky: np.ndarray) -> np.ndarray:
+    """Σ = U⁻ᵀ U⁻¹ for (K, d, d)."""
+    inverse = np.stack([dtrtri(factor, lower=0)[0] for factor in cholesky])
+    return np.swapaxes(inverse, 1, 2) @ inverse
+
+
+def _factor_matrix_precisions(precisions: np.ndarray) -> np.ndarray:
+    """Return U with P = U Uᵀ: the Cholesky factor with rows and columns reversed."""
+    return np.linalg.cholesky(precisions[:, ::-1, ::-1])[:, ::-1, ::-1]
+
+
+def _matrix_standard_deviations(cholesky: np.ndarray) -> np.ndarray:
+    """√Σ_jj for (K, d, d), also where Σ_jj itself would leave the range."""
+    unit = np.abs(cholesky).max(axis=2)
+    scaled = cholesky / unit[:, :, None]
+    inverse = np.stack([dtrtri(factor, lower=0)[0] for factor in scaled])
+    return np.linalg.norm(inverse, axis=1) / unit
+
+
+class _Matrices(Structure):
+    """What structures of matrices share."""
+
+    quadratic = Pairs()
+    matrices = True
+    scales_features = True
+
+    def add_to_diagonal(
+        self, covariances: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        return covariances + np.diag(values)
+
+    def precisions(self, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky @ np.swapaxes(cholesky, -1, -2)
+
+    def rescale_precisions_cholesky(
+        self, cholesky: np.ndarray, factor: np.ndarray
+    ) -> np.ndarray:
+        return cholesky * factor[:, None]
+
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
+        return float(np.sum((target @ cholesky) * cholesky))
+
+
+class _Variances(Structure):
+    """What structures of variances share."""
+
+    shared = False
+    matrices = False
+
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        positive = covariances > 0
+        cholesky = 1 / np.sqrt(np.where(positive, covariances, 1.0))
+        return cholesky, ~np.atleast_2d(positive.T).all(axis=0)
+
+    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky**-2
+
+    def precisions(self, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky**2
+
+    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        return np.sqrt(precisions)
+
+
+class Full(_Matrices):
+    """Each component has its own covariance matrix."""
+
+    name = "full"
+    logit_quadratic = _Matrices.quadratic
+    shared = False
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return (n_components, n_features, n_features)
+
+    def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / counts[:, None, None]
+
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _factor_matrices(covariances)
+
+    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
+        return _matrix_covariances(cholesky)
+
+    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        return _factor_matrix_precisions(precisions)
+
+    def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
+        return np.log(np.einsum("kii->ki", cholesky)).sum(axis=1)
+
+    def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
+        precisions = self.precisions(cholesky)
+        linear = np.einsum("kij,kj->ki", precisions, means)
+        # −½P_ii for x_i², −P_ij for x_i x_j.
+        quadratic = -precisions
+        np.einsum("kii->ki", quadratic)[...] *= 0.5
+        return np.hstack([linear, self.quadratic.pack(quadratic)])
+
+    def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
+        return cholesky[k].T @ z
+
+    def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return solve_triangular(cholesky[k], noise, trans="T")
+
+    def standard_deviations(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return _matrix_standard_deviations(cholesky)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+
+class Tied(_Matrices):
+    """All components share one covariance matrix."""
+
+    name = "tied"
+    logit_quadratic = Nothing()
+    shared = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return (n_features, n_features)
+
+    def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
+        counts = scatter.counts.sum() + prior.counts
+        return (scatter.values.sum(axis=0) + prior.values) / counts
+
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cholesky, failed = _factor_matrices(covariances[None])
+        return cholesky[0], failed[0]
+
+    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
+        return _matrix_covariances(cholesky[None])[0]
+
+    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        return _factor_matrix_precisions(precisions[None])[0]
+
+    def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
+        return np.log(np.diagonal(cholesky)).sum()
+
+    def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
+        return means @ cholesky @ cholesky.T
+
+    def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
+        return cholesky.T @ z
+
+    def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return solve_triangular(cholesky, noise, trans="T")
+
+    def standard_deviations(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return np.broadcast_to(_matrix_standard_deviations(cholesky[None]), shape)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+
+class Diag(_Variances):
+    """Each component has its own diagonal covariance matrix."""
+
+    name = "diag"
+    quadratic = Squares()
+    logit_quadratic = quadratic
+    scales_features = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return (n_components, n_features)
+
+    def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / counts[:, None]
+
+    def add_to_diagonal(
+        self, covariances: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        return covariances + values
+
+    def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
+        return np.log(cholesky).sum(axis=1)
+
+    def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
+        precisions = cholesky**2
+        return np.hstack([precisions * means, -0.5 * precisions])
+
+    def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
+        return cholesky[k, :, None] * z
+
+    def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return noise / cholesky[k, :, None]
+
+    def rescale_precisions_cholesky(
+        self, cholesky: np.ndarray, factor: np.ndarray
+    ) -> np.ndarray:
+        return cholesky * factor
+
+    def standard_deviations(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return 1 / cholesky
+
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
+        return float(np.sum(target * cholesky**2))
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+
+class Spherical(_Variances):
+    """Each component has one variance for all features."""
+
+    name = "spherical"
+    quadratic = Norm()
+    logit_quadratic = quadratic
+    scales_features = False
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return (n_components,)
+
+    def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / (n_features * counts)
+
+    def add_to_diagonal(
+        self, covariances: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        return covariances + values.mean()
+
+    def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
+        return n_features * np.log(cholesky)
+
+    def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
+        precisions = cholesky[:, None] ** 2
+        return np.hstack([precisions * means, -0.5 * precisions])
+
+    def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
+        return cholesky[k] * z
+
+    def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return noise / cholesky[k]
+
+    def rescale_precisions_cholesky(
+        self, cholesky: np.ndarray, factor: np.ndarray
+    ) -> np.ndarray:
+        return cholesky * factor[0]
+
+    def standard_deviations(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return np.broadcast_to(1 / cholesky[:, None], shape)
+
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
+        return float(target * np.sum(cholesky**2))
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components
+
+
+STRUCTURES: dict[str, Structure] = {
+    structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
+}

@@ -1,0 +1,165 @@
+"""The EM map θ → (θ⁺, ℓ(θ)): fold the E-step over blocks, then the M-step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skem.core.blocks import ArrayBlocks, Block
+from skem.core.coordinates import Coordinates, standardising_coordinates
+from skem.core.covariance import Structure
+from skem.core.expectation import Expectation, choose_form
+from skem.core.parameters import Parameters
+from skem.core.regularization import (
+    IllDefinedCovarianceError,
+    Regularization,
+    Ridge,
+    ScaleFreePenalty,
+    penalty_target,
+)
+from skem.core.statistics import Statistics
+from skem.core.threads import Workspace
+
+JITTERS = 10.0 ** np.arange(-14, 3, 2)
+"""Share of a feature's variance mixed into a covariance that rounding broke."""
+
+
+def total_statistics(
+    blocks: ArrayBlocks, coordinates: Coordinates, structure: Structure
+) -> Statistics:
+    """Statistics of all the data as one component, about zero, in float64."""
+    quadratic = structure.quadratic
+    d = blocks.n_features
+
+    def kernel(block: Block, workspace: Workspace) -> Statistics:
+        shape = block.data.shape
+        z = coordinates.load(block.data, workspace.array("z", shape, np.float64))
+        v = np.ones(shape[1]) if block.weight is None else block.weight.astype(float)
+        sums = np.concatenate([[v.sum()], z @ v, quadratic.weighted_sum(z, v)])
+        return Statistics(0.0, sums[None], np.zeros((1, d)), quadratic)
+
+    return blocks.fold(kernel, 2 * d + 1)
+
+
+def factor(
+    structure: Structure,
+    regularization: Regularization,
+    covariances: np.ndarray,
+    d: int,
+) -> np.ndarray:
+    """Return the precision Cholesky factors, repairing what rounding broke.
+
+    Raises `IllDefinedCovarianceError` where the regularization has no repair.
+    """
+    cholesky, failed = structure.factor(covariances)
+    if not failed.any():
+        return cholesky
+    variances = regularization.repair(structure, d)
+    if variances is None:
+        raise IllDefinedCovarianceError
+    for jitter in JITTERS:
+        raised = structure.add_to_diagonal(covariances, jitter * variances)
+        candidate, still_failed = structure.factor(raised)
+        mask = failed.reshape(failed.shape + (1,) * (cholesky.ndim - failed.ndim))
+        cholesky = np.where(mask, candidate, cholesky)
+        failed = failed & still_failed
+        if not failed.any():
+            return cholesky
+    raise IllDefinedCovarianceError
+
+
+@dataclass(frozen=True)
+class EMMap:
+    """The data, in coordinates, with a structure and a regularization."""
+
+    blocks: ArrayBlocks
+    coordinates: Coordinates
+    structure: Structure
+    regularization: Regularization
+    total: Statistics
+
+    @classmethod
+    def prepare(
+        cls,
+        blocks: ArrayBlocks,
+        structure: Structure,
+        n_components: int,
+        reg_covar: float | str,
+    ) -> EMMap:
+        """Standardise the data, and set the regularization to suit them.
+
+        `reg_covar` is "auto", or a variance in squared units of the data.
+        """
+        coordinates = standardising_coordinates(blocks, structure)
+        total = total_statistics(blocks, coordinates, structure)
+        regularization: Regularization
+        if reg_covar == "auto":
+            regularization = ScaleFreePenalty(
+                2 / np.sqrt(blocks.total_weight),
+                penalty_target(
+                    structure, total.scatter(), n_components, blocks.n_features
+                ),
+            )
+        else:
+            regularization = Ridge(float(reg_covar) * coordinates.slope**2)
+        return cls(blocks, coordinates, structure, regularization, total)
+
+    def evaluate(self, parameters: Parameters) -> Evaluation:
+        """Fold one pass over the data at `parameters`."""
+        form = choose_form(self.structure, parameters, self.blocks.dtype)
+        expectation = Expectation(form, self.coordinates)
+        statistics = self.blocks.fold(
+            expectation.statistics, expectation.values_per_sample
+        )
+        return Evaluation(self, parameters, statistics)
+
+    def maximise(
+        self, statistics: Statistics, previous: Parameters | None = None
+    ) -> Parameters:
+        """M-step. An empty component keeps its previous mean."""
+        d = statistics.n_features
+        if statistics.quadratic is self.structure.quadratic:
+            scatter = statistics.scatter()
+        else:
+            scatter = statistics.within(self.total)
+        covariances = self.regularization.covariances(self.structure, scatter, d)
+        cholesky = factor(self.structure, self.regularization, covariances, d)
+        counts = statistics.counts
+        means = statistics.means
+        if previous is not None:
+            means = np.where(counts[:, None] > 0, means, previous.means)
+        return Parameters(counts / counts.sum(), means, cholesky)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass at `parameters` has found."""
+
+    em: EMMap
+    parameters: Parameters
+    statistics: Statistics
+
+    @cached_property
+    def loglik(self) -> float:
+        """ℓ(θ) = Σ v log p(x | θ), of the standardised data."""
+        loglik = self.statistics.loglik
+        structure, total = self.em.structure, self.em.total
+        if self.statistics.quadratic is not structure.quadratic:
+            d = self.statistics.n_features
+            second = total.quadratic.unpack(total.sums[:, 1 + d :], d)[0]
+            cholesky = self.parameters.precisions_cholesky
+            loglik -= 0.5 * structure.trace_precision(cholesky, second)
+        return float(loglik)
+
+    @cached_property
+    def objective(self) -> float:
+        """ℓ_p(θ): the log-likelihood less the regularization's penalty."""
+        em = self.em
+        return self.loglik - em.regularization.penalty(em.structure, self.parameters)
+
+    @cached_property
+    def successor(self) -> Parameters:
+        """θ⁺, the next EM iterate."""
+        return self.em.maximise(self.statistics, self.parameters)

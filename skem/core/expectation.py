@@ -1,0 +1,397 @@
+"""The E-step of one block, in two forms of one computation.
+
+Expanded: the joint log-density is linear in T(x) = [1, x, q(x)], so a block costs two
+matrix products and one softmax. Centred: each component whitens x − μ_k, which loses
+nothing to cancellation and is cheaper for many features.
+
+Blocks are (features, samples), responsibilities (K, samples): the softmax over
+components is then a sum of rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from skem.core.blocks import Block
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import Structure
+from skem.core.parameters import Parameters
+from skem.core.quadratic import Quadratic
+from skem.core.statistics import Statistics
+from skem.core.threads import Workspace
+
+LOG_2PI = float(np.log(2 * np.pi))
+FAR = {np.dtype(np.float64): 600.0, np.dtype(np.float32): 1000.0}
+"""Nats below the mixture's highest peak at which a sample is evaluated by itself."""
+MAX_EXPANDED_FEATURES = 50
+"""Features above which the centred form is cheaper."""
+CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 1e3}
+"""Largest `condition` at which the expanded form is precise enough."""
+NEGLIGIBLE = 1e-16
+"""Responsibilities that may be left out of the centred M-step product."""
+
+
+def log_constants(structure: Structure, parameters: Parameters) -> np.ndarray:
+    """Log w_k + log|U_k| − (d/2) log 2π: the log-density's peaks, shape (K,)."""
+    n_features = parameters.means.shape[1]
+    log_det = structure.log_det(parameters.precisions_cholesky, n_features)
+    return parameters.log_weights + log_det - 0.5 * n_features * LOG_2PI
+
+
+def condition(structure: Structure, parameters: Parameters) -> float:
+    """max_k μᵀΣ⁻¹μ + tr Σ⁻¹: the size of the terms that cancel when expanded."""
+    n_components, n_features = parameters.shape
+    cholesky = parameters.precisions_cholesky
+    identity = np.eye(n_features)
+    largest = 0.0
+    for k in range(n_components):
+        mean = parameters.means[k, :, None]
+        white = structure.whiten(cholesky, k, np.hstack([mean, identity]))
+        largest = max(largest, float(np.sum(white**2)))
+    return largest
+
+
+@dataclass(frozen=True)
+class Form(ABC):
+    """How the E-step of a block is computed."""
+
+    structure: Structure
+    parameters: Parameters
+    dtype: np.dtype
+
+    @cached_property
+    def constants(self) -> np.ndarray:
+        """Log-densities of the components at their means, less `peak`, (K,)."""
+        return log_constants(self.structure, self.parameters) - self.peak
+
+    @cached_property
+    def peak(self) -> float:
+        """Logits are log-densities less this and the common term."""
+        return float(log_constants(self.structure, self.parameters).max())
+
+    @property
+    @abstractmethod
+    def quadratic(self) -> Quadratic:
+        """The quadratic statistic that `sums` has."""
+
+    @abstractmethod
+    def n_rows(self) -> int:
+        """Values that `load` keeps per sample."""
+
+    @abstractmethod
+    def load(
+        self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        """Return what is computed once per sample; the coordinates are rows of it."""
+
+    @abstractmethod
+    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
+        """z, shape (d, b)."""
+
+    @abstractmethod
+    def logits(
+        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
+    ) -> None:
+        """Write the logits, shape (K, b)."""
+
+    @abstractmethod
+    def sums(
+        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        """Σ r T(z − reference), float64, shape (K, 1 + d + size)."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> np.ndarray:
+        """Point that the sums are about, shape (K, d)."""
+
+
+@dataclass(frozen=True)
+class Expanded(Form):
+    """L = Θ T and S = R Tᵀ."""
+
+    @property
+    def quadratic(self) -> Quadratic:
+        return self.structure.logit_quadratic
+
+    @cached_property
+    def theta(self) -> np.ndarray:
+        """Natural parameters, shape (K, 1 + d + size)."""
+        means = self.parameters.means
+        natural = self.structure.natural(self.parameters.precisions_cholesky, means)
+        linear = natural[:, : means.shape[1]]
+        constant = self.constants - 0.5 * np.einsum("kd,kd->k", means, linear)
+        return np.hstack([constant[:, None], natural]).astype(self.dtype)
+
+    def n_rows(self) -> int:
+        return self.theta.shape[1]
+
+    def load(
+        self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        d, b = data.shape
+        features = workspace.array("features", (self.n_rows(), b), self.dtype)
+        features[0] = 1
+        z = coordinates.load(data, features[1 : 1 + d])
+        self.quadratic.expand(z, features[1 + d :])
+        return features
+
+    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
+        return features[1 : 1 + self.parameters.means.shape[1]]
+
+    def logits(
+        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
+    ) -> None:
+        np.matmul(self.theta, features, out=out)
+
+    def sums(
+        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        return (resp @ features.T).astype(float, copy=False)
+
+    @property
+    def reference(self) -> np.ndarray:
+        return np.zeros_like(self.parameters.means)
+
+
+@dataclass(frozen=True)
+class Centred(Form):
+    """Per component y = Uᵀ(z − μ), −½|y|², and the scatter about μ."""
+
+    @property
+    def quadratic(self) -> Quadratic:
+        return self.structure.quadratic
+
+    @cached_property
+    def _cholesky(self) -> np.ndarray:
+        return self.parameters.precisions_cholesky.astype(self.dtype)
+
+    @cached_property
+    def _means(self) -> np.ndarray:
+        return self.parameters.means.astype(self.dtype)
+
+    def n_rows(self) -> int:
+        return 3 * self.parameters.means.shape[1]
+
+    def load(
+        self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        return coordinates.load(
+            data, workspace.array("features", data.shape, self.dtype)
+        )
+
+    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
+        return features
+
+    def logits(
+        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
+    ) -> None:
+        centred = workspace.array("centred", features.shape, self.dtype)
+        for k in range(len(out)):
+            np.subtract(features, self._means[k, :, None], out=centred)
+            white = self.structure.whiten(self._cholesky, k, centred)
+            np.einsum("db,db->b", white, white, out=out[k])
+        out *= -0.5
+        out += self.constants[:, None].astype(self.dtype)
+
+    def sums(
+        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        d = len(features)
+        sums = np.empty((len(resp), 1 + d + self.quadratic.size(d)))
+        for k, r in enumerate(resp):
+            kept = np.flatnonzero(r > NEGLIGIBLE)
+            if 2 * len(kept) < len(r):
+                r, z = r[kept], features[:, kept]
+            else:
+                z = features
+            centred = workspace.array("centred", z.shape, self.dtype)
+            np.subtract(z, self._means[k, :, None], out=centred)
+            sums[k, 0] = r.sum(dtype=float)
+            sums[k, 1 : 1 + d] = centred @ r
+            sums[k, 1 + d :] = self.quadratic.weighted_sum(centred, r)
+        return sums
+
+    @property
+    def reference(self) -> np.ndarray:
+        return self._means.astype(float)
+
+
+def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -> Form:
+    """Return the cheaper form that is precise enough."""
+    d = parameters.means.shape[1]
+    size = structure.logit_quadratic.size(d)
+    cheap = size <= MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2
+    if cheap and condition(structure, parameters) <= CONDITION[dtype]:
+        return Expanded(structure, parameters, dtype)
+    return Centred(structure, parameters, dtype)
+
+
+class Softmax(NamedTuple):
+    """What is left of a block's logits: responsibilities are logits · inverse."""
+
+    log_norm: np.ndarray
+    inverse: np.ndarray
+
+
+def softmax(
+    form: Form, features: np.ndarray, logits: np.ndarray, workspace: Workspace
+) -> Softmax:
+    """Turn logits, in place, into unnormalised responsibilities.
+
+    float64 logits of a structure with its quadratic part are at most 0, so that one
+    exponential without a search for the maximum will do; the few samples for which
+    the sum underflows are evaluated by themselves. `log_norm` is the log-density less
+    the form's `peak` and the common term.
+    """
+    bounded = form.quadratic is form.structure.quadratic
+    far = FAR[form.dtype]
+    n = logits.shape[1]
+    log_norm = workspace.array("log_norm", (n,), form.dtype)
+    total = workspace.array("total", (n,), form.dtype)
+    with np.errstate(all="ignore"):
+        if bounded and form.dtype == np.float64:
+            np.exp(logits, out=logits)
+            np.add.reduce(logits, axis=0, out=total)
+            np.log(total, out=log_norm)
+            lost = ~(log_norm > -far)
+        else:
+            maximum = workspace.array("maximum", (n,), form.dtype)
+            np.maximum.reduce(logits, axis=0, out=maximum)
+            logits -= maximum
+            np.exp(logits, out=logits)
+            np.add.reduce(logits, axis=0, out=total)
+            np.log(total, out=log_norm)
+            log_norm += maximum
+            lost = ~np.isfinite(log_norm)
+            if bounded:
+                lost |= log_norm < -far
+        np.divide(1, total, out=total)
+        if lost.any():
+            z = form.coordinates_of(features)[:, lost].astype(float)
+            log_density, resp = evaluate_far(form.structure, form.parameters, z)
+            if not bounded:
+                log_density = log_density - common_term(form, z)
+            limit = np.finfo(form.dtype).max
+            log_norm[lost] = np.clip(log_density - form.peak, -limit, limit)
+            logits[:, lost] = resp
+            total[lost] = 1
+    return Softmax(log_norm, total)
+
+
+def common_term(form: Form, z: np.ndarray) -> np.ndarray | None:
+    """−½ zᵀΣ⁻¹z where the form leaves it out of the logits, else None."""
+    if form.quadratic is form.structure.quadratic:
+        return None
+    cholesky = form.parameters.precisions_cholesky.astype(z.dtype)
+    white = form.structure.whiten(cholesky, 0, z)
+    return -0.5 * np.einsum("db,db->b", white, white)
+
+
+def evaluate_far(
+    structure: Structure, parameters: Parameters, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-density (b,) and responsibilities (K, b) at any distance, never NaN.
+
+    With z = t u, |u| ≤ 1: log w_k N = −½ A_k t² + B_k t + C_k. Differences between
+    components are taken coefficient by coefficient, before t can overflow them.
+    """
+    z = np.clip(np.nan_to_num(z, nan=0.0), -1e300, 1e300)
+    cholesky = parameters.precisions_cholesky
+    n_components = len(parameters.means)
+    t = np.maximum(np.abs(z).max(axis=0), 1.0)
+    near = t < 1e8
+    t = np.where(near, 1.0, t)
+    u = z / t
+    A, B = np.empty((2, n_components, z.shape[1]))
+    C = np.repeat(log_constants(structure, parameters)[:, None], z.shape[1], axis=1)
+    for k in range(n_components):
+        mean = parameters.means[k, :, None]
+        offset = structure.whiten(cholesky, k, mean)
+        white = structure.whiten(cholesky, k, u)
+        A[k] = np.einsum("db,db->b", white, white)
+        B[k] = np.einsum("db,db->b", white, np.broadcast_to(offset, white.shape))
+        C[k] -= 0.5 * np.sum(offset**2)
+        # Nearby, centring first loses nothing to cancellation.
+        exact = structure.whiten(cholesky, k, u[:, near] - mean)
+        A[k, near] = B[k, near] = 0
+        C[k, near] = log_constants(structure, parameters)[k] - 0.5 * np.einsum(
+            "db,db->b", exact, exact
+        )
+    order = np.lexsort((-C, -B, A), axis=0)[0]
+    columns = np.arange(z.shape[1])
+    a, b, c = A[order, columns], B[order, columns], C[order, columns]
+    with np.errstate(all="ignore"):
+        logits = -0.5 * (A - a) * t * t + (B - b) * t + (C - c)
+        logits = np.nan_to_num(logits, nan=-np.inf, posinf=np.finfo(float).max)
+        top = logits.max(axis=0)
+        resp = np.exp(logits - top)
+        total = resp.sum(axis=0)
+        log_density = -0.5 * a * t * t + b * t + c
+        log_density = np.nan_to_num(log_density, nan=-np.inf) + top + np.log(total)
+    limit = np.finfo(float).max
+    return np.clip(log_density, -limit, limit), resp / total
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Kernels that evaluate a block of data at fixed parameters."""
+
+    form: Form
+    coordinates: Coordinates
+
+    @property
+    def values_per_sample(self) -> int:
+        """Size of the work on one sample, in numbers."""
+        return self.form.n_rows() + len(self.form.parameters.weights)
+
+    def _softmax(
+        self, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray, Softmax]:
+        features = self.form.load(self.coordinates, block.data, workspace)
+        shape = (len(self.form.parameters.weights), block.data.shape[1])
+        logits = workspace.array("logits", shape, self.form.dtype)
+        with np.errstate(all="ignore"):
+            self.form.logits(features, logits, workspace)
+        return features, logits, softmax(self.form, features, logits, workspace)
+
+    def statistics(self, block: Block, workspace: Workspace) -> Statistics:
+        """Fold one block into sufficient statistics.
+
+        The log-likelihood is without the form's common term.
+        """
+        features, resp, (log_norm, factor) = self._softmax(block, workspace)
+        if block.weight is None:
+            loglik = log_norm.sum(dtype=float) + len(log_norm) * self.form.peak
+        else:
+            weight = block.weight
+            loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
+            factor *= weight
+        resp *= factor
+        sums = self.form.sums(resp, features, workspace)
+        return Statistics(loglik, sums, self.form.reference, self.form.quadratic)
+
+    def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """Log p(x) in the units of the data, shape (b,), float64."""
+        features, _, (log_norm, _) = self._softmax(block, workspace)
+        constant = self.form.peak + self.coordinates.log_slope
+        log_density = log_norm.astype(float) + constant
+        with np.errstate(all="ignore"):
+            common = common_term(self.form, self.form.coordinates_of(features))
+        if common is not None:
+            log_density += common
+        if not np.isfinite(log_density).all():
+            limit = np.finfo(float).max
+            log_density = np.nan_to_num(log_density, nan=-limit)
+        return log_density
+
+    def responsibilities(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """Posterior probabilities, shape (K, b), in the workspace."""
+        _, resp, (_, factor) = self._softmax(block, workspace)
+        resp *= factor
+        return resp

@@ -1,0 +1,107 @@
+"""Starting responsibilities, from a subsample, for the same M-step as everyone else."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.random import sample_without_replacement
+
+from skem.core.em import EMMap
+from skem.core.parameters import Parameters
+from skem.core.statistics import Statistics
+
+SEED_ROWS = 20_000
+SEED_ROWS_PER_COMPONENT = 200
+
+
+def kmeans(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """One-hot labels of a k-means clustering, (K, n)."""
+    with warnings.catch_warnings():
+        # Fewer distinct rows than components: the components left over stay empty.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = KMeans(n_components, n_init=1, random_state=rng)
+        labels = model.fit(Z, sample_weight=weight).labels_
+    return (labels == np.arange(n_components)[:, None]).astype(float)
+
+
+def _one_hot(rows: np.ndarray, n_samples: int) -> np.ndarray:
+    resp = np.zeros((len(rows), n_samples))
+    resp[np.arange(len(rows)), rows] = 1
+    return resp
+
+
+def kmeans_seeds(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """One row for each component, chosen far apart."""
+    _, rows = kmeans_plusplus(Z, n_components, sample_weight=weight, random_state=rng)
+    return _one_hot(rows, len(Z))
+
+
+def random_rows(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """One row for each component, chosen evenly."""
+    return _one_hot(rng.choice(len(Z), n_components, replace=False), len(Z))
+
+
+def random_responsibilities(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Uniform random numbers, normalised."""
+    resp = rng.uniform(size=(len(Z), n_components)).T
+    return resp / resp.sum(axis=0)
+
+
+INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
+    "kmeans": kmeans,
+    "k-means++": kmeans_seeds,
+    "random": random_responsibilities,
+    "random_from_data": random_rows,
+}
+
+
+def initialize(
+    em: EMMap, method: str, n_components: int, rng: np.random.RandomState
+) -> Parameters:
+    """Seed by `method` on at most a subsample, then take one M-step."""
+    Z, weight = subsample(em, n_components, rng)
+    resp = INITIALIZERS[method](Z, weight, n_components, rng) * weight
+    return em.maximise(labelled_statistics(em, Z, resp))
+
+
+def subsample(
+    em: EMMap, n_components: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standardised rows of positive weight, chosen by index, with their weights."""
+    blocks = em.blocks
+    rows = np.arange(blocks.n_samples)
+    if blocks.weight is not None:
+        rows = np.flatnonzero(blocks.weight)
+    most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
+    if len(rows) > most:
+        chosen = sample_without_replacement(len(rows), most, random_state=rng)
+        rows = rows[np.sort(chosen)]
+    data = blocks.X[rows].T
+    Z = em.coordinates.load(data, np.empty(data.shape)).T
+    weight = np.ones(len(rows)) if blocks.weight is None else blocks.weight[rows]
+    return np.ascontiguousarray(Z), weight
+
+
+def labelled_statistics(em: EMMap, Z: np.ndarray, resp: np.ndarray) -> Statistics:
+    """Statistics of rows Z with given responsibilities, about the components' means."""
+    quadratic = em.structure.quadratic
+    counts = resp.sum(axis=1)
+    means = resp @ Z / np.where(counts > 0, counts, 1)[:, None]
+    second = [
+        quadratic.weighted_sum((Z - mean).T, r)
+        for mean, r in zip(means, resp, strict=True)
+    ]
+    sums = np.hstack([counts[:, None], np.zeros_like(means), np.stack(second)])
+    return Statistics(0.0, sums, means, quadratic)

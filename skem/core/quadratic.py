@@ -1,0 +1,125 @@
+"""The quadratic part of T(x) = [1, x, q(x)], and sums of it.
+
+A kind says which quadratic statistic a covariance structure needs. `expand` writes
+q(x) for a block; sums of q keep that layout, one row per component, until `unpack`
+gives them their natural shape. For a shift, Σ r q(x − δ) about the mean is
+Σ r q(x) − n q(δ), whatever the kind.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+
+class Quadratic(Protocol):
+    """What a kind of quadratic statistic can do."""
+
+    def size(self, n_features: int) -> int:
+        """Return the number of values of q(x)."""
+
+    def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        """Write q(z) for z of shape (d, b) into `out` of shape (size, b)."""
+
+    def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Return Σ_i r_i q(z_i), shape (size,), without forming q."""
+
+    def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
+        """(K, size) -> (K, d, d), (K, d) or (K,)."""
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        """Undo `unpack`."""
+
+
+@lru_cache(maxsize=64)
+def upper_triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column indices of the upper triangle, row by row."""
+    return np.triu_indices(n_features)
+
+
+class Pairs:
+    """All products x_i x_j, i ≤ j."""
+
+    def size(self, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        row = 0
+        for i in range(len(z)):
+            n = len(z) - i
+            np.multiply(z[i:], z[i], out=out[row : row + n])
+            row += n
+
+    def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        scaled = z * np.sqrt(resp)
+        return self.pack((scaled @ scaled.T)[None])[0]
+
+    def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
+        i, j = upper_triangle(n_features)
+        values = np.empty((len(sums), n_features, n_features))
+        values[:, i, j] = sums
+        values[:, j, i] = sums
+        return values
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        i, j = upper_triangle(values.shape[-1])
+        return values[:, i, j]
+
+
+class Squares:
+    """The squares x_i²."""
+
+    def size(self, n_features: int) -> int:
+        return n_features
+
+    def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        np.square(z, out=out)
+
+    def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        return np.square(z) @ resp
+
+    def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
+        return sums
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        return values
+
+
+class Norm:
+    """The squared norm |x|²."""
+
+    def size(self, n_features: int) -> int:
+        return 1
+
+    def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        np.einsum("ib,ib->b", z, z, out=out[0])
+
+    def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        return np.atleast_1d(np.einsum("ib,ib->b", z, z) @ resp)
+
+    def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
+        return sums[:, 0]
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        return values[:, None]
+
+
+class Nothing:
+    """No quadratic part: it is common to all components and cancels."""
+
+    def size(self, n_features: int) -> int:
+        return 0
+
+    def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        pass
+
+    def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        return np.empty(0)
+
+    def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
+        return sums
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        return values

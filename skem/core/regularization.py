@@ -1,0 +1,109 @@
+"""What keeps covariances away from singularity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from skem.core.covariance import Scatter, Structure
+from skem.core.parameters import Parameters
+
+COLLINEAR = 1e-8
+"""Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
+
+
+class IllDefinedCovarianceError(ValueError):
+    """A covariance is not positive definite and must not be repaired."""
+
+
+class Regularization(Protocol):
+    """How scatter becomes covariances, and what that adds to the objective."""
+
+    def covariances(
+        self, structure: Structure, scatter: Scatter, n_features: int
+    ) -> np.ndarray:
+        """Return the regularized covariances."""
+
+    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
+        """Return variances to mix into covariances that cannot be factored.
+
+        None if there is no repair.
+        """
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+        """Return what is subtracted from the log-likelihood."""
+
+
+@dataclass(frozen=True)
+class ScaleFreePenalty:
+    """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|], after Chen & Tan (2009).
+
+    The M-step becomes Σ_k = (W_k + εΛ) / (n_k + ε): ε pseudo-observations of
+    covariance Λ. `target` is Λ as the structure's scatter, without component axis.
+    """
+
+    epsilon: float
+    target: np.ndarray
+
+    def covariances(
+        self, structure: Structure, scatter: Scatter, n_features: int
+    ) -> np.ndarray:
+        prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
+        return structure.estimate(scatter, prior, n_features)
+
+    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
+        if self.target.ndim == 2:
+            return np.diagonal(self.target)
+        return np.broadcast_to(self.target, n_features)
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+        cholesky = parameters.precisions_cholesky
+        log_det = structure.log_det(cholesky, parameters.means.shape[1])
+        trace = structure.trace_precision(cholesky, self.target)
+        return self.epsilon * (0.5 * trace - float(np.sum(log_det)))
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A constant on the diagonal: scikit-learn's `reg_covar`."""
+
+    variances: np.ndarray
+
+    def covariances(
+        self, structure: Structure, scatter: Scatter, n_features: int
+    ) -> np.ndarray:
+        counts = scatter.counts + 10 * np.finfo(float).eps
+        covariances = structure.estimate(
+            Scatter(scatter.values, counts),
+            Scatter(np.zeros(()), np.zeros(())),
+            n_features,
+        )
+        return structure.add_to_diagonal(covariances, self.variances)
+
+    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
+        return None
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+        return 0.0
+
+
+def penalty_target(
+    structure: Structure, total: Scatter, n_components: int, n_features: int
+) -> np.ndarray:
+    """Λ = S K^(−2/d), S the sample covariance in the coordinates of the fit.
+
+    Directions in which S has no variance (constant or collinear columns, fewer rows
+    than features) get `COLLINEAR` times the variance of a feature.
+    """
+    values = total.values[0] / total.counts[0]
+    shrink = n_components ** (-2.0 / n_features)
+    if values.ndim == 2:
+        eigenvalues, vectors = np.linalg.eigh(values)
+        floor = COLLINEAR * max(1.0, eigenvalues[-1] / n_features)
+        if eigenvalues[0] < floor:
+            values = (vectors * np.maximum(eigenvalues, floor)) @ vectors.T
+    else:
+        values = np.maximum(values, COLLINEAR)
+    return values * shrink

@@ -1,0 +1,87 @@
+"""Sufficient statistics of weighted, softly labelled data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skem.core.covariance import Scatter
+from skem.core.quadratic import Quadratic
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Additive sums over samples, about one reference point per component.
+
+    With y = x − c_k, responsibilities r and sample weights v:
+
+    - `loglik` = Σ_i v_i log p(x_i)
+    - `sums[k]` = Σ_i v_i r_ik [1, y_i, q(y_i)], the layout of T(y)
+    - `reference[k]` = c_k, shape (K, d)
+    """
+
+    loglik: float
+    sums: np.ndarray
+    reference: np.ndarray
+    quadratic: Quadratic
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Merge two sets of samples; both must be about the same reference."""
+        return replace(
+            self, loglik=self.loglik + other.loglik, sums=self.sums + other.sums
+        )
+
+    def __mul__(self, factor: float) -> Statistics:
+        """Give every sample `factor` times its weight."""
+        return replace(self, loglik=self.loglik * factor, sums=self.sums * factor)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, d."""
+        return self.reference.shape[1]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """n_k = Σ v r, shape (K,)."""
+        return self.sums[:, 0]
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Mean of x − c_k, shape (K, d); zero for an empty component."""
+        first = self.sums[:, 1 : 1 + self.n_features]
+        counts = self.counts[:, None]
+        return np.divide(first, counts, out=np.zeros_like(first), where=counts > 0)
+
+    @property
+    def means(self) -> np.ndarray:
+        """Weighted means, shape (K, d)."""
+        return self.reference + self.offsets
+
+    def scatter_sums(self) -> np.ndarray:
+        """Σ v r q(x − mean) = Σ v r q(y) − n q(offset), packed, shape (K, size)."""
+        second = self.sums[:, 1 + self.n_features :]
+        return second - self.counts[:, None] * self.quadratic_of(self.offsets)
+
+    def quadratic_of(self, points: np.ndarray) -> np.ndarray:
+        """q(x) of each row, shape (rows, size)."""
+        size = self.quadratic.size(self.n_features)
+        expanded = np.empty((size, len(points)))
+        self.quadratic.expand(np.ascontiguousarray(points.T), expanded)
+        return expanded.T
+
+    def scatter(self) -> Scatter:
+        """Scatter about the weighted means, with the counts."""
+        values = self.quadratic.unpack(self.scatter_sums(), self.n_features)
+        return Scatter(values, self.counts)
+
+    def within(self, total: Statistics) -> Scatter:
+        """Pooled scatter within components: `total`'s less that between the means.
+
+        For statistics without a quadratic part; `total` is the one-component
+        statistic of the same data, about zero. Has a component axis of length one.
+        """
+        first, *_ = total.sums[:, 1 + self.n_features :]
+        between = self.counts @ total.quadratic_of(self.means)
+        values = total.quadratic.unpack((first - between)[None], self.n_features)
+        return Scatter(values, self.counts.sum(keepdims=True))

@@ -1,0 +1,133 @@
+"""Worker threads over blocks, with BLAS held to one thread inside them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Workspace:
+    """Named scratch arrays that are reused from block to block by one thread."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an uninitialised array, backed by the same memory every time."""
+        size = int(np.prod(shape))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size or buffer.dtype != dtype:
+            buffer = self._buffers[name] = np.empty(size, dtype)
+        return buffer[:size].reshape(shape)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # Finding the loaded libraries takes about a millisecond; they do not change.
+    return ThreadpoolController()
+
+
+class _SingleThreadedBlas:
+    """Holds BLAS to one thread while any user is inside.
+
+    Safe for nested and concurrent users: only the first one in and the last one out
+    act.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limiter: Any = None
+        self._threads_before = 1
+
+    def n_threads(self) -> int:
+        """Return how many threads BLAS would use, were nobody inside."""
+        with self._lock:
+            return self._threads_before if self._users else self._ask()
+
+    @staticmethod
+    def _ask() -> int:
+        counts = [
+            library["num_threads"]
+            for library in _controller().info()
+            if library["user_api"] == "blas"
+        ]
+        return max(1, min(counts)) if counts else int(cpu_count())
+
+    def __enter__(self) -> int:
+        """Enter, and return the number of threads that BLAS had."""
+        with self._lock:
+            if self._users == 0:
+                self._threads_before = self._ask()
+                self._limiter = _controller().limit(limits=1, user_api="blas")
+                self._limiter.__enter__()
+            self._users += 1
+            return self._threads_before
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limiter.__exit__(*exc)
+                self._limiter = None
+
+
+single_threaded_blas = _SingleThreadedBlas()
+
+
+class Workers(Generic[T, R]):
+    """As many threads as BLAS would use, for work on blocks.
+
+    A context manager. `map` yields results in the order of its items, whatever the
+    number of threads, and hands each call a `Workspace` of its own thread. A single
+    item is worked on in the calling thread.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
+        self.n_threads = 1
+
+    def __enter__(self) -> Workers:
+        self.n_threads = single_threaded_blas.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        self._local = threading.local()
+        single_threaded_blas.__exit__(kind, value, traceback)
+
+    def _call(self, function: Callable[[T, Workspace], R], item: T) -> R:
+        workspace = getattr(self._local, "workspace", None)
+        if workspace is None:
+            workspace = self._local.workspace = Workspace()
+        return function(item, workspace)
+
+    def map(
+        self, function: Callable[[T, Workspace], R], items: Iterable[T]
+    ) -> Iterator[R]:
+        """Yield ``function(item, workspace)`` for each item, in order."""
+        items = list(items)
+        if self.n_threads == 1 or len(items) == 1:
+            return (self._call(function, item) for item in items)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="skem")
+        return self._pool.map(lambda item: self._call(function, item), items)
