@@ -37,7 +37,10 @@ class Coordinates:
     @property
     def slope(self) -> np.ndarray:
         """dz/dx, per feature."""
-        return self.scale if self.unit is None else self.scale * self.unit
+        if self.unit is None:
+            return self.scale
+        with np.errstate(over="ignore"):
+            return np.minimum(self.scale * self.unit, np.finfo(float).max)
 
     def inward(self, structure: Structure, parameters: Parameters) -> Parameters:
         """Parameters of x -> parameters of z."""
@@ -137,46 +140,45 @@ def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coor
     deviations; if every feature is constant, the largest absolute value, or 1.
     """
     extent = blocks.fold(_range, blocks.n_features)
-    largest = np.maximum(np.abs(extent.low), np.abs(extent.high))
-    width = extent.high / 2 - extent.low / 2
-    constant = width == 0
-    # Squares of what lies beyond 1e±135 are not safely in the range of float64.
-    exponent = np.log2(np.where(constant, 1.0, width))
-    extreme = (np.abs(exponent) > 450) | (largest > 1e300)
-    unit = None
-    if extreme.any():
-        magnitude = np.log2(np.where(constant & (largest > 0), largest, 1.0))
-        power = -np.round(np.where(constant, magnitude, exponent))
-        unit = np.exp2(np.clip(np.where(extreme, power, 0.0), -1020, 1020))
-        low, high = extent.low * unit, extent.high * unit
-        width = high / 2 - low / 2
-    else:
-        low, high = extent.low, extent.high
-    middle = low / 2 + high / 2
-
-    constant = width == 0
-    safe = np.where(constant, 1.0, width)
+    unit = _units(extent, blocks.dtype)
+    low, high = (x if unit is None else x * unit for x in (extent.low, extent.high))
+    middle, width = low / 2 + high / 2, high / 2 - low / 2
+    safe = np.where(width == 0, 1.0, width)
     rough = Coordinates(_representable(middle, blocks), 1 / safe, unit)
     first, second = _power_sums(rough, blocks) / blocks.total_weight
     sd = np.sqrt(np.maximum(second - first**2, 0.0)) * safe
-    constant |= sd == 0
+    constant = (width == 0) | (sd == 0)
     shift = np.where(constant, middle, rough.shift + first * safe)
+    log_unit = np.zeros_like(sd) if unit is None else np.log(unit)
     if constant.all():
-        unit_largest = largest if unit is None else largest * unit
-        spread = np.full_like(sd, unit_largest.max() or 1.0)
-    else:
-        spread = np.where(constant, np.exp(np.log(sd[~constant]).mean()), sd)
+        spread = np.maximum(np.abs(low), np.abs(high)).max() or 1.0
+        scale = np.full_like(sd, 1 / spread)
+        return Coordinates(_representable(shift, blocks), scale, unit)
+    # Constant features get a scale in units of the data, not of `unit`.
+    log_sd = np.log(np.where(constant, 1.0, sd)) - log_unit
+    typical = np.exp(np.clip(log_sd[~constant].mean() + log_unit, -690, 690))
+    spread = np.where(constant, typical, sd)
     if not structure.scales_features:
         if unit is not None:
             common = unit.min()
-            shift, spread, unit = (
-                shift / unit * common,
-                spread / unit * common,
-                np.full_like(unit, common),
-            )
+            shift, spread = (x / unit * common for x in (shift, spread))
+            unit = np.full_like(unit, common)
         top = spread.max()
         spread = np.full_like(spread, top * np.sqrt(np.mean((spread / top) ** 2)))
     return Coordinates(_representable(shift, blocks), 1 / spread, unit)
+
+
+def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
+    """Powers of two that bring widths into safe range; None if they are in it."""
+    info = np.finfo(dtype)
+    largest = np.maximum(np.abs(extent.low), np.abs(extent.high))
+    width = extent.high / 2 - extent.low / 2
+    size = np.where(width == 0, largest, width)
+    exponent = np.log2(np.where(size == 0, 1.0, size))
+    extreme = (np.abs(exponent) > 0.4 * info.maxexp) | (largest > float(info.max) / 1e8)
+    if not extreme.any():
+        return None
+    return np.exp2(np.clip(np.where(extreme, -np.round(exponent), 0.0), -1020, 1020))
 
 
 def scoring_coordinates(structure: Structure, parameters: Parameters) -> Coordinates:
@@ -184,7 +186,7 @@ def scoring_coordinates(structure: Structure, parameters: Parameters) -> Coordin
     weights = parameters.weights.astype(float)
     means = parameters.means.astype(float)
     shift = weights @ means
-    spread = np.sqrt(weights) @ (
+    spread = weights @ (
         np.abs(means - shift)
         + structure.standard_deviations(
             parameters.precisions_cholesky.astype(float), parameters.shape

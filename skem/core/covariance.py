@@ -13,7 +13,18 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dtrtri
 
-from skem.core.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
+from skem.core.quadratic import (
+    Norm,
+    Nothing,
+    Pairs,
+    Quadratic,
+    Squares,
+    diagonal_positions,
+    upper_triangle,
+)
+
+SQRT2 = float(np.sqrt(2))
+PAIRS = Pairs()
 
 
 class Scatter(NamedTuple):
@@ -95,6 +106,14 @@ class Structure(ABC):
         """Undo `whiten`: U⁻ᵀ noise, shape (d, b)."""
 
     @abstractmethod
+    def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Uᵀ x of one row for each component, shape (K, d)."""
+
+    @abstractmethod
+    def color_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Undo `whiten_rows`: U⁻ᵀ x."""
+
+    @abstractmethod
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray
     ) -> np.ndarray:
@@ -107,12 +126,30 @@ class Structure(ABC):
         """Return the marginal standard deviations, shape (K, d)."""
 
     @abstractmethod
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        """Return the diagonals of Σ⁻¹, shape (K, d)."""
+
+    @abstractmethod
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
         """Σ_k tr(Λ Σ_k⁻¹), once if shared; Λ without component axis."""
 
     @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Return the number of free covariance parameters."""
+
+    @abstractmethod
+    def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+        """Log-Cholesky coordinates of Σ about a base point, (K or 1, parameters).
+
+        With Σ = L Lᵀ and C = L₀⁻¹ L: the entries of C below the diagonal, and
+        √2 log C_ii. For data from the base point their information is the count.
+        """
+
+    @abstractmethod
+    def from_chart(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return U from its coordinates; undo `to_chart`."""
 
 
 def _upper_from_lower(lower: np.ndarray) -> np.ndarray:
@@ -135,7 +172,7 @@ def _factor_matrices(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _matrix_covariances(cholesky: np.ndarray) -> np.ndarray:
     """Σ = U⁻ᵀ U⁻¹ for (K, d, d)."""
-    inverse = np.stack([dtrtri(factor, lower=0)[0] for factor in cholesky])
+    inverse = _inverse(cholesky)
     return np.swapaxes(inverse, 1, 2) @ inverse
 
 
@@ -148,14 +185,41 @@ def _matrix_standard_deviations(cholesky: np.ndarray) -> np.ndarray:
     """√Σ_jj for (K, d, d), also where Σ_jj itself would leave the range."""
     unit = np.abs(cholesky).max(axis=2)
     scaled = cholesky / unit[:, :, None]
-    inverse = np.stack([dtrtri(factor, lower=0)[0] for factor in scaled])
-    return np.linalg.norm(inverse, axis=1) / unit
+    return np.linalg.norm(_inverse(scaled), axis=1) / unit
+
+
+def _inverse(upper: np.ndarray) -> np.ndarray:
+    """Inverses of upper triangular matrices, (K, d, d)."""
+    return np.stack([dtrtri(factor, lower=0)[0] for factor in upper])
+
+
+def _matrices_to_chart(base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+    # C = L₀⁻¹ L = U₀ᵀ U⁻ᵀ, so that Cᵀ = U⁻¹ U₀ is upper triangular.
+    ratio = _inverse(cholesky) @ base
+    values = PAIRS.pack(ratio)
+    diagonal = np.einsum("kii->ki", ratio)
+    values[:, diagonal_positions(base.shape[-1])] = SQRT2 * np.log(diagonal)
+    return values
+
+
+def _ratio_from_chart(values: np.ndarray, d: int) -> np.ndarray:
+    """Return Cᵀ."""
+    i, j = upper_triangle(d)
+    ratio = np.zeros((len(values), d, d))
+    ratio[:, i, j] = values
+    diagonal = np.einsum("kii->ki", ratio)
+    diagonal[...] = np.exp(diagonal / SQRT2)
+    return ratio
+
+
+def _matrices_from_chart(base: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return base @ _inverse(_ratio_from_chart(values, base.shape[-1]))
 
 
 class _Matrices(Structure):
     """What structures of matrices share."""
 
-    quadratic = Pairs()
+    quadratic = PAIRS
     matrices = True
     scales_features = True
 
@@ -166,6 +230,18 @@ class _Matrices(Structure):
 
     def precisions(self, cholesky: np.ndarray) -> np.ndarray:
         return cholesky @ np.swapaxes(cholesky, -1, -2)
+
+    def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return (rows[:, None, :] @ cholesky)[:, 0]
+
+    def color_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        transposed = np.swapaxes(cholesky, -1, -2)
+        return np.linalg.solve(transposed, rows[:, :, None])[:, :, 0]
+
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return np.broadcast_to(np.square(cholesky).sum(axis=-1), shape)
 
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray
@@ -185,7 +261,7 @@ class _Variances(Structure):
     def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         positive = covariances > 0
         cholesky = 1 / np.sqrt(np.where(positive, covariances, 1.0))
-        return cholesky, ~np.atleast_2d(positive.T).all(axis=0)
+        return cholesky, np.asarray(~np.atleast_2d(positive.T).all(axis=0))
 
     def covariances(self, cholesky: np.ndarray) -> np.ndarray:
         return cholesky**-2
@@ -196,12 +272,18 @@ class _Variances(Structure):
     def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
         return np.sqrt(precisions)
 
+    def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return rows * cholesky.reshape(len(rows), -1)
+
+    def color_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return rows / cholesky.reshape(len(rows), -1)
+
 
 class Full(_Matrices):
     """Each component has its own covariance matrix."""
 
     name = "full"
-    logit_quadratic = _Matrices.quadratic
+    logit_quadratic = PAIRS
     shared = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -244,6 +326,12 @@ class Full(_Matrices):
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
+
+    def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+        return _matrices_to_chart(base, cholesky)
+
+    def from_chart(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return _matrices_from_chart(base, values)
 
 
 class Tied(_Matrices):
@@ -290,6 +378,12 @@ class Tied(_Matrices):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
+    def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+        return _matrices_to_chart(base[None], cholesky[None])
+
+    def from_chart(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return _matrices_from_chart(base[None], values)[0]
+
 
 class Diag(_Variances):
     """Each component has its own diagonal covariance matrix."""
@@ -334,11 +428,22 @@ class Diag(_Variances):
     ) -> np.ndarray:
         return 1 / cholesky
 
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return cholesky**2
+
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
         return float(np.sum(target * cholesky**2))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
+
+    def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+        return SQRT2 * np.log(base / cholesky)
+
+    def from_chart(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return base * np.exp(-values / SQRT2)
 
 
 class Spherical(_Variances):
@@ -384,11 +489,22 @@ class Spherical(_Variances):
     ) -> np.ndarray:
         return np.broadcast_to(1 / cholesky[:, None], shape)
 
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, int]
+    ) -> np.ndarray:
+        return np.broadcast_to(cholesky[:, None] ** 2, shape)
+
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
         return float(target * np.sum(cholesky**2))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
+
+    def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
+        return SQRT2 * np.log(base / cholesky)[:, None]
+
+    def from_chart(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return base * np.exp(-values[:, 0] / SQRT2)
 
 
 STRUCTURES: dict[str, Structure] = {

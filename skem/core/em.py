@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from skem.core.blocks import ArrayBlocks, Block
+from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation, choose_form
@@ -17,7 +18,6 @@ from skem.core.regularization import (
     Regularization,
     Ridge,
     ScaleFreePenalty,
-    penalty_target,
 )
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
@@ -96,15 +96,16 @@ class EMMap:
         total = total_statistics(blocks, coordinates, structure)
         regularization: Regularization
         if reg_covar == "auto":
-            regularization = ScaleFreePenalty(
-                2 / np.sqrt(blocks.total_weight),
-                penalty_target(
-                    structure, total.scatter(), n_components, blocks.n_features
-                ),
+            regularization = ScaleFreePenalty.of_data(
+                structure, total.scatter(), n_components, blocks.n_features
             )
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
         return cls(blocks, coordinates, structure, regularization, total)
+
+    def chart(self, base: Parameters) -> Chart:
+        """Return unconstrained coordinates about `base`."""
+        return Chart(self.structure, base, self.blocks.total_weight)
 
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
@@ -157,7 +158,8 @@ class Evaluation:
     def objective(self) -> float:
         """ℓ_p(θ): the log-likelihood less the regularization's penalty."""
         em = self.em
-        return self.loglik - em.regularization.penalty(em.structure, self.parameters)
+        penalty = em.regularization.penalty(em.structure, self.parameters)
+        return self.loglik - float(penalty)
 
     @cached_property
     def successor(self) -> Parameters:

@@ -44,16 +44,19 @@ def log_constants(structure: Structure, parameters: Parameters) -> np.ndarray:
 
 
 def condition(structure: Structure, parameters: Parameters) -> float:
-    """max_k μᵀΣ⁻¹μ + tr Σ⁻¹: the size of the terms that cancel when expanded."""
-    n_components, n_features = parameters.shape
+    """max_k Σ_i (Σ_k⁻¹)_ii (μ_ki² + (Σ_k)_ii): what cancels in the expanded form.
+
+    The terms of a quadratic form that is d on average: means far from zero in units
+    of the component, and collinear features, both make them large.
+    """
     cholesky = parameters.precisions_cholesky
-    identity = np.eye(n_features)
-    largest = 0.0
-    for k in range(n_components):
-        mean = parameters.means[k, :, None]
-        white = structure.whiten(cholesky, k, np.hstack([mean, identity]))
-        largest = max(largest, float(np.sum(white**2)))
-    return largest
+    shape = parameters.shape
+    precisions = structure.precision_diagonals(cholesky, shape)
+    spread = structure.standard_deviations(cholesky, shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = precisions * (parameters.means**2 + spread**2)
+        largest = terms.sum(axis=1).max()
+    return float(largest) if np.isfinite(largest) else np.inf
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,8 @@ def evaluate_far(
     cholesky = parameters.precisions_cholesky
     n_components = len(parameters.means)
     t = np.maximum(np.abs(z).max(axis=0), 1.0)
-    near = t < 1e8
+    # Not beyond the components, where the expansion would cancel.
+    near = t < max(1e8, 1e3 * float(np.abs(parameters.means).max()))
     t = np.where(near, 1.0, t)
     u = z / t
     A, B = np.empty((2, n_components, z.shape[1]))
@@ -353,10 +357,11 @@ class Expectation:
     def _softmax(
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray, Softmax]:
-        features = self.form.load(self.coordinates, block.data, workspace)
         shape = (len(self.form.parameters.weights), block.data.shape[1])
         logits = workspace.array("logits", shape, self.form.dtype)
+        # What overflows for far samples is evaluated once more in `softmax`.
         with np.errstate(all="ignore"):
+            features = self.form.load(self.coordinates, block.data, workspace)
             self.form.logits(features, logits, workspace)
         return features, logits, softmax(self.form, features, logits, workspace)
 

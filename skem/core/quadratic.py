@@ -39,6 +39,13 @@ def upper_triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(n_features)
 
 
+@lru_cache(maxsize=64)
+def diagonal_positions(n_features: int) -> np.ndarray:
+    """Where the diagonal stands in the packed upper triangle."""
+    i, j = upper_triangle(n_features)
+    return np.flatnonzero(i == j)
+
+
 class Pairs:
     """All products x_i x_j, i ≤ j."""
 

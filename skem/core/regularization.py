@@ -12,6 +12,8 @@ from skem.core.parameters import Parameters
 
 COLLINEAR = 1e-8
 """Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
+ROUNDING = 1e-12
+"""Share of N below which pseudo-observations could be lost to rounding."""
 
 
 class IllDefinedCovarianceError(ValueError):
@@ -46,6 +48,28 @@ class ScaleFreePenalty:
 
     epsilon: float
     target: np.ndarray
+
+    @classmethod
+    def of_data(
+        cls, structure: Structure, total: Scatter, n_components: int, n_features: int
+    ) -> ScaleFreePenalty:
+        """ε = 2/√N and Λ = S K^(−2/d), S the covariance of the standardised data.
+
+        Directions in which S has no variance (constant or collinear columns, fewer
+        rows than features) get `COLLINEAR` times the variance of a feature, or more
+        where εΛ would drown in the rounding of W_k, which grows with N.
+        """
+        N = float(total.counts[0])
+        epsilon = max(2 / np.sqrt(N), ROUNDING * N)
+        least = min(1.0, max(COLLINEAR, ROUNDING * N / epsilon))
+        values = total.values[0] / N
+        if values.ndim == 2:
+            eigenvalues, vectors = np.linalg.eigh(values)
+            if eigenvalues[0] < least:
+                values = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
+        else:
+            values = np.maximum(values, least)
+        return cls(epsilon, values * n_components ** (-2.0 / n_features))
 
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
@@ -87,23 +111,3 @@ class Ridge:
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         return 0.0
-
-
-def penalty_target(
-    structure: Structure, total: Scatter, n_components: int, n_features: int
-) -> np.ndarray:
-    """Λ = S K^(−2/d), S the sample covariance in the coordinates of the fit.
-
-    Directions in which S has no variance (constant or collinear columns, fewer rows
-    than features) get `COLLINEAR` times the variance of a feature.
-    """
-    values = total.values[0] / total.counts[0]
-    shrink = n_components ** (-2.0 / n_features)
-    if values.ndim == 2:
-        eigenvalues, vectors = np.linalg.eigh(values)
-        floor = COLLINEAR * max(1.0, eigenvalues[-1] / n_features)
-        if eigenvalues[0] < floor:
-            values = (vectors * np.maximum(eigenvalues, floor)) @ vectors.T
-    else:
-        values = np.maximum(values, COLLINEAR)
-    return values * shrink

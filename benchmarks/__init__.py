@@ -1,0 +1,1 @@
+"""Measurements of skem beside its peers: ``python -m benchmarks.<name>``."""

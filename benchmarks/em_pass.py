@@ -1,0 +1,179 @@
+"""One EM pass (E-step and M-step) beside scikit-learn's, and the machine's bound.
+
+python -m benchmarks.em_pass [full tied diag spherical] [--no-save]
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+
+import numpy as np
+from sklearn.mixture import GaussianMixture as Peer
+
+from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
+from benchmarks.timing import Report, chosen, duel, seconds
+from skem import GaussianMixture
+from skem.core.blocks import ArrayBlocks
+from skem.core.coordinates import scoring_coordinates
+from skem.core.covariance import STRUCTURES
+from skem.core.em import EMMap
+from skem.core.expectation import choose_form
+from skem.core.parameters import Parameters
+from skem.core.threads import Workers
+
+LEAST = 0.1
+"""Seconds of passes in a round, at least."""
+
+
+def machine_rates() -> tuple[float, float]:
+    """Matrix-product flops and exponentials per second, on all cores."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(2000, 2000))
+    x, out = rng.normal(size=(2, 100_000))
+    with Workers() as workers:
+        n_threads = workers.n_threads
+        exp_seconds = min(seconds(lambda: np.exp(x, out=out)) for _ in range(50))
+    gemm_seconds = min(seconds(lambda: A @ A) for _ in range(5))
+    return 2 * 2000**3 / gemm_seconds, n_threads * len(x) / exp_seconds
+
+
+def bound(n, d, K, covariance_type, flop_rate, exp_rate) -> float:
+    """Seconds that products with [1, x, q(x)] and K·n exponentials need at least."""
+    p = 1 + d + STRUCTURES[covariance_type].logit_quadratic.size(d)
+    return 2 * 2 * n * K * p / flop_rate + K * n / exp_rate
+
+
+def fitted(estimator, X, **params):
+    """Return the estimator, one step from its given start."""
+    params = {
+        name: value.astype(X.dtype) if isinstance(value, np.ndarray) else value
+        for name, value in params.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return estimator(len(params["means_init"]), max_iter=1, **params).fit(X)
+
+
+def skem_pass(X, covariance_type, given):
+    """Return a function that times passes of skem's EM, and the E-step's form."""
+    structure = STRUCTURES[covariance_type]
+    public = Parameters(
+        given["weights_init"],
+        given["means_init"],
+        structure.factor_precisions(given["precisions_init"]),
+    )
+
+    def timed() -> float:
+        # As in a fit: the threads and their scratch memory serve many passes.
+        with Workers() as workers:
+            blocks = ArrayBlocks(X, None, workers, X.dtype)
+            em = EMMap.prepare(blocks, structure, len(public.weights), 1e-6)
+            start = em.coordinates.inward(structure, public)
+            em.evaluate(start)
+            return seconds(lambda: em.evaluate(start).successor, LEAST)
+
+    coordinates = scoring_coordinates(structure, public)
+    form = choose_form(structure, coordinates.inward(structure, public), X.dtype)
+    return timed, type(form).__name__.lower()
+
+
+def peer_pass(X, covariance_type, given):
+    """Return a function that times passes of scikit-learn's EM."""
+    peer = fitted(Peer, X, covariance_type=covariance_type, **given)
+
+    def job():
+        _, log_resp = peer._e_step(X)
+        peer._m_step(X, log_resp)
+
+    return lambda: seconds(job, LEAST)
+
+
+def cell(n, d, K) -> str:
+    return f"{n} × {d}, K = {K}"
+
+
+def compare_passes(report: Report, dtype: type) -> None:
+    flop_rate, exp_rate = machine_rates()
+    report.line(
+        f"\n## One EM pass, {np.dtype(dtype).name}\n\n"
+        f"Bound: matrix products at {flop_rate / 1e9:.0f} Gflop/s and exponentials at "
+        f"{exp_rate / 1e9:.2f} G/s, both measured in float64 on all cores."
+    )
+    report.table(
+        "covariance",
+        "data",
+        "scikit-learn ms",
+        "skem ms",
+        "ratio",
+        "spread",
+        "bound ms",
+        "form",
+    )
+    for covariance_type in chosen(COVARIANCE_TYPES):
+        for n, d, K in GRID:
+            X, means = mixture_sample(n, d, K)
+            X = X.astype(dtype)
+            given = start(means, covariance_type)
+            ours, form = skem_pass(X, covariance_type, given)
+            result = duel(ours, peer_pass(X, covariance_type, given))
+            least = bound(n, d, K, covariance_type, flop_rate, exp_rate)
+            report.row(
+                covariance_type,
+                cell(n, d, K),
+                f"{1e3 * result.peer.median:.1f}",
+                f"{1e3 * result.skem.median:.2f}",
+                f"{result.ratio:.1f}",
+                result.spread,
+                f"{1e3 * least:.2f}",
+                form,
+            )
+
+
+def compare_scoring(report: Report) -> None:
+    report.line("\n## Evaluation of a fitted mixture, float64")
+    report.table(
+        "method", "covariance", "data", "scikit-learn ms", "skem ms", "ratio", "spread"
+    )
+    for method in ("score_samples", "predict_proba"):
+        for covariance_type in chosen(COVARIANCE_TYPES):
+            for n, d, K in GRID[:5]:
+                X, means = mixture_sample(n, d, K)
+                given = start(means, covariance_type)
+                jobs = [
+                    getattr(
+                        fitted(kind, X, covariance_type=covariance_type, **given),
+                        method,
+                    )
+                    for kind in (GaussianMixture, Peer)
+                ]
+                result = duel(
+                    *(partial(seconds, partial(job, X), LEAST) for job in jobs)
+                )
+                report.row(
+                    method,
+                    covariance_type,
+                    cell(n, d, K),
+                    f"{1e3 * result.peer.median:.1f}",
+                    f"{1e3 * result.skem.median:.2f}",
+                    f"{result.ratio:.1f}",
+                    result.spread,
+                )
+
+
+def main() -> None:
+    report = Report(
+        "em_pass",
+        "One EM pass, and evaluation",
+        "skem beside `sklearn.mixture.GaussianMixture`: same data, same start, same "
+        "process, in turn; median of 5 rounds after a warm-up. Ratio: scikit-learn's "
+        "time ÷ skem's, with the smallest and the largest of the rounds.",
+    )
+    compare_passes(report, np.float64)
+    compare_passes(report, np.float32)
+    compare_scoring(report)
+    report.save()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Time two ways of doing a job, in turn, in one process."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import scipy
+import sklearn
+import threadpoolctl
+
+import skem
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Times(NamedTuple):
+    """Seconds of one contestant, one entry for each round."""
+
+    seconds: np.ndarray
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+
+class Duel(NamedTuple):
+    """Rounds of skem and its peer, in turn."""
+
+    skem: Times
+    peer: Times
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """Peer ÷ skem, round by round."""
+        return self.peer.seconds / self.skem.seconds
+
+    @property
+    def ratio(self) -> float:
+        return float(np.median(self.ratios))
+
+    @property
+    def spread(self) -> str:
+        return f"{self.ratios.min():.1f}-{self.ratios.max():.1f}"
+
+
+def seconds(job: Callable[[], object], least: float = 0.0) -> float:
+    """Mean wall time of one run, over at least `least` seconds of runs."""
+    runs = 0
+    start = time.perf_counter()
+    while True:
+        job()
+        runs += 1
+        elapsed = time.perf_counter() - start
+        if elapsed >= least:
+            return elapsed / runs
+
+
+def duel(
+    skem_seconds: Callable[[], float],
+    peer_seconds: Callable[[], float],
+    rounds: int = 5,
+) -> Duel:
+    """Warm both up, then let them time themselves in turn."""
+    skem_seconds(), peer_seconds()
+    times = [(skem_seconds(), peer_seconds()) for _ in range(rounds)]
+    ours, theirs = np.transpose(times)
+    return Duel(Times(ours), Times(theirs))
+
+
+def machine() -> str:
+    """Processor, threads, versions and date, one line each."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else model
+    blas = {
+        f"{x['internal_api']} {x['version']} ({x['num_threads']} threads)"
+        for x in threadpoolctl.threadpool_info()
+        if x["user_api"] == "blas"
+    }
+    return "\n".join(
+        [
+            f"- machine: {model}, {joblib.cpu_count()} cores, {platform.system()}",
+            f"- python {platform.python_version()}, numpy {np.__version__}, "
+            f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, "
+            f"skem {skem.__version__}",
+            f"- BLAS: {', '.join(sorted(blas))}",
+            f"- date: {date.today().isoformat()}",
+        ]
+    )
+
+
+class Report:
+    """A Markdown page that is printed as it grows, and saved at the end."""
+
+    def __init__(self, name: str, title: str, about: str) -> None:
+        self._path = RESULTS / f"{name}.md"
+        self._lines: list[str] = []
+        self.line(f"# {title}\n\n{about}\n")
+        self.line(f"`python -m benchmarks.{name}`\n\n{machine()}\n")
+
+    def line(self, text: str = "") -> None:
+        """Add a line."""
+        print(text, flush=True)
+        self._lines.append(text)
+
+    def table(self, *header: str) -> None:
+        """Begin a table."""
+        self.line()
+        self.row(*header)
+        self.row(*("---" for _ in header))
+
+    def row(self, *cells: object) -> None:
+        """Add a row to the table."""
+        self.line("| " + " | ".join(map(str, cells)) + " |")
+
+    def save(self) -> None:
+        """Write the page, unless only part of the work was asked for."""
+        if "--no-save" not in sys.argv:
+            RESULTS.mkdir(exist_ok=True)
+            self._path.write_text("\n".join(self._lines) + "\n")
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Return those names that the command line asks for; all of them by default."""
+    asked = [argument for argument in sys.argv[1:] if argument in names]
+    return asked or list(names)

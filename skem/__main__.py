@@ -1,0 +1,196 @@
+"""Choose a Gaussian mixture for a CSV file by BIC, and print a summary.
+
+``python -m skem`` does so for the eruptions of Old Faithful, and ``python -m skem
+--help`` lists the options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from skem import __version__
+from skem._cli import CommandError
+from skem._cli.labels import check_writable, write_labels
+from skem._cli.report import report
+from skem._cli.selection import select
+from skem._cli.table import Table, load_table
+from skem._cli.text import count
+from skem.core.covariance import STRUCTURES
+
+DEFAULT_COMPONENTS = range(1, 10)
+DISTINCT_IN_ONE_DIMENSION = ["full", "tied"]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message} (see --help)")
+
+
+def _components(text: str) -> list[range]:
+    """Parse 3, 1-9 or 1,2,5 into ranges: a long one costs nothing before its check."""
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
+        if match is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not like 1-9, 3 or 1,2,5")
+        first = int(match[1])
+        last = int(match[2] or first)
+        if not 1 <= first <= last:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} should count upwards, from 1 at the least"
+            )
+        ranges.append(range(first, last + 1))
+    return ranges
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer in [0, 2**32)")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m skem",
+        description="Choose a Gaussian mixture by BIC, and print a summary.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="data.csv",
+        help="numbers separated by commas, semicolons or tabs, with or without a "
+        "header (default: the eruptions of Old Faithful)",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="A,B",
+        help="columns to use, by name or by number from 1 (default: all)",
+    )
+    parser.add_argument(
+        "--components",
+        type=_components,
+        metavar="1-9|3|1,2,5",
+        help="numbers of components to try (default: 1-9)",
+    )
+    parser.add_argument(
+        "--covariance",
+        choices=[*STRUCTURES, "all"],
+        default="full",
+        help="structure of the covariances (default: full)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="out.csv",
+        help="write the label and the membership probabilities of each row",
+    )
+    parser.add_argument(
+        "--random-state",
+        type=_seed,
+        default=0,
+        metavar="SEED",
+        help="seed of the starts (default: 0)",
+    )
+    parser.add_argument("--version", action="version", version=f"skem {__version__}")
+    return parser
+
+
+def _numbers_of_components(
+    data: Table, requested: list[range] | None, notes: list[str]
+) -> Sequence[int]:
+    """Return what is asked for, or as much of the default as the rows allow."""
+    n = len(data.values)
+    if n < 2:
+        raise CommandError(f"{data.title} has {count(n, 'row')}; at least 2 are needed")
+    if requested is None:
+        if n < DEFAULT_COMPONENTS[-1]:
+            notes.append(f"No more than {n} components, as there are only {n} rows.")
+        return DEFAULT_COMPONENTS[:n]
+    most = max(numbers[-1] for numbers in requested)
+    if most > n:
+        raise CommandError(
+            f"{count(most, 'component')} need as many rows, but {data.title} has {n}"
+        )
+    return sorted(set().union(*requested))
+
+
+def _shapes(data: Table, requested: str, notes: list[str]) -> list[str]:
+    if requested != "all":
+        return [requested]
+    if data.values.shape[1] > 1:
+        return list(STRUCTURES)
+    notes.append("With one column, diag and spherical are the same as full.")
+    return DISTINCT_IN_ONE_DIMENSION
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    options = _parser().parse_args(arguments)
+    data = load_table(options.data, options.columns)
+    if options.labels is not None:
+        check_writable(options.labels, options.data)
+    notes: list[str] = []
+    components = _numbers_of_components(data, options.components, notes)
+    shapes = _shapes(data, options.covariance, notes)
+    selection = select(data.values, components, shapes, options.random_state)
+    if options.labels is not None:
+        write_labels(options.labels, selection.best.mixture.predict_proba(data.values))
+    _print(report(data, selection, notes))
+
+
+def _print(text: str) -> None:
+    # Names from a file may have letters that the terminal does not.
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        # What is left in the buffer would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise CommandError(f"cannot write the summary: {error.strerror}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``python -m skem``.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        The arguments. None: those of the command line.
+
+    Returns
+    -------
+    status : int
+        0 if a summary was printed; 2 if there is something for the user to put
+        right, which is then said in one line on standard error; 1 if nobody read the
+        summary to its end, and 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> from skem.__main__ import main
+    >>> status = main(["--components", "2"])  # doctest: +ELLIPSIS
+    Old Faithful: 272 rows, 2 columns (eruptions, waiting)
+    ...
+    >>> status
+    0
+    """
+    try:
+        _run(argv)
+    except CommandError as error:
+        print(f"skem: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

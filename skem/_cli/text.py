@@ -1,0 +1,80 @@
+"""Plain text: counted nouns, rounded numbers, aligned tables."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+WIDTH = 80
+WIDEST_NUMBER = 16
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    title: str
+    cells: Sequence[str]
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return the number with its noun, in the plural if need be."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def printable(text: str) -> str:
+    """Return one line, without control characters."""
+    text = " ".join(text.split())
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return at most `width` characters, from both ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 3) // 2
+    return f"{text[: width - 3 - tail]}...{text[-tail:]}"
+
+
+def paragraph(text: str) -> str:
+    """Break lines between words, never within one: it may be a path."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def rounded(values: np.ndarray, unit: float) -> list[str]:
+    """Return numbers with three significant digits of `unit` and the same decimals."""
+    if 0 < unit < math.inf:
+        decimals = max(0, 2 - math.floor(math.log10(unit)))
+        # + 0.0 makes a zero of a negative zero.
+        cells = [f"{round(float(v), decimals) + 0.0:.{decimals}f}" for v in values]
+        if max(map(len, cells)) <= WIDEST_NUMBER:
+            return cells
+    return [f"{v:.6e}" for v in values]
+
+
+def table(columns: Sequence[Column]) -> str:
+    """Align columns on the right.
+
+    Those that do not fit continue below, beside the first column again.
+    """
+    key, *others = (_aligned(column) for column in columns)
+    parts = [[key]]
+    for column in others:
+        width = sum(2 + len(cells[0]) for cells in [*parts[-1], column])
+        if width > WIDTH and len(parts[-1]) > 1:
+            parts.append([key])
+        parts[-1].append(column)
+    return "\n\n".join(map(_side_by_side, parts))
+
+
+def _aligned(column: Column) -> list[str]:
+    width = max(map(len, [column.title, *column.cells]))
+    return [cell.rjust(width) for cell in [column.title, *column.cells]]
+
+
+def _side_by_side(columns: list[list[str]]) -> str:
+    lines = zip(*columns, strict=True)
+    return "\n".join(("  " + "  ".join(line)).rstrip() for line in lines)

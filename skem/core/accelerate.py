@@ -1,0 +1,338 @@
+"""Proposals for a fixed-point map that climbs an objective.
+
+An accelerator is a guest in the loop of `solve`: it may propose a point in place of the
+next plain iterate, is told whether the point was accepted, and estimates how much of
+the objective is left to be gained. It sees points only through their `objective`,
+`successor`, and through charts: unconstrained coordinates in which the plain step is
+about a unit gradient step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+FLOOR = 1e-12
+"""Increments below this share of |f| are rounding."""
+
+
+class Chart(Protocol):
+    """Coordinates of points."""
+
+    def pack(self, parameters: Any) -> np.ndarray:
+        """Point -> vector."""
+
+    def unpack(self, vector: np.ndarray) -> Any:
+        """Vector -> point."""
+
+    def farthest(self, step: np.ndarray) -> float:
+        """Size of a step, about one where the chart may bend."""
+
+
+class Evaluation(Protocol):
+    """A point θ with what one evaluation of the map tells of it."""
+
+    @property
+    def parameters(self) -> Any:
+        """θ."""
+
+    @property
+    def objective(self) -> float:
+        """f(θ)."""
+
+    @property
+    def successor(self) -> Any:
+        """θ⁺."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the stopping rule of plain steps remembers: the last value and increments.
+
+    With increments shrinking by a = Δ_t/Δ_{t−1} a step, Δ_t a/(1−a) is left.
+    """
+
+    value: float
+    increments: tuple[float, ...] = ()
+
+    def advance(self, value: float) -> Progress:
+        """Take the next value."""
+        return Progress(value, (*self.increments, value - self.value)[-3:])
+
+    @property
+    def remaining(self) -> float:
+        """Estimate of what is left to be gained; infinite while it is not trusted.
+
+        The shrinkage must have been below one twice running, and the slower of the
+        two counts.
+        """
+        if len(self.increments) < 3:
+            return float("inf")
+        first, second, third = (abs(increment) for increment in self.increments)
+        # The map never falls but by rounding, so a fall tells how large that is.
+        noise = max(FLOOR * abs(self.value), -min(self.increments))
+        if max(second, third) <= noise:
+            return 0.0
+        if not third < second < first:
+            return float("inf")
+        shrinkage = max(third / second, second / first)
+        return third * shrinkage / (1 - shrinkage)
+
+
+class Accelerator(Protocol):
+    """A guest in the loop."""
+
+    step: str
+    """Name of the kind of step that was proposed last."""
+
+    def begin(self, start: Evaluation) -> None:
+        """Take the point to start from."""
+
+    def propose(self, current: Evaluation) -> Any | None:
+        """Return a point to try, or None for the plain step."""
+
+    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
+        """Take the outcome of the step from `current` to `trial`."""
+
+    @property
+    def progress(self) -> Progress | None:
+        """What a later loop can continue from, if it starts at the last point."""
+
+    @property
+    def remaining(self) -> float:
+        """Estimate of what is left to be gained; infinite while not trusted."""
+
+
+class Plain:
+    """The map itself: no proposals."""
+
+    step = "em"
+
+    def __init__(
+        self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
+    ) -> None:
+        self.progress: Progress | None = progress
+
+    def begin(self, start: Evaluation) -> None:
+        """Continue the progress of an earlier loop if it ended at this value."""
+        value = start.objective
+        if self.progress is None or abs(value - self.progress.value) > FLOOR * abs(
+            value
+        ):
+            self.progress = Progress(value)
+
+    def propose(self, current: Evaluation) -> None:
+        """Propose nothing."""
+
+    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
+        """Take the new value."""
+        assert self.progress is not None
+        self.progress = self.progress.advance(trial.objective)
+
+    @property
+    def remaining(self) -> float:
+        """Extrapolation of the increments."""
+        assert self.progress is not None
+        return self.progress.remaining
+
+
+class Squarem:
+    """Squared extrapolation (Varadhan & Roland 2008, scheme S3).
+
+    From x₀, x₁ = F(x₀), x₂ = F(x₁), r = x₁ − x₀ and v = (x₂ − x₁) − r, the proposal is
+    x₀ + 2αr + α²v with α = ‖r‖/‖v‖ between 1 and a limit that grows with success.
+    """
+
+    step = "em"
+
+    def __init__(
+        self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
+    ) -> None:
+        self._chart_at = chart_at
+        self._limit = 4.0
+        self._alpha = 1.0
+        self._previous: Evaluation | None = None
+        self._estimates: deque[float] = deque([np.inf, np.inf], maxlen=2)
+        self._plain = Plain(chart_at, progress)
+
+    @property
+    def progress(self) -> Progress | None:
+        """That of the last plain steps."""
+        return self._plain.progress
+
+    def begin(self, start: Evaluation) -> None:
+        """Start a cycle."""
+        self._plain.begin(start)
+
+    def propose(self, current: Evaluation) -> Any | None:
+        """Extrapolate, once there are two plain steps from a point."""
+        self.step = "em"
+        if self._previous is None:
+            return None
+        chart = self._chart_at(current.parameters)
+        x0 = chart.pack(self._previous.parameters)
+        x2 = chart.pack(current.successor)
+        # In this chart the current point x₁ is the origin.
+        r, v = -x0, x2 + x0
+        self._previous = None
+        norm_v = np.linalg.norm(v)
+        alpha = float(np.linalg.norm(r) / norm_v) if norm_v > 0 else 1.0
+        self._estimates.append(0.5 * float(x2 @ x2) * max(float(alpha), 1.0))
+        self._alpha = float(np.clip(alpha, 1.0, self._limit))
+        if self._alpha == 1.0:
+            return None
+        self.step = "squarem"
+        return chart.unpack(x0 + 2 * self._alpha * r + self._alpha**2 * v)
+
+    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
+        """Adapt the limit."""
+        if self.step == "em":
+            self._plain.learn(current, trial, accepted)
+            self._previous = current
+            return
+        if not accepted:
+            self._limit = max(self._limit / 4, 1.5)
+        elif self._alpha == self._limit:
+            self._limit *= 4
+        self._plain.begin(trial if accepted else current)
+
+    @property
+    def remaining(self) -> float:
+        """½‖step‖²·α of the last two cycles."""
+        return max(self._estimates)
+
+
+class LBFGS:
+    """Limited-memory BFGS with the plain step for a gradient.
+
+    In a chart the plain step r is the gradient of the objective, but for the chart's
+    bending, with a Hessian between 0 and 1 (Jamshidian & Jennrich 1997). The first
+    steps are plain. After a rejected step one plain step is taken; after several, or
+    far from its base, the chart is moved, and the path looked back at from there.
+    """
+
+    step = "em"
+    warm_up = 5
+    memory = 12
+    longest = 1.5
+    """Largest step, in standard deviations or logarithms."""
+    reach = 0.5
+    """Distance from its base at which the chart is moved, in the same units."""
+
+    def __init__(
+        self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
+    ) -> None:
+        self._chart_at = chart_at
+        self._plain = Plain(chart_at, progress)
+
+    @property
+    def progress(self) -> Progress | None:
+        """That of the plain steps, unless they are over."""
+        return self._plain.progress if self._steps <= self.warm_up else None
+
+    def begin(self, start: Evaluation) -> None:
+        """Begin with plain steps."""
+        self._plain.begin(start)
+        self._steps = 0
+        self._rejections = 0
+        self._rejected = False
+        self._path: deque[Evaluation] = deque([start], maxlen=self.memory)
+        self._estimates: deque[float] = deque(maxlen=5)
+        self._shrinkages: deque[float] = deque(maxlen=3)
+
+    def _settle(self) -> None:
+        """Put the chart at the end of the path, and learn from the path."""
+        self._chart = self._chart_at(self._path[-1].parameters)
+        self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.memory)
+        self._x, self._r = self._locate(self._path[0])
+        for point in list(self._path)[1:]:
+            self._x, self._r = self._visit(point)
+        self._rejections = 0
+
+    def _locate(self, point: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        x = self._chart.pack(point.parameters)
+        return x, self._chart.pack(point.successor) - x
+
+    def _visit(self, point: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        """Learn the curvature on the way to a point."""
+        x, r = self._locate(point)
+        s, y = x - self._x, self._r - r
+        if s @ y > 1e-8 * np.linalg.norm(s) * np.linalg.norm(y):
+            self._pairs.append((s, y))
+        return x, r
+
+    def _direction(self) -> np.ndarray:
+        """Two-loop recursion from the identity."""
+        q = self._r.copy()
+        weights = []
+        for s, y in reversed(self._pairs):
+            a = (s @ q) / (s @ y)
+            weights.append(a)
+            q -= a * y
+        for (s, y), a in zip(self._pairs, reversed(weights), strict=True):
+            q += (a - (y @ q) / (s @ y)) * s
+        return q
+
+    def propose(self, current: Evaluation) -> Any | None:
+        """Take a quasi-Newton step."""
+        self._steps += 1
+        self.step = "em"
+        if self._steps <= self.warm_up or self._rejected:
+            self._rejected = False
+            return None
+        direction = self._direction()
+        length = min(1.0, self.longest / max(self._chart.farthest(direction), 1e-300))
+        self.step = "l-bfgs"
+        return self._chart.unpack(self._x + length * direction)
+
+    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
+        """Remember how the plain step changed along the step."""
+        if accepted:
+            self._path.append(trial)
+        if self._steps <= self.warm_up:
+            self._plain.learn(current, trial, accepted)
+            if self._steps == self.warm_up:
+                self._settle()
+            return
+        x, r = self._visit(trial)
+        if not accepted:
+            self._rejected = True
+            self._rejections += 1
+            if self._rejections >= 3:
+                self._settle()
+            return
+        if self.step != "em":
+            self._rejections = 0
+        before = float(np.linalg.norm(self._r))
+        self._shrinkages.append(float(np.linalg.norm(r)) / before if before else 0.0)
+        self._x, self._r = x, r
+        self._estimates.append(0.5 * float(r @ self._direction()))
+        if self._chart.farthest(x) > self.reach:
+            self._settle()
+
+    @property
+    def remaining(self) -> float:
+        """½ rᵀHr, the largest of several steps.
+
+        The curvature along r is known once a step has halved r, which slow directions
+        that are not in the memory would not let it do: then of three steps, else five.
+        """
+        if self._steps <= self.warm_up:
+            return 0.0 if self._plain.remaining == 0 else np.inf
+        known = len(self._shrinkages) == 3 and min(self._shrinkages) <= 0.5
+        needed = 3 if known else 5
+        if len(self._estimates) < needed:
+            return np.inf
+        return max(list(self._estimates)[-needed:])
+
+
+ACCELERATORS: dict[str, Callable[..., Accelerator]] = {
+    "auto": LBFGS,
+    "em": Plain,
+    "squarem": Squarem,
+    "lbfgs": LBFGS,
+}

@@ -1,0 +1,84 @@
+"""Unconstrained coordinates in which an EM step is about a unit gradient step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skem.core.covariance import Structure
+from skem.core.parameters import Parameters
+
+SMALLEST_WEIGHT = 1e-10
+
+
+@dataclass(frozen=True)
+class Chart:
+    """EM-local coordinates about a base point θ⁰.
+
+    With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
+    the structure's log-Cholesky coordinates of Σ. At the base point the information of
+    the complete data in these coordinates is the identity. Every vector is a mixture.
+    """
+
+    structure: Structure
+    base: Parameters
+    total_weight: float
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
+        return np.sqrt(self.total_weight * weights)[:, None]
+
+    @cached_property
+    def _covariance_scale(self) -> np.ndarray:
+        if self.structure.shared:
+            return np.full((1, 1), np.sqrt(self.total_weight))
+        # A variance that d features share has d times the information.
+        shared = 1 if self.structure.scales_features else self.base.means.shape[1]
+        return self._scale * np.sqrt(shared)
+
+    def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log-weights, means and covariances of a vector, without their scales."""
+        K, d = self.base.shape
+        log_weights = vector[:K] / self._scale[:, 0]
+        means = vector[K : K + K * d].reshape(K, d) / self._scale
+        rows = len(self._covariance_scale)
+        covariances = vector[K + K * d :].reshape(rows, -1) / self._covariance_scale
+        return log_weights, means, covariances
+
+    def pack(self, parameters: Parameters) -> np.ndarray:
+        """Parameters -> vector; the base point is the origin."""
+        log_ratio = parameters.log_weights - self.base.log_weights
+        # Softmax leaves a common constant free: the weights' mean of zero fixes it.
+        log_ratio -= self.base.weights @ log_ratio
+        covariances = self.structure.to_chart(
+            self.base.precisions_cholesky, parameters.precisions_cholesky
+        )
+        means = self.structure.whiten_rows(
+            self.base.precisions_cholesky, parameters.means - self.base.means
+        )
+        return np.concatenate(
+            [
+                self._scale[:, 0] * log_ratio,
+                (self._scale * means).ravel(),
+                (self._covariance_scale * covariances).ravel(),
+            ]
+        )
+
+    def unpack(self, vector: np.ndarray) -> Parameters:
+        """Vector -> parameters."""
+        log_ratio, means, covariances = self._split(vector)
+        log_weights = self.base.log_weights + log_ratio
+        weights = np.exp(log_weights - log_weights.max())
+        cholesky = self.base.precisions_cholesky
+        return Parameters(
+            weights / weights.sum(),
+            self.base.means + self.structure.color_rows(cholesky, means),
+            self.structure.from_chart(cholesky, covariances),
+        )
+
+    def farthest(self, step: np.ndarray) -> float:
+        """Return the largest move of a step, in standard deviations or logarithms."""
+        return max(float(np.max(np.abs(part))) for part in self._split(step))

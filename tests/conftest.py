@@ -1,0 +1,122 @@
+"""What the tests share: one seed, the structures, random mixtures and blocks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+
+from skem.core.blocks import ArrayBlocks
+from skem.core.covariance import STRUCTURES, Structure
+from skem.core.parameters import Parameters
+from skem.core.threads import Workers
+
+# (K, d, d) matrices -> covariances of a structure, and back to its dense twin.
+RESTRICT = {
+    "full": lambda matrices: matrices,
+    "tied": lambda matrices: matrices[0],
+    "diag": lambda matrices: np.diagonal(matrices, axis1=1, axis2=2).copy(),
+    "spherical": lambda matrices: (
+        np.trace(matrices, axis1=1, axis2=2) / matrices.shape[1]
+    ),
+}
+DENSE = {
+    "full": lambda values, K, d: values,
+    "tied": lambda values, K, d: np.broadcast_to(values, (K, d, d)),
+    "diag": lambda values, K, d: values[:, :, None] * np.eye(d),
+    "spherical": lambda values, K, d: values[:, None, None] * np.eye(d),
+}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture with its dense twin, which knows nothing of skem's arithmetic."""
+
+    structure: Structure
+    parameters: Parameters
+    covariances: np.ndarray
+    dense: np.ndarray
+
+    def joint(self, X):
+        """Log w_k N(x | μ_k, Σ_k) by scipy.stats, shape (n, K)."""
+        weights, means = self.parameters.weights, self.parameters.means
+        columns = [
+            np.log(weight) + stats.multivariate_normal(mean, covariance).logpdf(X)
+            for weight, mean, covariance in zip(weights, means, self.dense, strict=True)
+        ]
+        return np.stack([np.atleast_1d(column) for column in columns], axis=1)
+
+    def log_density(self, X):
+        return logsumexp(self.joint(X), axis=1)
+
+    def responsibilities(self, X):
+        joint = self.joint(X)
+        return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+
+    def sample(self, n, rng):
+        labels = rng.choice(len(self.dense), n, p=self.parameters.weights)
+        lower = np.linalg.cholesky(self.dense)
+        noise = rng.standard_normal((n, self.dense.shape[1]))
+        offsets = np.einsum("nij,nj->ni", lower[labels], noise)
+        return self.parameters.means[labels] + offsets
+
+
+def random_matrices(rng, K, d):
+    """Positive definite matrices with condition numbers below about a hundred."""
+    factors = rng.standard_normal((K, d, 2 * d))
+    return factors @ np.swapaxes(factors, 1, 2) / (2 * d) + 0.1 * np.eye(d)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20150914)
+
+
+@pytest.fixture(params=STRUCTURES.values(), ids=STRUCTURES)
+def structure(request):
+    return request.param
+
+
+@pytest.fixture
+def dense():
+    """Return the (K, d, d) twin of covariances or precisions of a structure."""
+    return lambda structure, values, K, d: DENSE[structure.name](values, K, d)
+
+
+@pytest.fixture
+def make_covariances(rng):
+    """Return random covariances of a structure."""
+    return lambda structure, K, d: RESTRICT[structure.name](random_matrices(rng, K, d))
+
+
+@pytest.fixture
+def make_mixture(rng, make_covariances, dense):
+    """Return a random mixture, its means `separation` standard deviations apart."""
+
+    def make(structure, K, d, separation=3.0):
+        covariances = make_covariances(structure, K, d)
+        cholesky, failed = structure.factor(covariances)
+        assert not failed.any()
+        weights = rng.dirichlet(np.full(K, 5.0))
+        means = rng.normal(scale=separation / np.sqrt(2), size=(K, d))
+        return Mixture(
+            structure,
+            Parameters(weights, means, cholesky),
+            covariances,
+            dense(structure, covariances, K, d),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_blocks():
+    """Return blocks of an array, computed in float64 unless it is float32."""
+    with Workers() as workers:
+
+        def make(X, weight=None):
+            dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+            return ArrayBlocks(X, weight, workers, dtype)
+
+        yield make

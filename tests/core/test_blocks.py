@@ -1,0 +1,155 @@
+"""Cutting and folding: the cut, the order, and that neither changes a result."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skem.core import blocks as blocks_module
+from skem.core.blocks import ArrayBlocks
+from skem.core.em import EMMap
+from skem.core.threads import Workers
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Return a function that limits blocks to a number of rows."""
+
+    def limit(rows):
+        monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 1)
+        monkeypatch.setattr(blocks_module, "MIN_ROWS", rows)
+
+    return limit
+
+
+@contextmanager
+def blas_threads(n):
+    """Let BLAS have n threads, and so Workers; skip where BLAS cannot be told."""
+    with threadpool_limits(n, user_api="blas"):
+        counts = {
+            library["num_threads"]
+            for library in threadpool_info()
+            if library["user_api"] == "blas"
+        }
+        if counts != {n}:
+            pytest.skip(f"BLAS cannot be given {n} threads")
+        yield
+
+
+@pytest.mark.parametrize("n_samples", [1, 6, 7, 8, 100])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_blocks_cover_every_row_once_in_order(
+    n_samples, weighted, small_blocks, make_blocks
+):
+    small_blocks(7)
+    X = np.arange(2.0 * n_samples).reshape(n_samples, 2)
+    weight = np.arange(float(n_samples)) if weighted else None
+    cut = list(make_blocks(X, weight).blocks(3))
+    assert len(cut) == -(-n_samples // 7)
+    assert [cut[0].start, *(block.stop for block in cut)] == [
+        *(block.start for block in cut),
+        n_samples,
+    ]
+    np.testing.assert_array_equal(np.hstack([block.data for block in cut]).T, X)
+    for block in cut:
+        assert block.data.shape[1] <= 7
+        assert np.shares_memory(block.data, X)
+        if weighted:
+            np.testing.assert_array_equal(
+                block.weight, weight[block.start : block.stop]
+            )
+        else:
+            assert block.weight is None
+
+
+def test_block_size_follows_the_work_on_a_sample(make_blocks, monkeypatch):
+    monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 8 * 1000)
+    monkeypatch.setattr(blocks_module, "MIN_ROWS", 1)
+    X = np.zeros((1000, 1))
+    assert len(list(make_blocks(X).blocks(1))) == 1
+    assert len(list(make_blocks(X).blocks(10))) == 10
+    assert len(list(make_blocks(X.astype(np.float32)).blocks(10))) == 5
+
+
+def test_map_yields_in_order(make_blocks, small_blocks):
+    small_blocks(5)
+    X = np.arange(103.0)[:, None]
+    starts = make_blocks(X).map(lambda block, workspace: block.start, 1)
+    assert list(starts) == [block.start for block in make_blocks(X).blocks(1)]
+
+
+def test_fold_sees_the_rows_of_positive_weight(make_blocks, small_blocks, rng):
+    small_blocks(5)
+    X, weight = rng.standard_normal((40, 2)), rng.integers(0, 3, size=40) / 2
+    weight[5:10] = 0  # a block without any
+
+    def kernel(block, workspace):
+        assert (block.weight > 0).all()
+        return block.data @ block.weight
+
+    total = make_blocks(X, weight).fold(kernel, 1)
+    np.testing.assert_allclose(total, X.T @ weight, rtol=1e-12)
+
+
+def test_total_weight(make_blocks):
+    X = np.zeros((4, 1))
+    assert make_blocks(X).total_weight == 4
+    assert make_blocks(X, np.array([0.5, 0, 1, 2])).total_weight == 3.5
+
+
+def test_exception_in_a_kernel_propagates(make_blocks, small_blocks):
+    small_blocks(5)
+
+    def kernel(block, workspace):
+        if block.start >= 50:
+            raise KeyError(block.start)
+        return 1
+
+    with pytest.raises(KeyError, match="50"):
+        make_blocks(np.zeros((100, 1))).fold(kernel, 1)
+
+
+def step(X, weight, mixture):
+    """Objective, statistics and EM successor at a mixture's parameters."""
+    with Workers() as workers:
+        dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        blocks = ArrayBlocks(X, weight, workers, dtype)
+        em = EMMap.prepare(blocks, mixture.structure, len(mixture.dense), "auto")
+        inward = em.coordinates.inward(mixture.structure, mixture.parameters)
+        evaluation = em.evaluate(inward)
+        return (
+            np.asarray(evaluation.objective),
+            evaluation.statistics.sums,
+            *vars(evaluation.successor).values(),
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_number_of_threads_changes_no_bit(
+    structure, dtype, make_mixture, small_blocks, rng
+):
+    small_blocks(16)
+    mixture = make_mixture(structure, 3, 2)
+    X = mixture.sample(300, rng).astype(dtype)
+    weight = rng.integers(0, 3, size=300).astype(float)
+    with blas_threads(1):
+        alone = step(X, weight, mixture)
+    with blas_threads(2):
+        together = step(X, weight, mixture)
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_block_size_changes_nothing_but_rounding(
+    structure, rows, make_mixture, small_blocks, rng
+):
+    mixture = make_mixture(structure, 3, 2)
+    X, weight = mixture.sample(200, rng), rng.integers(0, 3, size=200).astype(float)
+    whole = step(X, weight, mixture)
+    small_blocks(rows)
+    cut = step(X, weight, mixture)
+    for a, b in zip(whole, cut, strict=True):
+        # Sums of 200 terms, of which some cancel.
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,150 @@
+"""What the regularizations add, against dense formulas."""
+
+import numpy as np
+import pytest
+
+from skem.core.covariance import Scatter
+from skem.core.em import EMMap, factor
+from skem.core.regularization import (
+    COLLINEAR,
+    IllDefinedCovarianceError,
+    Ridge,
+    ScaleFreePenalty,
+)
+
+K, D = 3, 2
+
+
+def dense_target(structure, X, weight, n_components):
+    """Λ = S K^(−2/d), S restricted to what the structure can express."""
+    S = np.cov(X.T, aweights=weight, ddof=0).reshape(X.shape[1], -1)
+    if structure.name == "diag":
+        S = np.diag(np.diag(S))
+    if structure.name == "spherical":
+        S = np.eye(len(S)) * np.trace(S) / len(S)
+    return S * n_components ** (-2 / len(S))
+
+
+def prepared(blocks, structure, reg_covar="auto"):
+    return EMMap.prepare(blocks, structure, K, reg_covar)
+
+
+def test_penalty_is_chen_and_tans(structure, make_mixture, make_blocks, rng):
+    mixture = make_mixture(structure, K, D)
+    X, weight = mixture.sample(50, rng), rng.uniform(size=50)
+    em = prepared(make_blocks(X, weight), structure)
+    inward = em.coordinates.inward(structure, mixture.parameters)
+
+    # tr(ΛΣ⁻¹) does not depend on units; log|Σ| does, by 2 log|dz/dx|.
+    target = dense_target(structure, X, weight, K)
+    components = mixture.dense[:1] if structure.shared else mixture.dense
+    trace = np.trace(np.linalg.solve(components, target[None]), axis1=1, axis2=2)
+    log_det = np.linalg.slogdet(components)[1] + 2 * em.coordinates.log_slope
+    epsilon = 2 / np.sqrt(weight.sum())
+    found = em.regularization.penalty(structure, inward)
+    expected = epsilon / 2 * np.sum(trace + log_det)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_ridge_has_no_penalty(structure, make_mixture):
+    parameters = make_mixture(structure, K, D).parameters
+    assert Ridge(np.ones(D)).penalty(structure, parameters) == 0
+
+
+def test_penalty_adds_epsilon_observations_of_the_target(structure, rng):
+    # Σ_k = (W_k + εΛ) / (n_k + ε)
+    counts = rng.uniform(1, 9, size=K)
+    scatter = np.stack([np.cov(rng.standard_normal((D, 9))) for _ in range(K)])
+    target = np.cov(rng.standard_normal((D, 9)))
+    epsilon = 0.3
+    pack, unpack = structure.quadratic.pack, structure.quadratic.unpack
+
+    def restricted(matrices):
+        sums = [
+            structure.quadratic.weighted_sum(np.linalg.cholesky(matrix), np.ones(D))
+            for matrix in matrices
+        ]
+        return unpack(np.stack(sums), D)
+
+    penalty = ScaleFreePenalty(epsilon, restricted(target[None])[0])
+    found = penalty.covariances(structure, Scatter(restricted(scatter), counts), D)
+    if structure.shared:
+        counts, scatter = counts.sum(keepdims=True), scatter.sum(axis=0)[None]
+        found = found[None]
+    expected = (scatter + epsilon * target) / (counts + epsilon)[:, None, None]
+    size = D if structure.name == "spherical" else 1
+    np.testing.assert_allclose(
+        pack(found), pack(restricted(expected)) / size, rtol=1e-12
+    )
+
+
+def test_empty_component_gets_the_target(structure):
+    values = structure.quadratic.unpack(np.zeros((1, structure.quadratic.size(D))), D)
+    target = structure.quadratic.unpack(
+        structure.quadratic.weighted_sum(np.diag([2.0, 2.0]), np.ones(2))[None], D
+    )[0]
+    penalty = ScaleFreePenalty(0.1, target)
+    found = penalty.covariances(structure, Scatter(values, np.zeros(1)), D)
+    cholesky, _ = structure.factor(found)
+    np.testing.assert_allclose(
+        structure.standard_deviations(cholesky, (1, D)), 2, rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]],
+    ids=["collinear", "constant", "all constant"],
+)
+def test_target_is_positive_definite_for_singular_data(
+    structure, columns, make_blocks, rng
+):
+    X = rng.standard_normal((20, 1)) * columns
+    em = prepared(make_blocks(X), structure)
+    target = em.regularization.target
+    smallest = np.linalg.eigvalsh(target)[0] if target.ndim == 2 else np.min(target)
+    # Rounding of eigenvectors takes ε of the largest eigenvalue.
+    assert smallest >= COLLINEAR * K ** (-2 / D) * (1 - 1e-6)
+
+
+def broken(structure, covariances):
+    """Make one covariance, or the shared one, singular by a hair."""
+    covariances = covariances.copy()
+    if not structure.matrices:
+        covariances[1] = -1e-17
+    else:
+        singular = np.array([[1.0, 1.0], [1.0, 1.0 - 1e-15]])
+        covariances[() if structure.shared else 1] = singular
+    return covariances
+
+
+def test_penalty_repairs_what_rounding_broke(structure, make_covariances):
+    covariances = make_covariances(structure, K, D)
+    intact, _ = structure.factor(covariances)
+    covariances = broken(structure, covariances)
+    unit = structure.quadratic.weighted_sum(np.eye(D), np.ones(D))[None]
+    penalty = ScaleFreePenalty(0.1, structure.quadratic.unpack(unit, D)[0])
+    cholesky = factor(structure, penalty, covariances, D)
+    assert np.isfinite(cholesky).all()
+    np.testing.assert_allclose(
+        structure.covariances(cholesky), covariances, rtol=1e-8, atol=1e-8
+    )
+    if not structure.shared:
+        np.testing.assert_array_equal(cholesky[[0, 2]], intact[[0, 2]])
+
+
+def test_ridge_raises_where_a_covariance_is_singular(structure, make_covariances):
+    covariances = broken(structure, make_covariances(structure, K, D))
+    with pytest.raises(IllDefinedCovarianceError):
+        factor(structure, Ridge(np.full(D, 1e-6)), covariances, D)
+
+
+def test_ridge_is_a_variance_in_units_of_the_data(
+    structure, make_mixture, make_blocks, rng
+):
+    mixture = make_mixture(structure, K, D)
+    X = mixture.sample(50, rng) * 1e3
+    em = prepared(make_blocks(X), structure, reg_covar=5.0)
+    np.testing.assert_allclose(
+        em.regularization.variances, 5.0 * em.coordinates.slope**2, rtol=1e-14
+    )

@@ -1,0 +1,163 @@
+"""Workers: order, workspaces, and BLAS left as it was found."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
+
+from skem.core.threads import Workers, Workspace, single_threaded_blas
+
+
+def blas_counts():
+    return [
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+@pytest.fixture
+def two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        if set(blas_counts()) != {2}:
+            pytest.skip("BLAS cannot be given two threads")
+        yield
+
+
+@pytest.fixture(params=[1, 2, 4])
+def workers(request):
+    with Workers() as workers:
+        workers.n_threads = request.param
+        yield workers
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 30])
+def test_results_come_in_the_order_of_the_items(workers, n_items):
+    def delayed(item, workspace):
+        time.sleep(0.002 * (item % 3 == 0))  # so that others overtake it
+        return item * item
+
+    assert list(workers.map(delayed, range(n_items))) == [
+        item * item for item in range(n_items)
+    ]
+
+
+def test_exception_propagates_and_the_workers_go_on(workers):
+    def failing(item, workspace):
+        if item == 5:
+            raise KeyError(item)
+        return item
+
+    with pytest.raises(KeyError, match="5"):
+        list(workers.map(failing, range(10)))
+    assert list(workers.map(failing, range(5))) == list(range(5))
+
+
+def test_each_thread_has_its_own_workspace(workers):
+    def fill(item, workspace):
+        buffer = workspace.array("buffer", (64,), float)
+        buffer[:] = item
+        time.sleep(0.001)
+        return bool((buffer == item).all()), threading.get_ident(), id(workspace)
+
+    results = list(workers.map(fill, range(20)))
+    assert all(intact for intact, *_ in results)
+    owners = {(thread, workspace) for _, thread, workspace in results}
+    assert len(owners) == len({thread for thread, _ in owners}) <= workers.n_threads
+
+
+def test_one_item_is_worked_on_in_the_calling_thread(workers):
+    (thread,) = workers.map(lambda item, workspace: threading.get_ident(), [0])
+    assert thread == threading.get_ident()
+
+
+def test_workspace_uses_the_same_memory_again():
+    workspace = Workspace()
+    first = workspace.array("a", (4, 5), float)
+    assert np.shares_memory(first, workspace.array("a", (2, 3), float))
+    assert not np.shares_memory(first, workspace.array("b", (2, 3), float))
+    larger = workspace.array("a", (10, 10), float)
+    assert larger.shape == (10, 10)
+    assert workspace.array("a", (2,), np.float32).dtype == np.float32
+
+
+def test_as_many_threads_as_blas_would_use(two_threads):
+    with Workers() as workers:
+        assert workers.n_threads == 2
+    with threadpool_limits(1, user_api="blas"), Workers() as workers:
+        assert workers.n_threads == 1
+
+
+def test_blas_is_restored_after_use(two_threads):
+    with Workers() as workers:
+        inside = workers.map(lambda item, workspace: blas_counts(), range(4))
+        assert {count for counts in inside for count in counts} == {1}
+    assert set(blas_counts()) == {2}
+
+
+def test_blas_is_restored_after_an_exception(two_threads):
+    def failing(item, workspace):
+        raise KeyError(item)
+
+    with pytest.raises(KeyError), Workers() as workers:
+        list(workers.map(failing, range(10)))
+    assert set(blas_counts()) == {2}
+
+
+def test_nested_users_see_the_count_from_before(two_threads):
+    with Workers(), Workers() as inner:
+        assert inner.n_threads == 2
+        assert single_threaded_blas.n_threads() == 2
+        assert set(blas_counts()) == {1}
+    assert set(blas_counts()) == {2}
+    assert single_threaded_blas.n_threads() == 2
+
+
+@pytest.fixture
+def default_threads():
+    """Return BLAS's own counts; threadpool_limits would tie them to this thread."""
+    before = blas_counts()
+    if min(before, default=1) == 1:
+        pytest.skip("BLAS has one thread only")
+    yield before
+    if blas_counts() != before:
+        # For the tests that follow: from any thread, and for good.
+        for library in ThreadpoolController().lib_controllers:
+            library.set_num_threads(max(before))
+
+
+@pytest.mark.parametrize("first_out", ["first in", "last in"])
+def test_blas_is_limited_until_the_last_of_concurrent_users_is_out(
+    first_out, default_threads
+):
+    entered, leave = threading.Event(), threading.Event()
+
+    def other_user():
+        with Workers():
+            entered.set()
+            leave.wait(timeout=10)
+
+    thread = threading.Thread(target=other_user)
+    with Workers():
+        thread.start()
+        assert entered.wait(timeout=10)
+        if first_out == "last in":
+            leave.set()
+            thread.join(timeout=10)
+        assert set(blas_counts()) == {1}
+    if first_out == "first in":
+        assert set(blas_counts()) == {1}
+        leave.set()
+        thread.join(timeout=10)
+    assert blas_counts() == default_threads
+
+
+def test_no_threads_outlive_the_workers():
+    before = set(threading.enumerate())
+    with Workers() as workers:
+        workers.n_threads = 2
+        list(workers.map(lambda item, workspace: item, range(4)))
+        assert set(threading.enumerate()) - before
+    assert set(threading.enumerate()) <= before

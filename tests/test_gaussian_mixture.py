@@ -1,0 +1,484 @@
+"""The estimator."""
+
+import threading
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.datasets import load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture as Peer
+from threadpoolctl import threadpool_limits
+
+from skem import GaussianMixture
+
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.fixture(params=COVARIANCE_TYPES)
+def covariance_type(request):
+    return request.param
+
+
+def blobs(n=300, d=3, K=3, seed=0, spread=3.0):
+    rng = np.random.default_rng(seed)
+    means = rng.normal(0, spread, (K, d))
+    return means[rng.integers(K, size=n)] + rng.normal(size=(n, d))
+
+
+def given_start(X, K, covariance_type, seed=0):
+    d = X.shape[1]
+    rng = np.random.default_rng(seed)
+    precision = np.linalg.inv(np.cov(X.T).reshape(d, d))
+    variances = X.var(axis=0)
+    precisions = {
+        "full": np.stack([precision] * K),
+        "tied": precision,
+        "diag": np.stack([1 / variances] * K),
+        "spherical": np.full(K, 1 / variances.mean()),
+    }
+    return {
+        "weights_init": np.full(K, 1 / K),
+        "means_init": X[rng.choice(len(X), K, replace=False)],
+        "precisions_init": precisions[covariance_type],
+    }
+
+
+def dense_covariances(mixture):
+    K, d = mixture.means_.shape
+    return {
+        "full": lambda C: C,
+        "tied": lambda C: np.stack([C] * K),
+        "diag": lambda C: np.stack([np.diag(c) for c in C]),
+        "spherical": lambda C: np.stack([c * np.eye(d) for c in C]),
+    }[mixture.covariance_type](mixture.covariances_)
+
+
+def quietly(mixture, *args, **kwargs):
+    """Fit without the warning that few steps deserve."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(*args, **kwargs)
+
+
+def relative_error(a, b):
+    return np.max(np.abs(a - b)) / np.max(np.abs(b))
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine])
+@pytest.mark.parametrize("max_iter", [1, 5, 50])
+def test_iterates_equal_those_of_scikit_learn(covariance_type, load, max_iter):
+    X = load().data
+    params = {
+        "covariance_type": covariance_type,
+        "reg_covar": 1e-6,
+        "tol": 0,
+        "max_iter": max_iter,
+        **given_start(X, 3, covariance_type),
+    }
+    theirs = quietly(Peer(3, **params), X)
+    ours = quietly(GaussianMixture(3, algorithm="em", **params), X)
+    single = quietly(GaussianMixture(3, algorithm="em", **params), X.astype("f"))
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+        a, b = getattr(ours, name), getattr(theirs, name)
+        assert relative_error(a, b) < 1e-7
+        # 50 steps in float32: about a thousand roundings of 6e-8.
+        assert relative_error(getattr(single, name), a) < 1e-4
+    assert ours.n_iter_ == theirs.n_iter_ == max_iter
+    assert ours.score(X) == pytest.approx(theirs.score(X), abs=1e-10)
+    # scikit-learn's bounds are those before each step.
+    assert np.allclose(ours.lower_bounds_[:-1], theirs.lower_bounds_[1:], atol=1e-10)
+
+
+def test_two_component_example_is_recovered():
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(-2, 0.5, 600), rng.normal(0.5, 1, 1400)][:, None]
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    order = np.argsort(mixture.means_.ravel())
+    # Three standard errors of estimates from 2 000 points.
+    assert np.allclose(mixture.weights_[order], [0.3, 0.7], atol=0.05)
+    assert np.allclose(mixture.means_.ravel()[order], [-2, 0.5], atol=0.15)
+    sds = np.sqrt(mixture.covariances_.ravel()[order])
+    assert np.allclose(sds, [0.5, 1], atol=0.12)
+
+
+def test_one_component_is_the_empirical_mean_and_covariance(covariance_type):
+    X = blobs(n=500)
+    mixture = GaussianMixture(1, covariance_type=covariance_type, tol=1e-9).fit(X)
+    S = np.cov(X.T, bias=True)
+    expected = {
+        "full": S[None],
+        "tied": S,
+        "diag": np.diag(S)[None],
+        "spherical": np.trace(S)[None] / 3,
+    }
+    # The penalty's target is S itself, so that it changes nothing for K = 1.
+    assert np.allclose(mixture.means_[0], X.mean(axis=0), rtol=1e-12)
+    assert np.allclose(mixture.covariances_, expected[covariance_type], rtol=1e-12)
+    assert mixture.converged_
+
+
+def test_density_is_that_of_scipy(covariance_type):
+    X = blobs()
+    mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    joint = np.stack(
+        [
+            np.log(weight) + stats.multivariate_normal(mean, covariance).logpdf(X)
+            for weight, mean, covariance in zip(
+                mixture.weights_,
+                mixture.means_,
+                dense_covariances(mixture),
+                strict=True,
+            )
+        ],
+        axis=1,
+    )
+    log_density = logsumexp(joint, axis=1)
+    assert np.allclose(mixture.score_samples(X), log_density, atol=1e-10)
+    assert np.allclose(
+        mixture.predict_proba(X), np.exp(joint - log_density[:, None]), atol=1e-10
+    )
+    assert np.array_equal(mixture.predict(X), joint.argmax(axis=1))
+    assert mixture.score(X) == pytest.approx(log_density.mean(), abs=1e-12)
+    n_parameters = mixture.n_parameters_
+    bic = -2 * log_density.sum() + n_parameters * np.log(len(X))
+    assert mixture.bic(X) == pytest.approx(bic)
+    assert mixture.aic(X) == pytest.approx(-2 * log_density.sum() + 2 * n_parameters)
+    entropy = -np.log(mixture.predict_proba(X).max(axis=1)).sum()
+    assert mixture.icl(X) == pytest.approx(bic + 2 * entropy)
+
+
+def test_precisions_are_inverse_covariances(covariance_type):
+    X = blobs()
+    mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    if covariance_type in ("full", "tied"):
+        inverse = np.linalg.inv(mixture.covariances_)
+        factor = mixture.precisions_cholesky_
+        product = factor @ np.swapaxes(factor, -1, -2)
+        assert np.array_equal(factor, np.triu(factor))
+    else:
+        inverse = 1 / mixture.covariances_
+        product = mixture.precisions_cholesky_**2
+    assert np.allclose(mixture.precisions_, inverse)
+    assert np.allclose(product, inverse)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_lower_bound_is_the_score_at_the_returned_parameters(covariance_type, dtype):
+    X = blobs().astype(dtype)
+    weight = np.random.default_rng(1).uniform(size=len(X))
+    for max_iter in (0, 1, 7, 1000):
+        mixture = GaussianMixture(
+            3, covariance_type=covariance_type, max_iter=max_iter, random_state=0
+        )
+        quietly(mixture, X, sample_weight=weight)
+        # float32: rounding of the parameters and of single densities.
+        tolerance = 1e-10 if dtype == "f8" else 1e-5
+        score = mixture.score(X, sample_weight=weight)
+        assert mixture.lower_bound_ == pytest.approx(score, abs=tolerance)
+        assert len(mixture.lower_bounds_) == mixture.n_iter_
+        if max_iter:
+            assert mixture.lower_bounds_[-1] == mixture.lower_bound_
+
+
+def test_starts_are_exactly_those_given(covariance_type):
+    X = blobs()
+    given = given_start(X, 3, covariance_type)
+    mixture = GaussianMixture(
+        3, covariance_type=covariance_type, max_iter=0, **given
+    ).fit(X)
+    assert np.allclose(mixture.weights_, given["weights_init"], rtol=1e-14)
+    assert np.allclose(mixture.means_, given["means_init"], rtol=1e-12)
+    assert np.allclose(mixture.precisions_, given["precisions_init"], rtol=1e-11)
+    assert mixture.n_iter_ == 0
+    assert not mixture.converged_
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X))
+
+
+def test_one_part_of_a_start_may_be_given(covariance_type):
+    X = blobs()
+    given = given_start(X, 3, covariance_type)
+    attributes = ("weights_", "means_", "precisions_")
+    for name, attribute in zip(given, attributes, strict=True):
+        mixture = GaussianMixture(
+            3,
+            covariance_type=covariance_type,
+            max_iter=0,
+            random_state=0,
+            **{name: given[name]},
+        ).fit(X)
+        assert np.allclose(getattr(mixture, attribute), given[name], rtol=1e-10)
+
+
+def test_means_of_seeding_starts_are_rows():
+    X = blobs()
+    for init_params in ("k-means++", "random_from_data"):
+        mixture = GaussianMixture(
+            3, init_params=init_params, max_iter=0, random_state=0
+        ).fit(X)
+        distances = np.abs(X[:, None] - mixture.means_).max(axis=2)
+        assert distances.min(axis=0).max() < 1e-12
+
+
+def test_fit_leaves_parameters_as_they_are():
+    X = blobs()
+    given = {k: v.tolist() for k, v in given_start(X, 3, "full").items()}
+    mixture = GaussianMixture(3, **given)
+    before = mixture.get_params()
+    mixture.fit(X)
+    after = mixture.get_params()
+    assert before.keys() == after.keys()
+    assert all(after[name] is before[name] for name in before)
+
+
+def test_integer_weights_are_repeated_rows(covariance_type):
+    X = blobs(n=120)
+    weight = np.random.default_rng(0).integers(0, 4, size=len(X))
+    params = {
+        "covariance_type": covariance_type,
+        **given_start(X, 3, covariance_type),
+    }
+    repeated = np.repeat(X, weight, axis=0)
+    a = GaussianMixture(3, **params).fit(X, sample_weight=weight)
+    b = GaussianMixture(3, **params).fit(repeated)
+    assert a.n_iter_ == b.n_iter_
+    for name in ("weights_", "means_", "covariances_"):
+        assert np.allclose(getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-11)
+    assert a.score(X, sample_weight=weight) == pytest.approx(b.score(repeated))
+    assert a.bic(X, sample_weight=weight) == pytest.approx(b.bic(repeated))
+    assert a.aic(X, sample_weight=weight) == pytest.approx(b.aic(repeated))
+    assert a.icl(X, sample_weight=weight) == pytest.approx(b.icl(repeated))
+    labels = GaussianMixture(3, **params).fit_predict(X, sample_weight=weight)
+    assert np.array_equal(labels, a.predict(X))
+
+
+def test_zero_weight_is_an_absent_row(covariance_type):
+    X = blobs(n=120)
+    wild = np.vstack([X, np.full((5, 3), 1e200), np.full((5, 3), -1e300)])
+    weight = np.r_[np.ones(120), np.zeros(10)]
+    params = {"covariance_type": covariance_type, "random_state": 0}
+    a = GaussianMixture(3, **params).fit(wild, sample_weight=weight)
+    b = GaussianMixture(3, **params).fit(X)
+    assert np.allclose(a.means_, b.means_, rtol=1e-10)
+    with pytest.raises(ValueError, match="n_samples = 120"):
+        GaussianMixture(121).fit(wild, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.full(300, -1.0), "Negative values in data passed to `sample_weight`"),
+        (np.zeros(300), "Sample weights must contain at least one non-zero number"),
+        (np.ones(299), "sample_weight.shape == "),
+        (np.full(300, np.nan), "Input sample_weight contains NaN"),
+    ],
+)
+def test_bad_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(2).fit(blobs(), sample_weight=weight)
+
+
+def test_failed_fit_leaves_the_estimator_as_it_was():
+    X = blobs()
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    before = dict(vars(mixture))
+    for bad, weight in [
+        (np.full((5, 7), np.nan), None),
+        (X[:, :2], -np.ones(len(X))),
+        (X[:1], None),
+    ]:
+        with pytest.raises(ValueError):
+            mixture.fit(bad, sample_weight=weight)
+        assert vars(mixture) == before
+    fresh = GaussianMixture(400)
+    with pytest.raises(ValueError):
+        fresh.fit(X)
+    assert not hasattr(fresh, "n_features_in_")
+
+
+def test_warm_start_resumes():
+    X = blobs(spread=1.0)
+    params = {"random_state": 0, "algorithm": "em", "tol": 1e-4}
+    whole = quietly(GaussianMixture(3, max_iter=2, **params), X)
+    parts = GaussianMixture(3, max_iter=1, warm_start=True, **params)
+    quietly(quietly(parts, X), X)
+    assert np.allclose(parts.means_, whole.means_, rtol=1e-10)
+    assert np.allclose(parts.covariances_, whole.covariances_, rtol=1e-10)
+
+    single = GaussianMixture(3, **params).fit(X)
+    for step in range(1, single.n_iter_ + 1):
+        quietly(parts, X) if step > 2 else None
+        if parts.converged_:
+            break
+    assert parts.converged_
+    assert step == single.n_iter_
+
+
+def test_convergence_warning_tells_what_is_left():
+    X = blobs(spread=1.0)
+    with pytest.warns(ConvergenceWarning, match="nats of log-likelihood are left"):
+        GaussianMixture(3, max_iter=5, random_state=0).fit(X)
+
+
+def test_best_of_several_starts_is_kept():
+    X = blobs(n=200, K=6)
+    params = {"init_params": "random_from_data", "reg_covar": 1e-6}
+    singles = [
+        GaussianMixture(6, random_state=rng, **params).fit(X).lower_bound_
+        for rng in [np.random.RandomState(0)]
+        for _ in range(5)
+    ]
+    best = GaussianMixture(6, n_init=5, random_state=0, **params).fit(X)
+    assert best.lower_bound_ == pytest.approx(max(singles), abs=1e-9)
+
+
+def test_sample_has_the_moments_of_the_mixture(covariance_type):
+    mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
+    mixture.fit(blobs(spread=8.0))
+    X, y = mixture.sample(40_000, random_state=1)
+    assert X.shape == (40_000, 3)
+    assert not (np.diff(y) >= 0).all()
+    for k, covariance in enumerate(dense_covariances(mixture)):
+        rows = X[y == k]
+        assert np.mean(y == k) == pytest.approx(mixture.weights_[k], abs=0.01)
+        # Five standard errors.
+        error = 5 * np.sqrt(np.diag(covariance) / len(rows))
+        assert (np.abs(rows.mean(axis=0) - mixture.means_[k]) < error).all()
+        assert np.allclose(np.cov(rows.T), covariance, atol=0.1 * covariance.max())
+    refit = GaussianMixture(
+        3, covariance_type=covariance_type, means_init=mixture.means_, random_state=0
+    ).fit(X)
+    assert refit.score(X) == pytest.approx(mixture.score(X), abs=1e-3)
+
+
+def test_sample_is_seeded_and_refuses_nothing():
+    mixture = GaussianMixture(2, random_state=3).fit(blobs())
+    assert np.array_equal(mixture.sample(5)[0], mixture.sample(5)[0])
+    assert np.array_equal(mixture.sample(5, random_state=3)[0], mixture.sample(5)[0])
+    assert not np.array_equal(
+        mixture.sample(5, random_state=4)[0], mixture.sample(5)[0]
+    )
+    with pytest.raises(ValueError, match="at least one sample"):
+        mixture.sample(0)
+
+
+def test_from_parameters_is_a_fitted_mixture(covariance_type):
+    X = blobs()
+    fitted = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    built = GaussianMixture.from_parameters(
+        fitted.weights_,
+        fitted.means_,
+        fitted.covariances_,
+        covariance_type=covariance_type,
+    )
+    assert np.allclose(built.score_samples(X), fitted.score_samples(X), atol=1e-9)
+    assert built.bic(X) == pytest.approx(fitted.bic(X))
+    assert built.sample(4, random_state=0)[0].shape == (4, 3)
+    assert np.allclose(built.precisions_, fitted.precisions_)
+    built.set_params(warm_start=True, tol=1.0).fit(X)
+    # It resumes where the fit ended, whose own tolerance was 0.01 nats of 300 rows.
+    assert built.score(X) == pytest.approx(fitted.score(X), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "means", "covariances", "message"),
+    [
+        ([0.5, 0.6], [[0.0], [1.0]], np.ones((2, 1, 1)), "normalized"),
+        ([0.5, 0.5], [0.0, 1.0], np.ones((2, 1, 1)), "Expected 2D array"),
+        ([0.5, 0.5], [[0.0], [1.0]], np.ones((1, 1)), "should have the shape of"),
+        ([0.5, 0.5], [[0.0], [1.0]], -np.ones((2, 1, 1)), "positive-definite"),
+        ([0.5, 0.5], [[0.0], [np.nan]], np.ones((2, 1, 1)), "contains NaN"),
+    ],
+)
+def test_from_parameters_refuses_what_is_no_mixture(
+    weights, means, covariances, message
+):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture.from_parameters(weights, means, covariances)
+
+
+def test_attributes_set_by_hand_make_a_mixture_as_in_scikit_learn():
+    X = blobs()
+    fitted = GaussianMixture(3, random_state=0).fit(X)
+    by_hand = GaussianMixture(3)
+    by_hand.weights_, by_hand.means_ = fitted.weights_, fitted.means_
+    by_hand.precisions_cholesky_ = fitted.precisions_cholesky_
+    by_hand.n_features_in_ = 3
+    assert np.array_equal(by_hand.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_results_do_not_depend_on_the_number_of_threads(covariance_type):
+    X = blobs(n=60_000)
+    params = {"covariance_type": covariance_type, "random_state": 0}
+    mixtures, scores = [], []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            mixture = GaussianMixture(3, **params).fit(X)
+            mixtures.append(mixture)
+            scores.append(mixture.score_samples(X))
+    for other, score in zip(mixtures[1:], scores[1:], strict=True):
+        assert np.array_equal(other.means_, mixtures[0].means_)
+        assert np.array_equal(other.covariances_, mixtures[0].covariances_)
+        assert np.array_equal(score, scores[0])
+
+
+def test_two_fits_at_once_give_the_right_answers():
+    data = [blobs(n=40_000, seed=seed) for seed in (1, 2)]
+    alone = [GaussianMixture(3, random_state=0).fit(X).means_ for X in data]
+    mixtures = [GaussianMixture(3, random_state=0) for _ in data]
+    threads = [
+        threading.Thread(target=mixture.fit, args=(X,))
+        for mixture, X in zip(mixtures, data, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for mixture, means in zip(mixtures, alone, strict=True):
+        assert np.array_equal(mixture.means_, means)
+
+
+def test_verbose_tells_starts_and_steps(capsys):
+    mixture = GaussianMixture(
+        3, n_init=2, random_state=0, verbose=1, verbose_interval=1
+    ).fit(blobs())
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("Initialization") for line in lines) == 2
+    steps = [line for line in lines if "mean log-likelihood" in line]
+    assert len(steps) >= mixture.n_iter_
+    assert "nats to go" in steps[0]
+
+
+@pytest.mark.parametrize("method", ["fit", "score_samples", "bic"])
+def test_no_array_with_a_row_for_each_sample(method):
+    n, K = 400_000, 8
+    X = blobs(n=n, d=2, K=K)
+    mixture = GaussianMixture(K, max_iter=2, random_state=0)
+    quietly(mixture, X[:1000])
+    tracemalloc.start()
+    try:
+        quietly(mixture, X) if method == "fit" else getattr(mixture, method)(X)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    result = 8 * n if method != "fit" else 0
+    # Blocks of at most 2 MiB for each thread, and k-means on the subsample.
+    assert peak - result < 0.75 * 8 * n * K
+
+
+def test_equivariance_under_shift_and_scale(covariance_type):
+    X = blobs(spread=2.0)
+    params = {"covariance_type": covariance_type, "random_state": 0, "tol": 1e-8}
+    base = GaussianMixture(3, **params).fit(X)
+    for scale, shift in [(1e8, 0), (1e-8, 0), (1, 1e6), (-3.0, 50.0)]:
+        moved = GaussianMixture(3, **params).fit(scale * X + shift)
+        labels = moved.predict(scale * X + shift)
+        assert adjusted_rand_score(base.predict(X), labels) == 1
+        # A shift of 1e6 leaves ten digits of the data.
+        expected = np.sort(scale * base.means_ + shift, axis=0)
+        tolerance = 1e-6 * abs(scale)
+        assert np.allclose(np.sort(moved.means_, axis=0), expected, atol=tolerance)

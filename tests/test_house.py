@@ -1,0 +1,97 @@
+"""The house rule: in the core, imports run downwards only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skem
+
+CORE = Path(skem.__file__).parent / "core"
+MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
+
+# A module may import those of the floors below its own.
+FLOORS = [
+    {"threads", "parameters", "quadratic"},
+    {"blocks", "covariance"},
+    {"coordinates", "statistics", "chart"},
+    {"regularization"},
+    {"expectation"},
+    {"em"},
+    {"initialize"},
+]
+# The solver knows nothing of what it solves: these import each other at most.
+SOLVERS = {"solve", "accelerate"}
+FORBIDDEN = ("sklearn.base", "skem.gaussian_mixture", "skem._validation")
+
+
+def imported_names(source, package):
+    """Return the absolute dotted names of everything that is imported."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: 1 - node.level or None]
+            parts = [*(above if node.level else []), *filter(None, [node.module])]
+            base = ".".join(parts)
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_within(name, module):
+    return name == module or name.startswith(f"{module}.")
+
+
+def allowed_modules(module):
+    """Return the modules of the core that a module may import."""
+    if module in SOLVERS:
+        return SOLVERS
+    for height, floor in enumerate(FLOORS):
+        if module in floor:
+            return set().union(*FLOORS[:height])
+    pytest.fail(f"skem/core/{module}.py has no floor: declare it in {__name__}.FLOORS")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_run_downwards(path):
+    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
+    allowed = allowed_modules(path.stem)
+    used = {
+        other.stem
+        for other in MODULES
+        if any(is_within(name, f"skem.core.{other.stem}") for name in names)
+    }
+    assert used <= allowed, (
+        f"skem/core/{path.name} imports {sorted(used - allowed)}, which is not on a "
+        f"floor below it; it may import {sorted(allowed)}"
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_core_does_not_know_the_estimator(path):
+    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
+    forbidden = FORBIDDEN + (("skem.core.em",) if path.stem in SOLVERS else ())
+    found = {
+        name
+        for name in names
+        if name == "skem" or any(is_within(name, module) for module in forbidden)
+    }
+    assert not found, f"skem/core/{path.name} imports {sorted(found)}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import sklearn.base", "sklearn.base"),
+        ("import sklearn.base as base", "sklearn.base"),
+        ("from sklearn import base", "sklearn.base"),
+        ("def f():\n    from skem.core.em import EMMap", "skem.core.em"),
+        ("from skem.core import em", "skem.core.em"),
+        ("from .em import EMMap", "skem.core.em"),
+        ("from . import em", "skem.core.em"),
+        ("from .._validation import check_data", "skem._validation"),
+    ],
+)
+def test_every_way_to_import_is_seen(source, expected):
+    assert expected in imported_names(source, "skem.core")

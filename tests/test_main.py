@@ -1,0 +1,728 @@
+"""``python -m skem``: what it prints and writes, and how it refuses."""
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skem
+from skem import GaussianMixture
+from skem.__main__ import main
+from skem._cli import labels as labels_module
+from skem._cli import selection as selection_module
+from skem.datasets import load_faithful
+
+FAST = ["--components", "1,2"]
+# Two groups of rows, far apart in the first column.
+GROUPS = np.array(
+    [[0.0, 5.1], [0.2, 4.9], [0.1, 5.3], [0.3, 4.8], [9.0, 5.0], [9.2, 5.2], [9.1, 4.7]]
+)
+LINES = [",".join(map(str, row)) for row in GROUPS]
+PLAIN = "\n".join(["left,right", *LINES, ""])
+
+
+@pytest.fixture
+def run(capsys):
+    """Return the exit status and what was printed on either stream."""
+
+    def run(*arguments):
+        status = main(list(map(str, arguments)))
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def succeed(run):
+    """Return what was printed by a run that has nothing to complain about."""
+
+    def succeed(*arguments):
+        status, out, err = run(*arguments)
+        assert (status, err) == (0, "")
+        return out
+
+    return succeed
+
+
+@pytest.fixture
+def refuse(run):
+    """Return the one line of a run that was refused."""
+
+    def refuse(*arguments):
+        status, out, err = run(*arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith("skem: error: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        return err
+
+    return refuse
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file and return its path."""
+
+    def write(content, name="data.csv"):
+        path = tmp_path / name
+        if isinstance(content, str):
+            content = content.encode()
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def section(out, title):
+    """Return the rows below a title as lists of words, the header first."""
+    _, _, rest = out.partition(f"\n{title}")
+    assert rest, f"no section {title!r} in:\n{out}"
+    table = rest.split("\n\n")[1]
+    return [line.split() for line in table.splitlines()]
+
+
+def headline(out):
+    """Return the first paragraph, on one line."""
+    return " ".join(out.split("\n\n")[0].split())
+
+
+def numbers(rows):
+    return np.array([[float(cell) for cell in row] for row in rows])
+
+
+def without_time(out):
+    return re.sub(r"fitted in \S+ s", "fitted in ... s", out)
+
+
+# The summary
+
+
+def test_old_faithful_has_two_components_by_bic(succeed):
+    out = succeed("--components", "1-3")
+    assert out.startswith("Old Faithful: 272 rows, 2 columns (eruptions, waiting)\n")
+    assert "Best: 2 components, full covariances" in out
+    header, *rows = section(out, "Candidates")
+    assert header == ["K", "log-likelihood", "parameters", "BIC"]
+    assert [row[4:] for row in rows] == [[], ["<-", "best"], []]
+
+    X = load_faithful().data
+    for K, row in enumerate(rows, start=1):
+        mixture = GaussianMixture(K, n_init=5, random_state=0).fit(X)
+        assert row[:4] == [
+            str(K),
+            f"{mixture.score(X) * len(X):.2f}",
+            str(mixture.n_parameters_),
+            f"{mixture.bic(X):.2f}",
+        ]
+
+
+def test_default_range_is_one_to_nine(succeed, monkeypatch):
+    # One start and few steps: only the range matters here.
+    monkeypatch.setitem(selection_module.FIT_OPTIONS, "n_init", 1)
+    monkeypatch.setitem(selection_module.FIT_OPTIONS, "max_iter", 2)
+    _, *rows = section(succeed("--columns", "eruptions"), "Candidates")
+    assert [row[0] for row in rows] == list("123456789")
+
+
+def test_chosen_model_is_described(succeed):
+    out = succeed(*FAST)
+    X = load_faithful().data
+    mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+    deviations = np.sqrt(np.diagonal(mixture.covariances_, axis1=1, axis2=2))
+
+    # Half a unit in the last digit printed, which differs between columns.
+    header, *rows = section(out, "Best")
+    assert header == ["component", "weight", "effective", "size"]
+    np.testing.assert_allclose(numbers(rows)[:, 1], mixture.weights_, atol=5.1e-5)
+    sizes = mixture.predict_proba(X).sum(axis=0)
+    np.testing.assert_allclose(numbers(rows)[:, 2], sizes, atol=0.051)
+
+    for title, expected in [
+        ("Means", mixture.means_),
+        ("Standard deviations", deviations),
+    ]:
+        header, *rows = section(out, title)
+        assert header == ["component", "eruptions", "waiting"]
+        assert [row[0] for row in rows] == ["0", "1"]
+        error = np.abs(numbers(rows)[:, 1:] - expected).max(axis=0)
+        assert (error <= [0.00051, 0.0051]).all()
+
+    _, *rows = section(out, "Correlations")
+    expected = mixture.covariances_[:, 0, 1] / deviations.prod(axis=1)
+    assert [row[:3] for row in rows] == [
+        ["0", "eruptions,", "waiting"],
+        ["1", "eruptions,", "waiting"],
+    ]
+    printed = [float(row[3]) for row in rows]
+    np.testing.assert_allclose(printed, expected, atol=0.0051)
+
+    effort = " ".join(out.split("\n\n")[-1].split())
+    assert effort.startswith("2 models fitted in ")
+    assert "from 5 starts" in effort
+    assert f"The best took {mixture.n_iter_ + 1} passes over the data." in effort
+
+
+def test_tables_are_aligned(succeed):
+    for block in succeed(*FAST).split("\n\n"):
+        if block.startswith("  component"):
+            assert len({len(line) for line in block.splitlines()}) == 1
+
+
+def test_all_shapes_are_compared(succeed):
+    out = succeed("--components", "1,3", "--covariance", "all")
+    header, *rows = section(out, "Candidates")
+    assert header[:2] == ["K", "covariance"]
+    shapes = ["full", "tied", "diag", "spherical"]
+    assert [row[:2] for row in rows] == [[K, shape] for K in "13" for shape in shapes]
+    # mclust's best model of these data, too: three components, one covariance.
+    assert "Best: 3 components, tied covariances" in out
+    (mark,) = [row[:2] for row in rows if row[-1] == "best"]
+    assert mark == ["3", "tied"]
+    _, row = section(out, "Correlations")
+    assert row[:3] == ["all", "eruptions,", "waiting"]
+
+
+def test_shapes_that_coincide_in_one_dimension_are_fitted_once(succeed):
+    out = succeed(*FAST, "--columns", "waiting", "--covariance", "all")
+    _, *rows = section(out, "Candidates")
+    assert [row[1] for row in rows] == ["full", "tied"] * 2
+    assert "diag and spherical are the same as full" in out
+    assert "Correlations" not in out
+
+
+@pytest.mark.parametrize("shape", ["diag", "spherical"])
+def test_without_correlations_there_is_no_table_of_them(shape, succeed):
+    out = succeed("--components", "2", "--covariance", shape)
+    assert f"Best: 2 components, {shape} covariances" in out
+    assert "Correlations" not in out
+
+
+def test_spherical_components_have_one_deviation(succeed, write):
+    out = succeed(write(PLAIN), "--components", "2", "--covariance", "spherical")
+    _, *rows = section(out, "Standard deviations")
+    assert all(left == right for _, left, right in rows)
+
+
+@pytest.fixture
+def correlated(rng):
+    """Return rows (50, d) with all kinds of correlations."""
+    return lambda d: rng.standard_normal((50, d)) @ rng.standard_normal((d, d))
+
+
+def csv_text(X, names):
+    return "\n".join(
+        [",".join(names), *(",".join(map(repr, row)) for row in X.tolist())]
+    )
+
+
+@pytest.mark.parametrize("shape", ["full", "tied"])
+def test_few_features_have_correlation_matrices(shape, succeed, write, correlated):
+    X = correlated(4)
+    path = write(csv_text(X, "abcd"))
+    out = succeed(path, "--components", "1", "--covariance", shape)
+    owner = {"full": "component 0", "tied": "all components"}[shape]
+    header, *rows = section(out, f"Correlations, {owner}")
+    assert header == list("abcd")
+    assert [row[0] for row in rows] == list("abcd")
+    # One component is the empirical covariance; two digits are printed.
+    expected = np.corrcoef(X.T)
+    for i, row in enumerate(rows):
+        np.testing.assert_allclose(
+            [float(cell) for cell in row[1:]], expected[i, : i + 1], atol=0.0051
+        )
+
+
+def test_many_features_have_their_largest_correlations(succeed, write, correlated):
+    X = correlated(8)
+    names = [f"x{j}" for j in range(8)]
+    out = succeed(write(csv_text(X, names)), "--components", "1")
+    _, *rows = section(out, "Largest correlations, 5 of 28")
+    i, j = np.triu_indices(8, 1)
+    every = np.corrcoef(X.T)[i, j]
+    order = np.argsort(-abs(every))[:5]
+    assert [row[1:3] for row in rows] == [
+        [f"{names[i[pair]]},", names[j[pair]]] for pair in order
+    ]
+    printed = [float(row[3]) for row in rows]
+    np.testing.assert_allclose(printed, every[order], atol=0.0051)
+
+
+def test_wide_tables_continue_below_within_eighty_columns(
+    succeed, write, correlated, tmp_path, monkeypatch
+):
+    names = [f"a rather long name of a feature, number {j}" for j in range(12)]
+    write(csv_text(correlated(12), [f'"{name}"' for name in names]))
+    monkeypatch.chdir(tmp_path)
+    out = succeed("data.csv", "--components", "1")
+    assert max(map(len, out.splitlines())) <= 80
+    # Shortened names can still be told apart.
+    means = out.partition("\nMeans")[2].partition("\nStandard")[0]
+    assert re.findall(r"a rather \.\.\.\w* (\d+)", means) == list(map(str, range(12)))
+
+
+def test_long_paths_stay_in_one_piece(succeed, write):
+    path = write(PLAIN, "x" * 100 + ".csv")
+    assert str(path) in succeed(path, "--components", "1")
+
+
+@pytest.mark.parametrize("exponent", [-150, -6, 0, 6, 150])
+def test_digits_follow_the_scale_of_the_data(exponent, succeed, write):
+    X = GROUPS * 10.0**exponent
+    out = succeed(write(csv_text(X, ["left", "right"])), "--components", "1")
+    for title, expected in [("Means", X.mean(axis=0)), ("Standard", X.std(axis=0))]:
+        _, row = section(out, title)
+        # Three digits of the smaller number, the standard deviation.
+        error = np.abs(numbers([row])[0, 1:] - expected)
+        assert (error <= 0.0051 * X.std(axis=0)).all()
+
+
+def test_identical_rows_can_be_summarised(succeed, write):
+    out = succeed(write("a,b\n" + "1,2\n" * 8), *FAST)
+    for word in ["nan", "inf"]:
+        assert not re.search(rf"\b{word}\b", out)
+
+
+def test_same_seed_gives_the_same_summary(succeed):
+    arguments = ["--components", "3", "--random-state", "7"]
+    assert without_time(succeed(*arguments)) == without_time(succeed(*arguments))
+
+
+def test_seed_and_shape_reach_the_estimator(succeed, monkeypatch):
+    seen = []
+
+    class Spy(GaussianMixture):
+        def fit(self, X, y=None, sample_weight=None):
+            seen.append((self.n_components, self.covariance_type, self.random_state))
+            return super().fit(X, y, sample_weight)
+
+    monkeypatch.setattr(selection_module, "GaussianMixture", Spy)
+    succeed("--components", "2", "--covariance", "diag", "--random-state", "42")
+    assert seen == [(2, "diag", 42)]
+
+
+def test_fits_that_did_not_converge_are_a_note_not_a_warning(succeed, monkeypatch):
+    monkeypatch.setitem(selection_module.FIT_OPTIONS, "max_iter", 1)
+    out = " ".join(succeed("--components", "4").split())
+    assert "Not converged in 1 step" in out
+    assert "4 components, full covariances." in out
+
+
+# Numbers of components
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("3", "3"), ("1-3", "123"), ("4,1,2", "124"), ("1-2,2,4", "124"), ("2-2", "2")],
+)
+def test_components_are_lists_and_ranges(text, expected, succeed, write):
+    path = write(PLAIN)
+    _, *rows = section(succeed(path, "--components", text), "Candidates")
+    assert [row[0] for row in rows] == list(expected)
+
+
+def test_default_range_ends_at_the_number_of_rows(succeed, write):
+    out = succeed(write("1\n2\n4\n9\n"))
+    _, *rows = section(out, "Candidates")
+    assert [row[0] for row in rows] == list("1234")
+    assert "No more than 4 components, as there are only 4 rows." in out
+
+
+def test_more_components_than_rows_are_refused_if_asked_for(refuse, write):
+    path = write(PLAIN)
+    assert "8 components need as many rows" in refuse(path, "--components", "2,8")
+    # A range that is never expanded.
+    assert "999999999 components" in refuse(path, "--components", "1-999999999")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0-3", "3-1", "a", "1,,2", "-2", "1-", "1.5", "1-2-3", "9" * 5000]
+)
+def test_bad_components_are_refused(text, refuse):
+    assert "--components" in refuse(f"--components={text}")
+
+
+@pytest.mark.parametrize("seed", ["-1", "a", "1.5", "", str(2**32)])
+def test_bad_seeds_are_refused(seed, refuse):
+    assert "--random-state" in refuse(f"--random-state={seed}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--covariance", "round"], "invalid choice: 'round'"),
+        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--components"], "expected one argument"),
+        (["one.csv", "two.csv"], "unrecognized arguments: two.csv"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(arguments, message, refuse):
+    assert message in refuse(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--help", "usage: python -m skem"), ("--version", f"skem {skem.__version__}\n")],
+)
+def test_information_is_printed_and_is_no_error(option, expected, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([option])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(expected)
+
+
+# What a CSV file may look like
+
+
+@pytest.fixture
+def plain(succeed, write):
+    """Return the summary of GROUPS from the plainest of files."""
+    return without_time(succeed(write(PLAIN), *FAST))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("\n", "\r"),
+        "\ufeff" + PLAIN,
+        PLAIN.rstrip("\n"),
+        PLAIN + "\n\n \n",
+        PLAIN + ",\n,\n",
+        PLAIN.replace(",", ", "),
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace(",", ";").replace(".", ","),
+        re.sub(r"[^,\n]+", r'"\g<0>"', PLAIN),
+        re.sub(r"[^,\n]+", r'"\g<0>"', PLAIN).replace(",", ";"),
+    ],
+    ids=[
+        "Windows line ends",
+        "old Macintosh line ends",
+        "byte order mark",
+        "no newline at the end",
+        "blank lines at the end",
+        "empty cells at the end",
+        "spaces after commas",
+        "semicolons",
+        "tabs",
+        "semicolons with decimal commas",
+        "quotes",
+        "quotes and semicolons",
+    ],
+)
+def test_other_ways_to_write_a_file_make_no_difference(content, succeed, write, plain):
+    assert without_time(succeed(write(content), *FAST)) == plain
+
+
+def test_without_a_header_columns_are_numbered(succeed, write, plain):
+    out = succeed(write("\n".join(LINES)), *FAST)
+    assert "7 rows, 2 columns (column 1, column 2)" in headline(out)
+    assert section(out, "Candidates") == section(plain, "Candidates")
+
+
+def test_single_column_needs_no_delimiter(succeed, write):
+    content = "speed\n" + "\n".join(str(row[0]) for row in GROUPS)
+    out = succeed(write(content), *FAST)
+    assert "7 rows, 1 column (speed)" in headline(out)
+    assert section(out, "Means")[0] == ["component", "speed"]
+
+
+def test_quoted_names_may_contain_the_delimiter_and_line_ends(succeed, write):
+    content = '"a, b","c\nd"\n' + "\n".join(LINES)
+    out = succeed(write(content), *FAST)
+    assert "2 columns (a, b, c d)" in headline(out)
+
+
+def test_names_that_the_terminal_does_not_have_are_escaped(write, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main([str(write("größe\n1\n2\n")), "--components", "1"]) == 0
+    assert rb"gr\xf6\xdfe" in stream.buffer.getvalue()
+
+
+def test_control_characters_do_not_reach_the_terminal(succeed, write):
+    out = succeed(write("\x1b[31mred\n1\n2\n"), "--components", "1")
+    assert "\x1b" not in out
+    assert "?[31mred" in out
+
+
+@pytest.mark.parametrize("columns", ["x,y", "1,3", "x,3", " x , y "])
+def test_columns_are_chosen_by_name_or_number(columns, succeed, write, plain):
+    lines = [f"{line.replace(',', ',text,')}" for line in LINES]
+    path = write("\n".join(["x,kind,y", *lines]))
+    out = succeed(path, *FAST, "--columns", columns)
+    assert "2 columns (x, y)" in headline(out)
+    assert section(out, "Candidates") == section(plain, "Candidates")
+
+
+def test_columns_keep_the_order_asked_for(succeed):
+    out = succeed("--components", "1", "--columns", "waiting,eruptions")
+    assert section(out, "Means")[0] == ["component", "waiting", "eruptions"]
+
+
+def test_columns_without_header_are_chosen_by_number(succeed, write):
+    path = write("1,a\n2,b\n4,c\n")
+    out = succeed(path, "--components", "1", "--columns", "1")
+    assert "1 column (column 1)" in headline(out)
+
+
+def test_nameless_columns_are_chosen_by_number(succeed, write):
+    path = write(",a\n0,3\n1,4\n2,7\n")
+    assert "(a)" in headline(succeed(path, "--components", "1", "--columns", "2"))
+    assert "(column 1, a)" in headline(succeed(path, "--components", "1"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("z", "no column 'z'; there are: x, y, y"),
+        ("0", "no column '0'"),
+        ("4", "no column '4'"),
+        ("", "no column ''"),
+        ("x,", "no column ''"),
+        ("x,x", "'x' twice"),
+        ("x,1", "'1' twice"),
+        ("y", "more than one column is named 'y': choose by number (2, 3)"),
+    ],
+)
+def test_bad_columns_are_refused(columns, message, refuse, write):
+    path = write("x,y,y\n1,2,3\n4,5,7\n")
+    assert message in refuse(path, "--columns", columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "data.csv is empty"),
+        ("\n \n\r\n", "data.csv is empty"),
+        ("\ufeff", "data.csv is empty"),
+        ("a,b\n", "data.csv has a header but no rows"),
+        ("a,b\n1,2\n", "data.csv has 1 row; at least 2 are needed"),
+        ("a,b\n1,2\n3,x\n", "line 3, b: 'x' is not a number"),
+        ("1,setosa\n2,virginica\n", "line 1, column 2: 'setosa' is not a number"),
+        ("a,b\n1,2\n3,1_000\n", "line 3, b: '1_000' is not a number"),
+        ("a;b\n1;2\n3;1,000.5\n", "line 3, b: '1,000.5' is not a number"),
+        ("a\n1\n" + "9x" * 500, "x9x9x' is not a number"),
+        ("a,b\n1,2\n3,\n", "line 3, b: the cell is empty"),
+        ("1,2\n3,\n4,5\n", "line 2, column 2: the cell is empty"),
+        ("a,b\n1,NA\n3,4\n", "line 2, b: 'NA' is not a number"),
+        ("NA\n1\n2\n", "line 1, column 1: 'NA' is not a number"),
+        ("nan,1\n2,3\n", "line 1, column 1: nan is not a finite number"),
+        ("a,b\n1,2\n3,-inf\n", "line 3, b: -inf is not a finite number"),
+        ("a,b\n1,2\n3,1e999\n", "line 3, b: 1e999 is not a finite number"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 cell, but line 1 has 2"),
+        ("a,b\n1,2,3\n", "line 2 has 3 cells, but line 1 has 2"),
+        ("a\n1\n\n2\n", "line 3 is blank"),
+        ("\na\n1\n2\n", "line 1 is blank"),
+        ('a,b\n1,"2\n3,4\n', r"line 3, b: '2\n3,4' is not a number"),
+        (b"\x89PNG\r\n\x1a\n", "is not a text file in UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not a text file in UTF-8"),
+        ("a\n" + "1" * 200_000, "is not a CSV file: field larger than field limit"),
+    ],
+)
+def test_bad_files_are_refused(content, message, refuse, write, tmp_path):
+    path = write(content)
+    assert message in refuse(path, "--labels", tmp_path / "out.csv")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_files_and_directories_are_refused(refuse, tmp_path):
+    assert "No such file or directory" in refuse(tmp_path / "missing.csv")
+    assert "cannot read" in refuse(tmp_path)
+    # Line ends in a name must not make two lines of it.
+    assert "two lines.csv" in refuse(tmp_path / "two\nlines.csv")
+
+
+# Labels
+
+
+def read_labels(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
+def test_labels_and_probabilities_are_written(succeed, tmp_path):
+    path = tmp_path / "out.csv"
+    succeed("--components", "2", "--labels", path)
+    header, rows = read_labels(path)
+    assert header == ["row", "label", "p0", "p1"]
+
+    X = load_faithful().data
+    mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+    assert [int(row[0]) for row in rows] == list(range(272))
+    assert [int(row[1]) for row in rows] == mixture.predict(X).tolist()
+    # All digits are written.
+    np.testing.assert_array_equal(
+        numbers(rows)[:, 2:], mixture.predict_proba(X), strict=True
+    )
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_labels_count_rows_without_the_header(succeed, write, tmp_path):
+    path = tmp_path / "out.csv"
+    succeed(write(PLAIN), "--components", "2", "--labels", path)
+    _, rows = read_labels(path)
+    labels = [row[1] for row in rows]
+    assert [row[0] for row in rows] == list("0123456")
+    assert len(set(labels[:4])) == len(set(labels[4:])) == 1
+    assert labels[0] != labels[-1]
+
+
+def test_labels_replace_an_earlier_file(succeed, write):
+    path = write("old", "out.csv")
+    succeed("--components", "1", "--labels", path)
+    header, rows = read_labels(path)
+    assert header == ["row", "label", "p0"]
+    assert len(rows) == 272
+
+
+def test_labels_are_as_readable_as_any_new_file(succeed, write, tmp_path):
+    path = tmp_path / "out.csv"
+    succeed("--components", "1", "--labels", path)
+    assert path.stat().st_mode == write("new", "other.csv").stat().st_mode
+
+
+def test_labels_follow_symbolic_links(succeed, write, tmp_path):
+    target = write("old", "target.csv")
+    link = tmp_path / "link.csv"
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    succeed("--components", "1", "--labels", link)
+    assert link.is_symlink()
+    assert read_labels(target)[0] == ["row", "label", "p0"]
+
+
+@pytest.fixture
+def unfitted(monkeypatch):
+    """Fail if anything is fitted."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        raise AssertionError("fitted before the path was checked")
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/out.csv", "missing is not a directory"),
+        ("file/out.csv", "file is not a directory"),
+        ("directory", "it is not a regular file"),
+        ("data.csv", "it is the data file"),
+    ],
+)
+@pytest.mark.usefixtures("unfitted")
+def test_paths_that_cannot_be_written_are_refused_at_once(
+    name, reason, refuse, write, tmp_path
+):
+    write("a file", "file")
+    (tmp_path / "directory").mkdir()
+    data = write(PLAIN)
+    before = sorted(tmp_path.rglob("*"))
+    err = refuse(data, "--labels", tmp_path / name)
+    assert err.startswith(f"skem: error: cannot write {tmp_path / name}: ")
+    assert reason in err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert data.read_text() == PLAIN
+
+
+@pytest.mark.usefixtures("unfitted")
+def test_read_only_files_are_not_replaced(refuse, write, monkeypatch):
+    path = write("precious", "out.csv")
+    # Not by its mode, which does not bind every user.
+    monkeypatch.setattr(labels_module.os, "access", lambda p, mode: p.name != path.name)
+    assert "permission denied" in refuse("--labels", path)
+
+
+@pytest.mark.parametrize("call", ["open", "replace"])
+def test_failed_writes_leave_everything_as_it_was(
+    call, refuse, write, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    path = write("precious", "out.csv")
+    if call == "replace":
+        monkeypatch.setattr(labels_module.os, "replace", fail)
+    else:
+        monkeypatch.setattr(labels_module, "open", fail, raising=False)
+    err = refuse("--components", "1", "--labels", path)
+    assert err == f"skem: error: cannot write {path}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "precious"
+
+
+def test_interrupted_writes_leave_everything_as_it_was(run, tmp_path, monkeypatch):
+    def interrupt(*args):
+        # The temporary file is complete by now.
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(labels_module.os, "replace", interrupt)
+    arguments = ["--components", "1", "--labels", tmp_path / "out.csv"]
+    assert run(*arguments) == (130, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Endings
+
+
+def test_ctrl_c_ends_quietly(run, monkeypatch):
+    def interrupt(self, X, y=None, sample_weight=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GaussianMixture, "fit", interrupt)
+    assert run() == (130, "", "")
+
+
+def test_broken_pipe_ends_quietly(capfd, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["--components", "1"]) == 1
+    # Closing the stream flushed it once more, without an error.
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_device_is_an_error(capfd, monkeypatch):
+    with open("/dev/full", "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["--components", "1"]) == 2
+    err = capfd.readouterr().err
+    assert err.startswith("skem: error: cannot write the summary: ")
+    assert err.count("\n") == 1
+
+
+def test_module_runs_as_a_program(tmp_path):
+    def program(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "skem", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(skem.__file__).parents[1])},
+            timeout=120,
+            check=False,
+        )
+
+    done = program("--components", "2", "--labels", "out.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Old Faithful: 272 rows")
+    assert len(read_labels(tmp_path / "out.csv")[1]) == 272
+
+    done = program("missing.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "skem: error: cannot read missing.csv: No such file or directory\n"
+    )
