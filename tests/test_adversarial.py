@@ -511,6 +511,19 @@ def test_nasty_weights_give_a_sound_mixture(weights, name, covariance_type):
     check_scores(model, X, weight)
 
 
+@pytest.mark.parametrize(
+    ("covariance_type", "weights"),
+    [("diag", "spread over six decades"), ("full", "total 1e12")],
+)
+def test_a_flat_objective_ends_the_fit(covariance_type, weights):
+    """One component dies out, which changes no digit of the objective."""
+    X, n_components = NASTY["outlier 1e+08"]
+    weight = WEIGHTS[weights](len(X), np.random.default_rng(6))
+    model = fit(X, n_components, covariance_type, sample_weight=weight)
+    # The last digit is reached within 30 steps.
+    assert model.n_iter_ < 150
+
+
 @covariance_types
 def test_the_total_weight_changes_no_label_of_clear_clusters(covariance_type):
     X, y = blobs()

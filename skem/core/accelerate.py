@@ -240,6 +240,7 @@ class LBFGS:
         self._steps = 0
         self._rejections = 0
         self._rejected = False
+        self._flat = 0
         self._path: deque[Evaluation] = deque([start], maxlen=self.memory)
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
@@ -293,6 +294,9 @@ class LBFGS:
         """Remember how the plain step changed along the step."""
         if accepted:
             self._path.append(trial)
+        gain = trial.objective - current.objective
+        flat = abs(gain) <= FLOOR * abs(current.objective)
+        self._flat = self._flat + 1 if flat else 0
         if self._steps <= self.warm_up:
             self._plain.learn(current, trial, accepted)
             if self._steps == self.warm_up:
@@ -321,8 +325,10 @@ class LBFGS:
         The curvature along r is known once a step has halved r, which slow directions
         that are not in the memory would not let it do: then of three steps, else five.
         """
+        if self._flat >= 3:
+            return 0.0
         if self._steps <= self.warm_up:
-            return 0.0 if self._plain.remaining == 0 else np.inf
+            return np.inf
         known = len(self._shrinkages) == 3 and min(self._shrinkages) <= 0.5
         needed = 3 if known else 5
         if len(self._estimates) < needed:

@@ -73,8 +73,12 @@ class Coordinates:
         return Parameters(
             parameters.weights.astype(dtype),
             np.clip(means, info.min, info.max).astype(dtype),
-            structure.rescale_precisions_cholesky(
-                parameters.precisions_cholesky, slope
+            np.clip(
+                structure.rescale_precisions_cholesky(
+                    parameters.precisions_cholesky, slope
+                ),
+                info.min,
+                info.max,
             ).astype(dtype),
         )
 

@@ -262,7 +262,8 @@ def softmax(
             np.exp(logits, out=logits)
             np.add.reduce(logits, axis=0, out=total)
             np.log(total, out=log_norm)
-            lost = ~(log_norm > -far)
+            # Also where one term overflowed before another of the other sign.
+            lost = ~(np.abs(log_norm) < far)
         else:
             maximum = workspace.array("maximum", (n,), form.dtype)
             np.maximum.reduce(logits, axis=0, out=maximum)
@@ -273,7 +274,7 @@ def softmax(
             log_norm += maximum
             lost = ~np.isfinite(log_norm)
             if bounded:
-                lost |= log_norm < -far
+                lost |= ~(np.abs(log_norm) < far)
         np.divide(1, total, out=total)
         if lost.any():
             z = form.coordinates_of(features)[:, lost].astype(float)

@@ -38,6 +38,17 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Let this thread set limits, also if another one has set the present ones.
+
+    Since threadpoolctl 3.8, calls of other threads are silently ignored.
+    """
+    for library in _controller().lib_controllers:
+        clear = getattr(library, "clear_controlling_thread", None)
+        if clear is not None:
+            clear(force=True)
+
+
 class _SingleThreadedBlas:
     """Holds BLAS to one thread while any user is inside.
 
@@ -79,6 +90,7 @@ class _SingleThreadedBlas:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                _take_control()
                 self._limiter.__exit__(*exc)
                 self._limiter = None
 

@@ -158,7 +158,7 @@ def exact(mixture, x):
         (np.float64, 1e8),
         (np.float64, 1e30),
         (np.float64, 1e160),
-        (np.float64, 1.7e308),
+        (np.float64, 1e300),
         (np.float32, 1e30),
     ],
 )
@@ -187,12 +187,36 @@ def test_far_queries_name_the_nearest_component(
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_largest_numbers_are_finite(structure, form, dtype, make_mixture):
+    mixture = make_mixture(structure, 3, 2)
+    X = np.finfo(dtype).max * np.array([[1, 1], [1, -1], [0, -1]], dtype)
+    log_density, resp = evaluate(expectation_of(mixture, form, dtype), X)
+    assert np.isfinite(log_density).all()
+    np.testing.assert_allclose(resp.sum(axis=1), 1, rtol=10 * np.finfo(dtype).eps)
+
+
 def test_far_evaluation_agrees_with_the_ordinary_one_nearby(mixture, rng):
     X = np.vstack([mixture.sample(30, rng), 30 * mixture.sample(30, rng)])
     log_density, resp = evaluate_far(mixture.structure, mixture.parameters, X.T)
     # Squared distances up to 1e5 or so.
     np.testing.assert_allclose(log_density, mixture.log_density(X), rtol=1e-10)
     np.testing.assert_allclose(resp.T, mixture.responsibilities(X), atol=1e-8)
+
+
+@pytest.mark.parametrize("distance", [1e6, 1e9])
+def test_far_evaluation_is_exact_near_components_that_are_far_from_zero(
+    structure, distance, make_mixture, rng
+):
+    mixture = make_mixture(structure, 3, 2)
+    X = mixture.sample(30, rng) + distance
+    mixture.parameters.means[...] += distance
+    log_density, resp = evaluate_far(structure, mixture.parameters, X.T)
+    # Expanded about zero, it would be off by ε·distance², 1e-4 and more.
+    tolerance = 1e-13 * distance
+    expected = [exact(mixture, x) for x in X]
+    np.testing.assert_allclose(log_density, [e for e, _ in expected], atol=tolerance)
+    np.testing.assert_allclose(resp.T, [e for _, e in expected], atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
