@@ -73,7 +73,7 @@ def skem_pass(X, covariance_type, given):
             em.evaluate(start)
             return seconds(lambda: em.evaluate(start).successor, LEAST)
 
-    coordinates = scoring_coordinates(structure, public)
+    coordinates = scoring_coordinates(structure, public, X.dtype)
     form = choose_form(structure, coordinates.inward(structure, public), X.dtype)
     return timed, type(form).__name__.lower()
 

@@ -33,9 +33,10 @@ from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation, choose_form
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.search import search
 from skem.core.solve import Solution, solve
 from skem.core.threads import Workers, Workspace
 
@@ -94,8 +95,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         The largest number of steps, each of which costs one pass over the data. The
         evaluation of the start is one more.
 
-    n_init : int, default=1
+    n_init : int or 'auto', default=1
         The number of starts. The best result is kept.
+
+        - 'auto': ten diverse starts get a few steps each, and the best three are
+          finished. On large data that is done on a random subsample, and the best
+          result is carried on through growing subsamples to all rows. Starts are
+          made by k-means, and by nearest rows chosen at random and by k-means++; by
+          `init_params` alone if that is not 'kmeans'. One start if a part of it is
+          given.
+        - int: so many starts by `init_params`, all of them finished on all rows.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
@@ -174,8 +183,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Whether at most `tol` nats were estimated to be left to be gained.
 
     n_iter_ : int
-        Number of steps of the best start: passes over the data after the one that
-        evaluates the start itself.
+        Number of steps of the best start, after its screening: passes over the data
+        after the one that evaluates the start itself.
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
@@ -233,7 +242,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(INITIALIZERS))],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
@@ -253,7 +262,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tol: float = 1e-2,
         reg_covar: float | str = "auto",
         max_iter: int = 1000,
-        n_init: int = 1,
+        n_init: int | str = 1,
         init_params: str = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
@@ -433,41 +442,53 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             given["precisions_cholesky"] = structure.factor_precisions(precisions)
         return given
 
-    def _starts(
-        self, em: EMMap, given: dict[str, np.ndarray]
-    ) -> Iterator[tuple[Parameters, Progress | None]]:
-        """Yield points to start from, in the coordinates of the fit."""
+    def _solutions(self, em: EMMap, given: dict[str, np.ndarray]) -> Iterator[Solution]:
+        """Yield the solution of each start that is finished."""
+        K = self.n_components
+        rng = check_random_state(self.random_state)
         if self.warm_start and hasattr(self, "means_"):
             present = em.coordinates.inward(em.structure, self._parameters())
-            yield present, getattr(self, "_progress", None)
-            return
-        complete = len(given) == 3
-        rng = check_random_state(self.random_state)
-        for _ in range(1 if complete else self.n_init):
-            if complete:
-                start = Parameters(**given)
-            else:
-                seeded = initialize(em, self.init_params, self.n_components, rng)
-                start = em.coordinates.outward(em.structure, seeded, np.dtype(float))
+            progress = getattr(self, "_progress", None)
+            yield self._solve(em, present, progress=progress)
+        elif len(given) == 3:
+            start = Parameters(**given)
+            yield self._solve(em, em.coordinates.inward(em.structure, start))
+        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
+            chosen = INITIALIZERS[self.init_params]
+            methods = DIVERSE if self.init_params == "kmeans" else [chosen]
+            yield from search(em, methods, K, rng, self._solve)
+        else:
+            n_init = 1 if isinstance(self.n_init, str) else self.n_init
+            for _ in range(n_init):
+                start = initialize(em, INITIALIZERS[self.init_params], K, rng)
+                start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-            yield em.coordinates.inward(em.structure, start), None
+                yield self._solve(em, em.coordinates.inward(em.structure, start))
 
-    def _solutions(self, em: EMMap, given: dict[str, np.ndarray]) -> Iterator[Solution]:
-        """Yield the solution of each start."""
-        total = em.blocks.total_weight
-        for number, (start, progress) in enumerate(self._starts(em, given)):
-            report = None
-            if self.verbose:
-                print(f"Initialization {number}")
-                report = self._reporter(total, em.coordinates.log_slope)
-            yield solve(
-                em.evaluate,
-                start,
-                ACCELERATORS[self.algorithm](em.chart, progress),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                callback=report,
-            )
+    def _solve(
+        self,
+        em: EMMap,
+        start: Parameters,
+        earlier: Solution | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Solution:
+        """Finish one start, in the coordinates of the fit."""
+        accelerator = ACCELERATORS[self.algorithm](em.chart, progress)
+        if earlier is not None:
+            accelerator.follow(earlier.accelerator)
+        report = None
+        if self.verbose:
+            print(f"Initialization on {em.blocks.n_samples} samples")
+            report = self._reporter(em.blocks.total_weight, em.coordinates.log_slope)
+        return solve(
+            em.evaluate,
+            start,
+            accelerator,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=report,
+        )
 
     def _reporter(
         self, total: float, log_slope: float
@@ -565,7 +586,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         computing = computing_dtype(X)
         structure = STRUCTURES[self.covariance_type]
         parameters = self._parameters()
-        coordinates = scoring_coordinates(structure, parameters)
+        coordinates = scoring_coordinates(structure, parameters, computing)
         form = choose_form(
             structure, coordinates.inward(structure, parameters), computing
         )
@@ -802,12 +823,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             self.random_state if random_state is None else random_state
         )
         structure = STRUCTURES[self.covariance_type]
-        weights, means, cholesky = vars(self._parameters()).values()
-        labels = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        X = rng.standard_normal((n_samples, means.shape[1]))
+        parameters = self._parameters()
+        weights = parameters.weights / parameters.weights.sum()
+        labels = rng.choice(len(weights), size=n_samples, p=weights)
+        X = rng.standard_normal((n_samples, parameters.means.shape[1]))
         for k in np.unique(labels):
             rows = labels == k
-            X[rows] = means[k] + structure.color(cholesky, k, X[rows].T).T
+            noise = structure.color(parameters.precisions_cholesky, k, X[rows].T)
+            X[rows] = parameters.means[k] + noise.T
         return X, labels
 
 

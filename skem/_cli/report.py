@@ -167,7 +167,8 @@ def _effort(selection: Selection) -> str:
     seconds = selection.seconds
     # The start is evaluated too, which is no step.
     passes = count(mixture.n_iter_ + 1, "pass", "passes")
-    starts = count(mixture.n_init, "start")
+    n_init = mixture.n_init
+    starts = "several starts" if isinstance(n_init, str) else count(n_init, "start")
     return (
         f"{count(len(selection.candidates), 'model')} fitted in "
         f"{seconds:.{2 if seconds < 10 else 0}f} s, each from {starts}. "

@@ -9,10 +9,12 @@ about a unit gradient step.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,6 +45,10 @@ class Evaluation(Protocol):
     @property
     def objective(self) -> float:
         """f(θ)."""
+
+    @property
+    def loglik(self) -> float:
+        """What the loop reports of θ."""
 
     @property
     def successor(self) -> Any:
@@ -92,6 +98,9 @@ class Accelerator(Protocol):
     def begin(self, start: Evaluation) -> None:
         """Take the point to start from."""
 
+    def follow(self, earlier: Accelerator) -> None:
+        """Take over, before `begin`, what was learned on a part of the data."""
+
     def propose(self, current: Evaluation) -> Any | None:
         """Return a point to try, or None for the plain step."""
 
@@ -124,6 +133,9 @@ class Plain:
             value
         ):
             self.progress = Progress(value)
+
+    def follow(self, earlier: Accelerator) -> None:
+        """Take over nothing."""
 
     def propose(self, current: Evaluation) -> None:
         """Propose nothing."""
@@ -168,6 +180,9 @@ class Squarem:
         """Start a cycle."""
         self._plain.begin(start)
 
+    def follow(self, earlier: Accelerator) -> None:
+        """Take over nothing."""
+
     def propose(self, current: Evaluation) -> Any | None:
         """Extrapolate, once there are two plain steps from a point."""
         self.step = "em"
@@ -206,13 +221,21 @@ class Squarem:
         return max(self._estimates)
 
 
+class Pair(NamedTuple):
+    """A step s, the change y of the (negative) gradient along it, and s·y."""
+
+    s: np.ndarray
+    y: np.ndarray
+    product: float
+
+
 class LBFGS:
     """Limited-memory BFGS with the plain step for a gradient.
 
     In a chart the plain step r is the gradient of the objective, but for the chart's
     bending, with a Hessian between 0 and 1 (Jamshidian & Jennrich 1997). The first
-    steps are plain. After a rejected step one plain step is taken; after several, or
-    far from its base, the chart is moved, and the path looked back at from there.
+    steps are plain. After a rejected step one plain step is taken; after several the
+    chart is moved, and the path looked back at from there.
     """
 
     step = "em"
@@ -220,14 +243,23 @@ class LBFGS:
     memory = 12
     longest = 1.5
     """Largest step, in standard deviations or logarithms."""
-    reach = 0.5
-    """Distance from its base at which the chart is moved, in the same units."""
 
     def __init__(
         self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
     ) -> None:
         self._chart_at = chart_at
         self._plain = Plain(chart_at, progress)
+        self._pairs: deque[Pair] = deque(maxlen=self.memory)
+
+    def follow(self, earlier: Accelerator) -> None:
+        """Take over the curvature, which hardly depends on how many data there are.
+
+        Pairs of steps and changes of the gradient both grow with the root of the
+        number of data, so that their quotients stay the same.
+        """
+        if isinstance(earlier, LBFGS) and earlier._steps > earlier.warm_up:
+            earlier._settle()
+            self._pairs.extend(earlier._pairs)
 
     @property
     def progress(self) -> Progress | None:
@@ -244,51 +276,69 @@ class LBFGS:
         self._path: deque[Evaluation] = deque([start], maxlen=self.memory)
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
+        if self._pairs:
+            self._steps = self.warm_up
+            self._put_chart_at(start)
+
+    def _put_chart_at(self, point: Evaluation) -> None:
+        self._chart = self._chart_at(point.parameters)
+        self._move_to(*self._locate(point))
+
+    def _locate(self, point: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of a point, and the plain step from there."""
+        x = self._chart.pack(point.parameters)
+        return x, self._chart.pack(point.successor) - x
+
+    def _move_to(self, x: np.ndarray, r: np.ndarray) -> None:
+        self._x, self._r = x, r
+        self._direction = self._quasi_newton(r)
 
     def _settle(self) -> None:
         """Put the chart at the end of the path, and learn from the path."""
         self._chart = self._chart_at(self._path[-1].parameters)
-        self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.memory)
-        self._x, self._r = self._locate(self._path[0])
-        for point in list(self._path)[1:]:
-            self._x, self._r = self._visit(point)
+        self._pairs.clear()
+        places = [self._locate(point) for point in self._path]
+        for here, there in pairwise(places):
+            self._remember(*here, *there)
+        self._move_to(*places[-1])
         self._rejections = 0
 
-    def _locate(self, point: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        x = self._chart.pack(point.parameters)
-        return x, self._chart.pack(point.successor) - x
+    def _remember(
+        self, x0: np.ndarray, r0: np.ndarray, x1: np.ndarray, r1: np.ndarray
+    ) -> None:
+        """Keep the curvature between two points, if it is that of a maximum."""
+        s, y = x1 - x0, r0 - r1
+        product = float(s @ y)
+        if product > 1e-8 * math.sqrt(float(s @ s) * float(y @ y)):
+            self._pairs.append(Pair(s, y, product))
 
-    def _visit(self, point: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        """Learn the curvature on the way to a point."""
-        x, r = self._locate(point)
-        s, y = x - self._x, self._r - r
-        if s @ y > 1e-8 * np.linalg.norm(s) * np.linalg.norm(y):
-            self._pairs.append((s, y))
-        return x, r
-
-    def _direction(self) -> np.ndarray:
+    def _quasi_newton(self, r: np.ndarray) -> np.ndarray:
         """Two-loop recursion from the identity."""
-        q = self._r.copy()
+        q = r.copy()
         weights = []
-        for s, y in reversed(self._pairs):
-            a = (s @ q) / (s @ y)
+        for s, y, product in reversed(self._pairs):
+            a = (s @ q) / product
             weights.append(a)
             q -= a * y
-        for (s, y), a in zip(self._pairs, reversed(weights), strict=True):
-            q += (a - (y @ q) / (s @ y)) * s
+        for (s, y, product), a in zip(self._pairs, reversed(weights), strict=True):
+            q += (a - (y @ q) / product) * s
         return q
 
     def propose(self, current: Evaluation) -> Any | None:
         """Take a quasi-Newton step."""
         self._steps += 1
         self.step = "em"
-        if self._steps <= self.warm_up or self._rejected:
-            self._rejected = False
+        if self._steps <= self.warm_up:
             return None
-        direction = self._direction()
-        length = min(1.0, self.longest / max(self._chart.farthest(direction), 1e-300))
+        if self._rejected:
+            self._rejected = False
+            self._target = self._x + self._r
+            return None
+        farthest = self._chart.farthest(self._direction)
+        length = self.longest / farthest if farthest > self.longest else 1.0
+        self._target = self._x + length * self._direction
         self.step = "l-bfgs"
-        return self._chart.unpack(self._x + length * direction)
+        return self._chart.unpack(self._target)
 
     def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
         """Remember how the plain step changed along the step."""
@@ -302,21 +352,24 @@ class LBFGS:
             if self._steps == self.warm_up:
                 self._settle()
             return
-        x, r = self._visit(trial)
+        # The step was made in the chart, where no packing of the trial can move it.
+        x = self._target
+        r = self._chart.pack(trial.successor) - x
+        self._remember(self._x, self._r, x, r)
         if not accepted:
             self._rejected = True
             self._rejections += 1
             if self._rejections >= 3:
                 self._settle()
+            else:
+                self._move_to(self._x, self._r)
             return
         if self.step != "em":
             self._rejections = 0
         before = float(np.linalg.norm(self._r))
         self._shrinkages.append(float(np.linalg.norm(r)) / before if before else 0.0)
-        self._x, self._r = x, r
-        self._estimates.append(0.5 * float(r @ self._direction()))
-        if self._chart.farthest(x) > self.reach:
-            self._settle()
+        self._move_to(x, r)
+        self._estimates.append(0.5 * float(r @ self._direction))
 
     @property
     def remaining(self) -> float:

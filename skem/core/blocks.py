@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from sklearn.utils.random import sample_without_replacement
 
 from skem.core.threads import Workers, Workspace
 
@@ -81,6 +82,23 @@ class ArrayBlocks:
             stop = (i + 1) * self.n_samples // n_blocks
             weight = None if self.weight is None else self.weight[start:stop]
             yield Block(start, stop, self.X[start:stop].T, weight)
+
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight."""
+        if self.weight is None:
+            n_rows, rows = self.n_samples, None
+        else:
+            rows = np.flatnonzero(self.weight)
+            n_rows = len(rows)
+        if n_rows <= most:
+            return np.arange(n_rows) if rows is None else rows
+        chosen = np.sort(sample_without_replacement(n_rows, most, random_state=rng))
+        return chosen if rows is None else rows[chosen]
+
+    def take(self, rows: np.ndarray) -> ArrayBlocks:
+        """Return some of the rows, as blocks of their own."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, X=self.X[rows], weight=weight)
 
     def map(
         self, kernel: Callable[[Block, Workspace], A], values_per_sample: int

@@ -70,16 +70,14 @@ class Coordinates:
             means = means / self.unit
         info = np.finfo(dtype)
         slope = np.clip(self.slope, float(info.tiny) * 1e3, float(info.max) * 1e-3)
+        with np.errstate(over="ignore"):
+            cholesky = structure.rescale_precisions_cholesky(
+                parameters.precisions_cholesky, slope
+            )
         return Parameters(
             parameters.weights.astype(dtype),
             np.clip(means, info.min, info.max).astype(dtype),
-            np.clip(
-                structure.rescale_precisions_cholesky(
-                    parameters.precisions_cholesky, slope
-                ),
-                info.min,
-                info.max,
-            ).astype(dtype),
+            np.clip(cholesky, info.min, info.max).astype(dtype),
         )
 
     def covariances(
@@ -148,7 +146,7 @@ def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coor
     low, high = (x if unit is None else x * unit for x in (extent.low, extent.high))
     middle, width = low / 2 + high / 2, high / 2 - low / 2
     safe = np.where(width == 0, 1.0, width)
-    rough = Coordinates(_representable(middle, blocks), 1 / safe, unit)
+    rough = Coordinates(_representable(middle, blocks.dtype), 1 / safe, unit)
     first, second = _power_sums(rough, blocks) / blocks.total_weight
     sd = np.sqrt(np.maximum(second - first**2, 0.0)) * safe
     constant = (width == 0) | (sd == 0)
@@ -157,7 +155,7 @@ def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coor
     if constant.all():
         spread = np.maximum(np.abs(low), np.abs(high)).max() or 1.0
         scale = np.full_like(sd, 1 / spread)
-        return Coordinates(_representable(shift, blocks), scale, unit)
+        return Coordinates(_representable(shift, blocks.dtype), scale, unit)
     # Constant features get a scale in units of the data, not of `unit`.
     log_sd = np.log(np.where(constant, 1.0, sd)) - log_unit
     typical = np.exp(np.clip(log_sd[~constant].mean() + log_unit, -690, 690))
@@ -169,7 +167,7 @@ def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coor
             unit = np.full_like(unit, common)
         top = spread.max()
         spread = np.full_like(spread, top * np.sqrt(np.mean((spread / top) ** 2)))
-    return Coordinates(_representable(shift, blocks), 1 / spread, unit)
+    return Coordinates(_representable(shift, blocks.dtype), 1 / spread, unit)
 
 
 def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
@@ -185,15 +183,17 @@ def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
     return np.exp2(np.clip(np.where(extreme, -np.round(exponent), 0.0), -1020, 1020))
 
 
-def scoring_coordinates(structure: Structure, parameters: Parameters) -> Coordinates:
+def scoring_coordinates(
+    structure: Structure, parameters: Parameters, dtype: np.dtype
+) -> Coordinates:
     """Coordinates about the mixture's mean, in its standard deviations."""
-    weights = parameters.weights.astype(float)
-    means = parameters.means.astype(float)
-    shift = weights @ means
+    weights = parameters.weights / parameters.weights.sum()
+    means = parameters.means
+    shift = _representable(weights @ means, dtype)
     spread = weights @ (
         np.abs(means - shift)
         + structure.standard_deviations(
-            parameters.precisions_cholesky.astype(float), parameters.shape
+            parameters.precisions_cholesky, parameters.shape
         )
     )
     if not structure.scales_features:
@@ -201,5 +201,5 @@ def scoring_coordinates(structure: Structure, parameters: Parameters) -> Coordin
     return Coordinates(shift, 1 / spread)
 
 
-def _representable(shift: np.ndarray, blocks: ArrayBlocks) -> np.ndarray:
-    return shift.astype(blocks.dtype).astype(float)
+def _representable(shift: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return shift.astype(dtype).astype(float)

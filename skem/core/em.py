@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 
 JITTERS = 10.0 ** np.arange(-14, 3, 2)
-"""Share of a feature's variance mixed into a covariance that rounding broke."""
+"""Variances of standardised features added to a covariance that rounding broke."""
 
 
 def total_statistics(
@@ -56,11 +56,10 @@ def factor(
     cholesky, failed = structure.factor(covariances)
     if not failed.any():
         return cholesky
-    variances = regularization.repair(structure, d)
-    if variances is None:
+    if not regularization.repairs:
         raise IllDefinedCovarianceError
     for jitter in JITTERS:
-        raised = structure.add_to_diagonal(covariances, jitter * variances)
+        raised = structure.add_to_diagonal(covariances, np.full(d, jitter))
         candidate, still_failed = structure.factor(raised)
         mask = failed.reshape(failed.shape + (1,) * (cholesky.ndim - failed.ndim))
         cholesky = np.where(mask, candidate, cholesky)
@@ -102,6 +101,20 @@ class EMMap:
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
         return cls(blocks, coordinates, structure, regularization, total)
+
+    def restricted(self, most: int, rng: np.random.RandomState) -> EMMap:
+        """Return the same problem for at most so many rows, chosen at random.
+
+        The penalty shrinks with the weight, so that the optimum is about the same.
+        """
+        blocks = self.blocks.take(self.blocks.random_rows(most, rng))
+        share = blocks.total_weight / self.blocks.total_weight
+        return replace(
+            self,
+            blocks=blocks,
+            regularization=self.regularization.scaled(share),
+            total=total_statistics(blocks, self.coordinates, self.structure),
+        )
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

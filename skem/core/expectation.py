@@ -68,14 +68,18 @@ class Form(ABC):
     dtype: np.dtype
 
     @cached_property
+    def _peaks(self) -> np.ndarray:
+        return log_constants(self.structure, self.parameters)
+
+    @cached_property
     def constants(self) -> np.ndarray:
         """Log-densities of the components at their means, less `peak`, (K,)."""
-        return log_constants(self.structure, self.parameters) - self.peak
+        return self._peaks - self.peak
 
     @cached_property
     def peak(self) -> float:
         """Logits are log-densities less this and the common term."""
-        return float(log_constants(self.structure, self.parameters).max())
+        return float(self._peaks.max())
 
     @property
     @abstractmethod
@@ -305,7 +309,8 @@ def evaluate_far(
     With z = t u, |u| ≤ 1: log w_k N = −½ A_k t² + B_k t + C_k. Differences between
     components are taken coefficient by coefficient, before t can overflow them.
     """
-    z = np.clip(np.nan_to_num(z, nan=0.0), -1e300, 1e300)
+    z = np.nan_to_num(z, nan=0.0)
+    z = z / np.maximum(np.abs(z).max(axis=0, initial=0.0) / 1e300, 1.0)
     cholesky = parameters.precisions_cholesky
     n_components = len(parameters.means)
     t = np.maximum(np.abs(z).max(axis=0), 1.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.random import sample_without_replacement
+from sklearn.metrics import pairwise_distances_argmin
 
 from skem.core.em import EMMap
 from skem.core.parameters import Parameters
@@ -59,20 +59,43 @@ def random_responsibilities(
     return resp / resp.sum(axis=0)
 
 
-INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
+def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """One-hot labels of the nearest seed, (K, n)."""
+    labels = pairwise_distances_argmin(Z, Z[seeds.argmax(axis=1)])
+    return (labels == np.arange(len(seeds))[:, None]).astype(float)
+
+
+def nearest_kmeans_seed(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """One-hot labels of the nearest of rows chosen far apart."""
+    return _nearest(Z, kmeans_seeds(Z, weight, n_components, rng))
+
+
+def nearest_random_row(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """One-hot labels of the nearest of rows chosen evenly."""
+    return _nearest(Z, random_rows(Z, weight, n_components, rng))
+
+
+Initializer = Callable[[np.ndarray, np.ndarray, int, np.random.RandomState], np.ndarray]
+INITIALIZERS: dict[str, Initializer] = {
     "kmeans": kmeans,
     "k-means++": kmeans_seeds,
     "random": random_responsibilities,
     "random_from_data": random_rows,
 }
+DIVERSE: list[Initializer] = [kmeans, nearest_random_row, nearest_kmeans_seed]
+"""What takes turns when several starts are to be made and none is asked for."""
 
 
 def initialize(
-    em: EMMap, method: str, n_components: int, rng: np.random.RandomState
+    em: EMMap, method: Initializer, n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
     Z, weight = subsample(em, n_components, rng)
-    resp = INITIALIZERS[method](Z, weight, n_components, rng) * weight
+    resp = method(Z, weight, n_components, rng) * weight
     return em.maximise(labelled_statistics(em, Z, resp))
 
 
@@ -81,13 +104,8 @@ def subsample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standardised rows of positive weight, chosen by index, with their weights."""
     blocks = em.blocks
-    rows = np.arange(blocks.n_samples)
-    if blocks.weight is not None:
-        rows = np.flatnonzero(blocks.weight)
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
-    if len(rows) > most:
-        chosen = sample_without_replacement(len(rows), most, random_state=rng)
-        rows = rows[np.sort(chosen)]
+    rows = blocks.random_rows(most, rng)
     data = blocks.X[rows].T
     Z = em.coordinates.load(data, np.empty(data.shape)).T
     weight = np.ones(len(rows)) if blocks.weight is None else blocks.weight[rows]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Parameters:
         n_components, n_features = self.means.shape
         return n_components, n_features
 
-    @property
+    @cached_property
     def log_weights(self) -> np.ndarray:
         """Log w, finite also where a weight is zero."""
-        return np.log(np.maximum(self.weights, np.finfo(float).tiny))
+        return np.log(np.maximum(self.weights, TINY))

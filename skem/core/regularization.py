@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,16 +23,17 @@ class IllDefinedCovarianceError(ValueError):
 class Regularization(Protocol):
     """How scatter becomes covariances, and what that adds to the objective."""
 
+    @property
+    def repairs(self) -> bool:
+        """Whether a covariance that cannot be factored is repaired, or an error."""
+
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
     ) -> np.ndarray:
         """Return the regularized covariances."""
 
-    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
-        """Return variances to mix into covariances that cannot be factored.
-
-        None if there is no repair.
-        """
+    def scaled(self, share: float) -> Regularization:
+        """Return the same for a share of the data."""
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         """Return what is subtracted from the log-likelihood."""
@@ -48,6 +49,10 @@ class ScaleFreePenalty:
 
     epsilon: float
     target: np.ndarray
+
+    @property
+    def repairs(self) -> bool:
+        return True
 
     @classmethod
     def of_data(
@@ -77,10 +82,8 @@ class ScaleFreePenalty:
         prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
         return structure.estimate(scatter, prior, n_features)
 
-    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
-        if self.target.ndim == 2:
-            return np.diagonal(self.target)
-        return np.broadcast_to(self.target, n_features)
+    def scaled(self, share: float) -> ScaleFreePenalty:
+        return replace(self, epsilon=self.epsilon * share)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         cholesky = parameters.precisions_cholesky
@@ -95,6 +98,10 @@ class Ridge:
 
     variances: np.ndarray
 
+    @property
+    def repairs(self) -> bool:
+        return False
+
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
     ) -> np.ndarray:
@@ -106,8 +113,8 @@ class Ridge:
         )
         return structure.add_to_diagonal(covariances, self.variances)
 
-    def repair(self, structure: Structure, n_features: int) -> np.ndarray | None:
-        return None
+    def scaled(self, share: float) -> Ridge:
+        return self
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -46,14 +47,14 @@ class Statistics:
         """n_k = Σ v r, shape (K,)."""
         return self.sums[:, 0]
 
-    @property
+    @cached_property
     def offsets(self) -> np.ndarray:
         """Mean of x − c_k, shape (K, d); zero for an empty component."""
         first = self.sums[:, 1 : 1 + self.n_features]
         counts = self.counts[:, None]
         return np.divide(first, counts, out=np.zeros_like(first), where=counts > 0)
 
-    @property
+    @cached_property
     def means(self) -> np.ndarray:
         """Weighted means, shape (K, d)."""
         return self.reference + self.offsets

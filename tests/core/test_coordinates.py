@@ -49,7 +49,7 @@ def test_inward_undoes_outward(structure, unit, make_mixture, rng):
 
 def test_parameters_follow_the_data(structure, make_mixture, rng):
     mixture = make_mixture(structure, 3, 2)
-    coordinates = scoring_coordinates(structure, mixture.parameters)
+    coordinates = scoring_coordinates(structure, mixture.parameters, np.dtype(float))
     inward = coordinates.inward(structure, mixture.parameters)
     mean = load(coordinates, mixture.parameters.means)
     np.testing.assert_allclose(inward.means, mean, rtol=1e-12, atol=1e-13)
@@ -225,7 +225,7 @@ def test_scoring_coordinates_bring_the_mixture_to_order_one(structure, make_mixt
     wide = Coordinates(np.full(2, -7e6), np.full(2, 1e-5)).outward(
         structure, mixture.parameters, FLOAT64
     )
-    coordinates = scoring_coordinates(structure, wide)
+    coordinates = scoring_coordinates(structure, wide, np.dtype(float))
     inward = coordinates.inward(structure, wide)
     sd = structure.standard_deviations(inward.precisions_cholesky, (3, 2))
     np.testing.assert_allclose(inward.weights @ inward.means, 0, atol=1e-10)

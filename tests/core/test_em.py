@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from skem.core.em import EMMap
 from skem.core.expectation import condition
-from skem.core.initialize import initialize
+from skem.core.initialize import INITIALIZERS, initialize
 from skem.core.parameters import Parameters
 
 K = 3
@@ -43,7 +43,7 @@ def data(request, rng):
 
 def prepared(blocks, structure, seed=0, method="random_from_data", reg_covar="auto"):
     em = EMMap.prepare(blocks, structure, K, reg_covar)
-    return em, initialize(em, method, K, np.random.RandomState(seed))
+    return em, initialize(em, INITIALIZERS[method], K, np.random.RandomState(seed))
 
 
 def follow(em, start, n_steps):
@@ -69,9 +69,18 @@ def test_penalised_likelihood_never_falls(structure, data, method, make_blocks):
     assert np.diff(values).min() >= -10 * np.finfo(em.blocks.dtype).eps * terms
 
 
+def parts(parameters):
+    """The arrays that define parameters."""
+    return (
+        parameters.weights,
+        parameters.means,
+        parameters.precisions_cholesky,
+    )
+
+
 def perturbed(parameters, direction, step):
     """Move log-weights, means and the factors' entries along a direction."""
-    weights, means, cholesky = (step * part for part in vars(direction).values())
+    weights, means, cholesky = (step * part for part in parts(direction))
     weights = parameters.weights * np.exp(weights)
     support = parameters.precisions_cholesky != 0
     return Parameters(
@@ -101,7 +110,7 @@ def test_limit_is_a_stationary_point(structure, weighted, make_blocks, rng):
     gains = []
     for _ in range(10):
         direction = Parameters(
-            *(rng.standard_normal(np.shape(part)) for part in vars(limit).values())
+            *(rng.standard_normal(np.shape(part)) for part in parts(limit))
         )
         gain, maximum = gain_along(em, limit, direction)
         assert maximum
@@ -129,7 +138,7 @@ def test_one_component_is_the_empirical_distribution(
 ):
     X, weight = clusters(rng) * [1, 50] + 100, rng.uniform(size=60)
     em = EMMap.prepare(make_blocks(X, weight), structure, 1, reg_covar)
-    start = initialize(em, "random", 1, np.random.RandomState(0))
+    start = initialize(em, INITIALIZERS["random"], 1, np.random.RandomState(0))
     found = em.evaluate(start).successor
     outward = em.coordinates.outward(structure, found, np.dtype(float))
     covariances = em.coordinates.covariances(structure, found, np.dtype(float))
@@ -204,7 +213,7 @@ def test_empty_component_keeps_its_mean_and_relaxes_to_the_target(
     after = follow(em, start, 5).parameters
     assert after.weights[-1] == 0
     np.testing.assert_array_equal(after.means[-1], means[-1])
-    for part in vars(after).values():
+    for part in parts(after):
         assert np.isfinite(part).all()
     if not structure.shared:
         target = em.regularization.target
@@ -224,7 +233,7 @@ def test_component_of_weight_zero_stays_finite(structure, make_blocks, rng):
     start = Parameters(weights, start.means, start.precisions_cholesky)
     evaluation = follow(em, start, 5)
     assert np.isfinite(evaluation.objective)
-    for part in vars(evaluation.parameters).values():
+    for part in parts(evaluation.parameters):
         assert np.isfinite(part).all()
     assert evaluation.parameters.weights[1] < 1e-100
     assert np.abs(evaluation.parameters.means).max() < 10

@@ -38,7 +38,7 @@ def mixture(request, structure, make_mixture):
 
 def expectation_of(mixture, form, dtype=FLOAT64):
     structure, parameters = mixture.structure, mixture.parameters
-    coordinates = scoring_coordinates(structure, parameters)
+    coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
     inward = coordinates.inward(structure, parameters)
     return Expectation(form(structure, inward, np.dtype(dtype)), coordinates)
 

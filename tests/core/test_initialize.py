@@ -33,7 +33,9 @@ def prepared(blocks, structure, n_components=K):
 
 def start_of(blocks, structure, method, seed=0, n_components=K):
     em = prepared(blocks, structure, n_components)
-    return initialize(em, method, n_components, np.random.RandomState(seed))
+    return initialize(
+        em, INITIALIZERS[method], n_components, np.random.RandomState(seed)
+    )
 
 
 def assert_valid(parameters, structure, shape):
