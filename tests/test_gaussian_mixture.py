@@ -339,6 +339,35 @@ def test_best_of_several_starts_is_kept():
     assert best.lower_bound_ == pytest.approx(max(singles), abs=1e-9)
 
 
+def test_automatic_starts_are_seeded_and_no_worse_than_one(covariance_type):
+    X = blobs(n=400, K=5)
+    params = {"covariance_type": covariance_type, "random_state": 0}
+    auto = GaussianMixture(5, n_init="auto", **params).fit(X)
+    again = GaussianMixture(5, n_init="auto", **params).fit(X)
+    assert np.array_equal(auto.means_, again.means_)
+    assert auto.converged_
+    assert auto.lower_bound_ == pytest.approx(auto.score(X))
+    single = GaussianMixture(5, **params).fit(X)
+    # The objective has the penalty as well, which may trade a few nats.
+    assert auto.lower_bound_ > single.lower_bound_ - 0.02
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_iter": 0, "init_params": "random_from_data"},
+        {"means_init": np.eye(3)},
+        {"n_components": 1},
+    ],
+)
+def test_automatic_starts_are_one_where_more_make_no_sense(params):
+    X = blobs(n=100)
+    params = {"n_components": 3, "random_state": 0, **params}
+    auto = quietly(GaussianMixture(n_init="auto", **params), X)
+    single = quietly(GaussianMixture(n_init=1, **params), X)
+    assert np.array_equal(auto.means_, single.means_)
+
+
 def test_sample_has_the_moments_of_the_mixture(covariance_type):
     mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
     mixture.fit(blobs(spread=8.0))

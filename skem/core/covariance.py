@@ -389,8 +389,8 @@ class Diag(_Variances):
     """Each component has its own diagonal covariance matrix."""
 
     name = "diag"
-    quadratic = Squares()
-    logit_quadratic = quadratic
+    quadratic: ClassVar[Quadratic] = Squares()
+    logit_quadratic: ClassVar[Quadratic] = quadratic
     scales_features = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -450,8 +450,8 @@ class Spherical(_Variances):
     """Each component has one variance for all features."""
 
     name = "spherical"
-    quadratic = Norm()
-    logit_quadratic = quadratic
+    quadratic: ClassVar[Quadratic] = Norm()
+    logit_quadratic: ClassVar[Quadratic] = quadratic
     scales_features = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
