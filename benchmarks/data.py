@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA
+
+from skem.datasets import load_acidity, load_faithful, load_galaxies
 
 GRID = [
     (100_000, 1, 2),
@@ -42,3 +46,68 @@ def start(means: np.ndarray, covariance_type: str, seed: int = 1) -> dict:
         "means_init": means + rng.normal(0, 0.5, means.shape),
         "precisions_init": precisions[covariance_type].copy(),
     }
+
+
+def overlapping_sample(n: int, d: int, K: int, spread: float, seed: int):
+    """Rows from K components of random shapes; a small `spread` makes them overlap."""
+    rng = np.random.default_rng(seed)
+    means = spread * rng.normal(size=(K, d))
+    shapes = np.eye(d) + 0.3 * rng.normal(size=(K, d, d))
+    labels = rng.integers(K, size=n)
+    noise = rng.normal(size=(n, d))
+    return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+
+
+def real_data() -> dict[str, np.ndarray]:
+    """Small data sets that ship with skem and scikit-learn."""
+    digits = load_digits().data
+    return {
+        "faithful": load_faithful().data,
+        "galaxies": load_galaxies().data,
+        "acidity": load_acidity().data,
+        "iris": load_iris().data,
+        "wine": load_wine().data,
+        "cancer": load_breast_cancer().data[:, :10],
+        "digits": PCA(10, random_state=0).fit_transform(digits),
+    }
+
+
+REAL = [
+    ("faithful", 3),
+    ("faithful", 5),
+    ("galaxies", 3),
+    ("acidity", 2),
+    ("iris", 3),
+    ("iris", 5),
+    ("wine", 3),
+    ("cancer", 2),
+    ("cancer", 4),
+    ("digits", 10),
+]
+OVERLAPPING = [
+    (2000, 1, 2, 1.0),
+    (2000, 2, 3, 0.8),
+    (1000, 2, 5, 2.0),
+    (2000, 5, 4, 1.0),
+    (3000, 10, 6, 0.7),
+    (2000, 20, 3, 0.5),
+    (3000, 3, 8, 1.2),
+    (5000, 2, 20, 3.0),
+]
+"""n, d, K and spread: overlap from slight to heavy."""
+
+
+def problems():
+    """Yield name, data, K and covariance type of the convergence problems."""
+    real = real_data()
+    for covariance_type in COVARIANCE_TYPES:
+        # For one feature, diag and spherical are the same as full.
+        univariate = covariance_type in ("full", "tied")
+        for name, K in REAL:
+            if real[name].shape[1] > 1 or univariate:
+                yield f"{name}, {K}, {covariance_type}", real[name], K, covariance_type
+        for n, d, K, spread in OVERLAPPING:
+            if d > 1 or univariate:
+                X = overlapping_sample(n, d, K, spread, seed=n + d + K)
+                label = f"{n} × {d}, overlap {spread}, {K}, {covariance_type}"
+                yield label, X, K, covariance_type

@@ -1,6 +1,7 @@
 """``python -m skem``: what it prints and writes, and how it refuses."""
 
 import csv
+import doctest
 import io
 import os
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import skem
-from skem import GaussianMixture
+from skem import GaussianMixture, __main__
 from skem.__main__ import main
 from skem._cli import labels as labels_module
 from skem._cli import selection as selection_module
@@ -702,6 +703,13 @@ def test_full_device_is_an_error(capfd, monkeypatch):
     err = capfd.readouterr().err
     assert err.startswith("skem: error: cannot write the summary: ")
     assert err.count("\n") == 1
+
+
+def test_example_in_the_documentation_runs():
+    # pytest leaves __main__.py out of its doctests.
+    results = doctest.testmod(__main__)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_module_runs_as_a_program(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
+from operator import iadd
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from skem.core.threads import Workers, Workspace
 BLOCK_BYTES = 2 * 2**20
 """Working memory of one block: about what stays in a core's second-level cache."""
 MIN_ROWS = 512
+GROUPS = 32
+"""Groups of blocks that threads take, at most."""
 
 
 class Additive(Protocol):
@@ -109,9 +112,20 @@ class ArrayBlocks:
     def fold(
         self, kernel: Callable[[Block, Workspace], A], values_per_sample: int
     ) -> A:
-        """Add up the kernel's values over the observed samples, in block order."""
-        values = self.map(
-            lambda block, workspace: kernel(block.observed(), workspace),
-            values_per_sample,
-        )
-        return reduce(lambda a, b: a + b, values)
+        """Add up the kernel's values over the observed samples, in block order.
+
+        Threads add up groups of blocks, which depend on the data's shape alone.
+        """
+        blocks = list(self.blocks(values_per_sample))
+        n_groups = min(len(blocks), GROUPS)
+        groups = [
+            blocks[i * len(blocks) // n_groups : (i + 1) * len(blocks) // n_groups]
+            for i in range(n_groups)
+        ]
+
+        def fold_group(group: list[Block], workspace: Workspace) -> A:
+            return reduce(
+                iadd, (kernel(block.observed(), workspace) for block in group)
+            )
+
+        return reduce(iadd, self.workers.map(fold_group, groups))

@@ -33,6 +33,11 @@ class Statistics:
             self, loglik=self.loglik + other.loglik, sums=self.sums + other.sums
         )
 
+    def __iadd__(self, other: Statistics) -> Statistics:
+        """Merge into the sums of this one."""
+        np.add(self.sums, other.sums, out=self.sums)
+        return replace(self, loglik=self.loglik + other.loglik)
+
     def __mul__(self, factor: float) -> Statistics:
         """Give every sample `factor` times its weight."""
         return replace(self, loglik=self.loglik * factor, sums=self.sums * factor)
