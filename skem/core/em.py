@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from skem.core.blocks import ArrayBlocks, Block
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
-from skem.core.covariance import Structure
+from skem.core.covariance import Scatter, Structure
 from skem.core.expectation import Expectation, choose_form
 from skem.core.parameters import Parameters
 from skem.core.regularization import (
@@ -22,14 +23,23 @@ from skem.core.regularization import (
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 
+REMOTE = 25.0
+"""Squared distance per feature, in standard deviations, of rows that are left out."""
+MAX_TRIMS = 5
 JITTERS = 10.0 ** np.arange(-14, 3, 2)
 """Variances of standardised features added to a covariance that rounding broke."""
 
 
 def total_statistics(
-    blocks: ArrayBlocks, coordinates: Coordinates, structure: Structure
+    blocks: ArrayBlocks,
+    coordinates: Coordinates,
+    structure: Structure,
+    reweight: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Statistics:
-    """Statistics of all the data as one component, about zero, in float64."""
+    """Statistics of all the data as one component, about zero, in float64.
+
+    `reweight` may change the weights of a block, given its rows and weights.
+    """
     quadratic = structure.quadratic
     d = blocks.n_features
 
@@ -37,6 +47,8 @@ def total_statistics(
         shape = block.data.shape
         z = coordinates.load(block.data, workspace.array("z", shape, np.float64))
         v = np.ones(shape[1]) if block.weight is None else block.weight.astype(float)
+        if reweight is not None:
+            v = reweight(z, v)
         sums = np.concatenate([[v.sum()], z @ v, quadratic.weighted_sum(z, v)])
         return Statistics(0.0, sums[None], np.zeros((1, d)), quadratic)
 
@@ -69,6 +81,43 @@ def factor(
     raise IllDefinedCovarianceError
 
 
+def core_scatter(
+    blocks: ArrayBlocks,
+    coordinates: Coordinates,
+    structure: Structure,
+    total: Statistics,
+) -> Scatter:
+    """Scatter of the data without remote rows, to take the penalty's scale from.
+
+    A row is remote if its squared Mahalanobis distance exceeds `REMOTE` times the
+    number of features. One such row could make the penalty outweigh real clusters.
+    """
+    d = blocks.n_features
+    for _ in range(MAX_TRIMS):
+        penalty = ScaleFreePenalty.of_data(structure, total.scatter(), 1, d)
+        nothing = Scatter(np.zeros_like(total.scatter().values), np.zeros(1))
+        covariances = penalty.covariances(structure, nothing, d)
+        cholesky = factor(structure, penalty, covariances, d)
+        near = partial(_within, structure, cholesky, total.means.T)
+        kept = total_statistics(blocks, coordinates, structure, near)
+        if kept.counts[0] >= total.counts[0] * (1 - 1e-12):
+            break
+        total = kept
+    return total.scatter()
+
+
+def _within(
+    structure: Structure,
+    cholesky: np.ndarray,
+    mean: np.ndarray,
+    z: np.ndarray,
+    v: np.ndarray,
+) -> np.ndarray:
+    """Weights, zero for remote rows."""
+    white = structure.whiten(cholesky, 0, z - mean)
+    return v * (np.einsum("db,db->b", white, white) <= REMOTE * len(z))
+
+
 @dataclass(frozen=True)
 class EMMap:
     """The data, in coordinates, with a structure and a regularization."""
@@ -95,8 +144,9 @@ class EMMap:
         total = total_statistics(blocks, coordinates, structure)
         regularization: Regularization
         if reg_covar == "auto":
+            core = core_scatter(blocks, coordinates, structure, total)
             regularization = ScaleFreePenalty.of_data(
-                structure, total.scatter(), n_components, blocks.n_features
+                structure, core, n_components, blocks.n_features
             )
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
