@@ -22,7 +22,7 @@ from skem.core.expectation import choose_form
 from skem.core.parameters import Parameters
 from skem.core.threads import Workers
 
-LEAST = 0.1
+LEAST = 0.05
 """Seconds of passes in a round, at least."""
 
 

@@ -12,7 +12,7 @@ MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 
 # A module may import those of the floors below its own.
 FLOORS = [
-    {"threads", "parameters", "quadratic"},
+    {"threads", "parameters", "products", "quadratic"},
     {"blocks", "covariance"},
     {"coordinates", "statistics", "chart"},
     {"regularization"},

@@ -21,6 +21,7 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
+from skem.core.products import sum_over_columns, times_block
 from skem.core.quadratic import Quadratic
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
@@ -154,12 +155,12 @@ class Expanded(Form):
     def logits(
         self, features: np.ndarray, out: np.ndarray, workspace: Workspace
     ) -> None:
-        np.matmul(self.theta, features, out=out)
+        times_block(self.theta, features, out)
 
     def sums(
         self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
-        return (resp @ features.T).astype(float, copy=False)
+        return sum_over_columns(resp, features)
 
     @property
     def reference(self) -> np.ndarray:
