@@ -18,6 +18,8 @@ import threadpoolctl
 
 import skem
 
+REST = 0.1
+"""Seconds before each turn: the threads of OpenBLAS go on spinning after use."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -69,8 +71,13 @@ def duel(
     rounds: int = 5,
 ) -> Duel:
     """Warm both up, then let them time themselves in turn."""
+
+    def rested(contestant: Callable[[], float]) -> float:
+        time.sleep(REST)
+        return contestant()
+
     skem_seconds(), peer_seconds()
-    times = [(skem_seconds(), peer_seconds()) for _ in range(rounds)]
+    times = [(rested(skem_seconds), rested(peer_seconds)) for _ in range(rounds)]
     ours, theirs = np.transpose(times)
     return Duel(Times(ours), Times(theirs))
 
