@@ -83,10 +83,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         How covariances are kept away from singularity.
 
         - 'auto': the scale-free penalty of Chen & Tan [1]_. Each covariance gets
-          ε = 2/√N pseudo-observations of covariance S·K^(−2/d), with S the covariance
-          of the data and N the sum of the sample weights. Affects a sensible
-          estimate by less than its standard error, whatever the units of the data,
-          and removes the degenerate ones.
+          ε = 2/√N pseudo-observations of covariance S·K^(−2/d), with N the sum of the
+          sample weights and S the covariance of the data; rows more than 5√d standard
+          deviations away are left out of S, so that outliers do not set the scale.
+          Affects a sensible estimate by less than its standard error, whatever the
+          units of the data, and removes the degenerate ones.
         - float: a constant added to the diagonal of the covariances, in squared units
           of the data, as in scikit-learn; the fit raises if a covariance is still
           not positive definite.

@@ -432,13 +432,41 @@ def test_an_outlier_beside_an_emptied_component_has_no_positive_log_density():
     assert (model.score_samples([[1e12], [1e12 + 50], [1e15]]) < 0).all()
 
 
+@covariance_types
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e8])
+def test_an_outlier_does_not_hide_the_clusters(covariance_type, size):
+    """Its share in the covariance of the data once drowned them in the penalty."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [14.0, 0.0], [0.0, 14.0]])
+    labels = np.repeat([0, 1, 2], 200)
+    X = np.vstack([centres[labels] + rng.normal(size=(600, 2)), [[size, size]]])
+    model = GaussianMixture(
+        4, covariance_type=covariance_type, n_init=3, random_state=0
+    ).fit(X)
+    assert adjusted_rand_score(labels, model.predict(X[:600])) == 1
+
+
 # The objective ----------------------------------------------------------------------
+
+
+def core_covariance(X):
+    """Covariance of the rows within five standard deviations per root feature."""
+    rows = X
+    for _ in range(5):
+        covariance = np.atleast_2d(np.cov(rows.T, bias=True))
+        offsets = X - rows.mean(axis=0)
+        distances = np.sum(offsets.T * np.linalg.solve(covariance, offsets.T), axis=0)
+        kept = X[distances <= 25 * X.shape[1]]
+        if len(kept) == len(rows):
+            break
+        rows = kept
+    return np.atleast_2d(np.cov(rows.T, bias=True))
 
 
 def penalised_loglik(model, X):
     """ℓ_p of Chen & Tan (2009) for full covariances, from the public attributes."""
     n_samples, n_features = X.shape
-    target = np.cov(X.T, bias=True) * len(model.means_) ** (-2 / n_features)
+    target = core_covariance(X) * len(model.means_) ** (-2 / n_features)
     epsilon = 2 / np.sqrt(n_samples)
     precisions = np.linalg.inv(model.covariances_)
     traces = np.einsum("ij,kji->k", target, precisions)

@@ -92,9 +92,9 @@ def core_scatter(
     A row is remote if its squared Mahalanobis distance exceeds `REMOTE` times the
     number of features. One such row could make the penalty outweigh real clusters.
     """
-    d = blocks.n_features
+    d, N = blocks.n_features, blocks.total_weight
     for _ in range(MAX_TRIMS):
-        penalty = ScaleFreePenalty.of_data(structure, total.scatter(), 1, d)
+        penalty = ScaleFreePenalty.of_data(structure, total.scatter(), N, 1, d)
         nothing = Scatter(np.zeros_like(total.scatter().values), np.zeros(1))
         covariances = penalty.covariances(structure, nothing, d)
         cholesky = factor(structure, penalty, covariances, d)
@@ -146,7 +146,11 @@ class EMMap:
         if reg_covar == "auto":
             core = core_scatter(blocks, coordinates, structure, total)
             regularization = ScaleFreePenalty.of_data(
-                structure, core, n_components, blocks.n_features
+                structure,
+                core,
+                blocks.total_weight,
+                n_components,
+                blocks.n_features,
             )
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -56,18 +57,23 @@ class ScaleFreePenalty:
 
     @classmethod
     def of_data(
-        cls, structure: Structure, total: Scatter, n_components: int, n_features: int
+        cls,
+        structure: Structure,
+        core: Scatter,
+        total_weight: float,
+        n_components: int,
+        n_features: int,
     ) -> ScaleFreePenalty:
-        """ε = 2/√N and Λ = S K^(−2/d), S the covariance of the standardised data.
+        """ε = 2/√N and Λ = S K^(−2/d), S the covariance of a core of the data.
 
         Directions in which S has no variance (constant or collinear columns, fewer
         rows than features) get `COLLINEAR` times the variance of a feature, or more
         where εΛ would drown in the rounding of W_k, which grows with N.
         """
-        N = float(total.counts[0])
-        epsilon = max(2 / np.sqrt(N), ROUNDING * N)
+        N = total_weight
+        epsilon = max(2 / math.sqrt(N), ROUNDING * N)
         least = min(1.0, max(COLLINEAR, ROUNDING * N / epsilon))
-        values = total.values[0] / N
+        values = core.values[0] / core.counts[0]
         if values.ndim == 2:
             eigenvalues, vectors = np.linalg.eigh(values)
             if eigenvalues[0] < least:
