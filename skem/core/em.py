@@ -156,6 +156,12 @@ class EMMap:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
         return cls(blocks, coordinates, structure, regularization, total)
 
+    @cached_property
+    def total_second(self) -> np.ndarray:
+        """Σ v z zᵀ of all the data."""
+        d = self.blocks.n_features
+        return self.total.quadratic.unpack(self.total.sums[:, 1 + d :], d)[0]
+
     def restricted(self, most: int, rng: np.random.RandomState) -> EMMap:
         """Return the same problem for at most so many rows, chosen at random.
 
@@ -213,12 +219,10 @@ class Evaluation:
     def loglik(self) -> float:
         """ℓ(θ) = Σ v log p(x | θ), of the standardised data."""
         loglik = self.statistics.loglik
-        structure, total = self.em.structure, self.em.total
+        structure = self.em.structure
         if self.statistics.quadratic is not structure.quadratic:
-            d = self.statistics.n_features
-            second = total.quadratic.unpack(total.sums[:, 1 + d :], d)[0]
             cholesky = self.parameters.precisions_cholesky
-            loglik -= 0.5 * structure.trace_precision(cholesky, second)
+            loglik -= 0.5 * structure.trace_precision(cholesky, self.em.total_second)
         return float(loglik)
 
     @cached_property

@@ -29,8 +29,8 @@ from skem.core.threads import Workspace
 LOG_2PI = float(np.log(2 * np.pi))
 FAR = {np.dtype(np.float64): 600.0, np.dtype(np.float32): 1000.0}
 """Nats below the mixture's highest peak at which a sample is evaluated by itself."""
-MAX_EXPANDED_FEATURES = 50
-"""Features above which the centred form is cheaper."""
+MAX_EXPANDED_FEATURES = 32
+"""Features of full covariances above which the centred form is cheaper."""
 CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 4e3}
 """Largest `condition` at which the expanded form is precise enough."""
 NEGLIGIBLE = 1e-16
