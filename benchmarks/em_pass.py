@@ -6,14 +6,12 @@ python -m benchmarks.em_pass [full tied diag spherical] [--no-save]
 from __future__ import annotations
 
 import warnings
-from functools import partial
 
 import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
 from benchmarks.timing import Report, chosen, duel, seconds
-from skem import GaussianMixture
 from skem.core.blocks import ArrayBlocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
@@ -130,48 +128,16 @@ def compare_passes(report: Report, dtype: type) -> None:
             )
 
 
-def compare_scoring(report: Report) -> None:
-    report.line("\n## Evaluation of a fitted mixture, float64")
-    report.table(
-        "method", "covariance", "data", "scikit-learn ms", "skem ms", "ratio", "spread"
-    )
-    for method in ("score_samples", "predict_proba"):
-        for covariance_type in chosen(COVARIANCE_TYPES):
-            for n, d, K in GRID[:5]:
-                X, means = mixture_sample(n, d, K)
-                given = start(means, covariance_type)
-                jobs = [
-                    getattr(
-                        fitted(kind, X, covariance_type=covariance_type, **given),
-                        method,
-                    )
-                    for kind in (GaussianMixture, Peer)
-                ]
-                result = duel(
-                    *(partial(seconds, partial(job, X), LEAST) for job in jobs)
-                )
-                report.row(
-                    method,
-                    covariance_type,
-                    cell(n, d, K),
-                    f"{1e3 * result.peer.median:.1f}",
-                    f"{1e3 * result.skem.median:.2f}",
-                    f"{result.ratio:.1f}",
-                    result.spread,
-                )
-
-
 def main() -> None:
     report = Report(
         "em_pass",
-        "One EM pass, and evaluation",
+        "One EM pass",
         "skem beside `sklearn.mixture.GaussianMixture`: same data, same start, same "
         "process, in turn; median of 5 rounds after a warm-up. Ratio: scikit-learn's "
         "time ÷ skem's, with the smallest and the largest of the rounds.",
     )
     compare_passes(report, np.float64)
     compare_passes(report, np.float32)
-    compare_scoring(report)
     report.save()
 
 
