@@ -119,10 +119,7 @@ def compare_passes(report: Report, dtype: type) -> None:
             report.row(
                 covariance_type,
                 cell(n, d, K),
-                f"{1e3 * result.peer.median:.1f}",
-                f"{1e3 * result.skem.median:.2f}",
-                f"{result.ratio:.1f}",
-                result.spread,
+                *result.cells,
                 f"{1e3 * least:.2f}",
                 form,
             )

@@ -38,10 +38,7 @@ def compare(report: Report) -> None:
                     method,
                     covariance_type,
                     cell(n, d, K),
-                    f"{1e3 * result.peer.median:.1f}",
-                    f"{1e3 * result.skem.median:.2f}",
-                    f"{result.ratio:.1f}",
-                    result.spread,
+                    *result.cells,
                 )
 
 

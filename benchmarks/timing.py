@@ -52,6 +52,16 @@ class Duel(NamedTuple):
     def spread(self) -> str:
         return f"{self.ratios.min():.1f}-{self.ratios.max():.1f}"
 
+    @property
+    def cells(self) -> list[str]:
+        """Milliseconds of the peer and of skem, the ratio and its spread."""
+        return [
+            f"{1e3 * self.peer.median:.1f}",
+            f"{1e3 * self.skem.median:.2f}",
+            f"{self.ratio:.1f}",
+            self.spread,
+        ]
+
 
 def seconds(job: Callable[[], object], least: float = 0.0) -> float:
     """Mean wall time of one run, over at least `least` seconds of runs."""

@@ -94,8 +94,9 @@ def core_scatter(
     """
     d, N = blocks.n_features, blocks.total_weight
     for _ in range(MAX_TRIMS):
-        penalty = ScaleFreePenalty.of_data(structure, total.scatter(), N, 1, d)
-        nothing = Scatter(np.zeros_like(total.scatter().values), np.zeros(1))
+        scatter = total.scatter()
+        penalty = ScaleFreePenalty.of_data(structure, scatter, N, 1, d)
+        nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
         covariances = penalty.covariances(structure, nothing, d)
         cholesky = factor(structure, penalty, covariances, d)
         near = partial(_within, structure, cholesky, total.means.T)

@@ -320,7 +320,8 @@ def evaluate_far(
     t = np.where(near, 1.0, t)
     u = z / t
     A, B = np.empty((2, n_components, z.shape[1]))
-    C = np.repeat(log_constants(structure, parameters)[:, None], z.shape[1], axis=1)
+    constants = log_constants(structure, parameters)
+    C = np.repeat(constants[:, None], z.shape[1], axis=1)
     for k in range(n_components):
         mean = parameters.means[k, :, None]
         offset = structure.whiten(cholesky, k, mean)
@@ -331,9 +332,7 @@ def evaluate_far(
         # Nearby, centring first loses nothing to cancellation.
         exact = structure.whiten(cholesky, k, u[:, near] - mean)
         A[k, near] = B[k, near] = 0
-        C[k, near] = log_constants(structure, parameters)[k] - 0.5 * np.einsum(
-            "db,db->b", exact, exact
-        )
+        C[k, near] = constants[k] - 0.5 * np.einsum("db,db->b", exact, exact)
     order = np.lexsort((-C, -B, A), axis=0)[0]
     columns = np.arange(z.shape[1])
     a, b, c = A[order, columns], B[order, columns], C[order, columns]

@@ -27,6 +27,11 @@ def kmeans(
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(n_components, n_init=1, random_state=rng)
         labels = model.fit(Z, sample_weight=weight).labels_
+    return _memberships(labels, n_components)
+
+
+def _memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
+    """Label of each sample -> one-hot responsibilities, (K, n)."""
     return (labels == np.arange(n_components)[:, None]).astype(float)
 
 
@@ -62,7 +67,7 @@ def random_responsibilities(
 def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """One-hot labels of the nearest seed, (K, n)."""
     labels = pairwise_distances_argmin(Z, Z[seeds.argmax(axis=1)])
-    return (labels == np.arange(len(seeds))[:, None]).astype(float)
+    return _memberships(labels, len(seeds))
 
 
 def nearest_kmeans_seed(
