@@ -1,6 +1,17 @@
 """Gaussian mixtures for scikit-learn users: fast, exact and hard to break."""
 
+from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
+from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem.gaussian_mixture import GaussianMixture
+from skem.model_selection import GaussianMixtureIC
 
-__all__ = ["GaussianMixture"]
+__all__ = [
+    "BootstrapLRT",
+    "ConvergenceDisplay",
+    "CriterionDisplay",
+    "GaussianMixture",
+    "GaussianMixtureIC",
+    "MixtureDisplay",
+    "bootstrap_lrt",
+]
 __version__ = "0.1.0"

@@ -15,11 +15,13 @@ from typing import NoReturn
 
 from skem import __version__
 from skem._cli import CommandError
-from skem._cli.labels import check_writable, write_labels
+from skem._cli.files import check_writable
+from skem._cli.labels import write_labels
+from skem._cli.picture import check_picture, write_picture
 from skem._cli.report import report
 from skem._cli.selection import select
 from skem._cli.table import Table, load_table
-from skem._cli.text import count
+from skem._text import count
 from skem.core.covariance import STRUCTURES
 
 DEFAULT_COMPONENTS = range(1, 10)
@@ -90,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         help="write the label and the membership probabilities of each row",
     )
     parser.add_argument(
+        "--plot",
+        metavar="out.png",
+        help="draw the chosen mixture with the data: one column, two, or a grid of "
+        "pairs of up to ten; the ending tells the format, such as .pdf, .png or .svg "
+        "(needs matplotlib)",
+    )
+    parser.add_argument(
         "--random-state",
         type=_seed,
         default=0,
@@ -132,13 +141,19 @@ def _run(arguments: Sequence[str] | None) -> None:
     options = _parser().parse_args(arguments)
     data = load_table(options.data, options.columns)
     if options.labels is not None:
-        check_writable(options.labels, options.data)
+        check_writable(options.labels, (options.data, "the data file"))
+    if options.plot is not None:
+        check_picture(options.plot, data)
+        files = (options.data, "the data file"), (options.labels, "the file of labels")
+        check_writable(options.plot, *files)
     notes: list[str] = []
     components = _numbers_of_components(data, options.components, notes)
     shapes = _shapes(data, options.covariance, notes)
     selection = select(data.values, components, shapes, options.random_state)
     if options.labels is not None:
         write_labels(options.labels, selection.best.mixture.predict_proba(data.values))
+    if options.plot is not None:
+        write_picture(options.plot, selection.best.mixture, data)
     _print(report(data, selection, notes))
 
 

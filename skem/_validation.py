@@ -2,56 +2,113 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from numbers import Number
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import validate_data
 
 from skem.core.covariance import Structure
 
 FLOATS = [np.float64, np.float32]
+CHECKED = 2**20
+"""Values that are checked at once, in temporary arrays of their size."""
 
 
-def check_data(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
-    """Validate X of shape (n_samples, n_features).
+def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive rows, `CHECKED` values at a time, in native byte order."""
+    rows = max(1, CHECKED // max(1, math.prod(values.shape[1:])))
+    native = values.dtype.newbyteorder("=")
+    for start in range(0, len(values), rows):
+        yield values[start : start + rows].astype(native, copy=False)
 
-    Integer and boolean arrays stay as they are: blocks of them are converted when
-    they are computed, so that no second array is needed.
+
+def _read_in_place(values: Any) -> bool:
+    """Whether blocks can be converted when they are computed, and no copy is needed.
+
+    So it is for real numbers that float64 can hold, in any byte order.
     """
-    keep = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
-    return validate_data(
+    return (
+        isinstance(values, np.ndarray)
+        and values.dtype.kind in "biuf"
+        and values.dtype.itemsize <= 8
+    )
+
+
+def check_data(
+    estimator: Any, X: Any, *, reset: bool, min_samples: int | None = None
+) -> np.ndarray:
+    """Validate X of shape (n_samples, n_features), without a copy if it is an array.
+
+    Unless told otherwise, a fit (``reset=True``) requires two samples.
+    """
+    if min_samples is None:
+        min_samples = 2 if reset else 1
+    X = validate_data(
         estimator,
         X,
         reset=reset,
-        dtype=None if keep else FLOATS,
-        ensure_min_samples=2 if reset else 1,
+        dtype=None if _read_in_place(X) else FLOATS,
+        ensure_all_finite=False,
+        ensure_min_samples=min_samples,
     )
+    name = type(estimator).__name__
+    # The check adds up all values first.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in _parts(X):
+            assert_all_finite(part, estimator_name=name, input_name="X")
+    return X
 
 
 def computing_dtype(X: np.ndarray) -> np.dtype:
     """Return the type that blocks of X are computed in, and outputs have."""
-    return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    single = X.dtype.newbyteorder("=") == np.float32
+    return np.dtype(np.float32 if single else np.float64)
 
 
 def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
-    """Validate non-negative weights of shape (n_samples,), not all zero."""
+    """Validate non-negative weights of shape (n_samples,), not all zero.
+
+    An array is returned as it is: its blocks are converted when they are computed.
+    One number for all samples takes no memory of their number.
+    """
     if sample_weight is None:
         return None
-    # The keyword for the sign check was renamed between supported versions.
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-    if (sample_weight < 0).any():
-        raise ValueError("Negative values in data passed to `sample_weight`.")
-    if not sample_weight.any():
+    if isinstance(sample_weight, Number):
+        sample_weight = np.broadcast_to(np.asarray(sample_weight), len(X))
+    sample_weight = check_array(
+        sample_weight,
+        dtype=None if _read_in_place(sample_weight) else np.float64,
+        ensure_2d=False,
+        ensure_all_finite=False,
+        input_name="sample_weight",
+    )
+    if sample_weight.ndim != 1:
+        raise ValueError(
+            "Sample weights must be 1D array or scalar, got "
+            f"{sample_weight.ndim}D array. Expected either a scalar value or a 1D "
+            f"array of length {len(X)}."
+        )
+    if len(sample_weight) != len(X):
+        raise ValueError(
+            f"sample_weight.shape == {sample_weight.shape}, expected {(len(X),)}!"
+        )
+    positive = False
+    for part in _parts(sample_weight):
+        assert_all_finite(part, input_name="sample_weight")
+        if (part < 0).any():
+            raise ValueError("Negative values in data passed to `sample_weight`.")
+        positive = positive or bool(part.any())
+    if not positive:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return sample_weight
 
 
-def check_n_samples(
-    X: np.ndarray, sample_weight: np.ndarray | None, n_components: int
-) -> None:
+def check_n_samples(n_samples: int, n_components: int) -> None:
     """Require as many samples of positive weight as components."""
-    n_samples = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
     if n_samples < n_components:
         raise ValueError(
             "Expected n_samples >= n_components "
@@ -92,6 +149,19 @@ def check_means(means: Any, n_components: int, n_features: int) -> np.ndarray:
     return means.astype(float)
 
 
+def _positive_definite(matrices: np.ndarray) -> bool:
+    """Whether all are symmetric and positive definite, in whatever units."""
+    diagonals = np.einsum("...ii->...i", matrices)
+    if not (diagonals > 0).all():
+        return False
+    units = np.sqrt(diagonals)
+    scaled = matrices / units[..., :, None] / units[..., None, :]
+    return bool(
+        np.allclose(scaled, np.swapaxes(scaled, -1, -2))
+        and (np.linalg.eigvalsh(scaled) > 0).all()
+    )
+
+
 def check_matrices(
     values: Any,
     structure: Structure,
@@ -109,10 +179,7 @@ def check_matrices(
     if not structure.matrices:
         if (values <= 0).any():
             raise ValueError(f"'{structure.name} {kind}' should be positive")
-    elif not (
-        np.allclose(values, np.swapaxes(values, -1, -2))
-        and (np.linalg.eigvalsh(values) > 0).all()
-    ):
+    elif not _positive_definite(values):
         raise ValueError(
             f"'{structure.name} {kind}' should be symmetric, positive-definite"
         )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
+from skem._blocks import open_blocks
+from skem._fitted import FittedMixture
+from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._validation import (
     check_data,
     check_matrices,
@@ -27,18 +30,19 @@ from skem._validation import (
     check_weights,
     computing_dtype,
 )
-from skem.core.accelerate import ACCELERATORS, Accelerator, Progress
-from skem.core.blocks import ArrayBlocks, Block
-from skem.core.coordinates import scoring_coordinates
+from skem.core.accelerate import ACCELERATORS, Progress
+from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.expectation import Expectation, choose_form
+from skem.core.degeneracy import degenerate_components
+from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import search
+from skem.core.search import Search
 from skem.core.solve import Solution, solve
-from skem.core.threads import Workers, Workspace
+from skem.core.stream import Forgetting, Gathering, Stream
+from skem.core.threads import Workers
+from skem.exceptions import DegenerateComponentsWarning
 
 ILL_DEFINED = (
     "Fitting the mixture model failed because some components have "
@@ -52,7 +56,7 @@ ILL_DEFINED_FLOAT32 = (
 )
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(CallbackSupportMixin, FittedMixture):
     """Gaussian mixture, fitted by maximum penalised likelihood.
 
     A drop-in replacement for :class:`sklearn.mixture.GaussianMixture`: the same
@@ -93,19 +97,24 @@ class GaussianMixture(DensityMixin, BaseEstimator):
           not positive definite.
 
     max_iter : int, default=1000
-        The largest number of steps, each of which costs one pass over the data. The
-        evaluation of the start is one more.
+        The largest number of steps of a run, each of which costs one pass over the
+        data. The evaluation of the start is one more, and the few steps that starts
+        are screened by are not counted.
 
-    n_init : int or 'auto', default=1
-        The number of starts. The best result is kept.
+    n_init : int or 'auto', default='auto'
+        How the fit looks for a good optimum.
 
-        - 'auto': ten diverse starts get a few steps each, and the best three are
-          finished. On large data that is done on a random subsample, and the best
-          result is carried on through growing subsamples to all rows. Starts are
+        - 'auto': six diverse starts get a few steps each, and the best one is
+          finished. Its optimum is left again by moves: a component that would not be
+          missed is taken away and another one split, which is kept if it leads to a
+          higher likelihood, until five moves in a row do not [5]_. On more than
+          20 000 rows (or 400 per component) that is done on a random subsample, and
+          the result is carried on through growing subsamples to all rows. Starts are
           made by k-means, and by nearest rows chosen at random and by k-means++; by
           `init_params` alone if that is not 'kmeans'. One start if a part of it is
           given.
-        - int: so many starts by `init_params`, all of them finished on all rows.
+        - int: so many starts by `init_params`, all of them finished on all rows, as in
+          scikit-learn.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
@@ -149,10 +158,27 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Whether `fit` continues from the present parameters, if there are any, in
         place of new starts. Two fits of one step equal one fit of two.
 
+    learning_decay : float, default=0.6
+        How fast `partial_fit` forgets, κ in (0.5, 1]. Batch t, of the size of the first
+        one, moves the statistics by t^(−κ) of the way to its own. The smaller, the
+        sooner a bad start is forgotten, and the more noise remains; with 1 all rows
+        keep the same weight. With the default one pass over a million rows came within
+        0.005 nats per sample of the batch fit from the same start in all of 10 problems
+        with moderate overlap of the components and 8 of 10 with heavy overlap; with
+        0.51 in 10 and 9, with 0.7 in 10 and 8, with 1 in 9 and 6.
+
+    learning_window : float, default=None
+        The number of rows (total weight) beyond which the memory of `partial_fit` does
+        not grow: a row's weight then falls by the factor e for each so many rows that
+        follow it, and a drift is followed at that pace. None: the memory keeps growing,
+        and the parameters converge.
+
     verbose : int, default=0
-        If positive, one line is printed for each start, and one for every
-        `verbose_interval` steps: the mean log-likelihood and an estimate of how many
-        nats are left to be gained.
+        If positive, one line is printed for each run (a start that is finished), and
+        one for every `verbose_interval` steps: the mean log-likelihood, an estimate of
+        how many nats are left to be gained, and the kind of step. Runs and their
+        passes are also tasks for the callbacks of scikit-learn ≥ 1.9, such as
+        ``set_callbacks(ProgressBar())``.
 
     verbose_interval : int, default=10
         Number of steps between two lines.
@@ -181,18 +207,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Upper triangular factors U of the precisions, Σ⁻¹ = U Uᵀ, of the same shape.
 
     converged_ : bool
-        Whether at most `tol` nats were estimated to be left to be gained.
+        Whether at most `tol` nats were estimated to be left to be gained. After
+        `partial_fit` False: a stream may always bring something new.
 
     n_iter_ : int
-        Number of steps of the best start, after its screening: passes over the data
-        after the one that evaluates the start itself.
+        Number of steps of the run that led to the result, over all rows: passes over
+        the data after the one that evaluates where it starts. The search before it is
+        not counted. `partial_fit` adds one for each batch after the start.
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
-        per sample (weighted); equals ``score(X, sample_weight=sample_weight)``.
+        per sample (weighted); equals ``score(X, sample_weight=sample_weight)``. After
+        `partial_fit` the running mean of each batch's log-likelihood at the parameters
+        before it, as of data held out, with the weights of the statistics.
 
     lower_bounds_ : list of float of length `n_iter_`
-        Mean log-likelihood after each step of the best start.
+        Mean log-likelihood after each of these steps. Not there after `partial_fit`.
+
+    degenerate_components_ : ndarray of int
+        Indices of components that the data do not support: those with fewer effective
+        samples, N·w_k, than determine their mean and covariance (d + 1 for a full
+        covariance, else 2), and those on the same spot as another one. A fit that
+        leaves any warns of them; `partial_fit` does not.
 
     n_parameters_ : int
         Number of free parameters of the model.
@@ -200,7 +236,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_features_in_ : int
         Number of features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during `fit`, if all of them are strings.
 
     See Also
@@ -210,7 +246,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     Notes
     -----
     float32 data are computed in float32, with sums in float64, and give float32
-    attributes. Integer and boolean data give what float64 data give.
+    attributes. Integer and boolean data give what float64 data give. The first batch of
+    a stream sets the type of the attributes.
 
     References
     ----------
@@ -223,6 +260,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
        Statistics 35(2), 335-353.
     .. [4] M. Jamshidian and R. I. Jennrich (1997). Acceleration of the EM algorithm by
        using quasi-Newton methods. JRSS B 59(3), 569-587.
+    .. [5] Q. Zhao, V. Hautamäki, I. Kärkkäinen and P. Fränti (2012). Random swap EM
+       algorithm for Gaussian mixture models. Pattern Recognition Letters 33(16),
+       2120-2126.
 
     Examples
     --------
@@ -251,6 +291,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
+        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
@@ -263,7 +305,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tol: float = 1e-2,
         reg_covar: float | str = "auto",
         max_iter: int = 1000,
-        n_init: int | str = 1,
+        n_init: int | str = "auto",
         init_params: str = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
@@ -271,6 +313,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         algorithm: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
+        learning_decay: float = 0.6,
+        learning_window: float | None = None,
         verbose: int = 0,
         verbose_interval: int = 10,
     ) -> None:
@@ -287,6 +331,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.algorithm = algorithm
         self.random_state = random_state
         self.warm_start = warm_start
+        self.learning_decay = learning_decay
+        self.learning_window = learning_window
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
@@ -374,14 +420,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, Dask array or Dask DataFrame of shape (n_samples, n_features)
             Data. Arrays of any floating-point, integer or boolean type and memory
-            layout, and memory-mapped ones, are read in place.
+            layout, and memory-mapped ones, are read in place. Of Dask collections,
+            chunked in any way, each pass computes every block where it is, by the
+            active `distributed.Client` or else Dask's default scheduler, and the
+            result is that of the same rows in memory. Persist them if they fit into
+            the memory of the workers.
 
         y : Ignored
             Not used, present for API consistency by convention.
 
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like or Dask array of shape (n_samples,), default=None
             Non-negative weights. An integer weight is the same as repeating the row,
             a zero weight as leaving it out. Their sum N plays the role of the number
             of samples, so do not normalise them to one.
@@ -399,10 +449,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             a numeric `reg_covar`, if a covariance is not positive definite. The
             estimator then stays as it was.
 
+        TypeError
+            If blocks of a Dask array are not NumPy arrays.
+
         Warns
         -----
         ConvergenceWarning
             If more than `tol` nats are estimated to be left after `max_iter` steps.
+
+        DegenerateComponentsWarning
+            If there are `degenerate_components_`.
         """
         with _unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
@@ -410,24 +466,33 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        X = check_data(self, X, reset=True)
-        weight = check_sample_weight(sample_weight, X)
-        check_n_samples(X, weight, self.n_components)
-        given = self._check_starts(X.shape[1])
-        dtype = computing_dtype(X)
+        warm = self.warm_start and hasattr(self, "means_")
+        present = self._parameters() if warm else None
+        with (
+            open_blocks(self, X, sample_weight, reset=True) as blocks,
+            monitored(self, X, sample_weight) as monitors,
+            _explained_failure(blocks.dtype),
+        ):
+            check_n_samples(blocks.n_observed, self.n_components)
+            best = self._fit_blocks(blocks, present, monitors)
+        self._warn(best)
+
+    def _fit_blocks(
+        self,
+        blocks: Blocks,
+        present: Parameters | None,
+        monitors: Sequence[Monitor] = (),
+    ) -> Solution:
+        """Fit validated data, from the present parameters if there are any."""
+        given = self._check_starts(blocks.n_features)
         structure = STRUCTURES[self.covariance_type]
-        with Workers() as workers:
-            blocks = ArrayBlocks(X, weight, workers, dtype)
-            em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
-            try:
-                best = max(
-                    self._solutions(em, given),
-                    key=lambda solution: solution.evaluation.objective,
-                )
-            except IllDefinedCovarianceError:
-                hint = ILL_DEFINED_FLOAT32 if dtype == np.float32 else ""
-                raise ValueError(ILL_DEFINED + hint) from None
-        self._set_solution(em, best)
+        em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+        best = max(
+            self._solutions(em, given, present, partial(self._solve, monitors)),
+            key=lambda solution: solution.evaluation.objective,
+        )
+        self._set_solution(best)
+        return best
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
@@ -443,31 +508,38 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             given["precisions_cholesky"] = structure.factor_precisions(precisions)
         return given
 
-    def _solutions(self, em: EMMap, given: dict[str, np.ndarray]) -> Iterator[Solution]:
+    def _solutions(
+        self,
+        em: EMMap,
+        given: dict[str, np.ndarray],
+        present: Parameters | None,
+        finish: Callable[..., Solution],
+    ) -> Iterator[Solution]:
         """Yield the solution of each start that is finished."""
         K = self.n_components
         rng = check_random_state(self.random_state)
-        if self.warm_start and hasattr(self, "means_"):
-            present = em.coordinates.inward(em.structure, self._parameters())
-            progress = getattr(self, "_progress", None)
-            yield self._solve(em, present, progress=progress)
+        if present is not None:
+            start = em.coordinates.inward(em.structure, present)
+            yield finish(em, start, progress=getattr(self, "_progress", None))
         elif len(given) == 3:
             start = Parameters(**given)
-            yield self._solve(em, em.coordinates.inward(em.structure, start))
+            yield finish(em, em.coordinates.inward(em.structure, start))
         elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
             chosen = INITIALIZERS[self.init_params]
             methods = DIVERSE if self.init_params == "kmeans" else [chosen]
-            yield from search(em, methods, K, rng, self._solve)
+            accelerator = ACCELERATORS[self.algorithm]
+            yield Search(methods, K, rng, finish, accelerator).optimum(em)
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
             for _ in range(n_init):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                yield self._solve(em, em.coordinates.inward(em.structure, start))
+                yield finish(em, em.coordinates.inward(em.structure, start))
 
     def _solve(
         self,
+        monitors: Sequence[Monitor],
         em: EMMap,
         start: Parameters,
         earlier: Solution | None = None,
@@ -478,45 +550,43 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         accelerator = ACCELERATORS[self.algorithm](em.chart, progress)
         if earlier is not None:
             accelerator.follow(earlier.accelerator)
-        report = None
-        if self.verbose:
-            print(f"Initialization on {em.blocks.n_samples} samples")
-            report = self._reporter(em.blocks.total_weight, em.coordinates.log_slope)
-        return solve(
-            em.evaluate,
-            start,
-            accelerator,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            callback=report,
-        )
+        with ExitStack() as stack:
+            steps = [stack.enter_context(monitor.run(em)) for monitor in monitors]
+            return solve(
+                em.evaluate,
+                start,
+                accelerator,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                callback=lambda *state: any([step(*state) for step in steps]),
+            )
 
-    def _reporter(
-        self, total: float, log_slope: float
-    ) -> Callable[[int, Any, Accelerator], None]:
-        def report(step: int, evaluation: Any, accelerator: Accelerator) -> None:
-            if step % self.verbose_interval == 0:
-                print(
-                    f"  Iteration {step}\t mean log-likelihood "
-                    f"{evaluation.loglik / total + log_slope:.6f}\t "
-                    f"nats to go {accelerator.remaining:.3g}\t {accelerator.step}"
-                )
-
-        return report
-
-    def _set_solution(self, em: EMMap, best: Solution) -> None:
+    def _attributes_at(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
+        """Return the fitted attributes for the parameters of an evaluation."""
+        em, found = evaluation.em, evaluation.parameters
         dtype = em.blocks.dtype
-        found = best.evaluation.parameters
-        total, log_slope = em.blocks.total_weight, em.coordinates.log_slope
-        self._set_parameters(
+        return self._parameter_attributes(
             em.coordinates.outward(em.structure, found, dtype),
             em.coordinates.covariances(em.structure, found, dtype),
         )
+
+    def _set_solution(self, best: Solution) -> None:
+        em, found = best.evaluation.em, best.evaluation.parameters
+        total, log_slope = em.blocks.total_weight, em.coordinates.log_slope
+        self.__dict__.update(self._attributes_at(best.evaluation))
+        self.n_parameters_ = self._n_parameters()
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.evaluation.loglik / total + log_slope
         self.lower_bounds_ = [value / total + log_slope for value in best.values]
+        self.degenerate_components_ = degenerate_components(em.structure, found, total)
         self._progress = best.accelerator.progress
+        self._stream: Stream | Gathering = Stream.begin(best.evaluation)
+
+    def _warn(self, best: Solution) -> None:
+        """Say in what respect the solution is not what was asked for."""
+        if message := degeneracy(self.degenerate_components_):
+            warnings.warn(message, DegenerateComponentsWarning, stacklevel=5)
         if not best.converged and self.max_iter > 0:
             remaining = best.accelerator.remaining
             left = (
@@ -532,24 +602,161 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 stacklevel=5,
             )
 
-    def _set_parameters(self, parameters: Parameters, covariances: np.ndarray) -> None:
-        structure = STRUCTURES[self.covariance_type]
-        self.weights_ = parameters.weights
-        self.means_ = parameters.means
-        self.covariances_ = covariances
-        self.precisions_cholesky_ = parameters.precisions_cholesky
-        with np.errstate(over="ignore", under="ignore"):
-            precisions = structure.precisions(parameters.precisions_cholesky)
-        limit = np.finfo(precisions.dtype).max
-        self.precisions_ = np.clip(precisions, -limit, limit)
-        self.n_parameters_ = self._n_parameters()
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Take one step with a batch of a stream: stepwise EM.
 
-    def _parameters(self) -> Parameters:
-        return Parameters(
-            np.asarray(self.weights_, dtype=float),
-            np.asarray(self.means_, dtype=float),
-            np.asarray(self.precisions_cholesky_, dtype=float),
+        The running statistics move towards those of the batch, and the M-step turns
+        them into parameters [1]_. Memory does not grow, and the result hardly depends
+        on how the stream is cut into batches.
+
+        The first batch is fitted as `fit` would. While fewer than 150 rows per
+        component have come, rows are kept and fitted anew each time that their number
+        has doubled, so that the order of the components may still change; so they are
+        while there are fewer distinct rows than components. Rows should come in random
+        order, at least at first. A component whose rows no longer come fades, and does
+        not move to where others come: a drift is followed, a jump of all the data is
+        not. An outlier may claim a component, as in `fit`.
+
+        After `fit`, a stream goes on as if the data of the fit had been its beginning.
+        The parameters of a mixture without data, made by `from_parameters`, are the
+        start. `fit` ends a stream, and begins a new one; with ``warm_start=True`` it
+        starts from the stream's parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A batch, of one row or more.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`. A batch counts by its total weight.
+
+        Returns
+        -------
+        self : object
+            The mixture. It is fitted once there are as many rows as components; methods
+            that need it to be raise :class:`~sklearn.exceptions.NotFittedError` before.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if the number or the names of the features differ from those of
+            the first batch; or if `n_components` or `covariance_type` has been changed
+            since. The estimator then stays as it was.
+
+        References
+        ----------
+        .. [1] O. Cappé and E. Moulines (2009). On-line expectation-maximization
+           algorithm for latent data models. JRSS B 71(3), 593-613.
+
+        Examples
+        --------
+        A generator of batches is read in a loop:
+
+        >>> import numpy as np
+        >>> from skem import GaussianMixture
+        >>> def batches(n_batches, rng):
+        ...     for _ in range(n_batches):
+        ...         centres = rng.choice([-3.0, 3.0], size=(1000, 1))
+        ...         yield centres + rng.normal(size=(1000, 1))
+        >>> mixture = GaussianMixture(2, random_state=0)
+        >>> for batch in batches(50, np.random.default_rng(0)):
+        ...     mixture = mixture.partial_fit(batch)
+        >>> np.sort(mixture.means_.ravel()).round(1)
+        array([-3.,  3.])
+        """
+        with _unchanged_on_error(self):
+            self._validated_partial_fit(X, sample_weight)
+        return self
+
+    def _validated_partial_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> None:
+        first = not hasattr(self, "n_features_in_")
+        state: Stream | Gathering | None = getattr(self, "_stream", None)
+        self._validate_params()
+        X = check_data(self, X, reset=first, min_samples=1)
+        weight = check_sample_weight(sample_weight, X)
+        with _explained_failure(computing_dtype(X)):
+            if isinstance(state, Stream):
+                self._check_unchanged(state)
+                self._advance(state, X, weight)
+            else:
+                self._gather(state, X, weight)
+        self.converged_ = False
+        for name in ("lower_bounds_", "_progress"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _check_unchanged(self, stream: Stream) -> None:
+        """Require the structure and the number of components of the stream."""
+        for name, before in (
+            ("n_components", len(stream.parameters.means)),
+            ("covariance_type", stream.structure.name),
+        ):
+            if getattr(self, name) != before:
+                raise ValueError(
+                    f"{name} has changed from {before!r} to {getattr(self, name)!r} "
+                    "since the stream began. Call fit to begin a new one."
+                )
+
+    def _gather(
+        self, state: Gathering | None, X: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        """Keep the batch, and begin the stream once there are enough rows."""
+        K = self.n_components
+        if state is None:
+            start = self._parameters() if hasattr(self, "means_") else None
+            state = Gathering(X[:0], None, start=start)
+        state = state.join(X, weight)
+        enough = state.is_enough(K)
+        if enough:
+            self._fit_gathered(state)
+            return
+        if state.is_due(K):
+            # A numeric `reg_covar` may be too little for so few rows; more may come.
+            with suppress(IllDefinedCovarianceError):
+                self._fit_gathered(state)
+            state = replace(state, n_fitted=state.n_seen)
+        self._stream = state.kept(K)
+
+    def _fit_gathered(self, state: Gathering) -> None:
+        with Workers() as workers:
+            blocks = ArrayBlocks(
+                state.X, state.weight, workers, computing_dtype(state.X)
+            )
+            self._fit_blocks(blocks, state.start)
+
+    def _advance(
+        self, stream: Stream, X: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        """Take one step of a stream that has begun."""
+        dtype = np.result_type(stream.dtype, computing_dtype(X))
+        window = math.inf if self.learning_window is None else self.learning_window
+        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        with Workers() as workers:
+            blocks = ArrayBlocks(X, weight, workers, dtype)
+            stream = stream.advance(blocks, forgetting)
+        coordinates, found = stream.coordinates, stream.parameters
+        self._set_parameters(
+            coordinates.outward(stream.structure, found, stream.dtype),
+            coordinates.covariances(stream.structure, found, stream.dtype),
         )
+        self.degenerate_components_ = degenerate_components(
+            stream.structure, found, stream.size
+        )
+        self.n_iter_ += 1
+        self.lower_bound_ = stream.averages.loglik + coordinates.log_slope
+        self._stream = stream
+        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
+            print(
+                f"  Iteration {self.n_iter_}	 mean log-likelihood "
+                f"{self.lower_bound_:.6f}"
+            )
 
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -574,265 +781,26 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
-    def _evaluate(
-        self,
-        X: ArrayLike,
-        shape: tuple[int, ...],
-        write: Callable[[Expectation, np.ndarray, Block, Workspace], None],
-        dtype: Any = None,
-    ) -> np.ndarray:
-        """Return an array (n_samples, *shape) that `write` has filled by blocks."""
-        check_is_fitted(self)
-        X = check_data(self, X, reset=False)
-        computing = computing_dtype(X)
-        structure = STRUCTURES[self.covariance_type]
-        parameters = self._parameters()
-        coordinates = scoring_coordinates(structure, parameters, computing)
-        form = choose_form(
-            structure, coordinates.inward(structure, parameters), computing
-        )
-        expectation = Expectation(form, coordinates)
-        out = np.empty((len(X), *shape), dtype or computing)
 
-        def kernel(block: Block, workspace: Workspace) -> int:
-            write(expectation, out[block.start : block.stop], block, workspace)
-            return len(block.data)
+def degeneracy(components: np.ndarray) -> str:
+    """Say what it means that there are such components; nothing if there are none."""
+    if not len(components):
+        return ""
+    return (
+        f"Components {components.tolist()} rest on fewer samples than it takes to "
+        "determine them, or coincide with others. Try to decrease the number of "
+        "components, or another covariance_type."
+    )
 
-        with Workers() as workers:
-            blocks = ArrayBlocks(X, None, workers, computing)
-            for _ in blocks.map(kernel, expectation.values_per_sample):
-                pass
-        return out
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Log-density of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            Log-density at each row, in nats; always finite.
-        """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            log_density = expectation.log_density(block, ws)
-            info = np.finfo(out.dtype)
-            out[:] = np.clip(log_density, info.min, info.max)
-
-        return self._evaluate(X, (), write)
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Posterior probability of each component, given each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components)
-            Probabilities; each row sums to one, however far it is from the data.
-        """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            out[:] = expectation.responsibilities(block, ws).T
-
-        check_is_fitted(self)
-        return self._evaluate(X, (len(self.means_),), write)
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Label each row with its most probable component.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Indices of components.
-        """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.responsibilities(block, ws).argmax(axis=0, out=out)
-
-        return self._evaluate(X, (), write, dtype=np.intp)
-
-    def _totals(self, X: ArrayLike, sample_weight: Any) -> tuple[float, float]:
-        """Σ v log p(x) and Σ v."""
-        log_density = self.score_samples(X)
-        weight = check_sample_weight(sample_weight, log_density)
-        if weight is None:
-            return float(log_density.sum(dtype=float)), float(len(log_density))
-        return float(log_density @ weight), float(weight.sum())
-
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-likelihood of the data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        log_likelihood : float
-            (Weighted) mean of `score_samples`, in nats per sample.
-        """
-        loglik, total = self._totals(X, sample_weight)
-        return loglik / total
-
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion: the lower the better.
-
-        −2ℓ + p log N, with ℓ the total log-likelihood, p the number of free
-        parameters and N the sum of the weights.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        bic : float
-            The criterion.
-        """
-        loglik, total = self._totals(X, sample_weight)
-        return -2 * loglik + self._n_parameters() * math.log(total)
-
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion, −2ℓ + 2p: the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        aic : float
-            The criterion.
-        """
-        loglik, _ = self._totals(X, sample_weight)
-        return -2 * loglik + 2 * self._n_parameters()
-
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Integrated completed likelihood: the lower the better.
-
-        The BIC plus −2 Σ_i v_i max_k log r_ik, a price on components that overlap
-        (Biernacki, Celeux & Govaert 2000), for choosing a number of clusters rather
-        than of components.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        icl : float
-            The criterion.
-
-        References
-        ----------
-        C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
-        clustering with the integrated completed likelihood. IEEE TPAMI 22(7), 719-725.
-        """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.responsibilities(block, ws).max(axis=0, out=out)
-
-        bic = self.bic(X, sample_weight)
-        surprise = -np.log(self._evaluate(X, (), write))
-        weight = check_sample_weight(sample_weight, surprise)
-        if weight is None:
-            return bic + 2 * float(surprise.sum(dtype=float))
-        return bic + 2 * float(surprise @ weight)
-
-    def _n_parameters(self) -> int:
-        check_is_fitted(self)
-        K, d = np.shape(self.means_)
-        return K * d + K - 1 + STRUCTURES[self.covariance_type].n_parameters(K, d)
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw from the mixture, in random order.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed. None: the estimator's `random_state`.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
-
-        Raises
-        ------
-        ValueError
-            If `n_samples` is less than one.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
-        structure = STRUCTURES[self.covariance_type]
-        parameters = self._parameters()
-        weights = parameters.weights / parameters.weights.sum()
-        labels = rng.choice(len(weights), size=n_samples, p=weights)
-        X = rng.standard_normal((n_samples, parameters.means.shape[1]))
-        for k in np.unique(labels):
-            rows = labels == k
-            noise = structure.color(parameters.precisions_cholesky, k, X[rows].T)
-            X[rows] = parameters.means[k] + noise.T
-        return X, labels
+@contextmanager
+def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+    """Tell users what to do about a covariance that is not positive definite."""
+    try:
+        yield
+    except IllDefinedCovarianceError:
+        hint = ILL_DEFINED_FLOAT32 if dtype == np.float32 else ""
+        raise ValueError(ILL_DEFINED + hint) from None
 
 
 @contextmanager

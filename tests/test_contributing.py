@@ -70,3 +70,19 @@ def test_example_flags_what_is_not_positive(structure):
     _, failed = structure.factor(np.array([1.0, 0.0]))
     assert failed.shape == ()
     assert failed
+
+
+def test_example_has_a_summary_and_standard_errors(structure, X):
+    mixture = GaussianMixture(
+        K, covariance_type=structure.name, random_state=0, tol=1e-6
+    ).fit(X)
+    errors = mixture.standard_errors(X)
+    assert errors.covariances.shape == (d,)
+    # Of a pooled variance, √(2/n) of it; fourth moments of 200 rows are good to 25 %.
+    expected = mixture.covariances_ * np.sqrt(2 / len(X))
+    np.testing.assert_allclose(errors.covariances, expected, rtol=0.25)
+    summary = mixture.summary(X)
+    np.testing.assert_allclose(
+        summary.standard_deviations[0] ** 2, mixture.covariances_, rtol=1e-12
+    )
+    assert summary.correlations.shape == (0, d, d)

@@ -12,18 +12,26 @@ MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 
 # A module may import those of the floors below its own.
 FLOORS = [
-    {"threads", "parameters", "products", "quadratic"},
+    {"threads", "parameters", "products", "quadratic", "dask_graph"},
     {"blocks", "covariance"},
-    {"coordinates", "statistics", "chart"},
+    {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
     {"expectation"},
     {"em"},
-    {"initialize"},
-    {"search"},
+    {"initialize", "stream", "sketch"},
+    {"move"},
+    {"search", "path"},
 ]
 # The solver knows nothing of what it solves: these import each other at most.
 SOLVERS = {"solve", "accelerate"}
-FORBIDDEN = ("sklearn.base", "skem.gaussian_mixture", "skem._validation")
+FORBIDDEN = (
+    "sklearn.base",
+    "skem.gaussian_mixture",
+    "skem._fitted",
+    "skem._validation",
+    "skem._blocks",
+    "skem._dask",
+)
 
 
 def imported_names(source, package):

@@ -7,18 +7,23 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import image
+from matplotlib.figure import Figure
 
 import skem
-from skem import GaussianMixture, __main__
+from skem import GaussianMixture, MixtureDisplay, __main__
 from skem.__main__ import main
-from skem._cli import labels as labels_module
+from skem._cli import files as files_module
 from skem._cli import selection as selection_module
+from skem._text import count
 from skem.datasets import load_faithful
 
+FEATURES = ("eruptions", "waiting")
 FAST = ["--components", "1,2"]
 # Two groups of rows, far apart in the first column.
 GROUPS = np.array(
@@ -139,10 +144,12 @@ def test_chosen_model_is_described(succeed):
 
     # Half a unit in the last digit printed, which differs between columns.
     header, *rows = section(out, "Best")
-    assert header == ["component", "weight", "effective", "size"]
+    assert header == ["component", "weight", "size", "effective", "size"]
     np.testing.assert_allclose(numbers(rows)[:, 1], mixture.weights_, atol=5.1e-5)
+    labels = mixture.predict(X)
+    assert [row[2] for row in rows] == list(map(str, np.bincount(labels)))
     sizes = mixture.predict_proba(X).sum(axis=0)
-    np.testing.assert_allclose(numbers(rows)[:, 2], sizes, atol=0.051)
+    np.testing.assert_allclose(numbers(rows)[:, 3], sizes, atol=0.051)
 
     for title, expected in [
         ("Means", mixture.means_),
@@ -162,6 +169,9 @@ def test_chosen_model_is_described(succeed):
     ]
     printed = [float(row[3]) for row in rows]
     np.testing.assert_allclose(printed, expected, atol=0.0051)
+
+    # The report has the summary's own text, but for the names.
+    assert str(replace(mixture.summary(X), feature_names=FEATURES)) in out
 
     effort = " ".join(out.split("\n\n")[-1].split())
     assert effort.startswith("2 models fitted in ")
@@ -640,7 +650,7 @@ def test_paths_that_cannot_be_written_are_refused_at_once(
 def test_read_only_files_are_not_replaced(refuse, write, monkeypatch):
     path = write("precious", "out.csv")
     # Not by its mode, which does not bind every user.
-    monkeypatch.setattr(labels_module.os, "access", lambda p, mode: p.name != path.name)
+    monkeypatch.setattr(files_module.os, "access", lambda p, mode: p.name != path.name)
     assert "permission denied" in refuse("--labels", path)
 
 
@@ -653,9 +663,9 @@ def test_failed_writes_leave_everything_as_it_was(
 
     path = write("precious", "out.csv")
     if call == "replace":
-        monkeypatch.setattr(labels_module.os, "replace", fail)
+        monkeypatch.setattr(files_module.os, "replace", fail)
     else:
-        monkeypatch.setattr(labels_module, "open", fail, raising=False)
+        monkeypatch.setattr(files_module, "open", fail, raising=False)
     err = refuse("--components", "1", "--labels", path)
     assert err == f"skem: error: cannot write {path}: No space left on device\n"
     assert list(tmp_path.iterdir()) == [path]
@@ -668,10 +678,102 @@ def test_interrupted_writes_leave_everything_as_it_was(run, tmp_path, monkeypatc
         assert len(list(tmp_path.iterdir())) == 1
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(labels_module.os, "replace", interrupt)
+    monkeypatch.setattr(files_module.os, "replace", interrupt)
     arguments = ["--components", "1", "--labels", tmp_path / "out.csv"]
     assert run(*arguments) == (130, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+# The picture
+
+
+def picture(path):
+    """Return the pixels, which are not all of one colour."""
+    pixels = image.imread(path)[:, :, :3]
+    assert np.ptp(pixels) > 0.5
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("columns", "size"),
+    [("one", (4.5, 3.4)), ("one,two", (4.5, 3.4)), ("one,$two,three", (4.5, 4.5))],
+)
+def test_chosen_mixture_is_drawn_with_the_data(
+    columns, size, succeed, write, tmp_path, monkeypatch
+):
+    drawn = []
+    draw = MixtureDisplay.from_estimator
+    monkeypatch.setattr(
+        MixtureDisplay,
+        "from_estimator",
+        lambda *args, **kwargs: drawn.append((args, kwargs)) or draw(*args, **kwargs),
+    )
+    d = columns.count(",") + 1
+    X = np.random.default_rng(0).normal(size=(40, d))
+    lines = [columns, *(",".join(map(str, row)) for row in X)]
+    path = tmp_path / "out.png"
+    out = succeed(write("\n".join(lines)), *FAST, "--plot", path)
+    assert f"40 rows, {count(d, 'column')}" in headline(out)
+    height, width, _ = picture(path).shape
+    assert (width / 200, height / 200) == pytest.approx(size, abs=0.01)
+    ((mixture, data), options) = drawn[0]
+    np.testing.assert_array_equal(data, X)
+    assert f"Best: {count(len(mixture.weights_), 'component')}" in out
+    assert [name.replace("\\", "") for name in options["feature_names"]] == (
+        columns.split(",")
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"),
+    [(".pdf", b"%PDF"), (".svg", b"<?xml"), (".PNG", b"\x89PNG"), (".eps", b"%!PS")],
+)
+def test_ending_tells_the_format_of_the_picture(ending, start, succeed, tmp_path):
+    path = tmp_path / f"out{ending}"
+    succeed("--components", "1", "--columns", "waiting", "--plot", path)
+    assert path.read_bytes().startswith(start)
+
+
+def test_letters_that_the_font_lacks_are_no_reason_to_complain(
+    succeed, write, tmp_path
+):
+    data = write("間隔\n" + "\n".join(map(str, range(10))))
+    succeed(data, "--components", "1", "--plot", tmp_path / "out.png")
+    picture(tmp_path / "out.png")
+
+
+@pytest.mark.usefixtures("unfitted")
+def test_pictures_that_cannot_be_drawn_are_refused_at_once(
+    refuse, write, tmp_path, monkeypatch
+):
+    assert "its ending should be one of ." in refuse("--plot", tmp_path / "out.txt")
+    assert "its ending should be one of " in refuse("--plot", tmp_path / "png")
+    missing = tmp_path / "missing" / "out.png"
+    assert "missing is not a directory" in refuse("--plot", missing)
+    same = tmp_path / "same.png"
+    err = refuse("--plot", same, "--labels", same)
+    assert "it is the file of labels" in err
+    data = write(PLAIN, "data.png")
+    assert "it is the data file" in refuse(data, "--plot", data)
+    wide = write("\n".join([",".join("1" * 11)] * 3))
+    assert "--plot draws 10 columns at most" in refuse(wide, "--plot", same)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    err = refuse("--plot", same)
+    assert "--plot requires matplotlib. You can install matplotlib" in err
+    assert not same.exists()
+
+
+def test_failed_pictures_leave_everything_as_it_was(refuse, write, monkeypatch):
+    def fail(self, file, **options):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    path = write("precious", "out.png")
+    monkeypatch.setattr(Figure, "savefig", fail)
+    err = refuse("--components", "1", "--plot", path)
+    assert err == f"skem: error: cannot write {path}: No space left on device\n"
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_text() == "precious"
 
 
 # Endings

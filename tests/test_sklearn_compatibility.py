@@ -30,6 +30,7 @@ WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
 @parametrize_with_checks(CONFIGURATIONS)
 def test_estimator_checks(estimator, check):
     if estimator.n_components == 1 or check.func.__name__ != WEIGHT_CHECK:
@@ -52,7 +53,11 @@ def X():
 
 def test_parameters_are_those_of_scikit_learn_and_more():
     ours, theirs = GaussianMixture().get_params(), Peer().get_params()
-    assert set(ours) - set(theirs) == {"algorithm"}
+    assert set(ours) - set(theirs) == {
+        "algorithm",
+        "learning_decay",
+        "learning_window",
+    }
     assert set(theirs) <= set(ours)
 
 

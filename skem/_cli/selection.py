@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skem import GaussianMixture
+from skem.exceptions import DegenerateComponentsWarning
 
 FIT_OPTIONS: dict[str, Any] = {"n_init": 5}
 
@@ -35,12 +36,13 @@ class Selection:
 
 
 def fit(X: np.ndarray, n_components: int, shape: str, seed: int) -> Candidate:
-    """Fit one candidate; whether it converged is left for the report to say."""
+    """Fit one candidate; what is doubtful of it is left for the report to say."""
     mixture = GaussianMixture(
         n_components, covariance_type=shape, random_state=seed, **FIT_OPTIONS
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", DegenerateComponentsWarning)
         mixture.fit(X)
     return Candidate(mixture, mixture.score(X) * len(X), mixture.bic(X))
 

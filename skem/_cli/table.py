@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem._cli import CommandError
-from skem._cli.text import count, printable, shorten
+from skem._text import count, printable, shorten
 from skem.datasets import load_faithful
 
 MISSING = frozenset({"", "na", "n/a", "null", "none", "?"})

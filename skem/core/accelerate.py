@@ -239,7 +239,7 @@ class LBFGS:
     """
 
     step = "em"
-    warm_up = 5
+    warm_up = 2
     memory = 12
     longest = 1.5
     """Largest step, in standard deviations or logarithms."""
@@ -313,13 +313,20 @@ class LBFGS:
             self._pairs.append(Pair(s, y, product))
 
     def _quasi_newton(self, r: np.ndarray) -> np.ndarray:
-        """Two-loop recursion from the identity."""
+        """Two-loop recursion.
+
+        It starts half-way between the identity, which the plain step stands for, and
+        the usual scaling by the last pair: the root of s·y / y·y, which is at least 1.
+        """
         q = r.copy()
         weights = []
         for s, y, product in reversed(self._pairs):
             a = (s @ q) / product
             weights.append(a)
             q -= a * y
+        if self._pairs:
+            _, y, product = self._pairs[-1]
+            q *= math.sqrt(max(product / float(y @ y), 1.0))
         for (s, y, product), a in zip(self._pairs, reversed(weights), strict=True):
             q += (a - (y @ q) / product) * s
         return q

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
+from itertools import pairwise
 from operator import iadd
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from sklearn.utils.random import sample_without_replacement
 
 from skem.core.threads import Workers, Workspace
 
@@ -19,6 +19,8 @@ than they gain in cache."""
 MIN_ROWS = 512
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
+SEARCHED = 2**18
+"""Weights that are searched at once for those that are not zero."""
 
 
 class Additive(Protocol):
@@ -46,11 +48,62 @@ class Block(NamedTuple):
         return self._replace(data=self.data[:, kept], weight=self.weight[kept])
 
 
+Kernel = Callable[[Block, Workspace], A]
+"""What is computed of one block."""
+Write = Callable[[np.ndarray, Block, Workspace], None]
+"""Fills the rows of an output that belong to one block."""
+
+
+class Blocks(Protocol):
+    """Rows of data, wherever they are: to fold over, and to take a few of."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_observed(self) -> int:
+        """Number of rows of positive weight."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Floating-point type that blocks are computed in."""
+
+    @property
+    def total_weight(self) -> float:
+        """N, the sum of the weights: the number of rows if there are none."""
+
+    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
+        """Add up the kernel's values over the observed samples, in a fixed order."""
+
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight.
+
+        They depend on the weights and on `rng` alone, not on where the rows are.
+        """
+
+    def take(self, rows: np.ndarray) -> ArrayBlocks:
+        """Return the rows of sorted indices, in memory, as blocks of their own."""
+
+
+def random_ranks(n: int, most: int, rng: np.random.RandomState) -> np.ndarray:
+    """Sorted numbers below n, at most so many, chosen evenly."""
+    if n <= most:
+        return np.arange(n)
+    return _distinct(n, most, rng)
+
+
 @dataclass(frozen=True)
 class ArrayBlocks:
     """An array or memmap of shape (n_samples, n_features), with optional weights.
 
-    `dtype` is the floating-point type that blocks are computed in.
+    Both may be of any real type, byte order and memory layout: what needs another is
+    converted block by block. `dtype` is the floating-point type that blocks are
+    computed in.
     """
 
     X: np.ndarray
@@ -64,69 +117,114 @@ class ArrayBlocks:
         return self.X.shape[0]
 
     @property
+    def n_observed(self) -> int:
+        """Number of rows of positive weight."""
+        if self.weight is None:
+            return self.n_samples
+        return int(np.count_nonzero(self.weight))
+
+    @property
     def n_features(self) -> int:
         """Number of columns."""
         return self.X.shape[1]
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         """N, the sum of the weights: the number of rows if there are none."""
-        return float(self.n_samples if self.weight is None else self.weight.sum())
+        if self.weight is None:
+            return float(self.n_samples)
+        return float(self.weight.sum(dtype=float))
 
-    def blocks(self, values_per_sample: int) -> Iterator[Block]:
-        """Cut into even blocks, given how many values a sample occupies in work.
+    def cuts(self, values_per_sample: int) -> list[tuple[int, int]]:
+        """Start and stop of even blocks, given the values of work on a sample.
 
-        The cut depends on the data's shape alone, never on the number of threads.
+        They depend on the data's shape alone, never on the number of threads.
         """
         bytes_per_sample = values_per_sample * self.dtype.itemsize
         rows = max(BLOCK_BYTES // bytes_per_sample, MIN_ROWS)
         n_blocks = -(-self.n_samples // rows)
-        for i in range(n_blocks):
-            start = i * self.n_samples // n_blocks
-            stop = (i + 1) * self.n_samples // n_blocks
-            weight = None if self.weight is None else self.weight[start:stop]
-            yield Block(start, stop, self.X[start:stop].T, weight)
+        edges = [i * self.n_samples // n_blocks for i in range(n_blocks + 1)]
+        return list(pairwise(edges))
+
+    def block(self, start: int, stop: int) -> Block:
+        """Return the samples from `start` to `stop`, the weights in float64."""
+        weight = self.weight
+        if weight is not None:
+            weight = weight[start:stop].astype(float, copy=False)
+        return Block(start, stop, self.X[start:stop].T, weight)
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
-        if self.weight is None:
-            n_rows, rows = self.n_samples, None
-        else:
-            rows = np.flatnonzero(self.weight)
-            n_rows = len(rows)
-        if n_rows <= most:
-            return np.arange(n_rows) if rows is None else rows
-        chosen = np.sort(sample_without_replacement(n_rows, most, random_state=rng))
-        return chosen if rows is None else rows[chosen]
+        ranks = random_ranks(self.n_observed, most, rng)
+        return ranks if self.weight is None else _nonzero(self.weight, ranks)
 
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return some of the rows, as blocks of their own."""
-        weight = None if self.weight is None else self.weight[rows]
+        weight = None if self.weight is None else self.weight[rows].astype(float)
         return replace(self, X=self.X[rows], weight=weight)
 
-    def map(
-        self, kernel: Callable[[Block, Workspace], A], values_per_sample: int
-    ) -> Iterator[A]:
+    def map(self, kernel: Kernel[A], values_per_sample: int) -> Iterator[A]:
         """Yield the kernel's value for each block, in order."""
-        return self.workers.map(kernel, self.blocks(values_per_sample))
 
-    def fold(
-        self, kernel: Callable[[Block, Workspace], A], values_per_sample: int
-    ) -> A:
+        def evaluate(cut: tuple[int, int], workspace: Workspace) -> A:
+            return kernel(self.block(*cut), workspace)
+
+        return self.workers.map(evaluate, self.cuts(values_per_sample))
+
+    def fill(self, out: np.ndarray, write: Write, values_per_sample: int) -> np.ndarray:
+        """Let `write` fill the rows of `out` that belong to each block; return it."""
+
+        def kernel(block: Block, workspace: Workspace) -> int:
+            write(out[block.start : block.stop], block, workspace)
+            return block.stop - block.start
+
+        for _ in self.map(kernel, values_per_sample):
+            pass
+        return out
+
+    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in block order.
 
         Threads add up groups of blocks, which depend on the data's shape alone.
         """
-        blocks = list(self.blocks(values_per_sample))
-        n_groups = min(len(blocks), GROUPS)
+        cuts = self.cuts(values_per_sample)
+        n_groups = min(len(cuts), GROUPS)
         groups = [
-            blocks[i * len(blocks) // n_groups : (i + 1) * len(blocks) // n_groups]
+            cuts[i * len(cuts) // n_groups : (i + 1) * len(cuts) // n_groups]
             for i in range(n_groups)
         ]
 
-        def fold_group(group: list[Block], workspace: Workspace) -> A:
+        def fold_group(group: list[tuple[int, int]], workspace: Workspace) -> A:
+            blocks = (self.block(*cut) for cut in self.workers.until_stopped(group))
             return reduce(
-                iadd, (kernel(block.observed(), workspace) for block in group)
+                iadd, (kernel(block.observed(), workspace) for block in blocks)
             )
 
         return reduce(iadd, self.workers.map(fold_group, groups))
+
+
+def _distinct(n: int, size: int, rng: np.random.RandomState) -> np.ndarray:
+    """So many sorted integers below `n`, in memory of their number, not of `n`.
+
+    Repeated draws are drawn again: every subset stays as likely as any other.
+    """
+    if n < 4 * size:
+        return np.sort(rng.permutation(n)[:size])
+    chosen = np.empty(0, dtype=np.int64)
+    while len(chosen) < size:
+        more = rng.randint(n, size=size - len(chosen), dtype=np.int64)
+        # np.unique takes twenty times as long on many large integers.
+        chosen = np.sort(np.concatenate([chosen, more]))
+        chosen = chosen[np.diff(chosen, prepend=-1) > 0]
+    return chosen
+
+
+def _nonzero(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """``np.flatnonzero(values)[ranks]`` for sorted ranks, without an index of all."""
+    found, before = [], 0
+    for start in range(0, len(values), SEARCHED):
+        indices = np.flatnonzero(values[start : start + SEARCHED])
+        first, last = np.searchsorted(ranks, [before, before + len(indices)])
+        found.append(start + indices[ranks[first:last] - before])
+        before += len(indices)
+    return np.concatenate(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import Block, Blocks
 from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
@@ -44,15 +44,15 @@ class Coordinates:
 
     def inward(self, structure: Structure, parameters: Parameters) -> Parameters:
         """Parameters of x -> parameters of z."""
-        means = parameters.means
+        means, cholesky = parameters.means, parameters.precisions_cholesky
         if self.unit is not None:
+            # One after the other: 1/slope may be out of range.
             means = means * self.unit
+            cholesky = structure.rescale_precisions_cholesky(cholesky, 1 / self.unit)
         return Parameters(
             parameters.weights,
             (means - self.shift) * self.scale,
-            structure.rescale_precisions_cholesky(
-                parameters.precisions_cholesky, 1 / self.slope
-            ),
+            structure.rescale_precisions_cholesky(cholesky, 1 / self.scale),
         )
 
     @property
@@ -65,12 +65,21 @@ class Coordinates:
         self, structure: Structure, parameters: Parameters, dtype: np.dtype
     ) -> Parameters:
         """Parameters of z -> parameters of x, in the range of `dtype`."""
-        means = parameters.means / self.scale + self.shift
-        if self.unit is not None:
-            means = means / self.unit
         info = np.finfo(dtype)
-        slope = np.clip(self.slope, float(info.tiny) * 1e3, float(info.max) * 1e-3)
+        least, most = 1e3 * float(info.smallest_subnormal), float(info.max)
+        # A factor's diagonal is at least 1/sd, and no entry exceeds the root of P_jj.
+        diagonals = structure.precision_diagonals(
+            parameters.precisions_cholesky, parameters.shape
+        )
+        sd = structure.standard_deviations(
+            parameters.precisions_cholesky, parameters.shape
+        )
+        largest = np.sqrt(np.maximum(diagonals.max(axis=0), 1))
+        slope = _clipped(self.slope, least * sd.max(axis=0), most / largest)
         with np.errstate(over="ignore"):
+            means = parameters.means / self.scale + self.shift
+            if self.unit is not None:
+                means = means / self.unit
             cholesky = structure.rescale_precisions_cholesky(
                 parameters.precisions_cholesky, slope
             )
@@ -85,11 +94,25 @@ class Coordinates:
     ) -> np.ndarray:
         """Covariances of x; those out of the range of `dtype` at its limits."""
         info = np.finfo(dtype)
-        low, high = np.sqrt(float(info.tiny)) * 1e3, np.sqrt(float(info.max)) * 1e-3
-        cholesky = structure.rescale_precisions_cholesky(
-            parameters.precisions_cholesky, np.clip(self.slope, low, high)
+        sd = structure.standard_deviations(
+            parameters.precisions_cholesky, parameters.shape
         )
-        return structure.covariances(cholesky).astype(dtype)
+        # Short of the limits by what the product of two factors may be rounded.
+        least, most = 1.001 * np.sqrt(float(info.tiny)), 0.999 * np.sqrt(info.max)
+        slope = _clipped(self.slope, sd.max(axis=0) / most, sd.min(axis=0) / least)
+        cholesky = structure.rescale_precisions_cholesky(
+            parameters.precisions_cholesky, slope
+        )
+        covariances = structure.covariances(cholesky)
+        if structure.matrices:
+            # By as much as rounding to `dtype` may lower an eigenvalue.
+            np.einsum("...ii->...i", covariances)[...] *= 1 + len(slope) * info.eps
+        return covariances.astype(dtype)
+
+
+def _clipped(slope: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Slope of each feature in a range; at its low end if that is empty."""
+    return np.maximum(np.minimum(slope, high), low)
 
 
 @dataclass(frozen=True)
@@ -113,12 +136,13 @@ def _range(block: Block, workspace: Workspace) -> _Range:
         infinite = np.full(data.shape[0], np.inf)
         return _Range(infinite, -infinite)
     # Contiguous rows reduce several times faster than strided ones.
-    copy = workspace.array("range", data.shape, data.dtype)
+    native = data.dtype.newbyteorder("=")
+    copy = workspace.array("range", data.shape, native)
     np.copyto(copy, data)
     return _Range(copy.min(axis=1).astype(float), copy.max(axis=1).astype(float))
 
 
-def _power_sums(coordinates: Coordinates, blocks: ArrayBlocks) -> np.ndarray:
+def _power_sums(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
     """Σ v z and Σ v z² per feature, shape (2, features)."""
 
     def kernel(block: Block, workspace: Workspace) -> np.ndarray:
@@ -133,7 +157,7 @@ def _power_sums(coordinates: Coordinates, blocks: ArrayBlocks) -> np.ndarray:
     return blocks.fold(kernel, 2 * blocks.n_features)
 
 
-def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coordinates:
+def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinates:
     """Weighted mean to zero, standard deviation to one.
 
     A structure that is not closed under per-feature scaling (spherical) gets the
@@ -151,20 +175,21 @@ def standardising_coordinates(blocks: ArrayBlocks, structure: Structure) -> Coor
     sd = np.sqrt(np.maximum(second - first**2, 0.0)) * safe
     constant = (width == 0) | (sd == 0)
     shift = np.where(constant, middle, rough.shift + first * safe)
+    if unit is not None and (constant.all() or not structure.scales_features):
+        unit, old = _common_unit(extent, blocks.dtype), unit
+        exponent = (np.log2(unit) - np.log2(old)).astype(int)
+        shift, sd = np.ldexp(shift, exponent), np.ldexp(sd, exponent)
+    # Constant features get a scale in units of the data, not of `unit`.
     log_unit = np.zeros_like(sd) if unit is None else np.log(unit)
     if constant.all():
-        spread = np.maximum(np.abs(low), np.abs(high)).max() or 1.0
-        scale = np.full_like(sd, 1 / spread)
-        return Coordinates(_representable(shift, blocks.dtype), scale, unit)
-    # Constant features get a scale in units of the data, not of `unit`.
-    log_sd = np.log(np.where(constant, 1.0, sd)) - log_unit
-    typical = np.exp(np.clip(log_sd[~constant].mean() + log_unit, -690, 690))
+        largest = np.maximum(np.abs(extent.low), np.abs(extent.high)).max()
+        log_typical = np.log(largest or 1.0)
+    else:
+        log_sd = np.log(np.where(constant, 1.0, sd)) - log_unit
+        log_typical = log_sd[~constant].mean()
+    typical = np.exp(np.clip(log_typical + log_unit, -690, 690))
     spread = np.where(constant, typical, sd)
     if not structure.scales_features:
-        if unit is not None:
-            common = unit.min()
-            shift, spread = (x / unit * common for x in (shift, spread))
-            unit = np.full_like(unit, common)
         top = spread.max()
         spread = np.full_like(spread, top * np.sqrt(np.mean((spread / top) ** 2)))
     return Coordinates(_representable(shift, blocks.dtype), 1 / spread, unit)
@@ -180,7 +205,21 @@ def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
     extreme = (np.abs(exponent) > 0.4 * info.maxexp) | (largest > float(info.max) / 1e8)
     if not extreme.any():
         return None
-    return np.exp2(np.clip(np.where(extreme, -np.round(exponent), 0.0), -1020, 1020))
+    return _power_of_two(np.where(extreme, -np.round(exponent), 0.0))
+
+
+def _common_unit(extent: _Range, dtype: np.dtype) -> np.ndarray:
+    """Power of two, the same for all features, with room for the largest value.
+
+    It is as large as may be, so that the narrowest features lose nothing.
+    """
+    largest = np.maximum(np.abs(extent.low), np.abs(extent.high)).max()
+    room = np.finfo(dtype).maxexp - 40 - np.ceil(np.log2(largest or 1.0))
+    return _power_of_two(np.full(extent.low.shape, room))
+
+
+def _power_of_two(exponent: np.ndarray) -> np.ndarray:
+    return np.exp2(np.clip(exponent, -1020, 1020))
 
 
 def scoring_coordinates(
@@ -189,16 +228,18 @@ def scoring_coordinates(
     """Coordinates about the mixture's mean, in its standard deviations."""
     weights = parameters.weights / parameters.weights.sum()
     means = parameters.means
+    sd = structure.standard_deviations(parameters.precisions_cholesky, parameters.shape)
+    unit = None
+    # A difference of such numbers may overflow.
+    large = np.maximum(np.abs(means), sd).max(axis=0) > float(np.finfo(dtype).max) / 1e8
+    if large.any():
+        unit = np.where(large | (not structure.scales_features), 2.0**-64, 1.0)
+        means, sd = means * unit, sd * unit
     shift = _representable(weights @ means, dtype)
-    spread = weights @ (
-        np.abs(means - shift)
-        + structure.standard_deviations(
-            parameters.precisions_cholesky, parameters.shape
-        )
-    )
+    spread = weights @ (np.abs(means - shift) + sd)
     if not structure.scales_features:
         spread = np.full_like(spread, spread.max())
-    return Coordinates(shift, 1 / spread)
+    return Coordinates(shift, 1 / np.maximum(spread, np.finfo(float).tiny), unit)
 
 
 def _representable(shift: np.ndarray, dtype: np.dtype) -> np.ndarray:

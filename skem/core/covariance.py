@@ -139,6 +139,10 @@ class Structure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Return the number of free covariance parameters."""
 
+    def least_points(self, n_features: int) -> int:
+        """Return how many points it takes to determine a component."""
+        return 2
+
     @abstractmethod
     def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
         """Log-Cholesky coordinates of Σ about a base point, (K or 1, parameters).
@@ -326,6 +330,9 @@ class Full(_Matrices):
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
+
+    def least_points(self, n_features: int) -> int:
+        return n_features + 1
 
     def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
         return _matrices_to_chart(base, cholesky)

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import Block, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Scatter, Structure
@@ -27,11 +27,12 @@ REMOTE = 25.0
 """Squared distance per feature, in standard deviations, of rows that are left out."""
 MAX_TRIMS = 5
 JITTERS = 10.0 ** np.arange(-14, 3, 2)
-"""Variances of standardised features added to a covariance that rounding broke."""
+"""Variances of standardised features added to a covariance that rounding broke, times
+the largest covariance if that is beyond one."""
 
 
 def total_statistics(
-    blocks: ArrayBlocks,
+    blocks: Blocks,
     coordinates: Coordinates,
     structure: Structure,
     reweight: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
@@ -70,7 +71,7 @@ def factor(
         return cholesky
     if not regularization.repairs:
         raise IllDefinedCovarianceError
-    for jitter in JITTERS:
+    for jitter in JITTERS * max(1.0, float(np.abs(covariances).max())):
         raised = structure.add_to_diagonal(covariances, np.full(d, jitter))
         candidate, still_failed = structure.factor(raised)
         mask = failed.reshape(failed.shape + (1,) * (cholesky.ndim - failed.ndim))
@@ -81,30 +82,37 @@ def factor(
     raise IllDefinedCovarianceError
 
 
-def core_scatter(
-    blocks: ArrayBlocks,
+def scale_factor(
+    structure: Structure, total: Statistics, total_weight: float
+) -> np.ndarray:
+    """Precision Cholesky factor of the covariance of one-component statistics."""
+    d = total.n_features
+    scatter = total.scatter()
+    penalty = ScaleFreePenalty.of_data(structure, scatter, total_weight, 1, d)
+    nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
+    covariances = penalty.covariances(structure, nothing, d)
+    return factor(structure, penalty, covariances, d)
+
+
+def core_statistics(
+    blocks: Blocks,
     coordinates: Coordinates,
     structure: Structure,
     total: Statistics,
-) -> Scatter:
-    """Scatter of the data without remote rows, to take the penalty's scale from.
+) -> Statistics:
+    """Statistics of the data without remote rows, for the scale of the penalty.
 
     A row is remote if its squared Mahalanobis distance exceeds `REMOTE` times the
     number of features. One such row could make the penalty outweigh real clusters.
     """
-    d, N = blocks.n_features, blocks.total_weight
     for _ in range(MAX_TRIMS):
-        scatter = total.scatter()
-        penalty = ScaleFreePenalty.of_data(structure, scatter, N, 1, d)
-        nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
-        covariances = penalty.covariances(structure, nothing, d)
-        cholesky = factor(structure, penalty, covariances, d)
+        cholesky = scale_factor(structure, total, blocks.total_weight)
         near = partial(_within, structure, cholesky, total.means.T)
         kept = total_statistics(blocks, coordinates, structure, near)
         if kept.counts[0] >= total.counts[0] * (1 - 1e-12):
             break
         total = kept
-    return total.scatter()
+    return total
 
 
 def _within(
@@ -121,18 +129,23 @@ def _within(
 
 @dataclass(frozen=True)
 class EMMap:
-    """The data, in coordinates, with a structure and a regularization."""
+    """The data, in coordinates, with a structure and a regularization.
 
-    blocks: ArrayBlocks
+    `total` are the one-component statistics of the data, and `core` those that the
+    regularization takes the scale of the data from.
+    """
+
+    blocks: Blocks
     coordinates: Coordinates
     structure: Structure
     regularization: Regularization
     total: Statistics
+    core: Statistics
 
     @classmethod
     def prepare(
         cls,
-        blocks: ArrayBlocks,
+        blocks: Blocks,
         structure: Structure,
         n_components: int,
         reg_covar: float | str,
@@ -143,19 +156,20 @@ class EMMap:
         """
         coordinates = standardising_coordinates(blocks, structure)
         total = total_statistics(blocks, coordinates, structure)
+        core = total
         regularization: Regularization
         if reg_covar == "auto":
-            core = core_scatter(blocks, coordinates, structure, total)
+            core = core_statistics(blocks, coordinates, structure, total)
             regularization = ScaleFreePenalty.of_data(
                 structure,
-                core,
+                core.scatter(),
                 blocks.total_weight,
                 n_components,
                 blocks.n_features,
             )
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
-        return cls(blocks, coordinates, structure, regularization, total)
+        return cls(blocks, coordinates, structure, regularization, total, core)
 
     @cached_property
     def total_second(self) -> np.ndarray:
@@ -177,6 +191,13 @@ class EMMap:
             total=total_statistics(blocks, self.coordinates, self.structure),
         )
 
+    def for_components(self, n_components: int) -> EMMap:
+        """Turn the problem of one component into that of so many."""
+        regularization = self.regularization.for_components(
+            n_components, self.blocks.n_features
+        )
+        return replace(self, regularization=regularization)
+
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
         return Chart(self.structure, base, self.blocks.total_weight)
@@ -195,7 +216,7 @@ class EMMap:
     ) -> Parameters:
         """M-step. An empty component keeps its previous mean."""
         d = statistics.n_features
-        if statistics.quadratic is self.structure.quadratic:
+        if statistics.quadratic == self.structure.quadratic:
             scatter = statistics.scatter()
         else:
             scatter = statistics.within(self.total)
@@ -221,10 +242,18 @@ class Evaluation:
         """ℓ(θ) = Σ v log p(x | θ), of the standardised data."""
         loglik = self.statistics.loglik
         structure = self.em.structure
-        if self.statistics.quadratic is not structure.quadratic:
+        if self.statistics.quadratic != structure.quadratic:
             cholesky = self.parameters.precisions_cholesky
             loglik -= 0.5 * structure.trace_precision(cholesky, self.em.total_second)
         return float(loglik)
+
+    @cached_property
+    def complete(self) -> Statistics:
+        """The statistics with all that the data contribute, whatever the form."""
+        statistics = replace(self.statistics, loglik=self.loglik)
+        if statistics.quadratic == self.em.structure.quadratic:
+            return statistics
+        return statistics.completed(self.em.total)
 
     @cached_property
     def objective(self) -> float:

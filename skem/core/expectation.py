@@ -33,6 +33,9 @@ MAX_EXPANDED_FEATURES = 32
 """Features of full covariances above which the centred form is cheaper."""
 CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 4e3}
 """Largest `condition` at which the expanded form is precise enough."""
+SINGLE = 1e5
+"""Largest `condition` at which float32 data are computed in single precision: scatter
+that is rounded would drown smaller eigenvalues."""
 NEGLIGIBLE = 1e-16
 """Responsibilities that may be left out of the centred M-step product."""
 
@@ -52,9 +55,9 @@ def condition(structure: Structure, parameters: Parameters) -> float:
     """
     cholesky = parameters.precisions_cholesky
     shape = parameters.shape
-    precisions = structure.precision_diagonals(cholesky, shape)
     spread = structure.standard_deviations(cholesky, shape)
     with np.errstate(over="ignore", invalid="ignore"):
+        precisions = structure.precision_diagonals(cholesky, shape)
         terms = precisions * (parameters.means**2 + spread**2)
         largest = terms.sum(axis=1).max()
     return float(largest) if np.isfinite(largest) else np.inf
@@ -231,12 +234,16 @@ class Centred(Form):
 
 
 def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -> Form:
-    """Return the cheaper form that is precise enough."""
+    """Return the cheaper form that is precise enough, in `dtype` or float64."""
     d = parameters.means.shape[1]
     size = structure.logit_quadratic.size(d)
     cheap = size <= MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2
-    if cheap and condition(structure, parameters) <= CONDITION[dtype]:
-        return Expanded(structure, parameters, dtype)
+    if cheap or dtype == np.float32:
+        worst = condition(structure, parameters)
+        if worst > SINGLE:
+            dtype = np.dtype(np.float64)
+        if cheap and worst <= CONDITION[dtype]:
+            return Expanded(structure, parameters, dtype)
     return Centred(structure, parameters, dtype)
 
 
@@ -257,7 +264,7 @@ def softmax(
     the sum underflows are evaluated by themselves. `log_norm` is the log-density less
     the form's `peak` and the common term.
     """
-    bounded = form.quadratic is form.structure.quadratic
+    bounded = form.quadratic == form.structure.quadratic
     far = FAR[form.dtype]
     n = logits.shape[1]
     log_norm = workspace.array("log_norm", (n,), form.dtype)
@@ -295,7 +302,7 @@ def softmax(
 
 def common_term(form: Form, z: np.ndarray) -> np.ndarray | None:
     """−½ zᵀΣ⁻¹z where the form leaves it out of the logits, else None."""
-    if form.quadratic is form.structure.quadratic:
+    if form.quadratic == form.structure.quadratic:
         return None
     cholesky = form.parameters.precisions_cholesky.astype(z.dtype)
     white = form.structure.whiten(cholesky, 0, z)
@@ -390,6 +397,17 @@ class Expectation:
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
         features, _, (log_norm, _) = self._softmax(block, workspace)
+        return self._log_density(features, log_norm)
+
+    def classified(
+        self, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log p(x), and log max_k r_k, each of shape (b,), float64."""
+        features, resp, (log_norm, factor) = self._softmax(block, workspace)
+        largest = resp.max(axis=0).astype(float) * factor
+        return self._log_density(features, log_norm), np.log(largest)
+
+    def _log_density(self, features: np.ndarray, log_norm: np.ndarray) -> np.ndarray:
         constant = self.form.peak + self.coordinates.log_slope
         log_density = log_norm.astype(float) + constant
         with np.errstate(all="ignore"):

@@ -13,6 +13,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from skem.core.em import EMMap
 from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
+from skem.core.threads import fork_safe_openmp
 
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
@@ -100,7 +101,8 @@ def initialize(
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
     Z, weight = subsample(em, n_components, rng)
-    resp = method(Z, weight, n_components, rng) * weight
+    with fork_safe_openmp():
+        resp = method(Z, weight, n_components, rng) * weight
     return em.maximise(labelled_statistics(em, Z, resp))
 
 
@@ -108,12 +110,11 @@ def subsample(
     em: EMMap, n_components: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standardised rows of positive weight, chosen by index, with their weights."""
-    blocks = em.blocks
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
-    rows = blocks.random_rows(most, rng)
-    data = blocks.X[rows].T
+    taken = em.blocks.take(em.blocks.random_rows(most, rng))
+    data = taken.X.T
     Z = em.coordinates.load(data, np.empty(data.shape)).T
-    weight = np.ones(len(rows)) if blocks.weight is None else blocks.weight[rows]
+    weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     return np.ascontiguousarray(Z), weight
 
 

@@ -3,11 +3,13 @@
 A kind says which quadratic statistic a covariance structure needs. `expand` writes
 q(x) for a block; sums of q keep that layout, one row per component, until `unpack`
 gives them their natural shape. For a shift, Σ r q(x − δ) about the mean is
-Σ r q(x) − n q(δ), whatever the kind.
+Σ r q(x) − n q(δ), whatever the kind. Two of a kind are equal, so that statistics may
+come from another process.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -32,6 +34,9 @@ class Quadratic(Protocol):
     def pack(self, values: np.ndarray) -> np.ndarray:
         """Undo `unpack`."""
 
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        """Σ r x xᵀ, (K, d, d) -> Σ r q(x), (K, size)."""
+
 
 @lru_cache(maxsize=64)
 def upper_triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +51,7 @@ def diagonal_positions(n_features: int) -> np.ndarray:
     return np.flatnonzero(i == j)
 
 
+@dataclass(frozen=True)
 class Pairs:
     """All products x_i x_j, i ≤ j."""
 
@@ -74,7 +80,11 @@ class Pairs:
         i, j = upper_triangle(values.shape[-1])
         return values[:, i, j]
 
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return self.pack(matrices)
 
+
+@dataclass(frozen=True)
 class Squares:
     """The squares x_i²."""
 
@@ -93,7 +103,11 @@ class Squares:
     def pack(self, values: np.ndarray) -> np.ndarray:
         return values
 
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return np.einsum("kii->ki", matrices)
 
+
+@dataclass(frozen=True)
 class Norm:
     """The squared norm |x|²."""
 
@@ -112,7 +126,11 @@ class Norm:
     def pack(self, values: np.ndarray) -> np.ndarray:
         return values[:, None]
 
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return np.einsum("kii->k", matrices)[:, None]
 
+
+@dataclass(frozen=True)
 class Nothing:
     """No quadratic part: it is common to all components and cancels."""
 
@@ -130,3 +148,6 @@ class Nothing:
 
     def pack(self, values: np.ndarray) -> np.ndarray:
         return values
+
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return np.empty((len(matrices), 0))

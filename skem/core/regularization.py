@@ -36,6 +36,19 @@ class Regularization(Protocol):
     def scaled(self, share: float) -> Regularization:
         """Return the same for a share of the data."""
 
+    def renewed(
+        self,
+        structure: Structure,
+        core: Scatter,
+        total_weight: float,
+        n_components: int,
+        n_features: int,
+    ) -> Regularization:
+        """Return the same for other data in the same coordinates."""
+
+    def for_components(self, n_components: int, n_features: int) -> Regularization:
+        """Turn that of one component into that of so many."""
+
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         """Return what is subtracted from the log-likelihood."""
 
@@ -80,7 +93,8 @@ class ScaleFreePenalty:
                 values = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
         else:
             values = np.maximum(values, least)
-        return cls(epsilon, values * n_components ** (-2.0 / n_features))
+        one = cls(epsilon, values)
+        return one.for_components(n_components, n_features)
 
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
@@ -90,6 +104,20 @@ class ScaleFreePenalty:
 
     def scaled(self, share: float) -> ScaleFreePenalty:
         return replace(self, epsilon=self.epsilon * share)
+
+    def renewed(
+        self,
+        structure: Structure,
+        core: Scatter,
+        total_weight: float,
+        n_components: int,
+        n_features: int,
+    ) -> ScaleFreePenalty:
+        return self.of_data(structure, core, total_weight, n_components, n_features)
+
+    def for_components(self, n_components: int, n_features: int) -> ScaleFreePenalty:
+        shrinkage = n_components ** (-2.0 / n_features)
+        return replace(self, target=self.target * shrinkage)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:
         cholesky = parameters.precisions_cholesky
@@ -120,6 +148,19 @@ class Ridge:
         return structure.add_to_diagonal(covariances, self.variances)
 
     def scaled(self, share: float) -> Ridge:
+        return self
+
+    def renewed(
+        self,
+        structure: Structure,
+        core: Scatter,
+        total_weight: float,
+        n_components: int,
+        n_features: int,
+    ) -> Ridge:
+        return self
+
+    def for_components(self, n_components: int, n_features: int) -> Ridge:
         return self
 
     def penalty(self, structure: Structure, parameters: Parameters) -> float:

@@ -27,13 +27,14 @@ def solve(
     *,
     tol: float,
     max_iter: int,
-    callback: Callable[[int, Any, Accelerator], None] | None = None,
+    callback: Callable[[int, Any, Accelerator], bool | None] | None = None,
 ) -> Solution:
     """Iterate until at most `tol` is left to be gained, or `max_iter` steps.
 
     The start costs one evaluation, and each step another. A proposal is accepted if the
     objective does not fall; a plain step always is. With ``tol=0`` only the number of
-    steps ends the loop. `values` are log-likelihoods after each step.
+    steps ends the loop, and a true value of the callback always does. `values` are
+    log-likelihoods after each step.
     """
     current = evaluate(start)
     accelerator.begin(current)
@@ -50,6 +51,6 @@ def solve(
             current = trial
         values.append(current.loglik)
         converged = tol > 0 and accelerator.remaining <= tol
-        if callback is not None:
-            callback(n_iter, current, accelerator)
+        if callback is not None and callback(n_iter, current, accelerator):
+            break
     return Solution(current, values, n_iter, converged, accelerator)

@@ -38,9 +38,34 @@ class Statistics:
         np.add(self.sums, other.sums, out=self.sums)
         return replace(self, loglik=self.loglik + other.loglik)
 
+    def __sizeof__(self) -> int:
+        """Count the arrays, for schedulers that ask how much there is to be sent."""
+        return super().__sizeof__() + self.sums.nbytes + self.reference.nbytes
+
     def __mul__(self, factor: float) -> Statistics:
         """Give every sample `factor` times its weight."""
         return replace(self, loglik=self.loglik * factor, sums=self.sums * factor)
+
+    def about(self, reference: np.ndarray) -> Statistics:
+        """Return the sums about other points, shape (K, d).
+
+        Σ r q(y) about c' is Σ r q(x − mean) + n q(mean − c'): for a point near the
+        means nothing cancels.
+        """
+        offsets = self.offsets + (self.reference - reference)
+        counts = self.counts[:, None]
+        second = self.scatter_sums() + counts * self.quadratic_of(offsets)
+        sums = np.hstack([counts, counts * offsets, second])
+        return replace(self, sums=sums, reference=reference)
+
+    def merged(self, other: Statistics) -> Statistics:
+        """Merge two sets of samples, whatever their references, at the common means."""
+        counts = self.counts + other.counts
+        share = np.divide(
+            other.counts, counts, out=np.zeros_like(counts), where=counts > 0
+        )
+        means = self.means + share[:, None] * (other.means - self.means)
+        return self.about(means) + other.about(means)
 
     @property
     def n_features(self) -> int:
@@ -91,3 +116,16 @@ class Statistics:
         between = self.counts @ total.quadratic_of(self.means)
         values = total.quadratic.unpack((first - between)[None], self.n_features)
         return Scatter(values, self.counts.sum(keepdims=True))
+
+    def completed(self, total: Statistics) -> Statistics:
+        """Add the pooled scatter as a quadratic part, shared out by the counts.
+
+        For statistics without one. Structures that need only the pooled scatter then
+        take these for any others.
+        """
+        within = self.within(total)
+        pooled = total.quadratic.pack(within.values) / within.counts
+        quadratic = total.quadratic
+        centred = replace(self, quadratic=quadratic)
+        second = self.counts[:, None] * (pooled + centred.quadratic_of(self.offsets))
+        return replace(centred, sums=np.hstack([self.sums, second]))

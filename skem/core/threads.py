@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -82,6 +84,7 @@ class _SingleThreadedBlas:
         with self._lock:
             if self._users == 0:
                 self._threads_before = self._ask()
+                _take_control()
                 self._limiter = _controller().limit(limits=1, user_api="blas")
                 self._limiter.__enter__()
             self._users += 1
@@ -95,8 +98,50 @@ class _SingleThreadedBlas:
                 self._limiter.__exit__(*exc)
                 self._limiter = None
 
+    def hold(self) -> None:
+        """Let nobody enter or leave while this process forks."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Undo `hold` in the parent."""
+        self._lock.release()
+
+    def reset(self) -> None:
+        """Undo `hold` in the child, where other threads, and so all users, are gone."""
+        if self._users:
+            self._users = 0
+            _take_control()
+            self._limiter.__exit__(None, None, None)
+            self._limiter = None
+        self._lock.release()
+
 
 single_threaded_blas = _SingleThreadedBlas()
+_forked = False
+
+
+def _after_fork_in_child() -> None:
+    global _forked
+    _forked = True
+    single_threaded_blas.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=single_threaded_blas.hold,
+        after_in_parent=single_threaded_blas.release,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+def fork_safe_openmp() -> AbstractContextManager:
+    """Hold OpenMP to one thread in a forked process, for scikit-learn's functions.
+
+    GNU's OpenMP waits for ever for its threads, which the child does not have.
+    """
+    if not _forked:
+        return nullcontext()
+    return _controller().limit(limits=1, user_api="openmp")
 
 
 class Workers(Generic[T, R]):
@@ -104,15 +149,20 @@ class Workers(Generic[T, R]):
 
     A context manager. `map` yields results in the order of its items, whatever the
     number of threads, and hands each call a `Workspace` of its own thread. A single
-    item is worked on in the calling thread.
+    item is worked on in the calling thread. Leaving the context, by an exception also,
+    waits for the calls under way; those that take their work from `until_stopped` end
+    early.
     """
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
         self._pool: ThreadPoolExecutor | None = None
         self.n_threads = 1
 
     def __enter__(self) -> Workers:
+        self._stop.clear()
         self.n_threads = single_threaded_blas.__enter__()
         return self
 
@@ -122,11 +172,25 @@ class Workers(Generic[T, R]):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-        self._local = threading.local()
-        single_threaded_blas.__exit__(kind, value, traceback)
+        self._stop.set()
+        pool, self._pool = self._pool, None
+        try:
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
+                # An interrupt while the pool starts a thread makes it forget that one.
+                for thread in self._threads:
+                    thread.join()
+        finally:
+            self._threads = []
+            self._local = threading.local()
+            single_threaded_blas.__exit__(kind, value, traceback)
+
+    def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items, but raise once the context is being left."""
+        for item in items:
+            if self._stop.is_set():
+                raise CancelledError
+            yield item
 
     def _call(self, function: Callable[[T, Workspace], R], item: T) -> R:
         workspace = getattr(self._local, "workspace", None)
@@ -142,5 +206,9 @@ class Workers(Generic[T, R]):
         if self.n_threads == 1 or len(items) == 1:
             return (self._call(function, item) for item in items)
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="skem")
+            self._pool = ThreadPoolExecutor(
+                self.n_threads,
+                thread_name_prefix="skem",
+                initializer=lambda: self._threads.append(threading.current_thread()),
+            )
         return self._pool.map(lambda item: self._call(function, item), items)

@@ -45,7 +45,8 @@ def test_blocks_cover_every_row_once_in_order(
     small_blocks(7)
     X = np.arange(2.0 * n_samples).reshape(n_samples, 2)
     weight = np.arange(float(n_samples)) if weighted else None
-    cut = list(make_blocks(X, weight).blocks(3))
+    blocks = make_blocks(X, weight)
+    cut = [blocks.block(*edges) for edges in blocks.cuts(3)]
     assert len(cut) == -(-n_samples // 7)
     assert [cut[0].start, *(block.stop for block in cut)] == [
         *(block.start for block in cut),
@@ -67,16 +68,16 @@ def test_block_size_follows_the_work_on_a_sample(make_blocks, monkeypatch):
     monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 8 * 1000)
     monkeypatch.setattr(blocks_module, "MIN_ROWS", 1)
     X = np.zeros((1000, 1))
-    assert len(list(make_blocks(X).blocks(1))) == 1
-    assert len(list(make_blocks(X).blocks(10))) == 10
-    assert len(list(make_blocks(X.astype(np.float32)).blocks(10))) == 5
+    assert len(make_blocks(X).cuts(1)) == 1
+    assert len(make_blocks(X).cuts(10)) == 10
+    assert len(make_blocks(X.astype(np.float32)).cuts(10)) == 5
 
 
 def test_map_yields_in_order(make_blocks, small_blocks):
     small_blocks(5)
     X = np.arange(103.0)[:, None]
     starts = make_blocks(X).map(lambda block, workspace: block.start, 1)
-    assert list(starts) == [block.start for block in make_blocks(X).blocks(1)]
+    assert list(starts) == [start for start, _ in make_blocks(X).cuts(1)]
 
 
 def test_fold_sees_the_rows_of_positive_weight(make_blocks, small_blocks, rng):
@@ -96,6 +97,68 @@ def test_total_weight(make_blocks):
     X = np.zeros((4, 1))
     assert make_blocks(X).total_weight == 4
     assert make_blocks(X, np.array([0.5, 0, 1, 2])).total_weight == 3.5
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i8", "?", ">f8", ">u2", "f2"])
+def test_weights_of_any_type_reach_the_kernel_in_float64(
+    dtype, make_blocks, small_blocks
+):
+    small_blocks(5)
+    weight = (np.arange(23) % 3).astype(dtype)
+    blocks = make_blocks(np.zeros((23, 1)), weight)
+    cut = [blocks.block(*edges).weight for edges in blocks.cuts(1)]
+    assert {part.dtype.str for part in cut} == {np.dtype(float).str}
+    np.testing.assert_array_equal(np.concatenate(cut), weight)
+    assert blocks.total_weight == weight.astype(float).sum()
+    assert blocks.take(np.array([1, 4])).weight.dtype == float
+
+
+def test_float64_weights_are_not_copied(make_blocks, small_blocks):
+    small_blocks(5)
+    weight = np.arange(23.0)
+    blocks = make_blocks(np.zeros((23, 1)), weight)
+    for edges in blocks.cuts(1):
+        assert np.shares_memory(blocks.block(*edges).weight, weight)
+
+
+@pytest.mark.parametrize("searched", [1, 7, 1000])
+@pytest.mark.parametrize("most", [0, 1, 20, 1000])
+def test_random_rows_are_those_of_positive_weight_by_rank(
+    searched, most, make_blocks, rng, monkeypatch
+):
+    monkeypatch.setattr(blocks_module, "SEARCHED", searched)
+    weight = np.where(rng.random(100) < 0.3, rng.random(100), 0)
+    weight[:20] = 0  # parts without any
+    positive = np.flatnonzero(weight)
+    rows = make_blocks(np.zeros((100, 1)), weight).random_rows(
+        most, np.random.RandomState(0)
+    )
+    assert len(rows) == min(most, len(positive))
+    ranks = make_blocks(np.zeros((len(positive), 1))).random_rows(
+        most, np.random.RandomState(0)
+    )
+    np.testing.assert_array_equal(rows, positive[ranks])
+
+
+@pytest.mark.parametrize("n_samples", [12, 30])
+def test_every_subset_of_rows_is_as_likely_as_any_other(n_samples, make_blocks):
+    blocks, most = make_blocks(np.zeros((n_samples, 1))), 5
+    rng, draws = np.random.RandomState(0), 4000
+    counts = np.zeros((n_samples, n_samples))
+    for _ in range(draws):
+        rows = blocks.random_rows(most, rng)
+        assert len(rows) == most
+        assert (np.diff(rows) > 0).all()
+        counts[np.ix_(rows, rows)] += 1
+    single = np.diag(counts)
+    pairs = counts[np.triu_indices(n_samples, 1)]
+    for found, share in [
+        (single, most / n_samples),
+        (pairs, most * (most - 1) / (n_samples * (n_samples - 1))),
+    ]:
+        # Five standard deviations of a binomial, for each of up to 435 counts.
+        sd = np.sqrt(draws * share * (1 - share))
+        np.testing.assert_allclose(found, draws * share, atol=5 * sd)
 
 
 def test_exception_in_a_kernel_propagates(make_blocks, small_blocks):

@@ -10,6 +10,7 @@ from skem.core.coordinates import (
 )
 from skem.core.covariance import STRUCTURES
 from skem.core.em import total_statistics
+from skem.core.parameters import Parameters
 
 FLOAT64 = np.dtype(float)
 
@@ -231,3 +232,79 @@ def test_scoring_coordinates_bring_the_mixture_to_order_one(structure, make_mixt
     np.testing.assert_allclose(inward.weights @ inward.means, 0, atol=1e-10)
     assert np.abs(inward.means).max() < 10
     assert 0.01 < sd.max() < 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_scales_fit_the_range_of_the_type(structure, make_mixture, dtype):
+    """Variances of a narrow column had become zero, precisions of a wide one a limit
+    a thousand times short of that of the type."""
+    parameters = make_mixture(structure, 3, 2).parameters
+    info = np.finfo(dtype)
+    scale = float(info.max) / 10
+    for slope in (1 / scale, scale):
+        coordinates = Coordinates(np.zeros(2), np.full(2, slope))
+        covariances = coordinates.covariances(structure, parameters, dtype)
+        found = coordinates.outward(structure, parameters, dtype).precisions_cholesky
+        assert np.isfinite(covariances).all()
+        assert np.isfinite(found).all()
+        if structure.matrices:
+            covariances, found = (
+                np.einsum("...ii->...i", x) for x in (covariances, found)
+            )
+        assert (covariances > 0).all()
+        assert (found > 0).all()
+    # Precision Cholesky factors of the widest data are within the range.
+    wide = Coordinates(np.zeros(2), np.full(2, 1 / scale))
+    found = wide.outward(structure, parameters, dtype).precisions_cholesky
+    # A subnormal number has at least nine bits here.
+    np.testing.assert_allclose(
+        found.astype(float) * scale, parameters.precisions_cholesky, rtol=0.01, atol=0.1
+    )
+
+
+def test_constant_columns_of_any_size_share_one_scale(structure, make_blocks):
+    """It had been in units that differed between columns."""
+    X = np.tile([1e-146, -1e106, 1e208], (4, 1))
+    coordinates, z = standardised(make_blocks(X), structure)
+    np.testing.assert_array_equal(z, 0)
+    # Logarithms of up to 690 lose three digits.
+    np.testing.assert_allclose(coordinates.slope, 1e-208, rtol=1e-12)
+
+
+def test_constant_column_beside_denormals_leaves_them_their_scale(make_blocks):
+    """With one scale for all features they had vanished, and left 0/0."""
+    X = np.array([[5e-324, 0.0], [-2.5e-323, 0.0], [1.5e-323, 0.0]])
+    coordinates, z = standardised(make_blocks(X), STRUCTURES["spherical"])
+    np.testing.assert_allclose(coordinates.scale, coordinates.scale[0])
+    # The constant feature counts as one that is as wide as the other. Its scale goes
+    # through a logarithm.
+    np.testing.assert_allclose(z.std(axis=0), [1, 0], rtol=1e-12)
+
+
+def test_mixtures_at_the_ends_of_the_range_are_scored(structure):
+    """A difference from their mean had overflowed."""
+    means = np.array([[1.5e308], [-1.5e308]])
+    cholesky = np.full(structure.shape(2, 1), 1e-307)
+    parameters = Parameters(np.array([0.75, 0.25]), means, cholesky)
+    coordinates = scoring_coordinates(structure, parameters, FLOAT64)
+    # In units of 1e308: the mean distance from the mean is 1.125, the deviation 0.1.
+    expected = np.array([0.75, -2.25]) / 1.225
+    np.testing.assert_allclose(load(coordinates, means).ravel(), expected)
+    inward = coordinates.inward(structure, parameters)
+    np.testing.assert_allclose(inward.means.ravel(), expected)
+    np.testing.assert_allclose(np.ravel(inward.precisions_cholesky)[0], 12.25)
+
+
+def test_covariances_stay_positive_definite_when_rounded(rng):
+    """The smallest eigenvalue, of collinear features, is below a rounding."""
+    full = STRUCTURES["full"]
+    axes, _ = np.linalg.qr(rng.standard_normal((20, 3, 3)))
+    covariances = axes @ (np.array([[1e-12], [1], [1]]) * np.swapaxes(axes, 1, 2))
+    cholesky, failed = full.factor(covariances)
+    assert not failed.any()
+    parameters = Parameters(np.full(20, 0.05), np.zeros((20, 3)), cholesky)
+    unchanged = Coordinates(np.zeros(3), np.ones(3))
+    found = unchanged.covariances(full, parameters, np.dtype(np.float32))
+    assert (np.linalg.eigvalsh(found.astype(float)) > 0).all()
+    # Four roundings.
+    np.testing.assert_allclose(found, covariances, rtol=0, atol=5e-7)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skem.core.covariance import Scatter
+from skem.core.covariance import STRUCTURES, Scatter
 from skem.core.em import EMMap, factor
 from skem.core.regularization import (
     COLLINEAR,
@@ -148,3 +148,29 @@ def test_ridge_is_a_variance_in_units_of_the_data(
     np.testing.assert_allclose(
         em.regularization.variances, 5.0 * em.coordinates.slope**2, rtol=1e-14
     )
+
+
+def test_renewed_penalty_is_that_of_the_other_data(structure, make_blocks, rng):
+    X, other = rng.standard_normal((50, D)), 3 * rng.standard_normal((80, D))
+    em, expected = (prepared(make_blocks(rows), structure) for rows in (X, other))
+    found = em.regularization.renewed(structure, expected.core.scatter(), 80, K, D)
+    assert found.epsilon == expected.regularization.epsilon
+    np.testing.assert_array_equal(found.target, expected.regularization.target)
+
+
+def test_renewed_ridge_is_the_same(structure, make_blocks, rng):
+    em = prepared(make_blocks(rng.standard_normal((50, D))), structure, 0.1)
+    ridge = em.regularization
+    assert ridge.renewed(structure, em.core.scatter(), 80, K, D) is ridge
+
+
+def test_a_large_covariance_that_rounding_broke_is_repaired():
+    # Rank one but for rounding, at 1e100 standard deviations.
+    u = np.array([1.0, 0.3])
+    broken = 1e200 * np.outer(u, u) * (1 - np.diag([0, 1e-15]))
+    covariances = np.stack([np.eye(2), broken])
+    penalty = ScaleFreePenalty(0.1, np.eye(2))
+    assert STRUCTURES["full"].factor(covariances)[1].tolist() == [False, True]
+    cholesky = factor(STRUCTURES["full"], penalty, covariances, 2)
+    assert np.isfinite(cholesky).all()
+    np.testing.assert_array_equal(cholesky[0], np.eye(2))

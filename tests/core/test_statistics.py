@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skem.core.coordinates import Coordinates
+from skem.core.covariance import STRUCTURES
 from skem.core.em import total_statistics
 from skem.core.expectation import Centred, Expanded, Expectation
 from skem.core.statistics import Statistics
@@ -149,3 +150,74 @@ def test_pooled_scatter_is_the_sum_over_components(structure, make_blocks, rng):
         pooled.values[0], by_component.scatter().values.sum(axis=0), rtol=1e-11
     )
     np.testing.assert_allclose(pooled.counts, [40], rtol=1e-13)
+
+
+def labelled(structure, rng, n=40, shift=0.0):
+    """Statistics of random rows with random responsibilities, about random points."""
+    X, resp = rng.standard_normal((n, D)) + shift, rng.dirichlet(np.ones(K), n).T
+    reference = rng.standard_normal((K, D))
+    return X, resp, about(structure.quadratic, X, resp, reference)
+
+
+def test_another_reference_gives_the_sums_about_it(structure, rng):
+    X, resp, statistics = labelled(structure, rng)
+    reference = rng.standard_normal((K, D))
+    expected = about(structure.quadratic, X, resp, reference)
+    assert_same(statistics.about(reference), expected)
+
+
+def test_merging_different_references_gives_the_whole_at_its_means(structure, rng):
+    X, resp, first = labelled(structure, rng)
+    Y, other, second = labelled(structure, rng, shift=3.0)
+    merged = first.merged(second)
+    rows, weights = np.concatenate([X, Y]), np.hstack([resp, other])
+    np.testing.assert_allclose(
+        merged.reference, weights @ rows / weights.sum(axis=1)[:, None], rtol=1e-12
+    )
+    expected = about(structure.quadratic, rows, weights, merged.reference)
+    assert_same(merged, expected)
+
+
+def test_merging_far_apart_loses_nothing_of_the_scatter(structure, rng):
+    # Both sets at 1e8, about points near them: squares about zero would round by 1.
+    X = 1e8 + rng.standard_normal((40, D))
+    resp = rng.dirichlet(np.ones(K), 40).T
+    parts = [
+        about(structure.quadratic, X[half], resp[:, half], np.repeat(X[half][:1], K, 0))
+        for half in (slice(20), slice(20, 40))
+    ]
+    merged = parts[0].merged(parts[1])
+    centred = about(structure.quadratic, X - 1e8, resp, np.zeros((K, D))).scatter_sums()
+    # Means of 1e8 are rounded by 1e-8.
+    np.testing.assert_allclose(merged.scatter_sums(), centred, atol=1e-6)
+
+
+def test_merging_with_an_empty_component_keeps_the_other(structure, rng):
+    _, _, first = labelled(structure, rng)
+    X, resp, _ = labelled(structure, rng)
+    resp[1] = 0
+    empty = about(structure.quadratic, X, resp, np.zeros((K, D)))
+    for merged in (first.merged(empty), empty.merged(first)):
+        np.testing.assert_allclose(merged.means[1], first.means[1], rtol=1e-12)
+        np.testing.assert_allclose(
+            merged.scatter_sums()[1], first.scatter_sums()[1], rtol=1e-10
+        )
+    assert np.isfinite(empty.merged(empty).sums).all()
+
+
+def test_completed_statistics_have_the_pooled_scatter(make_mixture, make_blocks, rng):
+    structure = STRUCTURES["tied"]
+    mixture = make_mixture(structure, K, D)
+    blocks = make_blocks(mixture.sample(60, rng))
+    expanded, centred = (
+        fold_form(form)(blocks, mixture) for form in (Expanded, Centred)
+    )
+    completed = expanded.completed(fold_total(blocks, mixture))
+    assert completed.quadratic is structure.quadratic
+    np.testing.assert_allclose(completed.means, centred.means, rtol=1e-10)
+    np.testing.assert_allclose(
+        completed.scatter().values.sum(axis=0),
+        centred.scatter().values.sum(axis=0),
+        rtol=1e-10,
+        atol=1e-9,
+    )

@@ -115,6 +115,20 @@ def test_nested_users_see_the_count_from_before(two_threads):
     assert single_threaded_blas.n_threads() == 2
 
 
+def test_blas_is_limited_where_another_thread_has_set_its_limits(two_threads):
+    counts = []
+
+    def other_user():
+        with Workers() as workers:
+            counts.append({workers.n_threads, *blas_counts()})
+        counts.append(set(blas_counts()))
+
+    thread = threading.Thread(target=other_user)
+    thread.start()
+    thread.join(timeout=10)
+    assert counts == [{2, 1}, {2}]
+
+
 @pytest.fixture
 def default_threads():
     """Return BLAS's own counts; threadpool_limits would tie them to this thread."""
@@ -152,6 +166,28 @@ def test_blas_is_limited_until_the_last_of_concurrent_users_is_out(
         leave.set()
         thread.join(timeout=10)
     assert blas_counts() == default_threads
+
+
+def test_no_thread_outlives_an_interrupt_while_it_starts(monkeypatch):
+    before, start, begun = set(threading.enumerate()), threading.Thread.start, []
+
+    def interrupted(thread):
+        start(thread)
+        if thread.name.startswith("skem"):
+            while not begun:
+                time.sleep(0.001)
+            raise KeyboardInterrupt
+
+    def slow(item, workspace):
+        begun.append(item)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), Workers() as workers:
+        workers.n_threads = 2
+        list(workers.map(slow, range(4)))
+    assert begun == [0]
+    assert set(threading.enumerate()) <= before
 
 
 def test_no_threads_outlive_the_workers():

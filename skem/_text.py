@@ -1,7 +1,8 @@
-"""Plain text: counted nouns, rounded numbers, aligned tables."""
+"""Text: counted nouns, rounded numbers, tables in plain text and in HTML."""
 
 from __future__ import annotations
 
+import html
 import math
 import textwrap
 from collections.abc import Sequence
@@ -18,6 +19,13 @@ class Column(NamedTuple):
 
     title: str
     cells: Sequence[str]
+
+
+class Section(NamedTuple):
+    """A table, of which the first column names the rows, with its title."""
+
+    title: str
+    columns: Sequence[Column]
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -68,6 +76,31 @@ def table(columns: Sequence[Column]) -> str:
             parts.append([key])
         parts[-1].append(column)
     return "\n\n".join(map(_side_by_side, parts))
+
+
+def as_text(section: Section) -> str:
+    """Return the title and the table below it."""
+    return f"{section.title}\n\n{table(section.columns)}"
+
+
+def as_html(section: Section) -> str:
+    """Return an HTML table with the title for its caption."""
+    header = "".join(_cell(column.title, "col") for column in section.columns)
+    rows = zip(*(column.cells for column in section.columns), strict=True)
+    body = "\n".join(
+        f"<tr>{_cell(name, 'row')}{''.join(map(_cell, cells))}</tr>"
+        for name, *cells in rows
+    )
+    return (
+        f"<table>\n<caption>{html.escape(section.title)}</caption>\n"
+        f"<thead>\n<tr>{header}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def _cell(text: str, scope: str | None = None) -> str:
+    if scope is None or not text:
+        return f"<td>{html.escape(text)}</td>"
+    return f'<th scope="{scope}">{html.escape(text)}</th>'
 
 
 def _aligned(column: Column) -> list[str]:

@@ -1,0 +1,22 @@
+"""The order of the gallery: from the first example to the last special case."""
+
+ORDER = [
+    "plot_em_by_hand.py",
+    "plot_old_faithful.py",
+    "plot_pictures.py",
+    "plot_covariances.py",
+    "plot_choosing_k.py",
+    "plot_pipelines.py",
+    "plot_weights.py",
+    "plot_outliers.py",
+    "plot_degenerate.py",
+    "plot_acceleration.py",
+    "plot_million_rows.py",
+    "plot_dask.py",
+    "plot_stream.py",
+]
+
+
+def place(filename: str) -> int:
+    """Return where a file comes."""
+    return ORDER.index(filename)

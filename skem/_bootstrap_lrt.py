@@ -1,0 +1,179 @@
+"""Test by simulation whether more components are real."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+
+from skem._selection import Problem, candidates
+from skem._validation import check_data, check_n_samples, check_sample_weight
+from skem.gaussian_mixture import GaussianMixture
+
+FRESH = 4
+"""Fresh starts of each fit if the estimator leaves their number open."""
+
+
+class BootstrapLRT(NamedTuple):
+    """Result of `bootstrap_lrt`."""
+
+    statistic: float
+    """2(ℓ₁ − ℓ₀) of the data, in nats, at least 0."""
+    p_value: float
+    """(1 + number of simulated statistics that reach it) / (n_boot + 1)."""
+    bootstrap_statistics: np.ndarray
+    """The statistics of data simulated from k0 components, shape (n_boot,)."""
+
+
+@validate_params(
+    {
+        "estimator": [GaussianMixture],
+        "X": ["array-like"],
+        "k0": [Interval(Integral, 1, None, closed="left")],
+        "k1": [Interval(Integral, 2, None, closed="left")],
+        "n_boot": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "sample_weight": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def bootstrap_lrt(
+    estimator: GaussianMixture,
+    X: ArrayLike,
+    k0: int,
+    k1: int,
+    n_boot: int = 99,
+    n_jobs: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> BootstrapLRT:
+    """Test k0 against k1 components by a parametric bootstrap.
+
+    The likelihood ratio statistic of nested mixtures has no χ² distribution, as the
+    parameters of a component that is not there cannot be identified. So its
+    distribution is simulated from the mixture of k0 components that fits the data
+    (McLachlan 1987 [1]_).
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+        Whose parameters every fit has, but for the number of components, the start,
+        and `n_init`, which counts fresh starts beside the splits and mergers of the
+        other mixture's components; 4 if it is 'auto'. It is not changed.
+
+    X : array-like of shape (n_samples, n_features)
+        Data.
+
+    k0 : int
+        Number of components under the null hypothesis.
+
+    k1 : int
+        Number of components under the alternative, larger than `k0`.
+
+    n_boot : int, default=99
+        Number of data sets that are simulated and fitted; the smallest p-value that
+        can result is 1 / (n_boot + 1).
+
+    n_jobs : int or None, default=None
+        The number of simulations at a time, in processes of joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed. Pass an int for reproducible results, which do not depend on `n_jobs`.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights. The simulated data sets have as many rows as these
+        weights sum up to, rounded.
+
+    Returns
+    -------
+    result : BootstrapLRT
+        A named tuple of `statistic`, `p_value` and `bootstrap_statistics`.
+
+    Raises
+    ------
+    ValueError
+        If `k1` is not larger than `k0`, X has fewer rows than `k1`, or a mixture
+        cannot be fitted under the estimator's `reg_covar`.
+
+    Notes
+    -----
+    The log-likelihoods are those of the fitted mixtures, whose covariances are
+    regularized as the estimator says; a ratio that this makes negative counts as 0,
+    in the data as in the simulations.
+
+    References
+    ----------
+    .. [1] G. J. McLachlan (1987). On bootstrapping the likelihood ratio test statistic
+       for the number of components in a normal mixture. Applied Statistics 36(3),
+       318-324.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixture, bootstrap_lrt
+    >>> from skem.datasets import load_acidity
+    >>> X = load_acidity().data
+    >>> test = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=19, random_state=0)
+    >>> round(test.p_value, 2)
+    0.05
+    """
+    if k1 <= k0:
+        raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
+    template = clone(estimator)
+    template._validate_params()
+    X = check_data(template, X, reset=True)
+    weight = check_sample_weight(sample_weight, X)
+    check_n_samples(len(X) if weight is None else int(np.count_nonzero(weight)), k1)
+    n_rows = len(X) if weight is None else max(k1, 2, round(float(weight.sum())))
+    seeds = check_random_state(random_state).randint(
+        np.iinfo(np.int32).max, size=n_boot + 1
+    )
+    null, statistic = _fit(template, X, weight, (k0, k1), int(seeds[0]))
+    with Parallel(n_jobs=n_jobs) as parallel:
+        simulated = parallel(
+            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed))
+            for seed in seeds[1:]
+        )
+    statistics = np.array(simulated)
+    reached = int(np.count_nonzero(statistics >= statistic))
+    return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), statistics)
+
+
+def _fit(
+    template: GaussianMixture,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    components: tuple[int, int],
+    seed: int,
+) -> tuple[GaussianMixture, float]:
+    """Return the smaller mixture, and the likelihood ratio statistic."""
+    names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
+    options: dict[str, Any] = {name: getattr(template, name) for name in names}
+    n_init = FRESH if isinstance(template.n_init, str) else template.n_init
+    problem = Problem(X, weight, components, n_init, seed, options)
+    null, alternative = candidates(problem, [template.covariance_type], n_jobs=1)
+    for candidate in (null, alternative):
+        if candidate.mixture is None:
+            raise ValueError(candidate.warning)
+    assert null.mixture is not None
+    ratio = 2 * (alternative.log_likelihood - null.log_likelihood)
+    return null.mixture, max(0.0, ratio)
+
+
+def _simulate(
+    template: GaussianMixture,
+    null: GaussianMixture,
+    n_rows: int,
+    components: tuple[int, int],
+    seed: int,
+) -> float:
+    """Return the statistic of data drawn from the smaller mixture."""
+    X, _ = null.sample(n_rows, random_state=seed)
+    _, statistic = _fit(template, X, None, components, seed)
+    return statistic

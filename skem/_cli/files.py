@@ -1,0 +1,64 @@
+"""Write a file as a whole or not at all, and tell beforehand if it cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, Any
+
+from skem._cli import CommandError
+
+
+def check_writable(path: str, *others: tuple[str | None, str]) -> None:
+    """Tell before the fits, rather than after, that a file cannot be written.
+
+    `others` are paths that must not be overwritten, with what they are.
+    """
+    target = _target(path)
+    if not target.parent.is_dir():
+        reason = f"{target.parent} is not a directory"
+    elif target.exists() and not target.is_file():
+        reason = "it is not a regular file"
+    elif same := [name for other, name in others if other and _is_same(target, other)]:
+        reason = f"it is {same[0]}"
+    elif not all(os.access(p, os.W_OK) for p in (target.parent, target) if p.exists()):
+        reason = "permission denied"
+    else:
+        return
+    raise CommandError(f"cannot write {path}: {reason}")
+
+
+@contextmanager
+def written(path: str, mode: str = "x", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file that takes the place of `path` if nothing is raised.
+
+    What the system refuses becomes a `CommandError`.
+    """
+    target = _target(path)
+    # Not `tempfile`, whose files only their owner may read.
+    temporary = target.with_name(f".skem-{token_hex(8)}.tmp")
+    try:
+        file = open(temporary, mode, **options)
+        try:
+            with file:
+                yield file
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _target(path: str) -> Path:
+    """Follow symbolic links, so that it is not a link that is replaced."""
+    return Path(os.path.realpath(path))
+
+
+def _is_same(target: Path, other: str) -> bool:
+    return target == _target(other) or (
+        target.exists() and os.path.exists(other) and target.samefile(other)
+    )

@@ -1,0 +1,64 @@
+"""Draw the chosen mixture into a file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skem import GaussianMixture, MixtureDisplay
+from skem._cli import CommandError
+from skem._cli.files import written
+from skem._cli.table import Table
+from skem._display.features import MOST_FEATURES
+from skem._text import count, shorten
+
+WIDTH, HEIGHT = 4.5, 3.4
+PANEL = 1.5
+"""Side of a panel of a grid, in inches."""
+DPI = 200
+LONGEST_NAME = 30
+
+
+def check_picture(path: str, data: Table) -> None:
+    """Tell before the fits, rather than after, that a picture cannot be drawn."""
+    try:
+        check_matplotlib_support("--plot")
+    except ImportError as error:
+        raise CommandError(str(error)) from None
+    if (n := data.values.shape[1]) > MOST_FEATURES:
+        raise CommandError(
+            f"--plot draws {count(MOST_FEATURES, 'column')} at most, but {data.title} "
+            f"has {n} (--columns selects columns)"
+        )
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if _format(path) not in formats:
+        raise CommandError(
+            f"cannot write {path}: its ending should be one of "
+            + ", ".join(f".{name}" for name in sorted(formats))
+        )
+
+
+def write_picture(path: str, mixture: GaussianMixture, data: Table) -> None:
+    """Draw the mixture with the data, on a figure that pyplot does not know."""
+    from matplotlib.figure import Figure
+
+    d = len(data.names)
+    size = (WIDTH, HEIGHT) if d < 3 else (PANEL * d, PANEL * d)
+    figure = Figure(size, layout="constrained")
+    # A dollar sign would start a formula.
+    names = [shorten(name, LONGEST_NAME).replace("$", r"\$") for name in data.names]
+    MixtureDisplay.from_estimator(
+        mixture, data.values, feature_names=names, ax=figure.add_subplot()
+    )
+    with warnings.catch_warnings(), written(path, "xb") as file:
+        # Letters that the font does not have are shown as boxes.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(file, format=_format(path), dpi=DPI)
+
+
+def _format(path: str) -> str:
+    return Path(path).suffix.lower().removeprefix(".")

@@ -1,0 +1,283 @@
+"""What users pass in as Dask collections: checked lazily, or in one first pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn import get_config
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import validate_data
+
+from skem._validation import FLOATS, check_sample_weight, computing_dtype
+from skem.core.blocks import ArrayBlocks, Write
+from skem.core.dask_blocks import CallingThread, DaskBlocks, Tally
+from skem.core.dask_graph import Chunks
+from skem.core.expectation import Expectation
+from skem.core.threads import Workers
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask array or DataFrame. Does not import Dask."""
+    return type(X).__module__.partition(".")[0] == "dask" and (
+        hasattr(X, "rechunk") or hasattr(X, "to_dask_array")
+    )
+
+
+def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Validate number, names and types of features; return a Dask array of rows.
+
+    Nothing is computed. Integer and boolean arrays stay as they are.
+    """
+    if hasattr(X, "to_dask_array"):
+        meta = _validated(estimator, X._meta, reset=reset)
+        if any(dtype != meta.dtype for dtype in X._meta.dtypes):
+            X = X.astype(meta.dtype)
+        return X.to_dask_array()
+    if any(math.isnan(size) for size in X.shape[1:]):
+        raise ValueError(
+            f"The number of columns of X is unknown, its shape is {X.shape}. "
+            "Call `X.compute_chunk_sizes()` first."
+        )
+    if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, np.matrix):
+        raise TypeError(_not_numpy(X._meta, "blocks of X"))
+    meta = _validated(estimator, np.empty((0, *X.shape[1:]), X.dtype), reset=reset)
+    if X.dtype != meta.dtype:
+        X = X.astype(meta.dtype)
+    return X.rechunk({1: -1})
+
+
+def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    """Validate an empty array or frame of the same features."""
+    keep = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=None if keep else FLOATS,
+        ensure_min_samples=0,
+    )
+
+
+def _not_numpy(block: Any, name: str) -> str:
+    kind = f"{type(block).__module__}.{type(block).__qualname__}"
+    return (
+        f"Expected NumPy arrays as {name}, got {kind} instead. Convert them first, "
+        "for instance by `X.map_blocks(np.asarray)`, or by `toarray` if they are "
+        "sparse."
+    )
+
+
+def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
+    """Return X, and the weights cut into the same chunks; values are not looked at.
+
+    Chunks of unknown size are counted, unless both have the same number of them.
+    """
+    import dask.array as da
+
+    if sample_weight is None:
+        return X, None
+    if hasattr(sample_weight, "to_dask_array"):
+        sample_weight = sample_weight.to_dask_array()
+    if not isinstance(sample_weight, da.Array):
+        sample_weight = check_array(
+            sample_weight,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            dtype=np.float64,
+            input_name="sample_weight",
+        )
+        if sample_weight.ndim == 0:
+            full = partial(_constant_weight, float(sample_weight))
+            return X, X.map_blocks(full, dtype=float, drop_axis=1, meta=np.empty(0))
+        sample_weight = da.from_array(sample_weight, chunks=sample_weight.shape)
+    if sample_weight.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D "
+            "array."
+        )
+    weight = sample_weight.astype(np.float64)
+    unknown = [any(map(math.isnan, array.chunks[0])) for array in (X, weight)]
+    if all(unknown) and X.numblocks[0] == weight.numblocks[0]:
+        return X, weight
+    X, weight = _counted(X), _counted(weight)
+    if weight.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected {(X.shape[0],)}!"
+        )
+    return X, weight.rechunk((X.chunks[0],))
+
+
+def _constant_weight(value: float, x: np.ndarray) -> np.ndarray:
+    return np.full(len(x), value)
+
+
+def _counted(array: Any) -> Any:
+    """Count the rows of chunks of unknown size."""
+    import dask.array as da
+
+    if not any(map(math.isnan, array.chunks[0])):
+        return array
+    rows = tuple(Chunks.of(array).each(len))
+    return da.Array(array.dask, array.name, (rows, *array.chunks[1:]), meta=array._meta)
+
+
+class Problem(NamedTuple):
+    """What is wrong with a chunk, and at which of its rows, if it is at one."""
+
+    error: Exception
+    row: int | None = None
+    column: int | None = None
+
+    def located(self, number: int) -> Exception:
+        """Return the error, with the place: in the chunk of a number."""
+        place = f"block {number} of X"
+        if self.row is not None:
+            place += f", row {self.row} of the block"
+        if self.column is not None:
+            place += f", column {self.column}"
+        return type(self.error)(f"{self.error}\nFound in {place}.")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Count a chunk and look at its values, for the first pass."""
+
+    n_features: int
+    estimator_name: str
+    assume_finite: bool
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any) -> Inspection:
+        """Expect chunks of a Dask array."""
+        name = type(estimator).__name__
+        return cls(X.shape[1], name, get_config()["assume_finite"])
+
+    def __call__(
+        self, x: np.ndarray, weight: np.ndarray | None = None
+    ) -> Tally | Problem:
+        """Return what there is in the chunk, or what is wrong with it."""
+        problem = self._problem(x, weight)
+        if problem is not None:
+            return problem
+        if weight is None:
+            return Tally(len(x), len(x), float(len(x)))
+        return Tally(len(x), int(np.count_nonzero(weight)), float(weight.sum()))
+
+    def _problem(self, x: np.ndarray, weight: np.ndarray | None) -> Problem | None:
+        if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
+            return Problem(TypeError(_not_numpy(x, "blocks of X")))
+        if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
+            return Problem(
+                ValueError(
+                    f"Expected blocks of X of shape (rows, {self.n_features}) and of "
+                    f"real numbers, got shape {x.shape} and {x.dtype}."
+                )
+            )
+        if not self.assume_finite:
+            try:
+                assert_all_finite(x, estimator_name=self.estimator_name, input_name="X")
+            except ValueError as error:
+                return Problem(error, *np.argwhere(~np.isfinite(x))[0].tolist())
+        return None if weight is None else self._weight_problem(weight, x)
+
+    def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
+        if len(weight) == len(x) and not weight.any():
+            return None
+        try:
+            check_sample_weight(weight, x)
+        except ValueError as error:
+            invalid = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+            return Problem(error, *invalid[:1].tolist())
+        return None
+
+
+def dask_blocks(
+    estimator: Any, X: Any, sample_weight: Any, workers: Workers, *, reset: bool
+) -> DaskBlocks:
+    """Validate data and weights in a first pass, and return them as blocks."""
+    X = check_dask_data(estimator, X, reset=reset)
+    X, weight = check_dask_weight(sample_weight, X)
+    chunks = Chunks.of(*(array for array in (X, weight) if array is not None))
+    tallies = _checked(chunks.each(Inspection.of(estimator, X)))
+    blocks = DaskBlocks(chunks, tallies, X.shape[1], computing_dtype(X), workers)
+    least = 2 if reset else 1
+    if blocks.n_samples < least:
+        empty = np.zeros((blocks.n_samples, blocks.n_features))
+        check_array(empty, ensure_min_samples=least, estimator=estimator)
+    if blocks.n_observed == 0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return blocks
+
+
+def _checked(found: list[Tally | Problem]) -> list[Tally]:
+    """Raise the first problem, if there is any."""
+    for number, tally in enumerate(found):
+        if isinstance(tally, Problem):
+            raise tally.located(number)
+    return [tally for tally in found if isinstance(tally, Tally)]
+
+
+@dataclass(frozen=True)
+class FillChunk:
+    """Evaluate a chunk like an array in memory: fill an array with its rows."""
+
+    write: Write
+    values_per_sample: int
+    shape: tuple[int, ...]
+    computing: np.dtype
+    dtype: np.dtype
+    inspection: Inspection
+
+    def __call__(self, x: np.ndarray, number: int) -> np.ndarray:
+        """Return an array (rows, *shape) for the chunk of a number."""
+        found = self.inspection(x)
+        if isinstance(found, Problem):
+            raise found.located(number)
+        out = np.empty((len(x), *self.shape), self.dtype)
+        with CallingThread() as thread:
+            blocks = ArrayBlocks(x, None, thread, self.computing)
+            return blocks.fill(out, self.write, self.values_per_sample)
+
+
+def evaluate_lazily(
+    estimator: Any,
+    X: Any,
+    expectation_of: Callable[[np.dtype], Expectation],
+    write: Callable[..., None],
+    shape: tuple[int, ...],
+    dtype: Any = None,
+) -> Any:
+    """Return a Dask array (n_samples, *shape), of which nothing is computed yet."""
+    import dask
+
+    X = check_dask_data(estimator, X, reset=False)
+    computing = computing_dtype(X)
+    expectation = expectation_of(computing)
+    fill = FillChunk(
+        partial(write, expectation),
+        expectation.values_per_sample,
+        shape,
+        computing,
+        np.dtype(dtype or computing),
+        Inspection.of(estimator, X),
+    )
+    return X.map_blocks(
+        _evaluate_chunk,
+        # A node of the graph: a worker gets it once, not once a chunk.
+        fill=dask.delayed(fill, pure=True),
+        dtype=fill.dtype,
+        chunks=(X.chunks[0], *((size,) for size in shape)),
+        drop_axis=[] if shape else [1],
+        meta=np.empty((0,) * (1 + len(shape)), fill.dtype),
+    )
+
+
+def _evaluate_chunk(
+    x: np.ndarray, fill: FillChunk, block_id: tuple[int, ...] = (0,)
+) -> np.ndarray:
+    return fill(x, block_id[0])

@@ -1,0 +1,253 @@
+"""ConvergenceDisplay: what the likelihood still lacks after each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skem._display.style import GRAY, line_style, open_frame, single_axes
+from skem._validation import check_data, check_sample_weight, computing_dtype
+from skem.core.accelerate import ACCELERATORS
+from skem.core.blocks import ArrayBlocks
+from skem.core.covariance import STRUCTURES
+from skem.core.em import EMMap, Evaluation
+from skem.core.parameters import Parameters
+from skem.core.solve import solve
+from skem.core.threads import Workers
+from skem.gaussian_mixture import GaussianMixture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+
+class ConvergenceDisplay:
+    """Picture of how fast the solvers of a mixture converge from the same start.
+
+    It is recommended to use :meth:`from_estimator` to create a `ConvergenceDisplay`.
+    All parameters are stored as attributes.
+
+    For each solver, the nats of (penalised) log-likelihood that are missing to the
+    best value that any of them reaches are drawn against the passes over the data.
+
+    Parameters
+    ----------
+    gaps : dict of str to ndarray of shape (n_passes,)
+        For each solver, the total log-likelihood in nats, less the penalty of
+        ``reg_covar="auto"``, by which its best point so far is below the best of all,
+        after each pass. The first pass evaluates the start.
+
+    floor : float, default=1e-6
+        Gaps below this are not drawn, in nats.
+
+    tol : float, default=None
+        Tolerance to mark, in nats.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the picture.
+
+    figure_ : matplotlib Figure
+        Figure with the picture.
+
+    lines_ : list of matplotlib Line2D
+        One line for each solver, with a marker where it ends.
+
+    See Also
+    --------
+    ConvergenceDisplay.from_estimator : Picture of the solvers of an estimator.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skem import ConvergenceDisplay, GaussianMixture
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> display = ConvergenceDisplay.from_estimator(
+    ...     GaussianMixture(3, random_state=0), X
+    ... )
+    >>> len(display.gaps["auto"]) < len(display.gaps["em"])
+    True
+    >>> plt.show()  # doctest: +SKIP
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        *,
+        gaps: dict[str, np.ndarray],
+        floor: float = 1e-6,
+        tol: float | None = None,
+    ) -> None:
+        self.gaps = gaps
+        self.floor = floor
+        self.tol = tol
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: GaussianMixture,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        algorithms: Sequence[str] = ("em", "auto"),
+        floor: float = 1e-6,
+        max_iter: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Fit data by several solvers from the same start, and draw their progress.
+
+        Parameters
+        ----------
+        estimator : GaussianMixture
+            The mixture; it need not be fitted, and stays as it is. Its first start is
+            the one that all solvers get.
+
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        algorithms : sequence of str, default=("em", "auto")
+            Solvers, as in the parameter `algorithm`.
+
+        floor : float, default=1e-6
+            The nats that a solver may leave to be gained: it takes the place of the
+            estimator's `tol`, which is marked.
+
+        max_iter : int, default=None
+            The largest number of steps. None: the estimator's.
+
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None: those of a new figure, made by pyplot.
+
+        Returns
+        -------
+        display : ConvergenceDisplay
+            The picture.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If a solver is unknown, or the data do not suit the estimator.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        unknown = [name for name in algorithms if name not in ACCELERATORS]
+        if unknown or not len(algorithms):
+            raise ValueError(
+                f"algorithms should be some of {list(ACCELERATORS)}, got {algorithms!r}"
+            )
+        if not floor > 0:
+            raise ValueError(f"floor should be positive, got {floor!r}")
+        steps = estimator.max_iter if max_iter is None else max_iter
+        traces = _traces(estimator, X, sample_weight, algorithms, floor, steps)
+        best = max(trace.max() for trace in traces.values())
+        gaps = {name: best - trace for name, trace in traces.items()}
+        return cls(gaps=gaps, floor=floor, tol=estimator.tol).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw the picture.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None: those of a new figure, made by pyplot.
+
+        Returns
+        -------
+        display : ConvergenceDisplay
+            The picture.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        from matplotlib.ticker import MaxNLocator, NullLocator
+
+        ax = single_axes(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: list[Line2D] = []
+        for index, (name, gaps) in enumerate(self.gaps.items()):
+            color, marker, dashes = line_style(index)
+            reached = np.flatnonzero(gaps <= self.floor)
+            end = reached[0] + 1 if len(reached) else len(gaps)
+            self.lines_ += ax.plot(
+                np.arange(1, end + 1),
+                np.maximum(gaps[:end], self.floor),
+                color=color,
+                ls=dashes,
+                # The first lines are wider, to be seen under those that cover them.
+                lw=max(1.2, 2.6 - 0.7 * index),
+                marker=marker,
+                ms=5,
+                markevery=[end - 1],
+                clip_on=False,
+                label=name,
+            )
+        if self.tol is not None and self.tol > self.floor:
+            ax.axhline(self.tol, color=GRAY, lw=0.8, ls=":", zorder=1)
+            ax.annotate(
+                f"tol = {self.tol:g}",
+                (1, self.tol),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="right",
+                fontsize="small",
+                color=GRAY,
+            )
+        ax.set_yscale("log")
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        ax.set_ylim(bottom=self.floor)
+        ax.set_xlim(left=0)
+        ax.set_xlabel("passes over the data")
+        ax.set_ylabel("nats below the best")
+        ax.legend(frameon=False, fontsize="small")
+        open_frame(ax)
+        return self
+
+
+def _traces(
+    estimator: GaussianMixture,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None,
+    algorithms: Sequence[str],
+    tol: float,
+    max_iter: int,
+) -> dict[str, np.ndarray]:
+    """Return the best objective so far after each pass of each solver, in nats."""
+    # A fit without steps gives its start.
+    start = clone(estimator).set_params(max_iter=0, n_init=1, verbose=0)
+    start.fit(X, sample_weight=sample_weight)
+    X = check_data(start, X, reset=False)
+    weight = check_sample_weight(sample_weight, X)
+    structure = STRUCTURES[start.covariance_type]
+    with Workers() as workers:
+        blocks = ArrayBlocks(X, weight, workers, computing_dtype(X))
+        em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
+        point = em.coordinates.inward(structure, start._parameters())
+        return {name: _trace(em, point, name, tol, max_iter) for name in algorithms}
+
+
+def _trace(
+    em: EMMap, start: Parameters, algorithm: str, tol: float, max_iter: int
+) -> np.ndarray:
+    # Not the history of the solution, which has the likelihood without its penalty,
+    # and no pass that was in vain.
+    objectives: list[float] = []
+
+    def evaluate(parameters: Parameters) -> Evaluation:
+        evaluation = em.evaluate(parameters)
+        objectives.append(evaluation.objective)
+        return evaluation
+
+    accelerator: Any = ACCELERATORS[algorithm](em.chart, None)
+    solve(evaluate, start, accelerator, tol=tol, max_iter=max_iter)
+    return np.maximum.accumulate(objectives)

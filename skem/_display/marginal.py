@@ -1,0 +1,69 @@
+"""Marginals of a mixture, whatever the structure of its covariances.
+
+A marginal of a Gaussian mixture is a Gaussian mixture with the same weights and the
+sub-vectors and sub-matrices of the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from skem.core.covariance import STRUCTURES
+from skem.core.parameters import Parameters
+from skem.gaussian_mixture import GaussianMixture
+
+ATTRIBUTES = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
+
+
+def check_mixture(estimator: Any) -> None:
+    """Require the attributes of a fitted Gaussian mixture, skem's or scikit-learn's."""
+    missing = [name for name in ATTRIBUTES if not hasattr(estimator, name)]
+    if missing:
+        raise TypeError(
+            "Expected a fitted Gaussian mixture, but got "
+            f"{type(estimator).__name__}, which has no attribute {missing[0]!r}."
+        )
+
+
+def roots(estimator: Any) -> np.ndarray:
+    """Return A with Σ = A Aᵀ for each component, shape (K, d, d)."""
+    structure = STRUCTURES[estimator.covariance_type]
+    cholesky = np.asarray(estimator.precisions_cholesky_, dtype=float)
+    K, d = np.shape(estimator.means_)
+    # Noise of unit covariance gets covariance Σ by the linear map A.
+    return np.stack([structure.color(cholesky, k, np.eye(d)) for k in range(K)])
+
+
+def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
+    """Return the marginal mixture of some features, with full covariances."""
+    chosen = list(features)
+    # Through factors, which have half the range of exponents of the covariances:
+    # A Aᵀ = Rᵀ R for Aᵀ = Q R, and so U = R⁻¹.
+    rows = roots(estimator)[:, chosen]
+    upper = np.asarray(np.linalg.qr(np.swapaxes(rows, 1, 2), mode="r"))
+    sign = np.where(np.einsum("kii->ki", upper) < 0, -1.0, 1.0)
+    upper = upper * sign[:, :, None]
+    cholesky = np.stack([dtrtri(factor, lower=0)[0] for factor in upper])
+    with np.errstate(over="ignore", under="ignore"):
+        covariances = np.swapaxes(upper, 1, 2) @ upper
+    limit = np.finfo(float).max
+    weights = np.asarray(estimator.weights_, dtype=float)
+    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
+    mixture = GaussianMixture(len(weights), covariance_type="full", random_state=0)
+    mixture._set_parameters(
+        Parameters(weights, means, cholesky), np.clip(covariances, -limit, limit)
+    )
+    mixture.n_features_in_ = len(chosen)
+    return mixture
+
+
+def standard_deviations(mixture: GaussianMixture) -> np.ndarray:
+    """Return the standard deviation of each feature in each component, (K, d)."""
+    structure = STRUCTURES[mixture.covariance_type]
+    return structure.standard_deviations(
+        mixture.precisions_cholesky_, mixture.means_.shape
+    )

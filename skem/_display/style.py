@@ -1,0 +1,66 @@
+"""Colours, markers and figures that all pictures share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patheffects import AbstractPathEffect
+
+# Okabe & Ito (2008), without the yellow, which is too pale for lines, and the black,
+# which is for what belongs to no component.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", ":", "-.")
+BLACK = "#1A1A1A"
+GRAY = "#8C8C8C"
+BARS = "#DCDCDC"
+REGIONS = ("#F2F2F2", "#BDBDBD")
+"""The outermost region of highest density, and the innermost."""
+
+
+class Style(NamedTuple):
+    """What one component, or one line, is told from the others by."""
+
+    color: str
+    marker: str
+    dashes: str
+
+
+def style(k: int) -> Style:
+    """Return the k-th style: colours first, then markers and dashes, as they run out.
+
+    >>> style(0).color == style(6).color, style(0).marker == style(6).marker
+    (True, False)
+    """
+    lap, index = divmod(k, len(COLORS))
+    return Style(COLORS[index], MARKERS[lap % 6], DASHES[lap % 4])
+
+
+def line_style(k: int) -> Style:
+    """Return a style for one of a few lines: colours and markers change together."""
+    lap, index = divmod(k, len(COLORS))
+    marker = MARKERS[(index + lap) % len(MARKERS)]
+    return Style(COLORS[index], marker, DASHES[lap % len(DASHES)])
+
+
+def single_axes(ax: Axes | None) -> Axes:
+    """Return the axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def halo() -> list[AbstractPathEffect]:
+    """Return a white outline, on which text is legible over anything."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2, foreground="white")]
+
+
+def open_frame(ax: Axes) -> None:
+    """Leave the frame open above and to the right."""
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,639 @@
+"""What a mixture with parameters does: score, label, sample, and judge itself."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import check_is_fitted
+
+from skem._blocks import evaluate_rows, open_blocks
+from skem._standard_errors import StandardErrors, standard_errors
+from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
+from skem._support import Sampled, Support, exact_support
+from skem._validation import check_data, check_sample_weight
+from skem.core.blocks import ArrayBlocks, Block
+from skem.core.coordinates import scoring_coordinates
+from skem.core.covariance import STRUCTURES
+from skem.core.expectation import Expectation, choose_form
+from skem.core.parameters import Parameters
+from skem.core.threads import Workers, Workspace
+
+SAMPLED_VALUES = 2**20
+"""Numbers that are drawn at a time, where only their density is wanted."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over samples with weights v; adding joins those of two parts of the data."""
+
+    weight: float
+    """Σ v"""
+    loglik: float
+    """Σ v log p(x)"""
+    certainty: float
+    """Σ v log max_k r_k"""
+
+    @classmethod
+    def of(
+        cls,
+        block: Block,
+        log_density: np.ndarray,
+        log_largest: np.ndarray | None = None,
+    ) -> Totals:
+        """Totals of one block."""
+        v = np.ones(len(log_density)) if block.weight is None else block.weight
+        with np.errstate(over="ignore"):
+            certainty = 0.0 if log_largest is None else float(log_largest @ v)
+            return cls(float(v.sum()), float(log_density @ v), certainty)
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            *(a + b for a, b in zip(astuple(self), astuple(other), strict=True))
+        )
+
+    def finite(self) -> Totals:
+        """Return the totals with what has overflowed at the limit."""
+        limit = sys.float_info.max
+        return Totals(*(max(-limit, min(value, limit)) for value in astuple(self)))
+
+
+class FittedMixture(DensityMixin, BaseEstimator):
+    """The methods of a mixture that need its parameters, and not how it was fitted.
+
+    A subclass has the parameters `covariance_type` and `random_state`, and calls
+    `_set_parameters`.
+    """
+
+    covariance_type: str
+    random_state: int | np.random.RandomState | None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are parameters, and not only the first rows of a stream."""
+        return hasattr(self, "means_")
+
+    def _set_parameters(self, parameters: Parameters, covariances: np.ndarray) -> None:
+        self.__dict__.update(self._parameter_attributes(parameters, covariances))
+        self.n_parameters_ = self._n_parameters()
+
+    def _parameter_attributes(
+        self, parameters: Parameters, covariances: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the fitted attributes that make a mixture of these parameters."""
+        structure = STRUCTURES[self.covariance_type]
+        with np.errstate(over="ignore", under="ignore"):
+            precisions = structure.precisions(parameters.precisions_cholesky)
+        limit = np.finfo(precisions.dtype).max
+        return {
+            "weights_": parameters.weights,
+            "means_": parameters.means,
+            "covariances_": covariances,
+            "precisions_cholesky_": parameters.precisions_cholesky,
+            "precisions_": np.clip(precisions, -limit, limit),
+        }
+
+    def _parameters(self) -> Parameters:
+        return Parameters(
+            np.asarray(self.weights_, dtype=float),
+            np.asarray(self.means_, dtype=float),
+            np.asarray(self.precisions_cholesky_, dtype=float),
+        )
+
+    def _expectation(self, dtype: np.dtype) -> Expectation:
+        """Return the kernels that evaluate blocks in a floating-point type."""
+        structure = STRUCTURES[self.covariance_type]
+        parameters = self._parameters()
+        coordinates = scoring_coordinates(structure, parameters, dtype)
+        inward = coordinates.inward(structure, parameters)
+        return Expectation(choose_form(structure, inward, dtype), coordinates)
+
+    def _evaluate(
+        self,
+        X: ArrayLike,
+        shape: tuple[int, ...],
+        write: Callable[[Expectation, np.ndarray, Block, Workspace], None],
+        dtype: Any = None,
+    ) -> np.ndarray:
+        """Return an array (n_samples, *shape) that `write` has filled by blocks."""
+        check_is_fitted(self)
+        return evaluate_rows(self, X, self._expectation, write, shape, dtype)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_prob : ndarray or Dask array of shape (n_samples,)
+            Log-density at each row, in nats; always finite. Lazy, as all predictions,
+            if X is a Dask array or DataFrame.
+        """
+
+        def write(
+            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+        ) -> None:
+            log_density = expectation.log_density(block, ws)
+            info = np.finfo(out.dtype)
+            out[:] = np.clip(log_density, info.min, info.max)
+
+        return self._evaluate(X, (), write)
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Posterior probability of each component, given each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        resp : ndarray or Dask array of shape (n_samples, n_components)
+            Probabilities; each row sums to one, however far it is from the data.
+        """
+
+        def write(
+            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+        ) -> None:
+            out[:] = expectation.responsibilities(block, ws).T
+
+        check_is_fitted(self)
+        return self._evaluate(X, (len(self.means_),), write)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Label each row with its most probable component.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        labels : ndarray or Dask array of shape (n_samples,)
+            Indices of components.
+        """
+
+        def write(
+            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+        ) -> None:
+            expectation.responsibilities(block, ws).argmax(axis=0, out=out)
+
+        return self._evaluate(X, (), write, dtype=np.intp)
+
+    def _totals(
+        self,
+        X: ArrayLike,
+        sample_weight: Any,
+        certainty: bool = False,
+    ) -> Totals:
+        """Fold the data into totals, of which `certainty` is computed if asked for."""
+        check_is_fitted(self)
+        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+            expectation = self._expectation(blocks.dtype)
+
+            def kernel(block: Block, workspace: Workspace) -> Totals:
+                if certainty:
+                    log_density, log_largest = expectation.classified(block, workspace)
+                    return Totals.of(block, log_density, log_largest)
+                return Totals.of(block, expectation.log_density(block, workspace))
+
+            return blocks.fold(kernel, expectation.values_per_sample).finite()
+
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-likelihood of the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        log_likelihood : float
+            (Weighted) mean of `score_samples`, in nats per sample.
+        """
+        totals = self._totals(X, sample_weight)
+        return totals.loglik / totals.weight
+
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion: the lower the better.
+
+        −2ℓ + p log N, with ℓ the total log-likelihood, p the number of free
+        parameters and N the sum of the weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        bic : float
+            The criterion.
+        """
+        return self._bic(self._totals(X, sample_weight))
+
+    def _bic(self, totals: Totals) -> float:
+        penalty = self._n_parameters() * math.log(totals.weight)
+        return -2 * totals.loglik + penalty
+
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike information criterion, −2ℓ + 2p: the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        aic : float
+            The criterion.
+        """
+        totals = self._totals(X, sample_weight)
+        return -2 * totals.loglik + 2 * self._n_parameters()
+
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Integrated completed likelihood: the lower the better.
+
+        The BIC plus −2 Σ_i v_i max_k log r_ik, a price on components that overlap
+        (Biernacki, Celeux & Govaert 2000), for choosing a number of clusters rather
+        than of components.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        icl : float
+            The criterion.
+
+        References
+        ----------
+        C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
+        clustering with the integrated completed likelihood. IEEE TPAMI 22(7), 719-725.
+        """
+        totals = self._totals(X, sample_weight, certainty=True)
+        return self._bic(totals) - 2 * totals.certainty
+
+    def _n_parameters(self) -> int:
+        check_is_fitted(self)
+        K, d = np.shape(self.means_)
+        return K * d + K - 1 + STRUCTURES[self.covariance_type].n_parameters(K, d)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the mixture, in random order.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+
+        y : ndarray of shape (n_samples,)
+            The component that each row was drawn from.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
+                "at least one sample."
+            )
+        rng = check_random_state(
+            self.random_state if random_state is None else random_state
+        )
+        structure = STRUCTURES[self.covariance_type]
+        parameters = self._parameters()
+        weights = parameters.weights / parameters.weights.sum()
+        labels = rng.choice(len(weights), size=n_samples, p=weights)
+        X = rng.standard_normal((n_samples, parameters.means.shape[1]))
+        for k in np.unique(labels):
+            rows = labels == k
+            noise = structure.color(parameters.precisions_cholesky, k, X[rows].T)
+            X[rows] = parameters.means[k] + noise.T
+        return X, labels
+
+    def summary(
+        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> MixtureSummary:
+        """Say what there is to be said about the mixture, and how it fits data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Data, usually those of the fit. None: what is known without data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        summary : MixtureSummary
+            Prints as tables, in notebooks as HTML. Its attributes are `weights`,
+            `means`, `standard_deviations`, `correlations`, `n_parameters`,
+            `feature_names`, `covariance_type`, and `overlap`: the Bhattacharyya
+            coefficients [1]_ of all pairs of components, 1 for equal densities and 0
+            for separate ones; after a fit, `lower_bound` and `converged`; and with X,
+            `n_samples`, `sizes` and `effective_sizes` (sums of labels and of
+            responsibilities), `log_likelihood`, `bic`, `aic`, `icl`, and the
+            `entropy` of the responsibilities, in nats. What is not known is None.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, or not the features of the fit; if weights
+            are negative, all zero, or given without X.
+
+        References
+        ----------
+        .. [1] K. Fukunaga (1990). Introduction to Statistical Pattern Recognition,
+           2nd edition, section 3.4. Academic Press.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> summary = GaussianMixture(2, n_init=5, random_state=0).fit(X).summary(X)
+        >>> summary.sizes
+        array([ 97., 175.])
+        >>> print(round(summary.bic, 1), round(summary.overlap[0, 1], 4))
+        2322.2 0.0026
+        """
+        check_is_fitted(self)
+        if X is None and sample_weight is not None:
+            raise ValueError("`sample_weight` are weights of X, which is None.")
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(parameters.shape[1])]
+        summary = MixtureSummary(
+            covariance_type=self.covariance_type,
+            feature_names=tuple(map(str, names)),
+            n_parameters=self._n_parameters(),
+            weights=parameters.weights,
+            means=parameters.means,
+            standard_deviations=structure.standard_deviations(
+                parameters.precisions_cholesky, parameters.shape
+            ),
+            correlations=correlations(structure, parameters),
+            overlap=bhattacharyya(structure, parameters),
+            lower_bound=getattr(self, "lower_bound_", None),
+            converged=getattr(self, "converged_", None),
+        )
+        if X is None:
+            return summary
+        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+            found = agreement(self._expectation(blocks.dtype), blocks)
+            return summary.on_data(found, blocks.total_weight)
+
+    def standard_errors(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> StandardErrors:
+        """Estimate standard errors of the weights, means and covariances.
+
+        From the empirical information matrix Σ_i v_i s_i s_iᵀ, with s the gradient of
+        the log-density of a row in the parameters [1]_ [2]_, which needs one pass over
+        the data and no second derivatives. They suppose a large sample, in which every
+        component has many rows, and that the model is right. Where it is not, as for
+        spherical components of features with different spreads, they can be far from
+        the truth; a bootstrap over refits shows it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The data of the fit.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight is the same as repeating the row:
+            weights count observations, and do not tell their precision.
+
+        Returns
+        -------
+        errors : StandardErrors
+            Named tuple of `weights`, `means` and `covariances`, in the shapes of
+            `weights_`, `means_` and `covariances_`, float64; the entries of a
+            covariance matrix have an error each. Infinite where the data tell nothing
+            about a parameter: for a component without data, or if there are fewer
+            rows than parameters. A weight of zero or one is on its bound, and has
+            error zero.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, or not the features of the fit; if weights
+            are negative or all zero.
+
+        References
+        ----------
+        .. [1] G. McLachlan and D. Peel (2000). Finite Mixture Models, section 2.15.
+           Wiley.
+        .. [2] K. E. Basford, D. R. Greenway, G. J. McLachlan and D. Peel (1997).
+           Standard errors of fitted component means of normal mixtures.
+           Computational Statistics 12, 1-17.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+        >>> mixture.means_.round(2)
+        array([[ 2.04, 54.48],
+               [ 4.29, 79.97]])
+        >>> mixture.standard_errors(X).means.round(2)
+        array([[0.04, 0.63],
+               [0.03, 0.47]])
+        """
+        check_is_fitted(self)
+        X = check_data(self, X, reset=False)
+        weight = check_sample_weight(sample_weight, X)
+        dtype = np.dtype(float)
+        # Not entered, the workers leave all threads to BLAS: the work is one product
+        # per block, and threads of our own would need an information matrix each.
+        blocks = ArrayBlocks(X, weight, Workers(), dtype)
+        structure = STRUCTURES[self.covariance_type]
+        return standard_errors(
+            structure, self._parameters(), self._expectation(dtype), blocks
+        )
+
+    @validate_params(
+        {
+            "n_samples": [Interval(Integral, 1, None, closed="left")],
+            "random_state": ["random_state"],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def support_probability(
+        self,
+        X: ArrayLike,
+        n_samples: int = 100_000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Mass of the mixture where its density is at most that at each row.
+
+        A score for outliers, the smaller the more of one, with a meaning of its own:
+        under the model it is uniform on [0, 1], so that the rows below 0.01 are one in
+        a hundred, whatever the mixture and the number of features. A row is in the
+        highest-density region of mass P [1]_ if its probability is at least 1 − P.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        n_samples : int, default=100_000
+            Number of draws to compare with, where the mass has no closed form: with
+            more than one feature and more than one component. The standard error is
+            then at most 0.5/√n_samples, and a probability at least 1/(n_samples + 1).
+            Otherwise nothing is drawn, and the mass is exact.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        prob : ndarray of shape (n_samples,)
+            Probabilities, which rise with `score_samples`.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, or not the features of the fit; if
+            `n_samples` is less than one.
+
+        References
+        ----------
+        .. [1] R. J. Hyndman (1996). Computing and graphing highest density regions.
+           The American Statistician 50(2), 120-126.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.support_probability([[0.5], [-1.0], [3.0]]).round(3)
+        array([1.   , 0.11 , 0.007])
+        """
+        levels = self.score_samples(X).astype(float)
+        return self._support(n_samples, random_state).below(levels)
+
+    @validate_params(
+        {
+            "prob": [Interval(Real, 0, 1, closed="neither")],
+            "n_samples": [Interval(Integral, 1, None, closed="left")],
+            "random_state": ["random_state"],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def hdr_level(
+        self,
+        prob: float,
+        n_samples: int = 100_000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> float:
+        """Log-density on the border of the highest-density region of mass `prob`.
+
+        The region, the smallest of that mass (Hyndman 1996), is where `score_samples`
+        is at least the level: a contour to draw, or a threshold for outliers.
+
+        Parameters
+        ----------
+        prob : float
+            Mass of the region, between 0 and 1.
+
+        n_samples : int, default=100_000
+            Number of draws where there is no closed form, as in
+            `support_probability`; the mass of the region then has a standard error
+            of at most 0.5/√n_samples.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        level : float
+            Log-density, in nats.
+
+        Raises
+        ------
+        ValueError
+            If `prob` is not between 0 and 1, or `n_samples` less than one.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0]], [[[1.0]]])
+        >>> border = mixture.score_samples([[1.959964]])
+        >>> print(round(mixture.hdr_level(0.95), 4), border.round(4))
+        -2.8397 [-2.8397]
+        """
+        check_is_fitted(self)
+        return self._support(n_samples, random_state).level(prob)
+
+    def _support(
+        self, n_samples: int, random_state: int | np.random.RandomState | None
+    ) -> Support:
+        parameters = self._parameters()
+        support = exact_support(STRUCTURES[self.covariance_type], parameters)
+        if support is not None:
+            return support
+        rng = check_random_state(
+            self.random_state if random_state is None else random_state
+        )
+        rows = max(1, SAMPLED_VALUES // parameters.shape[1])
+        parts = [
+            self.score_samples(self.sample(min(rows, n_samples - start), rng)[0])
+            for start in range(0, n_samples, rows)
+        ]
+        return Sampled(np.sort(np.concatenate(parts)))

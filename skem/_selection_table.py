@@ -1,0 +1,111 @@
+"""The candidates of a model selection: which there are, and how they are judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skem.core.covariance import STRUCTURES
+from skem.gaussian_mixture import GaussianMixture
+
+CRITERIA = ("bic", "aic", "icl")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted mixture with what it is judged by, or why there is none."""
+
+    n_components: int
+    covariance_type: str
+    mixture: GaussianMixture | None = None
+    total_weight: float = math.nan
+    log_likelihood: float = math.nan
+    surprise: float = math.nan
+    """−Σ v max_k log r_k."""
+    warning: str = ""
+    seconds: float = 0.0
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters; 0 without a mixture."""
+        return 0 if self.mixture is None else self.mixture.n_parameters_
+
+    @property
+    def bic(self) -> float:
+        """−2ℓ + p log N."""
+        cost = self.n_parameters * math.log(self.total_weight)
+        return -2 * self.log_likelihood + cost
+
+    @property
+    def aic(self) -> float:
+        """−2ℓ + 2p."""
+        return -2 * self.log_likelihood + 2 * self.n_parameters
+
+    @property
+    def icl(self) -> float:
+        """BIC + 2 × surprise."""
+        return self.bic + 2 * self.surprise
+
+
+def check_numbers_of_components(n_components: Any) -> list[int]:
+    """Return the different numbers of components, ascending."""
+    numbers = (
+        [n_components] if isinstance(n_components, Integral) else list(n_components)
+    )
+    for number in numbers:
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not whole or number < 1:
+            raise ValueError(
+                "The 'n_components' parameter must be an int in the range [1, inf) or "
+                f"a sequence of them. Got {number!r} instead."
+            )
+    if not numbers:
+        raise ValueError("The 'n_components' parameter must not be empty.")
+    return sorted({int(number) for number in numbers})
+
+
+def check_covariance_types(covariance_type: Any) -> list[str]:
+    """Return the different structures, in the given order."""
+    single = isinstance(covariance_type, str)
+    names = [covariance_type] if single else list(covariance_type)
+    for name in names:
+        if not isinstance(name, str) or name not in STRUCTURES:
+            raise ValueError(
+                "The 'covariance_type' parameter must be a str among "
+                f"{list(STRUCTURES)} or a sequence of them. Got {name!r} instead."
+            )
+    if not names:
+        raise ValueError("The 'covariance_type' parameter must not be empty.")
+    return list(dict.fromkeys(map(str, names)))
+
+
+def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
+    """Return the candidates as columns; the order of equals is kept in their rank."""
+    values = np.array([getattr(candidate, criterion) for candidate in found])
+    eligible = np.array(
+        [candidate.mixture is not None and not candidate.warning for candidate in found]
+    )
+    # NaN, of candidates that could not be fitted, comes last.
+    order = np.lexsort((values, ~eligible))
+    rank = np.empty(len(found), dtype=int)
+    rank[order] = np.arange(1, len(found) + 1)
+    mixtures = [candidate.mixture for candidate in found]
+    return {
+        "param_n_components": np.array([c.n_components for c in found]),
+        "param_covariance_type": np.array([c.covariance_type for c in found]),
+        "criterion": values,
+        **{name: np.array([getattr(c, name) for c in found]) for name in CRITERIA},
+        "log_likelihood": np.array([c.log_likelihood for c in found]),
+        "n_parameters": np.array([c.n_parameters for c in found]),
+        "converged": np.array([m is not None and m.converged_ for m in mixtures]),
+        "n_iter": np.array([0 if m is None else m.n_iter_ for m in mixtures]),
+        "eligible": eligible,
+        "warning": np.array([c.warning for c in found]),
+        "fit_time": np.array([c.seconds for c in found]),
+        "rank": rank,
+    }

@@ -1,0 +1,45 @@
+"""Which components of a mixture the data do not support."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skem.core.covariance import Structure
+from skem.core.parameters import Parameters
+
+ONE_SPOT = 0.01
+"""Distance, in standard deviations or logarithms, below which components coincide."""
+
+
+def scarce(
+    structure: Structure, parameters: Parameters, total_weight: float
+) -> np.ndarray:
+    """Mask of components with fewer effective points, N·w_k rounded, than they need."""
+    counts = total_weight * parameters.weights
+    # Points are whole in truth; tails of other components blur the count.
+    return np.round(counts) < structure.least_points(parameters.means.shape[1])
+
+
+def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
+    """Mask of components that have the mean and covariance of another one."""
+    cholesky, means = parameters.precisions_cholesky, parameters.means
+    K = len(means)
+    found = np.zeros(K, bool)
+    for shift in range(1, K):
+        other = np.roll(np.arange(K), shift)
+        apart = structure.whiten_rows(cholesky, means[other] - means)
+        near = np.abs(apart).max(axis=1) < ONE_SPOT
+        if near.any() and not structure.shared:
+            shapes = structure.to_chart(cholesky, cholesky[other])
+            near &= np.abs(shapes).max(axis=1) < ONE_SPOT
+        found |= near
+    return found
+
+
+def degenerate_components(
+    structure: Structure, parameters: Parameters, total_weight: float
+) -> np.ndarray:
+    """Return the indices of components that are scarce or coincide with another one."""
+    return np.flatnonzero(
+        scarce(structure, parameters, total_weight) | coincident(structure, parameters)
+    )

@@ -1,0 +1,238 @@
+"""Stepwise EM: statistics that follow a stream of batches, in constant memory.
+
+Cappé & Moulines (2009): after each batch the running statistics move towards those of
+the batch, s ← (1 − γ) s + γ ŝ(batch; θ), and the M-step turns them into θ.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import boxcox
+
+from skem.core.blocks import ArrayBlocks
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import Structure
+from skem.core.em import REMOTE, EMMap, Evaluation, scale_factor, total_statistics
+from skem.core.parameters import Parameters
+from skem.core.regularization import Regularization
+from skem.core.statistics import Statistics
+
+FARTHEST = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
+"""Standard deviations from the start beyond which a value counts as being there:
+squares of more would leave the floating-point range."""
+START_ROWS_PER_COMPONENT = 150
+"""Rows that a start is made from if batches are smaller. The optimum of a third as many
+is often one that a stream does not leave again."""
+
+
+class Forgetting(NamedTuple):
+    """How fast what a stream has shown loses weight.
+
+    With u the weight seen so far in units of the start's, statistics decay at the rate
+    λ(u) = u^(−decay), and with a `window` W of the same units never slower than 1/W.
+    For batches of the start's size the step γ is then t^(−decay), t the number of
+    batches; a batch that is cut in two makes two steps that come to the same.
+    """
+
+    decay: float
+    window: float
+
+    def _elapsed(self, u: float) -> float:
+        """∫₁ᵘ max(λ, 1/W), where the first part is a Box-Cox transform of u."""
+        full = max(self.window, 1.0) ** (1 / self.decay)
+        decaying = float(boxcox(min(u, full), 1 - self.decay))
+        return decaying + max(u - full, 0.0) / self.window
+
+    def step(self, seen: float, batch: float) -> float:
+        """γ = 1 − exp(−∫λ): the share of the statistics that a batch replaces."""
+        return -math.expm1(self._elapsed(seen) - self._elapsed(seen + batch))
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """Rows that are kept until there are enough of them to start from.
+
+    Meanwhile they may be fitted each time that their number has doubled, all of them
+    from `start` if that is given.
+    """
+
+    X: np.ndarray
+    weight: np.ndarray | None
+    n_seen: int = 0
+    n_fitted: int = 0
+    start: Parameters | None = None
+
+    def join(self, X: np.ndarray, weight: np.ndarray | None) -> Gathering:
+        """Add a batch; the first one is not copied."""
+        n_seen = self.n_seen + (
+            len(X) if weight is None else int(np.count_nonzero(weight))
+        )
+        if len(self.X):
+            if self.weight is not None or weight is not None:
+                weight = np.concatenate(
+                    [_weights(self.X, self.weight), _weights(X, weight)]
+                )
+            X = np.concatenate([self.X, X])
+        return replace(self, X=X, weight=weight, n_seen=n_seen)
+
+    def is_enough(self, n_components: int) -> bool:
+        """Whether there are `START_ROWS_PER_COMPONENT`, and K distinct rows."""
+        enough = START_ROWS_PER_COMPONENT * n_components
+        if self.n_seen < enough:
+            return False
+        observed = self.X if self.weight is None else self.X[self.weight > 0]
+        return any(
+            len(np.unique(rows, axis=0)) >= n_components
+            for rows in (observed[:enough], observed)
+        )
+
+    def is_due(self, n_components: int) -> bool:
+        """Whether the rows should be fitted, enough or not."""
+        return self.n_seen >= max(n_components, 2 * self.n_fitted)
+
+    def kept(self, n_components: int) -> Gathering:
+        """Copy the rows; merge equal ones if there might come any number of them."""
+        if self.n_seen < START_ROWS_PER_COMPONENT * n_components:
+            weight = None if self.weight is None else self.weight.copy()
+            return replace(self, X=self.X.copy(), weight=weight)
+        rows, labels = np.unique(self.X, axis=0, return_inverse=True)
+        weight = np.bincount(labels.ravel(), _weights(self.X, self.weight), len(rows))
+        return replace(self, X=rows, weight=weight)
+
+
+def _weights(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return np.ones(len(X)) if weight is None else weight
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A mixture and the statistics that stand for what it has seen.
+
+    - `averages`: running means of the mixture's statistics, about its means; `loglik`
+      is that of each batch at the parameters before it
+    - `core`: the same of one component, with remote rows tempered
+    - `unit`: weight of the start, which the forgetting counts by
+    - `seen`: weight of all rows so far
+    - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
+      weight of as many rows as the averages are as precise as
+    """
+
+    structure: Structure
+    coordinates: Coordinates
+    regularization: Regularization
+    parameters: Parameters
+    averages: Statistics
+    core: Statistics
+    unit: float
+    seen: float
+    size: float
+    dtype: np.dtype
+
+    @classmethod
+    def begin(cls, evaluation: Evaluation) -> Stream:
+        """Begin as if what has been fitted had been the stream so far."""
+        em, statistics = evaluation.em, evaluation.complete
+        N = em.blocks.total_weight
+        return cls(
+            em.structure,
+            em.coordinates,
+            em.regularization,
+            evaluation.parameters,
+            statistics.about(statistics.means) * (1 / N),
+            em.core.about(em.core.means) * (1 / N),
+            unit=N,
+            seen=N,
+            size=N,
+            dtype=em.blocks.dtype,
+        )
+
+    def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Stream:
+        """Take one step with a batch.
+
+        Raises `IllDefinedCovarianceError` as the M-step does.
+        """
+        batch = replace(batch, X=self._bounded(batch))
+        weight = batch.total_weight
+        step = forgetting.step(self.seen / self.unit, weight / self.unit)
+        core = _moved(self.core, self._core_of(batch), step / weight, 1 - step)
+        size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
+        em = EMMap(
+            batch,
+            self.coordinates,
+            self.structure,
+            self.regularization.renewed(
+                self.structure, core.scatter(), size, *self.parameters.shape
+            ),
+            self._total_of(batch),
+            core,
+        )
+        found = em.evaluate(self.parameters).complete
+        averages = _moved(self.averages, found, step / weight, 1 - step)
+        return replace(
+            self,
+            regularization=em.regularization,
+            parameters=em.maximise(averages * size, self.parameters),
+            averages=averages,
+            core=core,
+            seen=self.seen + weight,
+            size=size,
+        )
+
+    def _bounded(self, batch: ArrayBlocks) -> np.ndarray:
+        """Rows with no value farther away than `FARTHEST`."""
+        X, coordinates = batch.X, self.coordinates
+        unit = 1.0 if coordinates.unit is None else coordinates.unit
+        most = float(np.finfo(batch.dtype).max) / 4
+        with np.errstate(over="ignore"):
+            reach = FARTHEST[batch.dtype] / coordinates.scale
+            low, high = (
+                # Neither x nor x·unit may leave the range.
+                np.clip(
+                    np.clip(coordinates.shift + sign * reach, -most, most) / unit,
+                    -most,
+                    most,
+                )
+                for sign in (-1, 1)
+            )
+        if X.min() >= low.max() and X.max() <= high.min():
+            return X
+        return np.clip(X, low, high)
+
+    def _total_of(self, batch: ArrayBlocks) -> Statistics:
+        """One-component statistics, where the form of the E-step may need them."""
+        if self.structure.logit_quadratic == self.structure.quadratic:
+            return self.core
+        return total_statistics(batch, self.coordinates, self.structure)
+
+    def _core_of(self, batch: ArrayBlocks) -> Statistics:
+        """One-component statistics, of which a remote row gets only so much.
+
+        Its weight falls with its squared distance, after Huber: it moves the scale by
+        as much as a row that is just not remote. So an outlier does not set the scale,
+        but a stream that has moved soon does.
+        """
+        mean = self.core.means
+        cholesky = scale_factor(self.structure, self.core, self.size)
+        limit = REMOTE * mean.shape[1]
+
+        def temper(y: np.ndarray, v: np.ndarray) -> np.ndarray:
+            white = self.structure.whiten(cholesky, 0, y)
+            distance = np.einsum("db,db->b", white, white)
+            return v * (limit / np.maximum(distance, limit))
+
+        # About the mean itself: the square of a mean far away would drown the scatter.
+        shift = self.coordinates.shift + mean[0] / self.coordinates.scale
+        centred = replace(self.coordinates, shift=shift)
+        found = total_statistics(batch, centred, self.structure, temper)
+        return replace(found, reference=mean)
+
+
+def _moved(
+    averages: Statistics, batch: Statistics, gain: float, kept: float
+) -> Statistics:
+    """Merge `gain` times the batch with `kept` times the averages."""
+    return (batch * gain).merged(averages * kept)

@@ -1,0 +1,25 @@
+"""Warnings of the package."""
+
+
+class DegenerateComponentsWarning(UserWarning):
+    """Some components of a fitted mixture are not supported by the data.
+
+    A component rests on fewer effective samples, N·w_k, than it takes to determine its
+    mean and covariance (d + 1 for a full covariance, 2 for the other structures), or
+    several components have the same mean and covariance. The attribute
+    `degenerate_components_` of the mixture says which.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skem import GaussianMixture
+    >>> from skem.exceptions import DegenerateComponentsWarning
+    >>> X = [[0.0], [0.1], [0.2], [0.3], [9.0]]
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", DegenerateComponentsWarning)
+    ...     mixture = GaussianMixture(2, random_state=0).fit(X)
+    >>> [warning.category.__name__ for warning in caught]
+    ['DegenerateComponentsWarning']
+    >>> len(mixture.degenerate_components_)
+    1
+    """

@@ -1,0 +1,513 @@
+"""Choose the number of components and the covariance structure of a mixture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skem._selection import Problem, candidates
+from skem._selection_table import (
+    CRITERIA,
+    Candidate,
+    check_covariance_types,
+    check_numbers_of_components,
+    table,
+)
+from skem._validation import check_data, check_n_samples, check_sample_weight
+from skem.core.accelerate import ACCELERATORS
+from skem.core.covariance import STRUCTURES
+from skem.core.initialize import INITIALIZERS
+from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
+
+TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
+
+
+def _kept(selection: GaussianMixtureIC) -> bool:
+    """Whether there is a mixture to ask, now or after a fit."""
+    return bool(selection.refit)
+
+
+class GaussianMixtureIC(DensityMixin, BaseEstimator):
+    """Gaussian mixture chosen by an information criterion.
+
+    Mixtures with each number of components and each covariance structure are fitted,
+    and the one with the lowest BIC, AIC or ICL is kept. The fits share their work:
+    starts are handed from one number of components to the next, by splitting and
+    merging components, and from one structure to another. That costs less than
+    fitting each with ``GaussianMixture(n_init=5)``. It is a search all the same: some
+    candidates, above all with many components, may be at a lesser optimum than
+    another seed or a larger `n_init` would find.
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
+        The numbers of components to try. Gaps are allowed.
+
+    covariance_type : {'full', 'tied', 'diag', 'spherical'} or sequence of them, \
+    default=('full', 'tied', 'diag', 'spherical')
+        The covariance structures to try, as in `GaussianMixture`.
+
+    criterion : {'bic', 'aic', 'icl'}, default='bic'
+        What is minimised:
+
+        - 'bic': −2ℓ + p log N, the Bayesian information criterion [1]_, with ℓ the
+          total log-likelihood, p the number of free parameters and N the sum of the
+          weights.
+        - 'aic': −2ℓ + 2p, Akaike's; for densities rather than clusters.
+        - 'icl': BIC with a price on overlap [2]_; for clusters rather than components.
+
+    tol : float, default=1e-2
+        The total log-likelihood, in nats, that each candidate may still leave to be
+        gained, as in `GaussianMixture`.
+
+    reg_covar : 'auto' or float, default='auto'
+        How covariances are kept away from singularity, as in `GaussianMixture`. With
+        a float, candidates for which that fails are marked in `results_`.
+
+    max_iter : int, default=1000
+        The largest number of steps with which a candidate is followed to its optimum.
+
+    n_init : int, default=8
+        The number of fresh starts for each number of components, beside those handed
+        along the path. All structures share them.
+
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
+    default='kmeans'
+        How fresh starts are made, as in `GaussianMixture`.
+
+    algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
+        The solver, as in `GaussianMixture`.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the fresh starts and of subsamples, and of `sample`. Pass an int for
+        reproducible results; these depend neither on `n_jobs` nor on the number of
+        threads.
+
+    n_jobs : int or None, default=None
+        The number of structures that are worked on at a time, in processes of
+        joblib. None is 1 unless in a :obj:`joblib.parallel_config` context, and -1
+        means all processors. A fit to many rows is multi-threaded already.
+
+    refit : bool, default=True
+        Whether to keep the chosen mixture as `best_estimator_`, for `predict` and the
+        like. It needs no further fit.
+
+    verbose : int, default=0
+        If positive, one line is printed for each candidate.
+
+    Attributes
+    ----------
+    best_estimator_ : GaussianMixture
+        The chosen mixture, fitted. Only with ``refit=True``.
+
+    n_components_ : int
+        Its number of components.
+
+    covariance_type_ : str
+        Its covariance structure.
+
+    criterion_ : float
+        Its value of the criterion, the lowest of the eligible candidates.
+
+    best_index_ : int
+        Its place in `results_`.
+
+    results_ : dict of 1-D ndarrays
+        One entry for each candidate, by number of components and then by structure,
+        for ``pandas.DataFrame(selection.results_)``:
+
+        - 'param_n_components', 'param_covariance_type';
+        - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
+          a candidate that could not be fitted;
+        - 'n_parameters', 'converged', 'n_iter' (steps on all rows);
+        - 'eligible': whether the candidate may be chosen;
+        - 'warning': why not, or empty. Not eligible is a candidate that could not be
+          fitted, and one that is spurious: it has `degenerate_components_`, as
+          :class:`GaussianMixture` calls them;
+        - 'fit_time': seconds;
+        - 'rank': 1 for the best; those that are not eligible come last.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during `fit`, if all of them are strings.
+
+    See Also
+    --------
+    GaussianMixture : One mixture of a given size and structure.
+    bootstrap_lrt : Test whether one more component is real.
+
+    Notes
+    -----
+    Every candidate in `results_` has been followed to `tol` on all rows, or else its
+    'converged' is False. What is shared is the search for where to start: on at most
+    4 000 rows (or 200 per component), chosen at random, candidates are improved by
+    splits of the clusters of the next smaller mixture, mergers of the two closest ones
+    of the next larger, the other structures' clusters, and fresh starts. Splitting and
+    merging components is how Ueda et al. [3]_ escape from poor optima.
+
+    References
+    ----------
+    .. [1] G. Schwarz (1978). Estimating the dimension of a model. Annals of Statistics
+       6(2), 461-464.
+    .. [2] C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
+       clustering with the integrated completed likelihood. IEEE TPAMI 22(7), 719-725.
+    .. [3] N. Ueda, R. Nakano, Z. Ghahramani and G. E. Hinton (2000). SMEM algorithm
+       for mixture models. Neural Computation 12(9), 2109-2128.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixtureIC
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> selection = GaussianMixtureIC(range(1, 5), random_state=0).fit(X)
+    >>> selection.covariance_type_, selection.n_components_
+    ('tied', 3)
+    >>> round(selection.criterion_, 1)
+    2314.3
+    >>> selection.predict(X).shape
+    (272,)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "covariance_type": [StrOptions(set(STRUCTURES)), "array-like"],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "tol": [Interval(Real, 0.0, None, closed="neither")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(INITIALIZERS))],
+        "algorithm": [StrOptions(set(ACCELERATORS))],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "refit": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] = tuple(range(1, 10)),
+        *,
+        covariance_type: str | Sequence[str] = tuple(STRUCTURES),
+        criterion: str = "bic",
+        tol: float = 1e-2,
+        reg_covar: float | str = "auto",
+        max_iter: int = 1000,
+        n_init: int = 8,
+        init_params: str = "kmeans",
+        algorithm: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        refit: bool = True,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.refit = refit
+        self.verbose = verbose
+
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Fit every candidate, and choose one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, as for `GaussianMixture`.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. Their sum N plays the role of the number of samples,
+            in the criterion too: so do not normalise them to one.
+
+        Returns
+        -------
+        self : object
+            With the chosen mixture.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, weights are negative or all zero, a
+            parameter is out of range, or no candidate at all could be fitted. The
+            estimator then stays as it was.
+
+        Warns
+        -----
+        UserWarning
+            If no candidate is eligible; the best of the others is chosen.
+        ConvergenceWarning
+            If the chosen mixture has not converged.
+        """
+        with _unchanged_on_error(self):
+            self._validated_fit(X, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        components = check_numbers_of_components(self.n_components)
+        structures = check_covariance_types(self.covariance_type)
+        X = check_data(self, X, reset=True)
+        weight = check_sample_weight(sample_weight, X)
+        rows = len(X) if weight is None else int(np.count_nonzero(weight))
+        check_n_samples(rows, components[0])
+        # More components than rows cannot be started: those candidates fail.
+        possible = [K for K in components if K <= rows]
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        problem = Problem(X, weight, possible, self.n_init, seed, self._options())
+        found = candidates(problem, structures, self.n_jobs)
+        found += [
+            Candidate(K, name, warning=TOO_FEW.format(K, rows))
+            for K in components[len(possible) :]
+            for name in structures
+        ]
+        self._choose(found)
+
+    def _options(self) -> dict[str, Any]:
+        names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
+        options = {name: getattr(self, name) for name in names}
+        return options | {"random_state": self.random_state}
+
+    def _choose(self, found: list[Candidate]) -> None:
+        self.results_ = table(found, self.criterion)
+        if self.verbose:
+            for i in range(len(found)):
+                row = {name: column[i] for name, column in self.results_.items()}
+                print(
+                    "{param_n_components} {param_covariance_type}: {criterion:.2f}, "
+                    "{fit_time:.3f} s {warning}".format(**row)
+                )
+        self.best_index_ = int(self.results_["rank"].argmin())
+        best = found[self.best_index_]
+        if best.mixture is None:
+            raise ValueError(best.warning)
+        self.n_components_ = best.n_components
+        self.covariance_type_ = best.covariance_type
+        self.criterion_ = float(self.results_["criterion"][self.best_index_])
+        if best.warning:
+            warnings.warn(
+                "No candidate is eligible; the best of the others is chosen. "
+                f"{best.warning}",
+                UserWarning,
+                stacklevel=5,
+            )
+        if not best.mixture.converged_:
+            warnings.warn(
+                "The chosen mixture did not converge. Try to increase max_iter or tol, "
+                "or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        self.__dict__.pop("best_estimator_", None)
+        if self.refit:
+            if hasattr(self, "feature_names_in_"):
+                best.mixture.feature_names_in_ = self.feature_names_in_
+            self.best_estimator_ = best.mixture
+
+    def _best(self) -> GaussianMixture:
+        check_is_fitted(self)
+        return self.best_estimator_
+
+    def fit_predict(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Choose a mixture, and label the data by it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Index of the most probable component of each row.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+    @available_if(_kept)
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Label each row with the most probable component of the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Indices of components.
+        """
+        return self._best().predict(X)
+
+    @available_if(_kept)
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Posterior probability of each component of the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, `n_components_`)
+            Probabilities; each row sums to one.
+        """
+        return self._best().predict_proba(X)
+
+    @available_if(_kept)
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each row under the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            Log-density at each row, in nats.
+        """
+        return self._best().score_samples(X)
+
+    @available_if(_kept)
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-likelihood of the data under the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        log_likelihood : float
+            (Weighted) mean of `score_samples`, in nats per sample.
+        """
+        return self._best().score(X, sample_weight=sample_weight)
+
+    @available_if(_kept)
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the chosen mixture, in random order.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+
+        y : ndarray of shape (n_samples,)
+            The component that each row was drawn from.
+        """
+        return self._best().sample(n_samples, random_state)
+
+    @available_if(_kept)
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion of the chosen mixture: the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        bic : float
+            The criterion.
+        """
+        return self._best().bic(X, sample_weight)
+
+    @available_if(_kept)
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike information criterion of the chosen mixture: the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        aic : float
+            The criterion.
+        """
+        return self._best().aic(X, sample_weight)
+
+    @available_if(_kept)
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Integrated completed likelihood of the chosen mixture: the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        icl : float
+            The criterion.
+        """
+        return self._best().icl(X, sample_weight)

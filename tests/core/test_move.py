@@ -1,0 +1,99 @@
+"""Moves of a component out of a poor optimum."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from skem.core.accelerate import LBFGS
+from skem.core.em import EMMap
+from skem.core.initialize import labelled_statistics
+from skem.core.move import dispensable, moved, responsibilities
+from skem.core.solve import solve
+
+MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
+K = len(MEANS)
+
+
+@pytest.fixture
+def labels(rng):
+    return rng.integers(K, size=400)
+
+
+@pytest.fixture
+def em(structure, make_blocks, labels, rng):
+    X = MEANS[labels] + rng.normal(size=(len(labels), 2))
+    return EMMap.prepare(make_blocks(X), structure, K, "auto")
+
+
+def standardised(em):
+    data = em.blocks.X.T
+    return em.coordinates.load(data, np.empty(data.shape)).T.copy()
+
+
+def labelled(em, labels):
+    """Parameters for given labels of the rows."""
+    resp = (labels == np.arange(K)[:, None]).astype(float)
+    return em.maximise(labelled_statistics(em, standardised(em), resp))
+
+
+def test_responsibilities_are_posterior_probabilities(em, labels):
+    parameters = labelled(em, labels)
+    structure, Z = em.structure, standardised(em)
+    log_prob = np.stack(
+        [
+            norm.logpdf(
+                structure.whiten(parameters.precisions_cholesky, k, (Z - mean).T)
+            ).sum(axis=0)
+            for k, mean in enumerate(parameters.means)
+        ]
+    )
+    log_det = structure.log_det(parameters.precisions_cholesky, 2)
+    log_prob += (parameters.log_weights + log_det)[:, None]
+    expected = np.exp(log_prob - logsumexp(log_prob, axis=0))
+    # Rounding of log-densities of up to about a hundred.
+    assert np.allclose(responsibilities(em, parameters, Z), expected, atol=1e-10)
+
+
+def test_component_that_doubles_another_is_dispensable():
+    # Rows of component 0 are shared with 1; those of 2 and 3 are theirs alone.
+    resp = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    rng = np.random.RandomState(0)
+    chosen = [dispensable(resp, np.ones(4), rng) for _ in range(200)]
+    # Ranks 0 and 1 have probability 3/4: 200 draws have a standard deviation of 6.
+    assert 125 <= np.isin(chosen, [0, 1]).sum() <= 175
+
+
+def test_weightless_rows_do_not_make_a_component_indispensable():
+    resp = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 0.5]])
+    rng = np.random.RandomState(0)
+    chosen = [dispensable(resp, np.array([0, 1, 1]), rng) for _ in range(200)]
+    # Probability 1/2: 200 draws have a standard deviation of 7.
+    assert 75 <= chosen.count(0) <= 125
+
+
+def test_moves_mend_a_poor_optimum(em, labels):
+    """Two components on one cluster, one on two: no step of EM leads out of that."""
+    good = em.evaluate(labelled(em, labels)).objective
+    height = standardised(em)[:, 1]
+    upper = height > np.median(height[labels == 0])
+    poor = np.where(labels == 3, 2, labels)
+    poor = np.where((labels == 0) & upper, 3, poor)
+
+    def finish(start):
+        run = LBFGS(em.chart)
+        return solve(em.evaluate, start, run, tol=0.01, max_iter=500).evaluation
+
+    stuck = finish(labelled(em, poor))
+    assert stuck.objective < good - 20
+    rng = np.random.RandomState(0)
+    moves = [finish(moved(em, stuck.parameters, rng)) for _ in range(20)]
+    assert max(evaluation.objective for evaluation in moves) > good - 0.02
+
+
+def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
+    em = EMMap.prepare(make_blocks(np.ones((6, 2))), structure, 2, "auto")
+    start = em.maximise(labelled_statistics(em, np.zeros((6, 2)), np.full((2, 6), 0.5)))
+    after = moved(em, start, np.random.RandomState(0))
+    assert np.isfinite(after.means).all()
+    assert after.weights.sum() == pytest.approx(1)

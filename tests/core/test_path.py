@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from skem.core.accelerate import LBFGS
+from skem.core.covariance import STRUCTURES
+from skem.core.em import EMMap
+from skem.core.path import Path, growing, narrowed, widened
+from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.sketch import Sketch
+
+
+@pytest.fixture
+def X(rng):
+    centres = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
+    return centres[rng.integers(4, size=300)] + rng.normal(size=(300, 2))
+
+
+def fresh(em, X, K):
+    """One clustering that knows nothing: by the order of the rows."""
+    Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
+    return [Sketch.of_rows(Z, (np.arange(len(Z)) % K == np.arange(K)[:, None]) * 1.0)]
+
+
+def walk(em, X, components):
+    path = Path(em, components, LBFGS, 200)
+    path.walk_up({K: fresh(em, X, K) for K in components})
+    return path
+
+
+def test_splits_find_the_clusters(X, make_blocks, structure):
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    path = walk(em, X, [1, 2, 3, 4])
+    means = path.found[4].parameters.means / em.coordinates.scale + em.coordinates.shift
+    centres = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
+    distances = np.linalg.norm(means[:, None] - centres, axis=2).min(axis=0)
+    # About 75 unit normal rows each: four standard errors of the mean.
+    assert distances.max() < 4 / np.sqrt(75)
+
+
+def test_mergers_find_the_clusters(X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    good = walk(em, X, [1, 2, 3, 4]).found[4]
+    path = Path(em, [3, 4], LBFGS, 200, {4: good})
+    path.walk_down()
+    # The best of three clusters: none better is found on the way up.
+    up = walk(em, X, [1, 2, 3])
+    assert path.found[3].objective >= up.found[3].objective - 1
+
+
+def test_walks_never_lose_what_was_found(X, make_blocks, structure):
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    path = walk(em, X, [1, 2, 3, 5, 6])
+    before = {K: found.objective for K, found in path.found.items()}
+    path.walk_down()
+    path.walk_up()
+    assert all(path.found[K].objective >= before[K] for K in before)
+
+
+def test_gaps_are_bridged(X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["diag"], 1, "auto")
+    (one,) = fresh(em, X, 1)
+    assert {len(sketch) for sketch in widened(one, 5)} == {5}
+    assert {len(sketch) for sketch in narrowed(widened(one, 6)[0], 2)} == {2}
+
+
+def test_finish_leaves_a_stationary_point(X, make_blocks, structure):
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    path = walk(em, X, [1, 2, 3])
+    solution = path.finish(3, [em], 1e-6)
+    assert solution.converged
+    reached = solution.evaluation
+    after = em.for_components(3).evaluate(reached.successor)
+    # One EM step gains at most what the fit may have left, and rounding.
+    assert 0 <= after.objective - reached.objective + 1e-9 < 1e-5
+
+
+def test_what_must_not_be_repaired_is_not_found(make_blocks):
+    X = np.repeat([[0.0, 0.0], [1.0, 2.0], [5.0, 1.0]], 10, axis=0)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, 0.0)
+    path = walk(em, X, [1, 3])
+    assert set(path.found) == {1}
+    with pytest.raises(IllDefinedCovarianceError):
+        path.finish(3, [em], 1e-2)
+
+
+def test_samples_grow_to_all_rows(make_blocks, monkeypatch, rng):
+    monkeypatch.setattr("skem.core.path.POOL_ROWS", 20)
+    monkeypatch.setattr("skem.core.path.POOL_ROWS_PER_COMPONENT", 10)
+    X = rng.normal(size=(1000, 2))
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    stages = growing(em, 3, np.random.RandomState(0))
+    assert [stage.blocks.n_samples for stage in stages] == [30, 240, 1000]
+    assert stages[-1] is em
+
+
+def test_problem_of_one_component_becomes_that_of_many(X, make_blocks, structure):
+    for reg_covar in ("auto", 1e-3):
+        blocks = make_blocks(X)
+        one = EMMap.prepare(blocks, structure, 1, reg_covar).for_components(3)
+        three = EMMap.prepare(blocks, structure, 3, reg_covar)
+        (start,) = fresh(one, X, 3)
+        parameters = start.start(one)
+        got, expected = one.evaluate(parameters), three.evaluate(parameters)
+        assert got.objective == pytest.approx(expected.objective, rel=1e-12)

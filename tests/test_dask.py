@@ -1,0 +1,462 @@
+"""Fits and predictions of Dask collections, beside those of the same rows in memory."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+distributed = pytest.importorskip("distributed")
+import cloudpickle  # noqa: E402
+
+from skem import GaussianMixture  # noqa: E402
+from skem.core import initialize, search  # noqa: E402
+from skem.core.covariance import STRUCTURES  # noqa: E402
+from skem.core.dask_blocks import DaskBlocks  # noqa: E402
+from skem.core.dask_graph import Chunks  # noqa: E402
+
+ROWS = 400
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Return a client of two processes, which is not the default one."""
+    with (
+        distributed.LocalCluster(
+            host="127.0.0.1",
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def cluster(client):
+    """Make the client of two processes the active one."""
+    client.wait_for_workers(2, timeout=60)
+    with client.as_current():
+        yield client
+
+
+@pytest.fixture(params=["default", "cluster"])
+def scheduler(request):
+    """Compute by Dask's default scheduler, or by the processes."""
+    if request.param == "cluster":
+        request.getfixturevalue("cluster")
+    return request.param
+
+
+@pytest.fixture
+def X(rng):
+    return np.concatenate(
+        [rng.normal(-2, 0.5, (ROWS // 4, 2)), rng.normal(0.5, 1, (3 * ROWS // 4, 2))]
+    )[rng.permutation(ROWS)]
+
+
+@pytest.fixture
+def weight(rng):
+    return rng.integers(0, 3, ROWS).astype(float)
+
+
+def mixture(**params):
+    """One start: of equally good moves, rounding may choose another."""
+    return GaussianMixture(2, **{"n_init": 1, "random_state": 0, **params})
+
+
+def assert_same_fit(lazy, memory, tolerance=1e-8):
+    """Compare all that a fit has found: only the order of sums differs."""
+    assert lazy.n_iter_ == memory.n_iter_
+    assert lazy.converged_ == memory.converged_
+    assert lazy.n_features_in_ == memory.n_features_in_
+    for name in ("weights_", "means_", "covariances_", "precisions_", "lower_bound_"):
+        actual, expected = getattr(lazy, name), getattr(memory, name)
+        np.testing.assert_allclose(
+            actual, expected, rtol=tolerance, atol=tolerance, err_msg=name
+        )
+        assert np.asarray(actual).dtype == np.asarray(expected).dtype
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+def test_fit_equals_that_in_memory(covariance_type, weighted, scheduler, X, weight):
+    weight = weight if weighted else None
+    lazy_weight = da.from_array(weight, chunks=150) if weighted else None
+    data = da.from_array(X, chunks=(90, 2))
+    lazy = mixture(covariance_type=covariance_type)
+    assert lazy.fit(data, sample_weight=lazy_weight) is lazy
+    memory = mixture(covariance_type=covariance_type).fit(X, sample_weight=weight)
+    assert_same_fit(lazy, memory)
+    for method in ("score", "bic", "aic", "icl"):
+        np.testing.assert_allclose(
+            getattr(lazy, method)(data, sample_weight=lazy_weight),
+            getattr(memory, method)(X, sample_weight=weight),
+            rtol=1e-8,
+            err_msg=method,
+        )
+
+
+def test_no_bit_depends_on_the_scheduler(client, X, weight):
+    data = da.from_array(X, chunks=(21, 2))
+    with client.as_current():
+        there = mixture().fit(data, sample_weight=weight)
+    here = mixture().fit(data, sample_weight=weight)
+    for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_starts_and_subsamples_are_the_same_rows(monkeypatch, X, weight, weighted):
+    monkeypatch.setattr(initialize, "SEED_ROWS", 50)
+    monkeypatch.setattr(initialize, "SEED_ROWS_PER_COMPONENT", 10)
+    monkeypatch.setattr(search, "POOL_ROWS", 20)
+    monkeypatch.setattr(search, "POOL_ROWS_PER_COMPONENT", 10)
+    weight = weight if weighted else None
+    data = da.from_array(X, chunks=(70, 2))
+    for params in ({}, {"init_params": "random_from_data"}):
+        lazy = mixture(**params).fit(data, sample_weight=weight)
+        assert_same_fit(lazy, mixture(**params).fit(X, sample_weight=weight))
+    lazy, memory = (
+        mixture(n_init="auto").fit(rows, sample_weight=weight) for rows in (data, X)
+    )
+    # Rounding may choose another of equally good moves: both end within `tol`.
+    assert ROWS * abs(lazy.lower_bound_ - memory.lower_bound_) <= 2 * memory.tol
+
+
+CHUNKED = {
+    "columns": lambda X: da.from_array(X, chunks=(130, 1)),
+    "one block": lambda X: da.from_array(X, chunks=-1),
+    "unknown": lambda X: da.from_array(X, chunks=(60, 2))[da.ones(ROWS, chunks=60) > 0],
+    "unknown, columns": lambda X: da.from_array(X, chunks=(60, 1))[
+        da.ones(ROWS, chunks=60) > 0
+    ],
+    "empty blocks": lambda X: da.concatenate(
+        [np.empty((0, 2)), X[:100], np.empty((0, 2)), X[100:], np.empty((0, 2))]
+    ),
+    "persisted": lambda X: da.from_array(X, chunks=(60, 2)).persist(),
+    "computed each time": lambda X: da.from_array(X / 2, chunks=(60, 2)) * 2,
+}
+
+
+@pytest.mark.parametrize("kind", ["none", "NumPy", "Dask", "number"])
+@pytest.mark.parametrize("chunked", CHUNKED)
+def test_rows_may_be_chunked_in_any_way(chunked, kind, X, weight):
+    weights = {
+        "none": (None, None),
+        "NumPy": (weight, weight),
+        "Dask": (da.from_array(weight.astype(int), chunks=33), weight),
+        "number": (2, np.full(ROWS, 2)),
+    }
+    lazy, memory = weights[kind]
+    data = CHUNKED[chunked](X)
+    fitted = mixture().fit(data, sample_weight=lazy)
+    assert_same_fit(fitted, mixture().fit(X, sample_weight=memory))
+    np.testing.assert_array_equal(fitted.predict(data), fitted.predict(X))
+
+
+def test_weights_of_chunks_of_unknown_size(X, weight):
+    data, lazy_weight = da.from_array(X, chunks=90), da.from_array(weight, chunks=90)
+    kept = data[:, 0] > -1
+    fitted = mixture().fit(data[kept], sample_weight=lazy_weight[kept])
+    rows = X[:, 0] > -1
+    assert_same_fit(fitted, mixture().fit(X[rows], sample_weight=weight[rows]))
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(\d+,\), expected"):
+        mixture().fit(data[kept], sample_weight=lazy_weight[lazy_weight > 0])
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float16, np.int64, np.uint8, bool, object]
+)
+def test_types(dtype, X):
+    # float16 would overflow, and unsigned types wrap around.
+    X = np.abs(np.round(4 * X)).astype(dtype)
+    data = da.from_array(X, chunks=(150, 2))
+    lazy, memory = mixture().fit(data), mixture().fit(X)
+    # In float32 the log-density, and so a responsibility, has an error of 1e-6.
+    assert_same_fit(lazy, memory, 1e-4 if dtype == np.float32 else 1e-8)
+    for method in ("predict", "predict_proba", "score_samples"):
+        actual, expected = getattr(lazy, method)(data), getattr(memory, method)(X)
+        assert actual.dtype == actual.compute().dtype == expected.dtype
+
+
+def test_frame(scheduler, X, weight):
+    table = pd.DataFrame(X, columns=["a", "b"])
+    table["b"] = table["b"].astype(np.float32)
+    frame = dd.from_pandas(table, npartitions=3)
+    series = dd.from_pandas(pd.Series(weight), npartitions=3)
+    lazy = mixture().fit(frame, sample_weight=series)
+    memory = mixture().fit(table, sample_weight=weight)
+    assert_same_fit(lazy, memory)
+    np.testing.assert_array_equal(lazy.feature_names_in_, ["a", "b"])
+    labels = lazy.predict(frame)
+    assert isinstance(labels, da.Array)
+    np.testing.assert_array_equal(labels, memory.predict(table))
+    with pytest.raises(ValueError, match="feature names should match"):
+        lazy.predict(frame.rename(columns={"a": "c"}))
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        mixture().fit(frame.assign(b="x"))
+    persisted = frame.persist()
+    assert_same_fit(mixture().fit(persisted, sample_weight=series), memory)
+
+
+def test_missing_values_of_nullable_columns():
+    table = pd.DataFrame({"a": pd.array([1, None, 3, 4], dtype="Int64"), "b": 1.0})
+    with pytest.raises(ValueError, match="contains NaN"):
+        mixture().fit(dd.from_pandas(table, npartitions=2))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_predictions_are_lazy(known, scheduler, X):
+    memory = mixture().fit(X)
+    rows = (150, 150, 100) if known else (np.nan,) * 3
+    data = da.from_array(X, chunks=((150, 150, 100), (1, 1)))
+    if not known:
+        data = data[da.ones(ROWS, chunks=((150, 150, 100),)) > 0]
+    for method, columns in (
+        ("predict", ()),
+        ("predict_proba", (2,)),
+        ("score_samples", ()),
+    ):
+        lazy, expected = getattr(memory, method)(data), getattr(memory, method)(X)
+        assert isinstance(lazy, da.Array)
+        np.testing.assert_equal(lazy.chunks, (rows, *((columns,) if columns else ())))
+        assert lazy.dtype == expected.dtype == lazy._meta.dtype
+        assert lazy.ndim == expected.ndim == lazy._meta.ndim
+        # The pieces that a chunk is cut into are rounded differently.
+        np.testing.assert_allclose(lazy.compute(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_predictions_compute_nothing_until_they_are_asked_for(X):
+    def fail(x):
+        raise KeyError("computed")
+
+    data = da.from_array(X, chunks=(100, 2)).map_blocks(fail, meta=np.empty((0, 0)))
+    labels = mixture().fit(X).predict(data)
+    with pytest.raises(KeyError, match="computed"):
+        labels.compute()
+
+
+def test_fit_predict_and_warm_start(X):
+    data = da.from_array(X, chunks=(150, 2))
+    labels = mixture().fit_predict(data)
+    np.testing.assert_array_equal(labels.compute(), mixture().fit_predict(X))
+    start = {"means_init": X[:2], "max_iter": 3, "tol": 0, "algorithm": "em"}
+    twice = mixture(warm_start=True, **start)
+    with pytest.warns(UserWarning, match="did not converge"):
+        twice.fit(data).fit(data)
+        memory = mixture(**start | {"max_iter": 6}).fit(X)
+    np.testing.assert_allclose(twice.means_, memory.means_, rtol=1e-8)
+
+
+def test_a_fitted_mixture_holds_no_client(cluster, X):
+    fitted = mixture().fit(da.from_array(X, chunks=(150, 2)))
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict(X), fitted.predict(X))
+
+
+def test_importing_skem_does_not_import_dask():
+    code = "import skem, sys; assert not {'dask', 'distributed'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_statistics_travel(cluster, X, monkeypatch):
+    sizes, total = [], Chunks.total
+
+    def measured(chunks, function):
+        assert all(
+            isinstance(getattr(node, "value", node), distributed.Future)
+            for node in chunks.graph.values()
+        )
+        value = total(chunks, function)
+        sizes.append(len(cloudpickle.dumps(function)) + len(cloudpickle.dumps(value)))
+        return value
+
+    monkeypatch.setattr(Chunks, "total", measured)
+    X = np.tile(X, (25, 1))
+    mixture().fit(da.from_array(X, chunks=(5000, 2)))
+    assert len(sizes) > 5
+    # Parameters, statistics and the names of classes.
+    assert max(sizes) < 8_000 < X.nbytes / 10
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass is not")
+@pytest.mark.parametrize("declared", [False, True])
+@pytest.mark.parametrize("kind", [np.matrix, sparse.csr_matrix])
+def test_blocks_that_are_not_numpy_arrays(kind, declared, X):
+    meta = np.empty((0, 0))
+    data = da.from_array(X, chunks=(100, 2)).map_blocks(
+        kind, meta=kind(meta) if declared else meta
+    )
+    with pytest.raises(TypeError, match=f"Expected NumPy arrays.*{kind.__name__}"):
+        mixture().fit(data)
+
+
+def cut(X, rows=100):
+    return da.from_array(X, chunks=(rows, *X.shape[1:]))
+
+
+def put(values, value):
+    changed = values.copy()
+    changed.reshape(ROWS, -1)[250, -1] = value
+    return cut(changed)
+
+
+PLACE = r"\nFound in block 2 of X, row 50 of the block"
+LENGTHS = r"sample_weight.shape == \(399,\), expected \(400,\)!"
+INVALID = {
+    "NaN": (
+        lambda X, v: (put(X, np.nan), None),
+        rf"(?s)Input X contains NaN.\n.*{PLACE}, column 1",
+    ),
+    "infinity": (
+        lambda X, v: (put(X, np.inf), v),
+        rf"Input X contains infinity or a value too large for .*{PLACE}, column 1",
+    ),
+    "negative weight": (
+        lambda X, v: (cut(X), put(v, -1)),
+        f"Negative values in data passed to `sample_weight`.{PLACE}",
+    ),
+    "NaN weight": (
+        lambda X, v: (cut(X), put(v, np.nan)),
+        f"(?s)Input sample_weight contains NaN.{PLACE}",
+    ),
+    "zero weights": (lambda X, v: (cut(X), 0 * v), "at least one non-zero number"),
+    "too few weights": (lambda X, v: (cut(X), v[1:]), LENGTHS),
+    "too few lazy weights": (lambda X, v: (cut(X), cut(v[1:])), LENGTHS),
+    "two-dimensional weights": (
+        lambda X, v: (cut(X), X),
+        "Sample weights must be 1D array",
+    ),
+    "fewer rows than components": (
+        lambda X, v: (cut(X)[:2], None),
+        "Expected n_samples >= n_components but got n_components = 3, n_samples = 2",
+    ),
+    "fewer positive weights than components": (
+        lambda X, v: (cut(X), np.arange(ROWS) // (ROWS - 2)),
+        "Expected n_samples >= n_components but got n_components = 3, n_samples = 2",
+    ),
+    "one row": (lambda X, v: (cut(X)[:1], None), "Found array with 1 sample"),
+    "no row": (
+        lambda X, v: (cut(X)[cut(X)[:, 0] > 1e9], None),
+        "Found array with 0 sample",
+    ),
+    "no column": (lambda X, v: (cut(X)[:, :0], None), "Found array with 0 feature"),
+    "one dimension": (
+        lambda X, v: (cut(X)[:, 0], None),
+        "Expected 2D array, got 1D array",
+    ),
+    "three dimensions": (lambda X, v: (cut(X)[None], None), "Found array with dim 3"),
+    "complex": (
+        lambda X, v: (cut(X).astype(complex), None),
+        "Complex data not supported",
+    ),
+    "unknown columns": (
+        lambda X, v: (cut(X)[:, cut(X)[0] > 0], None),
+        "The number of columns of X is unknown",
+    ),
+    "wrong width": (
+        lambda X, v: (cut(X).map_blocks(lambda x: x[:, :1], dtype=float), None),
+        r"shape \(rows, 2\).*got shape \(100, 1\)(?s:.*)block 0 of X",
+    ),
+}
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_input_is_an_error_that_changes_nothing(case, fitted, X, weight):
+    make, message = INVALID[case]
+    data, sample_weight = make(X, weight)
+    estimator = GaussianMixture(3, random_state=0)
+    if fitted:
+        estimator.fit(X)
+    before = dict(vars(estimator))
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(data, sample_weight=sample_weight)
+    assert vars(estimator) == before
+
+
+def test_invalid_input_of_predictions(X):
+    fitted = mixture().fit(X)
+    changed = X.copy()
+    changed[250, 1] = np.nan
+    labels = fitted.predict(da.from_array(changed, chunks=(100, 2)))
+    with pytest.raises(ValueError, match=r"(?s)Input X contains NaN.*block 2 of X"):
+        labels.compute()
+    with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is"):
+        fitted.predict(da.from_array(X[:, :1], chunks=(100, 1)))
+
+
+def test_a_block_that_raises_is_named(scheduler, X):
+    def fail(x, block_id):
+        if block_id[0] == 3:
+            raise KeyError("broken file")
+        return x
+
+    data = da.from_array(X, chunks=(50, 2)).map_blocks(fail, meta=np.empty((0, 0)))
+    with pytest.raises(KeyError, match="broken file") as caught:
+        mixture().fit(data)
+    assert caught.value.__notes__ == ["Raised by the computation of block 3 of X."]
+
+
+@pytest.fixture
+def before_third_pass(monkeypatch):
+    """Return a function that sets what happens before the third pass of a fit."""
+    fold, passes = DaskBlocks.fold, []
+
+    def run(action):
+        def folded(blocks, *arguments):
+            passes.append(None)
+            if len(passes) == 3:
+                action()
+            return fold(blocks, *arguments)
+
+        monkeypatch.setattr(DaskBlocks, "fold", folded)
+        return passes
+
+    return run
+
+
+def assert_equal_fit(fitted, expected):
+    for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+        np.testing.assert_array_equal(getattr(fitted, name), getattr(expected, name))
+
+
+def test_losing_a_worker_with_its_blocks_changes_nothing(cluster, X, before_third_pass):
+    data = da.from_array(X, chunks=(40, 2)).map_blocks(np.copy, dtype=float)
+    expected = mixture().fit(data)
+    persisted = data.persist()
+    distributed.wait(persisted)
+    pids = cluster.run(os.getpid)
+    assert all(cluster.has_what().values())
+    passes = before_third_pass(lambda: os.kill(min(pids.values()), signal.SIGKILL))
+    assert_equal_fit(mixture().fit(persisted), expected)
+    assert len(passes) > 3
+
+
+def test_losing_a_worker_in_a_task_changes_nothing(
+    cluster, X, before_third_pass, tmp_path
+):
+    marker = tmp_path / "kill"
+
+    def die_once(x, block_id):
+        # Not persisted: every pass computes the block anew.
+        if block_id[0] == 5 and marker.exists():
+            marker.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x + 0
+
+    data = da.zeros((ROWS, 2), chunks=(40, 2)) + da.from_array(X, chunks=(40, 2))
+    expected = mixture().fit(data)
+    before_third_pass(marker.touch)
+    fitted = mixture().fit(data.map_blocks(die_once, meta=np.empty((0, 0))))
+    assert not marker.exists()
+    assert_equal_fit(fitted, expected)

@@ -1,0 +1,108 @@
+"""ConvergenceDisplay: what it measures, and draws."""
+
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from skem import ConvergenceDisplay, GaussianMixture
+from skem.datasets import load_faithful
+
+X = load_faithful().data
+
+
+@pytest.fixture
+def ax():
+    return Figure((3.4, 2.6)).add_subplot()
+
+
+def test_all_solvers_start_at_the_same_point_and_never_fall(ax, structure):
+    mixture = GaussianMixture(3, covariance_type=structure.name, random_state=0)
+    algorithms = ("em", "squarem", "lbfgs")
+    display = ConvergenceDisplay.from_estimator(
+        mixture, X, algorithms=algorithms, ax=ax
+    )
+    assert tuple(display.gaps) == algorithms
+    assert len({gaps[0] for gaps in display.gaps.values()}) == 1
+    for gaps in display.gaps.values():
+        assert (np.diff(gaps) <= 0).all()
+    assert min(gaps[-1] for gaps in display.gaps.values()) == 0
+    assert not hasattr(mixture, "means_")
+
+
+def test_gaps_are_of_the_likelihood_where_nothing_is_added_to_it(ax):
+    # With a vanishing ridge, there is no penalty, and plain steps are never in vain.
+    mixture = GaussianMixture(
+        2, algorithm="em", reg_covar=0, n_init=1, random_state=0, tol=1e-3
+    )
+    weight = np.random.default_rng(0).integers(1, 4, len(X))
+    display = ConvergenceDisplay.from_estimator(
+        mixture, X, weight, algorithms=["em"], floor=1e-3, ax=ax
+    )
+    mixture.fit(X, sample_weight=weight)
+    loglik = np.array(mixture.lower_bounds_) * weight.sum()
+    # Rounding of sums of about 2000 nats.
+    np.testing.assert_allclose(display.gaps["em"][1:], loglik[-1] - loglik, atol=1e-9)
+
+
+def test_acceleration_is_seen(ax):
+    # Five components of these data overlap, and plain steps are short.
+    mixture = GaussianMixture(5, random_state=0)
+    display = ConvergenceDisplay.from_estimator(mixture, X, ax=ax)
+    passes = [np.count_nonzero(gaps > 1e-3) for gaps in display.gaps.values()]
+    assert passes[1] < passes[0] / 2
+
+
+def test_given_starts_and_steps_are_used(ax):
+    mixture = GaussianMixture(2, means_init=[[2, 50], [2, 60]], random_state=0)
+    display = ConvergenceDisplay.from_estimator(mixture, X, max_iter=4, ax=ax)
+    # The start, and four steps.
+    assert [len(gaps) for gaps in display.gaps.values()] == [5, 5]
+    other = ConvergenceDisplay.from_estimator(
+        mixture.set_params(means_init=None), X, max_iter=4, ax=ax
+    )
+    assert display.gaps["em"][0] != other.gaps["em"][0]
+
+
+def test_picture(ax):
+    gaps = {"em": np.array([10.0, 1.0, 1e-2, 1e-7, 0.0]), "auto": np.array([10.0, 2.0])}
+    display = ConvergenceDisplay(gaps=gaps, floor=1e-6, tol=0.01).plot(ax=ax)
+    em, auto = display.lines_
+    # Lines end at the floor.
+    np.testing.assert_array_equal(em.get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_array_equal(em.get_ydata(), [10, 1, 1e-2, 1e-6])
+    np.testing.assert_array_equal(auto.get_ydata(), [10, 2])
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.texts] == ["tol = 0.01"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["em", "auto"]
+
+
+def test_a_fit_that_is_done_at_the_start_is_drawn(ax):
+    display = ConvergenceDisplay.from_estimator(GaussianMixture(1), X, ax=ax)
+    ax.figure.canvas.draw()
+    assert all(gaps[-1] < 1e-9 for gaps in display.gaps.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"algorithms": ("em", "newton")}, "algorithms should be some of"),
+        ({"algorithms": ()}, "algorithms should be some of"),
+        ({"floor": 0.0}, "floor should be positive"),
+        ({"sample_weight": -np.ones(272)}, "Negative values"),
+    ],
+)
+def test_bad_input_is_refused(ax, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ConvergenceDisplay.from_estimator(GaussianMixture(2), X, ax=ax, **arguments)
+    assert not ax.has_data()
+
+
+def test_missing_matplotlib_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = "ConvergenceDisplay.from_estimator requires matplotlib. You can install"
+    with pytest.raises(ImportError, match=message):
+        ConvergenceDisplay.from_estimator(GaussianMixture(2), X)

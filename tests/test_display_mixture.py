@@ -1,0 +1,470 @@
+"""MixtureDisplay: what it draws, from what, and how it refuses."""
+
+import subprocess
+import sys
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.mixture import GaussianMixture as Peer
+from sklearn.model_selection import GridSearchCV
+
+from skem import GaussianMixture, MixtureDisplay
+from skem._display import density
+from skem._display.marginal import marginal
+from skem.datasets import load_faithful
+
+X = load_faithful().data
+
+
+@pytest.fixture
+def ax():
+    return Figure((3.4, 2.6)).add_subplot()
+
+
+@pytest.fixture
+def faithful():
+    return GaussianMixture(2, random_state=0).fit(X)
+
+
+def fitted(mixture):
+    """Return the estimator of a mixture of `make_mixture`."""
+    return GaussianMixture.from_parameters(
+        mixture.parameters.weights,
+        mixture.parameters.means,
+        mixture.covariances,
+        covariance_type=mixture.structure.name,
+    )
+
+
+def texts(ax):
+    return sorted(text.get_text() for text in ax.texts)
+
+
+# Marginals
+
+
+@pytest.mark.parametrize("features", [[0], [2], [1, 0], [2, 3], [0, 1, 2, 3]])
+def test_marginal_has_sub_means_and_sub_covariances(make_mixture, structure, features):
+    mixture = make_mixture(structure, K=3, d=4)
+    part = marginal(fitted(mixture), features)
+    np.testing.assert_array_equal(part.weights_, mixture.parameters.weights)
+    np.testing.assert_array_equal(part.means_, mixture.parameters.means[:, features])
+    expected = mixture.dense[:, features][:, :, features]
+    # Rounding of matrices with condition numbers below 1000.
+    np.testing.assert_allclose(part.covariances_, expected, rtol=1e-12, atol=1e-13)
+    identity = part.precisions_ @ expected
+    np.testing.assert_allclose(
+        identity, np.broadcast_to(np.eye(len(features)), identity.shape), atol=1e-11
+    )
+    x = part.means_
+    components = [
+        stats.multivariate_normal(mean, covariance).pdf(x)
+        for mean, covariance in zip(part.means_, expected, strict=True)
+    ]
+    np.testing.assert_allclose(
+        np.exp(part.score_samples(x)), part.weights_ @ components, rtol=1e-11
+    )
+
+
+def test_marginal_of_features_in_very_different_units():
+    mixture = GaussianMixture.from_parameters(
+        [1.0], [[0.0, 0.0]], [[1e-200, 1e200]], covariance_type="diag"
+    )
+    part = marginal(mixture, [1, 0])
+    np.testing.assert_allclose(part.covariances_, [np.diag([1e200, 1e-200])])
+
+
+def test_scikit_learn_mixtures_are_drawn_too(ax, structure):
+    peer = Peer(2, covariance_type=structure.name, random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(peer, X, ax=ax)
+    np.testing.assert_array_equal(display.labels, peer.predict(X))
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_best_mixture_of_a_search_is_drawn(frame, ax):
+    data = (
+        pytest.importorskip("pandas").DataFrame(X, columns=["a", "b"]) if frame else X
+    )
+    grid = {"n_components": [1, 3]}
+    search = GridSearchCV(GaussianMixture(random_state=0), grid, cv=2).fit(data)
+    display = MixtureDisplay.from_estimator(search, data, ax=ax)
+    best = search.best_estimator_
+    np.testing.assert_array_equal(display.mixture.means_, best.means_)
+    assert display.feature_names == (["a", "b"] if frame else ["x0", "x1"])
+
+
+# Densities
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.8, 0.95])
+def test_regions_have_the_stated_mass(faithful, mass, ax):
+    display = MixtureDisplay.from_estimator(faithful, mass=[mass], ax=ax)
+    (level,) = display.levels_[0]
+    draws, _ = faithful.sample(100_000, random_state=1)
+    inside = np.mean(faithful.score_samples(draws) >= level)
+    # Five standard errors of the 20000 draws behind the level and of these.
+    error = np.sqrt(mass * (1 - mass) * (1 / 20_000 + 1 / 100_000))
+    assert abs(inside - mass) < 5 * error
+
+
+def test_region_of_one_normal_is_its_ellipse(ax):
+    mixture = GaussianMixture.from_parameters([1.0], [[3.0, -1.0]], [np.eye(2)])
+    display = MixtureDisplay.from_estimator(mixture, mass=(0.5,), ax=ax)
+    (path,) = display.contours_[0].get_paths()
+    radius = np.hypot(*(path.vertices - [3.0, -1.0]).T)
+    # P(|z|² ≤ r²) = 1 − exp(−r²/2). The level's standard error, 0.0035 in mass, is
+    # 0.006 in radius; linear interpolation on steps of 1/20 leaves less.
+    np.testing.assert_allclose(radius, np.sqrt(2 * np.log(2)), atol=0.03)
+
+
+def test_curves_are_densities(make_mixture, structure):
+    mixture = fitted(make_mixture(structure, K=3, d=2))
+    part = marginal(mixture, [1])
+    x = density.axis_points(part, 0, density.view(part, 0, None), 200)
+    curves = density.curves(part, 0, x)
+    total = np.exp(part.score_samples(x[:, None]))
+    np.testing.assert_allclose(curves.sum(axis=0), total, rtol=1e-11)
+    # 0.27 % of a component are beyond three deviations; the trapezoidal rule adds less.
+    np.testing.assert_allclose(
+        np.trapezoid(curves, x, axis=1), mixture.weights_, rtol=4e-3
+    )
+
+
+def test_narrow_components_are_not_missed():
+    narrow = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [np.pi]], [1.0, 1e-8], covariance_type="spherical"
+    )
+    x = density.axis_points(narrow, 0, (-5, 5), 50)
+    peak = 0.5 / np.sqrt(2 * np.pi * 1e-8)
+    assert density.curves(narrow, 0, x)[1].max() == pytest.approx(peak)
+
+
+# Histograms
+
+
+def test_histogram_has_area_one_and_integer_weights_are_repeated_rows(rng, ax):
+    mixture = GaussianMixture(2, random_state=0).fit(X[:, [1]])
+    counts = rng.integers(0, 4, len(X))
+    displays = [
+        MixtureDisplay.from_estimator(mixture, X[:, [1]], sample_weight=counts, ax=ax),
+        MixtureDisplay.from_estimator(mixture, np.repeat(X[:, [1]], counts, 0), ax=ax),
+    ]
+    (heights, edges), expected = (display.histograms[0] for display in displays)
+    np.testing.assert_allclose(heights, expected[0], rtol=1e-12)
+    np.testing.assert_array_equal(edges, expected[1])
+    assert heights @ np.diff(edges) == pytest.approx(1)
+
+
+def test_normalised_weights_do_not_make_one_bin(ax):
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    weighted = MixtureDisplay.from_estimator(
+        mixture, X, features=1, sample_weight=np.full(len(X), 1 / len(X)), ax=ax
+    )
+    plain = MixtureDisplay.from_estimator(mixture, X, features=1, ax=ax)
+    np.testing.assert_allclose(weighted.histograms[0][1], plain.histograms[0][1])
+
+
+@pytest.mark.parametrize("n", [100, 10_000])
+def test_bins_are_as_wide_as_scott_has_them_unless_there_would_be_few(n, rng):
+    mixture = GaussianMixture.from_parameters([1.0], [[0.0]], [4.0], "spherical")
+    x = rng.normal(scale=2, size=n)
+    width = np.diff(density.bin_edges(mixture, 0, x, None))[0]
+    scott = (24 * np.sqrt(np.pi)) ** (1 / 3) * 2 * n ** (-1 / 3)
+    fewest = np.ptp(x) / (2 * n ** (1 / 3))
+    assert (scott < fewest) == (n > 100)
+    # To a multiple of the least distance between rows.
+    assert width == pytest.approx(min(scott, fewest), rel=2e-3)
+
+
+def test_bins_of_rounded_data_have_as_many_steps_each():
+    mixture = GaussianMixture(2, random_state=0).fit(X[:, [1]])
+    edges = density.bin_edges(mixture, 0, X[:, 1], None)
+    widths = np.diff(edges)
+    assert (widths == widths[0]).all()
+    assert widths[0] == round(widths[0])
+    assert edges[0] % 1 == 0.5
+
+
+def test_given_bins_are_used(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, X, features=0, bins=7, ax=ax)
+    assert len(display.histograms[0][0]) == 7
+
+
+# What is drawn
+
+
+def test_one_feature(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, X, features=(1,), ax=ax)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    labels = [line.get_label() for line in display.lines_]
+    assert labels == ["component 0", "component 1", "mixture"]
+    *components, total = (line.get_ydata() for line in display.lines_)
+    np.testing.assert_allclose(np.sum(components, axis=0), total)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "density")
+    assert texts(ax) == ["0", "1"]
+    assert display.ellipses_ == display.contours_ == display.levels_ == []
+    # The histogram is there only with data.
+    n = len(ax.patches)
+    other = Figure().add_subplot()
+    MixtureDisplay.from_estimator(faithful, features=(1,), ax=other)
+    assert (n, len(other.patches)) == (1, 0)
+
+
+def test_two_features(faithful, ax):
+    display = MixtureDisplay.from_estimator(
+        faithful, X, feature_names=["eruptions", "waiting"], ax=ax
+    )
+    assert len(display.ellipses_) == 4
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("eruptions", "waiting")
+    assert texts(ax) == ["0", "1"]
+    assert [len(levels) for levels in display.levels_] == [3]
+    points = np.concatenate([c.get_offsets() for c in display.points_])
+    assert sorted(points.tolist()) == sorted(X.tolist())
+
+
+def test_ellipses_are_at_the_stated_distances(make_mixture, structure, ax):
+    mixture = make_mixture(structure, K=3, d=2)
+    sizes = (0.5, 1, 2.5)
+    display = MixtureDisplay.from_estimator(
+        fitted(mixture), standard_deviations=sizes, ax=ax
+    )
+    assert len(display.ellipses_) == 9
+    for k in range(3):
+        precision = np.linalg.inv(mixture.dense[k])
+        for r, ellipse in zip(sizes, display.ellipses_[3 * k : 3 * k + 3], strict=True):
+            circle = ellipse.get_path().vertices
+            outline = ellipse.get_patch_transform().transform(circle)
+            # Bézier splines have control points off the curve; every third is on it.
+            z = outline[::3] - mixture.parameters.means[k]
+            distance = np.sqrt(np.einsum("ni,ij,nj->n", z, precision, z))
+            # The splines are made of eight pieces, good to about 4e-6.
+            np.testing.assert_allclose(distance, r, rtol=1e-4)
+
+
+def test_grid_of_pairs():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(60, 3))
+    mixture = GaussianMixture(2, random_state=0).fit(Z)
+    figure = Figure()
+    display = MixtureDisplay.from_estimator(
+        mixture, Z, feature_names=list("abc"), ax=figure.add_subplot()
+    )
+    axes = display.ax_
+    assert axes.shape == (3, 3)
+    assert display.figure_ is figure
+    assert len(display.lines_) == 3 * 3
+    assert len(display.ellipses_) == 3 * 2 * 2
+    assert len(display.levels_) == len(display.contours_) == 3
+    assert [ax.get_xlabel() for ax in axes[-1]] == list("abc")
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == list("abc")
+    assert {ax.get_xlabel() for ax in axes[:-1].ravel()} == {""}
+    for i, j in combinations(range(3), 2):
+        assert axes[i, j].get_xlim() == axes[j, j].get_xlim() == axes[j, i].get_ylim()
+        assert not axes[i, j].patches
+        assert len(axes[j, i].patches) == 4
+    # Levels are those of the marginal of the pair.
+    expected = density.levels(marginal(mixture, (1, 0)), (0.5, 0.8, 0.95))
+    np.testing.assert_allclose(display.levels_[0], expected, rtol=1e-12)
+
+
+def test_grid_in_given_axes(faithful):
+    mixture = GaussianMixture(2, random_state=0).fit(np.c_[X, X[:, 0] ** 2])
+    axes = Figure().subplots(3, 3)
+    assert MixtureDisplay.from_estimator(mixture, ax=axes).ax_ is axes
+    with pytest.raises(ValueError, match=r"Expected ax to have shape \(3, 3\)"):
+        MixtureDisplay.from_estimator(mixture, ax=axes[:2])
+    free = Figure().add_axes((0.1, 0.2, 0.5, 0.6))
+    grid = MixtureDisplay.from_estimator(mixture, ax=free).ax_
+    boxes = np.array([ax.get_position().extents for ax in grid.ravel()])
+    assert (boxes[:, :2] >= np.array([0.1, 0.2]) - 1e-9).all()
+    assert (boxes[:, 2:] <= np.array([0.6, 0.8]) + 1e-9).all()
+
+
+def test_features_of_a_larger_mixture(make_mixture, structure, ax):
+    mixture = fitted(make_mixture(structure, K=2, d=12))
+    draws, _ = mixture.sample(50, random_state=0)
+    display = MixtureDisplay.from_estimator(mixture, draws, features=(7, 3), ax=ax)
+    np.testing.assert_array_equal(display.mixture.means_, mixture.means_[:, [7, 3]])
+    np.testing.assert_array_equal(display.X, draws[:, [7, 3]])
+    # Labels are those of the whole mixture, and not of the marginal.
+    np.testing.assert_array_equal(display.labels, mixture.predict(draws))
+    with pytest.raises(ValueError, match="12 features would not be legible"):
+        MixtureDisplay.from_estimator(mixture, draws, ax=ax)
+
+
+def test_features_by_name(ax):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["eruptions", "waiting"])
+    mixture = GaussianMixture(2, random_state=0).fit(frame)
+    display = MixtureDisplay.from_estimator(mixture, frame, features="waiting", ax=ax)
+    assert display.feature_names == ["waiting"]
+    assert ax.get_xlabel() == "waiting"
+
+
+def test_points_are_a_fixed_subset_but_histograms_have_all_rows(faithful, ax):
+    one, other = (
+        MixtureDisplay.from_estimator(faithful, X, max_points=100, ax=ax).X
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert one.shape == (100, 2)
+    assert {*map(tuple, one)} <= {*map(tuple, X)}
+    display = MixtureDisplay.from_estimator(
+        faithful, X, features=0, max_points=5, bins=3, ax=ax
+    )
+    expected = np.histogram(X[:, 0], 3, density=True)
+    np.testing.assert_array_equal(display.histograms[0][0], expected[0])
+    low, high = ax.get_xlim()
+    assert low <= X[:, 0].min() < X[:, 0].max() <= high
+
+
+def test_areas_of_points_are_in_proportion_to_weights(faithful, ax):
+    weight = np.ones(len(X))
+    weight[:10], weight[10:20] = 0, 3
+    display = MixtureDisplay.from_estimator(faithful, X, sample_weight=weight, ax=ax)
+    assert len(display.X) == len(X) - 10
+    sizes = np.concatenate([c.get_sizes() for c in display.points_])
+    small, large = np.unique(sizes)
+    assert large == pytest.approx(3 * small)
+    assert np.count_nonzero(sizes == large) == 10
+
+
+def test_numbers_of_components_with_one_mean_do_not_cover_each_other(ax):
+    mixture = GaussianMixture.from_parameters(
+        [0.25] * 4, np.zeros((4, 2)), [1.0, 2.0, 4.0, 8.0], "spherical"
+    )
+    display = MixtureDisplay.from_estimator(mixture, ax=ax)
+    for features in (None, 0):
+        display = MixtureDisplay.from_estimator(
+            mixture, features=features, ax=Figure().add_subplot()
+        )
+        ax = display.ax_
+        places = ax.transData.transform([text.get_position() for text in ax.texts])
+        assert texts(ax) == list("0123")
+        distances = [np.hypot(*(p - q)) for p, q in combinations(places, 2)]
+        # Letters of nine points are seven points wide.
+        assert min(distances) > 7 * ax.figure.dpi / 72
+
+
+def test_components_beyond_the_colours_differ_in_marker_and_dashes(ax):
+    rng = np.random.default_rng(0)
+    K = 12
+    mixture = GaussianMixture.from_parameters(
+        np.full(K, 1 / K), rng.uniform(0, 20, (K, 2)), np.ones(K), "spherical"
+    )
+    display = MixtureDisplay.from_estimator(mixture, ax=ax)
+    looks = {(e.get_edgecolor(), e.get_linestyle()) for e in display.ellipses_}
+    assert len(looks) == K
+
+
+# Manners
+
+
+def test_pyplot_makes_a_figure_only_without_axes(faithful, ax):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    before, parameters = plt.get_fignums(), mpl.rcParams.copy()
+    MixtureDisplay.from_estimator(faithful, X, ax=ax)
+    assert plt.get_fignums() == before
+    display = MixtureDisplay.from_estimator(faithful, X)
+    try:
+        assert plt.get_fignums() == [*before, display.figure_.number]
+        assert mpl.rcParams == parameters
+    finally:
+        plt.close(display.figure_)
+
+
+def test_plot_draws_again(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, X, ax=ax)
+    other = Figure().add_subplot()
+    assert display.plot(ax=other, standard_deviations=(1,), mass=(0.9,)) is display
+    assert display.ax_ is other
+    assert (len(display.ellipses_), len(display.levels_[0])) == (2, 1)
+
+
+def test_import_does_not_need_matplotlib():
+    code = "import sys, skem; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_missing_matplotlib_is_told(faithful, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = "MixtureDisplay.from_estimator requires matplotlib. You can install"
+    with pytest.raises(ImportError, match=message):
+        MixtureDisplay.from_estimator(faithful)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": (0, 0)}, "features should be distinct"),
+        ({"features": (2,)}, r"integers in \[0, 1\], got 2"),
+        ({"features": (0.5,)}, "got 0.5"),
+        ({"features": ()}, "at least one feature"),
+        ({"features": "waiting"}, "Feature 'waiting' not in feature_names"),
+        ({"feature_names": ["one"]}, "should have 2 names, got 1"),
+        ({"sample_weight": np.ones(272)}, "sample_weight was given without X"),
+        ({"X": X, "sample_weight": -np.ones(272)}, "Negative values"),
+        ({"X": X[:, :1]}, "X has 1 features"),
+        ({"mass": (0.5, 1.0)}, "mass should be between 0 and 1"),
+        ({"mass": ()}, "mass should be between 0 and 1"),
+        ({"standard_deviations": (0,)}, "standard_deviations should be positive"),
+        ({"max_points": -1}, "max_points should be non-negative"),
+    ],
+)
+def test_bad_input_is_refused(faithful, ax, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MixtureDisplay.from_estimator(faithful, ax=ax, **arguments)
+    assert not ax.has_data()
+
+
+def test_only_fitted_mixtures_are_drawn(ax):
+    with pytest.raises(NotFittedError):
+        MixtureDisplay.from_estimator(GaussianMixture(2), ax=ax)
+    with pytest.raises(TypeError, match="but got LinearRegression, which has no"):
+        MixtureDisplay.from_estimator(LinearRegression().fit(X, X[:, 0]), ax=ax)
+
+
+# Numbers that break pictures
+
+
+EXTREMES = {
+    "shift": X + 1e8,
+    "large shift": X + 1e15,
+    "small": X * 1e-160,
+    "large": X * 1e150,
+    "mixed": X * [1e-100, 1e100],
+    "outliers": np.vstack([X, [1e160, -1e160]]),
+    "constant column": np.c_[X[:, 0], np.ones(len(X))],
+    "constant": np.full((30, 2), 1e16),
+    "duplicates": np.repeat(X[:4], 50, axis=0),
+    "collinear": np.c_[X[:, 0], 2 * X[:, 0]],
+    "integer": X.astype(int),
+    "boolean": X > X.mean(axis=0),
+    "float32": X.astype(np.float32),
+    "rounded away": 1e8 + 1e-7 * np.random.default_rng(0).normal(size=(50, 2)),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
+def test_any_finite_data_are_drawn(name):
+    data = EXTREMES[name]
+    mixture = GaussianMixture(2, random_state=0, max_iter=20).fit(data)
+    for features in (None, 0):
+        for given in (data, None):
+            figure = Figure((2, 2), dpi=40)
+            MixtureDisplay.from_estimator(
+                mixture, given, features=features, ax=figure.add_subplot()
+            )
+            figure.canvas.draw()
+            (ax,) = figure.axes
+            assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
