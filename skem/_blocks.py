@@ -7,7 +7,7 @@ files and Dask collections are all alike to the estimators.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -32,13 +32,33 @@ def open_blocks(
     With ``reset=True``, as in a fit, the features are remembered by the estimator;
     else they must be those that it remembers.
     """
-    with Workers() as workers:
-        if is_dask(X):
+    if is_dask(X):
+        with Workers() as workers:
             yield dask_blocks(estimator, X, sample_weight, workers, reset=reset)
-        else:
-            X = check_data(estimator, X, reset=reset)
-            weight = check_sample_weight(sample_weight, X)
-            yield ArrayBlocks(X, weight, workers, computing_dtype(X))
+    else:
+        X = check_data(estimator, X, reset=reset)
+        with array_blocks(X, check_sample_weight(sample_weight, X)) as blocks:
+            yield blocks
+
+
+@contextmanager
+def array_blocks(X: np.ndarray, weight: np.ndarray | None) -> Iterator[ArrayBlocks]:
+    """Hold a validated array ready as blocks."""
+    with Workers() as workers:
+        yield ArrayBlocks(X, weight, workers, computing_dtype(X))
+
+
+def reopening(
+    blocks: Blocks,
+) -> tuple[Callable[[], AbstractContextManager[Blocks]], bool]:
+    """Return how to hold validated data ready again, and whether elsewhere too.
+
+    Arrays are opened anew, in other processes too. Dask collections, whose blocks have
+    a cluster's processes of their own, are used as they are.
+    """
+    if isinstance(blocks, ArrayBlocks):
+        return partial(array_blocks, blocks.X, blocks.weight), True
+    return lambda: nullcontext(blocks), False
 
 
 def evaluate_rows(
@@ -57,11 +77,9 @@ def evaluate_rows(
     if is_dask(X):
         return evaluate_lazily(estimator, X, expectation_of, write, shape, dtype)
     X = check_data(estimator, X, reset=False)
-    computing = computing_dtype(X)
-    expectation = expectation_of(computing)
-    out = np.empty((len(X), *shape), dtype or computing)
-    with Workers() as workers:
-        blocks = ArrayBlocks(X, None, workers, computing)
+    with array_blocks(X, None) as blocks:
+        expectation = expectation_of(blocks.dtype)
+        out = np.empty((len(X), *shape), dtype or blocks.dtype)
         return blocks.fill(
             out, partial(write, expectation), expectation.values_per_sample
         )

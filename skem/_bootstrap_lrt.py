@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from skem._blocks import array_blocks
 from skem._selection import Problem, candidates
 from skem._validation import check_data, check_n_samples, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
@@ -156,7 +158,8 @@ def _fit(
     names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
     options: dict[str, Any] = {name: getattr(template, name) for name in names}
     n_init = FRESH if isinstance(template.n_init, str) else template.n_init
-    problem = Problem(X, weight, components, n_init, seed, options)
+    opened = partial(array_blocks, X, weight)
+    problem = Problem(opened, components, n_init, "bic", np.inf, seed, options)
     null, alternative = candidates(problem, [template.covariance_type], n_jobs=1)
     for candidate in (null, alternative):
         if candidate.mixture is None:

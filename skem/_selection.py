@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from skem._selection_table import Candidate
-from skem._validation import computing_dtype
+from skem._selection_table import Candidate, worth_refining
 from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
@@ -24,29 +23,35 @@ from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
-from skem.core.threads import Workers, Workspace
+from skem.core.solve import Solution
+from skem.core.threads import Workspace, fork_safe_openmp
 from skem.gaussian_mixture import ILL_DEFINED, GaussianMixture, degeneracy
+
+SPARSE = 2
+"""Fresh starts of candidates of which nothing is known yet."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """The data, and how mixtures are fitted to them.
 
-    `options` are the parameters that a `GaussianMixture` of each candidate has.
+    `opened` holds the data ready, in whatever process it is called. Candidates that
+    are at most `margin` nats behind the best one by the criterion are followed to the
+    end. `options` are the parameters that a `GaussianMixture` of each of them has.
     """
 
-    X: Any
-    weight: np.ndarray | None
+    opened: Callable[[], AbstractContextManager[Blocks]]
     components: Sequence[int]
     n_init: int
+    criterion: str
+    margin: float
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def stages(self, structure: Structure) -> Iterator[list[EMMap]]:
         """Open the data: samples of growing size, and all rows, as one component."""
-        with Workers() as workers:
-            blocks = ArrayBlocks(self.X, self.weight, workers, computing_dtype(self.X))
+        with self.opened() as blocks:
             em = EMMap.prepare(blocks, structure, 1, self.options["reg_covar"])
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
@@ -55,13 +60,28 @@ class Problem:
     def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
         """Return the path over the candidates' numbers of components."""
         accelerate = ACCELERATORS[self.options["algorithm"]]
-        max_iter = self.options["max_iter"]
-        return Path(em, self.components, accelerate, max_iter, found)
+        tol, max_iter = self.options["tol"], self.options["max_iter"]
+        return Path(em, self.components, accelerate, tol, max_iter, found)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Sketches of fresh clusterings for each number of components."""
+
+    sketches: dict[int, list[Sketch]]
+    coordinates: Coordinates
+
+    def seen_from(self, there: Coordinates) -> dict[int, list[Sketch]]:
+        """Return the sketches in other coordinates."""
+        return {
+            K: [sketch.moved(self.coordinates, there) for sketch in sketches]
+            for K, sketches in self.sketches.items()
+        }
 
 
 @dataclass(frozen=True)
 class Walked:
-    """What the first walk over one structure's candidates has found."""
+    """What is known of one structure's candidates, and the time that each took."""
 
     found: dict[int, Found]
     coordinates: Coordinates
@@ -75,39 +95,63 @@ class Walked:
         }
 
 
+@dataclass(frozen=True)
+class Settled:
+    """One structure's candidates, and the parameters of each for all rows."""
+
+    walked: Walked
+    candidates: list[Candidate]
+    parameters: dict[int, Parameters]
+
+
 def candidates(
     problem: Problem, covariance_types: Sequence[str], n_jobs: int | None
 ) -> list[Candidate]:
     """Fit every candidate; structures in parallel.
 
     Structures exchange what they have found once, when all of them have walked up
-    their path: so the result does not depend on how many walk at a time.
+    their path, and again when all are settled: then only those near the best candidate
+    get more starts, and are finished. So the result does not depend on how many
+    structures are worked on at a time.
     """
     structures = [STRUCTURES[name] for name in covariance_types]
-    fresh, coordinates = _fresh(problem)
+    rng = np.random.RandomState(problem.seed)
+    sparse = min(SPARSE, problem.n_init)
+    fresh = _fresh(problem, problem.components, sparse, rng)
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:
         walked = parallel(
-            delayed(_walk)(problem, structure, fresh, coordinates)
-            for structure in structures
+            delayed(_walk)(problem, structure, fresh) for structure in structures
         )
-        fitted = parallel(
-            delayed(_finish)(problem, structure, walked, own)
+        settled = parallel(
+            delayed(_settle)(problem, structure, walked, own)
             for own, structure in enumerate(structures)
         )
-    rows = zip(*fitted, strict=True)
+        fitted = [each.candidates for each in settled]
+        near = worth_refining(fitted, problem.criterion, problem.margin)
+        sought = sorted({K for those in near for K in those})
+        fresh = _fresh(problem, sought, problem.n_init - sparse, rng)
+        refined = parallel(
+            delayed(_refine)(problem, structure, each, those, fresh)
+            for structure, each, those in zip(structures, settled, near, strict=True)
+        )
+    rows = zip(*refined, strict=True)
     return [candidate for row in rows for candidate in row]
 
 
-def _fresh(problem: Problem) -> tuple[dict[int, list[Sketch]], Coordinates]:
-    """Sketches of fresh clusterings, for all structures, and their coordinates.
+def _fresh(
+    problem: Problem,
+    components: Sequence[int],
+    n_init: int,
+    rng: np.random.RandomState,
+) -> Fresh:
+    """Make so many fresh clusterings for each number of components.
 
     Distances are between standardised features and between features of one common
     scale, in turn: neither finds the clusters of all data.
     """
     method = INITIALIZERS[problem.options["init_params"]]
-    rng = np.random.RandomState(problem.seed)
     scales = {structure.scales_features: structure for structure in STRUCTURES.values()}
     with ExitStack() as stack:
         maps = [
@@ -116,38 +160,30 @@ def _fresh(problem: Problem) -> tuple[dict[int, list[Sketch]], Coordinates]:
         ]
         coordinates = maps[0].coordinates
         fresh: dict[int, list[Sketch]] = {}
-        for K in problem.components:
+        for K in components:
             fresh[K] = []
             # One component is the same wherever it starts.
-            for em in islice(cycle(maps), problem.n_init if K > 1 else 1):
+            for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
                 Z, weight = subsample(em, K, rng)
-                resp = method(Z, weight, K, rng) * weight
+                with fork_safe_openmp():
+                    resp = method(Z, weight, K, rng) * weight
                 sketch = Sketch.of_rows(Z, resp)
                 fresh[K].append(sketch.moved(em.coordinates, coordinates))
-        return fresh, coordinates
+        return Fresh(fresh, coordinates)
 
 
-def _walk(
-    problem: Problem,
-    structure: Structure,
-    fresh: dict[int, list[Sketch]],
-    coordinates: Coordinates,
-) -> Walked:
+def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     """Walk up the path for the first time."""
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
-        moved = {
-            K: [sketch.moved(coordinates, em.coordinates) for sketch in sketches]
-            for K, sketches in fresh.items()
-        }
-        path.walk_up(moved)
+        path.walk_up(fresh.seen_from(em.coordinates))
         return Walked(path.found, em.coordinates, dict(path.seconds))
 
 
-def _finish(
+def _settle(
     problem: Problem, structure: Structure, walked: Sequence[Walked], own: int
-) -> list[Candidate]:
-    """Walk down and up with what the others have found, and finish every candidate."""
+) -> Settled:
+    """Walk down and up with what the others have found, and go on to all rows."""
     with problem.stages(structure) as stages:
         em = stages[0]
         path = problem.path(em, walked[own].found)
@@ -157,24 +193,58 @@ def _finish(
         ]
         path.walk_down(others)
         path.walk_up()
-        return [_candidate(problem, path, stages, K) for K in problem.components]
+        fitted, parameters = [], {}
+        for K in problem.components:
+            try:
+                solution = path.settle(K, stages)
+            except IllDefinedCovarianceError:
+                name = structure.name
+                fitted.append(
+                    Candidate(K, name, warning=ILL_DEFINED, seconds=path.seconds[K])
+                )
+                continue
+            parameters[K] = solution.evaluation.parameters
+            fitted.append(_candidate(problem, solution, path.seconds[K]))
+        known = Walked(path.found, em.coordinates, dict(path.seconds))
+        return Settled(known, fitted, parameters)
 
 
-def _candidate(
-    problem: Problem, path: Path, stages: Sequence[EMMap], K: int
-) -> Candidate:
-    """Finish one candidate, and say what is wrong with it."""
-    em = stages[-1]
+def _refine(
+    problem: Problem,
+    structure: Structure,
+    settled: Settled,
+    near: Sequence[int],
+    fresh: Fresh,
+) -> list[Candidate]:
+    """Give those near the best candidate more starts, and follow them to the end."""
+    if not near:
+        return settled.candidates
+    with problem.stages(structure) as stages:
+        path = problem.path(stages[0], settled.walked.found)
+        path.seconds.update(settled.walked.seconds)
+        sketches = fresh.seen_from(stages[0].coordinates)
+        refined = {}
+        for K in near:
+            starts = [settled.parameters[K]]
+            if path.improve(K, [[sketch] for sketch in sketches[K]]):
+                starts.append(path.settle(K, stages).evaluation.parameters)
+            solution = max(
+                (path.finish(K, stages[-1], start) for start in starts),
+                key=lambda solution: solution.evaluation.objective,
+            )
+            refined[K] = _candidate(problem, solution, path.seconds[K])
+    return [refined.get(each.n_components, each) for each in settled.candidates]
+
+
+def _candidate(problem: Problem, solution: Solution, seconds: float) -> Candidate:
+    """Say what a mixture is worth, and what is wrong with it."""
+    em, parameters = solution.evaluation.em, solution.evaluation.parameters
     name, total = em.structure.name, em.blocks.total_weight
-    try:
-        solution = path.finish(K, stages, problem.options["tol"])
-    except IllDefinedCovarianceError:
-        return Candidate(K, name, warning=ILL_DEFINED, seconds=path.seconds[K])
+    K = len(parameters.weights)
     mixture = GaussianMixture(K, covariance_type=name, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(solution)
     mixture.n_features_in_ = em.blocks.n_features
-    parameters = solution.evaluation.parameters
     return Candidate(
         K,
         name,
@@ -183,7 +253,7 @@ def _candidate(
         solution.evaluation.loglik + total * em.coordinates.log_slope,
         _surprise(em, parameters),
         degeneracy(mixture.degenerate_components_),
-        path.seconds[K],
+        seconds,
     )
 
 

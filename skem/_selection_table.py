@@ -84,6 +84,31 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
     return list(dict.fromkeys(map(str, names)))
 
 
+def worth_refining(
+    fitted: Sequence[Sequence[Candidate]], criterion: str, margin: float
+) -> list[list[int]]:
+    """Return the numbers of components of those that may yet be the best.
+
+    `fitted` has the candidates of each structure, `margin` is in nats.
+    """
+    sound = [c for those in fitted for c in those if not c.warning]
+    if not sound:
+        # One that is not eligible will have to be chosen.
+        sound = [c for those in fitted for c in those if c.mixture is not None]
+    if not sound:
+        return [[] for _ in fitted]
+    best = min(getattr(candidate, criterion) for candidate in sound)
+    return [
+        [
+            candidate.n_components
+            for candidate in those
+            if candidate.mixture is not None
+            and getattr(candidate, criterion) <= best + 2 * margin
+        ]
+        for those in fitted
+    ]
+
+
 def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
     """Return the candidates as columns; the order of equals is kept in their rank."""
     values = np.array([getattr(candidate, criterion) for candidate in found])

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skem._blocks import open_blocks, reopening
 from skem._selection import Problem, candidates
 from skem._selection_table import (
     CRITERIA,
@@ -24,12 +25,14 @@ from skem._selection_table import (
     check_numbers_of_components,
     table,
 )
-from skem._validation import check_data, check_n_samples, check_sample_weight
+from skem._validation import check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
 from skem.core.initialize import INITIALIZERS
 from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
 
+NEAR = 10.0
+"""Nats that a candidate may be behind the best one, and be followed to the end."""
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
@@ -68,8 +71,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         - 'icl': BIC with a price on overlap [2]_; for clusters rather than components.
 
     tol : float, default=1e-2
-        The total log-likelihood, in nats, that each candidate may still leave to be
-        gained, as in `GaussianMixture`.
+        The total log-likelihood, in nats, that a candidate may still leave to be
+        gained, as in `GaussianMixture`. Candidates that are more than ten nats behind
+        the best one by the criterion may leave one nat.
 
     reg_covar : 'auto' or float, default='auto'
         How covariances are kept away from singularity, as in `GaussianMixture`. With
@@ -79,8 +83,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         The largest number of steps with which a candidate is followed to its optimum.
 
     n_init : int, default=8
-        The number of fresh starts for each number of components, beside those handed
-        along the path. All structures share them.
+        The number of fresh starts of each candidate that is within ten nats of the
+        best one, beside those handed along the path. The others have two at most. All
+        structures share them.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
@@ -130,7 +135,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         - 'param_n_components', 'param_covariance_type';
         - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
           a candidate that could not be fitted;
-        - 'n_parameters', 'converged', 'n_iter' (steps on all rows);
+        - 'n_parameters', 'n_iter' (steps of the last run);
+        - 'converged': whether no more than `tol` is estimated to be left, or than one
+          nat if the candidate is more than ten nats behind the best one;
         - 'eligible': whether the candidate may be chosen;
         - 'warning': why not, or empty. Not eligible is a candidate that could not be
           fitted, and one that is spurious: it has `degenerate_components_`, as
@@ -151,12 +158,12 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
     Notes
     -----
-    Every candidate in `results_` has been followed to `tol` on all rows, or else its
-    'converged' is False. What is shared is the search for where to start: on at most
-    4 000 rows (or 200 per component), chosen at random, candidates are improved by
-    splits of the clusters of the next smaller mixture, mergers of the two closest ones
-    of the next larger, the other structures' clusters, and fresh starts. Splitting and
-    merging components is how Ueda et al. [3]_ escape from poor optima.
+    The candidates share the search for where to start. On at most 4 000 rows (or 200
+    per component), chosen at random, they are improved by splits of the clusters of the
+    next smaller mixture, mergers of the closest ones of the next larger, the other
+    structures' clusters, and fresh starts. Splitting and merging components is how Ueda
+    et al. [3]_ escape from poor optima. All candidates are then followed on all rows,
+    and those near the best one get more starts and are followed to the end.
 
     References
     ----------
@@ -272,16 +279,24 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
-        X = check_data(self, X, reset=True)
-        weight = check_sample_weight(sample_weight, X)
-        rows = len(X) if weight is None else int(np.count_nonzero(weight))
-        check_n_samples(rows, components[0])
-        # More components than rows cannot be started: those candidates fail.
-        possible = [K for K in components if K <= rows]
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        problem = Problem(X, weight, possible, self.n_init, seed, self._options())
-        found = candidates(problem, structures, self.n_jobs)
+        with open_blocks(self, X, sample_weight, reset=True) as blocks:
+            rows = blocks.n_observed
+            check_n_samples(rows, components[0])
+            # More components than rows cannot be started: those candidates fail.
+            possible = [K for K in components if K <= rows]
+            opened, elsewhere = reopening(blocks)
+            problem = Problem(
+                opened,
+                possible,
+                self.n_init,
+                self.criterion,
+                NEAR,
+                seed,
+                self._options(),
+            )
+            found = candidates(problem, structures, self.n_jobs if elsewhere else 1)
         found += [
             Candidate(K, name, warning=TOO_FEW.format(K, rows))
             for K in components[len(possible) :]

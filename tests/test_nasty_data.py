@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 DATA_SETS = 70
 """Of each kind."""
-SHORT = {"max_iter": 15}
+SHORT = {"max_iter": 15, "n_init": 1}
 """Most fits stop early: what is asked of them holds after any step."""
 LONG = 4
 """Data sets of each kind that are fitted at the default settings."""

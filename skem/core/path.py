@@ -3,15 +3,18 @@
 What is found at one K starts its neighbours: every large cluster of K − 1 is split, the
 pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
 those that other structures have found at the same K. A start is worth one pass, the
-best few get a few more, and the best of these is followed until little is left.
+best few get a few more, and the best of these is followed until little is left. Only
+what is worth it is followed to the end.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,10 +31,10 @@ MERGES = 2
 """Pairs that are merged."""
 SURVIVORS = 1
 """Starts of each origin that get more than one pass."""
-SCREENING = 4
+SCREENING = 2
 """Plain steps that each of them gets."""
 ROUGH = 1.0
-"""Nats that may be left while the path is walked: the order of starts is clear."""
+"""Nats that may be left on the path: the order of starts is clear."""
 REACH = 3.0
 """Nats that a screened start may be behind the present best, and be followed."""
 POOL_ROWS = 4_000
@@ -44,11 +47,30 @@ Accelerate = Callable[[Callable[[Parameters], Chart]], Accelerator]
 
 @dataclass(frozen=True)
 class Found:
-    """The best mixture of K components so far, with its sketch."""
+    """The best mixture of K components so far, with its sketch, and how it was found.
+
+    It goes from one process to another, so it lacks the data that a `Solution` has.
+    """
 
     parameters: Parameters
     objective: float
     sketch: Sketch
+    values: list[float]
+    n_iter: int
+    converged: bool
+
+    @classmethod
+    def of_solution(cls, em: EMMap, solution: Solution) -> Found:
+        """Strip a solution of its data, and sketch them in a pass."""
+        reached = solution.evaluation
+        return cls(
+            reached.parameters,
+            reached.objective,
+            Sketch.of_mixture(em, reached.parameters),
+            solution.values,
+            solution.n_iter,
+            solution.converged,
+        )
 
 
 def narrowed(sketch: Sketch, n_components: int) -> list[Sketch]:
@@ -70,7 +92,8 @@ class Path:
 
     `em` is the problem of one component. `found` maps K to its best mixture, and lacks
     those for which every start met a covariance that must not be repaired. `seconds`
-    counts the time that each K took.
+    counts the time that each K took. What is found at the beginning is taken to come
+    from walking up.
     """
 
     def __init__(
@@ -78,6 +101,7 @@ class Path:
         em: EMMap,
         components: Iterable[int],
         accelerate: Accelerate,
+        tol: float,
         max_iter: int,
         found: dict[int, Found] | None = None,
     ) -> None:
@@ -85,15 +109,20 @@ class Path:
         self.components = sorted(components)
         self.found: dict[int, Found] = dict(found or {})
         self._accelerate = accelerate
+        self._tol = tol
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
-        self._tried: dict[tuple[int, str], Sketch] = {}
+        self._tried = {
+            (K, "below"): self.found[before].sketch
+            for before, K in pairwise(self.components)
+            if before in self.found
+        }
 
     def walk_up(self, fresh: dict[int, list[Sketch]] | None = None) -> None:
         """Improve every K, from the fewest components, by splits of the one before."""
         for before, K in zip([None, *self.components], self.components, strict=False):
             origins = [fresh[K]] if fresh else []
-            self._improve(K, [*origins, self._handed(before, K, "below", widened)])
+            self.improve(K, [*origins, self._handed(before, K, "below", widened)])
 
     def walk_down(self, others: Sequence[dict[int, Sketch]] = ()) -> None:
         """Improve every K, from the most components, by mergers of the one after.
@@ -104,7 +133,7 @@ class Path:
         downwards = self.components[::-1]
         for after, K in zip([None, *downwards], downwards, strict=False):
             theirs = [sketches[K] for sketches in others if K in sketches]
-            self._improve(K, [theirs, self._handed(after, K, "above", narrowed)])
+            self.improve(K, [theirs, self._handed(after, K, "above", narrowed)])
 
     def _handed(
         self,
@@ -122,13 +151,30 @@ class Path:
         self._tried[K, origin] = sketch
         return change(sketch, K)
 
-    def _improve(self, K: int, origins: Iterable[list[Sketch]]) -> None:
-        """Follow the best of the starts, if it may lead beyond what has been found."""
+    def improve(self, K: int, origins: Iterable[list[Sketch]]) -> bool:
+        """Follow the best of the starts, if it may lead beyond what has been found.
+
+        Returns whether it did.
+        """
+        with self._timed(K):
+            solution = self._best_led_to(K, origins)
+            present = self.found.get(K)
+            if solution is None or (
+                present is not None
+                and solution.evaluation.objective <= present.objective + 0.1 * ROUGH
+            ):
+                return False
+            self.found[K] = Found.of_solution(solution.evaluation.em, solution)
+            return True
+
+    @contextmanager
+    def _timed(self, K: int) -> Iterator[None]:
         began = time.perf_counter()
-        self._follow_best(K, origins)
+        yield
         self.seconds[K] += time.perf_counter() - began
 
-    def _follow_best(self, K: int, origins: Iterable[list[Sketch]]) -> None:
+    def _best_led_to(self, K: int, origins: Iterable[list[Sketch]]) -> Solution | None:
+        """Return where the best of the starts leads to, if it is near the present."""
         em = self.em.for_components(K)
         screened = [
             evaluation
@@ -136,19 +182,19 @@ class Path:
             for evaluation in self._screened(em, sketches)
         ]
         if not screened:
-            return
+            return None
         best = max(screened, key=lambda evaluation: evaluation.objective)
         present = self.found.get(K)
         if present is not None and best.objective < present.objective - REACH:
-            return
+            return None
         try:
-            solution = self._follow(em, best.parameters, ROUGH)
+            return self._follow(em, best.parameters, self._rough)
         except IllDefinedCovarianceError:
-            return
-        reached = solution.evaluation
-        if present is None or reached.objective > present.objective + 0.1 * ROUGH:
-            sketch = Sketch.of_mixture(em, reached.parameters)
-            self.found[K] = Found(reached.parameters, reached.objective, sketch)
+            return None
+
+    @property
+    def _rough(self) -> float:
+        return max(ROUGH, self._tol)
 
     def _screened(self, em: EMMap, sketches: list[Sketch]) -> list[Evaluation]:
         """Give each start one pass, and the best of them a few more."""
@@ -180,22 +226,40 @@ class Path:
             accelerator.follow(earlier.accelerator)
         return solve(em.evaluate, start, accelerator, tol=tol, max_iter=self._max_iter)
 
-    def finish(self, K: int, stages: Sequence[EMMap], tol: float) -> Solution:
-        """Follow what has been found to the end, on each of growing samples in turn.
+    def settle(self, K: int, stages: Sequence[EMMap]) -> Solution:
+        """Follow what has been found, roughly, on each of growing samples in turn.
 
-        Raises `IllDefinedCovarianceError` if nothing was, or if it leads nowhere.
+        The first of them is that of the path. Raises `IllDefinedCovarianceError` if
+        nothing was found, or if it leads nowhere.
         """
         if K not in self.found:
             raise IllDefinedCovarianceError
-        parameters, solution = self.found[K].parameters, None
-        began = time.perf_counter()
-        for stage in stages:
-            em = stage.for_components(K)
-            solution = self._follow(em, parameters, tol, solution)
-            parameters = solution.evaluation.parameters
-        self.seconds[K] += time.perf_counter() - began
-        assert solution is not None
-        return solution
+        found = self.found[K]
+        with self._timed(K):
+            if len(stages) == 1:
+                em = self.em.for_components(K)
+                return Solution(
+                    em.evaluate(found.parameters),
+                    found.values,
+                    found.n_iter,
+                    found.converged,
+                    Plain(em.chart),
+                )
+            parameters, solution = found.parameters, None
+            for stage in stages[1:]:
+                em = stage.for_components(K)
+                solution = self._follow(em, parameters, self._rough, solution)
+                parameters = solution.evaluation.parameters
+            assert solution is not None
+            return solution
+
+    def finish(self, K: int, em: EMMap, start: Parameters) -> Solution:
+        """Follow a start to the end.
+
+        Raises `IllDefinedCovarianceError` if it leads nowhere.
+        """
+        with self._timed(K):
+            return self._follow(em.for_components(K), start, self._tol)
 
 
 def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:
