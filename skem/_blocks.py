@@ -57,6 +57,17 @@ def evaluate_rows(
     if is_dask(X):
         return evaluate_lazily(estimator, X, expectation_of, write, shape, dtype)
     X = check_data(estimator, X, reset=False)
+    return evaluate_array(X, expectation_of, write, shape, dtype)
+
+
+def evaluate_array(
+    X: np.ndarray,
+    expectation_of: Callable[[np.dtype], Expectation],
+    write: Writer,
+    shape: tuple[int, ...],
+    dtype: Any = None,
+) -> np.ndarray:
+    """Return the same of an array that needs no validation."""
     computing = computing_dtype(X)
     expectation = expectation_of(computing)
     out = np.empty((len(X), *shape), dtype or computing)

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skem._blocks import evaluate_rows, open_blocks
+from skem._blocks import evaluate_array, evaluate_rows, open_blocks
 from skem._standard_errors import StandardErrors, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import Sampled, Support, exact_support
@@ -65,6 +65,14 @@ class Totals:
         """Return the totals with what has overflowed at the limit."""
         limit = sys.float_info.max
         return Totals(*(max(-limit, min(value, limit)) for value in astuple(self)))
+
+
+def _write_log_density(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with log-densities, those out of its range at its limits."""
+    info = np.finfo(out.dtype)
+    out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -141,15 +149,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             Log-density at each row, in nats; always finite. Lazy, as all predictions,
             if X is a Dask array or DataFrame.
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            log_density = expectation.log_density(block, ws)
-            info = np.finfo(out.dtype)
-            out[:] = np.clip(log_density, info.min, info.max)
-
-        return self._evaluate(X, (), write)
+        return self._evaluate(X, (), _write_log_density)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.
@@ -632,8 +632,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
             self.random_state if random_state is None else random_state
         )
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
-        parts = [
-            self.score_samples(self.sample(min(rows, n_samples - start), rng)[0])
+        parts = (
+            self.sample(min(rows, n_samples - start), rng)[0]
             for start in range(0, n_samples, rows)
+        )
+        # Not by `score_samples`, which asks for the names of features.
+        log_density = [
+            evaluate_array(X, self._expectation, _write_log_density, ()) for X in parts
         ]
-        return Sampled(np.sort(np.concatenate(parts)))
+        return Sampled(np.sort(np.concatenate(log_density)))
