@@ -14,17 +14,16 @@ from joblib import Parallel, delayed
 from skem._selection_table import Candidate
 from skem._validation import computing_dtype
 from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import ArrayBlocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation, choose_form
 from skem.core.initialize import INITIALIZERS, subsample
-from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
-from skem.core.threads import Workers, Workspace
+from skem.core.threads import Workers
+from skem.core.totals import classified
 from skem.gaussian_mixture import ILL_DEFINED, GaussianMixture, degeneracy
 
 
@@ -181,22 +180,7 @@ def _candidate(
         mixture,
         total,
         solution.evaluation.loglik + total * em.coordinates.log_slope,
-        _surprise(em, parameters),
+        -classified(em.expectation(parameters), em.blocks).certainty,
         degeneracy(mixture.degenerate_components_),
         path.seconds[K],
     )
-
-
-def _surprise(em: EMMap, parameters: Parameters) -> float:
-    """−Σ v max_k log r_k."""
-    form = choose_form(em.structure, parameters, em.blocks.dtype)
-    expectation = Expectation(form, em.coordinates)
-
-    def kernel(block: Block, workspace: Workspace) -> float:
-        resp = expectation.responsibilities(block, workspace)
-        surprise = -np.log(resp.max(axis=0).astype(float))
-        return float(
-            surprise.sum() if block.weight is None else surprise @ block.weight
-        )
-
-    return em.blocks.fold(kernel, expectation.values_per_sample)
