@@ -77,6 +77,17 @@ def evaluate_rows(
     if is_dask(X):
         return evaluate_lazily(estimator, X, expectation_of, write, shape, dtype)
     X = check_data(estimator, X, reset=False)
+    return evaluate_array(X, expectation_of, write, shape, dtype)
+
+
+def evaluate_array(
+    X: np.ndarray,
+    expectation_of: Callable[[np.dtype], Expectation],
+    write: Writer,
+    shape: tuple[int, ...],
+    dtype: Any = None,
+) -> np.ndarray:
+    """Return the same of an array that needs no validation."""
     with array_blocks(X, None) as blocks:
         expectation = expectation_of(blocks.dtype)
         out = np.empty((len(X), *shape), dtype or blocks.dtype)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,55 +14,29 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skem._blocks import evaluate_rows, open_blocks
+from skem._blocks import evaluate_array, evaluate_rows, open_blocks
 from skem._standard_errors import StandardErrors, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import Sampled, Support, exact_support
 from skem._validation import check_data, check_sample_weight
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import ArrayBlocks, Block, Blocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation, choose_form
 from skem.core.parameters import Parameters
 from skem.core.threads import Workers, Workspace
+from skem.core.totals import Totals, classified, scored
 
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Sums over samples with weights v; adding joins those of two parts of the data."""
-
-    weight: float
-    """Σ v"""
-    loglik: float
-    """Σ v log p(x)"""
-    certainty: float
-    """Σ v log max_k r_k"""
-
-    @classmethod
-    def of(
-        cls,
-        block: Block,
-        log_density: np.ndarray,
-        log_largest: np.ndarray | None = None,
-    ) -> Totals:
-        """Totals of one block."""
-        v = np.ones(len(log_density)) if block.weight is None else block.weight
-        with np.errstate(over="ignore"):
-            certainty = 0.0 if log_largest is None else float(log_largest @ v)
-            return cls(float(v.sum()), float(log_density @ v), certainty)
-
-    def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            *(a + b for a, b in zip(astuple(self), astuple(other), strict=True))
-        )
-
-    def finite(self) -> Totals:
-        """Return the totals with what has overflowed at the limit."""
-        limit = sys.float_info.max
-        return Totals(*(max(-limit, min(value, limit)) for value in astuple(self)))
+def _write_log_density(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with log-densities, those out of its range at its limits."""
+    info = np.finfo(out.dtype)
+    out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -141,15 +113,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             Log-density at each row, in nats; always finite. Lazy, as all predictions,
             if X is a Dask array or DataFrame.
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            log_density = expectation.log_density(block, ws)
-            info = np.finfo(out.dtype)
-            out[:] = np.clip(log_density, info.min, info.max)
-
-        return self._evaluate(X, (), write)
+        return self._evaluate(X, (), _write_log_density)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.
@@ -198,20 +162,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         sample_weight: Any,
-        certainty: bool = False,
+        fold: Callable[[Expectation, Blocks], Totals] = scored,
     ) -> Totals:
-        """Fold the data into totals, of which `certainty` is computed if asked for."""
+        """Fold the data into totals."""
         check_is_fitted(self)
         with open_blocks(self, X, sample_weight, reset=False) as blocks:
-            expectation = self._expectation(blocks.dtype)
-
-            def kernel(block: Block, workspace: Workspace) -> Totals:
-                if certainty:
-                    log_density, log_largest = expectation.classified(block, workspace)
-                    return Totals.of(block, log_density, log_largest)
-                return Totals.of(block, expectation.log_density(block, workspace))
-
-            return blocks.fold(kernel, expectation.values_per_sample).finite()
+            return fold(self._expectation(blocks.dtype), blocks)
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -306,7 +262,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
         clustering with the integrated completed likelihood. IEEE TPAMI 22(7), 719-725.
         """
-        totals = self._totals(X, sample_weight, certainty=True)
+        totals = self._totals(X, sample_weight, classified)
         return self._bic(totals) - 2 * totals.certainty
 
     def _n_parameters(self) -> int:
@@ -632,8 +588,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
             self.random_state if random_state is None else random_state
         )
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
-        parts = [
-            self.score_samples(self.sample(min(rows, n_samples - start), rng)[0])
+        parts = (
+            self.sample(min(rows, n_samples - start), rng)[0]
             for start in range(0, n_samples, rows)
+        )
+        # Not by `score_samples`, which asks for the names of features.
+        log_density = [
+            evaluate_array(X, self._expectation, _write_log_density, ()) for X in parts
         ]
-        return Sampled(np.sort(np.concatenate(parts)))
+        return Sampled(np.sort(np.concatenate(log_density)))

@@ -13,18 +13,17 @@ from joblib import Parallel, delayed
 
 from skem._selection_table import Candidate, worth_refining
 from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation, choose_form
 from skem.core.initialize import INITIALIZERS, subsample
-from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
 from skem.core.solve import Solution
-from skem.core.threads import Workspace, fork_safe_openmp
+from skem.core.threads import fork_safe_openmp
+from skem.core.totals import classified
 from skem.gaussian_mixture import ILL_DEFINED, GaussianMixture, degeneracy
 
 SPARSE = 2
@@ -251,22 +250,7 @@ def _candidate(problem: Problem, solution: Solution, seconds: float) -> Candidat
         mixture,
         total,
         solution.evaluation.loglik + total * em.coordinates.log_slope,
-        _surprise(em, parameters),
+        -classified(em.expectation(parameters), em.blocks).certainty,
         degeneracy(mixture.degenerate_components_),
         seconds,
     )
-
-
-def _surprise(em: EMMap, parameters: Parameters) -> float:
-    """−Σ v max_k log r_k."""
-    form = choose_form(em.structure, parameters, em.blocks.dtype)
-    expectation = Expectation(form, em.coordinates)
-
-    def kernel(block: Block, workspace: Workspace) -> float:
-        resp = expectation.responsibilities(block, workspace)
-        surprise = -np.log(resp.max(axis=0).astype(float))
-        return float(
-            surprise.sum() if block.weight is None else surprise @ block.weight
-        )
-
-    return em.blocks.fold(kernel, expectation.values_per_sample)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import entr
@@ -17,6 +16,7 @@ from skem.core.covariance import Structure
 from skem.core.expectation import Expectation
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
+from skem.core.totals import Totals
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,16 +102,17 @@ class MixtureSummary:
 
     def on_data(self, found: Agreement, total: float) -> MixtureSummary:
         """Add what is known of data with total weight N."""
-        bic = -2 * found.loglik + self.n_parameters * math.log(total)
+        totals = found.totals
+        bic = -2 * totals.loglik + self.n_parameters * math.log(total)
         return replace(
             self,
             n_samples=total,
             sizes=found.sizes,
             effective_sizes=found.effective_sizes,
-            log_likelihood=found.loglik,
+            log_likelihood=totals.loglik,
             bic=bic,
-            aic=-2 * found.loglik + 2 * self.n_parameters,
-            icl=bic + 2 * found.surprise,
+            aic=-2 * totals.loglik + 2 * self.n_parameters,
+            icl=bic - 2 * totals.certainty,
             entropy=found.entropy,
         )
 
@@ -165,36 +166,37 @@ def bhattacharyya(structure: Structure, parameters: Parameters) -> np.ndarray:
     return np.maximum(overlap, overlap.T)
 
 
-class Agreement(NamedTuple):
-    """Sums over data of what a summary says of them."""
+@dataclass(frozen=True)
+class Agreement:
+    """Sums over data of what a summary says of them; adding joins two parts of it."""
 
-    loglik: float
+    totals: Totals
     entropy: float
-    surprise: float
     sizes: np.ndarray
     effective_sizes: np.ndarray
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(
+            self.totals + other.totals,
+            self.entropy + other.entropy,
+            self.sizes + other.sizes,
+            self.effective_sizes + other.effective_sizes,
+        )
 
 
 def agreement(expectation: Expectation, blocks: Blocks) -> Agreement:
     """Evaluate the mixture on data, in one pass."""
     K = len(expectation.form.parameters.weights)
 
-    def kernel(block: Block, workspace: Workspace) -> np.ndarray:
-        weight = block.weight
-        if weight is None:
-            weight = np.ones(block.data.shape[1])
-        log_density = expectation.log_density(block, workspace)
-        resp = expectation.responsibilities(block, workspace)
-        sums = [
-            log_density @ weight,
-            entr(resp).sum(axis=0) @ weight,
-            -np.log(resp.max(axis=0)) @ weight,
-        ]
-        sizes = np.bincount(resp.argmax(axis=0), weights=weight, minlength=K)
-        return np.concatenate([sums, sizes, resp @ weight])
+    def kernel(block: Block, workspace: Workspace) -> Agreement:
+        log_density, log_largest, resp = expectation.classified(block, workspace)
+        weight = np.ones(len(log_density)) if block.weight is None else block.weight
+        return Agreement(
+            Totals.of(block, log_density, log_largest),
+            float(entr(resp).sum(axis=0) @ weight),
+            np.bincount(resp.argmax(axis=0), weights=weight, minlength=K),
+            resp @ weight,
+        )
 
-    # Log-densities of far rows may overflow their sum.
-    with np.errstate(over="ignore"):
-        sums = blocks.fold(kernel, 2 * expectation.values_per_sample)
-    loglik, entropy, surprise = map(float, sums[:3])
-    return Agreement(loglik, entropy, surprise, sums[3 : 3 + K], sums[3 + K :])
+    found = blocks.fold(kernel, 2 * expectation.values_per_sample)
+    return replace(found, totals=found.totals.finite())

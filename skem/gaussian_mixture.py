@@ -32,7 +32,8 @@ from skem._validation import (
 )
 from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
-from skem.core.covariance import STRUCTURES
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import STRUCTURES, Structure
 from skem.core.degeneracy import degenerate_components
 from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
@@ -564,24 +565,30 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     def _attributes_at(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
         """Return the fitted attributes for the parameters of an evaluation."""
         em, found = evaluation.em, evaluation.parameters
-        dtype = em.blocks.dtype
         return self._parameter_attributes(
-            em.coordinates.outward(em.structure, found, dtype),
-            em.coordinates.covariances(em.structure, found, dtype),
+            *_outward(em.coordinates, em.structure, found, em.blocks.dtype)
         )
 
     def _set_solution(self, best: Solution) -> None:
-        em, found = best.evaluation.em, best.evaluation.parameters
+        em = best.evaluation.em
         total, log_slope = em.blocks.total_weight, em.coordinates.log_slope
-        self.__dict__.update(self._attributes_at(best.evaluation))
-        self.n_parameters_ = self._n_parameters()
+        self._set_stream(Stream.begin(best.evaluation))
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.evaluation.loglik / total + log_slope
         self.lower_bounds_ = [value / total + log_slope for value in best.values]
-        self.degenerate_components_ = degenerate_components(em.structure, found, total)
         self._progress = best.accelerator.progress
-        self._stream: Stream | Gathering = Stream.begin(best.evaluation)
+
+    def _set_stream(self, stream: Stream) -> None:
+        """Become the mixture of a stream, which may go on."""
+        structure, found = stream.structure, stream.parameters
+        self._set_parameters(
+            *_outward(stream.coordinates, structure, found, stream.dtype)
+        )
+        self.degenerate_components_ = degenerate_components(
+            structure, found, stream.size
+        )
+        self._stream: Stream | Gathering = stream
 
     def _warn(self, best: Solution) -> None:
         """Say in what respect the solution is not what was asked for."""
@@ -741,17 +748,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         with Workers() as workers:
             blocks = ArrayBlocks(X, weight, workers, dtype)
             stream = stream.advance(blocks, forgetting)
-        coordinates, found = stream.coordinates, stream.parameters
-        self._set_parameters(
-            coordinates.outward(stream.structure, found, stream.dtype),
-            coordinates.covariances(stream.structure, found, stream.dtype),
-        )
-        self.degenerate_components_ = degenerate_components(
-            stream.structure, found, stream.size
-        )
+        self._set_stream(stream)
         self.n_iter_ += 1
-        self.lower_bound_ = stream.averages.loglik + coordinates.log_slope
-        self._stream = stream
+        self.lower_bound_ = stream.averages.loglik + stream.coordinates.log_slope
         if self.verbose and self.n_iter_ % self.verbose_interval == 0:
             print(
                 f"  Iteration {self.n_iter_}	 mean log-likelihood "
@@ -780,6 +779,19 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             Index of the most probable component of each row.
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+
+def _outward(
+    coordinates: Coordinates,
+    structure: Structure,
+    parameters: Parameters,
+    dtype: np.dtype,
+) -> tuple[Parameters, np.ndarray]:
+    """Return parameters, and covariances, in the units of the data."""
+    return (
+        coordinates.outward(structure, parameters, dtype),
+        coordinates.covariances(structure, parameters, dtype),
+    )
 
 
 def degeneracy(components: np.ndarray) -> str:

@@ -1,11 +1,13 @@
-"""What the tests share: one seed, the structures, random mixtures and blocks."""
+"""What the tests share: one seed, the structures, random mixtures, blocks, threads."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES, Structure
@@ -120,3 +122,33 @@ def make_blocks():
             return ArrayBlocks(X, weight, workers, dtype)
 
         yield make
+
+
+@pytest.fixture
+def blas_counts():
+    """Return the number of threads of each BLAS library, asked for when called."""
+    return lambda: [
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+@pytest.fixture
+def blas_threads(blas_counts):
+    """Let BLAS have n threads, and so Workers; skip where BLAS cannot be told."""
+
+    @contextmanager
+    def limit(n):
+        with threadpool_limits(n, user_api="blas"):
+            if set(blas_counts()) != {n}:
+                pytest.skip(f"BLAS cannot be given {n} threads")
+            yield
+
+    return limit
+
+
+@pytest.fixture
+def two_threads(blas_threads):
+    with blas_threads(2):
+        yield

@@ -14,7 +14,7 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from skem import GaussianMixture
 from skem._monitor import Lines
@@ -26,22 +26,6 @@ fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 posix_only = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows does not interrupt waiting for a thread"
 )
-
-
-def blas_counts():
-    return [
-        library["num_threads"]
-        for library in threadpool_info()
-        if library["user_api"] == "blas"
-    ]
-
-
-@pytest.fixture
-def two_threads():
-    with threadpool_limits(2, user_api="blas"):
-        if set(blas_counts()) != {2}:
-            pytest.skip("BLAS cannot be given two threads")
-        yield
 
 
 @pytest.fixture
@@ -135,7 +119,7 @@ def test_a_forked_child_fits_as_its_parent_did(n_init, two_threads, many_blocks)
 
 
 @fork_only
-def test_a_fork_amid_another_threads_work_has_blas_threads_of_its_own():
+def test_a_fork_amid_another_threads_work_has_blas_threads_of_its_own(blas_counts):
     before = blas_counts()
     if min(before, default=1) == 1:
         pytest.skip("BLAS has one thread only")
@@ -163,7 +147,9 @@ def test_a_fork_amid_another_threads_work_has_blas_threads_of_its_own():
     assert blas_counts() == before
 
 
-def test_fits_in_two_threads_give_what_they_give_alone(two_threads, many_blocks):
+def test_fits_in_two_threads_give_what_they_give_alone(
+    two_threads, many_blocks, blas_counts
+):
     data = [blobs(seed=1), blobs(seed=2)]
     alone = [fit(X, max_iter=5) for X in data]
     together, barrier = {}, threading.Barrier(2)
@@ -217,7 +203,7 @@ def interrupt_when(ready):
 @posix_only
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_an_interrupted_fit_leaves_all_as_it_was(
-    n_threads, many_blocks, ctrl_c, monkeypatch
+    n_threads, many_blocks, ctrl_c, monkeypatch, blas_counts
 ):
     X, began = blobs(), threading.Event()
     mixture = fit(X, max_iter=2).set_params(tol=0, max_iter=10**9, verbose=1)
@@ -241,7 +227,7 @@ def test_an_interrupted_fit_leaves_all_as_it_was(
 
 @posix_only
 def test_an_interrupt_does_not_wait_for_groups_of_blocks(
-    two_threads, many_blocks, ctrl_c
+    two_threads, many_blocks, ctrl_c, blas_counts
 ):
     began, blocks_done = threading.Event(), []
     X = np.zeros((512 * 32 * 200, 1), dtype=bool)

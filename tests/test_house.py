@@ -17,7 +17,7 @@ FLOORS = [
     {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
     {"expectation"},
-    {"em"},
+    {"em", "totals"},
     {"initialize", "stream", "sketch"},
     {"move"},
     {"search", "path"},

@@ -1,6 +1,7 @@
 """Mass below a level of the density, against integrals and draws."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, stats
 
@@ -224,6 +225,18 @@ def test_fitted_to_data_and_other_types(rng):
     single = mixture.support_probability(X.astype(np.float32))
     assert single.dtype == float
     np.testing.assert_allclose(single, prob, atol=2e-3)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_names_of_features_are_asked_for_of_the_rows_alone(d, rng):
+    X = pd.DataFrame(rng.standard_normal((100, d))).rename(columns="x{}".format)
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    prob = mixture.support_probability(X, n_samples=100)
+    mixture.hdr_level(0.9, n_samples=100)
+    with pytest.warns(UserWarning, match="valid feature names") as warned:
+        unnamed = mixture.support_probability(X.to_numpy(), n_samples=100)
+    assert len(warned) == 1
+    np.testing.assert_array_equal(unnamed, prob)
 
 
 @pytest.mark.parametrize("prob", [0, 1, -0.1, 2, "all"])

@@ -202,10 +202,14 @@ class EMMap:
         """Return unconstrained coordinates about `base`."""
         return Chart(self.structure, base, self.blocks.total_weight)
 
+    def expectation(self, parameters: Parameters) -> Expectation:
+        """Return the kernels that evaluate a block at `parameters`."""
+        form = choose_form(self.structure, parameters, self.blocks.dtype)
+        return Expectation(form, self.coordinates)
+
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
-        form = choose_form(self.structure, parameters, self.blocks.dtype)
-        expectation = Expectation(form, self.coordinates)
+        expectation = self.expectation(parameters)
         statistics = self.blocks.fold(
             expectation.statistics, expectation.values_per_sample
         )

@@ -401,11 +401,12 @@ class Expectation:
 
     def classified(
         self, block: Block, workspace: Workspace
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Log p(x), and log max_k r_k, each of shape (b,), float64."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log p(x) and log max_k r_k, shape (b,), float64, and `responsibilities`."""
         features, resp, (log_norm, factor) = self._softmax(block, workspace)
         largest = resp.max(axis=0).astype(float) * factor
-        return self._log_density(features, log_norm), np.log(largest)
+        resp *= factor
+        return self._log_density(features, log_norm), np.log(largest), resp
 
     def _log_density(self, features: np.ndarray, log_norm: np.ndarray) -> np.ndarray:
         constant = self.form.peak + self.coordinates.log_slope

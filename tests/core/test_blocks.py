@@ -1,10 +1,7 @@
 """Cutting and folding: the cut, the order, and that neither changes a result."""
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from skem.core import blocks as blocks_module
 from skem.core.blocks import ArrayBlocks
@@ -21,20 +18,6 @@ def small_blocks(monkeypatch):
         monkeypatch.setattr(blocks_module, "MIN_ROWS", rows)
 
     return limit
-
-
-@contextmanager
-def blas_threads(n):
-    """Let BLAS have n threads, and so Workers; skip where BLAS cannot be told."""
-    with threadpool_limits(n, user_api="blas"):
-        counts = {
-            library["num_threads"]
-            for library in threadpool_info()
-            if library["user_api"] == "blas"
-        }
-        if counts != {n}:
-            pytest.skip(f"BLAS cannot be given {n} threads")
-        yield
 
 
 @pytest.mark.parametrize("n_samples", [1, 6, 7, 8, 100])
@@ -190,7 +173,7 @@ def step(X, weight, mixture):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_number_of_threads_changes_no_bit(
-    structure, dtype, make_mixture, small_blocks, rng
+    structure, dtype, make_mixture, small_blocks, blas_threads, rng
 ):
     small_blocks(16)
     mixture = make_mixture(structure, 3, 2)

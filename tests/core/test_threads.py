@@ -5,25 +5,9 @@ import time
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from skem.core.threads import Workers, Workspace, single_threaded_blas
-
-
-def blas_counts():
-    return [
-        library["num_threads"]
-        for library in threadpool_info()
-        if library["user_api"] == "blas"
-    ]
-
-
-@pytest.fixture
-def two_threads():
-    with threadpool_limits(2, user_api="blas"):
-        if set(blas_counts()) != {2}:
-            pytest.skip("BLAS cannot be given two threads")
-        yield
 
 
 @pytest.fixture(params=[1, 2, 4])
@@ -90,14 +74,14 @@ def test_as_many_threads_as_blas_would_use(two_threads):
         assert workers.n_threads == 1
 
 
-def test_blas_is_restored_after_use(two_threads):
+def test_blas_is_restored_after_use(two_threads, blas_counts):
     with Workers() as workers:
         inside = workers.map(lambda item, workspace: blas_counts(), range(4))
         assert {count for counts in inside for count in counts} == {1}
     assert set(blas_counts()) == {2}
 
 
-def test_blas_is_restored_after_an_exception(two_threads):
+def test_blas_is_restored_after_an_exception(two_threads, blas_counts):
     def failing(item, workspace):
         raise KeyError(item)
 
@@ -106,7 +90,7 @@ def test_blas_is_restored_after_an_exception(two_threads):
     assert set(blas_counts()) == {2}
 
 
-def test_nested_users_see_the_count_from_before(two_threads):
+def test_nested_users_see_the_count_from_before(two_threads, blas_counts):
     with Workers(), Workers() as inner:
         assert inner.n_threads == 2
         assert single_threaded_blas.n_threads() == 2
@@ -115,7 +99,9 @@ def test_nested_users_see_the_count_from_before(two_threads):
     assert single_threaded_blas.n_threads() == 2
 
 
-def test_blas_is_limited_where_another_thread_has_set_its_limits(two_threads):
+def test_blas_is_limited_where_another_thread_has_set_its_limits(
+    two_threads, blas_counts
+):
     counts = []
 
     def other_user():
@@ -130,7 +116,7 @@ def test_blas_is_limited_where_another_thread_has_set_its_limits(two_threads):
 
 
 @pytest.fixture
-def default_threads():
+def default_threads(blas_counts):
     """Return BLAS's own counts; threadpool_limits would tie them to this thread."""
     before = blas_counts()
     if min(before, default=1) == 1:
@@ -144,7 +130,7 @@ def default_threads():
 
 @pytest.mark.parametrize("first_out", ["first in", "last in"])
 def test_blas_is_limited_until_the_last_of_concurrent_users_is_out(
-    first_out, default_threads
+    first_out, default_threads, blas_counts
 ):
     entered, leave = threading.Event(), threading.Event()
 
