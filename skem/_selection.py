@@ -18,6 +18,7 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
 from skem.core.initialize import INITIALIZERS, subsample
+from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
