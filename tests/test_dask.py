@@ -16,7 +16,7 @@ dd = pytest.importorskip("dask.dataframe")
 distributed = pytest.importorskip("distributed")
 import cloudpickle  # noqa: E402
 
-from skem import GaussianMixture  # noqa: E402
+from skem import GaussianMixture, GaussianMixtureIC  # noqa: E402
 from skem.core import initialize, search  # noqa: E402
 from skem.core.covariance import STRUCTURES  # noqa: E402
 from skem.core.dask_blocks import DaskBlocks  # noqa: E402
@@ -103,6 +103,43 @@ def test_fit_equals_that_in_memory(covariance_type, weighted, scheduler, X, weig
             rtol=1e-8,
             err_msg=method,
         )
+
+
+@pytest.mark.parametrize(
+    ("criterion", "covariance_type"), [("bic", list(STRUCTURES)), ("icl", "diag")]
+)
+def test_selection_equals_that_in_memory(
+    criterion, covariance_type, scheduler, X, weight
+):
+    parameters = {
+        "covariance_type": covariance_type,
+        "criterion": criterion,
+        "n_init": 2,
+        "random_state": 0,
+        "n_jobs": 2,
+    }
+    selection = GaussianMixtureIC((1, 2), **parameters).fit(X, sample_weight=weight)
+    lazy = GaussianMixtureIC((1, 2), **parameters)
+    data = da.from_array(X, chunks=(130, 2))
+    lazy.fit(data, sample_weight=da.from_array(weight, chunks=130))
+    for name in ("criterion", "log_likelihood"):
+        np.testing.assert_allclose(
+            lazy.results_[name], selection.results_[name], rtol=1e-8
+        )
+    assert lazy.best_index_ == selection.best_index_
+    labels = lazy.predict(data)
+    assert isinstance(labels, da.Array)
+    np.testing.assert_array_equal(labels, selection.predict(X))
+
+
+def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
+    monkeypatch.setattr("skem.core.path.POOL_ROWS", 100)
+    monkeypatch.setattr("skem.core.path.POOL_ROWS_PER_COMPONENT", 10)
+    data = da.from_array(X, chunks=(90, 2))
+    lazy = GaussianMixtureIC((1, 2), n_init=2, random_state=0).fit(data)
+    selection = GaussianMixtureIC((1, 2), n_init=2, random_state=0).fit(X)
+    assert lazy.criterion_ == pytest.approx(selection.criterion_, rel=1e-8)
+    assert lazy.best_estimator_.bic(data) == pytest.approx(lazy.criterion_, rel=1e-8)
 
 
 def test_no_bit_depends_on_the_scheduler(client, X, weight):

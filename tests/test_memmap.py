@@ -8,9 +8,10 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from skem import GaussianMixture, _validation
+from skem import GaussianMixture, GaussianMixtureIC, _validation
 from skem.core import blocks as blocks_module
 from skem.core import initialize as initialize_module
+from skem.core import path as path_module
 from skem.core import search as search_module
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
@@ -54,6 +55,9 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(initialize_module, "SEED_ROWS", 500)
     monkeypatch.setattr(search_module, "POOL_ROWS", 500)
     monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(path_module, "POOL_ROWS", 500)
+    monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", 8_000)
 
 
@@ -111,6 +115,21 @@ def test_a_fit_takes_less_than_a_byte_per_row(weight, n_init, as_file, small_par
         weight = as_file((np.arange(N_ROWS) % 3 > 0).astype(weight))
     params = {"n_init": n_init, "max_iter": 1, "n_components": 2}
     assert peak_memory(lambda: fit(X, weight, **params).lower_bound_) < N_ROWS
+
+
+def test_the_memory_of_a_selection_does_not_grow(as_file, small_parts):
+    X = as_file(integers(N_ROWS).astype(np.float32))
+    selection = GaussianMixtureIC((1, 2), n_init=1, max_iter=2, random_state=0)
+
+    def peak(n_rows):
+        return peak_memory(lambda: selection.fit(X[:n_rows]).criterion_)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # The first of them fills caches.
+        _, few, many = peak(2_000), peak(N_ROWS // 10), peak(N_ROWS)
+    # Less than half a byte for each row: sums of blocks.
+    assert many < few + N_ROWS / 2
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from skem.core.accelerate import Accelerator, Chart, Plain
+from skem.core.blocks import ArrayBlocks
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
@@ -265,11 +266,14 @@ class Path:
 def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:
     """Return the problem on random samples of growing size, and on all rows.
 
-    The path is walked on the first. It has enough rows for so many components.
+    The path is walked on the first. It has enough rows for so many components, and is
+    in memory.
     """
     size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * n_components)
     stages = []
     while 2 * size < em.blocks.n_samples:
         stages.append(em.restricted(size, rng))
         size *= GROWTH
+    if not stages and not isinstance(em.blocks, ArrayBlocks):
+        stages.append(em.restricted(em.blocks.n_samples, rng))
     return [*stages, em]

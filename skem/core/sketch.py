@@ -59,13 +59,13 @@ class Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
         form = choose_form(em.structure, parameters, em.blocks.dtype)
         expectation = Expectation(form, em.coordinates)
-        means = parameters.means
+        coordinates, means = em.coordinates, parameters.means
         K, d = means.shape
 
         def kernel(block: Block, workspace: Workspace) -> np.ndarray:
             resp = expectation.responsibilities(block, workspace).astype(float)
             z = workspace.array("z", block.data.shape, np.float64)
-            em.coordinates.load(block.data, z)
+            coordinates.load(block.data, z)
             weighted = resp if block.weight is None else resp * block.weight
             sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
             sums[:, 0] = weighted.sum(axis=1)
