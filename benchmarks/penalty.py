@@ -88,7 +88,9 @@ def within_clusters(em: EMMap, n_components: int) -> EMMap:
     )
     N, d = em.blocks.total_weight, em.blocks.n_features
     # With one component, of_data takes the covariance as it is, but for a floor.
-    penalty = ScaleFreePenalty.of_data(em.structure, pooled, N, 1, d)
+    penalty = ScaleFreePenalty.of_data(
+        em.structure, pooled, em.total.scatter(), N, 1, d
+    )
     return replace(em, regularization=penalty)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,11 +21,13 @@ class Chart:
     With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
     the structure's log-Cholesky coordinates of Σ. At the base point the information of
     the complete data in these coordinates is the identity. Every vector is a mixture.
+    `pinned` restores what of its precision Cholesky factors must not change.
     """
 
     structure: Structure
     base: Parameters
     total_weight: float
+    pinned: Callable[[np.ndarray], np.ndarray] | None = None
 
     @cached_property
     def _scale(self) -> np.ndarray:
@@ -72,11 +75,12 @@ class Chart:
         log_ratio, means, covariances = self._split(vector)
         log_weights = self.base.log_weights + log_ratio
         weights = np.exp(log_weights - log_weights.max())
-        cholesky = self.base.precisions_cholesky
+        base = self.base.precisions_cholesky
+        cholesky = self.structure.from_chart(base, covariances)
         return Parameters(
             weights / weights.sum(),
-            self.base.means + self.structure.color_rows(cholesky, means),
-            self.structure.from_chart(cholesky, covariances),
+            self.base.means + self.structure.color_rows(base, means),
+            cholesky if self.pinned is None else self.pinned(cholesky),
         )
 
     def farthest(self, step: np.ndarray) -> float:

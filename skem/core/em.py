@@ -88,7 +88,7 @@ def scale_factor(
     """Precision Cholesky factor of the covariance of one-component statistics."""
     d = total.n_features
     scatter = total.scatter()
-    penalty = ScaleFreePenalty.of_data(structure, scatter, total_weight, 1, d)
+    penalty = ScaleFreePenalty.of_data(structure, scatter, scatter, total_weight, 1, d)
     nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
     covariances = penalty.covariances(structure, nothing, d)
     return factor(structure, penalty, covariances, d)
@@ -163,6 +163,7 @@ class EMMap:
             regularization = ScaleFreePenalty.of_data(
                 structure,
                 core.scatter(),
+                total.scatter(),
                 blocks.total_weight,
                 n_components,
                 blocks.n_features,
@@ -200,7 +201,12 @@ class EMMap:
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
-        return Chart(self.structure, base, self.blocks.total_weight)
+        pinned = (
+            partial(self.regularization.pinned, self.structure)
+            if self.regularization.pins
+            else None
+        )
+        return Chart(self.structure, base, self.blocks.total_weight, pinned)
 
     def expectation(self, parameters: Parameters) -> Expectation:
         """Return the kernels that evaluate a block at `parameters`."""

@@ -13,6 +13,8 @@ from skem.core.parameters import Parameters
 
 COLLINEAR = 1e-8
 """Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
+NULL = 1e-13
+"""Variance of a standardised direction up to which all of it is rounding."""
 ROUNDING = 1e-12
 """Share of N below which pseudo-observations could be lost to rounding."""
 
@@ -33,6 +35,13 @@ class Regularization(Protocol):
     ) -> np.ndarray:
         """Return the regularized covariances."""
 
+    @property
+    def pins(self) -> bool:
+        """Whether part of the covariances is given, and no parameter."""
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        """Restore that part in precision Cholesky factors."""
+
     def scaled(self, share: float) -> Regularization:
         """Return the same for a share of the data."""
 
@@ -40,6 +49,7 @@ class Regularization(Protocol):
         self,
         structure: Structure,
         core: Scatter,
+        total: Scatter,
         total_weight: float,
         n_components: int,
         n_features: int,
@@ -53,16 +63,39 @@ class Regularization(Protocol):
         """Return what is subtracted from the log-likelihood."""
 
 
+def null_directions(values: np.ndarray) -> np.ndarray | None:
+    """Return where a covariance has no variance, as `ScaleFreePenalty` has it.
+
+    `values` are a covariance matrix or the variances of features. A single variance,
+    of all features, is taken as it is.
+    """
+    if values.ndim == 0:
+        return None
+    if values.ndim == 1:
+        null = (values <= NULL).astype(float)
+        return null if null.any() else None
+    eigenvalues, vectors = np.linalg.eigh(values)
+    null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
+    return null @ null.T if null.size else None
+
+
 @dataclass(frozen=True)
 class ScaleFreePenalty:
     """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|], after Chen & Tan (2009).
 
     The M-step becomes Σ_k = (W_k + εΛ) / (n_k + ε): ε pseudo-observations of
     covariance Λ. `target` is Λ as the structure's scatter, without component axis.
+
+    Where all the data have one value, every component has the same `floor` of a
+    variance: εΛ / (n_k + ε) would depend on the size of the component, and the
+    likelihood on the number of components. `null` says where, as the target has it: a
+    projector on these directions, or 1 for these features; None if there are none.
     """
 
     epsilon: float
     target: np.ndarray
+    null: np.ndarray | None = None
+    floor: float = 0.0
 
     @property
     def repairs(self) -> bool:
@@ -73,6 +106,7 @@ class ScaleFreePenalty:
         cls,
         structure: Structure,
         core: Scatter,
+        total: Scatter,
         total_weight: float,
         n_components: int,
         n_features: int,
@@ -82,6 +116,8 @@ class ScaleFreePenalty:
         Directions in which S has no variance (constant or collinear columns, fewer
         rows than features) get `COLLINEAR` times the variance of a feature, or more
         where εΛ would drown in the rounding of W_k, which grows with N.
+
+        `total` is the scatter of all the data, as one component.
         """
         N = total_weight
         epsilon = max(2 / math.sqrt(N), ROUNDING * N)
@@ -93,14 +129,36 @@ class ScaleFreePenalty:
                 values = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
         else:
             values = np.maximum(values, least)
-        one = cls(epsilon, values)
+        null = null_directions(total.values[0] / total.counts[0])
+        one = cls(epsilon, values, null, least)
         return one.for_components(n_components, n_features)
 
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
     ) -> np.ndarray:
         prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
-        return structure.estimate(scatter, prior, n_features)
+        covariances = structure.estimate(scatter, prior, n_features)
+        return covariances if self.null is None else self._floored(covariances)
+
+    def _floored(self, covariances: np.ndarray) -> np.ndarray:
+        """Give the null directions the floor's variance, and no correlation."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            others = np.eye(len(self.null)) - self.null
+            covariances = others @ covariances @ others
+        else:
+            covariances = covariances * (1 - self.null)
+        return covariances + self.floor * self.null
+
+    @property
+    def pins(self) -> bool:
+        return self.null is not None
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        # Else rounding makes them drift, and the likelihood with them.
+        covariances = self._floored(structure.covariances(cholesky))
+        restored, failed = structure.factor(covariances)
+        return cholesky if failed.any() else restored
 
     def scaled(self, share: float) -> ScaleFreePenalty:
         return replace(self, epsilon=self.epsilon * share)
@@ -109,11 +167,14 @@ class ScaleFreePenalty:
         self,
         structure: Structure,
         core: Scatter,
+        total: Scatter,
         total_weight: float,
         n_components: int,
         n_features: int,
     ) -> ScaleFreePenalty:
-        return self.of_data(structure, core, total_weight, n_components, n_features)
+        return self.of_data(
+            structure, core, total, total_weight, n_components, n_features
+        )
 
     def for_components(self, n_components: int, n_features: int) -> ScaleFreePenalty:
         shrinkage = n_components ** (-2.0 / n_features)
@@ -147,6 +208,13 @@ class Ridge:
         )
         return structure.add_to_diagonal(covariances, self.variances)
 
+    @property
+    def pins(self) -> bool:
+        return False
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky
+
     def scaled(self, share: float) -> Ridge:
         return self
 
@@ -154,6 +222,7 @@ class Ridge:
         self,
         structure: Structure,
         core: Scatter,
+        total: Scatter,
         total_weight: float,
         n_components: int,
         n_features: int,

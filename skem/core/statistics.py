@@ -67,6 +67,13 @@ class Statistics:
         means = self.means + share[:, None] * (other.means - self.means)
         return self.about(means) + other.about(means)
 
+    def pooled(self) -> Statistics:
+        """Return the statistics of the same samples as one component, at their mean."""
+        mean = self.counts @ self.means / self.counts.sum()
+        reference = np.broadcast_to(mean, self.reference.shape)
+        sums = self.about(reference).sums.sum(axis=0, keepdims=True)
+        return replace(self, sums=sums, reference=mean[None])
+
     @property
     def n_features(self) -> int:
         """Number of features, d."""

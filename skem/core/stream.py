@@ -158,20 +158,27 @@ class Stream:
         batch = replace(batch, X=self._bounded(batch))
         weight = batch.total_weight
         step = forgetting.step(self.seen / self.unit, weight / self.unit)
-        core = _moved(self.core, self._core_of(batch), step / weight, 1 - step)
+        gain, kept = step / weight, 1 - step
+        core = _moved(self.core, self._core_of(batch), gain, kept)
+        total = self._total_of(batch)
+        seen = _moved(self.averages.pooled(), total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
         em = EMMap(
             batch,
             self.coordinates,
             self.structure,
             self.regularization.renewed(
-                self.structure, core.scatter(), size, *self.parameters.shape
+                self.structure,
+                core.scatter(),
+                seen.scatter(),
+                size,
+                *self.parameters.shape,
             ),
-            self._total_of(batch),
+            total,
             core,
         )
         found = em.evaluate(self.parameters).complete
-        averages = _moved(self.averages, found, step / weight, 1 - step)
+        averages = _moved(self.averages, found, gain, kept)
         return replace(
             self,
             regularization=em.regularization,

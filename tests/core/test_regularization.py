@@ -1,5 +1,7 @@
 """What the regularizations add, against dense formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,48 @@ def test_target_is_positive_definite_for_singular_data(
     assert smallest >= COLLINEAR * K ** (-2 / D) * (1 - 1e-6)
 
 
+@pytest.mark.parametrize("columns", ["constant", "collinear"])
+def test_variance_where_there_is_none_depends_on_no_component(
+    structure, columns, make_blocks, rng
+):
+    X = rng.standard_normal((50, 2)) * [1.0, 3.0]
+    extra = np.full(50, 7.0) if columns == "constant" else X @ [2.0, 1.0]
+    em = prepared(make_blocks(np.c_[X, extra]), structure)
+    penalty = em.regularization
+    if (not structure.matrices and columns == "collinear") or penalty.target.ndim == 0:
+        assert penalty.null is None
+        return
+    # Components of any size and shape have it, and other directions are left alone.
+    d = 3
+    Z = em.coordinates.load(np.c_[X, extra].T, np.empty((d, 50)))
+    resp = rng.dirichlet(np.full(K, 0.1), 50).T * rng.random(50)
+    counts = resp.sum(axis=1)
+    means = resp @ Z.T / counts[:, None]
+    quadratic = structure.quadratic
+    values = quadratic.unpack(
+        np.stack(
+            [
+                quadratic.weighted_sum(Z - mean[:, None], r)
+                for mean, r in zip(means, resp, strict=True)
+            ]
+        ),
+        d,
+    )
+    found = penalty.covariances(structure, Scatter(values, counts), d)
+    plain = replace(penalty, null=None).covariances(
+        structure, Scatter(values, counts), d
+    )
+    if structure.matrices:
+        null = np.linalg.svd(Z.T)[2][-1]
+        variances = np.einsum("...ij,i,j->...", found, null, null)
+        others = np.eye(d) - np.outer(null, null)
+        found, plain = others @ found @ others, others @ plain @ others
+    else:
+        variances, found, plain = found[..., 2], found[..., :2], plain[..., :2]
+    np.testing.assert_allclose(variances, COLLINEAR, rtol=1e-6)
+    np.testing.assert_allclose(found, plain, atol=1e-12)
+
+
 def broken(structure, covariances):
     """Make one covariance, or the shared one, singular by a hair."""
     covariances = covariances.copy()
@@ -153,7 +197,9 @@ def test_ridge_is_a_variance_in_units_of_the_data(
 def test_renewed_penalty_is_that_of_the_other_data(structure, make_blocks, rng):
     X, other = rng.standard_normal((50, D)), 3 * rng.standard_normal((80, D))
     em, expected = (prepared(make_blocks(rows), structure) for rows in (X, other))
-    found = em.regularization.renewed(structure, expected.core.scatter(), 80, K, D)
+    found = em.regularization.renewed(
+        structure, expected.core.scatter(), expected.total.scatter(), 80, K, D
+    )
     assert found.epsilon == expected.regularization.epsilon
     np.testing.assert_array_equal(found.target, expected.regularization.target)
 
@@ -161,7 +207,10 @@ def test_renewed_penalty_is_that_of_the_other_data(structure, make_blocks, rng):
 def test_renewed_ridge_is_the_same(structure, make_blocks, rng):
     em = prepared(make_blocks(rng.standard_normal((50, D))), structure, 0.1)
     ridge = em.regularization
-    assert ridge.renewed(structure, em.core.scatter(), 80, K, D) is ridge
+    assert (
+        ridge.renewed(structure, em.core.scatter(), em.total.scatter(), 80, K, D)
+        is ridge
+    )
 
 
 def test_a_large_covariance_that_rounding_broke_is_repaired():

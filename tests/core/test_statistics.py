@@ -66,6 +66,15 @@ def test_merging_two_halves_gives_the_whole(make_statistics, rng):
     assert_same(first + second, make_statistics(X, weight))
 
 
+def test_pooled_are_the_samples_as_one_component(structure, rng):
+    X, resp = rng.standard_normal((50, D)) + 3, rng.dirichlet(np.ones(K), 50).T
+    quadratic = structure.quadratic
+    pooled = about(quadratic, X, resp, rng.standard_normal((K, D))).pooled()
+    expected = about(quadratic, X, np.ones((1, 50)), X.mean(axis=0, keepdims=True))
+    np.testing.assert_allclose(pooled.reference, expected.reference, rtol=1e-12)
+    np.testing.assert_allclose(pooled.sums, expected.sums, rtol=1e-12, atol=1e-10)
+
+
 def test_integer_weights_repeat_rows(make_statistics, rng):
     X, weight = rng.standard_normal((30, D)), rng.integers(0, 4, size=30)
     repeated = make_statistics(np.repeat(X, weight, axis=0))
