@@ -25,10 +25,12 @@ from skem.core.sketch import Sketch
 from skem.core.solve import Solution
 from skem.core.threads import fork_safe_openmp
 from skem.core.totals import classified
-from skem.gaussian_mixture import ILL_DEFINED, GaussianMixture, degeneracy
+from skem.gaussian_mixture import ILL_DEFINED, UNDETERMINED, GaussianMixture
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
+SPURIOUS = f"Some components {UNDETERMINED}"
+"""One text for all such candidates, so that a report can tell it once."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,6 @@ def _candidate(problem: Problem, solution: Solution, seconds: float) -> Candidat
         total,
         solution.evaluation.loglik + total * em.coordinates.log_slope,
         -classified(em.expectation(parameters), em.blocks).certainty,
-        degeneracy(mixture.degenerate_components_),
+        SPURIOUS if len(mixture.degenerate_components_) else "",
         seconds,
     )

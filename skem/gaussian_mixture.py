@@ -55,6 +55,10 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
+UNDETERMINED = (
+    "rest on fewer samples than it takes to determine them, or coincide with others."
+)
+SIMPLIFY = "Try to decrease the number of components, or another covariance_type."
 
 
 class GaussianMixture(CallbackSupportMixin, FittedMixture):
@@ -592,8 +596,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _warn(self, best: Solution) -> None:
         """Say in what respect the solution is not what was asked for."""
-        if message := degeneracy(self.degenerate_components_):
-            warnings.warn(message, DegenerateComponentsWarning, stacklevel=5)
+        if len(self.degenerate_components_):
+            warnings.warn(
+                f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
+                f"{SIMPLIFY}",
+                DegenerateComponentsWarning,
+                stacklevel=5,
+            )
         if not best.converged and self.max_iter > 0:
             remaining = best.accelerator.remaining
             left = (
@@ -791,17 +800,6 @@ def _outward(
     return (
         coordinates.outward(structure, parameters, dtype),
         coordinates.covariances(structure, parameters, dtype),
-    )
-
-
-def degeneracy(components: np.ndarray) -> str:
-    """Say what it means that there are such components; nothing if there are none."""
-    if not len(components):
-        return ""
-    return (
-        f"Components {components.tolist()} rest on fewer samples than it takes to "
-        "determine them, or coincide with others. Try to decrease the number of "
-        "components, or another covariance_type."
     )
 
 

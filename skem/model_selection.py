@@ -29,7 +29,7 @@ from skem._validation import check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
 from skem.core.initialize import INITIALIZERS
-from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
+from skem.gaussian_mixture import SIMPLIFY, GaussianMixture, _unchanged_on_error
 
 NEAR = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
@@ -328,7 +328,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         if best.warning:
             warnings.warn(
                 "No candidate is eligible; the best of the others is chosen. "
-                f"{best.warning}",
+                f"{best.warning} {SIMPLIFY}",
                 UserWarning,
                 stacklevel=5,
             )

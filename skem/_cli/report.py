@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from skem._cli.selection import Candidate, Selection
+import numpy as np
+
 from skem._cli.table import Table
 from skem._describe import model
 from skem._text import Column, count, paragraph, table
+from skem.model_selection import NEAR, GaussianMixtureIC
 
 MOST_NAMES = 12
+BEST = "<- best"
+NOT_ELIGIBLE = "not eligible"
 
 
-def report(data: Table, selection: Selection, notes: Sequence[str]) -> str:
+def report(
+    data: Table, selection: GaussianMixtureIC, seconds: float, notes: Sequence[str]
+) -> str:
     """Return the whole report."""
     summary = replace(
-        selection.best.mixture.summary(data.values), feature_names=data.names
+        selection.best_estimator_.summary(data.values), feature_names=data.names
     )
+    remarks = [*_not_eligible(selection), *notes, *_not_converged(selection)]
     sections = [
         paragraph(_title(data)),
         "Candidates, of which the lowest BIC is best\n\n" + _candidates(selection),
-        *map(paragraph, [*notes, *_not_converged(selection.candidates)]),
+        *map(paragraph, remarks),
         f"Best: {summary}",
-        paragraph(_effort(selection)),
+        paragraph(_effort(selection, seconds)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -34,40 +41,63 @@ def _title(data: Table) -> str:
     return f"{data.title}: {count(n, 'row')}, {count(d, 'column')} ({names})"
 
 
-def _candidates(selection: Selection) -> str:
-    candidates = selection.candidates
-    mixtures = [candidate.mixture for candidate in candidates]
-    shapes = [mixture.covariance_type for mixture in mixtures]
-    columns = [Column("K", [str(len(mixture.weights_)) for mixture in mixtures])]
+def _candidates(selection: GaussianMixtureIC) -> str:
+    results = selection.results_
+    shapes = results["param_covariance_type"].tolist()
+    marks = ["" if eligible else NOT_ELIGIBLE for eligible in results["eligible"]]
+    marks[selection.best_index_] = BEST
+    width = max(map(len, marks))
+    columns = [Column("K", list(map(str, results["param_n_components"])))]
     if len(set(shapes)) > 1:
         columns.append(Column("covariance", shapes))
-    marks = ["<- best" if c is selection.best else "" for c in candidates]
     columns += [
-        Column("log-likelihood", [f"{c.loglik:.2f}" for c in candidates]),
-        Column("parameters", [str(mixture.n_parameters_) for mixture in mixtures]),
-        Column("BIC", [f"{c.bic:.2f}" for c in candidates]),
-        Column("", marks),
+        Column("log-likelihood", list(map("{:.2f}".format, results["log_likelihood"]))),
+        Column("parameters", list(map(str, results["n_parameters"]))),
+        Column("BIC", list(map("{:.2f}".format, results["bic"]))),
+        Column("", [mark.ljust(width) for mark in marks]),
     ]
     return table(columns)
 
 
-def _not_converged(candidates: Sequence[Candidate]) -> Iterator[str]:
-    mixtures = [c.mixture for c in candidates if not c.mixture.converged_]
-    if mixtures:
-        which = "; ".join(model(len(m.weights_), m.covariance_type) for m in mixtures)
-        steps = count(mixtures[0].max_iter, "step")
-        yield f"Not converged in {steps}, so the likelihood may still rise: {which}."
+def _not_eligible(selection: GaussianMixtureIC) -> Iterator[str]:
+    """Tell why some candidates are not eligible, each reason once."""
+    results = selection.results_
+    reasons = " ".join(dict.fromkeys(results["warning"][~results["eligible"]].tolist()))
+    if not results["eligible"].any():
+        yield f"No candidate is eligible, and the best of them is shown: {reasons}"
+    elif reasons:
+        yield f"Not eligible, whatever the BIC: {reasons}"
 
 
-def _effort(selection: Selection) -> str:
-    mixture = selection.best.mixture
-    seconds = selection.seconds
+def _not_converged(selection: GaussianMixtureIC) -> Iterator[str]:
+    results = selection.results_
+    left = ~results["converged"] & np.isfinite(results["criterion"])
+    if left.any():
+        names = map(
+            model,
+            results["param_n_components"][left],
+            results["param_covariance_type"][left],
+        )
+        steps = count(selection.max_iter, "step")
+        yield (
+            f"Not converged in {steps}, so the likelihood may still rise: "
+            f"{'; '.join(names)}."
+        )
+
+
+def _effort(selection: GaussianMixtureIC, seconds: float) -> str:
+    values = selection.results_["criterion"]
     # The start is evaluated too, which is no step.
-    passes = count(mixture.n_iter_ + 1, "pass", "passes")
-    n_init = mixture.n_init
-    starts = "several starts" if isinstance(n_init, str) else count(n_init, "start")
-    return (
-        f"{count(len(selection.candidates), 'model')} fitted in "
-        f"{seconds:.{2 if seconds < 10 else 0}f} s, each from {starts}. "
-        f"The best took {passes} over the data."
+    passes = count(selection.best_estimator_.n_iter_ + 1, "pass", "passes")
+    text = (
+        f"{count(len(values), 'model')} fitted in "
+        f"{seconds:.{2 if seconds < 10 else 0}f} s, with the search for starts. The "
+        f"last run of the best one took {passes} over the data."
     )
+    far = 2 * NEAR
+    if (values > selection.criterion_ + far).any():
+        text += (
+            f" Those with a BIC more than {far:.0f} above the best one's were sought "
+            "less thoroughly: some may have a higher log-likelihood than is shown."
+        )
+    return text
