@@ -111,10 +111,10 @@ def candidates(
 ) -> list[Candidate]:
     """Fit every candidate; structures in parallel.
 
-    Structures exchange what they have found once, when all of them have walked up
-    their path, and again when all are settled: then only those near the best candidate
-    get more starts, and are finished. So the result does not depend on how many
-    structures are worked on at a time.
+    Structures exchange what they have found when all of them have walked up their path,
+    and what it is worth when all are settled: then those near the best candidate get
+    more starts, and are finished; and others, should they now be near. So the result
+    does not depend on how many structures are worked on at a time.
     """
     structures = [STRUCTURES[name] for name in covariance_types]
     rng = np.random.RandomState(problem.seed)
@@ -131,14 +131,33 @@ def candidates(
             for own, structure in enumerate(structures)
         )
         fitted = [each.candidates for each in settled]
-        near = worth_refining(fitted, problem.criterion, problem.margin)
-        sought = sorted({K for those in near for K in those})
-        fresh = _fresh(problem, sought, problem.n_init - sparse, rng)
-        refined = parallel(
-            delayed(_refine)(problem, structure, each, those, fresh)
-            for structure, each, those in zip(structures, settled, near, strict=True)
-        )
-    rows = zip(*refined, strict=True)
+        finished: list[set[int]] = [set() for _ in structures]
+        while True:
+            near = worth_refining(fitted, problem.criterion, problem.margin)
+            near = [those - known for those, known in zip(near, finished, strict=True)]
+            if not any(near):
+                break
+            sought = sorted(set().union(*near))
+            fresh = _fresh(problem, sought, problem.n_init - sparse, rng)
+            refined = parallel(
+                delayed(_refine)(problem, structure, each, sorted(those), fresh)
+                for structure, each, those in zip(
+                    structures, settled, near, strict=True
+                )
+                if those
+            )
+            for those, known in zip(near, finished, strict=True):
+                known |= those
+            better = {
+                (each.covariance_type, each.n_components): each
+                for those in refined
+                for each in those
+            }
+            fitted = [
+                [better.get((c.covariance_type, c.n_components), c) for c in those]
+                for those in fitted
+            ]
+    rows = zip(*fitted, strict=True)
     return [candidate for row in rows for candidate in row]
 
 
@@ -195,20 +214,21 @@ def _settle(
         ]
         path.walk_down(others)
         path.walk_up()
-        fitted, parameters = [], {}
-        for K in problem.components:
-            try:
-                solution = path.settle(K, stages)
-            except IllDefinedCovarianceError:
-                name = structure.name
-                fitted.append(
-                    Candidate(K, name, warning=ILL_DEFINED, seconds=path.seconds[K])
-                )
-                continue
-            parameters[K] = solution.evaluation.parameters
-            fitted.append(_candidate(problem, solution, path.seconds[K]))
-        known = Walked(path.found, em.coordinates, dict(path.seconds))
-        return Settled(known, fitted, parameters)
+        solutions = {
+            K: _unless_ill_defined(path.settle, K, stages) for K in problem.components
+        }
+        return Settled(
+            Walked(path.found, em.coordinates, dict(path.seconds)),
+            [
+                _candidate(problem, structure, K, solution, path.seconds[K])
+                for K, solution in solutions.items()
+            ],
+            {
+                K: solution.evaluation.parameters
+                for K, solution in solutions.items()
+                if solution is not None
+            },
+        )
 
 
 def _refine(
@@ -219,30 +239,40 @@ def _refine(
     fresh: Fresh,
 ) -> list[Candidate]:
     """Give those near the best candidate more starts, and follow them to the end."""
-    if not near:
-        return settled.candidates
     with problem.stages(structure) as stages:
         path = problem.path(stages[0], settled.walked.found)
         path.seconds.update(settled.walked.seconds)
         sketches = fresh.seen_from(stages[0].coordinates)
-        refined = {}
+        refined = []
         for K in near:
-            starts = [settled.parameters[K]]
-            if path.improve(K, [[sketch] for sketch in sketches[K]]):
-                starts.append(path.settle(K, stages).evaluation.parameters)
-            solution = max(
-                (path.finish(K, stages[-1], start) for start in starts),
-                key=lambda solution: solution.evaluation.objective,
-            )
-            refined[K] = _candidate(problem, solution, path.seconds[K])
-    return [refined.get(each.n_components, each) for each in settled.candidates]
+            start = settled.parameters[K]
+            solution = _unless_ill_defined(path.refine, K, stages, start, sketches[K])
+            refined.append(_candidate(problem, structure, K, solution, path.seconds[K]))
+        return refined
 
 
-def _candidate(problem: Problem, solution: Solution, seconds: float) -> Candidate:
-    """Say what a mixture is worth, and what is wrong with it."""
+def _unless_ill_defined(
+    solution_of: Callable[..., Solution], *args: Any
+) -> Solution | None:
+    try:
+        return solution_of(*args)
+    except IllDefinedCovarianceError:
+        return None
+
+
+def _candidate(
+    problem: Problem,
+    structure: Structure,
+    K: int,
+    solution: Solution | None,
+    seconds: float,
+) -> Candidate:
+    """Say what a mixture is worth, and what is wrong with it, or that there is none."""
+    name = structure.name
+    if solution is None:
+        return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
-    name, total = em.structure.name, em.blocks.total_weight
-    K = len(parameters.weights)
+    total = em.blocks.total_weight
     mixture = GaussianMixture(K, covariance_type=name, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(solution)

@@ -86,25 +86,21 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
 
 def worth_refining(
     fitted: Sequence[Sequence[Candidate]], criterion: str, margin: float
-) -> list[list[int]]:
+) -> list[set[int]]:
     """Return the numbers of components of those that may yet be the best.
 
     `fitted` has the candidates of each structure, `margin` is in nats.
     """
-    sound = [c for those in fitted for c in those if not c.warning]
-    if not sound:
-        # One that is not eligible will have to be chosen.
-        sound = [c for those in fitted for c in those if c.mixture is not None]
-    if not sound:
-        return [[] for _ in fitted]
-    best = min(getattr(candidate, criterion) for candidate in sound)
+    possible = [c for those in fitted for c in those if c.mixture is not None]
+    # If none is eligible, one that is not will have to be chosen.
+    choice = [c for c in possible if not c.warning] or possible
+    best = min((getattr(c, criterion) for c in choice), default=math.inf)
     return [
-        [
-            candidate.n_components
-            for candidate in those
-            if candidate.mixture is not None
-            and getattr(candidate, criterion) <= best + 2 * margin
-        ]
+        {
+            c.n_components
+            for c in those
+            if c.mixture is not None and getattr(c, criterion) <= best + 2 * margin
+        }
         for those in fitted
     ]
 

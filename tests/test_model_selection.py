@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
+from skem.core.path import Path
+from skem.core.regularization import IllDefinedCovarianceError
 from skem.datasets import load_faithful
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
@@ -108,6 +110,28 @@ def test_candidates_with_poor_optima_are_mostly_as_good_as_own_fits(X):
     # finds the best of all of them: which ones are missed depends on rounding.
     assert np.count_nonzero(leads > -1) >= 10
     assert leads[:8].min() > -1
+
+
+def test_what_collapses_at_the_end_makes_room_for_the_next(X, monkeypatch):
+    whole = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)
+    finish = Path.finish
+
+    def collapse(path, K, em, start):
+        best = whole.n_components_, whole.covariance_type_
+        if (K, em.structure.name) == best:
+            raise IllDefinedCovarianceError
+        return finish(path, K, em, start)
+
+    monkeypatch.setattr(Path, "finish", collapse)
+    selection = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)
+    failed = selection.results_["warning"][whole.best_index_]
+    assert "ill-defined empirical covariance" in failed
+    assert not selection.results_["eligible"][whole.best_index_]
+    assert np.isnan(selection.results_["bic"][whole.best_index_])
+    # The next best is finished, though it may have been far from the best.
+    runners_up = np.delete(whole.results_["criterion"], whole.best_index_)
+    assert selection.criterion_ == pytest.approx(runners_up.min(), abs=1)
+    assert selection.best_estimator_.converged_
 
 
 @pytest.mark.parametrize("added", ["constant", "repeated"])

@@ -254,6 +254,31 @@ class Path:
             assert solution is not None
             return solution
 
+    def refine(
+        self,
+        K: int,
+        stages: Sequence[EMMap],
+        start: Parameters,
+        fresh: Iterable[Sketch],
+    ) -> Solution:
+        """Give one K more starts, and follow it to the end on all rows.
+
+        `start` is where it is settled. Raises `IllDefinedCovarianceError` if nothing
+        leads to an end.
+        """
+        starts = [start]
+        if self.improve(K, [[sketch] for sketch in fresh]):
+            starts.append(self.settle(K, stages).evaluation.parameters)
+        ends = []
+        for start in starts:
+            try:
+                ends.append(self.finish(K, stages[-1], start))
+            except IllDefinedCovarianceError:
+                continue
+        if not ends:
+            raise IllDefinedCovarianceError
+        return max(ends, key=lambda solution: solution.evaluation.objective)
+
     def finish(self, K: int, em: EMMap, start: Parameters) -> Solution:
         """Follow a start to the end.
 

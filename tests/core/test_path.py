@@ -108,6 +108,44 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     assert not path.improve(4, [[poor.sketch]])
 
 
+def test_a_refined_mixture_is_the_best_of_its_starts(X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [4], LBFGS, 1e-4, 200)
+    path.improve(4, [fresh(em, X, 4)])
+    poor = path.found[4]
+    good = walk(em, X, [1, 2, 3, 4]).found[4]
+    for sketches in ([], [good.sketch], [poor.sketch, good.sketch]):
+        refined = path.refine(4, [em], poor.parameters, sketches)
+        least = good.objective if sketches else poor.objective
+        assert refined.converged
+        assert refined.evaluation.objective >= least - 1e-4
+
+
+def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = walk(em, X, [1, 2, 3, 4])
+    start, finish = path.found[4].parameters, path.finish
+    good = path.found.pop(4)
+    path.improve(4, [fresh(em, X, 4)])
+    poor = path.found[4].parameters
+
+    def only_from(survivor):
+        def attempt(K, em, start):
+            if (start is poor) != (survivor == "poor"):
+                raise IllDefinedCovarianceError
+            return finish(K, em, start)
+
+        return attempt
+
+    monkeypatch.setattr(path, "finish", only_from("good"))
+    refined = path.refine(4, [em], poor, [good.sketch])
+    assert refined.evaluation.objective >= good.objective - 1
+    monkeypatch.setattr(path, "finish", only_from("poor"))
+    assert path.refine(4, [em], poor, []).converged
+    with pytest.raises(IllDefinedCovarianceError):
+        path.refine(4, [em], start, [])
+
+
 def test_what_must_not_be_repaired_is_not_found(make_blocks):
     X = np.repeat([[0.0, 0.0], [1.0, 2.0], [5.0, 1.0]], 10, axis=0)
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, 0.0)
