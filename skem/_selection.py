@@ -17,13 +17,12 @@ from skem.core.blocks import Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, subsample
+from skem.core.initialize import INITIALIZERS, on_checked_data, subsample
 from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
 from skem.core.solve import Solution
-from skem.core.threads import fork_safe_openmp
 from skem.core.totals import classified
 from skem.gaussian_mixture import ILL_DEFINED, UNDETERMINED, GaussianMixture
 
@@ -186,7 +185,7 @@ def _fresh(
             # One component is the same wherever it starts.
             for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
                 Z, weight = subsample(em, K, rng)
-                with fork_safe_openmp():
+                with on_checked_data():
                     resp = method(Z, weight, K, rng) * weight
                 sketch = Sketch.of_rows(Z, resp)
                 fresh[K].append(sketch.moved(em.coordinates, coordinates))

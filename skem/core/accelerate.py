@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.linalg.lapack import dtrtrs as solve_upper
 
 FLOOR = 1e-12
 """Increments below this share of |f| are rounding."""
@@ -313,23 +314,23 @@ class LBFGS:
             self._pairs.append(Pair(s, y, product))
 
     def _quasi_newton(self, r: np.ndarray) -> np.ndarray:
-        """Two-loop recursion.
+        """Return H r, in the compact form of Byrd, Nocedal & Schnabel (1994), eq. 2.6.
 
-        It starts half-way between the identity, which the plain step stands for, and
-        the usual scaling by the last pair: the root of s·y / y·y, which is at least 1.
+        With pairs as rows of S and Y, R the upper triangle of S Yᵀ and D its diagonal:
+        H = γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S. γ is half-way between the
+        identity, which the plain step stands for, and the usual scaling by the last
+        pair: the root of s·y / y·y, which is at least 1.
         """
-        q = r.copy()
-        weights = []
-        for s, y, product in reversed(self._pairs):
-            a = (s @ q) / product
-            weights.append(a)
-            q -= a * y
-        if self._pairs:
-            _, y, product = self._pairs[-1]
-            q *= math.sqrt(max(product / float(y @ y), 1.0))
-        for (s, y, product), a in zip(self._pairs, reversed(weights), strict=True):
-            q += (a - (y @ q) / product) * s
-        return q
+        if not self._pairs:
+            return r.copy()
+        S = np.array([pair.s for pair in self._pairs])
+        Y = np.array([pair.y for pair in self._pairs])
+        inner = Y @ Y.T
+        gamma = math.sqrt(max(self._pairs[-1].product / float(inner[-1, -1]), 1.0))
+        triangle = np.triu(S @ Y.T)
+        a = solve_upper(triangle, S @ r)[0]
+        b = np.diagonal(triangle) * a + gamma * (inner @ a - Y @ r)
+        return gamma * (r - a @ Y) + solve_upper(triangle, b, trans=1)[0] @ S
 
     def propose(self, current: Evaluation) -> Any | None:
         """Take a quasi-Newton step."""

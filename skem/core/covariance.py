@@ -38,7 +38,9 @@ class Structure(ABC):
     """What a covariance structure can do.
 
     Shapes: K components, d features; a covariance and a precision Cholesky factor U,
-    Σ⁻¹ = U Uᵀ, have the public shape of scikit-learn's attributes.
+    Σ⁻¹ = U Uᵀ, have the public shape of scikit-learn's attributes. What an EM step
+    needs (`estimate` to `trace_precision`) also takes arrays with leading axes, one
+    entry of which is a mixture by itself.
     """
 
     name: ClassVar[str]
@@ -91,7 +93,7 @@ class Structure(ABC):
 
     @abstractmethod
     def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
-        """Return log |U| = −½ log |Σ|, shape (K,) or a scalar if shared."""
+        """Return log |U| = −½ log |Σ|, shape (K,), or (1,) if shared."""
 
     @abstractmethod
     def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -113,6 +115,10 @@ class Structure(ABC):
     def color_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Undo `whiten_rows`: U⁻ᵀ x."""
 
+    def ordered(self, cholesky: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Return U of the components in another order."""
+        return cholesky if self.shared else cholesky[order]
+
     @abstractmethod
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray
@@ -121,18 +127,18 @@ class Structure(ABC):
 
     @abstractmethod
     def standard_deviations(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         """Return the marginal standard deviations, shape (K, d)."""
 
     @abstractmethod
     def precision_diagonals(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         """Return the diagonals of Σ⁻¹, shape (K, d)."""
 
     @abstractmethod
-    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Σ_k tr(Λ Σ_k⁻¹), once if shared; Λ without component axis."""
 
     @abstractmethod
@@ -156,62 +162,78 @@ class Structure(ABC):
         """Return U from its coordinates; undo `to_chart`."""
 
 
-def _upper_from_lower(lower: np.ndarray) -> np.ndarray:
-    """L⁻ᵀ for each lower Cholesky factor L, so that Σ⁻¹ = L⁻ᵀ L⁻¹."""
-    return np.stack([dtrtri(factor, lower=1)[0].T for factor in lower])
+def _transposed(matrices: np.ndarray) -> np.ndarray:
+    return np.swapaxes(matrices, -1, -2)
+
+
+def _diagonals(matrices: np.ndarray) -> np.ndarray:
+    """Diagonals of matrices, a view that can be written to."""
+    return np.einsum("...ii->...i", matrices)
+
+
+def _inverse(upper: np.ndarray) -> np.ndarray:
+    """Inverses of upper triangular matrices."""
+    inverse = np.empty(upper.shape)
+    d = upper.shape[-1]
+    flat = inverse.reshape(-1, d, d)
+    for out, factor in zip(flat, upper.reshape(-1, d, d), strict=True):
+        out[...] = dtrtri(factor)[0]
+    return inverse
 
 
 def _factor_matrices(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return U with Σ⁻¹ = U Uᵀ for (K, d, d), and which Σ are not positive definite."""
+    """Return U with Σ⁻¹ = U Uᵀ, and which Σ are not positive definite."""
     try:
         lower = np.linalg.cholesky(covariances)
-        failed = ~np.isfinite(np.einsum("kii->k", lower))
+        failed = ~np.isfinite(_diagonals(lower).sum(axis=-1))
     except np.linalg.LinAlgError:
-        factors = [dpotrf(covariance, lower=1, clean=1) for covariance in covariances]
-        failed = np.array([info != 0 for _, info in factors])
-        identity = np.eye(covariances.shape[1])
-        lower = np.stack([identity if info else factor for factor, info in factors])
-    return _upper_from_lower(lower), failed
+        lower, failed = _factor_what_can_be(covariances)
+    # L⁻ᵀ, so that Σ⁻¹ = L⁻ᵀ L⁻¹.
+    return _inverse(_transposed(lower)), failed
+
+
+def _factor_what_can_be(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower Cholesky factors, and which of them are missing."""
+    d = covariances.shape[-1]
+    factors = [dpotrf(each, lower=1, clean=1) for each in covariances.reshape(-1, d, d)]
+    failed = np.array([info != 0 for _, info in factors])
+    lower = np.stack([np.eye(d) if info else factor for factor, info in factors])
+    return lower.reshape(covariances.shape), failed.reshape(covariances.shape[:-2])
 
 
 def _matrix_covariances(cholesky: np.ndarray) -> np.ndarray:
-    """Σ = U⁻ᵀ U⁻¹ for (K, d, d)."""
+    """Σ = U⁻ᵀ U⁻¹."""
     inverse = _inverse(cholesky)
-    return np.swapaxes(inverse, 1, 2) @ inverse
+    return _transposed(inverse) @ inverse
 
 
 def _factor_matrix_precisions(precisions: np.ndarray) -> np.ndarray:
     """Return U with P = U Uᵀ: the Cholesky factor with rows and columns reversed."""
-    return np.linalg.cholesky(precisions[:, ::-1, ::-1])[:, ::-1, ::-1]
+    return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
 
 
 def _matrix_standard_deviations(cholesky: np.ndarray) -> np.ndarray:
-    """√Σ_jj for (K, d, d), also where Σ_jj itself would leave the range."""
-    unit = np.abs(cholesky).max(axis=2)
-    scaled = cholesky / unit[:, :, None]
-    return np.linalg.norm(_inverse(scaled), axis=1) / unit
-
-
-def _inverse(upper: np.ndarray) -> np.ndarray:
-    """Inverses of upper triangular matrices, (K, d, d)."""
-    return np.stack([dtrtri(factor, lower=0)[0] for factor in upper])
+    """√Σ_jj, also where Σ_jj itself would leave the range."""
+    unit = np.abs(cholesky).max(axis=-1)
+    scaled = cholesky / unit[..., None]
+    return np.sqrt(np.square(_inverse(scaled)).sum(axis=-2)) / unit
 
 
 def _matrices_to_chart(base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
     # C = L₀⁻¹ L = U₀ᵀ U⁻ᵀ, so that Cᵀ = U⁻¹ U₀ is upper triangular.
     ratio = _inverse(cholesky) @ base
     values = PAIRS.pack(ratio)
-    diagonal = np.einsum("kii->ki", ratio)
-    values[:, diagonal_positions(base.shape[-1])] = SQRT2 * np.log(diagonal)
+    diagonal = diagonal_positions(base.shape[-1])
+    values[..., diagonal] = SQRT2 * np.log(values[..., diagonal])
     return values
 
 
 def _ratio_from_chart(values: np.ndarray, d: int) -> np.ndarray:
     """Return Cᵀ."""
     i, j = upper_triangle(d)
-    ratio = np.zeros((len(values), d, d))
-    ratio[:, i, j] = values
-    diagonal = np.einsum("kii->ki", ratio)
+    ratio = np.zeros((*values.shape[:-1], d, d))
+    ratio[..., i, j] = values
+    diagonal = _diagonals(ratio)
     diagonal[...] = np.exp(diagonal / SQRT2)
     return ratio
 
@@ -232,28 +254,28 @@ class _Matrices(Structure):
     ) -> np.ndarray:
         return covariances + np.diag(values)
 
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _factor_matrices(covariances)
+
+    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
+        return _matrix_covariances(cholesky)
+
     def precisions(self, cholesky: np.ndarray) -> np.ndarray:
-        return cholesky @ np.swapaxes(cholesky, -1, -2)
+        return cholesky @ _transposed(cholesky)
+
+    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        return _factor_matrix_precisions(precisions)
 
     def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return (rows[:, None, :] @ cholesky)[:, 0]
 
     def color_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        transposed = np.swapaxes(cholesky, -1, -2)
-        return np.linalg.solve(transposed, rows[:, :, None])[:, :, 0]
-
-    def precision_diagonals(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
-    ) -> np.ndarray:
-        return np.broadcast_to(np.square(cholesky).sum(axis=-1), shape)
+        return np.linalg.solve(_transposed(cholesky), rows[:, :, None])[:, :, 0]
 
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray
     ) -> np.ndarray:
         return cholesky * factor[:, None]
-
-    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
-        return float(np.sum((target @ cholesky) * cholesky))
 
 
 class _Variances(Structure):
@@ -265,7 +287,7 @@ class _Variances(Structure):
     def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         positive = covariances > 0
         cholesky = 1 / np.sqrt(np.where(positive, covariances, 1.0))
-        return cholesky, np.asarray(~np.atleast_2d(positive.T).all(axis=0))
+        return cholesky, ~positive
 
     def covariances(self, cholesky: np.ndarray) -> np.ndarray:
         return cholesky**-2
@@ -295,27 +317,18 @@ class Full(_Matrices):
 
     def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
         counts = scatter.counts + prior.counts
-        return (scatter.values + prior.values) / counts[:, None, None]
-
-    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _factor_matrices(covariances)
-
-    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
-        return _matrix_covariances(cholesky)
-
-    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
-        return _factor_matrix_precisions(precisions)
+        return (scatter.values + prior.values) / counts[..., None, None]
 
     def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
-        return np.log(np.einsum("kii->ki", cholesky)).sum(axis=1)
+        return np.log(_diagonals(cholesky)).sum(axis=-1)
 
     def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
         precisions = self.precisions(cholesky)
-        linear = np.einsum("kij,kj->ki", precisions, means)
+        linear = (precisions @ means[..., None])[..., 0]
         # −½P_ii for x_i², −P_ij for x_i x_j.
-        quadratic = -precisions
-        np.einsum("kii->ki", quadratic)[...] *= 0.5
-        return np.hstack([linear, self.quadratic.pack(quadratic)])
+        quadratic = self.quadratic.pack(precisions) * -1
+        quadratic[..., diagonal_positions(means.shape[-1])] *= 0.5
+        return np.concatenate([linear, quadratic], axis=-1)
 
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky[k].T @ z
@@ -324,9 +337,17 @@ class Full(_Matrices):
         return solve_triangular(cholesky[k], noise, trans="T")
 
     def standard_deviations(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         return _matrix_standard_deviations(cholesky)
+
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        return np.square(cholesky).sum(axis=-1)
+
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return ((target @ cholesky) * cholesky).sum(axis=(-3, -2, -1))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
@@ -352,24 +373,15 @@ class Tied(_Matrices):
         return (n_features, n_features)
 
     def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
-        counts = scatter.counts.sum() + prior.counts
-        return (scatter.values.sum(axis=0) + prior.values) / counts
-
-    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cholesky, failed = _factor_matrices(covariances[None])
-        return cholesky[0], failed[0]
-
-    def covariances(self, cholesky: np.ndarray) -> np.ndarray:
-        return _matrix_covariances(cholesky[None])[0]
-
-    def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
-        return _factor_matrix_precisions(precisions[None])[0]
+        counts = scatter.counts.sum(axis=-1) + prior.counts
+        values = scatter.values.sum(axis=-3) + prior.values
+        return values / counts[..., None, None]
 
     def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
-        return np.log(np.diagonal(cholesky)).sum()
+        return np.log(_diagonals(cholesky)).sum(axis=-1, keepdims=True)
 
     def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
-        return means @ cholesky @ cholesky.T
+        return means @ self.precisions(cholesky)
 
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky.T @ z
@@ -378,9 +390,19 @@ class Tied(_Matrices):
         return solve_triangular(cholesky, noise, trans="T")
 
     def standard_deviations(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
-        return np.broadcast_to(_matrix_standard_deviations(cholesky[None]), shape)
+        shared = _matrix_standard_deviations(cholesky)
+        return np.broadcast_to(shared[..., None, :], shape)
+
+    def precision_diagonals(
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        shared = np.square(cholesky).sum(axis=-1)
+        return np.broadcast_to(shared[..., None, :], shape)
+
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return ((target @ cholesky) * cholesky).sum(axis=(-2, -1))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
@@ -405,7 +427,11 @@ class Diag(_Variances):
 
     def estimate(self, scatter: Scatter, prior: Scatter, n_features: int) -> np.ndarray:
         counts = scatter.counts + prior.counts
-        return (scatter.values + prior.values) / counts[:, None]
+        return (scatter.values + prior.values) / counts[..., None]
+
+    def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cholesky, failed = super().factor(covariances)
+        return cholesky, np.asarray(failed.any(axis=-1))
 
     def add_to_diagonal(
         self, covariances: np.ndarray, values: np.ndarray
@@ -413,11 +439,11 @@ class Diag(_Variances):
         return covariances + values
 
     def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
-        return np.log(cholesky).sum(axis=1)
+        return np.log(cholesky).sum(axis=-1)
 
     def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
         precisions = cholesky**2
-        return np.hstack([precisions * means, -0.5 * precisions])
+        return np.concatenate([precisions * means, -0.5 * precisions], axis=-1)
 
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky[k, :, None] * z
@@ -431,17 +457,17 @@ class Diag(_Variances):
         return cholesky * factor
 
     def standard_deviations(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         return 1 / cholesky
 
     def precision_diagonals(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         return cholesky**2
 
-    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
-        return float(np.sum(target * cholesky**2))
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return (target * cholesky**2).sum(axis=(-2, -1))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
@@ -477,8 +503,8 @@ class Spherical(_Variances):
         return n_features * np.log(cholesky)
 
     def natural(self, cholesky: np.ndarray, means: np.ndarray) -> np.ndarray:
-        precisions = cholesky[:, None] ** 2
-        return np.hstack([precisions * means, -0.5 * precisions])
+        precisions = cholesky[..., None] ** 2
+        return np.concatenate([precisions * means, -0.5 * precisions], axis=-1)
 
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky[k] * z
@@ -492,17 +518,17 @@ class Spherical(_Variances):
         return cholesky * factor[0]
 
     def standard_deviations(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
-        return np.broadcast_to(1 / cholesky[:, None], shape)
+        return np.broadcast_to(1 / cholesky[..., None], shape)
 
     def precision_diagonals(
-        self, cholesky: np.ndarray, shape: tuple[int, int]
+        self, cholesky: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
-        return np.broadcast_to(cholesky[:, None] ** 2, shape)
+        return np.broadcast_to(cholesky[..., None] ** 2, shape)
 
-    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> float:
-        return float(target * np.sum(cholesky**2))
+    def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return target * (cholesky**2).sum(axis=-1)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components

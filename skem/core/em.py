@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -235,27 +236,28 @@ class EMMap:
         counts = statistics.counts
         means = statistics.means
         if previous is not None:
-            means = np.where(counts[:, None] > 0, means, previous.means)
-        return Parameters(counts / counts.sum(), means, cholesky)
+            means = np.where(counts[..., None] > 0, means, previous.means)
+        weights = counts / counts.sum(axis=-1, keepdims=True)
+        return Parameters(weights, means, cholesky)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass at `parameters` has found."""
+    """What one pass at `parameters` has found; one value a mixture, if stacked."""
 
     em: EMMap
     parameters: Parameters
     statistics: Statistics
 
     @cached_property
-    def loglik(self) -> float:
+    def loglik(self) -> Any:
         """ℓ(θ) = Σ v log p(x | θ), of the standardised data."""
         loglik = self.statistics.loglik
         structure = self.em.structure
         if self.statistics.quadratic != structure.quadratic:
             cholesky = self.parameters.precisions_cholesky
             loglik -= 0.5 * structure.trace_precision(cholesky, self.em.total_second)
-        return float(loglik)
+        return loglik
 
     @cached_property
     def complete(self) -> Statistics:
@@ -266,11 +268,10 @@ class Evaluation:
         return statistics.completed(self.em.total)
 
     @cached_property
-    def objective(self) -> float:
+    def objective(self) -> Any:
         """ℓ_p(θ): the log-likelihood less the regularization's penalty."""
         em = self.em
-        penalty = em.regularization.penalty(em.structure, self.parameters)
-        return self.loglik - float(penalty)
+        return self.loglik - em.regularization.penalty(em.structure, self.parameters)
 
     @cached_property
     def successor(self) -> Parameters:

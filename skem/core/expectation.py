@@ -42,7 +42,7 @@ NEGLIGIBLE = 1e-16
 
 def log_constants(structure: Structure, parameters: Parameters) -> np.ndarray:
     """Log w_k + log|U_k| − (d/2) log 2π: the log-density's peaks, shape (K,)."""
-    n_features = parameters.means.shape[1]
+    n_features = parameters.means.shape[-1]
     log_det = structure.log_det(parameters.precisions_cholesky, n_features)
     return parameters.log_weights + log_det - 0.5 * n_features * LOG_2PI
 
@@ -59,7 +59,7 @@ def condition(structure: Structure, parameters: Parameters) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
         precisions = structure.precision_diagonals(cholesky, shape)
         terms = precisions * (parameters.means**2 + spread**2)
-        largest = terms.sum(axis=1).max()
+        largest = terms.sum(axis=-1).max()
     return float(largest) if np.isfinite(largest) else np.inf
 
 
@@ -78,12 +78,12 @@ class Form(ABC):
     @cached_property
     def constants(self) -> np.ndarray:
         """Log-densities of the components at their means, less `peak`, (K,)."""
-        return self._peaks - self.peak
+        return self._peaks - self.peak[..., None]
 
     @cached_property
-    def peak(self) -> float:
-        """Logits are log-densities less this and the common term."""
-        return float(self._peaks.max())
+    def peak(self) -> np.ndarray:
+        """Logits are log-densities less this and the common term; one per mixture."""
+        return np.asarray(self._peaks.max(axis=-1))
 
     @property
     @abstractmethod
@@ -108,13 +108,13 @@ class Form(ABC):
     def logits(
         self, features: np.ndarray, out: np.ndarray, workspace: Workspace
     ) -> None:
-        """Write the logits, shape (K, b)."""
+        """Write the logits, shape (…, K, b)."""
 
     @abstractmethod
     def sums(
         self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
-        """Σ r T(z − reference), float64, shape (K, 1 + d + size)."""
+        """Σ r T(z − reference), float64, shape (…, K, 1 + d + size)."""
 
     @property
     @abstractmethod
@@ -132,15 +132,16 @@ class Expanded(Form):
 
     @cached_property
     def theta(self) -> np.ndarray:
-        """Natural parameters, shape (K, 1 + d + size)."""
+        """Natural parameters, shape (…, K, 1 + d + size)."""
         means = self.parameters.means
         natural = self.structure.natural(self.parameters.precisions_cholesky, means)
-        linear = natural[:, : means.shape[1]]
-        constant = self.constants - 0.5 * np.einsum("kd,kd->k", means, linear)
-        return np.hstack([constant[:, None], natural]).astype(self.dtype)
+        linear = natural[..., : means.shape[-1]]
+        constant = self.constants - 0.5 * (means * linear).sum(axis=-1)
+        theta = np.concatenate([constant[..., None], natural], axis=-1)
+        return theta.astype(self.dtype, copy=False)
 
     def n_rows(self) -> int:
-        return self.theta.shape[1]
+        return self.theta.shape[-1]
 
     def load(
         self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
@@ -153,17 +154,21 @@ class Expanded(Form):
         return features
 
     def coordinates_of(self, features: np.ndarray) -> np.ndarray:
-        return features[1 : 1 + self.parameters.means.shape[1]]
+        return features[1 : 1 + self.parameters.means.shape[-1]]
 
     def logits(
         self, features: np.ndarray, out: np.ndarray, workspace: Workspace
     ) -> None:
-        times_block(self.theta, features, out)
+        rows, b = features.shape
+        theta = self.theta.reshape(-1, rows)
+        times_block(theta, features, out.reshape(len(theta), b))
 
     def sums(
         self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
-        return sum_over_columns(resp, features)
+        rows, b = features.shape
+        flat = resp.reshape(self.parameters.weights.size, b)
+        return sum_over_columns(flat, features).reshape(*resp.shape[:-1], rows)
 
     @property
     def reference(self) -> np.ndarray:
@@ -203,29 +208,32 @@ class Centred(Form):
         self, features: np.ndarray, out: np.ndarray, workspace: Workspace
     ) -> None:
         centred = workspace.array("centred", features.shape, self.dtype)
-        for k in range(len(out)):
-            np.subtract(features, self._means[k, :, None], out=centred)
-            white = self.structure.whiten(self._cholesky, k, centred)
-            np.einsum("db,db->b", white, white, out=out[k])
+        for mixture in np.ndindex(out.shape[:-2]):
+            means, cholesky = self._means[mixture], self._cholesky[mixture]
+            for k, row in enumerate(out[mixture]):
+                np.subtract(features, means[k, :, None], out=centred)
+                white = self.structure.whiten(cholesky, k, centred)
+                np.einsum("db,db->b", white, white, out=row)
         out *= -0.5
-        out += self.constants[:, None].astype(self.dtype)
+        out += self.constants[..., None].astype(self.dtype)
 
     def sums(
         self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
         d = len(features)
-        sums = np.empty((len(resp), 1 + d + self.quadratic.size(d)))
-        for k, r in enumerate(resp):
+        sums = np.empty((*resp.shape[:-1], 1 + d + self.quadratic.size(d)))
+        for k in np.ndindex(resp.shape[:-1]):
+            r = resp[k]
             kept = np.flatnonzero(r > NEGLIGIBLE)
             if 2 * len(kept) < len(r):
                 r, z = r[kept], features[:, kept]
             else:
                 z = features
             centred = workspace.array("centred", z.shape, self.dtype)
-            np.subtract(z, self._means[k, :, None], out=centred)
-            sums[k, 0] = r.sum(dtype=float)
-            sums[k, 1 : 1 + d] = centred @ r
-            sums[k, 1 + d :] = self.quadratic.weighted_sum(centred, r)
+            np.subtract(z, self._means[k][:, None], out=centred)
+            sums[k][0] = r.sum(dtype=float)
+            sums[k][1 : 1 + d] = centred @ r
+            sums[k][1 + d :] = self.quadratic.weighted_sum(centred, r)
         return sums
 
     @property
@@ -235,7 +243,7 @@ class Centred(Form):
 
 def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -> Form:
     """Return the cheaper form that is precise enough, in `dtype` or float64."""
-    d = parameters.means.shape[1]
+    d = parameters.means.shape[-1]
     size = structure.logit_quadratic.size(d)
     cheap = size <= MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2
     if cheap or dtype == np.float32:
@@ -248,7 +256,10 @@ def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -
 
 
 class Softmax(NamedTuple):
-    """What is left of a block's logits: responsibilities are logits · inverse."""
+    """What is left of a block's logits: responsibilities are logits · inverse.
+
+    Both are of shape (…, b).
+    """
 
     log_norm: np.ndarray
     inverse: np.ndarray
@@ -266,22 +277,22 @@ def softmax(
     """
     bounded = form.quadratic == form.structure.quadratic
     far = FAR[form.dtype]
-    n = logits.shape[1]
-    log_norm = workspace.array("log_norm", (n,), form.dtype)
-    total = workspace.array("total", (n,), form.dtype)
+    shape = (*logits.shape[:-2], logits.shape[-1])
+    log_norm = workspace.array("log_norm", shape, form.dtype)
+    total = workspace.array("total", shape, form.dtype)
     with np.errstate(all="ignore"):
         if bounded and form.dtype == np.float64:
             np.exp(logits, out=logits)
-            np.add.reduce(logits, axis=0, out=total)
+            np.add.reduce(logits, axis=-2, out=total)
             np.log(total, out=log_norm)
             # Also where one term overflowed before another of the other sign.
             lost = ~(np.abs(log_norm) < far)
         else:
-            maximum = workspace.array("maximum", (n,), form.dtype)
-            np.maximum.reduce(logits, axis=0, out=maximum)
-            logits -= maximum
+            maximum = workspace.array("maximum", shape, form.dtype)
+            np.maximum.reduce(logits, axis=-2, out=maximum)
+            logits -= maximum[..., None, :]
             np.exp(logits, out=logits)
-            np.add.reduce(logits, axis=0, out=total)
+            np.add.reduce(logits, axis=-2, out=total)
             np.log(total, out=log_norm)
             log_norm += maximum
             lost = ~np.isfinite(log_norm)
@@ -289,23 +300,30 @@ def softmax(
                 lost |= ~(np.abs(log_norm) < far)
         np.divide(1, total, out=total)
         if lost.any():
-            z = form.coordinates_of(features)[:, lost].astype(float)
-            log_density, resp = evaluate_far(form.structure, form.parameters, z)
-            if not bounded:
-                log_density = log_density - common_term(form, z)
-            limit = np.finfo(form.dtype).max
-            log_norm[lost] = np.clip(log_density - form.peak, -limit, limit)
-            logits[:, lost] = resp
-            total[lost] = 1
+            for mixture in np.ndindex(shape[:-1]):
+                found = lost[mixture]
+                z = form.coordinates_of(features)[:, found].astype(float)
+                parameters = form.parameters[mixture]
+                log_density, resp = evaluate_far(form.structure, parameters, z)
+                if not bounded:
+                    log_density = log_density - common_term(
+                        form.structure, parameters, z
+                    )
+                limit = np.finfo(form.dtype).max
+                log_norm[mixture][found] = np.clip(
+                    log_density - form.peak[mixture], -limit, limit
+                )
+                logits[mixture][:, found] = resp
+                total[mixture][found] = 1
     return Softmax(log_norm, total)
 
 
-def common_term(form: Form, z: np.ndarray) -> np.ndarray | None:
-    """−½ zᵀΣ⁻¹z where the form leaves it out of the logits, else None."""
-    if form.quadratic == form.structure.quadratic:
-        return None
-    cholesky = form.parameters.precisions_cholesky.astype(z.dtype)
-    white = form.structure.whiten(cholesky, 0, z)
+def common_term(
+    structure: Structure, parameters: Parameters, z: np.ndarray
+) -> np.ndarray:
+    """−½ zᵀΣ⁻¹z, of a covariance that all components share."""
+    cholesky = parameters.precisions_cholesky.astype(z.dtype)
+    white = structure.whiten(cholesky, 0, z)
     return -0.5 * np.einsum("db,db->b", white, white)
 
 
@@ -365,12 +383,12 @@ class Expectation:
     @property
     def values_per_sample(self) -> int:
         """Size of the work on one sample, in numbers."""
-        return self.form.n_rows() + len(self.form.parameters.weights)
+        return self.form.n_rows() + self.form.parameters.weights.size
 
     def _softmax(
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray, Softmax]:
-        shape = (len(self.form.parameters.weights), block.data.shape[1])
+        shape = (*self.form.parameters.weights.shape, block.data.shape[1])
         logits = workspace.array("logits", shape, self.form.dtype)
         # What overflows for far samples is evaluated once more in `softmax`.
         with np.errstate(all="ignore"):
@@ -385,12 +403,13 @@ class Expectation:
         """
         features, resp, (log_norm, factor) = self._softmax(block, workspace)
         if block.weight is None:
-            loglik = log_norm.sum(dtype=float) + len(log_norm) * self.form.peak
+            n = log_norm.shape[-1]
+            loglik = log_norm.sum(axis=-1, dtype=float) + n * self.form.peak
         else:
             weight = block.weight
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
-        resp *= factor
+        resp *= factor[..., None, :]
         sums = self.form.sums(resp, features, workspace)
         return Statistics(loglik, sums, self.form.reference, self.form.quadratic)
 
@@ -411,10 +430,11 @@ class Expectation:
     def _log_density(self, features: np.ndarray, log_norm: np.ndarray) -> np.ndarray:
         constant = self.form.peak + self.coordinates.log_slope
         log_density = log_norm.astype(float) + constant
-        with np.errstate(all="ignore"):
-            common = common_term(self.form, self.form.coordinates_of(features))
-        if common is not None:
-            log_density += common
+        form = self.form
+        if form.quadratic != form.structure.quadratic:
+            z = form.coordinates_of(features)
+            with np.errstate(all="ignore"):
+                log_density += common_term(form.structure, form.parameters, z)
         if not np.isfinite(log_density).all():
             limit = np.finfo(float).max
             log_density = np.nan_to_num(log_density, nan=-limit)

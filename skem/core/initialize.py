@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn import config_context
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import pairwise_distances_argmin
 
 from skem.core.em import EMMap
 from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
-from skem.core.threads import fork_safe_openmp
+from skem.core.threads import single_threaded_openmp
 
+KMEANS_STEPS = 50
+"""Steps of k-means, at most: EM goes on from there."""
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
 
@@ -26,7 +30,7 @@ def kmeans(
     with warnings.catch_warnings():
         # Fewer distinct rows than components: the components left over stay empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(n_components, n_init=1, random_state=rng)
+        model = KMeans(n_components, n_init=1, max_iter=KMEANS_STEPS, random_state=rng)
         labels = model.fit(Z, sample_weight=weight).labels_
     return _memberships(labels, n_components)
 
@@ -67,8 +71,8 @@ def random_responsibilities(
 
 def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """One-hot labels of the nearest seed, (K, n)."""
-    labels = pairwise_distances_argmin(Z, Z[seeds.argmax(axis=1)])
-    return _memberships(labels, len(seeds))
+    distances = cdist(Z, Z[seeds.argmax(axis=1)], "sqeuclidean")
+    return _memberships(distances.argmin(axis=1), len(seeds))
 
 
 def nearest_kmeans_seed(
@@ -83,6 +87,16 @@ def nearest_random_row(
 ) -> np.ndarray:
     """One-hot labels of the nearest of rows chosen evenly."""
     return _nearest(Z, random_rows(Z, weight, n_components, rng))
+
+
+@contextmanager
+def on_checked_data() -> Iterator[None]:
+    """Spare scikit-learn's functions what is for users' data, and threads."""
+    with (
+        config_context(assume_finite=True, skip_parameter_validation=True),
+        single_threaded_openmp(),
+    ):
+        yield
 
 
 Initializer = Callable[[np.ndarray, np.ndarray, int, np.random.RandomState], np.ndarray]
@@ -101,7 +115,19 @@ def initialize(
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
     Z, weight = subsample(em, n_components, rng)
-    with fork_safe_openmp():
+    return seeded(em, method, n_components, rng, Z, weight)
+
+
+def seeded(
+    em: EMMap,
+    method: Initializer,
+    n_components: int,
+    rng: np.random.RandomState,
+    Z: np.ndarray,
+    weight: np.ndarray,
+) -> Parameters:
+    """Seed by `method` on a subsample, then take one M-step."""
+    with on_checked_data():
         resp = method(Z, weight, n_components, rng) * weight
     return em.maximise(labelled_statistics(em, Z, resp))
 

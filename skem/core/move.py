@@ -8,6 +8,8 @@ that at less cost than starts from scratch (Ueda et al. 2000, Neural Computation
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from skem.core.blocks import Block
@@ -19,7 +21,77 @@ from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
 CERTAIN = 1e-12
-"""Probability that a row keeps of belonging to each of the other components."""
+"""Probability that a row keeps of belonging to each of the components."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Ways to leave a mixture, drawn at random.
+
+    `Z`, `weight` and `resp` (K, n) are standardised rows, their weights and posterior
+    probabilities; `dispensable` are the components, those first that would be missed
+    the least.
+    """
+
+    em: EMMap
+    parameters: Parameters
+    Z: np.ndarray
+    weight: np.ndarray
+    resp: np.ndarray
+    dispensable: np.ndarray
+
+    @classmethod
+    def away_from(
+        cls, em: EMMap, parameters: Parameters, rng: np.random.RandomState
+    ) -> Moves:
+        """Look at a subsample of the data."""
+        Z, weight = subsample(em, len(parameters.weights), rng)
+        resp = responsibilities(em, parameters, Z)
+        return cls(em, parameters, Z, weight, resp, dispensable(resp, weight))
+
+    def draw(self, rng: np.random.RandomState) -> Parameters:
+        """Take a dispensable component away and split the one that owns a random row.
+
+        The component that costs the least is taken every second time, the next one
+        every fourth, and so on. The split is between that row and another one of the
+        same component, whichever is nearer.
+        """
+        Z, K = self.Z, len(self.parameters.weights)
+        gone = int(self.dispensable[min(rng.geometric(0.5), K) - 1])
+        here = rng.choice(len(Z), p=self.weight / self.weight.sum())
+        owners = self.resp[:, here] + CERTAIN
+        owners[gone] = 0
+        owner = int(rng.choice(K, p=owners / owners.sum()))
+        # What the owner would have, were the other one not there.
+        resp = (self.resp[owner] + CERTAIN) / (1 - self.resp[gone] + K * CERTAIN)
+        share = resp * self.weight
+        there = rng.choice(len(Z), p=share / share.sum())
+        nearer = squared_distances(Z, here) < squared_distances(Z, there)
+        return self._split(gone, owner, np.stack([share * nearer, share * ~nearer]))
+
+    def _split(self, gone: int, owner: int, halves: np.ndarray) -> Parameters:
+        """Put two components, of rows with weights (2, n), in the place of two."""
+        pair = [gone, owner]
+        two = self.em.maximise(labelled_statistics(self.em, self.Z, halves))
+        weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
+        weights[pair] = halves.sum(axis=1) / self.weight.sum()
+        means[pair] = two.means
+        cholesky = self.parameters.precisions_cholesky
+        if not self.em.structure.shared:
+            cholesky = cholesky.copy()
+            cholesky[pair] = two.precisions_cholesky
+        return Parameters(weights / weights.sum(), means, cholesky)
+
+
+def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Sort components by what taking their density away costs: −Σ v log(1 − r_k)."""
+    cost = -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
+    return np.argsort(cost, kind="stable")
+
+
+def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
+    """Squared distances of all rows from one of them."""
+    return np.square(Z - Z[row]).sum(axis=1)
 
 
 def responsibilities(em: EMMap, parameters: Parameters, Z: np.ndarray) -> np.ndarray:
@@ -29,39 +101,3 @@ def responsibilities(em: EMMap, parameters: Parameters, Z: np.ndarray) -> np.nda
     here = Coordinates(np.zeros(n_features), np.ones(n_features))
     block = Block(0, len(Z), Z.T, None)
     return Expectation(form, here).responsibilities(block, Workspace())
-
-
-def dispensable(
-    resp: np.ndarray, weight: np.ndarray, rng: np.random.RandomState
-) -> int:
-    """Choose a component that would not be missed.
-
-    Taking the density of component k away costs −Σ v log(1 − r_k) nats. The cheapest
-    component is chosen every second time, the next one every fourth, and so on.
-    """
-    cost = -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
-    rank = min(rng.geometric(0.5) - 1, len(cost) - 1)
-    return int(np.argsort(cost, kind="stable")[rank])
-
-
-def moved(em: EMMap, parameters: Parameters, rng: np.random.RandomState) -> Parameters:
-    """Take a dispensable component away and split the one that owns a random row.
-
-    The split is between that row and another one of the same component, whichever is
-    nearer. Done to the responsibilities of a subsample, then there is one M-step.
-    """
-    n_components = len(parameters.weights)
-    Z, weight = subsample(em, n_components, rng)
-    resp = responsibilities(em, parameters, Z).copy()
-    gone = dispensable(resp, weight, rng)
-    resp += CERTAIN
-    resp[gone] = 0
-    resp /= resp.sum(axis=0)
-    here = rng.choice(len(Z), p=weight / weight.sum())
-    owner = rng.choice(n_components, p=resp[:, here])
-    share = resp[owner] * weight
-    there = rng.choice(len(Z), p=share / share.sum())
-    nearer = np.square(Z - Z[here]).sum(axis=1) < np.square(Z - Z[there]).sum(axis=1)
-    resp[gone] = resp[owner] * nearer
-    resp[owner] *= ~nearer
-    return em.maximise(labelled_statistics(em, Z, resp * weight), parameters)

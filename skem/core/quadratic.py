@@ -29,13 +29,13 @@ class Quadratic(Protocol):
         """Return Σ_i r_i q(z_i), shape (size,), without forming q."""
 
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
-        """(K, size) -> (K, d, d), (K, d) or (K,)."""
+        """(…, size) -> (…, d, d), (…, d) or (…,)."""
 
     def pack(self, values: np.ndarray) -> np.ndarray:
         """Undo `unpack`."""
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
-        """Σ r x xᵀ, (K, d, d) -> Σ r q(x), (K, size)."""
+        """Σ r x xᵀ, (…, d, d) -> Σ r q(x), (…, size)."""
 
 
 @lru_cache(maxsize=64)
@@ -67,18 +67,18 @@ class Pairs:
 
     def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
         scaled = z * np.sqrt(resp)
-        return self.pack((scaled @ scaled.T)[None])[0]
+        return self.pack(scaled @ scaled.T)
 
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         i, j = upper_triangle(n_features)
-        values = np.empty((len(sums), n_features, n_features))
-        values[:, i, j] = sums
-        values[:, j, i] = sums
+        values = np.empty((*sums.shape[:-1], n_features, n_features))
+        values[..., i, j] = sums
+        values[..., j, i] = sums
         return values
 
     def pack(self, values: np.ndarray) -> np.ndarray:
         i, j = upper_triangle(values.shape[-1])
-        return values[:, i, j]
+        return values[..., i, j]
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return self.pack(matrices)
@@ -104,7 +104,7 @@ class Squares:
         return values
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
-        return np.einsum("kii->ki", matrices)
+        return np.einsum("...ii->...i", matrices)
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,13 @@ class Norm:
         return np.atleast_1d(np.einsum("ib,ib->b", z, z) @ resp)
 
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
-        return sums[:, 0]
+        return sums[..., 0]
 
     def pack(self, values: np.ndarray) -> np.ndarray:
-        return values[:, None]
+        return values[..., None]
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
-        return np.einsum("kii->k", matrices)[:, None]
+        return np.einsum("...ii->...", matrices)[..., None]
 
 
 @dataclass(frozen=True)
@@ -150,4 +150,4 @@ class Nothing:
         return values
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
-        return np.empty((len(matrices), 0))
+        return np.empty((*matrices.shape[:-2], 0))

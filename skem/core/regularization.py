@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Regularization(Protocol):
     def for_components(self, n_components: int, n_features: int) -> Regularization:
         """Turn that of one component into that of so many."""
 
-    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         """Return what is subtracted from the log-likelihood."""
 
 
@@ -180,11 +180,11 @@ class ScaleFreePenalty:
         shrinkage = n_components ** (-2.0 / n_features)
         return replace(self, target=self.target * shrinkage)
 
-    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky
-        log_det = structure.log_det(cholesky, parameters.means.shape[1])
+        log_det = structure.log_det(cholesky, parameters.means.shape[-1])
         trace = structure.trace_precision(cholesky, self.target)
-        return self.epsilon * (0.5 * trace - float(np.sum(log_det)))
+        return self.epsilon * (0.5 * trace - log_det.sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -232,5 +232,5 @@ class Ridge:
     def for_components(self, n_components: int, n_features: int) -> Ridge:
         return self
 
-    def penalty(self, structure: Structure, parameters: Parameters) -> float:
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         return 0.0

@@ -14,25 +14,37 @@ from itertools import cycle, islice
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from skem.core.accelerate import Accelerator
+from skem.core.chart import Chart
+from skem.core.climb import Trial, climb
 from skem.core.em import EMMap
-from skem.core.initialize import Initializer, initialize
-from skem.core.move import moved
+from skem.core.initialize import Initializer, seeded, subsample
+from skem.core.move import Moves
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.solve import Solution, solve
 
-STARTS = 6
+STARTS = 10
 """Starts that are screened; the best is finished."""
-SCREENING = 6
+SCREENING = 8
 """Steps that each of them gets."""
-MOVES = 20
-"""Moves that are tried, at most."""
-PATIENCE = 5
-"""Moves in a row without a gain that end the search."""
-TRIAL = 12
-"""Steps that a move gets to show a gain."""
+MOVES = 10
+"""Moves that are tried at a time, until none of them gains."""
+ROUNDS = 8
+"""Times that is done, at most."""
+TRIAL = 8
+"""Steps that each move gets."""
+HOPE = 2
+"""Times the last step's gain that each of as many more steps may be hoped to gain."""
+FOLLOWED = 3
+"""Moves that are followed, at most."""
+CATCH_UP = 12
+"""Steps in which each of them must overtake what it left."""
+NEAR = 0.5
+"""Standard deviations or logarithms from the optimum within which they return to it."""
 LOOK = 4
 """Steps after which a hopeless one is given up."""
 GAIN = 0.01
@@ -81,21 +93,20 @@ class Search:
 
     def first(self, em: EMMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
-        trials = sorted(self.trials(em), key=objective)
-        while trials:
-            best = trials.pop()
+        for trial in climb(em, list(self.starts(em)), SCREENING):
             try:
-                return self.finish(em, best.evaluation.parameters, best)
+                return self.finish(em, trial.parameters)
             except IllDefinedCovarianceError:
                 continue
         raise IllDefinedCovarianceError
 
-    def trials(self, em: EMMap) -> Iterator[Solution]:
-        """Take a few steps from each start; those that fail are left out."""
+    def starts(self, em: EMMap) -> Iterator[Parameters]:
+        """Make diverse starts; those that fail are left out."""
+        K = self.n_components
+        Z, weight = subsample(em, K, self.rng)
         for method in islice(cycle(self.methods), STARTS):
             try:
-                start = initialize(em, method, self.n_components, self.rng)
-                yield self.attempt(em, start, SCREENING)
+                yield seeded(em, method, K, self.rng, Z, weight)
             except IllDefinedCovarianceError:
                 continue
 
@@ -104,42 +115,67 @@ class Search:
 
         What `finish` has not brought to an end is no optimum, and left alone.
         """
-        failures = 0 if best.converged else PATIENCE
-        for _ in range(MOVES):
-            if failures == PATIENCE:
+        for _ in range(ROUNDS if best.converged else 0):
+            found = self.after_moves(em, best)
+            if found is best:
                 break
-            try:
-                found = self.after_move(em, best)
-            except IllDefinedCovarianceError:
-                found = best
-            failures = 0 if objective(found) > objective(best) + GAIN else failures + 1
-            best = max(best, found, key=objective)
+            best = found
         return best
 
-    def after_move(self, em: EMMap, best: Solution) -> Solution:
-        """Move a component, and finish if a few steps show a gain."""
-        start = moved(em, best.evaluation.parameters, self.rng)
-        trial = self.attempt(em, start, TRIAL, Race(objective(best), TRIAL))
-        if objective(trial) <= objective(best):
-            return best
-        return self.finish(em, trial.evaluation.parameters, trial)
+    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+        """Try several moves, and finish the first of the most hopeful that gains."""
+        trials = climb(em, list(self.moved(em, best)), TRIAL)
+        trials.sort(key=hope, reverse=True)
+        chart = em.chart(best.evaluation.parameters)
+        for trial in trials[:FOLLOWED]:
+            if hope(trial) <= objective(best):
+                break
+            if farthest(chart, trial.parameters) < NEAR:
+                continue
+            try:
+                run = self.race(em, trial, objective(best))
+                if objective(run) > objective(best) + GAIN:
+                    return self.finish(em, run.evaluation.parameters, run)
+            except IllDefinedCovarianceError:
+                continue
+        return best
 
-    def attempt(
-        self,
-        em: EMMap,
-        start: Parameters,
-        steps: int,
-        callback: Callable[[int, Any, Accelerator], bool] | None = None,
-    ) -> Solution:
-        """Take a few steps."""
+    def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
+        """Move components at random; what fails is left out."""
+        moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
+        for _ in range(MOVES):
+            try:
+                yield moves.draw(self.rng)
+            except IllDefinedCovarianceError:
+                continue
+
+    def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
+        """Follow a trial while it may overtake a value."""
         return solve(
             em.evaluate,
-            start,
+            trial.parameters,
             self.accelerator(em.chart),
             tol=GAIN,
-            max_iter=steps,
-            callback=callback,
+            max_iter=CATCH_UP,
+            callback=Race(value, CATCH_UP),
         )
+
+
+def farthest(chart: Chart, parameters: Parameters) -> float:
+    """Return how far a mixture is from the chart's base, component by component.
+
+    In standard deviations or logarithms; components are matched by their means.
+    """
+    distances = cdist(chart.base.means, parameters.means, "sqeuclidean")
+    _, order = linear_sum_assignment(distances)
+    cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
+    matched = Parameters(parameters.weights[order], parameters.means[order], cholesky)
+    return chart.farthest(chart.pack(matched))
+
+
+def hope(trial: Trial) -> float:
+    """Return what objective a trial may come to."""
+    return trial.objective + HOPE * TRIAL * trial.gain
 
 
 def objective(solution: Solution) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,11 @@ class Statistics:
     - `loglik` = Σ_i v_i log p(x_i)
     - `sums[k]` = Σ_i v_i r_ik [1, y_i, q(y_i)], the layout of T(y)
     - `reference[k]` = c_k, shape (K, d)
+
+    Arrays may have leading axes, one entry of which is a mixture by itself.
     """
 
-    loglik: float
+    loglik: Any
     sums: np.ndarray
     reference: np.ndarray
     quadratic: Quadratic
@@ -77,18 +80,18 @@ class Statistics:
     @property
     def n_features(self) -> int:
         """Number of features, d."""
-        return self.reference.shape[1]
+        return self.reference.shape[-1]
 
     @property
     def counts(self) -> np.ndarray:
         """n_k = Σ v r, shape (K,)."""
-        return self.sums[:, 0]
+        return self.sums[..., 0]
 
     @cached_property
     def offsets(self) -> np.ndarray:
         """Mean of x − c_k, shape (K, d); zero for an empty component."""
-        first = self.sums[:, 1 : 1 + self.n_features]
-        counts = self.counts[:, None]
+        first = self.sums[..., 1 : 1 + self.n_features]
+        counts = self.counts[..., None]
         return np.divide(first, counts, out=np.zeros_like(first), where=counts > 0)
 
     @cached_property
@@ -98,15 +101,17 @@ class Statistics:
 
     def scatter_sums(self) -> np.ndarray:
         """Σ v r q(x − mean) = Σ v r q(y) − n q(offset), packed, shape (K, size)."""
-        second = self.sums[:, 1 + self.n_features :]
-        return second - self.counts[:, None] * self.quadratic_of(self.offsets)
+        second = self.sums[..., 1 + self.n_features :]
+        return second - self.counts[..., None] * self.quadratic_of(self.offsets)
 
     def quadratic_of(self, points: np.ndarray) -> np.ndarray:
-        """q(x) of each row, shape (rows, size)."""
-        size = self.quadratic.size(self.n_features)
-        expanded = np.empty((size, len(points)))
-        self.quadratic.expand(np.ascontiguousarray(points.T), expanded)
-        return expanded.T
+        """q(x) of each point, shape (…, size)."""
+        d = self.n_features
+        rows = points.reshape(-1, d)
+        size = self.quadratic.size(d)
+        expanded = np.empty((size, len(rows)))
+        self.quadratic.expand(np.ascontiguousarray(rows.T), expanded)
+        return expanded.T.reshape(*points.shape[:-1], size)
 
     def scatter(self) -> Scatter:
         """Scatter about the weighted means, with the counts."""
@@ -120,9 +125,9 @@ class Statistics:
         statistic of the same data, about zero. Has a component axis of length one.
         """
         first, *_ = total.sums[:, 1 + self.n_features :]
-        between = self.counts @ total.quadratic_of(self.means)
-        values = total.quadratic.unpack((first - between)[None], self.n_features)
-        return Scatter(values, self.counts.sum(keepdims=True))
+        between = self.counts[..., None, :] @ total.quadratic_of(self.means)
+        values = total.quadratic.unpack(first - between, self.n_features)
+        return Scatter(values, self.counts.sum(axis=-1, keepdims=True))
 
     def completed(self, total: Statistics) -> Statistics:
         """Add the pooled scatter as a quadratic part, shared out by the counts.

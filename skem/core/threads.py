@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -117,30 +117,23 @@ class _SingleThreadedBlas:
 
 
 single_threaded_blas = _SingleThreadedBlas()
-_forked = False
-
-
-def _after_fork_in_child() -> None:
-    global _forked
-    _forked = True
-    single_threaded_blas.reset()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=single_threaded_blas.hold,
         after_in_parent=single_threaded_blas.release,
-        after_in_child=_after_fork_in_child,
+        after_in_child=single_threaded_blas.reset,
     )
 
 
-def fork_safe_openmp() -> AbstractContextManager:
-    """Hold OpenMP to one thread in a forked process, for scikit-learn's functions.
+def single_threaded_openmp() -> AbstractContextManager:
+    """Hold OpenMP to one thread, for scikit-learn's functions on a few thousand rows.
 
-    GNU's OpenMP waits for ever for its threads, which the child does not have.
+    There two threads gain little, and on a busy machine, where they wait for each other
+    in loops, they take up to a hundred times as long. In a forked process GNU's OpenMP
+    waits for ever for its threads, which the child does not have.
     """
-    if not _forked:
-        return nullcontext()
     return _controller().limit(limits=1, user_api="openmp")
 
 

@@ -83,7 +83,7 @@ def test_covariances_and_precisions(case, dense):
 
 def test_log_det(case):
     log_det = case.structure.log_det(case.cholesky, case.shape[1])
-    assert np.ndim(log_det) == (0 if case.structure.shared else 1)
+    assert log_det.shape == ((1,) if case.structure.shared else case.shape[:1])
     expected = -0.5 * np.linalg.slogdet(case.dense)[1]
     np.testing.assert_allclose(
         np.broadcast_to(log_det, case.shape[0]), expected, rtol=RTOL, atol=1e-12

@@ -289,3 +289,31 @@ def test_penalised_iterates_follow_affine_maps(
         rtol=1e-7,
         atol=1e-9 * np.abs(expected).max(),
     )
+
+
+@pytest.mark.parametrize("d", [1, 3, 40])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_stack_is_evaluated_as_each_of_its_mixtures(
+    structure, make_mixture, make_blocks, rng, d, dtype
+):
+    """Also in the centred form, which many features take, and far from all means."""
+    mixtures = [make_mixture(structure, 3, d).parameters for _ in range(4)]
+    X = np.vstack([rng.normal(size=(200, d)), np.full((1, d), 100.0)]).astype(dtype)
+    em = EMMap.prepare(make_blocks(X, rng.uniform(size=201)), structure, 3, "auto")
+    stack = em.evaluate(Parameters.stacked(mixtures))
+    assert stack.objective.shape == (4,)
+    for i, mixture in enumerate(mixtures):
+        alone = em.evaluate(mixture)
+        rtol = 1e-10 if dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(stack.objective[i], alone.objective, rtol=rtol)
+        np.testing.assert_allclose(
+            stack.successor[i].weights, alone.successor.weights, atol=10 * rtol
+        )
+        np.testing.assert_allclose(
+            stack.successor[i].means, alone.successor.means, atol=100 * rtol
+        )
+        after = [
+            em.evaluate(each).objective
+            for each in (stack.successor[i], alone.successor)
+        ]
+        np.testing.assert_allclose(*after, rtol=10 * rtol)

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from skem.core.accelerate import LBFGS
 from skem.core.em import EMMap
 from skem.core.initialize import labelled_statistics
-from skem.core.move import dispensable, moved, responsibilities
+from skem.core.move import Moves, dispensable, responsibilities
 from skem.core.solve import solve
 
 MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
@@ -58,18 +58,25 @@ def test_responsibilities_are_posterior_probabilities(em, labels):
 def test_component_that_doubles_another_is_dispensable():
     # Rows of component 0 are shared with 1; those of 2 and 3 are theirs alone.
     resp = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    rng = np.random.RandomState(0)
-    chosen = [dispensable(resp, np.ones(4), rng) for _ in range(200)]
-    # Ranks 0 and 1 have probability 3/4: 200 draws have a standard deviation of 6.
-    assert 125 <= np.isin(chosen, [0, 1]).sum() <= 175
+    assert set(dispensable(resp, np.ones(4))[:2]) == {0, 1}
 
 
 def test_weightless_rows_do_not_make_a_component_indispensable():
     resp = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 0.5]])
+    assert dispensable(resp, np.array([0, 1, 1]))[0] == 0
+
+
+def test_any_component_may_go_the_dispensable_ones_first(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
     rng = np.random.RandomState(0)
-    chosen = [dispensable(resp, np.array([0, 1, 1]), rng) for _ in range(200)]
-    # Probability 1/2: 200 draws have a standard deviation of 7.
-    assert 75 <= chosen.count(0) <= 125
+    changed = np.zeros(K, int)
+    for _ in range(200):
+        after = moves.draw(rng)
+        changed += (after.means != moves.parameters.means).any(axis=1)
+    # Two of four components change in a move; the first one goes in half of them.
+    assert changed.sum() == 400
+    assert (changed > 20).all()
+    assert changed.argmax() == moves.dispensable[0]
 
 
 def test_moves_mend_a_poor_optimum(em, labels):
@@ -87,13 +94,15 @@ def test_moves_mend_a_poor_optimum(em, labels):
     stuck = finish(labelled(em, poor))
     assert stuck.objective < good - 20
     rng = np.random.RandomState(0)
-    moves = [finish(moved(em, stuck.parameters, rng)) for _ in range(20)]
-    assert max(evaluation.objective for evaluation in moves) > good - 0.02
+    moves = Moves.away_from(em, stuck.parameters, rng)
+    ends = [finish(moves.draw(rng)) for _ in range(20)]
+    assert max(evaluation.objective for evaluation in ends) > good - 0.02
 
 
 def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
     em = EMMap.prepare(make_blocks(np.ones((6, 2))), structure, 2, "auto")
     start = em.maximise(labelled_statistics(em, np.zeros((6, 2)), np.full((2, 6), 0.5)))
-    after = moved(em, start, np.random.RandomState(0))
+    rng = np.random.RandomState(0)
+    after = Moves.away_from(em, start, rng).draw(rng)
     assert np.isfinite(after.means).all()
     assert after.weights.sum() == pytest.approx(1)
