@@ -1,6 +1,6 @@
 """
-Data on a cluster
-=================
+A fit on a Dask cluster
+=======================
 
 A Dask array is fitted where its blocks are. Only statistics travel, and the result is
 that of the same rows in memory.
