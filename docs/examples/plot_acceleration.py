@@ -8,8 +8,8 @@ data.
 """
 
 # %%
-# Two components one standard deviation apart, 2 000 rows: hardly any row tells which
-# component it is from.
+# Two components one and a half standard deviations apart, 2 000 rows: hardly any row
+# tells which component it is from.
 
 import matplotlib.pyplot as plt
 

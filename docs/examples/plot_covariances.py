@@ -7,7 +7,7 @@ has, the fewer data it needs; the wrong one needs several components for one clu
 """
 
 # %%
-# Three clusters, long and inclined, each in its own way:
+# Three clusters, each of them long in a direction of its own:
 
 import matplotlib.pyplot as plt
 
@@ -46,7 +46,7 @@ plt.show()
 
 # %%
 # BIC finds the extra parameters of "full" worth their price: these components have
-# shapes of their own. With fewer rows it would not:
+# shapes of their own. With few rows it does not:
 
 for n_samples in (30, 60, 120, 600):
     bic = {

@@ -29,8 +29,8 @@ labels = pipeline.fit_predict(X)
 print("agreement with the growers:", round(adjusted_rand_score(grower, labels), 2))
 
 # %%
-# PCA depends on units, hence the scaler. The mixture does not: without PCA the scaler
-# changes nothing.
+# PCA depends on units, hence the scaler. The mixture does not, unless it is spherical:
+# without PCA the scaler would change no label.
 #
 # Cross-validation
 # ----------------

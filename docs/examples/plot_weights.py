@@ -39,7 +39,7 @@ for name, mixture in (("rows", rows), ("bins", bins)):
     print(name, mixture.weights_, mixture.means_.ravel(), deviations)
 
 # %%
-# So are all that follows from it: `score`, `bic`, `aic` and `icl` take weights too.
+# So is all that follows from it: `score`, `bic`, `aic` and `icl` take weights too.
 
 print(rows.bic(x[:, None]), bins.bic(values[:, None], sample_weight=counts))
 
@@ -92,3 +92,7 @@ with config_context(enable_metadata_routing=True):
         cv=KFold(5, shuffle=True, random_state=0),
     )
 print(scores.round(3))
+
+# %%
+# The folds are of values here, not of rows: all rows of a value are held out together,
+# and so the scores differ by more than those of folds of rows would.
