@@ -58,6 +58,8 @@ ILL_DEFINED_FLOAT32 = (
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
 )
+BEGIN_ANEW = "Call fit to begin a new stream."
+START_ANEW = "Set warm_start=False to start anew."
 SIMPLIFY = "Try to decrease the number of components, or another covariance_type."
 
 
@@ -251,8 +253,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     Notes
     -----
     float32 data are computed in float32, with sums in float64, and give float32
-    attributes. Integer and boolean data give what float64 data give. The first batch of
-    a stream sets the type of the attributes.
+    attributes. Integer and boolean data give what float64 data give. The rows that a
+    stream starts from set the type of the attributes: float32 if all of them are.
 
     References
     ----------
@@ -471,14 +473,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        warm = self.warm_start and hasattr(self, "means_")
-        present = self._parameters() if warm else None
         with (
             open_blocks(self, X, sample_weight, reset=True) as blocks,
             monitored(self, X, sample_weight) as monitors,
             _explained_failure(blocks.dtype),
         ):
             check_n_samples(blocks.n_observed, self.n_components)
+            present = None
+            if self.warm_start and hasattr(self, "means_"):
+                present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
         self._warn(best)
 
@@ -498,6 +501,23 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         )
         self._set_solution(best)
         return best
+
+    def _present(self, n_features: int, advice: str) -> Parameters:
+        """Return the present parameters, if they are those of such a mixture."""
+        if hasattr(self, "_stream"):
+            self._check_unchanged(self._stream, advice)
+        present, structure = self._parameters(), STRUCTURES[self.covariance_type]
+        before = (present.means.shape, present.precisions_cholesky.shape)
+        shape = (self.n_components, n_features)
+        if before != (shape, structure.shape(*shape)):
+            K, d = present.shape
+            raise ValueError(
+                f"The present parameters are those of n_components={K} and "
+                f"{d} features, with precisions of shape {before[1]}; expected "
+                f"n_components={shape[0]}, {shape[1]} features and shape "
+                f"{structure.shape(*shape)}. {advice}"
+            )
+        return present
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
@@ -698,8 +718,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         X = check_data(self, X, reset=first, min_samples=1)
         weight = check_sample_weight(sample_weight, X)
         with _explained_failure(computing_dtype(X)):
+            if state is None:
+                state = self._begin_gathering(X)
+            self._check_unchanged(state, BEGIN_ANEW)
             if isinstance(state, Stream):
-                self._check_unchanged(state)
                 self._advance(state, X, weight)
             else:
                 self._gather(state, X, weight)
@@ -708,39 +730,42 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             if hasattr(self, name):
                 delattr(self, name)
 
-    def _check_unchanged(self, stream: Stream) -> None:
+    def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
         """Require the structure and the number of components of the stream."""
         for name, before in (
-            ("n_components", len(stream.parameters.means)),
+            ("n_components", stream.n_components),
             ("covariance_type", stream.structure.name),
         ):
             if getattr(self, name) != before:
                 raise ValueError(
-                    f"{name} has changed from {before!r} to {getattr(self, name)!r} "
-                    "since the stream began. Call fit to begin a new one."
+                    f"{name} has changed from {before!r} to {getattr(self, name)!r}. "
+                    f"{advice}"
                 )
 
+    def _begin_gathering(self, X: np.ndarray) -> Gathering:
+        """Have no rows yet, but perhaps parameters to start from."""
+        fitted = hasattr(self, "means_")
+        start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
+        structure = STRUCTURES[self.covariance_type]
+        return Gathering(structure, self.n_components, X[:0], start=start)
+
     def _gather(
-        self, state: Gathering | None, X: np.ndarray, weight: np.ndarray | None
+        self, state: Gathering, X: np.ndarray, weight: np.ndarray | None
     ) -> None:
         """Keep the batch, and begin the stream once there are enough rows."""
-        K = self.n_components
-        if state is None:
-            start = self._parameters() if hasattr(self, "means_") else None
-            state = Gathering(X[:0], None, start=start)
         state = state.join(X, weight)
-        enough = state.is_enough(K)
-        if enough:
+        if state.is_enough:
             self._fit_gathered(state)
             return
-        if state.is_due(K):
+        if state.is_due:
             # A numeric `reg_covar` may be too little for so few rows; more may come.
             with suppress(IllDefinedCovarianceError):
                 self._fit_gathered(state)
             state = replace(state, n_fitted=state.n_seen)
-        self._stream = state.kept(K)
+        self._stream = state.kept()
 
     def _fit_gathered(self, state: Gathering) -> None:
+        state = state.spread()
         with Workers() as workers:
             blocks = ArrayBlocks(
                 state.X, state.weight, workers, computing_dtype(state.X)

@@ -305,6 +305,19 @@ def test_failed_fit_leaves_the_estimator_as_it_was():
     assert not hasattr(fresh, "n_features_in_")
 
 
+@pytest.mark.parametrize(
+    ("params", "columns"),
+    [({"n_components": 2}, 2), ({"covariance_type": "tied"}, 2), ({}, 1)],
+)
+def test_warm_start_from_another_kind_of_mixture_is_an_error(params, columns):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    mixture = GaussianMixture(1, random_state=0, warm_start=True).fit(X)
+    before = dict(vars(mixture.set_params(**params)))
+    with pytest.raises(ValueError, match="Set warm_start=False to start anew"):
+        mixture.fit(X[:, :columns])
+    assert vars(mixture) == before
+
+
 def test_warm_start_resumes():
     X = blobs(spread=1.0)
     params = {"random_state": 0, "algorithm": "em", "tol": 1e-4}

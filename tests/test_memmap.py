@@ -170,6 +170,17 @@ def test_one_weight_for_all_rows_takes_no_memory_for_each(small_parts):
     )
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_first_batch_of_a_stream_is_not_copied(weighted, as_file, small_parts):
+    X = as_file(integers(N_ROWS).astype(np.float32))
+    weight = as_file((np.arange(N_ROWS) % 3 > 0).astype("f4")) if weighted else None
+    streamed = GaussianMixture(2, random_state=0, n_init=1, max_iter=1)
+    first = peak_memory(
+        lambda: streamed.partial_fit(X, sample_weight=weight).lower_bound_
+    )
+    assert first < N_ROWS
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
 def test_large_values_are_checked_without_a_copy(dtype, order, as_file, small_parts):

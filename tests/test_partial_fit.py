@@ -253,10 +253,26 @@ def test_not_fitted_until_there_are_as_many_rows_as_components(rng):
 )
 def test_a_stream_keeps_its_kind_of_mixture(change, rng):
     X = sample(500, rng)
-    streamed = mixture().partial_fit(X).set_params(**change)
-    with pytest.raises(ValueError, match="changed from"):
-        streamed.partial_fit(X)
+    for first in (X, X[:2], X[:100]):
+        streamed = mixture().partial_fit(first).set_params(**change)
+        before = dict(vars(streamed))
+        with pytest.raises(ValueError, match="changed from"):
+            streamed.partial_fit(X)
+        assert vars(streamed) == before
     streamed.fit(X).partial_fit(X)
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_components": 2}, {"covariance_type": "diag"}], ids=str
+)
+def test_parameters_of_another_kind_of_mixture_are_no_start(change, rng):
+    X = sample(100, rng)
+    given = GaussianMixture.from_parameters(
+        np.full(3, 1 / 3), CENTRES, np.broadcast_to(np.eye(2), (3, 2, 2))
+    ).set_params(warm_start=True, **change)
+    for method in (given.partial_fit, given.fit):
+        with pytest.raises(ValueError, match="The present parameters are those of"):
+            method(X)
 
 
 def test_parameters_are_checked(rng):
@@ -316,6 +332,42 @@ def test_types_may_change_within_a_stream(rng):
     assert streamed.means_.dtype == np.float32
     expected = feed(mixture(), X, 500)
     np.testing.assert_allclose(in_order(streamed), in_order(expected), atol=0.1)
+
+
+def test_gathered_rows_have_the_type_of_the_widest(rng):
+    X = (10 * sample(500, rng)).round()
+    for types, expected in [
+        (("f4", ">f4"), "f4"),
+        (("i1", "f4"), "f8"),
+        (("f4", "f8"), "f8"),
+        (("?", "f4"), "f8"),
+    ]:
+        streamed = mixture()
+        for start, dtype in enumerate(types):
+            streamed.partial_fit(X[start * 5 : start * 5 + 5].astype(dtype))
+        feed(streamed, X[10:].astype(types[-1]), 490)
+        assert streamed.means_.dtype == expected
+
+
+@covariance_types
+def test_equal_rows_one_at_a_time_had_been_too_few_for_a_start(covariance_type, rng):
+    streamed = mixture(covariance_type)
+    feed(streamed, np.ones((449, 2)), 449)
+    feed(streamed, np.ones((451, 2)), 1)
+    assert streamed.means_.tolist() == [[1, 1]] * 3
+    feed(streamed, sample(500, rng), 100)
+    assert np.isfinite(streamed.score(sample(10, rng)))
+
+
+@pytest.mark.parametrize("window", [None, 500.0])
+def test_a_batch_of_far_more_weight_than_the_start_is_a_step(window, rng):
+    X = sample(1_200, rng)
+    streamed = mixture(learning_window=window)
+    streamed.partial_fit(X[:600], sample_weight=np.full(600, 1e-300))
+    for start in (600, 800, 1000):
+        part = X[start : start + 200]
+        streamed.partial_fit(part, sample_weight=np.full(200, 1e10))
+    np.testing.assert_allclose(in_order(streamed)[:, 1:], CENTRES, atol=0.6)
 
 
 def test_collapse_under_a_numeric_reg_covar_is_an_error_that_changes_nothing(rng):

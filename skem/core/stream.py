@@ -7,6 +7,7 @@ the batch, s ← (1 − γ) s + γ ŝ(batch; θ), and the M-step turns them into
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +28,10 @@ squares of more would leave the floating-point range."""
 START_ROWS_PER_COMPONENT = 150
 """Rows that a start is made from if batches are smaller. The optimum of a third as many
 is often one that a stream does not leave again."""
+COMPARED = 2**12
+"""Rows that are compared at once, in search of distinct ones."""
+LONGEST = 1e300
+"""Weight in units of the start's beyond which sums would leave the range."""
 
 
 class Forgetting(NamedTuple):
@@ -41,15 +46,18 @@ class Forgetting(NamedTuple):
     decay: float
     window: float
 
-    def _elapsed(self, u: float) -> float:
-        """∫₁ᵘ max(λ, 1/W), where the first part is a Box-Cox transform of u."""
-        full = max(self.window, 1.0) ** (1 / self.decay)
-        decaying = float(boxcox(min(u, full), 1 - self.decay))
-        return decaying + max(u - full, 0.0) / self.window
+    def _elapsed(self, start: float, stop: float) -> float:
+        """∫ max(λ, 1/W), where the first part is a Box-Cox transform of u."""
+        with np.errstate(over="ignore"):
+            full = float(np.float64(max(self.window, 1.0)) ** (1 / self.decay))
+        first, last = boxcox([min(start, full), min(stop, full)], 1 - self.decay)
+        late = max(stop - full, 0.0) - max(start - full, 0.0)
+        return float(last - first) + late / self.window
 
     def step(self, seen: float, batch: float) -> float:
         """γ = 1 − exp(−∫λ): the share of the statistics that a batch replaces."""
-        return -math.expm1(self._elapsed(seen) - self._elapsed(seen + batch))
+        seen, batch = min(seen, LONGEST), min(batch, LONGEST)
+        return -math.expm1(-self._elapsed(seen, seen + batch))
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,10 @@ class Gathering:
     from `start` if that is given.
     """
 
+    structure: Structure
+    n_components: int
     X: np.ndarray
-    weight: np.ndarray | None
+    weight: np.ndarray | None = None
     n_seen: int = 0
     n_fitted: int = 0
     start: Parameters | None = None
@@ -76,36 +86,68 @@ class Gathering:
                 weight = np.concatenate(
                     [_weights(self.X, self.weight), _weights(X, weight)]
                 )
-            X = np.concatenate([self.X, X])
+            X = np.concatenate([_floating(self.X), _floating(X)])
         return replace(self, X=X, weight=weight, n_seen=n_seen)
 
-    def is_enough(self, n_components: int) -> bool:
+    @property
+    def is_enough(self) -> bool:
         """Whether there are `START_ROWS_PER_COMPONENT`, and K distinct rows."""
-        enough = START_ROWS_PER_COMPONENT * n_components
-        if self.n_seen < enough:
+        if self.n_seen < START_ROWS_PER_COMPONENT * self.n_components:
             return False
-        observed = self.X if self.weight is None else self.X[self.weight > 0]
-        return any(
-            len(np.unique(rows, axis=0)) >= n_components
-            for rows in (observed[:enough], observed)
+        return any(len(found) >= self.n_components for found, _ in self._distinct())
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the rows should be fitted, enough or not."""
+        return self.n_seen >= max(self.n_components, 2 * self.n_fitted)
+
+    def kept(self) -> Gathering:
+        """Copy the observed rows; merge equal ones if any number of them might come."""
+        if self.n_seen >= START_ROWS_PER_COMPONENT * self.n_components:
+            *_, (X, weight) = self._distinct()
+            return replace(self, X=X, weight=weight)
+        if self.weight is None:
+            return replace(self, X=self.X.copy())
+        observed = self.weight > 0
+        return replace(self, X=self.X[observed], weight=self.weight[observed])
+
+    def spread(self) -> Gathering:
+        """Cut rows in parts of equal weight, until there are as many as components."""
+        observed = (
+            len(self.X) if self.weight is None else int(np.count_nonzero(self.weight))
+        )
+        copies = -(-self.n_components // observed)
+        if copies == 1:
+            return self
+        weight = _weights(self.X, self.weight)
+        return replace(
+            self,
+            X=np.repeat(self.X, copies, axis=0),
+            weight=np.repeat(weight / copies, copies),
         )
 
-    def is_due(self, n_components: int) -> bool:
-        """Whether the rows should be fitted, enough or not."""
-        return self.n_seen >= max(n_components, 2 * self.n_fitted)
-
-    def kept(self, n_components: int) -> Gathering:
-        """Copy the rows; merge equal ones if there might come any number of them."""
-        if self.n_seen < START_ROWS_PER_COMPONENT * n_components:
-            weight = None if self.weight is None else self.weight.copy()
-            return replace(self, X=self.X.copy(), weight=weight)
-        rows, labels = np.unique(self.X, axis=0, return_inverse=True)
-        weight = np.bincount(labels.ravel(), _weights(self.X, self.weight), len(rows))
-        return replace(self, X=rows, weight=weight)
+    def _distinct(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield distinct observed rows, and their weights, of more and more rows."""
+        found, total = self.X[:0], np.array([])
+        for start in range(0, len(self.X), COMPARED):
+            part = slice(start, start + COMPARED)
+            X = self.X[part]
+            weight = _weights(X, None if self.weight is None else self.weight[part])
+            observed = weight > 0
+            X = np.concatenate([found, X[observed]])
+            weight = np.concatenate([total, weight[observed]])
+            found, labels = np.unique(X, axis=0, return_inverse=True)
+            total = np.bincount(labels.ravel(), weight, len(found)).astype(float)
+            yield found, total
 
 
 def _weights(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return np.ones(len(X)) if weight is None else weight
+
+
+def _floating(X: np.ndarray) -> np.ndarray:
+    """Convert what is not of the precision that it is computed in, as integers are."""
+    return X if X.dtype.itemsize >= 4 and X.dtype.kind == "f" else X.astype(float)
 
 
 @dataclass(frozen=True)
@@ -149,6 +191,11 @@ class Stream:
             size=N,
             dtype=em.blocks.dtype,
         )
+
+    @property
+    def n_components(self) -> int:
+        """K, the number of components."""
+        return len(self.parameters.means)
 
     def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Stream:
         """Take one step with a batch.

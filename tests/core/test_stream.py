@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
+from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import INITIALIZERS, initialize
 from skem.core.stream import (
@@ -66,25 +67,29 @@ def rows(n, rng):
     return rng.standard_normal((n, 2))
 
 
+def gathering_of(X):
+    return Gathering(STRUCTURES["full"], K, X)
+
+
 def test_gathering_is_enough_with_rows_per_component_and_distinct_ones(rng):
     enough = START_ROWS_PER_COMPONENT * K
-    empty = Gathering(np.empty((0, 2)), None)
+    empty = gathering_of(np.empty((0, 2)))
     short = empty.join(rows(enough - 1, rng), None)
-    assert not short.is_enough(K)
-    assert short.join(rows(1, rng), None).is_enough(K)
+    assert not short.is_enough
+    assert short.join(rows(1, rng), None).is_enough
     equal = empty.join(np.repeat(rows(K - 1, rng), enough, axis=0), None)
-    assert not equal.is_enough(K)
+    assert not equal.is_enough
     late = equal.join(rows(1, rng), None)
-    assert late.is_enough(K)
-    assert not equal.join(rows(1, rng), np.zeros(1)).is_enough(K)
+    assert late.is_enough
+    assert not equal.join(rows(1, rng), np.zeros(1)).is_enough
 
 
 def test_gathered_rows_are_fitted_when_their_number_has_doubled(rng):
-    gathering = Gathering(np.empty((0, 2)), None)
+    gathering = gathering_of(np.empty((0, 2)))
     due = []
     for _ in range(30):
         gathering = gathering.join(rows(1, rng), None)
-        due.append(gathering.is_due(K))
+        due.append(gathering.is_due)
         if due[-1]:
             gathering = replace(gathering, n_fitted=gathering.n_seen)
     assert (np.flatnonzero(due) + 1).tolist() == [3, 6, 12, 24]
@@ -92,7 +97,7 @@ def test_gathered_rows_are_fitted_when_their_number_has_doubled(rng):
 
 def test_kept_rows_are_copies(rng):
     X, weight = rows(4, rng), np.ones(4)
-    gathering = Gathering(X[:0], None).join(X, weight).kept(K)
+    gathering = gathering_of(X[:0]).join(X, weight).kept()
     X[:] = np.nan
     weight[:] = np.nan
     assert np.isfinite(gathering.X).all()
@@ -101,12 +106,52 @@ def test_kept_rows_are_copies(rng):
 
 def test_equal_rows_do_not_pile_up(rng):
     few = rows(K - 1, rng)
-    gathering = Gathering(few[:0], None)
+    gathering = gathering_of(few[:0])
     for _ in range(10):
-        gathering = gathering.join(np.repeat(few, 50, axis=0), None).kept(K)
+        gathering = gathering.join(np.repeat(few, 50, axis=0), None).kept()
     assert len(gathering.X) == K - 1
     assert gathering.weight.tolist() == [500.0] * (K - 1)
     assert gathering.n_seen == 500 * (K - 1)
+
+
+def test_rows_of_weight_zero_had_piled_up(rng):
+    gathering = gathering_of(np.empty((0, 2)))
+    for _ in range(5):
+        gathering = gathering.join(rows(100, rng), np.eye(100)[0]).kept()
+    assert gathering.X.shape == (5, 2)
+    assert gathering.weight.tolist() == [1.0] * 5
+
+
+def test_distinct_rows_are_looked_for_in_parts(rng, monkeypatch):
+    monkeypatch.setattr("skem.core.stream.COMPARED", 7)
+    few, weight = rows(K - 1, rng), rng.integers(0, 3, 1_000).astype(float)
+    labels = rng.integers(K - 1, size=1_000)
+    gathering = gathering_of(few[:0]).join(few[labels], weight)
+    assert not gathering.is_enough
+    kept = gathering.kept()
+    order = np.lexsort(few.T[::-1])
+    np.testing.assert_array_equal(kept.X, few[order])
+    expected = np.bincount(labels, weight)[order]
+    np.testing.assert_array_equal(kept.weight, expected)
+    assert kept.join(rows(1, rng), None).is_enough
+
+
+def test_merged_rows_are_cut_until_there_are_as_many_as_components(rng):
+    gathering = gathering_of(np.empty((0, 2))).join(rows(1, rng), np.array([6.0]))
+    spread = gathering.spread()
+    assert spread.X.shape == (K, 2)
+    assert spread.weight.tolist() == [2.0] * K
+    enough = gathering.join(rows(K, rng), None)
+    assert enough.spread() is enough
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize("window", [1e-300, 1.0, 1e300, math.inf])
+def test_weights_of_any_ratio_make_a_step(decay, window):
+    forgetting = Forgetting(decay, window)
+    for seen in (1.0, 1e150, 1e300, math.inf):
+        for batch in (1e-300, 1.0, 1e300, math.inf):
+            assert 0 <= forgetting.step(seen, batch) <= 1
 
 
 def clusters(rng, n=200, d=2, shift=0.0):
