@@ -13,7 +13,12 @@ from sklearn import get_config
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
-from skem._validation import FLOATS, check_sample_weight, computing_dtype
+from skem._validation import (
+    FLOATS,
+    check_each_weight,
+    check_total_weight,
+    computing_dtype,
+)
 from skem.core.blocks import ArrayBlocks, Write
 from skem.core.dask_blocks import CallingThread, DaskBlocks, Tally
 from skem.core.dask_graph import Chunks
@@ -23,15 +28,19 @@ from skem.core.threads import Workers
 
 def is_dask(X: Any) -> bool:
     """Whether X is a Dask array or DataFrame. Does not import Dask."""
-    return type(X).__module__.partition(".")[0] == "dask" and (
-        hasattr(X, "rechunk") or hasattr(X, "to_dask_array")
+    # `Delayed` objects have attributes of any name, but for private ones.
+    return (
+        type(X).__module__.partition(".")[0] == "dask"
+        and hasattr(X, "_meta")
+        and (hasattr(X, "rechunk") or hasattr(X, "to_dask_array"))
     )
 
 
 def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Validate number, names and types of features; return a Dask array of rows.
 
-    Nothing is computed. Integer and boolean arrays stay as they are.
+    Nothing is computed. Integer and boolean arrays stay as they are, but for the order
+    of bytes.
     """
     if hasattr(X, "to_dask_array"):
         meta = _validated(estimator, X._meta, reset=reset)
@@ -45,7 +54,8 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
         )
     if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, np.matrix):
         raise TypeError(_not_numpy(X._meta, "blocks of X"))
-    meta = _validated(estimator, np.empty((0, *X.shape[1:]), X.dtype), reset=reset)
+    native = X.dtype.newbyteorder("=")
+    meta = _validated(estimator, np.empty((0, *X.shape[1:]), native), reset=reset)
     if X.dtype != meta.dtype:
         X = X.astype(meta.dtype)
     return X.rechunk({1: -1})
@@ -100,6 +110,8 @@ def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
             f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D "
             "array."
         )
+    if sample_weight.dtype.kind == "c":
+        check_array(np.empty(0, complex), ensure_2d=False, ensure_min_samples=0)
     weight = sample_weight.astype(np.float64)
     unknown = [any(map(math.isnan, array.chunks[0])) for array in (X, weight)]
     if all(unknown) and X.numblocks[0] == weight.numblocks[0]:
@@ -166,7 +178,9 @@ class Inspection:
             return problem
         if weight is None:
             return Tally(len(x), len(x), float(len(x)))
-        return Tally(len(x), int(np.count_nonzero(weight)), float(weight.sum()))
+        with np.errstate(over="ignore"):
+            total = float(weight.sum())
+        return Tally(len(x), int(np.count_nonzero(weight)), total)
 
     def _problem(self, x: np.ndarray, weight: np.ndarray | None) -> Problem | None:
         if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
@@ -186,10 +200,10 @@ class Inspection:
         return None if weight is None else self._weight_problem(weight, x)
 
     def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
-        if len(weight) == len(x) and not weight.any():
+        if len(weight) == len(x) == 0:
             return None
         try:
-            check_sample_weight(weight, x)
+            check_each_weight(weight, x)
         except ValueError as error:
             invalid = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
             return Problem(error, *invalid[:1].tolist())
@@ -209,8 +223,8 @@ def dask_blocks(
     if blocks.n_samples < least:
         empty = np.zeros((blocks.n_samples, blocks.n_features))
         check_array(empty, ensure_min_samples=least, estimator=estimator)
-    if blocks.n_observed == 0:
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+    if weight is not None:
+        check_total_weight(blocks.total_weight)
     return blocks
 
 
@@ -275,6 +289,22 @@ def evaluate_lazily(
         drop_axis=[] if shape else [1],
         meta=np.empty((0,) * (1 + len(shape)), fill.dtype),
     )
+
+
+def map_lazily(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
+    """Return a function of a Dask array of one dimension, as floats; nothing computed.
+
+    The function is not called for chunks without rows.
+    """
+    return values.map_blocks(
+        partial(_call_for_rows, function), dtype=float, meta=np.empty(0)
+    )
+
+
+def _call_for_rows(
+    function: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+) -> np.ndarray:
+    return function(values) if len(values) else np.empty(0)
 
 
 def _evaluate_chunk(

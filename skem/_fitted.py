@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import evaluate_array, evaluate_rows, open_blocks
+from skem._dask import is_dask, map_lazily
 from skem._standard_errors import StandardErrors, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import Sampled, Support, exact_support
@@ -498,7 +499,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
         Returns
         -------
-        prob : ndarray of shape (n_samples,)
+        prob : ndarray or Dask array of shape (n_samples,)
             Probabilities, which rise with `score_samples`.
 
         Raises
@@ -522,7 +523,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         array([1.   , 0.11 , 0.007])
         """
         levels = self.score_samples(X).astype(float)
-        return self._support(n_samples, random_state).below(levels)
+        below = self._support(n_samples, random_state).below
+        return map_lazily(below, levels) if is_dask(levels) else below(levels)
 
     @validate_params(
         {

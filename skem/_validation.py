@@ -14,6 +14,8 @@ from sklearn.utils.validation import validate_data
 from skem.core.covariance import Structure
 
 FLOATS = [np.float64, np.float32]
+TOTAL_WEIGHTS = 1e-300, 1e300
+"""Least and largest sum of weights: room for products with what is standardised."""
 CHECKED = 2**20
 """Values that are checked at once, in temporary arrays of their size."""
 
@@ -77,6 +79,13 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
+    sample_weight, total = check_each_weight(sample_weight, X)
+    check_total_weight(total)
+    return sample_weight
+
+
+def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, float]:
+    """Validate non-negative weights of shape (n_samples,), and add them up."""
     if isinstance(sample_weight, Number):
         sample_weight = np.broadcast_to(np.asarray(sample_weight), len(X))
     sample_weight = check_array(
@@ -96,15 +105,26 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         raise ValueError(
             f"sample_weight.shape == {sample_weight.shape}, expected {(len(X),)}!"
         )
-    positive = False
+    total = 0.0
     for part in _parts(sample_weight):
-        assert_all_finite(part, input_name="sample_weight")
-        if (part < 0).any():
-            raise ValueError("Negative values in data passed to `sample_weight`.")
-        positive = positive or bool(part.any())
-    if not positive:
+        with np.errstate(over="ignore"):
+            assert_all_finite(part, input_name="sample_weight")
+            if (part < 0).any():
+                raise ValueError("Negative values in data passed to `sample_weight`.")
+            total += float(part.sum(dtype=float))
+    return sample_weight, total
+
+
+def check_total_weight(total: float) -> None:
+    """Require a sum of non-negative weights that products of it can be taken of."""
+    if total == 0:
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return sample_weight
+    low, high = TOTAL_WEIGHTS
+    if not low <= total <= high:
+        raise ValueError(
+            f"Sample weights add up to {total:.3g}, expected a number from {low:g} to "
+            f"{high:g}. Multiply them by one factor."
+        )
 
 
 def check_n_samples(n_samples: int, n_components: int) -> None:

@@ -942,6 +942,8 @@ BAD_WEIGHTS = {
     "inf": (np.full(150, np.inf), "contains infinity"),
     "complex": (np.ones(150) * 1j, "Complex data not supported"),
     "strings": (np.full(150, "heavy"), "could not convert"),
+    "denormal sum": (np.full(150, 5e-324), "Sample weights add up to 7.41e-322"),
+    "infinite sum": (np.full(150, 1e307), "Sample weights add up to inf"),
     "positive for two rows of three components": (
         (np.arange(150) < 2).astype(float),
         "Expected n_samples >= n_components but got n_components = 3, n_samples = 2",

@@ -225,6 +225,15 @@ def test_types(dtype, X):
         assert actual.dtype == actual.compute().dtype == expected.dtype
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_big_endian_float32_had_become_float64(dtype, X):
+    X = np.round(4 * X).astype(dtype)
+    lazy, memory = mixture().fit(cut(X)), mixture().fit(X)
+    # In float32 the log-density, and so a responsibility, has an error of 1e-6.
+    assert_same_fit(lazy, memory, 1e-4 if dtype == ">f4" else 1e-8)
+    assert lazy.predict_proba(cut(X)).dtype == memory.predict_proba(X).dtype
+
+
 def test_frame(scheduler, X, weight):
     table = pd.DataFrame(X, columns=["a", "b"])
     table["b"] = table["b"].astype(np.float32)
@@ -270,6 +279,17 @@ def test_predictions_are_lazy(known, scheduler, X):
         assert lazy.ndim == expected.ndim == lazy._meta.ndim
         # The pieces that a chunk is cut into are rounded differently.
         np.testing.assert_allclose(lazy.compute(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_predictions_of_blocks_without_rows_had_divided_by_zero(X):
+    fitted, data = mixture().fit(X), cut(X)
+    rows = da.concatenate([data[data[:, 0] > 1e9], data])
+    assert_same_fit(mixture().fit(rows), fitted)
+    for method in ("predict", "predict_proba", "score_samples", "support_probability"):
+        found, expected = (getattr(fitted, method)(each) for each in (rows, X))
+        # The pieces that a chunk is cut into are rounded differently.
+        np.testing.assert_allclose(found.compute(), expected, rtol=1e-10, atol=1e-12)
+    assert fitted.predict(data[data[:, 0] > 1e9]).compute().shape == (0,)
 
 
 def test_predictions_compute_nothing_until_they_are_asked_for(X):
@@ -367,6 +387,14 @@ INVALID = {
         f"(?s)Input sample_weight contains NaN.{PLACE}",
     ),
     "zero weights": (lambda X, v: (cut(X), 0 * v), "at least one non-zero number"),
+    "complex weights": (
+        lambda X, v: (cut(X), cut(v + 1j)),
+        "Complex data not supported",
+    ),
+    "weights without a finite sum": (
+        lambda X, v: (cut(X), cut(np.full(ROWS, 1e307))),
+        "Sample weights add up to inf, expected a number from 1e-300 to",
+    ),
     "too few weights": (lambda X, v: (cut(X), v[1:]), LENGTHS),
     "too few lazy weights": (lambda X, v: (cut(X), cut(v[1:])), LENGTHS),
     "two-dimensional weights": (
@@ -419,6 +447,27 @@ def test_invalid_input_is_an_error_that_changes_nothing(case, fitted, X, weight)
     with pytest.raises(ValueError, match=message):
         estimator.fit(data, sample_weight=sample_weight)
     assert vars(estimator) == before
+
+
+def test_tiny_weights_of_one_block_are_no_error(X, weight):
+    weight = np.where(np.arange(ROWS) < 100, 5e-324, weight)
+    lazy = mixture().fit(cut(X), sample_weight=cut(weight))
+    assert_same_fit(lazy, mixture().fit(X, sample_weight=weight))
+
+
+def test_a_delayed_object_is_not_taken_for_a_collection(X):
+    import dask
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        mixture().fit(dask.delayed(X))
+    assert "_meta" not in str(caught.value)
+
+
+def test_blocks_of_a_client_that_is_not_active_had_been_taken_for_tuples(client, X):
+    with client.as_current():
+        data = cut(X).persist()
+    with pytest.raises(RuntimeError, match="closed or not the active one"):
+        mixture().fit(data + 0)
 
 
 def test_invalid_input_of_predictions(X):

@@ -143,6 +143,8 @@ class ArrayBlocks:
         bytes_per_sample = values_per_sample * self.dtype.itemsize
         rows = max(BLOCK_BYTES // bytes_per_sample, MIN_ROWS)
         n_blocks = -(-self.n_samples // rows)
+        if n_blocks == 0:
+            return []
         edges = [i * self.n_samples // n_blocks for i in range(n_blocks + 1)]
         return list(pairwise(edges))
 

@@ -55,6 +55,11 @@ class Chunks:
             # Optimised graphs leave these out; but what they stand for stays on the
             # cluster as long as they are held, and is found only if they are there.
             graph |= _futures(arrays)
+        elif "distributed" in sys.modules and _futures(arrays):
+            raise RuntimeError(
+                "Blocks of X or of the weights are held by a `distributed.Client` that "
+                "is closed or not the active one."
+            )
         arrays = dask.optimize(*arrays)
         for array in arrays:
             graph |= array.__dask_graph__()
