@@ -342,7 +342,7 @@ def test_gathered_rows_have_the_type_of_the_widest(rng):
         (("f4", "f8"), "f8"),
         (("?", "f4"), "f8"),
     ]:
-        streamed = mixture()
+        streamed = mixture(n_init=1)
         for start, dtype in enumerate(types):
             streamed.partial_fit(X[start * 5 : start * 5 + 5].astype(dtype))
         feed(streamed, X[10:].astype(types[-1]), 490)
@@ -351,9 +351,10 @@ def test_gathered_rows_have_the_type_of_the_widest(rng):
 
 @covariance_types
 def test_equal_rows_one_at_a_time_had_been_too_few_for_a_start(covariance_type, rng):
-    streamed = mixture(covariance_type)
+    streamed = mixture(covariance_type, n_init=1)
     feed(streamed, np.ones((449, 2)), 449)
-    feed(streamed, np.ones((451, 2)), 1)
+    feed(streamed, np.ones((447, 2)), 447)
+    feed(streamed, np.ones((3, 2)), 1)  # fitted anew at 2 · 449
     assert streamed.means_.tolist() == [[1, 1]] * 3
     feed(streamed, sample(500, rng), 100)
     assert np.isfinite(streamed.score(sample(10, rng)))
