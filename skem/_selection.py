@@ -110,7 +110,7 @@ def candidates(
 ) -> list[Candidate]:
     """Fit every candidate; structures in parallel.
 
-    Structures exchange what they have found when all of them have walked up their path,
+    Structures exchange what they have found when all of them have scouted their path,
     and what it is worth when all are settled: then those near the best candidate get
     more starts, and are finished; and others, should they now be near. So the result
     does not depend on how many structures are worked on at a time.
@@ -193,17 +193,17 @@ def _fresh(
 
 
 def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
-    """Walk up the path for the first time."""
+    """Scout the path."""
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
-        path.walk_up(fresh.seen_from(em.coordinates))
+        path.scout(fresh.seen_from(em.coordinates))
         return Walked(path.found, em.coordinates, dict(path.seconds))
 
 
 def _settle(
     problem: Problem, structure: Structure, walked: Sequence[Walked], own: int
 ) -> Settled:
-    """Walk down and up with what the others have found, and go on to all rows."""
+    """Walk down with what the others have found, and go on to all rows."""
     with problem.stages(structure) as stages:
         em = stages[0]
         path = problem.path(em, walked[own].found)
@@ -212,7 +212,6 @@ def _settle(
             other.sketches(em.coordinates) for i, other in enumerate(walked) if i != own
         ]
         path.walk_down(others)
-        path.walk_up()
         solutions = {
             K: _unless_ill_defined(path.settle, K, stages) for K in problem.components
         }

@@ -15,6 +15,8 @@ from skem.core.em import EMMap
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 
+HOPE = 2
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -23,6 +25,14 @@ class Trial:
     parameters: Parameters
     objective: float
     gain: float
+    steps: int
+
+    def hope(self) -> float:
+        """Return what it may come to, if as many steps again gain as the last one did.
+
+        With a factor, for gains may grow again.
+        """
+        return self.objective + HOPE * self.steps * self.gain
 
 
 def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
@@ -51,6 +61,6 @@ def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial
         here = em.evaluate(successor)
     gains = here.objective - before
     return [
-        Trial(here.parameters[i], float(here.objective[i]), float(gains[i]))
+        Trial(here.parameters[i], float(here.objective[i]), float(gains[i]), steps)
         for i in range(len(gains))
     ]

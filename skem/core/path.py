@@ -2,25 +2,26 @@
 
 What is found at one K starts its neighbours: every large cluster of K − 1 is split, the
 pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
-those that other structures have found at the same K. A start is worth one pass, the
-best few get a few more, and the best of these is followed until little is left. Only
-what is worth it is followed to the end.
+those that other structures have found at the same K. All of them get a few steps, and
+the most hopeful is followed until little is left. Only what is worth it is followed to
+the end.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from skem.core.accelerate import Accelerator, Chart, Plain
 from skem.core.blocks import ArrayBlocks
-from skem.core.em import EMMap, Evaluation
+from skem.core.climb import Trial, climb
+from skem.core.em import EMMap
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
@@ -30,14 +31,10 @@ SPLITS = 3
 """Clusters that are split, at most."""
 MERGES = 2
 """Pairs that are merged."""
-SURVIVORS = 1
-"""Starts of each origin that get more than one pass."""
-SCREENING = 2
-"""Plain steps that each of them gets."""
+SCREENING = 5
+"""Plain steps that starts get."""
 ROUGH = 1.0
 """Nats that may be left on the path: the order of starts is clear."""
-REACH = 3.0
-"""Nats that a screened start may be behind the present best, and be followed."""
 POOL_ROWS = 4_000
 POOL_ROWS_PER_COMPONENT = 200
 GROWTH = 8
@@ -59,6 +56,12 @@ class Found:
     values: list[float]
     n_iter: int
     converged: bool
+
+    @classmethod
+    def of_trial(cls, em: EMMap, trial: Trial) -> Found:
+        """Sketch the data where a trial has come to."""
+        sketch = Sketch.of_mixture(em, trial.parameters)
+        return cls(trial.parameters, trial.objective, sketch, [], trial.steps, False)
 
     @classmethod
     def of_solution(cls, em: EMMap, solution: Solution) -> Found:
@@ -93,8 +96,7 @@ class Path:
 
     `em` is the problem of one component. `found` maps K to its best mixture, and lacks
     those for which every start met a covariance that must not be repaired. `seconds`
-    counts the time that each K took. What is found at the beginning is taken to come
-    from walking up.
+    counts the time that each K took.
     """
 
     def __init__(
@@ -113,17 +115,26 @@ class Path:
         self._tol = tol
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
-        self._tried = {
-            (K, "below"): self.found[before].sketch
-            for before, K in pairwise(self.components)
-            if before in self.found
-        }
 
-    def walk_up(self, fresh: dict[int, list[Sketch]] | None = None) -> None:
-        """Improve every K, from the fewest components, by splits of the one before."""
-        for before, K in zip([None, *self.components], self.components, strict=False):
-            origins = [fresh[K]] if fresh else []
-            self.improve(K, [*origins, self._handed(before, K, "below", widened)])
+    def scout(self, fresh: dict[int, list[Sketch]]) -> None:
+        """Find something for every K, from fresh starts and splits of the one before.
+
+        The best start is left where a few steps have taken it.
+        """
+        for before, K in self._with_neighbours(self.components):
+            with self._timed(K):
+                em = self.em.for_components(K)
+                starts = [*fresh[K], *self._handed(before, K, widened)]
+                trials = climb(em, list(self._starts(em, starts)), SCREENING)
+                if trials:
+                    self.found[K] = Found.of_trial(em, trials[0])
+
+    @staticmethod
+    def _with_neighbours(
+        components: Sequence[int],
+    ) -> Iterator[tuple[int | None, int]]:
+        """Yield each K after the one that was before it."""
+        yield from zip([None, *components], components, strict=False)
 
     def walk_down(self, others: Sequence[dict[int, Sketch]] = ()) -> None:
         """Improve every K, from the most components, by mergers of the one after.
@@ -131,41 +142,40 @@ class Path:
         `others` are sketches that other structures have found, in the coordinates of
         this one.
         """
-        downwards = self.components[::-1]
-        for after, K in zip([None, *downwards], downwards, strict=False):
+        for after, K in self._with_neighbours(self.components[::-1]):
             theirs = [sketches[K] for sketches in others if K in sketches]
-            self.improve(K, [theirs, self._handed(after, K, "above", narrowed)])
+            self.improve(K, [*theirs, *self._handed(after, K, narrowed)])
 
     def _handed(
         self,
         neighbour: int | None,
         K: int,
-        origin: str,
         change: Callable[[Sketch, int], list[Sketch]],
     ) -> list[Sketch]:
-        """Return starts from the neighbour, unless it has given them before."""
+        """Return starts from what the neighbour has found."""
         if neighbour not in self.found:
             return []
-        sketch = self.found[neighbour].sketch
-        if self._tried.get((K, origin)) is sketch:
-            return []
-        self._tried[K, origin] = sketch
-        return change(sketch, K)
+        return change(self.found[neighbour].sketch, K)
 
-    def improve(self, K: int, origins: Iterable[list[Sketch]]) -> bool:
+    def improve(self, K: int, sketches: Iterable[Sketch]) -> bool:
         """Follow the best of the starts, if it may lead beyond what has been found.
 
-        Returns whether it did.
+        Returns whether it did. What was only scouted is one of the starts, and is
+        forgotten if none of them leads anywhere.
         """
         with self._timed(K):
-            solution = self._best_led_to(K, origins)
+            em = self.em.for_components(K)
+            starts = list(self._starts(em, sketches))
             present = self.found.get(K)
-            if solution is None or (
-                present is not None
-                and solution.evaluation.objective <= present.objective + 0.1 * ROUGH
-            ):
+            if present is not None and not present.converged:
+                starts.append(self.found.pop(K).parameters)
+            least = -math.inf
+            if K in self.found:
+                least = self.found[K].objective + 0.1 * ROUGH
+            solution = self._best_led_to(em, starts, least)
+            if solution is None or solution.evaluation.objective <= least:
                 return False
-            self.found[K] = Found.of_solution(solution.evaluation.em, solution)
+            self.found[K] = Found.of_solution(em, solution)
             return True
 
     @contextmanager
@@ -174,50 +184,30 @@ class Path:
         yield
         self.seconds[K] += time.perf_counter() - began
 
-    def _best_led_to(self, K: int, origins: Iterable[list[Sketch]]) -> Solution | None:
-        """Return where the best of the starts leads to, if it is near the present."""
-        em = self.em.for_components(K)
-        screened = [
-            evaluation
-            for sketches in origins
-            for evaluation in self._screened(em, sketches)
-        ]
-        if not screened:
-            return None
-        best = max(screened, key=lambda evaluation: evaluation.objective)
-        present = self.found.get(K)
-        if present is not None and best.objective < present.objective - REACH:
-            return None
-        try:
-            return self._follow(em, best.parameters, self._rough)
-        except IllDefinedCovarianceError:
-            return None
+    def _best_led_to(
+        self, em: EMMap, starts: Sequence[Parameters], least: float
+    ) -> Solution | None:
+        """Return where the most hopeful start leads to, if more is hoped for."""
+        trials = sorted(climb(em, starts, SCREENING), key=Trial.hope)
+        while trials and trials[-1].hope() > least:
+            try:
+                return self._follow(em, trials.pop().parameters, self._rough)
+            except IllDefinedCovarianceError:
+                continue
+        return None
+
+    @staticmethod
+    def _starts(em: EMMap, sketches: Iterable[Sketch]) -> Iterator[Parameters]:
+        """Make mixtures of sketches; those that fail are left out."""
+        for sketch in sketches:
+            try:
+                yield sketch.start(em)
+            except IllDefinedCovarianceError:
+                continue
 
     @property
     def _rough(self) -> float:
         return max(ROUGH, self._tol)
-
-    def _screened(self, em: EMMap, sketches: list[Sketch]) -> list[Evaluation]:
-        """Give each start one pass, and the best of them a few more."""
-        trials = []
-        for sketch in sketches:
-            try:
-                trials.append(em.evaluate(sketch.start(em)))
-            except IllDefinedCovarianceError:
-                continue
-        trials.sort(key=lambda trial: -trial.objective)
-        survivors = []
-        for trial in trials[:SURVIVORS]:
-            try:
-                survivors.append(self._steps(em, trial.successor))
-            except IllDefinedCovarianceError:
-                continue
-        return survivors
-
-    def _steps(self, em: EMMap, start: Parameters) -> Evaluation:
-        """Take a few plain steps."""
-        trial = solve(em.evaluate, start, Plain(em.chart), tol=0, max_iter=SCREENING)
-        return trial.evaluation
 
     def _follow(
         self, em: EMMap, start: Parameters, tol: float, earlier: Solution | None = None
@@ -267,7 +257,7 @@ class Path:
         leads to an end.
         """
         starts = [start]
-        if self.improve(K, [[sketch] for sketch in fresh]):
+        if self.improve(K, fresh):
             starts.append(self.settle(K, stages).evaluation.parameters)
         ends = []
         for start in starts:

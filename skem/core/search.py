@@ -37,8 +37,6 @@ ROUNDS = 8
 """Times that is done, at most."""
 TRIAL = 8
 """Steps that each move gets."""
-HOPE = 2
-"""Times the last step's gain that each of as many more steps may be hoped to gain."""
 FOLLOWED = 3
 """Moves that are followed, at most."""
 CATCH_UP = 12
@@ -125,10 +123,10 @@ class Search:
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         trials = climb(em, list(self.moved(em, best)), TRIAL)
-        trials.sort(key=hope, reverse=True)
+        trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if hope(trial) <= objective(best):
+            if trial.hope() <= objective(best):
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
@@ -171,11 +169,6 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
     matched = Parameters(parameters.weights[order], parameters.means[order], cholesky)
     return chart.farthest(chart.pack(matched))
-
-
-def hope(trial: Trial) -> float:
-    """Return what objective a trial may come to."""
-    return trial.objective + HOPE * TRIAL * trial.gain
 
 
 def objective(solution: Solution) -> float:

@@ -23,7 +23,8 @@ def fresh(em, X, K):
 
 def walk(em, X, components, tol=1e-2):
     path = Path(em, components, LBFGS, tol, 200)
-    path.walk_up({K: fresh(em, X, K) for K in components})
+    path.scout({K: fresh(em, X, K) for K in components})
+    path.walk_down()
     return path
 
 
@@ -51,8 +52,7 @@ def test_walks_never_lose_what_was_found(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3, 5, 6])
     before = {K: found.objective for K, found in path.found.items()}
-    path.walk_down()
-    path.walk_up()
+    path.walk_down([{K: path.found[K].sketch for K in before}])
     assert all(path.found[K].objective >= before[K] for K in before)
 
 
@@ -86,7 +86,8 @@ def test_what_is_found_on_a_sample_is_followed_to_all_rows(X, make_blocks, struc
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     part = em.restricted(100, np.random.RandomState(0))
     path = Path(part, [1, 2, 3], LBFGS, 1e-2, 200)
-    path.walk_up({K: fresh(part, part.blocks.X, K) for K in [1, 2, 3]})
+    path.scout({K: fresh(part, part.blocks.X, K) for K in [1, 2, 3]})
+    path.walk_down()
     settled = path.settle(3, [part, em])
     assert settled.evaluation.em.blocks is em.blocks
     assert settled.converged
@@ -99,19 +100,19 @@ def test_what_is_found_on_a_sample_is_followed_to_all_rows(X, make_blocks, struc
 def test_a_better_start_replaces_what_was_found(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     path = Path(em, [4], LBFGS, 1e-2, 200)
-    path.improve(4, [fresh(em, X, 4)])
+    path.improve(4, fresh(em, X, 4))
     poor = path.found[4]
     good = walk(em, X, [1, 2, 3, 4]).found[4]
     assert good.objective > poor.objective + 1
-    assert path.improve(4, [[good.sketch]])
+    assert path.improve(4, [good.sketch])
     assert path.found[4].objective == pytest.approx(good.objective, abs=1)
-    assert not path.improve(4, [[poor.sketch]])
+    assert not path.improve(4, [poor.sketch])
 
 
 def test_a_refined_mixture_is_the_best_of_its_starts(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     path = Path(em, [4], LBFGS, 1e-4, 200)
-    path.improve(4, [fresh(em, X, 4)])
+    path.improve(4, fresh(em, X, 4))
     poor = path.found[4]
     good = walk(em, X, [1, 2, 3, 4]).found[4]
     for sketches in ([], [good.sketch], [poor.sketch, good.sketch]):
@@ -126,7 +127,7 @@ def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
     path = walk(em, X, [1, 2, 3, 4])
     start, finish = path.found[4].parameters, path.finish
     good = path.found.pop(4)
-    path.improve(4, [fresh(em, X, 4)])
+    path.improve(4, fresh(em, X, 4))
     poor = path.found[4].parameters
 
     def only_from(survivor):
