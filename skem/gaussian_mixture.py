@@ -39,7 +39,7 @@ from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import Search
+from skem.core.search import Search, worth
 from skem.core.solve import Solution, solve
 from skem.core.stream import Forgetting, Gathering, Stream
 from skem.core.threads import Workers
@@ -497,7 +497,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
         best = max(
             self._solutions(em, given, present, partial(self._solve, monitors)),
-            key=lambda solution: solution.evaluation.objective,
+            key=worth,
         )
         self._set_solution(best)
         return best
@@ -610,7 +610,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             *_outward(stream.coordinates, structure, found, stream.dtype)
         )
         self.degenerate_components_ = degenerate_components(
-            structure, found, stream.size
+            structure, stream.regularization, found, stream.size
         )
         self._stream: Stream | Gathering = stream
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
 
 from skem import GaussianMixture
 from skem.core.accelerate import ACCELERATORS
@@ -296,3 +297,19 @@ def test_no_step_lowers_the_penalised_likelihood(kind):
             # rounding is amplified; from 1e-5 on, float32 data are computed in float64.
             rtol = 1e-3 if case.X.dtype == np.float32 else 1e-8
             assert (np.diff(values) >= -rtol * (1 + np.abs(values[1:]))).all()
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("n_init", ["auto", 10])
+def test_a_column_of_bits_does_not_hide_clear_clusters(covariance_type, n_init):
+    """Components of one bit each would be likelier, their variance the penalty's."""
+    rng = np.random.default_rng(0)
+    means = np.array([[0, 0, 0], [6, 0, 3], [0, 6, -3]])
+    labels = np.repeat(np.arange(3), 100)
+    X = means[labels] + rng.normal(size=(300, 3))
+    X = np.column_stack([X, rng.integers(0, 2, 300)])
+    mixture = GaussianMixture(
+        3, covariance_type=covariance_type, n_init=n_init, random_state=0
+    )
+    assert adjusted_rand_score(labels, mixture.fit_predict(X)) > 0.95
+    assert len(mixture.degenerate_components_) == 0

@@ -26,6 +26,7 @@ class Trial:
     objective: float
     gain: float
     steps: int
+    sound: bool
 
     def hope(self) -> float:
         """Return what it may come to, if as many steps again gain as the last one did.
@@ -34,10 +35,15 @@ class Trial:
         """
         return self.objective + HOPE * self.steps * self.gain
 
+    def prospect(self) -> tuple[bool, float]:
+        """Return whether the data support all components, and the hope."""
+        return self.sound, self.hope()
+
 
 def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     """Take so many plain steps, and return the best first.
 
+    Mixtures whose components the data support come before others, however likely.
     Half-way the worse half of the starts is given up. Those that meet a covariance that
     must not be repaired are left out.
     """
@@ -47,7 +53,7 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
         if len(starts) == 1:
             return []
         trials = [trial for start in starts for trial in climb(em, [start], steps)]
-    return sorted(trials, key=lambda trial: -trial.objective)
+    return sorted(trials, key=lambda trial: (trial.sound, trial.objective))[::-1]
 
 
 def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
@@ -56,11 +62,18 @@ def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial
     for step in range(steps):
         before, successor = here.objective, here.successor
         if step == steps // 2:
-            better = np.argsort(-before, kind="stable")[: (len(before) + 1) // 2]
+            order = np.lexsort((-before, ~em.sound(here.parameters)))
+            better = order[: (len(before) + 1) // 2]
             before, successor = before[better], successor[better]
         here = em.evaluate(successor)
-    gains = here.objective - before
+    gains, sound = here.objective - before, em.sound(here.parameters)
     return [
-        Trial(here.parameters[i], float(here.objective[i]), float(gains[i]), steps)
+        Trial(
+            here.parameters[i],
+            float(here.objective[i]),
+            float(gains[i]),
+            steps,
+            bool(sound[i]),
+        )
         for i in range(len(gains))
     ]

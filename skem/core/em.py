@@ -13,6 +13,7 @@ from skem.core.blocks import Block, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Scatter, Structure
+from skem.core.degeneracy import sound
 from skem.core.expectation import Expectation, choose_form
 from skem.core.parameters import Parameters
 from skem.core.regularization import (
@@ -199,6 +200,17 @@ class EMMap:
             n_components, self.blocks.n_features
         )
         return replace(self, regularization=regularization)
+
+    def sound(self, parameters: Parameters) -> np.ndarray:
+        """Tell whether the data support all components, for each mixture of a stack.
+
+        With scikit-learn's constant that is left to the likelihood, as it does.
+        """
+        if not self.regularization.repairs:
+            return np.ones(parameters.weights.shape[:-1], bool)
+        return sound(
+            self.structure, self.regularization, parameters, self.blocks.total_weight
+        )
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

@@ -53,6 +53,7 @@ class Found:
     parameters: Parameters
     objective: float
     sketch: Sketch
+    sound: bool
     values: list[float]
     n_iter: int
     converged: bool
@@ -61,7 +62,7 @@ class Found:
     def of_trial(cls, em: EMMap, trial: Trial) -> Found:
         """Sketch the data where a trial has come to."""
         sketch = Sketch.of_mixture(em, trial.parameters)
-        return cls(trial.parameters, trial.objective, sketch, [], trial.steps, False)
+        return cls(trial.parameters, trial.objective, sketch, trial.sound, [], 0, False)
 
     @classmethod
     def of_solution(cls, em: EMMap, solution: Solution) -> Found:
@@ -71,6 +72,7 @@ class Found:
             reached.parameters,
             reached.objective,
             Sketch.of_mixture(em, reached.parameters),
+            bool(em.sound(reached.parameters)),
             solution.values,
             solution.n_iter,
             solution.converged,
@@ -169,13 +171,16 @@ class Path:
             present = self.found.get(K)
             if present is not None and not present.converged:
                 starts.append(self.found.pop(K).parameters)
-            least = -math.inf
+            least = (False, -math.inf)
             if K in self.found:
-                least = self.found[K].objective + 0.1 * ROUGH
+                least = self.found[K].sound, self.found[K].objective + 0.1 * ROUGH
             solution = self._best_led_to(em, starts, least)
-            if solution is None or solution.evaluation.objective <= least:
+            if solution is None:
                 return False
-            self.found[K] = Found.of_solution(em, solution)
+            found = Found.of_solution(em, solution)
+            if (found.sound, found.objective) <= least:
+                return False
+            self.found[K] = found
             return True
 
     @contextmanager
@@ -185,11 +190,11 @@ class Path:
         self.seconds[K] += time.perf_counter() - began
 
     def _best_led_to(
-        self, em: EMMap, starts: Sequence[Parameters], least: float
+        self, em: EMMap, starts: Sequence[Parameters], least: tuple[bool, float]
     ) -> Solution | None:
         """Return where the most hopeful start leads to, if more is hoped for."""
-        trials = sorted(climb(em, starts, SCREENING), key=Trial.hope)
-        while trials and trials[-1].hope() > least:
+        trials = sorted(climb(em, starts, SCREENING), key=Trial.prospect)
+        while trials and trials[-1].prospect() > least:
             try:
                 return self._follow(em, trials.pop().parameters, self._rough)
             except IllDefinedCovarianceError:

@@ -59,6 +59,15 @@ class Regularization(Protocol):
     def for_components(self, n_components: int, n_features: int) -> Regularization:
         """Turn that of one component into that of so many."""
 
+    def share(
+        self, structure: Structure, parameters: Parameters, total_weight: float
+    ) -> np.ndarray:
+        """Return how much of the variance of each component is not the data's.
+
+        In the direction in which that is the most; for scikit-learn's constant it is
+        not said.
+        """
+
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         """Return what is subtracted from the log-likelihood."""
 
@@ -180,6 +189,21 @@ class ScaleFreePenalty:
         shrinkage = n_components ** (-2.0 / n_features)
         return replace(self, target=self.target * shrinkage)
 
+    def share(
+        self, structure: Structure, parameters: Parameters, total_weight: float
+    ) -> np.ndarray:
+        target = self.target
+        if self.null is not None:
+            if self.null.ndim == 2:
+                others = np.eye(len(self.null)) - self.null
+                target = others @ target @ others
+            else:
+                target = target * (1 - self.null)
+        cholesky, d = parameters.precisions_cholesky, parameters.shape[-1]
+        ratio = structure.largest_ratio(cholesky, target, d)
+        counts = total_weight * (1.0 if structure.shared else parameters.weights)
+        return self.epsilon * ratio / (counts + self.epsilon)
+
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky
         log_det = structure.log_det(cholesky, parameters.means.shape[-1])
@@ -231,6 +255,11 @@ class Ridge:
 
     def for_components(self, n_components: int, n_features: int) -> Ridge:
         return self
+
+    def share(
+        self, structure: Structure, parameters: Parameters, total_weight: float
+    ) -> np.ndarray:
+        return np.zeros(1)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         return 0.0

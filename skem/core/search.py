@@ -31,6 +31,8 @@ STARTS = 10
 """Starts that are screened; the best is finished."""
 SCREENING = 8
 """Steps that each of them gets."""
+FINISHED = 3
+"""Starts that are finished, at most, if what the first lead to is degenerate."""
 MOVES = 10
 """Moves that are tried at a time, until none of them gains."""
 ROUNDS = 8
@@ -91,12 +93,17 @@ class Search:
 
     def first(self, em: EMMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
+        found: list[Solution] = []
         for trial in climb(em, list(self.starts(em)), SCREENING):
             try:
-                return self.finish(em, trial.parameters)
+                found.append(self.finish(em, trial.parameters))
             except IllDefinedCovarianceError:
                 continue
-        raise IllDefinedCovarianceError
+            if len(found) == FINISHED or is_sound(found[-1]):
+                break
+        if not found:
+            raise IllDefinedCovarianceError
+        return max(found, key=worth)
 
     def starts(self, em: EMMap) -> Iterator[Parameters]:
         """Make diverse starts; those that fail are left out."""
@@ -123,17 +130,19 @@ class Search:
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         trials = climb(em, list(self.moved(em, best)), TRIAL)
-        trials.sort(key=Trial.hope, reverse=True)
+        trials.sort(key=Trial.prospect, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if trial.hope() <= objective(best):
+            if trial.prospect() <= worth(best):
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
                 run = self.race(em, trial, objective(best))
                 if objective(run) > objective(best) + GAIN:
-                    return self.finish(em, run.evaluation.parameters, run)
+                    end = self.finish(em, run.evaluation.parameters, run)
+                    if worth(end) > worth(best):
+                        return end
             except IllDefinedCovarianceError:
                 continue
         return best
@@ -169,6 +178,17 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
     matched = Parameters(parameters.weights[order], parameters.means[order], cholesky)
     return chart.farthest(chart.pack(matched))
+
+
+def is_sound(solution: Solution) -> bool:
+    """Tell whether the data support all components of a solution."""
+    reached = solution.evaluation
+    return bool(reached.em.sound(reached.parameters))
+
+
+def worth(solution: Solution) -> tuple[bool, float]:
+    """Return what solutions are compared by: the likeliest of those that are sound."""
+    return is_sound(solution), objective(solution)
 
 
 def objective(solution: Solution) -> float:
