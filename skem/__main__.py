@@ -143,6 +143,8 @@ def _shapes(data: Table, requested: str, notes: list[str]) -> list[str]:
 
 def _run(arguments: Sequence[str] | None) -> None:
     options = _parser().parse_args(arguments)
+    if sys.stdout is None:
+        raise CommandError("cannot write the summary: standard output is closed")
     data = load_table(options.data, options.columns)
     if options.labels is not None:
         check_writable(options.labels, (options.data, "the data file"))

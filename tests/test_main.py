@@ -720,6 +720,20 @@ def test_paths_that_cannot_be_written_are_refused_at_once(
     assert data.read_text() == PLAIN
 
 
+@pytest.mark.parametrize("option", ["--labels", "--plot"])
+@pytest.mark.usefixtures("unfitted")
+def test_names_that_are_too_long_are_refused_at_once(option, refuse, tmp_path):
+    path = tmp_path / ("x" * 300 + ".png")
+    try:
+        path.exists()
+    except OSError as error:
+        reason = error.strerror
+    else:
+        # Since Python 3.14 a file of such a name just does not exist.
+        pytest.skip("a name that is too long is no error here")
+    assert refuse(option, path) == f"skem: error: cannot write {path}: {reason}\n"
+
+
 @pytest.mark.usefixtures("unfitted")
 def test_read_only_files_are_not_replaced(refuse, write, monkeypatch):
     path = write("precious", "out.csv")
@@ -837,8 +851,37 @@ def test_pictures_that_cannot_be_drawn_are_refused_at_once(
     assert not same.exists()
 
 
-def test_failed_pictures_leave_everything_as_it_was(refuse, write, monkeypatch):
+@pytest.mark.usefixtures("unfitted")
+def test_formats_whose_program_is_missing_are_refused_at_once(
+    refuse, tmp_path, monkeypatch
+):
     def fail(self, file, **options):
+        raise RuntimeError("'xelatex' not found;\ninstall it")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    path = tmp_path / "out.pgf"
+    err = refuse("--plot", path)
+    assert err == f"skem: error: cannot write {path}: 'xelatex' not found; install it\n"
+
+
+@pytest.mark.usefixtures("unfitted")
+def test_backends_that_there_are_not_are_told_in_one_line(
+    refuse, tmp_path, monkeypatch
+):
+    def fail(caller):
+        raise ValueError("Key backend: 'bogus' is not a valid value for backend")
+
+    # As the first import of matplotlib does under such an MPLBACKEND.
+    monkeypatch.setattr("skem._cli.picture.check_matplotlib_support", fail)
+    assert "'bogus' is not a valid value" in refuse("--plot", tmp_path / "out.png")
+
+
+def test_failed_pictures_leave_everything_as_it_was(refuse, write, monkeypatch):
+    draw = Figure.savefig
+
+    def fail(self, file, **options):
+        if isinstance(file, io.BytesIO):
+            return draw(self, file, **options)
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
@@ -879,6 +922,14 @@ def test_full_device_is_an_error(capfd, monkeypatch):
     err = capfd.readouterr().err
     assert err.startswith("skem: error: cannot write the summary: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("unfitted")
+def test_closed_output_is_an_error_at_once(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main([]) == 2
+    err = capfd.readouterr().err
+    assert err == "skem: error: cannot write the summary: standard output is closed\n"
 
 
 def test_example_in_the_documentation_runs():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -17,18 +17,26 @@ def check_writable(path: str, *others: tuple[str | None, str]) -> None:
 
     `others` are paths that must not be overwritten, with what they are.
     """
-    target = _target(path)
+    try:
+        reason = _obstacle(_target(path), others)
+    except OSError as error:
+        # A name that is too long, or a directory that may not be searched.
+        reason = error.strerror
+    if reason is not None:
+        raise CommandError(f"cannot write {path}: {reason}")
+
+
+def _obstacle(target: Path, others: Sequence[tuple[str | None, str]]) -> str | None:
+    """Return why a file cannot be written, as far as can be told beforehand."""
     if not target.parent.is_dir():
-        reason = f"{target.parent} is not a directory"
-    elif target.exists() and not target.is_file():
-        reason = "it is not a regular file"
-    elif same := [name for other, name in others if other and _is_same(target, other)]:
-        reason = f"it is {same[0]}"
-    elif not all(os.access(p, os.W_OK) for p in (target.parent, target) if p.exists()):
-        reason = "permission denied"
-    else:
-        return
-    raise CommandError(f"cannot write {path}: {reason}")
+        return f"{target.parent} is not a directory"
+    if target.exists() and not target.is_file():
+        return "it is not a regular file"
+    if same := [name for other, name in others if other and _is_same(target, other)]:
+        return f"it is {same[0]}"
+    if not all(os.access(p, os.W_OK) for p in (target.parent, target) if p.exists()):
+        return "permission denied"
+    return None
 
 
 @contextmanager

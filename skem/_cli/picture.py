@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -25,7 +26,8 @@ def check_picture(path: str, data: Table) -> None:
     """Tell before the fits, rather than after, that a picture cannot be drawn."""
     try:
         check_matplotlib_support("--plot")
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
+        # The latter if MPLBACKEND names a backend that there is not.
         raise CommandError(str(error)) from None
     if (n := data.values.shape[1]) > MOST_FEATURES:
         raise CommandError(
@@ -40,6 +42,19 @@ def check_picture(path: str, data: Table) -> None:
             f"cannot write {path}: its ending should be one of "
             + ", ".join(f".{name}" for name in sorted(formats))
         )
+    _try_format(path)
+
+
+def _try_format(path: str) -> None:
+    """Draw some text: some formats need programs that may be missing, such as LaTeX."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((1, 1))
+    figure.text(0.5, 0.5, "0")
+    try:
+        figure.savefig(BytesIO(), format=_format(path))
+    except Exception as error:
+        raise CommandError(f"cannot write {path}: {error}") from None
 
 
 def write_picture(path: str, mixture: GaussianMixture, data: Table) -> None:
