@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from skem import ConvergenceDisplay, GaussianMixture
+from skem import ConvergenceDisplay, GaussianMixture, GaussianMixtureIC
 from skem.datasets import load_faithful
 
 X = load_faithful().data
@@ -82,7 +82,7 @@ def test_picture(ax):
 
 def test_a_fit_that_is_done_at_the_start_is_drawn(ax):
     display = ConvergenceDisplay.from_estimator(GaussianMixture(1), X, ax=ax)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert all(gaps[-1] < 1e-9 for gaps in display.gaps.values())
 
 
@@ -92,6 +92,9 @@ def test_a_fit_that_is_done_at_the_start_is_drawn(ax):
         ({"algorithms": ("em", "newton")}, "algorithms should be some of"),
         ({"algorithms": ()}, "algorithms should be some of"),
         ({"floor": 0.0}, "floor should be positive"),
+        ({"floor": np.inf}, "floor should be positive and finite"),
+        ({"max_iter": -1}, "max_iter should be None or a non-negative integer"),
+        ({"max_iter": "many"}, "max_iter should be None or a non-negative integer"),
         ({"sample_weight": -np.ones(272)}, "Negative values"),
     ],
 )
@@ -99,6 +102,11 @@ def test_bad_input_is_refused(ax, arguments, message):
     with pytest.raises(ValueError, match=message):
         ConvergenceDisplay.from_estimator(GaussianMixture(2), X, ax=ax, **arguments)
     assert not ax.has_data()
+
+
+def test_other_estimators_are_refused(ax):
+    with pytest.raises(TypeError, match="a GaussianMixture, but got GaussianMixtureIC"):
+        ConvergenceDisplay.from_estimator(GaussianMixtureIC(2), X, ax=ax)
 
 
 def test_missing_matplotlib_is_told(monkeypatch):

@@ -104,6 +104,17 @@ def test_one_candidate_is_in_view(draw):
     assert low < 7 < high
 
 
+def test_ticks_are_whole_numbers_even_if_there_is_but_one(draw):
+    display = CriterionDisplay(
+        n_components=np.array([3]),
+        covariance_types=np.array(["full"]),
+        values=np.array([7.0]),
+        eligible=np.array([True]),
+        best_index=0,
+    ).plot(ax=Figure().add_subplot())
+    np.testing.assert_array_equal(display.ax_.get_xticks() % 1, 0.0)
+
+
 def test_plot_draws_again(draw):
     display = draw(Search().fit())
     other = Figure().add_subplot()

@@ -413,10 +413,15 @@ def test_missing_matplotlib_is_told(faithful, monkeypatch):
         ({"sample_weight": np.ones(272)}, "sample_weight was given without X"),
         ({"X": X, "sample_weight": -np.ones(272)}, "Negative values"),
         ({"X": X[:, :1]}, "X has 1 features"),
-        ({"mass": (0.5, 1.0)}, "mass should be between 0 and 1"),
-        ({"mass": ()}, "mass should be between 0 and 1"),
-        ({"standard_deviations": (0,)}, "standard_deviations should be positive"),
-        ({"max_points": -1}, "max_points should be non-negative"),
+        ({"mass": (0.5, 1.0)}, "mass should be a sequence"),
+        ({"mass": ()}, "mass should be a sequence"),
+        ({"standard_deviations": (0,)}, "standard_deviations should be a sequence"),
+        ({"standard_deviations": 2}, "standard_deviations should be a sequence"),
+        ({"standard_deviations": (np.inf,)}, "standard_deviations should be a seq"),
+        ({"mass": 0.5}, "mass should be a sequence of numbers between 0 and 1"),
+        ({"mass": ("a",)}, "mass should be a sequence of numbers between 0 and 1"),
+        ({"max_points": -1}, "max_points should be a non-negative integer"),
+        ({"max_points": 1.5}, "max_points should be a non-negative integer"),
     ],
 )
 def test_bad_input_is_refused(faithful, ax, arguments, message):
@@ -440,6 +445,9 @@ EXTREMES = {
     "large shift": X + 1e15,
     "small": X * 1e-160,
     "large": X * 1e150,
+    "smallest": X * 1e-310,
+    "largest": X * (1e308 / X.max()),
+    "of both signs": (X - X.mean(axis=0)) * (1e308 / X.max()),
     "mixed": X * [1e-100, 1e100],
     "outliers": np.vstack([X, [1e160, -1e160]]),
     "constant column": np.c_[X[:, 0], np.ones(len(X))],
@@ -465,6 +473,67 @@ def test_any_finite_data_are_drawn(name):
             MixtureDisplay.from_estimator(
                 mixture, given, features=features, ax=figure.add_subplot()
             )
-            figure.canvas.draw()
+            figure.draw_without_rendering()
             (ax,) = figure.axes
             assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
+
+
+def test_narrow_data_far_from_zero_fill_the_view(ax):
+    # Seconds since 1970, within one minute.
+    x = 1.7e9 + np.linspace(0, 60, 100)[:, None]
+    MixtureDisplay.from_estimator(GaussianMixture(1).fit(x), x, ax=ax)
+    low, high = ax.get_xlim()
+    assert high - low < 3 * 60
+
+
+def test_bins_beside_the_data_are_empty(faithful, ax):
+    display = MixtureDisplay.from_estimator(
+        faithful, X, features=0, bins=[100.0, 200.0], ax=ax
+    )
+    ((heights, _),) = display.histograms
+    np.testing.assert_array_equal(heights, [0.0])
+
+
+def test_dask_data_are_drawn_as_others(faithful, ax):
+    da = pytest.importorskip("dask.array")
+    chunks = da.from_array(X, chunks=100)
+    display = MixtureDisplay.from_estimator(faithful, chunks, ax=ax)
+    np.testing.assert_array_equal(display.X, X)
+    np.testing.assert_array_equal(display.labels, faithful.predict(X))
+
+
+def test_long_names_and_numbers_of_a_grid_do_not_cover_each_other():
+    names = [f"{word} value of all houses in dollars" for word in ("first", "other")]
+    names.append("anunusuallylongwordforthename" * 2)
+    means = np.array([[0.0, 1e-5, 1.7e9], [3.0, 4e-5, 1.7e9 + 5]])
+    mixture = GaussianMixture.from_parameters(
+        [0.5, 0.5], means, np.tile([1.0, 1e-10, 1.0], (2, 1)), "diag"
+    )
+    figure = Figure((4.5, 4.5), layout="constrained")
+    MixtureDisplay.from_estimator(mixture, feature_names=names, ax=figure.add_subplot())
+    figure.draw_without_rendering()
+    axes = np.array(figure.axes[1:]).reshape(3, 3)
+    texts = []
+    for ax in axes[-1]:
+        low, high = ax.get_xlim()
+        # Those beyond the view are not drawn.
+        ticks = [t for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high]
+        texts += [ax.xaxis.label, ax.xaxis.get_offset_text(), *ticks]
+    for ax in axes[:, 0]:
+        texts += [ax.yaxis.label, ax.yaxis.get_offset_text()]
+    shown = [text for text in texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in shown]
+    for i, first in enumerate(shown):
+        for j in range(i):
+            apart = not boxes[i].overlaps(boxes[j])
+            assert apart, (first.get_text(), shown[j].get_text())
+
+
+def test_formulas_are_not_broken():
+    name = r"$\frac{\mathrm{one\ long\ numerator}}{\mathrm{one\ long\ denominator}}$"
+    display = MixtureDisplay.from_estimator(
+        GaussianMixture.from_parameters([1.0], [[0.0] * 3], np.ones(1), "spherical"),
+        feature_names=[name] * 3,
+        ax=Figure((2, 2)).add_subplot(),
+    )
+    assert display.ax_[2, 0].get_xlabel() == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -146,8 +147,18 @@ class ConvergenceDisplay:
             raise ValueError(
                 f"algorithms should be some of {list(ACCELERATORS)}, got {algorithms!r}"
             )
-        if not floor > 0:
-            raise ValueError(f"floor should be positive, got {floor!r}")
+        if not isinstance(estimator, GaussianMixture):
+            raise TypeError(
+                f"Expected a GaussianMixture, but got {type(estimator).__name__}."
+            )
+        if not 0 < floor < np.inf:
+            raise ValueError(f"floor should be positive and finite, got {floor!r}")
+        if max_iter is not None and not (
+            isinstance(max_iter, Integral) and max_iter >= 0
+        ):
+            raise ValueError(
+                f"max_iter should be None or a non-negative integer, got {max_iter!r}"
+            )
         steps = estimator.max_iter if max_iter is None else max_iter
         traces = _traces(estimator, X, sample_weight, algorithms, floor, steps)
         best = max(trace.max() for trace in traces.values())

@@ -191,7 +191,8 @@ class CriterionDisplay:
                 [], [], marker="o", mfc="white", mec=GRAY, ls="", label="not eligible"
             )
         ax.set_ylim(*view)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        # At least one tick: more would be fractions where there is but one number.
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("number of components")
         known = self.criterion in {"bic", "aic", "icl"}
         ax.set_ylabel(self.criterion.upper() if known else self.criterion)

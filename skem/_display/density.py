@@ -18,8 +18,16 @@ POINTS = 240
 MOST_BINS = 100
 LIMIT = 1e300
 """Numbers are not drawn beyond this: checks for infinities add them up."""
+RESOLUTION = 1e-11
+"""Least width of a view relative to its place, for axes that are true to a pixel."""
 RESOLVED = 1e3
 """Bins as wide as this many steps of the data need not be aligned with the steps."""
+
+
+def within_limit(factor: float | np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return a product within what can be drawn."""
+    with np.errstate(over="ignore"):
+        return np.clip(factor * values, -LIMIT, LIMIT)
 
 
 def drawable(X: np.ndarray) -> np.ndarray:
@@ -29,8 +37,9 @@ def drawable(X: np.ndarray) -> np.ndarray:
 
 def view(mixture: GaussianMixture, j: int, x: np.ndarray | None) -> tuple[float, float]:
     """Return limits of feature j that show each component, and the data if given."""
-    means, spread = mixture.means_[:, j], standard_deviations(mixture)[:, j] * REACH
+    means, deviations = mixture.means_[:, j], standard_deviations(mixture)[:, j]
     present = mixture.weights_ > 0
+    spread = within_limit(REACH, deviations)
     low, high = (means - spread)[present].min(), (means + spread)[present].max()
     if x is not None:
         # Data further out get a margin of a fiftieth.
@@ -38,7 +47,7 @@ def view(mixture: GaussianMixture, j: int, x: np.ndarray | None) -> tuple[float,
         low, high = min(low, x.min() - margin), max(high, x.max() + margin)
     low, high = np.clip([low, high], -LIMIT, LIMIT)
     # Limits that rounding has made equal would have no scale.
-    width = 1e-7 * max(abs(low), abs(high)) + np.finfo(float).tiny
+    width = RESOLUTION * max(abs(low), abs(high)) + np.finfo(float).tiny
     if high - low < width:
         low, high = low - width, high + width
     return float(low), float(high)
@@ -48,9 +57,9 @@ def axis_points(
     mixture: GaussianMixture, j: int, limits: tuple[float, float], n: int
 ) -> np.ndarray:
     """Return points of an axis: evenly spread, and more about narrow components."""
-    means, spread = mixture.means_[:, [j]], standard_deviations(mixture)[:, [j]]
+    means, deviations = mixture.means_[:, [j]], standard_deviations(mixture)[:, [j]]
     offsets = np.linspace(-REACH, REACH, max(5, POINTS // len(means)) | 1)
-    about = (means + spread * offsets).ravel()
+    about = (means + within_limit(offsets, deviations)).ravel()
     inside = about[(about > limits[0]) & (about < limits[1])]
     return np.union1d(np.linspace(*limits, n), inside)
 
@@ -60,8 +69,14 @@ def curves(mixture: GaussianMixture, j: int, x: np.ndarray) -> np.ndarray:
     deviations = standard_deviations(mixture)[:, [j]]
     with np.errstate(over="ignore", under="ignore"):
         z = (x - mixture.means_[:, [j]]) / deviations
-        height = mixture.weights_[:, None] / (deviations * np.sqrt(2 * np.pi))
-        return height * np.exp(-0.5 * z**2)
+        return peaks(mixture, j)[:, None] * np.exp(-0.5 * z**2)
+
+
+def peaks(mixture: GaussianMixture, j: int) -> np.ndarray:
+    """w_k N(μ_kj | μ_kj, Σ_kjj) of each component."""
+    with np.errstate(over="ignore"):
+        density = 1 / standard_deviations(mixture)[:, j] / np.sqrt(2 * np.pi)
+    return mixture.weights_ * np.minimum(density, LIMIT)
 
 
 def levels(mixture: GaussianMixture, mass: Sequence[float]) -> np.ndarray:
@@ -70,8 +85,10 @@ def levels(mixture: GaussianMixture, mass: Sequence[float]) -> np.ndarray:
     The region of highest density of mass m is {x: log p(x) ≥ l} with l the
     (1 − m)-quantile of log p(X) for X from the mixture (Hyndman 1996).
     """
-    X, _ = mixture.sample(SAMPLES, random_state=0)
-    X = np.clip(X, -LIMIT, LIMIT)
+    with np.errstate(over="ignore", invalid="ignore"):
+        X, _ = mixture.sample(SAMPLES, random_state=0)
+    # A draw that is out of range may be NaN, as a difference of such numbers.
+    X = np.clip(np.nan_to_num(X, nan=LIMIT), -LIMIT, LIMIT)
     return np.quantile(mixture.score_samples(X), 1 - np.asarray(mass))
 
 
@@ -81,6 +98,16 @@ def log_density_grid(
     """Log p on a grid, shape (len(y), len(x))."""
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     return mixture.score_samples(grid.reshape(-1, 2)).reshape(len(y), len(x))
+
+
+def histogram(
+    x: np.ndarray, edges: np.ndarray, sample_weight: np.ndarray | None
+) -> np.ndarray:
+    """Return the heights of a histogram with area one, or zero if it has no data."""
+    counts, _ = np.histogram(x, edges, weights=sample_weight)
+    counts = counts / max(counts.sum(), np.finfo(float).tiny)
+    with np.errstate(over="ignore"):
+        return np.minimum(counts / np.diff(edges), LIMIT)
 
 
 def bin_edges(

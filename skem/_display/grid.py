@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from skem._text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import GridSpecBase
 
+CHARACTER = 0.075
+"""Mean width of a character of a small font, in inches, with some room to spare."""
 PANEL = 1.5
 """Side of a panel, in inches, in a figure that is made for the grid."""
 
@@ -56,13 +61,48 @@ def _fill(grid: GridSpecBase, figure: Any) -> np.ndarray:
 
 def label_outer(axes: np.ndarray, names: list[str]) -> None:
     """Leave labels to the last row and the first column."""
+    from matplotlib.ticker import ScalarFormatter
+
     last = len(names) - 1
     for (i, j), ax in np.ndenumerate(axes):
         ax.tick_params(
             labelsize="x-small", labelbottom=i == last, labelleft=j == 0 and i > 0
         )
+        for axis in (ax.xaxis, ax.yaxis):
+            # Long numbers would run into each other.
+            if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter):
+                formatter.set_powerlimits((-2, 4))
+            axis.get_offset_text().set_fontsize("x-small")
         if i == j:
             ax.set_yticks([])
-        ax.set_xlabel(names[j] if i == last else "", fontsize="small")
-        ax.set_ylabel(names[i] if j == 0 else "", fontsize="small")
+        ax.set_xlabel(_broken(names[j], ax, 0) if i == last else "", fontsize="small")
+        ax.set_ylabel(_broken(names[i], ax, 1) if j == 0 else "", fontsize="small")
+    space = _space_for_offsets(axes[last])
+    for ax in axes[last]:
+        ax.xaxis.labelpad += space
     axes[0, 0].figure.align_ylabels(axes[:, 0])
+
+
+def _broken(name: str, ax: Axes, side: int) -> str:
+    """Break a name into two lines that are not longer than a side of the axes."""
+    if name.count("$") > 1:
+        # A formula, which is shorter than its text.
+        return name
+    box = ax.get_window_extent()
+    inches = (box.width, box.height)[side] / ax.figure.dpi
+    width = max(8, int(inches / CHARACTER))
+    first, *others = textwrap.wrap(name, width, break_on_hyphens=False) or [""]
+    return "\n".join([first, shorten(" ".join(others), width)]) if others else first
+
+
+def _space_for_offsets(axes: np.ndarray) -> float:
+    """Return the height of what tick labels have in common, in points, 0 without.
+
+    It is below the ticks, on the right, where the label of the axis may be, too.
+    """
+    for ax in axes:
+        formatter = ax.xaxis.get_major_formatter()
+        formatter.format_ticks(ax.get_xticks())
+        if formatter.get_offset():
+            return float(ax.xaxis.get_offset_text().get_fontsize())
+    return 0.0

@@ -47,10 +47,11 @@ def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
     upper = np.asarray(np.linalg.qr(np.swapaxes(rows, 1, 2), mode="r"))
     sign = np.where(np.einsum("kii->ki", upper) < 0, -1.0, 1.0)
     upper = upper * sign[:, :, None]
+    limit = np.finfo(float).max
     cholesky = np.stack([dtrtri(factor, lower=0)[0] for factor in upper])
+    cholesky = np.clip(np.nan_to_num(cholesky, nan=0.0), -limit, limit)
     with np.errstate(over="ignore", under="ignore"):
         covariances = np.swapaxes(upper, 1, 2) @ upper
-    limit = np.finfo(float).max
     weights = np.asarray(estimator.weights_, dtype=float)
     means = np.asarray(estimator.means_, dtype=float)[:, chosen]
     mixture = GaussianMixture(len(weights), covariance_type="full", random_state=0)

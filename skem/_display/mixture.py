@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -206,8 +207,10 @@ class MixtureDisplay:
         check_mixture(fitted)
         if sample_weight is not None and X is None:
             raise ValueError("sample_weight was given without X")
-        if max_points < 0:
-            raise ValueError(f"max_points should be non-negative, got {max_points!r}")
+        if not isinstance(max_points, Integral) or max_points < 0:
+            raise ValueError(
+                f"max_points should be a non-negative integer, got {max_points!r}"
+            )
         _check_sizes(standard_deviations, mass)
         names = names_of(estimator, np.shape(fitted.means_)[1], feature_names)
         chosen = check_features(features, names)
@@ -219,7 +222,9 @@ class MixtureDisplay:
             data = check_data(estimator, X, reset=False)[:, chosen]
             weight = check_sample_weight(sample_weight, data)
             display._take_histograms(data, weight, bins)
-            display._take_points(data, estimator.predict(X), weight, max_points)
+            # Of a Dask collection, the labels are lazy.
+            labels = np.asarray(estimator.predict(X))
+            display._take_points(data, labels, weight, max_points)
         return display.plot(ax=ax, standard_deviations=standard_deviations, mass=mass)
 
     def _take_histograms(
@@ -234,7 +239,7 @@ class MixtureDisplay:
                 edges = density.bin_edges(self.mixture, j, x, weight)
             else:
                 edges = np.histogram_bin_edges(x, bins)
-            self.histograms.append(np.histogram(x, edges, weights=weight, density=True))
+            self.histograms.append((density.histogram(x, edges, weight), edges))
 
     def _take_points(
         self,
@@ -359,10 +364,19 @@ class MixtureDisplay:
 
 
 def _check_sizes(standard_deviations: Sequence[float], mass: Sequence[float]) -> None:
-    if not (np.asarray(standard_deviations) > 0).all():
+    if not _are_between(standard_deviations, 0.0, np.inf):
         raise ValueError(
-            f"standard_deviations should be positive, got {standard_deviations!r}"
+            "standard_deviations should be a sequence of positive numbers, got "
+            f"{standard_deviations!r}"
         )
-    m = np.asarray(mass)
-    if not len(m) or not ((m > 0) & (m < 1)).all():
-        raise ValueError(f"mass should be between 0 and 1, got {mass!r}")
+    if not len(np.atleast_1d(mass)) or not _are_between(mass, 0.0, 1.0):
+        raise ValueError(
+            f"mass should be a sequence of numbers between 0 and 1, got {mass!r}"
+        )
+
+
+def _are_between(values: Any, low: float, high: float) -> bool:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
+        return False
+    return bool(((array > low) & (array < high)).all())

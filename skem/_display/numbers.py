@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skem._display import density
 from skem._display.marginal import marginal, roots, standard_deviations
 from skem._display.style import halo, style
 from skem.gaussian_mixture import GaussianMixture
@@ -21,11 +22,11 @@ POINTS_APART = 9.0
 def number_curves(ax: Axes, mixture: GaussianMixture, j: int) -> list[Text]:
     """Write the number of each component under its curve."""
     means, deviations = mixture.means_[:, j], standard_deviations(mixture)[:, j]
-    peaks = mixture.weights_ / deviations / np.sqrt(2 * np.pi)
+    peaks = density.peaks(mixture, j)
     # Standard deviations from the mean, and shares of the height of the curve there.
     z = np.array([0, 0, 0, 0.6, -0.6, 1, -1])
     share = np.array([0.5, 0.75, 0.25, 0.5, 0.5, 0.6, 0.6]) * np.exp(-0.5 * z**2)
-    x = means[:, None] + deviations[:, None] * z
+    x = means[:, None] + density.within_limit(z, deviations[:, None])
     places = np.stack(np.broadcast_arrays(x, peaks[:, None] * share), axis=-1)
     return _write(ax, places, np.argsort(peaks), 1.0)
 
@@ -37,7 +38,7 @@ def number_means(
     plane = marginal(mixture, pair)
     axes, lengths, _ = np.linalg.svd(roots(plane))
     ends = np.swapaxes(axes * lengths[:, None, :], 1, 2)
-    further = [r * ends for r in (1, -1, 2, -2)]
+    further = [density.within_limit(r, ends) for r in (1, -1, 2, -2)]
     offsets = np.concatenate([np.zeros_like(ends[:, :1]), *further], axis=1)
     places = plane.means_[:, None, :] + offsets
     # Small components have no other place that is clearly theirs.

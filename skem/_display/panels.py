@@ -108,7 +108,7 @@ def draw_ellipses(
         for r in deviations:
             ellipse = Ellipse(
                 (float(mean[0]), float(mean[1])),
-                *(2 * r * lengths[k]),
+                *density.within_limit(2 * r, lengths[k]),
                 angle=float(angles[k]),
                 facecolor="none",
                 edgecolor=color,
