@@ -150,7 +150,8 @@ class Line:
     def _with_slope(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log p(t) and its derivative."""
         z, log_density, resp = self._responsibilities(t)
-        with np.errstate(over="ignore"):
+        # Slopes to either side may be out of range; of the two neither is larger then.
+        with np.errstate(over="ignore", invalid="ignore"):
             return log_density, -(resp * z / self.sd[:, None]).sum(axis=0)
 
     def _responsibilities(

@@ -261,3 +261,32 @@ def test_integral_of_the_density_over_the_region():
     # A cell at each end of the region is in or out as a whole.
     cells = 2 * (t[1] - t[0]) * np.exp(level)
     np.testing.assert_allclose(integrate.trapezoid(inside, x=t), 0.8, atol=cells)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_probabilities_of_dask_arrays_are_lazy(d):
+    da = pytest.importorskip("dask.array")
+    mixture = GaussianMixture.from_parameters(
+        [0.3, 0.7], np.arange(2.0 * d).reshape(2, d), [0.25, 1.0], "spherical"
+    )
+    X, _ = mixture.sample(50, random_state=0)
+    lazy = mixture.support_probability(
+        da.from_array(X, chunks=20), n_samples=200, random_state=0
+    )
+    assert isinstance(lazy, da.Array)
+    np.testing.assert_allclose(
+        lazy.compute(),
+        mixture.support_probability(X, n_samples=200, random_state=0),
+        rtol=1e-12,
+    )
+
+
+def test_means_at_both_ends_of_the_floating_point_range():
+    mixture = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[-1.7e308], [1.7e308]], [1.0, 2.0], "spherical"
+    )
+    # The deviations are lost between neighbouring numbers, but nothing overflows.
+    prob = mixture.support_probability([*mixture.means_, [0.0]])
+    assert prob[0] == 1
+    assert prob[2] == 0
+    assert mixture.hdr_level(0.5) >= mixture.hdr_level(0.95)
