@@ -349,6 +349,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self.best_estimator_
 
+    @available_if(_kept)
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> np.ndarray:

@@ -172,6 +172,13 @@ def test_without_refit_there_is_no_mixture(X):
     assert not hasattr(selection, "predict")
 
 
+def test_without_refit_fit_predict_is_refused_before_any_work(X):
+    selection = GaussianMixtureIC(2, refit=False)
+    with pytest.raises(AttributeError, match="has no attribute 'fit_predict'"):
+        selection.fit_predict(X)
+    assert not hasattr(selection, "results_")
+
+
 def test_among_the_tools_of_scikit_learn(X):
     selection = GaussianMixtureIC((1, 2), random_state=0, n_init=1)
     assert clone(selection).get_params() == selection.get_params()
