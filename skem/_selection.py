@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -218,7 +218,7 @@ def _settle(
         return Settled(
             Walked(path.found, em.coordinates, dict(path.seconds)),
             [
-                _candidate(problem, structure, K, solution, path.seconds[K])
+                _candidate(problem, em, K, solution, path.seconds[K])
                 for K, solution in solutions.items()
             ],
             {
@@ -245,7 +245,7 @@ def _refine(
         for K in near:
             start = settled.parameters[K]
             solution = _unless_ill_defined(path.refine, K, stages, start, sketches[K])
-            refined.append(_candidate(problem, structure, K, solution, path.seconds[K]))
+            refined.append(_candidate(problem, stages[0], K, solution, path.seconds[K]))
         return refined
 
 
@@ -260,13 +260,16 @@ def _unless_ill_defined(
 
 def _candidate(
     problem: Problem,
-    structure: Structure,
+    sample: EMMap,
     K: int,
     solution: Solution | None,
     seconds: float,
 ) -> Candidate:
-    """Say what a mixture is worth, and what is wrong with it, or that there is none."""
-    name = structure.name
+    """Say what a mixture is worth, and what is wrong with it, or that there is none.
+
+    `sample` is where it was found, and what the resolution is taken from.
+    """
+    name = sample.structure.name
     if solution is None:
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
@@ -282,6 +285,7 @@ def _candidate(
         total,
         solution.evaluation.loglik + total * em.coordinates.log_slope,
         -classified(em.expectation(parameters), em.blocks).certainty,
+        float(replace(em, resolution=sample.resolution).excess(parameters, False)),
         SPURIOUS if len(mixture.degenerate_components_) else "",
         seconds,
     )

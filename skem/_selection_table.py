@@ -27,6 +27,8 @@ class Candidate:
     log_likelihood: float = math.nan
     surprise: float = math.nan
     """−Σ v max_k log r_k."""
+    excess: float = 0.0
+    """Nats of the log-likelihood that the data's resolution does not tell of."""
     warning: str = ""
     seconds: float = 0.0
 
@@ -50,6 +52,10 @@ class Candidate:
     def icl(self) -> float:
         """BIC + 2 × surprise."""
         return self.bic + 2 * self.surprise
+
+    def judged_by(self, criterion: str) -> float:
+        """Return the criterion without the excess."""
+        return float(getattr(self, criterion)) + 2 * self.excess
 
 
 def check_numbers_of_components(n_components: Any) -> list[int]:
@@ -94,12 +100,12 @@ def worth_refining(
     possible = [c for those in fitted for c in those if c.mixture is not None]
     # If none is eligible, one that is not will have to be chosen.
     choice = [c for c in possible if not c.warning] or possible
-    best = min((getattr(c, criterion) for c in choice), default=math.inf)
+    best = min((c.judged_by(criterion) for c in choice), default=math.inf)
     return [
         {
             c.n_components
             for c in those
-            if c.mixture is not None and getattr(c, criterion) <= best + 2 * margin
+            if c.mixture is not None and c.judged_by(criterion) <= best + 2 * margin
         }
         for those in fitted
     ]
@@ -107,7 +113,7 @@ def worth_refining(
 
 def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
     """Return the candidates as columns; the order of equals is kept in their rank."""
-    values = np.array([getattr(candidate, criterion) for candidate in found])
+    values = np.array([candidate.judged_by(criterion) for candidate in found])
     eligible = np.array(
         [candidate.mixture is not None and not candidate.warning for candidate in found]
     )

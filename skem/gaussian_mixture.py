@@ -610,7 +610,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             *_outward(stream.coordinates, structure, found, stream.dtype)
         )
         self.degenerate_components_ = degenerate_components(
-            structure, stream.regularization, found, stream.size
+            structure, found, stream.size
         )
         self._stream: Stream | Gathering = stream
 

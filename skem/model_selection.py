@@ -123,7 +123,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Its covariance structure.
 
     criterion_ : float
-        Its value of the criterion, the lowest of the eligible candidates.
+        Its value of the criterion, the lowest of the eligible candidates. Features
+        that are recorded in steps, such as whole numbers or bits, tell of no density
+        above one per step: what narrower components gain beyond that is left out of
+        the criterion, and of nothing else. It equals `bic` and the like where there
+        are none.
 
     best_index_ : int
         Its place in `results_`.

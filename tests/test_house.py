@@ -14,9 +14,9 @@ MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 FLOORS = [
     {"threads", "parameters", "products", "quadratic", "dask_graph"},
     {"blocks", "covariance"},
-    {"coordinates", "statistics", "chart", "dask_blocks"},
+    {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
-    {"expectation", "degeneracy"},
+    {"expectation", "resolution"},
     {"em", "totals"},
     {"initialize", "stream", "sketch"},
     {"move", "climb"},

@@ -12,6 +12,7 @@ from skem import GaussianMixture, GaussianMixtureIC, _validation
 from skem.core import blocks as blocks_module
 from skem.core import initialize as initialize_module
 from skem.core import path as path_module
+from skem.core import resolution as resolution_module
 from skem.core import search as search_module
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
@@ -59,6 +60,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", 8_000)
+    monkeypatch.setattr(resolution_module, "ROWS", 500)
 
 
 def integers(n, d=2, seed=0):

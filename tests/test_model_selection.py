@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -245,11 +246,27 @@ def test_a_spurious_candidate_is_not_chosen():
     assert results["rank"].tolist() == [1, 2]
 
 
+def test_components_of_single_values_of_a_column_do_not_win():
+    """Their density has no bound, and so has the likelihood that `bic` is made of."""
+    rng = np.random.default_rng(0)
+    means = np.array([[0, 0, 0], [6, 0, 3], [0, 6, -3]])
+    labels = np.repeat(np.arange(3), 100)
+    X = means[labels] + rng.normal(size=(300, 3))
+    X = np.column_stack([X, rng.integers(0, 2, 300)])
+    selection = GaussianMixtureIC(range(1, 7), random_state=0).fit(X)
+    results = selection.results_
+    assert adjusted_rand_score(labels, selection.predict(X)) > 0.95
+    assert results["bic"].min() < selection.criterion_ - 100
+    assert (results["criterion"] >= results["bic"]).all()
+    # Without such components there is nothing to be left out.
+    assert selection.criterion_ == pytest.approx(selection.bic(X))
+
+
 def test_if_no_candidate_is_eligible_the_best_of_the_others_is_chosen():
     X = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 2.0]])
     with pytest.warns(UserWarning, match="No candidate is eligible.* Try to decrease"):
         selection = GaussianMixtureIC((2, 3), random_state=0).fit(X)
-    assert selection.best_index_ == np.argmin(selection.results_["bic"])
+    assert selection.best_index_ == np.argmin(selection.results_["criterion"])
     assert not selection.results_["eligible"].any()
     # One text for all of them, so that a report can tell it once.
     assert len(set(selection.results_["warning"])) == 1

@@ -20,30 +20,27 @@ HOPE = 2
 
 @dataclass(frozen=True)
 class Trial:
-    """Where a start has come to, the objective there, and the last step's gain."""
+    """Where a start has come to, what that is worth, and the last step's gain.
+
+    Its worth is the objective less the excess of narrow components.
+    """
 
     parameters: Parameters
-    objective: float
+    worth: float
     gain: float
     steps: int
-    sound: bool
 
     def hope(self) -> float:
-        """Return what it may come to, if as many steps again gain as the last one did.
+        """Return what it may be worth, if as many steps again gain as the last one did.
 
         With a factor, for gains may grow again.
         """
-        return self.objective + HOPE * self.steps * self.gain
-
-    def prospect(self) -> tuple[bool, float]:
-        """Return whether the data support all components, and the hope."""
-        return self.sound, self.hope()
+        return self.worth + HOPE * self.steps * self.gain
 
 
 def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     """Take so many plain steps, and return the best first.
 
-    Mixtures whose components the data support come before others, however likely.
     Half-way the worse half of the starts is given up. Those that meet a covariance that
     must not be repaired are left out.
     """
@@ -53,7 +50,7 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
         if len(starts) == 1:
             return []
         trials = [trial for start in starts for trial in climb(em, [start], steps)]
-    return sorted(trials, key=lambda trial: (trial.sound, trial.objective))[::-1]
+    return sorted(trials, key=lambda trial: -trial.worth)
 
 
 def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
@@ -62,18 +59,11 @@ def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial
     for step in range(steps):
         before, successor = here.objective, here.successor
         if step == steps // 2:
-            order = np.lexsort((-before, ~em.sound(here.parameters)))
-            better = order[: (len(before) + 1) // 2]
+            better = np.argsort(-here.worth, kind="stable")[: (len(before) + 1) // 2]
             before, successor = before[better], successor[better]
         here = em.evaluate(successor)
-    gains, sound = here.objective - before, em.sound(here.parameters)
+    gains = here.objective - before
     return [
-        Trial(
-            here.parameters[i],
-            float(here.objective[i]),
-            float(gains[i]),
-            steps,
-            bool(sound[i]),
-        )
+        Trial(here.parameters[i], float(here.worth[i]), float(gains[i]), steps)
         for i in range(len(gains))
     ]

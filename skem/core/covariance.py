@@ -142,12 +142,6 @@ class Structure(ABC):
         """Σ_k tr(Λ Σ_k⁻¹), once if shared; Λ without component axis."""
 
     @abstractmethod
-    def largest_ratio(
-        self, cholesky: np.ndarray, target: np.ndarray, n_features: int
-    ) -> np.ndarray:
-        """max_v vᵀΛv / vᵀΣ_kv, shape (K,), or (1,) if shared; Λ as a scatter of 1."""
-
-    @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Return the number of free covariance parameters."""
 
@@ -223,10 +217,6 @@ def _matrix_standard_deviations(cholesky: np.ndarray) -> np.ndarray:
     unit = np.abs(cholesky).max(axis=-1)
     scaled = cholesky / unit[..., None]
     return np.sqrt(np.square(_inverse(scaled)).sum(axis=-2)) / unit
-
-
-def _largest_ratio(cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return np.linalg.eigvalsh(_transposed(cholesky) @ target @ cholesky)[..., -1]
 
 
 def _matrices_to_chart(base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:
@@ -359,11 +349,6 @@ class Full(_Matrices):
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
         return ((target @ cholesky) * cholesky).sum(axis=(-3, -2, -1))
 
-    def largest_ratio(
-        self, cholesky: np.ndarray, target: np.ndarray, n_features: int
-    ) -> np.ndarray:
-        return _largest_ratio(cholesky, target)
-
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
 
@@ -418,11 +403,6 @@ class Tied(_Matrices):
 
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
         return ((target @ cholesky) * cholesky).sum(axis=(-2, -1))
-
-    def largest_ratio(
-        self, cholesky: np.ndarray, target: np.ndarray, n_features: int
-    ) -> np.ndarray:
-        return _largest_ratio(cholesky, target)[..., None]
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
@@ -489,11 +469,6 @@ class Diag(_Variances):
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
         return (target * cholesky**2).sum(axis=(-2, -1))
 
-    def largest_ratio(
-        self, cholesky: np.ndarray, target: np.ndarray, n_features: int
-    ) -> np.ndarray:
-        return (target * cholesky**2).max(axis=-1)
-
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
@@ -554,11 +529,6 @@ class Spherical(_Variances):
 
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
         return target * (cholesky**2).sum(axis=-1)
-
-    def largest_ratio(
-        self, cholesky: np.ndarray, target: np.ndarray, n_features: int
-    ) -> np.ndarray:
-        return target * cholesky**2 / n_features
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components

@@ -6,12 +6,9 @@ import numpy as np
 
 from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
-from skem.core.regularization import Regularization
 
 ONE_SPOT = 0.01
 """Distance, in standard deviations or logarithms, below which components coincide."""
-FLAT = 0.99
-"""Share of the variance in some direction that is the penalty's, not the data's."""
 
 
 def scarce(
@@ -20,7 +17,7 @@ def scarce(
     """Mask of components with fewer effective points, N·w_k rounded, than they need."""
     counts = total_weight * parameters.weights
     # Points are whole in truth; tails of other components blur the count.
-    return np.round(counts) < structure.least_points(parameters.means.shape[-1])
+    return np.round(counts) < structure.least_points(parameters.means.shape[1])
 
 
 def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
@@ -39,41 +36,10 @@ def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
     return found
 
 
-def flat(
-    structure: Structure,
-    regularization: Regularization,
-    parameters: Parameters,
-    total_weight: float,
-) -> np.ndarray:
-    """Mask of components whose samples do not differ in some direction.
-
-    Their variance there is the penalty's, and so is what it adds to the likelihood: a
-    column of few distinct values makes such components whatever clusters there are.
-    """
-    return regularization.share(structure, parameters, total_weight) > FLAT
-
-
-def sound(
-    structure: Structure,
-    regularization: Regularization,
-    parameters: Parameters,
-    total_weight: float,
-) -> np.ndarray:
-    """Tell whether no component is scarce or flat, for each mixture of a stack."""
-    poor = scarce(structure, parameters, total_weight)
-    thin = flat(structure, regularization, parameters, total_weight)
-    return np.asarray(~(poor | thin).any(axis=-1))
-
-
 def degenerate_components(
-    structure: Structure,
-    regularization: Regularization,
-    parameters: Parameters,
-    total_weight: float,
+    structure: Structure, parameters: Parameters, total_weight: float
 ) -> np.ndarray:
-    """Return the indices of components that the data do not support."""
+    """Return the indices of components that are scarce or coincide with another one."""
     return np.flatnonzero(
-        scarce(structure, parameters, total_weight)
-        | flat(structure, regularization, parameters, total_weight)
-        | coincident(structure, parameters)
+        scarce(structure, parameters, total_weight) | coincident(structure, parameters)
     )

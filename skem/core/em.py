@@ -13,7 +13,6 @@ from skem.core.blocks import Block, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Scatter, Structure
-from skem.core.degeneracy import sound
 from skem.core.expectation import Expectation, choose_form
 from skem.core.parameters import Parameters
 from skem.core.regularization import (
@@ -22,6 +21,7 @@ from skem.core.regularization import (
     Ridge,
     ScaleFreePenalty,
 )
+from skem.core.resolution import excess, resolution
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 
@@ -134,7 +134,8 @@ class EMMap:
     """The data, in coordinates, with a structure and a regularization.
 
     `total` are the one-component statistics of the data, and `core` those that the
-    regularization takes the scale of the data from.
+    regularization takes the scale of the data from. `resolution` is the least distance
+    between different values of each feature, 0 if it is not known.
     """
 
     blocks: Blocks
@@ -143,6 +144,7 @@ class EMMap:
     regularization: Regularization
     total: Statistics
     core: Statistics
+    resolution: np.ndarray | float = 0.0
 
     @classmethod
     def prepare(
@@ -172,7 +174,15 @@ class EMMap:
             )
         else:
             regularization = Ridge(float(reg_covar) * coordinates.slope**2)
-        return cls(blocks, coordinates, structure, regularization, total, core)
+        return cls(
+            blocks,
+            coordinates,
+            structure,
+            regularization,
+            total,
+            core,
+            resolution(blocks, coordinates),
+        )
 
     @cached_property
     def total_second(self) -> np.ndarray:
@@ -192,6 +202,7 @@ class EMMap:
             blocks=blocks,
             regularization=self.regularization.scaled(share),
             total=total_statistics(blocks, self.coordinates, self.structure),
+            resolution=resolution(blocks, self.coordinates),
         )
 
     def for_components(self, n_components: int) -> EMMap:
@@ -201,15 +212,21 @@ class EMMap:
         )
         return replace(self, regularization=regularization)
 
-    def sound(self, parameters: Parameters) -> np.ndarray:
-        """Tell whether the data support all components, for each mixture of a stack.
+    def excess(self, parameters: Parameters, penalised: bool = True) -> Any:
+        """Return the nats that components gain by being narrower than the data tell.
 
-        With scikit-learn's constant that is left to the likelihood, as it does.
+        Of the penalised log-likelihood, or of the plain one. With scikit-learn's
+        constant nothing is made of that, as it does.
         """
         if not self.regularization.repairs:
-            return np.ones(parameters.weights.shape[:-1], bool)
-        return sound(
-            self.structure, self.regularization, parameters, self.blocks.total_weight
+            return 0.0
+        pseudo = self.regularization.pseudo_squares(self.blocks.n_features)
+        return excess(
+            self.structure,
+            parameters,
+            self.resolution,
+            self.blocks.total_weight,
+            0.0 if penalised else pseudo,
         )
 
     def chart(self, base: Parameters) -> Chart:
@@ -284,6 +301,11 @@ class Evaluation:
         """ℓ_p(θ): the log-likelihood less the regularization's penalty."""
         em = self.em
         return self.loglik - em.regularization.penalty(em.structure, self.parameters)
+
+    @cached_property
+    def worth(self) -> Any:
+        """What mixtures are compared by: the objective less the excess."""
+        return self.objective - self.em.excess(self.parameters)
 
     @cached_property
     def successor(self) -> Parameters:

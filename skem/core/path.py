@@ -51,9 +51,8 @@ class Found:
     """
 
     parameters: Parameters
-    objective: float
+    worth: float
     sketch: Sketch
-    sound: bool
     values: list[float]
     n_iter: int
     converged: bool
@@ -62,7 +61,7 @@ class Found:
     def of_trial(cls, em: EMMap, trial: Trial) -> Found:
         """Sketch the data where a trial has come to."""
         sketch = Sketch.of_mixture(em, trial.parameters)
-        return cls(trial.parameters, trial.objective, sketch, trial.sound, [], 0, False)
+        return cls(trial.parameters, trial.worth, sketch, [], 0, False)
 
     @classmethod
     def of_solution(cls, em: EMMap, solution: Solution) -> Found:
@@ -70,9 +69,8 @@ class Found:
         reached = solution.evaluation
         return cls(
             reached.parameters,
-            reached.objective,
+            reached.worth,
             Sketch.of_mixture(em, reached.parameters),
-            bool(em.sound(reached.parameters)),
             solution.values,
             solution.n_iter,
             solution.converged,
@@ -171,16 +169,13 @@ class Path:
             present = self.found.get(K)
             if present is not None and not present.converged:
                 starts.append(self.found.pop(K).parameters)
-            least = (False, -math.inf)
+            least = -math.inf
             if K in self.found:
-                least = self.found[K].sound, self.found[K].objective + 0.1 * ROUGH
+                least = self.found[K].worth + 0.1 * ROUGH
             solution = self._best_led_to(em, starts, least)
-            if solution is None:
+            if solution is None or solution.evaluation.worth <= least:
                 return False
-            found = Found.of_solution(em, solution)
-            if (found.sound, found.objective) <= least:
-                return False
-            self.found[K] = found
+            self.found[K] = Found.of_solution(em, solution)
             return True
 
     @contextmanager
@@ -190,11 +185,11 @@ class Path:
         self.seconds[K] += time.perf_counter() - began
 
     def _best_led_to(
-        self, em: EMMap, starts: Sequence[Parameters], least: tuple[bool, float]
+        self, em: EMMap, starts: Sequence[Parameters], least: float
     ) -> Solution | None:
         """Return where the most hopeful start leads to, if more is hoped for."""
-        trials = sorted(climb(em, starts, SCREENING), key=Trial.prospect)
-        while trials and trials[-1].prospect() > least:
+        trials = sorted(climb(em, starts, SCREENING), key=Trial.hope)
+        while trials and trials[-1].hope() > least:
             try:
                 return self._follow(em, trials.pop().parameters, self._rough)
             except IllDefinedCovarianceError:
@@ -272,7 +267,7 @@ class Path:
                 continue
         if not ends:
             raise IllDefinedCovarianceError
-        return max(ends, key=lambda solution: solution.evaluation.objective)
+        return max(ends, key=lambda solution: solution.evaluation.worth)
 
     def finish(self, K: int, em: EMMap, start: Parameters) -> Solution:
         """Follow a start to the end.

@@ -59,14 +59,8 @@ class Regularization(Protocol):
     def for_components(self, n_components: int, n_features: int) -> Regularization:
         """Turn that of one component into that of so many."""
 
-    def share(
-        self, structure: Structure, parameters: Parameters, total_weight: float
-    ) -> np.ndarray:
-        """Return how much of the variance of each component is not the data's.
-
-        In the direction in which that is the most; for scikit-learn's constant it is
-        not said.
-        """
+    def pseudo_squares(self, n_features: int) -> np.ndarray:
+        """Return the sums of squares that each component gets on top, (d,)."""
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         """Return what is subtracted from the log-likelihood."""
@@ -189,20 +183,11 @@ class ScaleFreePenalty:
         shrinkage = n_components ** (-2.0 / n_features)
         return replace(self, target=self.target * shrinkage)
 
-    def share(
-        self, structure: Structure, parameters: Parameters, total_weight: float
-    ) -> np.ndarray:
+    def pseudo_squares(self, n_features: int) -> np.ndarray:
+        if self.target.ndim == 0:
+            return np.full(n_features, self.epsilon * self.target / n_features)
         target = self.target
-        if self.null is not None:
-            if self.null.ndim == 2:
-                others = np.eye(len(self.null)) - self.null
-                target = others @ target @ others
-            else:
-                target = target * (1 - self.null)
-        cholesky, d = parameters.precisions_cholesky, parameters.shape[-1]
-        ratio = structure.largest_ratio(cholesky, target, d)
-        counts = total_weight * (1.0 if structure.shared else parameters.weights)
-        return self.epsilon * ratio / (counts + self.epsilon)
+        return self.epsilon * (np.diagonal(target) if target.ndim == 2 else target)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky
@@ -256,10 +241,8 @@ class Ridge:
     def for_components(self, n_components: int, n_features: int) -> Ridge:
         return self
 
-    def share(
-        self, structure: Structure, parameters: Parameters, total_weight: float
-    ) -> np.ndarray:
-        return np.zeros(1)
+    def pseudo_squares(self, n_features: int) -> np.ndarray:
+        return np.zeros(n_features)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         return 0.0

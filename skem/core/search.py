@@ -31,8 +31,6 @@ STARTS = 10
 """Starts that are screened; the best is finished."""
 SCREENING = 8
 """Steps that each of them gets."""
-FINISHED = 3
-"""Starts that are finished, at most, if what the first lead to is degenerate."""
 MOVES = 10
 """Moves that are tried at a time, until none of them gains."""
 ROUNDS = 8
@@ -93,17 +91,12 @@ class Search:
 
     def first(self, em: EMMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
-        found: list[Solution] = []
         for trial in climb(em, list(self.starts(em)), SCREENING):
             try:
-                found.append(self.finish(em, trial.parameters))
+                return self.finish(em, trial.parameters)
             except IllDefinedCovarianceError:
                 continue
-            if len(found) == FINISHED or is_sound(found[-1]):
-                break
-        if not found:
-            raise IllDefinedCovarianceError
-        return max(found, key=worth)
+        raise IllDefinedCovarianceError
 
     def starts(self, em: EMMap) -> Iterator[Parameters]:
         """Make diverse starts; those that fail are left out."""
@@ -130,18 +123,18 @@ class Search:
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         trials = climb(em, list(self.moved(em, best)), TRIAL)
-        trials.sort(key=Trial.prospect, reverse=True)
+        trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if trial.prospect() <= worth(best):
+            if trial.hope() <= worth(best):
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
-                run = self.race(em, trial, objective(best))
-                if objective(run) > objective(best) + GAIN:
+                run = self.race(em, trial, worth(best))
+                if worth(run) > worth(best) + GAIN:
                     end = self.finish(em, run.evaluation.parameters, run)
-                    if worth(end) > worth(best):
+                    if worth(end) > worth(best) + GAIN:
                         return end
             except IllDefinedCovarianceError:
                 continue
@@ -180,20 +173,9 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     return chart.farthest(chart.pack(matched))
 
 
-def is_sound(solution: Solution) -> bool:
-    """Tell whether the data support all components of a solution."""
-    reached = solution.evaluation
-    return bool(reached.em.sound(reached.parameters))
-
-
-def worth(solution: Solution) -> tuple[bool, float]:
-    """Return what solutions are compared by: the likeliest of those that are sound."""
-    return is_sound(solution), objective(solution)
-
-
-def objective(solution: Solution) -> float:
-    """Penalised log-likelihood at the end of a run."""
-    return solution.evaluation.objective
+def worth(solution: Solution) -> float:
+    """Return what the end of a run is compared by."""
+    return float(solution.evaluation.worth)
 
 
 @dataclass

@@ -45,15 +45,15 @@ def test_mergers_find_the_clusters(X, make_blocks):
     path.walk_down()
     # The best of three clusters: none better is found on the way up.
     up = walk(em, X, [1, 2, 3])
-    assert path.found[3].objective >= up.found[3].objective - 1
+    assert path.found[3].worth >= up.found[3].worth - 1
 
 
 def test_walks_never_lose_what_was_found(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3, 5, 6])
-    before = {K: found.objective for K, found in path.found.items()}
+    before = {K: found.worth for K, found in path.found.items()}
     path.walk_down([{K: path.found[K].sketch for K in before}])
-    assert all(path.found[K].objective >= before[K] for K in before)
+    assert all(path.found[K].worth >= before[K] for K in before)
 
 
 def test_gaps_are_bridged(X, make_blocks):
@@ -78,7 +78,7 @@ def test_what_is_found_on_all_rows_is_settled(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3])
     settled = path.settle(3, [em])
-    assert settled.evaluation.objective == path.found[3].objective
+    assert settled.evaluation.objective == path.found[3].worth
     assert settled.converged and settled.values == path.found[3].values
 
 
@@ -103,9 +103,9 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     path.improve(4, fresh(em, X, 4))
     poor = path.found[4]
     good = walk(em, X, [1, 2, 3, 4]).found[4]
-    assert good.objective > poor.objective + 1
+    assert good.worth > poor.worth + 1
     assert path.improve(4, [good.sketch])
-    assert path.found[4].objective == pytest.approx(good.objective, abs=1)
+    assert path.found[4].worth == pytest.approx(good.worth, abs=1)
     assert not path.improve(4, [poor.sketch])
 
 
@@ -117,7 +117,7 @@ def test_a_refined_mixture_is_the_best_of_its_starts(X, make_blocks):
     good = walk(em, X, [1, 2, 3, 4]).found[4]
     for sketches in ([], [good.sketch], [poor.sketch, good.sketch]):
         refined = path.refine(4, [em], poor.parameters, sketches)
-        least = good.objective if sketches else poor.objective
+        least = good.worth if sketches else poor.worth
         assert refined.converged
         assert refined.evaluation.objective >= least - 1e-4
 
@@ -140,7 +140,7 @@ def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
 
     monkeypatch.setattr(path, "finish", only_from("good"))
     refined = path.refine(4, [em], poor, [good.sketch])
-    assert refined.evaluation.objective >= good.objective - 1
+    assert refined.evaluation.objective >= good.worth - 1
     monkeypatch.setattr(path, "finish", only_from("poor"))
     assert path.refine(4, [em], poor, []).converged
     with pytest.raises(IllDefinedCovarianceError):

@@ -11,7 +11,7 @@ from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import Race, Search, objective
+from skem.core.search import Race, Search, worth
 from skem.core.solve import solve
 
 K = 6
@@ -43,12 +43,12 @@ def test_optimum_is_a_solution_of_the_whole_problem(structure, make_blocks, rng)
         em, initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(1))
     )
     # Both stop within tol of an optimum, which is the same one at worst.
-    assert objective(found) > objective(single) - 0.02
+    assert worth(found) > worth(single) - 0.02
 
 
 def test_seed_decides(structure, make_blocks, rng):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), structure, K, "auto")
-    assert objective(optimum(em, seed=3)) == objective(optimum(em, seed=3))
+    assert worth(optimum(em, seed=3)) == worth(optimum(em, seed=3))
 
 
 def test_large_data_are_searched_on_subsamples(
@@ -71,7 +71,7 @@ def test_large_data_are_searched_on_subsamples(
     direct = finish(
         em, initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
     )
-    assert objective(found) > objective(direct) - 1.0
+    assert worth(found) > worth(direct) - 1.0
 
 
 def test_starts_that_fail_are_left_out(make_blocks, rng):
