@@ -21,6 +21,8 @@ from scipy.linalg.lapack import dtrtrs as solve_upper
 
 FLOOR = 1e-12
 """Increments below this share of |f| are rounding."""
+FAR = 0.5
+"""Gain of a step, for each coordinate, that tells that a maximum is far."""
 
 
 class Chart(Protocol):
@@ -235,13 +237,19 @@ class LBFGS:
 
     In a chart the plain step r is the gradient of the objective, but for the chart's
     bending, with a Hessian between 0 and 1 (Jamshidian & Jennrich 1997). The first
-    steps are plain. After a rejected step one plain step is taken; after several the
+    steps are plain. After a rejected step one plain step is taken, or, far from a
+    maximum, where these are the better ones, one more each time; after several the
     chart is moved, and the path looked back at from there.
     """
 
     step = "em"
     warm_up = 2
-    memory = 12
+    memory = 50
+    """Pairs, at most: as many as that are all the curvature of small mixtures."""
+    hindsight = 12
+    """Points of the path that are looked back at."""
+    patience = 8
+    """Plain steps in a row, at most."""
     longest = 1.5
     """Largest step, in standard deviations or logarithms."""
 
@@ -272,9 +280,10 @@ class LBFGS:
         self._plain.begin(start)
         self._steps = 0
         self._rejections = 0
-        self._rejected = False
+        self._plain_left = 0
+        self._gain = math.inf
         self._flat = 0
-        self._path: deque[Evaluation] = deque([start], maxlen=self.memory)
+        self._path: deque[Evaluation] = deque([start], maxlen=self.hindsight)
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
         if self._pairs:
@@ -302,7 +311,6 @@ class LBFGS:
         for here, there in pairwise(places):
             self._remember(*here, *there)
         self._move_to(*places[-1])
-        self._rejections = 0
 
     def _remember(
         self, x0: np.ndarray, r0: np.ndarray, x1: np.ndarray, r1: np.ndarray
@@ -338,8 +346,8 @@ class LBFGS:
         self.step = "em"
         if self._steps <= self.warm_up:
             return None
-        if self._rejected:
-            self._rejected = False
+        if self._plain_left:
+            self._plain_left -= 1
             self._target = self._x + self._r
             return None
         farthest = self._chart.farthest(self._direction)
@@ -365,13 +373,15 @@ class LBFGS:
         r = self._chart.pack(trial.successor) - x
         self._remember(self._x, self._r, x, r)
         if not accepted:
-            self._rejected = True
             self._rejections += 1
-            if self._rejections >= 3:
+            far = self._gain > FAR * len(x)
+            self._plain_left = min(self._rejections, self.patience) if far else 1
+            if self._rejections % 3 == 0:
                 self._settle()
             else:
                 self._move_to(self._x, self._r)
             return
+        self._gain = gain
         if self.step != "em":
             self._rejections = 0
         before = float(np.linalg.norm(self._r))
