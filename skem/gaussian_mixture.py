@@ -111,10 +111,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     n_init : int or 'auto', default='auto'
         How the fit looks for a good optimum.
 
-        - 'auto': six diverse starts get a few steps each, and the best one is
+        - 'auto': ten diverse starts get a few steps each, and the best one is
           finished. Its optimum is left again by moves: a component that would not be
           missed is taken away and another one split, which is kept if it leads to a
-          higher likelihood, until five moves in a row do not [5]_. On more than
+          higher likelihood, until ten moves at a time do not [5]_. On more than
           20 000 rows (or 400 per component) that is done on a random subsample, and
           the result is carried on through growing subsamples to all rows. Starts are
           made by k-means, and by nearest rows chosen at random and by k-means++; by
@@ -252,6 +252,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     Notes
     -----
+    Optima are compared by the penalised likelihood, less what components gain by being
+    narrower than the steps in which features are recorded, such as bits or whole
+    numbers: these tell of no density above one per step. With a number for `reg_covar`
+    by the likelihood alone, as in scikit-learn.
+
     float32 data are computed in float32, with sums in float64, and give float32
     attributes. Integer and boolean data give what float64 data give. The rows that a
     stream starts from set the type of the attributes: float32 if all of them are.
