@@ -51,6 +51,7 @@ def as_file(tmp_path):
 def small_parts(monkeypatch):
     """Make everything that is done by parts small beside one byte per row."""
     monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(blocks_module, "MIN_ROWS", 64)
     monkeypatch.setattr(blocks_module, "SEARCHED", 2**12)
     monkeypatch.setattr(_validation, "CHECKED", 2**12)
     monkeypatch.setattr(initialize_module, "SEED_ROWS", 500)
