@@ -77,7 +77,7 @@ def cluster(n_workers: int) -> Iterator[Client]:
             host="127.0.0.1",
             n_workers=n_workers,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as processes,
         Client(processes) as client,
     ):
