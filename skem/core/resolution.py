@@ -27,10 +27,10 @@ def resolution(blocks: Blocks, coordinates: Coordinates) -> np.ndarray:
 
     0 for constant features, and for data that are not in the memory of this machine.
     """
-    n = blocks.n_samples
     if not isinstance(blocks, ArrayBlocks):
         return np.zeros(blocks.n_features)
-    rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
+    # Those of positive weight, the same ones in every fit.
+    rows = blocks.random_rows(ROWS, np.random.RandomState(0))
     data = blocks.take(rows).X.T
     z = np.sort(coordinates.load(data, np.empty(data.shape)), axis=1)
     gaps = np.diff(z, axis=1, prepend=z[:, :1])

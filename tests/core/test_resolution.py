@@ -50,6 +50,13 @@ def test_resolution_of_many_rows_is_that_of_some(problem, rng):
     assert em.resolution / em.coordinates.scale == pytest.approx(5)
 
 
+def test_resolution_is_that_of_the_observed_rows(make_blocks, rng):
+    X = np.append(rng.integers(0, 5, 50) * 2.0, [1.0, 1e300])[:, None]
+    weight = np.append(np.ones(50), [0, 0])
+    em = EMMap.prepare(make_blocks(X, weight), STRUCTURES["diag"], 1, "auto")
+    assert em.resolution / em.coordinates.scale == pytest.approx(2)
+
+
 def test_resolution_of_one_row_is_unknown(make_blocks):
     em = EMMap.prepare(make_blocks(np.ones((1, 2))), STRUCTURES["diag"], 1, "auto")
     assert resolution(em.blocks, em.coordinates).tolist() == [0, 0]
