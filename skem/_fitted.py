@@ -54,6 +54,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Whether there are parameters, and not only the first rows of a stream."""
         return hasattr(self, "means_")
 
+    def _check_is_fitted(self) -> None:
+        """Require parameters."""
+        check_is_fitted(self, msg=self._why_unfitted())
+
+    def _why_unfitted(self) -> str | None:
+        """Return what there is to be said beyond scikit-learn's words."""
+        return None
+
     def _set_parameters(self, parameters: Parameters, covariances: np.ndarray) -> None:
         self.__dict__.update(self._parameter_attributes(parameters, covariances))
         self.n_parameters_ = self._n_parameters()
@@ -97,7 +105,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         dtype: Any = None,
     ) -> np.ndarray:
         """Return an array (n_samples, *shape) that `write` has filled by blocks."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         return evaluate_rows(self, X, self._expectation, write, shape, dtype)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -135,7 +143,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ) -> None:
             out[:] = expectation.responsibilities(block, ws).T
 
-        check_is_fitted(self)
+        self._check_is_fitted()
         return self._evaluate(X, (len(self.means_),), write)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -166,7 +174,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         fold: Callable[[Expectation, Blocks], Totals] = scored,
     ) -> Totals:
         """Fold the data into totals."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         with open_blocks(self, X, sample_weight, reset=False) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
 
@@ -267,7 +275,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return self._bic(totals) - 2 * totals.certainty
 
     def _n_parameters(self) -> int:
-        check_is_fitted(self)
+        self._check_is_fitted()
         K, d = np.shape(self.means_)
         return K * d + K - 1 + STRUCTURES[self.covariance_type].n_parameters(K, d)
 
@@ -299,7 +307,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             If `n_samples` is less than one.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         if n_samples < 1:
             raise ValueError(
                 f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
@@ -366,7 +374,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> print(round(summary.bic, 1), round(summary.overlap[0, 1], 4))
         2322.2 0.0026
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         if X is None and sample_weight is not None:
             raise ValueError("`sample_weight` are weights of X, which is None.")
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
@@ -451,7 +459,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         array([[0.04, 0.63],
                [0.03, 0.47]])
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         X = check_data(self, X, reset=False)
         weight = check_sample_weight(sample_weight, X)
         dtype = np.dtype(float)
@@ -576,7 +584,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> print(round(mixture.hdr_level(0.95), 4), border.round(4))
         -2.8397 [-2.8397]
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         return self._support(n_samples, random_state).level(prob)
 
     def _support(

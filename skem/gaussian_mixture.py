@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._text import count
 from skem._validation import (
     check_data,
     check_matrices,
@@ -713,6 +714,21 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         with _unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self
+
+    def _why_unfitted(self) -> str | None:
+        state = getattr(self, "_stream", None)
+        if not isinstance(state, Gathering):
+            return None
+        seen, needed = state.n_seen, state.n_components
+        lack = (
+            f"and {needed} are needed, one for each component"
+            if seen < needed
+            else "which do not determine its covariances yet"
+        )
+        return (
+            "This %(name)s instance is not fitted yet: partial_fit has seen "
+            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
+        )
 
     def _validated_partial_fit(
         self, X: ArrayLike, sample_weight: ArrayLike | None

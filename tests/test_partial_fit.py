@@ -241,11 +241,17 @@ def test_names_of_features_are_checked(rng):
 def test_not_fitted_until_there_are_as_many_rows_as_components(rng):
     X = sample(3, rng)
     streamed = mixture()
-    for row in X[:2]:
+    for row, seen in zip(X[:2], ["1 row", "2 rows"], strict=True):
         streamed.partial_fit(row[None])
-        with pytest.raises(NotFittedError):
+        with pytest.raises(NotFittedError, match=f"has seen {seen}, and 3 are needed"):
             streamed.predict(X)
     assert sorted(streamed.partial_fit(X[2:]).predict(X)) == [0, 1, 2]
+
+
+def test_not_fitted_while_rows_do_not_determine_covariances():
+    streamed = mixture(reg_covar=0.0).partial_fit(np.ones((5, 2)))
+    with pytest.raises(NotFittedError, match="seen 5 rows, which do not determine"):
+        streamed.predict(np.ones((5, 2)))
 
 
 @pytest.mark.parametrize(
