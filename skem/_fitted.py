@@ -55,8 +55,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return hasattr(self, "means_")
 
     def _check_is_fitted(self) -> None:
-        """Require parameters."""
+        """Require parameters, and the structure that they were made with."""
         check_is_fitted(self, msg=self._why_unfitted())
+        # Attributes may have been set by hand.
+        before = getattr(self, "_fitted_type", self.covariance_type)
+        if self.covariance_type != before:
+            raise ValueError(
+                f"covariance_type has changed from {before!r} to "
+                f"{self.covariance_type!r} since the mixture was fitted. Call fit, or "
+                "set it back."
+            )
 
     def _why_unfitted(self) -> str | None:
         """Return what there is to be said beyond scikit-learn's words."""
@@ -68,13 +76,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _parameter_attributes(
         self, parameters: Parameters, covariances: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """Return the fitted attributes that make a mixture of these parameters."""
         structure = STRUCTURES[self.covariance_type]
         with np.errstate(over="ignore", under="ignore"):
             precisions = structure.precisions(parameters.precisions_cholesky)
         limit = np.finfo(precisions.dtype).max
         return {
+            "_fitted_type": self.covariance_type,
             "weights_": parameters.weights,
             "means_": parameters.means,
             "covariances_": covariances,

@@ -592,7 +592,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 callback=lambda *state: any([step(*state) for step in steps]),
             )
 
-    def _attributes_at(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    def _attributes_at(self, evaluation: Evaluation) -> dict[str, Any]:
         """Return the fitted attributes for the parameters of an evaluation."""
         em, found = evaluation.em, evaluation.parameters
         return self._parameter_attributes(

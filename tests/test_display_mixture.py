@@ -99,6 +99,14 @@ def test_best_mixture_of_a_search_is_drawn(frame, ax):
     assert display.feature_names == (["a", "b"] if frame else ["x0", "x1"])
 
 
+def test_mixtures_of_another_structure_than_their_own_are_refused(ax):
+    mixture = (
+        GaussianMixture(2, random_state=0).fit(X).set_params(covariance_type="diag")
+    )
+    with pytest.raises(ValueError, match="covariance_type has changed from 'full'"):
+        MixtureDisplay.from_estimator(mixture, ax=ax)
+
+
 # Densities
 
 

@@ -447,6 +447,25 @@ def test_from_parameters_refuses_what_is_no_mixture(
         GaussianMixture.from_parameters(weights, means, covariances)
 
 
+@pytest.mark.parametrize("after", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("before", ["full", "tied", "diag", "spherical"])
+def test_another_covariance_type_asks_for_another_fit(before, after):
+    # As many features as components: precisions of some structures have one shape.
+    X = blobs()
+    mixture = GaussianMixture(3, covariance_type=before, random_state=0).fit(X)
+    expected = mixture.predict(X)
+    mixture.set_params(covariance_type=after)
+    if before != after:
+        for method in ("predict", "score", "summary", "standard_errors"):
+            with pytest.raises(ValueError, match=f"from '{before}' to '{after}' since"):
+                getattr(mixture, method)(X)
+        with pytest.raises(ValueError, match="Call fit, or set it back"):
+            mixture.sample()
+        mixture.set_params(covariance_type=before)
+    assert np.array_equal(mixture.predict(X), expected)
+    mixture.set_params(covariance_type=after).fit(X).predict(X)
+
+
 def test_attributes_set_by_hand_make_a_mixture_as_in_scikit_learn():
     X = blobs()
     fitted = GaussianMixture(3, random_state=0).fit(X)

@@ -87,6 +87,14 @@ def test_callbacks_change_nothing(X):
 
 
 @pytest.mark.usefixtures("sklearn_callback")
+def test_callbacks_see_the_structure_of_the_present_fit(X):
+    mixture = GaussianMixture(3, random_state=0).fit(X)
+    recorder = Recorder()
+    mixture.set_params(covariance_type="diag").set_callbacks(recorder).fit(X)
+    assert np.isclose(recorder.scores, mixture.lower_bound_, atol=1e-12).any()
+
+
+@pytest.mark.usefixtures("sklearn_callback")
 def test_callback_stops_a_run(X):
     mixture = GaussianMixture(3, n_init=1, random_state=0)
     mixture.set_callbacks(Recorder(stop_after=2))

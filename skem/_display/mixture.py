@@ -205,6 +205,8 @@ class MixtureDisplay:
         check_is_fitted(estimator)
         fitted = getattr(estimator, "best_estimator_", estimator)
         check_mixture(fitted)
+        if isinstance(fitted, GaussianMixture):
+            fitted._check_is_fitted()
         if sample_weight is not None and X is None:
             raise ValueError("sample_weight was given without X")
         if not isinstance(max_points, Integral) or max_points < 0:
