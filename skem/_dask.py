@@ -16,8 +16,10 @@ from sklearn.utils.validation import validate_data
 from skem._validation import (
     FLOATS,
     check_each_weight,
+    check_scalar_weight,
     check_total_weight,
     computing_dtype,
+    is_scalar,
 )
 from skem.core.blocks import ArrayBlocks, Write
 from skem.core.dask_blocks import CallingThread, DaskBlocks, Tally
@@ -93,6 +95,9 @@ def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
         return X, None
     if hasattr(sample_weight, "to_dask_array"):
         sample_weight = sample_weight.to_dask_array()
+    if is_scalar(sample_weight):
+        full = partial(_constant_weight, check_scalar_weight(sample_weight))
+        return X, X.map_blocks(full, dtype=float, drop_axis=1, meta=np.empty(0))
     if not isinstance(sample_weight, da.Array):
         sample_weight = check_array(
             sample_weight,
@@ -101,9 +106,6 @@ def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
             dtype=np.float64,
             input_name="sample_weight",
         )
-        if sample_weight.ndim == 0:
-            full = partial(_constant_weight, float(sample_weight))
-            return X, X.map_blocks(full, dtype=float, drop_axis=1, meta=np.empty(0))
         sample_weight = da.from_array(sample_weight, chunks=sample_weight.shape)
     if sample_weight.ndim != 1:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -86,8 +86,9 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
 
 def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, float]:
     """Validate non-negative weights of shape (n_samples,), and add them up."""
-    if isinstance(sample_weight, Number):
-        sample_weight = np.broadcast_to(np.asarray(sample_weight), len(X))
+    if is_scalar(sample_weight):
+        value = np.asarray(check_scalar_weight(sample_weight))
+        sample_weight = np.broadcast_to(value, len(X))
     sample_weight = check_array(
         sample_weight,
         dtype=None if _read_in_place(sample_weight) else np.float64,
@@ -113,6 +114,26 @@ def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, fl
                 raise ValueError("Negative values in data passed to `sample_weight`.")
             total += float(part.sum(dtype=float))
     return sample_weight, total
+
+
+def is_scalar(sample_weight: Any) -> bool:
+    """Whether there is one weight for all samples, or text in its place."""
+    return isinstance(sample_weight, Number | str | bytes) or (
+        isinstance(sample_weight, np.ndarray) and sample_weight.ndim == 0
+    )
+
+
+def check_scalar_weight(sample_weight: Any) -> float:
+    """Require a real number, or an array of one without dimensions."""
+    if not (
+        isinstance(sample_weight, Real)
+        or np.asarray(sample_weight).dtype.kind in "biuf"
+    ):
+        raise ValueError(
+            "Sample weights must be 1D array or scalar, of real numbers, got "
+            f"{sample_weight!r}."
+        )
+    return float(sample_weight)
 
 
 def check_total_weight(total: float) -> None:

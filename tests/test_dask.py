@@ -210,6 +210,19 @@ def test_weights_of_chunks_of_unknown_size(X, weight):
         mixture().fit(data[kept], sample_weight=lazy_weight[lazy_weight > 0])
 
 
+def test_a_weight_for_all_may_be_an_array_without_dimensions(X):
+    expected = mixture().fit(X, sample_weight=2)
+    for data in (X, da.from_array(X, chunks=90)):
+        assert_same_fit(mixture().fit(data, sample_weight=np.array(2.0)), expected)
+
+
+@pytest.mark.parametrize("weight", ["2", b"2", 1j, np.array("2"), np.array(None)])
+def test_what_is_no_number_is_no_weight_in_memory_either(weight, X):
+    for data in (X, da.from_array(X, chunks=90)):
+        with pytest.raises(ValueError, match="must be 1D array or scalar, of real"):
+            mixture().fit(data, sample_weight=weight)
+
+
 @pytest.mark.parametrize(
     "dtype", [np.float32, np.float16, np.int64, np.uint8, bool, object]
 )
