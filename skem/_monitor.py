@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -46,11 +47,15 @@ class Lines:
                 print(
                     f"  Iteration {number}\t mean log-likelihood "
                     f"{evaluation.loglik / total + log_slope:.6f}\t "
-                    f"nats to go {accelerator.remaining:.3g}\t {accelerator.step}"
+                    f"nats to go {_known(accelerator.remaining)}\t {accelerator.step}"
                 )
             return False
 
         yield step
+
+
+def _known(remaining: float) -> str:
+    return f"{remaining:.3g}" if math.isfinite(remaining) else "unknown"
 
 
 class Callbacks:

@@ -468,7 +468,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            If more than `tol` nats are estimated to be left after `max_iter` steps.
+            If more than `tol` nats are estimated to be left after `max_iter` steps, and
+            always with ``tol=0``.
 
         DegenerateComponentsWarning
             If there are `degenerate_components_`.
@@ -630,19 +631,28 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 stacklevel=5,
             )
         if not best.converged and self.max_iter > 0:
-            remaining = best.accelerator.remaining
-            left = (
-                f"an estimated {remaining:.3g}"
-                if math.isfinite(remaining)
-                else "an unknown number of"
-            )
             warnings.warn(
-                f"Best performing initialization did not converge: {left} nats of "
-                "log-likelihood are left to be gained. Try different init parameters, "
-                "or increase max_iter, tol, or check for degenerate data.",
+                f"Best performing initialization did not converge: {self._left(best)}",
                 ConvergenceWarning,
                 stacklevel=5,
             )
+
+    def _left(self, best: Solution) -> str:
+        """Say what a run that has not converged leaves, and what to do about it."""
+        if self.tol == 0:
+            return (
+                "with tol=0 a fit takes max_iter steps, and does not look for "
+                "convergence. Increase tol to end it at the optimum."
+            )
+        remaining = best.accelerator.remaining
+        if math.isfinite(remaining):
+            left = f"an estimated {remaining:.3g} nats of log-likelihood are left"
+        else:
+            left = "it cannot be told yet how many nats of log-likelihood are left"
+        return (
+            f"{left} to be gained. Try different init parameters, or increase "
+            "max_iter, tol, or check for degenerate data."
+        )
 
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None

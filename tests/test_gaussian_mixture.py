@@ -335,8 +335,18 @@ def test_warm_start_resumes():
 
 def test_convergence_warning_tells_what_is_left():
     X = blobs(spread=1.0)
-    with pytest.warns(ConvergenceWarning, match="nats of log-likelihood are left"):
-        GaussianMixture(3, max_iter=5, random_state=0).fit(X)
+    with pytest.warns(ConvergenceWarning, match="estimated .* nats of log-likelihood"):
+        GaussianMixture(3, n_init=1, max_iter=10, random_state=0).fit(X)
+    with pytest.warns(ConvergenceWarning, match="cannot be told yet how many nats"):
+        GaussianMixture(3, max_iter=1, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("max_iter", [1, 200])
+def test_without_a_tolerance_the_warning_does_not_estimate_what_is_left(max_iter):
+    mixture = GaussianMixture(3, tol=0, max_iter=max_iter, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="tol=0 a fit takes max_iter") as caught:
+        mixture.fit(blobs())
+    assert "nats" not in str(caught[0].message)
 
 
 def test_best_of_several_starts_is_kept():

@@ -25,6 +25,7 @@ def test_lines_tell_pass_likelihood_gap_and_step(X, capsys):
     lines = re.findall(pattern, printed)
     assert len(lines) == printed.count("\n") - 2
     assert {step for *_, step in lines} == {"em", "l-bfgs"}
+    assert lines[0][2] == "unknown" and float(lines[-1][2]) <= mixture.tol
     likelihoods = [float(value) for _, value, *_ in lines]
     # Six decimals are printed.
     assert max(likelihoods) == pytest.approx(mixture.lower_bound_, abs=1e-6)
