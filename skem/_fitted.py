@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import evaluate_array, evaluate_rows, open_blocks
@@ -28,6 +28,11 @@ from skem.core.parameters import Parameters
 from skem.core.threads import Workers, Workspace
 from skem.core.totals import Totals, classified, scored
 
+ARGUMENTS: dict = {
+    "prob": [Interval(Real, 0, 1, closed="neither")],
+    "n_samples": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+}
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -480,13 +485,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
             structure, self._parameters(), self._expectation(dtype), blocks
         )
 
-    @validate_params(
-        {
-            "n_samples": [Interval(Integral, 1, None, closed="left")],
-            "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
-    )
     def support_probability(
         self,
         X: ArrayLike,
@@ -539,18 +537,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> mixture.support_probability([[0.5], [-1.0], [3.0]]).round(3)
         array([1.   , 0.11 , 0.007])
         """
+        self._check_arguments(
+            "support_probability", n_samples=n_samples, random_state=random_state
+        )
         levels = self.score_samples(X).astype(float)
         below = self._support(n_samples, random_state).below
         return map_lazily(below, levels) if is_dask(levels) else below(levels)
 
-    @validate_params(
-        {
-            "prob": [Interval(Real, 0, 1, closed="neither")],
-            "n_samples": [Interval(Integral, 1, None, closed="left")],
-            "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
-    )
     def hdr_level(
         self,
         prob: float,
@@ -593,8 +586,17 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> print(round(mixture.hdr_level(0.95), 4), border.round(4))
         -2.8397 [-2.8397]
         """
+        self._check_arguments(
+            "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
+        )
         self._check_is_fitted()
         return self._support(n_samples, random_state).level(prob)
+
+    def _check_arguments(self, method: str, **arguments: Any) -> None:
+        """Check those of a method, called by the name of the class that users know."""
+        validate_parameter_constraints(
+            ARGUMENTS, arguments, f"{type(self).__name__}.{method}"
+        )
 
     def _support(
         self, n_samples: int, random_state: int | np.random.RandomState | None

@@ -241,14 +241,14 @@ def test_names_of_features_are_asked_for_of_the_rows_alone(d, rng):
 
 @pytest.mark.parametrize("prob", [0, 1, -0.1, 2, "all"])
 def test_bad_masses_are_refused(prob, univariate):
-    with pytest.raises(ValueError, match="'prob' parameter of"):
+    with pytest.raises(ValueError, match="'prob' parameter of GaussianMixture"):
         univariate.hdr_level(prob)
 
 
 def test_bad_numbers_of_draws_are_refused(mixture):
-    with pytest.raises(ValueError, match="'n_samples' parameter of"):
+    with pytest.raises(ValueError, match="'n_samples' parameter of GaussianMixture"):
         mixture.support_probability(mixture.means_, n_samples=0)
-    with pytest.raises(ValueError, match="'n_samples' parameter of"):
+    with pytest.raises(ValueError, match="'n_samples' parameter of GaussianMixture"):
         mixture.hdr_level(0.5, n_samples=0.5)
 
 
