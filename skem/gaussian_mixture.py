@@ -64,6 +64,18 @@ START_ANEW = "Set warm_start=False to start anew."
 SIMPLIFY = "Try to decrease the number of components, or another covariance_type."
 
 
+def of_small_weights(blocks: Blocks, structure: Structure, n_components: int) -> str:
+    """Say so if it is weights, and not rows, that are too few for the components."""
+    needed = n_components * structure.least_points(blocks.n_features)
+    total = blocks.total_weight
+    if not total < needed <= blocks.n_observed:
+        return ""
+    return (
+        f"The sample weights add up to {total:.3g}, as if there were so many samples: "
+        "they should not be normalised."
+    )
+
+
 class GaussianMixture(CallbackSupportMixin, FittedMixture):
     """Gaussian mixture, fitted by maximum penalised likelihood.
 
@@ -624,9 +636,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     def _warn(self, best: Solution) -> None:
         """Say in what respect the solution is not what was asked for."""
         if len(self.degenerate_components_):
+            em = best.evaluation.em
+            remedy = of_small_weights(em.blocks, em.structure, self.n_components)
+            remedy = remedy or SIMPLIFY
             warnings.warn(
                 f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
-                f"{SIMPLIFY}",
+                f"{remedy}",
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )

@@ -29,7 +29,12 @@ from skem._validation import check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
 from skem.core.initialize import INITIALIZERS
-from skem.gaussian_mixture import SIMPLIFY, GaussianMixture, _unchanged_on_error
+from skem.gaussian_mixture import (
+    SIMPLIFY,
+    GaussianMixture,
+    _unchanged_on_error,
+    of_small_weights,
+)
 
 NEAR = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
@@ -301,19 +306,24 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
                 self._options(),
             )
             found = candidates(problem, structures, self.n_jobs if elsewhere else 1)
+            least = min(
+                (STRUCTURES[name] for name in structures),
+                key=lambda structure: structure.least_points(blocks.n_features),
+            )
+            remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY
         found += [
             Candidate(K, name, warning=TOO_FEW.format(K, rows))
             for K in components[len(possible) :]
             for name in structures
         ]
-        self._choose(found)
+        self._choose(found, remedy)
 
     def _options(self) -> dict[str, Any]:
         names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
         options = {name: getattr(self, name) for name in names}
         return options | {"random_state": self.random_state}
 
-    def _choose(self, found: list[Candidate]) -> None:
+    def _choose(self, found: list[Candidate], remedy: str) -> None:
         self.results_ = table(found, self.criterion)
         if self.verbose:
             for i in range(len(found)):
@@ -332,7 +342,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         if best.warning:
             warnings.warn(
                 "No candidate is eligible; the best of the others is chosen. "
-                f"{best.warning} {SIMPLIFY}",
+                f"{best.warning} {remedy}",
                 UserWarning,
                 stacklevel=5,
             )

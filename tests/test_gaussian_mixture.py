@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as Peer
 from threadpoolctl import threadpool_limits
 
-from skem import GaussianMixture
+from skem import GaussianMixture, GaussianMixtureIC
 from skem.exceptions import DegenerateComponentsWarning
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
@@ -579,3 +579,16 @@ def test_sensible_components_are_not_called_degenerate(rng):
     X = np.concatenate([rng.normal(size=(40, 2)), rng.normal(9, 1, size=(40, 2))])
     mixture = GaussianMixture(2, random_state=0).fit(X)
     assert mixture.degenerate_components_.size == 0
+
+
+def test_weights_that_were_normalised_are_named_as_the_cause():
+    X = blobs()
+    weight = np.full(len(X), 1 / len(X))
+    mixture = GaussianMixture(2, random_state=0)
+    with pytest.warns(DegenerateComponentsWarning, match="add up to 1, as if there"):
+        mixture.fit(X, sample_weight=weight)
+    with pytest.warns(UserWarning, match="No candidate .* should not be normalised"):
+        GaussianMixtureIC((2, 3), n_init=1, random_state=0).fit(X, sample_weight=weight)
+    with pytest.warns(DegenerateComponentsWarning, match="Try to decrease") as caught:
+        mixture.set_params(n_components=200).fit(X, sample_weight=np.ones(len(X)))
+    assert "normalised" not in str(caught[0].message)
