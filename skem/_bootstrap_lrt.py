@@ -15,22 +15,58 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from skem._blocks import array_blocks
 from skem._selection import Problem, candidates
-from skem._validation import check_data, check_n_samples, check_sample_weight
+from skem._text import count
+from skem._validation import N_JOBS, check_data, check_n_samples, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 FRESH = 4
 """Fresh starts of each fit if the estimator leaves their number open."""
 
 
-class BootstrapLRT(NamedTuple):
-    """Result of `bootstrap_lrt`."""
+MOST_ROWS = 10**8
+"""Rows of a simulated data set: more weight than that is not on the scale of rows."""
+
+
+class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
+    """Result of `bootstrap_lrt`, a named tuple.
+
+    Attributes
+    ----------
+    statistic : float
+        2(ℓ₁ − ℓ₀) of the data, in nats, at least 0.
+
+    p_value : float
+        (1 + number of simulated statistics that reach it) / (n_boot + 1).
+
+    bootstrap_statistics : ndarray of shape (n_boot,)
+        The statistics of data simulated from k0 components.
+
+    See Also
+    --------
+    bootstrap_lrt : Function that returns it.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixture, bootstrap_lrt
+    >>> from skem.datasets import load_acidity
+    >>> X = load_acidity().data
+    >>> test = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=9, random_state=0)
+    >>> print(test)
+    Likelihood ratio statistic 82.3, p = 0.1 (9 simulations)
+    >>> bool(test.statistic > test.bootstrap_statistics.max())
+    True
+    """
 
     statistic: float
-    """2(ℓ₁ − ℓ₀) of the data, in nats, at least 0."""
     p_value: float
-    """(1 + number of simulated statistics that reach it) / (n_boot + 1)."""
     bootstrap_statistics: np.ndarray
-    """The statistics of data simulated from k0 components, shape (n_boot,)."""
+
+    def __str__(self) -> str:
+        n_boot = len(self.bootstrap_statistics)
+        return (
+            f"Likelihood ratio statistic {self.statistic:.1f}, "
+            f"p = {self.p_value:.3g} ({count(n_boot, 'simulation')})"
+        )
 
 
 @validate_params(
@@ -38,9 +74,9 @@ class BootstrapLRT(NamedTuple):
         "estimator": [GaussianMixture],
         "X": ["array-like"],
         "k0": [Interval(Integral, 1, None, closed="left")],
-        "k1": [Interval(Integral, 2, None, closed="left")],
+        "k1": [Interval(Integral, 1, None, closed="left")],
         "n_boot": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
         "sample_weight": ["array-like", None],
     },
@@ -96,13 +132,15 @@ def bootstrap_lrt(
     Returns
     -------
     result : BootstrapLRT
-        A named tuple of `statistic`, `p_value` and `bootstrap_statistics`.
+        A named tuple of `statistic`, `p_value` and `bootstrap_statistics`, which prints
+        as one line.
 
     Raises
     ------
     ValueError
-        If `k1` is not larger than `k0`, X has fewer rows than `k1`, or a mixture
-        cannot be fitted under the estimator's `reg_covar`.
+        If `k1` is not larger than `k0`, X has fewer rows than `k1`, the weights sum up
+        to more than 1e8, or a mixture cannot be fitted under the estimator's
+        `reg_covar`.
 
     Notes
     -----
@@ -125,6 +163,9 @@ def bootstrap_lrt(
     >>> round(test.p_value, 2)
     0.05
     """
+    for name, value in (("k0", k0), ("k1", k1)):
+        if isinstance(value, bool):
+            raise ValueError(f"{name} must be a number of components; got {value}.")
     if k1 <= k0:
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     template = clone(estimator)
@@ -132,7 +173,16 @@ def bootstrap_lrt(
     X = check_data(template, X, reset=True)
     weight = check_sample_weight(sample_weight, X)
     check_n_samples(len(X) if weight is None else int(np.count_nonzero(weight)), k1)
-    n_rows = len(X) if weight is None else max(k1, 2, round(float(weight.sum())))
+    n_rows = len(X)
+    if weight is not None:
+        total = float(weight.sum(dtype=float))
+        if total > MOST_ROWS:
+            raise ValueError(
+                f"Sample weights add up to {total:.3g}, and so many rows would have to "
+                f"be simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such "
+                f"as the {count(n_rows, 'row')} that there are."
+            )
+        n_rows = max(k1, 2, round(total))
     seeds = check_random_state(random_state).randint(
         np.iinfo(np.int32).max, size=n_boot + 1
     )

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from numbers import Number, Real
+from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
 from skem.core.covariance import Structure
 
 FLOATS = [np.float64, np.float32]
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
+"""What the parameter may be: joblib has no meaning for 0."""
 TOTAL_WEIGHTS = 1e-300, 1e300
 """Least and largest sum of weights: room for products with what is standardised."""
 CHECKED = 2**20

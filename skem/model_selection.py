@@ -25,7 +25,7 @@ from skem._selection_table import (
     check_numbers_of_components,
     table,
 )
-from skem._validation import check_n_samples
+from skem._validation import N_JOBS, check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
 from skem.core.initialize import INITIALIZERS
@@ -208,7 +208,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         "init_params": [StrOptions(set(INITIALIZERS))],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "refit": ["boolean"],
         "verbose": ["verbose"],
     }

@@ -331,6 +331,7 @@ def test_verbose_prints_a_line_for_each_candidate(X, capsys):
         ({"criterion": "dic"}, "'criterion' parameter"),
         ({"tol": 0.0}, "'tol' parameter"),
         ({"n_init": 0}, "'n_init' parameter"),
+        ({"n_jobs": 0}, "'n_jobs' parameter"),
     ],
 )
 def test_bad_parameters_are_refused_before_any_work(X, params, message):
@@ -381,10 +382,27 @@ def test_bootstrap_of_weights_is_that_of_repeated_rows(X):
     assert weighted.statistic == pytest.approx(repeated.statistic, abs=1e-4)
 
 
+def test_result_of_the_bootstrap_is_a_tuple_that_prints_as_a_line(X):
+    test = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=1, random_state=0)
+    statistic, p_value, _ = test
+    expected = f"Likelihood ratio statistic {statistic:.1f}, p = 0.5 (1 simulation)"
+    assert str(test) == expected and p_value == 0.5
+
+
 def test_bootstrap_refuses_what_cannot_be_tested(X):
     with pytest.raises(ValueError, match="k1 must be larger than k0"):
         bootstrap_lrt(GaussianMixture(), X, 2, 2)
+    with pytest.raises(ValueError, match="k1 must be larger than k0; got k0 = 2"):
+        bootstrap_lrt(GaussianMixture(), X, 2, 1)
+    for k0, k1 in ((True, 2), (1, True)):
+        with pytest.raises(ValueError, match="be a number of components; got True"):
+            bootstrap_lrt(GaussianMixture(), X, k0, k1)
     with pytest.raises(ValueError, match="Expected n_samples >= n_components"):
         bootstrap_lrt(GaussianMixture(), X[:3], 1, 4)
+    with pytest.raises(ValueError, match="'n_jobs' parameter"):
+        bootstrap_lrt(GaussianMixture(), X, 1, 2, n_jobs=0)
+    heavy = np.full(len(X), 1e7)
+    with pytest.raises(ValueError, match=r"add up to 1e\+09, and so many rows would"):
+        bootstrap_lrt(GaussianMixture(), X, 1, 2, sample_weight=heavy)
     with pytest.raises(ValueError, match="'n_boot' parameter"):
         bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=0)
