@@ -29,7 +29,7 @@ from skem._text import count
 from skem.core.covariance import STRUCTURES
 
 DEFAULT_COMPONENTS = range(1, 10)
-DISTINCT_IN_ONE_DIMENSION = ["full", "tied"]
+SAME_IN_ONE_DIMENSION = ["full", "diag", "spherical"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,6 +54,19 @@ def _components(text: str) -> list[range]:
     return ranges
 
 
+def _structures(text: str) -> list[str]:
+    """Parse all, or names like full,tied, without repetitions."""
+    names = [name.strip() for name in text.split(",")]
+    if names == ["all"]:
+        return list(STRUCTURES)
+    for name in names:
+        if name not in STRUCTURES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is none of {', '.join(STRUCTURES)}, all"
+            )
+    return list(dict.fromkeys(names))
+
+
 def _seed(text: str) -> int:
     if not re.fullmatch("[0-9]{1,10}", text) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer in [0, 2**32)")
@@ -75,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--columns",
-        metavar="A,B",
+        metavar="A,B|1-3",
         help="columns to use, by name or by number from 1 (default: all)",
     )
     parser.add_argument(
@@ -86,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--covariance",
-        choices=[*STRUCTURES, "all"],
-        default="full",
-        help="structure of the covariances (default: full)",
+        type=_structures,
+        default="all",
+        metavar="all|full|full,tied",
+        help=f"structures of the covariances to try: {', '.join(STRUCTURES)} "
+        "(default: all)",
     )
     parser.add_argument(
         "--labels",
@@ -132,13 +147,16 @@ def _numbers_of_components(
     return sorted(set().union(*requested))
 
 
-def _shapes(data: Table, requested: str, notes: list[str]) -> list[str]:
-    if requested != "all":
-        return [requested]
+def _shapes(data: Table, requested: list[str], notes: list[str]) -> list[str]:
+    """Return the structures that differ, of those that are asked for."""
     if data.values.shape[1] > 1:
-        return list(STRUCTURES)
-    notes.append("With one column, diag and spherical are the same as full.")
-    return DISTINCT_IN_ONE_DIMENSION
+        return requested
+    same = [name for name in requested if name in SAME_IN_ONE_DIMENSION]
+    if len(same) > 1:
+        others = " and ".join(same[1:])
+        are = "is" if len(same) == 2 else "are"
+        notes.append(f"With one column, {others} {are} the same as {same[0]}.")
+    return [name for name in requested if name not in same[1:]]
 
 
 def _run(arguments: Sequence[str] | None) -> None:

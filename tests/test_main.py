@@ -21,10 +21,12 @@ from skem import GaussianMixture, GaussianMixtureIC, MixtureDisplay, __main__
 from skem.__main__ import main
 from skem._cli import files as files_module
 from skem._text import count
+from skem.core.covariance import STRUCTURES
 from skem.datasets import load_faithful
 
 FEATURES = ("eruptions", "waiting")
-FAST = ["--components", "1,2"]
+FULL = ["--covariance", "full"]
+FAST = ["--components", "1,2", *FULL]
 # Two groups of rows, far apart in the first column.
 GROUPS = np.array(
     [[0.0, 5.1], [0.2, 4.9], [0.1, 5.3], [0.3, 4.8], [9.0, 5.0], [9.2, 5.2], [9.1, 4.7]]
@@ -129,7 +131,7 @@ def without_time(out):
 
 
 def test_old_faithful_has_two_components_by_bic(succeed):
-    out = succeed("--components", "1-3")
+    out = succeed("--components", "1-3", *FULL)
     assert out.startswith("Old Faithful: 272 rows, 2 columns (eruptions, waiting)\n")
     assert "Best: 2 components, full covariances" in out
     header, *rows = section(out, "Candidates")
@@ -152,7 +154,7 @@ def test_old_faithful_has_two_components_by_bic(succeed):
 
 
 def test_default_range_is_one_to_nine(succeed):
-    _, *rows = section(succeed("--columns", "eruptions"), "Candidates")
+    _, *rows = section(succeed("--columns", "eruptions", *FULL), "Candidates")
     assert [row[0] for row in rows] == list("123456789")
 
 
@@ -206,7 +208,9 @@ def test_tables_are_aligned(succeed):
 
 
 def test_all_shapes_are_compared(succeed):
-    out = succeed("--components", "1,3", "--covariance", "all")
+    out = succeed("--components", "1,3")
+    everything = succeed("--components", "1,3", "--covariance", "all")
+    assert without_time(everything) == without_time(out)
     header, *rows = section(out, "Candidates")
     assert header[:2] == ["K", "covariance"]
     shapes = ["full", "tied", "diag", "spherical"]
@@ -219,11 +223,22 @@ def test_all_shapes_are_compared(succeed):
     assert row[:3] == ["all", "eruptions,", "waiting"]
 
 
+def test_shapes_are_a_list(succeed):
+    out = succeed("--components", "1,2", "--covariance", "tied, full,tied")
+    _, *rows = section(out, "Candidates")
+    assert [row[1] for row in rows] == ["tied", "full"] * 2
+
+
 def test_shapes_that_coincide_in_one_dimension_are_fitted_once(succeed):
     out = succeed(*FAST, "--columns", "waiting", "--covariance", "all")
     _, *rows = section(out, "Candidates")
     assert [row[1] for row in rows] == ["full", "tied"] * 2
     assert "diag and spherical are the same as full" in out
+    some = succeed(*FAST, "--columns", "waiting", "--covariance", "spherical,diag")
+    assert "Best: 2 components, spherical covariances" in some
+    assert "With one column, diag is the same as spherical." in some
+    one = succeed(*FAST, "--columns", "waiting", "--covariance", "diag")
+    assert "same as" not in one
     assert "Correlations" not in out
 
 
@@ -339,7 +354,7 @@ def test_seed_and_shape_reach_the_estimator(succeed, monkeypatch):
 
 def test_fits_that_did_not_converge_are_a_note_not_a_warning(succeed, let_options_be):
     let_options_be(max_iter=1)
-    out = one_line(succeed("--components", "3,4"))
+    out = one_line(succeed("--components", "3,4", *FULL))
     assert (
         "Not converged in 1 step, so the likelihood may still rise: 3 components, full "
         "covariances; 4 components, full covariances." in out
@@ -349,7 +364,7 @@ def test_fits_that_did_not_converge_are_a_note_not_a_warning(succeed, let_option
 def test_candidates_that_are_not_eligible_are_marked_and_told_why_once(succeed, write):
     # More components than distinct rows, of which some then coincide.
     path = write("a,b\n" + "0,0\n1,2\n5,1\n" * 10)
-    out = succeed(path, "--components", "1-6")
+    out = succeed(path, "--components", "1-6", *FULL)
     _, *rows = section(out, "Candidates")
     marks = [" ".join(row[4:]) for row in rows]
     assert marks == ["", "", "<- best", *["not eligible"] * 3]
@@ -365,10 +380,10 @@ def test_no_word_of_eligibility_if_all_are_eligible(succeed):
 
 def test_if_none_is_eligible_the_best_is_shown_without_a_warning(succeed, write):
     # Three rows are too few for one covariance matrix of three features.
-    out = succeed(write("0,1,4\n1,0,2\n3,2,8\n"))
+    out = succeed(write("0,1,4\n1,0,2\n3,2,8\n"), *FULL)
     _, *rows = section(out, "Candidates")
     marks = sorted(" ".join(row[4:]) for row in rows)
-    assert marks == ["<- best", "not eligible", "not eligible"]
+    assert marks == ["<- best, not eligible", "not eligible", "not eligible"]
     assert "No candidate is eligible, and the best of them is shown: " in one_line(out)
 
 
@@ -377,7 +392,7 @@ def test_candidates_that_failed_are_told_apart_from_those_still_climbing(
 ):
     let_options_be(reg_covar=0.0)
     path = write("a,b\n" + "0,0\n1,2\n5,1\n4,4\n" * 10)
-    out = succeed(path, "--components", "1,4")
+    out = succeed(path, "--components", "1,4", *FULL)
     _, *rows = section(out, "Candidates")
     assert rows[0][4:] == ["<-", "best"]
     assert rows[1][1:] == ["nan", "0", "nan", "not", "eligible"]
@@ -394,8 +409,8 @@ def test_fits_that_all_fail_are_refused(refuse, write, let_options_be):
 def test_less_thorough_fits_are_admitted(succeed):
     remark = "BIC more than 20 above the best one's were sought less thoroughly"
     # One component is 285 above two, and three are 4 above them.
-    assert remark in one_line(succeed("--components", "1,2"))
-    assert remark not in one_line(succeed("--components", "2,3"))
+    assert remark in one_line(succeed("--components", "1,2", *FULL))
+    assert remark not in one_line(succeed("--components", "2,3", *FULL))
 
 
 # Numbers of components
@@ -407,12 +422,12 @@ def test_less_thorough_fits_are_admitted(succeed):
 )
 def test_components_are_lists_and_ranges(text, expected, succeed, write):
     path = write(PLAIN)
-    _, *rows = section(succeed(path, "--components", text), "Candidates")
+    _, *rows = section(succeed(path, "--components", text, *FULL), "Candidates")
     assert [row[0] for row in rows] == list(expected)
 
 
 def test_default_range_ends_at_the_number_of_rows(succeed, write):
-    out = succeed(write("1\n2\n4\n9\n"))
+    out = succeed(write("1\n2\n4\n9\n"), *FULL)
     _, *rows = section(out, "Candidates")
     assert [row[0] for row in rows] == list("1234")
     assert "No more than 4 components, as there are only 4 rows." in out
@@ -440,7 +455,9 @@ def test_bad_seeds_are_refused(seed, refuse):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--covariance", "round"], "invalid choice: 'round'"),
+        (["--covariance", "round"], "'round' is none of full, tied, diag"),
+        (["--covariance", "full,"], "'' is none of full, tied, diag"),
+        (["--covariance", "full,all"], "'all' is none of full, tied, diag"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["--components"], "expected one argument"),
         (["one.csv", "two.csv"], "unrecognized arguments: two.csv"),
@@ -537,6 +554,20 @@ def test_control_characters_do_not_reach_the_terminal(succeed, write):
     assert "?[31mred" in out
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [("1-2", "ab"), ("2-4", "bcd"), ("4, 1-2", "dab"), ("3-3", "c")],
+)
+def test_columns_may_be_ranges(columns, expected, succeed, write):
+    X = np.random.default_rng(0).normal(size=(8, 5))
+    path = write(csv_text(X, [*"abcd", "2-3"]))
+    out = succeed(path, "--components", "1", *FULL, "--columns", columns)
+    assert f"({', '.join(expected)})" in headline(out)
+    # A name is a name, whatever else it looks like.
+    out = succeed(path, "--components", "1", *FULL, "--columns", "2-3")
+    assert "(2-3)" in headline(out)
+
+
 @pytest.mark.parametrize("columns", ["x,y", "1,3", "x,3", " x , y "])
 def test_columns_are_chosen_by_name_or_number(columns, succeed, write, plain):
     lines = [f"{line.replace(',', ',text,')}" for line in LINES]
@@ -573,6 +604,11 @@ def test_nameless_columns_are_chosen_by_number(succeed, write):
         ("x,", "no column ''"),
         ("x,x", "'x' twice"),
         ("x,1", "'1' twice"),
+        ("1,1-2", "'1-2' twice"),
+        ("3-1", "'3-1' should count upwards"),
+        ("1-4", "no column '4'"),
+        ("0-2", "no column '0'"),
+        ("1-", "no column '1-'"),
         ("y", "more than one column is named 'y': choose by number (2, 3)"),
     ],
 )
@@ -593,12 +629,15 @@ def test_bad_columns_are_refused(columns, message, refuse, write):
         ("1,setosa\n2,virginica\n", "line 1, column 2: 'setosa' is not a number"),
         ("a,b\n1,2\n3,1_000\n", "line 3, b: '1_000' is not a number"),
         ("a;b\n1;2\n3;1,000.5\n", "line 3, b: '1,000.5' is not a number"),
+        ("a b\n1 2\n3 4\n", "line 2, a b: '1 2' is not a number (separate cells by"),
+        ("1.0  2\n3 4\n", "'3 4' is not a number (separate cells by comma, semicolon"),
+        ("a,b\n1,2 3\n", "line 2, b: '2 3' is not a number (--columns selects"),
         ("a\n1\n" + "9x" * 500, "x9x9x' is not a number"),
-        ("a,b\n1,2\n3,\n", "line 3, b: the cell is empty"),
+        ("a,b\n1,2\n3,\n", "line 3, b: the cell is empty (leave out rows"),
         ("1,2\n3,\n4,5\n", "line 2, column 2: the cell is empty"),
-        ("a,b\n1,NA\n3,4\n", "line 2, b: 'NA' is not a number"),
+        ("a,b\n1,NA\n3,4\n", "line 2, b: 'NA' is not a number (leave out rows"),
         ("NA\n1\n2\n", "line 1, column 1: 'NA' is not a number"),
-        ("nan,1\n2,3\n", "line 1, column 1: nan is not a finite number"),
+        ("nan,1\n2,3\n", "line 1, column 1: nan is not a finite number (leave"),
         ("a,b\n1,2\n3,-inf\n", "line 3, b: -inf is not a finite number"),
         ("a,b\n1,2\n3,1e999\n", "line 3, b: 1e999 is not a finite number"),
         ("a,b\n1,2\n3\n", "line 3 has 1 cell, but line 1 has 2"),
@@ -640,7 +679,7 @@ def test_labels_and_probabilities_are_written(succeed, tmp_path):
     assert header == ["row", "label", "p0", "p1"]
 
     X = load_faithful().data
-    mixture = selected(X, 2).best_estimator_
+    mixture = selected(X, 2, tuple(STRUCTURES)).best_estimator_
     assert [int(row[0]) for row in rows] == list(range(272))
     assert [int(row[1]) for row in rows] == mixture.predict(X).tolist()
     # All digits are written.

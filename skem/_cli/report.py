@@ -45,7 +45,8 @@ def _candidates(selection: GaussianMixtureIC) -> str:
     results = selection.results_
     shapes = results["param_covariance_type"].tolist()
     marks = ["" if eligible else NOT_ELIGIBLE for eligible in results["eligible"]]
-    marks[selection.best_index_] = BEST
+    best = selection.best_index_
+    marks[best] = ", ".join(filter(None, [BEST, marks[best]]))
     width = max(map(len, marks))
     columns = [Column("K", list(map(str, results["param_n_components"])))]
     if len(set(shapes)) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from skem.datasets import load_faithful
 
 MISSING = frozenset({"", "na", "n/a", "null", "none", "?"})
 """Words for a missing value: not a number, but not the name of a column either."""
+LEAVE_OUT = "leave out rows with missing values"
+SEPARATE = "separate cells by comma, semicolon or tab"
 
 
 class Table(NamedTuple):
@@ -89,19 +92,30 @@ def _split_header(path: str, rows: list[Row]) -> tuple[tuple[str, ...], list[Row
 
 
 def select_columns(names: Sequence[str], columns: str | None) -> list[int]:
-    """Return the indices of columns given by name or by number from 1."""
+    """Return the indices of columns given by name, or by number or range from 1."""
     if columns is None:
         return list(range(len(names)))
     chosen = []
     for wanted in map(printable, columns.split(",")):
-        index = _find(names, wanted)
-        if index in chosen:
-            raise CommandError(f"--columns has {wanted!r} twice")
-        chosen.append(index)
+        for index in _find(names, wanted):
+            if index in chosen:
+                raise CommandError(f"--columns has {wanted!r} twice")
+            chosen.append(index)
     return chosen
 
 
-def _find(names: Sequence[str], wanted: str) -> int:
+def _find(names: Sequence[str], wanted: str) -> Sequence[int]:
+    """Return the indices of one column, or of a range of them."""
+    ends = re.fullmatch("([0-9]{1,9})-([0-9]{1,9})", wanted)
+    if ends is None or wanted in names:
+        return [_find_one(names, wanted)]
+    first, last = (_find_one(names, str(int(end))) for end in ends.groups())
+    if first > last:
+        raise CommandError(f"--columns: {wanted!r} should count upwards")
+    return range(first, last + 1)
+
+
+def _find_one(names: Sequence[str], wanted: str) -> int:
     matches = [j for j, name in enumerate(names) if name == wanted]
     if len(matches) > 1:
         numbers = ", ".join(str(j + 1) for j in matches)
@@ -169,11 +183,15 @@ def _number(row: Row, names: Sequence[str], j: int, decimal: str) -> float:
         value = float(cell.replace(decimal, ".").replace("_", "?"))
     except ValueError:
         if not cell:
-            raise ValueError(f"{where}: the cell is empty") from None
+            raise ValueError(f"{where}: the cell is empty ({LEAVE_OUT})") from None
         shown = shorten(cell, 30)
-        raise ValueError(
-            f"{where}: {shown!r} is not a number (--columns selects columns)"
-        ) from None
+        hint = "--columns selects columns"
+        if cell.lower() in MISSING:
+            hint = LEAVE_OUT
+        elif len(row.cells) == 1 and len(parts := cell.split()) > 1:
+            hint = SEPARATE if any(map(_is_number, parts)) else hint
+        raise ValueError(f"{where}: {shown!r} is not a number ({hint})") from None
     if not math.isfinite(value):
-        raise ValueError(f"{where}: {cell} is not a finite number")
+        hint = f" ({LEAVE_OUT})" if math.isnan(value) else ""
+        raise ValueError(f"{where}: {cell} is not a finite number{hint}")
     return value
