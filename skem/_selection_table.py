@@ -58,11 +58,16 @@ class Candidate:
         return float(getattr(self, criterion)) + 2 * self.excess
 
 
+def _listed(value: Any, kind: type) -> list:
+    """Return one of a kind, or an array of one, in a list, and else a list of all."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return [value[()]]
+    return [value] if isinstance(value, kind) else list(value)
+
+
 def check_numbers_of_components(n_components: Any) -> list[int]:
     """Return the different numbers of components, ascending."""
-    numbers = (
-        [n_components] if isinstance(n_components, Integral) else list(n_components)
-    )
+    numbers = _listed(n_components, Integral)
     for number in numbers:
         whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not whole or number < 1:
@@ -77,8 +82,7 @@ def check_numbers_of_components(n_components: Any) -> list[int]:
 
 def check_covariance_types(covariance_type: Any) -> list[str]:
     """Return the different structures, in the given order."""
-    single = isinstance(covariance_type, str)
-    names = [covariance_type] if single else list(covariance_type)
+    names = _listed(covariance_type, str)
     for name in names:
         if not isinstance(name, str) or name not in STRUCTURES:
             raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -275,6 +275,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         Warns
         -----
+        FitFailedWarning
+            If there are fewer samples than components of some candidates, which are
+            then marked in `results_`.
         UserWarning
             If no candidate is eligible; the best of the others is chosen.
         ConvergenceWarning
@@ -311,9 +314,17 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
                 key=lambda structure: structure.least_points(blocks.n_features),
             )
             remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY
+        beyond = components[len(possible) :]
+        if beyond:
+            warnings.warn(
+                f"No candidates with n_components {', '.join(map(str, beyond))} can be "
+                f"fitted, as there are only {rows} samples.",
+                FitFailedWarning,
+                stacklevel=4,
+            )
         found += [
             Candidate(K, name, warning=TOO_FEW.format(K, rows))
-            for K in components[len(possible) :]
+            for K in beyond
             for name in structures
         ]
         self._choose(found, remedy)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -274,7 +274,9 @@ def test_if_no_candidate_is_eligible_the_best_of_the_others_is_chosen():
 
 def test_more_components_than_distinct_rows_or_rows():
     X = np.repeat([[0.0, 0.0], [1.0, 2.0], [5.0, 1.0]], 4, axis=0)
-    selection = GaussianMixtureIC((1, 2, 8, 20), random_state=0).fit(X)
+    selection = GaussianMixtureIC((1, 2, 8, 20, 21), random_state=0)
+    with pytest.warns(FitFailedWarning, match="n_components 20, 21 can .* 12 samples"):
+        selection.fit(X)
     results = selection.results_
     assert np.isfinite(results["bic"][:12]).all()
     assert np.isnan(results["bic"][12:]).all()
@@ -328,6 +330,8 @@ def test_verbose_prints_a_line_for_each_candidate(X, capsys):
         ({"covariance_type": "round"}, "'covariance_type' parameter"),
         ({"covariance_type": ("full", "round")}, "'covariance_type' parameter"),
         ({"covariance_type": ()}, "must not be empty"),
+        ({"n_components": np.array(1.5)}, "'n_components' parameter"),
+        ({"covariance_type": np.array("round")}, "'covariance_type' parameter"),
         ({"criterion": "dic"}, "'criterion' parameter"),
         ({"tol": 0.0}, "'tol' parameter"),
         ({"n_init": 0}, "'n_init' parameter"),
@@ -339,6 +343,13 @@ def test_bad_parameters_are_refused_before_any_work(X, params, message):
     with pytest.raises(ValueError, match=message):
         selection.fit(X)
     assert not hasattr(selection, "n_features_in_")
+
+
+def test_arrays_without_dimensions_are_one_candidate(X):
+    selection = GaussianMixtureIC(np.array(2), covariance_type=np.array("diag"))
+    selection.fit(X)
+    assert selection.results_["param_n_components"].tolist() == [2]
+    assert selection.covariance_type_ == "diag"
 
 
 # Bootstrap
