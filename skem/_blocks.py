@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,18 @@ def open_blocks(
         X = check_data(estimator, X, reset=reset)
         with array_blocks(X, check_sample_weight(sample_weight, X)) as blocks:
             yield blocks
+
+
+def unthreaded_blocks(estimator: Any, X: Any, sample_weight: Any) -> Blocks:
+    """Validate data and weights, as blocks in float64 that leave threads to BLAS."""
+    double = np.dtype(float)
+    # Not entered, they are the calling thread.
+    workers: Workers = Workers()
+    if is_dask(X):
+        blocks = dask_blocks(estimator, X, sample_weight, workers, reset=False)
+        return replace(blocks, dtype=double)
+    X = check_data(estimator, X, reset=False)
+    return ArrayBlocks(X, check_sample_weight(sample_weight, X), workers, double)
 
 
 @contextmanager

@@ -14,18 +14,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
-from skem._blocks import evaluate_array, evaluate_rows, open_blocks
+from skem._blocks import (
+    evaluate_array,
+    evaluate_rows,
+    open_blocks,
+    unthreaded_blocks,
+)
 from skem._dask import is_dask, map_lazily
 from skem._standard_errors import StandardErrors, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import Sampled, Support, exact_support
-from skem._validation import check_data, check_sample_weight
-from skem.core.blocks import ArrayBlocks, Block, Blocks
+from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation, choose_form
 from skem.core.parameters import Parameters
-from skem.core.threads import Workers, Workspace
+from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
 
 ARGUMENTS: dict = {
@@ -430,7 +434,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The data of the fit.
+            The data of the fit. Of Dask collections, blocks are computed where they
+            are, as in a fit.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. An integer weight is the same as repeating the row:
@@ -474,15 +479,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
                [0.03, 0.47]])
         """
         self._check_is_fitted()
-        X = check_data(self, X, reset=False)
-        weight = check_sample_weight(sample_weight, X)
-        dtype = np.dtype(float)
-        # Not entered, the workers leave all threads to BLAS: the work is one product
-        # per block, and threads of our own would need an information matrix each.
-        blocks = ArrayBlocks(X, weight, Workers(), dtype)
-        structure = STRUCTURES[self.covariance_type]
+        # The work is one product per block, and threads of our own would need an
+        # information matrix each.
+        blocks = unthreaded_blocks(self, X, sample_weight)
         return standard_errors(
-            structure, self._parameters(), self._expectation(dtype), blocks
+            STRUCTURES[self.covariance_type],
+            self._parameters(),
+            self._expectation(blocks.dtype),
+            blocks,
         )
 
     def support_probability(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.core.blocks import ArrayBlocks, Block
+from skem.core.blocks import Block, Blocks
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation
 from skem.core.parameters import Parameters
@@ -168,18 +168,18 @@ def standard_errors(
     structure: Structure,
     parameters: Parameters,
     expectation: Expectation,
-    blocks: ArrayBlocks,
+    blocks: Blocks,
 ) -> StandardErrors:
     """Invert Σ v s sᵀ, s the score of a sample, and map it to the public parameters."""
     scores = Scores(structure, parameters)
-    # Weights relative to the largest: sums of squares stay in range.
-    largest = 1.0 if blocks.weight is None else float(blocks.weight.max())
+    # Weights relative to their mean: sums of squares stay in range.
+    mean = blocks.total_weight / blocks.n_observed
 
     def kernel(block: Block, workspace: Workspace) -> np.ndarray:
         resp = expectation.responsibilities(block, workspace)
         columns = scores.of_block(block.data, resp, workspace)
         if block.weight is not None:
-            columns *= np.sqrt(block.weight / largest)
+            columns *= np.sqrt(block.weight / mean)
         return columns @ columns.T
 
     information = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
@@ -187,10 +187,10 @@ def standard_errors(
     # weights. Information about it, which is also of none, makes the matrix regular.
     root = scores.root_weights
     K = len(root)
-    information[:K, :K] += np.outer(root, root) * blocks.n_samples
+    information[:K, :K] += np.outer(root, root) * blocks.n_observed
     inverse = InverseInformation.of(information)
     found = _public(scores, inverse)
-    return StandardErrors(*(errors / np.sqrt(largest) for errors in found))
+    return StandardErrors(*(errors / np.sqrt(mean) for errors in found))
 
 
 def _public(scores: Scores, inverse: InverseInformation) -> tuple[np.ndarray, ...]:

@@ -169,6 +169,36 @@ def test_starts_and_subsamples_are_the_same_rows(monkeypatch, X, weight, weighte
     assert ROWS * abs(lazy.lower_bound_ - memory.lower_bound_) <= 2 * memory.tol
 
 
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_standard_errors_equal_those_in_memory(
+    covariance_type, weighted, scheduler, X, weight
+):
+    weight = weight if weighted else None
+    fitted = mixture(covariance_type=covariance_type).fit(X, sample_weight=weight)
+    data = da.from_array(X, chunks=(90, 1))
+    found = fitted.standard_errors(data, sample_weight=weight)
+    expected = fitted.standard_errors(X, sample_weight=weight)
+    for one, other in zip(found, expected, strict=True):
+        # Only the order of sums differs.
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_standard_errors_gather_no_rows(X, monkeypatch):
+    fitted = mixture().fit(X)
+    data = da.from_array(X.astype(np.float32), chunks=(90, 2))
+    expected = fitted.standard_errors(X.astype(np.float32))
+
+    def gather(self, *args, **kwargs):
+        raise AssertionError("gathered the rows")
+
+    monkeypatch.setattr(da.Array, "__array__", gather)
+    monkeypatch.setattr(DaskBlocks, "take", gather)
+    found = fitted.standard_errors(data)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
 CHUNKED = {
     "columns": lambda X: da.from_array(X, chunks=(130, 1)),
     "one block": lambda X: da.from_array(X, chunks=-1),
