@@ -139,6 +139,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         log_prob : ndarray or Dask array of shape (n_samples,)
             Log-density at each row, in nats; always finite. Lazy, as all predictions,
             if X is a Dask array or DataFrame.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.score_samples([[-2.0], [1.0]]).round(3)
+        array([-1.38 , -1.401])
         """
         return self._evaluate(X, (), _write_log_density)
 
@@ -154,6 +163,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         resp : ndarray or Dask array of shape (n_samples, n_components)
             Probabilities; each row sums to one, however far it is from the data.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.predict_proba([[-2.0], [-1.0]]).round(3)
+        array([[0.951, 0.049],
+               [0.263, 0.737]])
         """
 
         def write(
@@ -176,6 +195,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         labels : ndarray or Dask array of shape (n_samples,)
             Indices of components.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.predict([[-2.0], [1.0]])
+        array([0, 1])
         """
 
         def write(
@@ -216,6 +244,17 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         log_likelihood : float
             (Weighted) mean of `score_samples`, in nats per sample.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> round(mixture.score([[-2.0], [1.0]]), 2)
+        -1.39
+        >>> round(mixture.score([[-2.0], [1.0]], sample_weight=[1, 0]), 2)
+        -1.38
         """
         totals = self._totals(X, sample_weight)
         return totals.loglik / totals.weight
@@ -238,6 +277,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         bic : float
             The criterion.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> round(mixture.bic([[-2.0], [0.0], [1.0]]), 2)
+        13.85
         """
         return self._bic(self._totals(X, sample_weight))
 
@@ -260,6 +308,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         aic : float
             The criterion.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> round(mixture.aic([[-2.0], [0.0], [1.0]]), 2)
+        18.36
         """
         totals = self._totals(X, sample_weight)
         return -2 * totals.loglik + 2 * self._n_parameters()
@@ -288,6 +345,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ----------
         C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
         clustering with the integrated completed likelihood. IEEE TPAMI 22(7), 719-725.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> round(mixture.icl([[-2.0], [0.0], [1.0]]), 2)
+        13.96
         """
         totals = self._totals(X, sample_weight, classified)
         return self._bic(totals) - 2 * totals.certainty
@@ -324,6 +390,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ------
         ValueError
             If `n_samples` is less than one.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> X, y = mixture.sample(3, random_state=0)
+        >>> X.shape, y
+        ((3, 1), array([1, 1, 1]))
         """
         self._check_is_fitted()
         if n_samples < 1:

@@ -487,6 +487,16 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
         DegenerateComponentsWarning
             If there are `degenerate_components_`.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
+        >>> mixture.means_.round(1)
+        array([[ 2. , 54.5],
+               [ 4.3, 80. ]])
         """
         with _unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
@@ -859,6 +869,14 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         -------
         labels : ndarray of shape (n_samples,)
             Index of the most probable component of each row.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
+        array([1, 0, 1, 0])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 

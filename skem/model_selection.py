@@ -282,6 +282,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             If no candidate is eligible; the best of the others is chosen.
         ConvergenceWarning
             If the chosen mixture has not converged.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.n_components_, selection.covariance_type_
+        (2, 'full')
         """
         with _unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
@@ -395,6 +404,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,)
             Index of the most probable component of each row.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0)
+        >>> selection.fit_predict(X)[:4]
+        array([0, 1, 0, 1])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
@@ -411,6 +429,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,)
             Indices of components.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.predict([[2, 55], [4.3, 80]])
+        array([1, 0])
         """
         return self._best().predict(X)
 
@@ -427,6 +454,16 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         resp : ndarray of shape (n_samples, `n_components_`)
             Probabilities; each row sums to one.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.predict_proba([[2, 55], [4.3, 80]]).round(3)
+        array([[0., 1.],
+               [1., 0.]])
         """
         return self._best().predict_proba(X)
 
@@ -443,6 +480,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         log_prob : ndarray of shape (n_samples,)
             Log-density at each row, in nats.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.score_samples([[2, 55]]).round(1)
+        array([-3.3])
         """
         return self._best().score_samples(X)
 
@@ -467,6 +513,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         log_likelihood : float
             (Weighted) mean of `score_samples`, in nats per sample.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> round(selection.score(X), 3)
+        -4.155
         """
         return self._best().score(X, sample_weight=sample_weight)
 
@@ -493,6 +548,16 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         y : ndarray of shape (n_samples,)
             The component that each row was drawn from.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> rows, labels = selection.sample(3, random_state=0)
+        >>> rows.shape, labels.shape
+        ((3, 2), (3,))
         """
         return self._best().sample(n_samples, random_state)
 
@@ -512,6 +577,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         bic : float
             The criterion.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> round(selection.bic(X), 1)
+        2322.2
         """
         return self._best().bic(X, sample_weight)
 
@@ -531,6 +605,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         aic : float
             The criterion.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> round(selection.aic(X), 1)
+        2282.5
         """
         return self._best().aic(X, sample_weight)
 
@@ -550,5 +633,14 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         -------
         icl : float
             The criterion.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> round(selection.icl(X), 1)
+        2322.7
         """
         return self._best().icl(X, sample_weight)

@@ -140,6 +140,18 @@ class ConvergenceDisplay:
             If matplotlib is not installed.
         ValueError
             If a solver is unknown, or the data do not suit the estimator.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from skem import ConvergenceDisplay, GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(3, random_state=0)
+        >>> display = ConvergenceDisplay.from_estimator(mixture, X, algorithms=["em"])
+        >>> list(display.gaps)
+        ['em']
+        >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         unknown = [name for name in algorithms if name not in ACCELERATORS]

@@ -136,6 +136,18 @@ class CriterionDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from skem import CriterionDisplay, GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> display = CriterionDisplay.from_estimator(selection)
+        >>> display.ax_.get_ylabel()
+        'BIC'
+        >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator, "results_")

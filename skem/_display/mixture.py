@@ -200,6 +200,18 @@ class MixtureDisplay:
             If matplotlib is not installed.
         ValueError
             If X does not suit the mixture, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from skem import GaussianMixture, MixtureDisplay
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(2, random_state=0).fit(X)
+        >>> display = MixtureDisplay.from_estimator(mixture, X, features=[0])
+        >>> display.ax_.get_xlabel()
+        'x0'
+        >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
