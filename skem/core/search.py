@@ -29,15 +29,15 @@ from skem.core.solve import Solution, solve
 
 STARTS = 10
 """Starts that are screened; the best is finished."""
-SCREENING = 8
+SCREENING = 7
 """Steps that each of them gets."""
 MOVES = 10
 """Moves that are tried at a time, until none of them gains."""
 ROUNDS = 8
 """Times that is done, at most."""
-TRIAL = 8
+TRIAL = 7
 """Steps that each move gets."""
-FOLLOWED = 3
+FOLLOWED = 2
 """Moves that are followed, at most."""
 CATCH_UP = 12
 """Steps in which each of them must overtake what it left."""
