@@ -16,6 +16,7 @@ from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 
 HOPE = 2
+"""Times the last step's gain that each of as many more steps may gain."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,7 @@ class Trial:
     steps: int
 
     def hope(self) -> float:
-        """Return what it may be worth, if as many steps again gain as the last one did.
-
-        With a factor, for gains may grow again.
-        """
+        """Return what it may be worth after as many steps again; gains may grow."""
         return self.worth + HOPE * self.steps * self.gain
 
 
