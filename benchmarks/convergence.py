@@ -20,7 +20,8 @@ from skem.core.accelerate import ACCELERATORS, Plain
 from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import initialize
+from skem.core.seeds import INITIALIZERS
 from skem.core.solve import solve
 from skem.core.threads import Workers
 

@@ -21,7 +21,8 @@ from skem.core.accelerate import LBFGS
 from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.initialize import DIVERSE, initialize
+from skem.core.initialize import initialize
+from skem.core.seeds import DIVERSE
 from skem.core.solve import solve
 from skem.core.threads import Workers
 

@@ -21,6 +21,8 @@ import skem
 REST = 0.1
 """Seconds before each turn: the threads of OpenBLAS go on spinning after use."""
 RESULTS = Path(__file__).parent / "results"
+TINY = "--tiny" in sys.argv
+"""Whether to run a small part of a benchmark, to see that it runs."""
 
 
 class Times(NamedTuple):
@@ -142,7 +144,7 @@ class Report:
 
     def save(self) -> None:
         """Write the page, unless only part of the work was asked for."""
-        if "--no-save" not in sys.argv:
+        if "--no-save" not in sys.argv and not TINY:
             RESULTS.mkdir(exist_ok=True)
             self._path.write_text("\n".join(self._lines) + "\n")
 

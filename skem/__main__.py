@@ -27,6 +27,7 @@ from skem._cli.report import report
 from skem._cli.table import Table, load_table
 from skem._text import count
 from skem.core.covariance import STRUCTURES
+from skem.exceptions import DegenerateComponentsWarning
 
 DEFAULT_COMPONENTS = range(1, 10)
 SAME_IN_ONE_DIMENSION = ["full", "diag", "spherical"]
@@ -176,25 +177,33 @@ def _run(arguments: Sequence[str] | None) -> None:
     selection = GaussianMixtureIC(
         components, covariance_type=shapes, random_state=options.random_state
     )
-    seconds = _fit(selection, data.values)
+    seconds, doubts = _fit(selection, data.values)
     if options.labels is not None:
         write_labels(options.labels, selection.predict_proba(data.values))
     if options.plot is not None:
         write_picture(options.plot, selection.best_estimator_, data)
-    _print(report(data, selection, seconds, notes))
+    _print(report(data, selection, seconds, [*notes, *doubts]))
 
 
-def _fit(selection: GaussianMixtureIC, X: np.ndarray) -> float:
-    """Return how long it takes; what is doubtful is left for the report to say."""
+def _fit(selection: GaussianMixtureIC, X: np.ndarray) -> tuple[float, list[str]]:
+    """Return how long it takes, and what is doubtful but not told by the results."""
     start = time.perf_counter()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "No candidate is eligible", UserWarning)
+        warnings.simplefilter("always", DegenerateComponentsWarning)
         try:
             selection.fit(X)
         except ValueError as error:
             raise CommandError(str(error)) from None
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    doubts = []
+    for warning in caught:
+        if issubclass(warning.category, DegenerateComponentsWarning):
+            doubts.append(f"{warning.message} Rows are counted from 0.")
+        else:
+            warnings.warn(warning.message, warning.category, stacklevel=2)
+    return seconds, doubts
 
 
 def _print(text: str) -> None:

@@ -466,7 +466,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> summary.sizes
         array([ 97., 175.])
         >>> print(round(summary.bic, 1), round(summary.overlap[0, 1], 4))
-        2322.2 0.0026
+        2322.2 0.0025
         """
         self._check_is_fitted()
         if X is None and sample_weight is not None:
@@ -551,7 +551,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         array([[ 2.04, 54.48],
                [ 4.29, 79.97]])
         >>> mixture.standard_errors(X).means.round(2)
-        array([[0.04, 0.63],
+        array([[0.03, 0.63],
                [0.03, 0.47]])
         """
         self._check_is_fitted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
@@ -17,14 +17,20 @@ from skem.core.blocks import Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, on_checked_data, subsample
+from skem.core.initialize import subsample
 from skem.core.parameters import Parameters
 from skem.core.path import Found, Path, growing
 from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.seeds import INITIALIZERS, on_checked_data
 from skem.core.sketch import Sketch
 from skem.core.solve import Solution
 from skem.core.totals import classified
-from skem.gaussian_mixture import ILL_DEFINED, UNDETERMINED, GaussianMixture
+from skem.gaussian_mixture import (
+    ILL_DEFINED,
+    UNDETERMINED,
+    GaussianMixture,
+    rows_of_scarce,
+)
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
@@ -184,10 +190,10 @@ def _fresh(
             fresh[K] = []
             # One component is the same wherever it starts.
             for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
-                Z, weight = subsample(em, K, rng)
+                rows = subsample(em, K, rng)
                 with on_checked_data():
-                    resp = method(Z, weight, K, rng) * weight
-                sketch = Sketch.of_rows(Z, resp)
+                    resp = method(rows.Z, rows.weight, K, rng) * rows.weight
+                sketch = Sketch.of_rows(rows, resp)
                 fresh[K].append(sketch.moved(em.coordinates, coordinates))
         return Fresh(fresh, coordinates)
 
@@ -218,7 +224,7 @@ def _settle(
         return Settled(
             Walked(path.found, em.coordinates, dict(path.seconds)),
             [
-                _candidate(problem, em, K, solution, path.seconds[K])
+                _candidate(problem, structure, K, solution, path.seconds[K])
                 for K, solution in solutions.items()
             ],
             {
@@ -245,7 +251,7 @@ def _refine(
         for K in near:
             start = settled.parameters[K]
             solution = _unless_ill_defined(path.refine, K, stages, start, sketches[K])
-            refined.append(_candidate(problem, stages[0], K, solution, path.seconds[K]))
+            refined.append(_candidate(problem, structure, K, solution, path.seconds[K]))
         return refined
 
 
@@ -260,16 +266,13 @@ def _unless_ill_defined(
 
 def _candidate(
     problem: Problem,
-    sample: EMMap,
+    structure: Structure,
     K: int,
     solution: Solution | None,
     seconds: float,
 ) -> Candidate:
-    """Say what a mixture is worth, and what is wrong with it, or that there is none.
-
-    `sample` is where it was found, and what the resolution is taken from.
-    """
-    name = sample.structure.name
+    """Say what a mixture is worth, and what is wrong with it, or that there is none."""
+    name = structure.name
     if solution is None:
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
@@ -278,14 +281,16 @@ def _candidate(
     # Without its warnings, which are a column of the table.
     mixture._set_solution(solution)
     mixture.n_features_in_ = em.blocks.n_features
+    climbed = solution.evaluation.loglik + total * em.coordinates.log_slope
     return Candidate(
         K,
         name,
         mixture,
         total,
-        solution.evaluation.loglik + total * em.coordinates.log_slope,
-        -classified(em.expectation(parameters), em.blocks).certainty,
-        float(replace(em, resolution=sample.resolution).excess(parameters, False)),
+        solution.evaluation.score,
+        -classified(em.of_points(parameters), em.blocks).certainty,
+        solution.evaluation.score - climbed,
         SPURIOUS if len(mixture.degenerate_components_) else "",
         seconds,
+        rows_of_scarce(solution.evaluation),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from skem._text import rows_of_components
 from skem.core.covariance import STRUCTURES
 from skem.gaussian_mixture import GaussianMixture
 
@@ -28,9 +29,22 @@ class Candidate:
     surprise: float = math.nan
     """−Σ v max_k log r_k."""
     excess: float = 0.0
-    """Nats of the log-likelihood that the data's resolution does not tell of."""
+    """Nats of the log-likelihood that come from taking shared values for points."""
     warning: str = ""
     seconds: float = 0.0
+    rows: dict[int, np.ndarray] = field(default_factory=dict)
+    """The rows of each component that has too few."""
+
+    def why_not(self) -> str:
+        """Say what is wrong with its components, and what to do."""
+        if not self.rows:
+            return "some of its components coincide. Choose among fewer components."
+        one = sum(map(len, self.rows.values())) == 1
+        return (
+            f"{rows_of_components(self.rows)}. Look at {'this row' if one else 'these'}"
+            f"{'' if one else ' rows'}, and leave out what is an error; else choose "
+            "among fewer components."
+        )
 
     @property
     def n_parameters(self) -> int:
@@ -54,7 +68,7 @@ class Candidate:
         return self.bic + 2 * self.surprise
 
     def judged_by(self, criterion: str) -> float:
-        """Return the criterion without the excess."""
+        """Return the criterion with shared values as wide as they are."""
         return float(getattr(self, criterion)) + 2 * self.excess
 
 
@@ -117,21 +131,22 @@ def worth_refining(
 
 def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
     """Return the candidates as columns; the order of equals is kept in their rank."""
-    values = np.array([candidate.judged_by(criterion) for candidate in found])
+    judged = np.array([candidate.judged_by(criterion) for candidate in found])
     eligible = np.array(
         [candidate.mixture is not None and not candidate.warning for candidate in found]
     )
     # NaN, of candidates that could not be fitted, comes last.
-    order = np.lexsort((values, ~eligible))
+    order = np.lexsort((judged, ~eligible))
     rank = np.empty(len(found), dtype=int)
     rank[order] = np.arange(1, len(found) + 1)
     mixtures = [candidate.mixture for candidate in found]
     return {
         "param_n_components": np.array([c.n_components for c in found]),
         "param_covariance_type": np.array([c.covariance_type for c in found]),
-        "criterion": values,
+        "criterion": np.array([getattr(c, criterion) for c in found]),
         **{name: np.array([getattr(c, name) for c in found]) for name in CRITERIA},
         "log_likelihood": np.array([c.log_likelihood for c in found]),
+        "excess": np.array([c.excess for c in found]),
         "n_parameters": np.array([c.n_parameters for c in found]),
         "converged": np.array([m is not None and m.converged_ for m in mixtures]),
         "n_iter": np.array([0 if m is None else m.n_iter_ for m in mixtures]),

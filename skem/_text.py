@@ -12,6 +12,8 @@ import numpy as np
 
 WIDTH = 80
 WIDEST_NUMBER = 16
+MOST_ROWS = 5
+"""Rows of a component that are named, at most."""
 
 
 class Column(NamedTuple):
@@ -31,6 +33,29 @@ class Section(NamedTuple):
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return the number with its noun, in the plural if need be."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return items with commas, and the last one with an "and"."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def rows_of_components(rows: dict[int, np.ndarray]) -> str:
+    """Say which rows components rest on: some of them, where they are many."""
+    return "; ".join(
+        f"component {k} rests on {_rows(found)}" for k, found in rows.items()
+    )
+
+
+def _rows(rows: np.ndarray) -> str:
+    if len(rows) == 0:
+        return "no row"
+    if len(rows) == 1:
+        return f"row {rows[0]} alone"
+    shown = [str(row) for row in rows[:MOST_ROWS]]
+    if len(rows) > MOST_ROWS:
+        shown.append(f"{len(rows) - MOST_ROWS} more")
+    return f"rows {listed(shown)}"
 
 
 def printable(text: str) -> str:

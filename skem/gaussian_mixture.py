@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
-from skem._text import count
+from skem._text import count, rows_of_components
 from skem._validation import (
     check_data,
     check_matrices,
@@ -35,12 +35,14 @@ from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
-from skem.core.degeneracy import degenerate_components
+from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
-from skem.core.initialize import DIVERSE, INITIALIZERS, initialize
+from skem.core.initialize import initialize
+from skem.core.members import members
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import Search, worth
+from skem.core.search import Search, height
+from skem.core.seeds import DIVERSE, INITIALIZERS
 from skem.core.solve import Solution, solve
 from skem.core.stream import Forgetting, Gathering, Stream
 from skem.core.threads import Workers
@@ -66,7 +68,7 @@ SIMPLIFY = "Try to decrease the number of components, or another covariance_type
 
 def of_small_weights(blocks: Blocks, structure: Structure, n_components: int) -> str:
     """Say so if it is weights, and not rows, that are too few for the components."""
-    needed = n_components * structure.least_points(blocks.n_features)
+    needed = structure.least_rows(n_components, blocks.n_features)
     total = blocks.total_weight
     if not total < needed <= blocks.n_observed:
         return ""
@@ -74,6 +76,16 @@ def of_small_weights(blocks: Blocks, structure: Structure, n_components: int) ->
         f"The sample weights add up to {total:.3g}, as if there were so many samples: "
         "they should not be normalised."
     )
+
+
+def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
+    """Return the rows of each component that has too few, not counting empty ones."""
+    em, parameters = evaluation.em, evaluation.parameters
+    few = np.flatnonzero(scarce(em.structure, parameters, em.blocks.total_weight))
+    if not len(few):
+        return {}
+    found = members(em.of_points(parameters), em.blocks, few.tolist())
+    return {k: rows for k, rows in found.items() if len(rows)}
 
 
 class GaussianMixture(CallbackSupportMixin, FittedMixture):
@@ -107,13 +119,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         How covariances are kept away from singularity.
 
         - 'auto': the scale-free penalty of Chen & Tan [1]_. Each covariance gets
-          ε = 2/√N pseudo-observations of covariance S·K^(−2/d), with N the sum of the
-          sample weights and S the covariance of the data; rows more than 5√d standard
-          deviations away are left out of S, so that outliers do not set the scale.
-          It removes degenerate optima, whatever the units of the data, and moves
-          sensible ones a little: on real data, mostly by less than a nat of
-          log-likelihood, but by up to eight where components have few rows for their
-          parameters.
+          ε = 2/√N pseudo-observations on the scale of the clusters, with N the sum of
+          the sample weights. The scale comes from a quick fit to a sample of rows,
+          without remote ones. It removes degenerate optima, whatever the units of the
+          data, and moves sensible ones by less than a nat of log-likelihood where each
+          component has three rows for each of its parameters. Values that many rows
+          share, such as zeros or whole numbers, are taken for recorded with a width
+          (see Notes).
         - float: a constant added to the diagonal of the covariances, in squared units
           of the data, as in scikit-learn; the fit raises if a covariance is still
           not positive definite.
@@ -249,8 +261,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     degenerate_components_ : ndarray of int
         Indices of components that the data do not support: those with fewer effective
         samples, N·w_k, than determine their mean and covariance (d + 1 for a full
-        covariance, else 2), and those on the same spot as another one. A fit that
-        leaves any warns of them; `partial_fit` does not.
+        covariance, 1 for a tied one, else 2), and those on the same spot as another
+        one. A fit that leaves any warns of them, and names the rows that the first kind
+        rest on; `partial_fit` does not.
 
     n_parameters_ : int
         Number of free parameters of the model.
@@ -267,10 +280,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     Notes
     -----
-    Optima are compared by the penalised likelihood, less what components gain by being
-    narrower than the steps in which features are recorded, such as bits or whole
-    numbers: these tell of no density above one per step. With a number for `reg_covar`
-    by the likelihood alone, as in scikit-learn.
+    Equal values are no evidence of a density. With ``reg_covar="auto"`` the rows of a
+    value that many share count as spread evenly over a width w, and add w²/12 to the
+    squares of their feature: the step of a column in even steps, such as bits or whole
+    numbers (Sheppard's correction), and else the distance within which as many other
+    rows are. So no component gains by standing on one value. `lower_bound_` and `score`
+    take all values for points; where there are shared values, `lower_bounds_` are the
+    steps of what was climbed, shifted to end at `lower_bound_`.
 
     float32 data are computed in float32, with sums in float64, and give float32
     attributes. Integer and boolean data give what float64 data give. The rows that a
@@ -514,7 +530,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
-        self._warn(best)
+            self._warn(best)
 
     def _fit_blocks(
         self,
@@ -528,7 +544,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
         best = max(
             self._solutions(em, given, present, partial(self._solve, monitors)),
-            key=worth,
+            key=height,
         )
         self._set_solution(best)
         return best
@@ -626,12 +642,17 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
-        total, log_slope = em.blocks.total_weight, em.coordinates.log_slope
+        total = em.blocks.total_weight
         self._set_stream(Stream.begin(best.evaluation))
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
-        self.lower_bound_ = best.evaluation.loglik / total + log_slope
-        self.lower_bounds_ = [value / total + log_slope for value in best.values]
+        score, values = best.evaluation.score, best.values
+        self.lower_bound_ = score / total
+        # Those before the last are what was climbed, and end where that is.
+        own = values[-1] if values else best.evaluation.loglik
+        self.lower_bounds_ = [
+            self.lower_bound_ + (value - own) / total for value in values
+        ]
         self._progress = best.accelerator.progress
 
     def _set_stream(self, stream: Stream) -> None:
@@ -650,10 +671,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         if len(self.degenerate_components_):
             em = best.evaluation.em
             remedy = of_small_weights(em.blocks, em.structure, self.n_components)
-            remedy = remedy or SIMPLIFY
+            rows = rows_of_components(rows_of_scarce(best.evaluation))
             warnings.warn(
                 f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
-                f"{remedy}",
+                f"{rows[:1].upper()}{rows[1:]}{'. ' if rows else ''}"
+                f"{remedy or SIMPLIFY}",
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )

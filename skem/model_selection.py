@@ -28,7 +28,8 @@ from skem._selection_table import (
 from skem._validation import N_JOBS, check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
-from skem.core.initialize import INITIALIZERS
+from skem.core.seeds import INITIALIZERS
+from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import (
     SIMPLIFY,
     GaussianMixture,
@@ -128,11 +129,10 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Its covariance structure.
 
     criterion_ : float
-        Its value of the criterion, the lowest of the eligible candidates. Features
-        that are recorded in steps, such as whole numbers or bits, tell of no density
-        above one per step: what narrower components gain beyond that is left out of
-        the criterion, and of nothing else. It equals `bic` and the like where there
-        are none.
+        Its value of the criterion: the lowest of the eligible candidates, unless many
+        rows share values, such as zero or whole numbers. Candidates are compared by
+        the likelihood in which these have a width, as `GaussianMixture` has it in its
+        Notes; see 'excess' below.
 
     best_index_ : int
         Its place in `results_`.
@@ -144,6 +144,8 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         - 'param_n_components', 'param_covariance_type';
         - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
           a candidate that could not be fitted;
+        - 'excess': nats of 'log_likelihood' that come from taking shared values for
+          points. The choice is made by the criterion without them;
         - 'n_parameters', 'n_iter' (steps of the last run);
         - 'converged': whether no more than `tol` is estimated to be left, or than one
           nat if the candidate is more than ten nats behind the best one;
@@ -280,6 +282,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             then marked in `results_`.
         UserWarning
             If no candidate is eligible; the best of the others is chosen.
+        DegenerateComponentsWarning
+            If a candidate of a lower criterion is passed over, since some of its
+            components rest on too few rows, which are named, or coincide.
         ConvergenceWarning
             If the chosen mixture has not converged.
 
@@ -366,6 +371,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=5,
             )
+        self._warn_of_better(found, best)
         if not best.mixture.converged_:
             warnings.warn(
                 "The chosen mixture did not converge. Try to increase max_iter or tol, "
@@ -378,6 +384,23 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             if hasattr(self, "feature_names_in_"):
                 best.mixture.feature_names_in_ = self.feature_names_in_
             self.best_estimator_ = best.mixture
+
+    def _warn_of_better(self, found: list[Candidate], best: Candidate) -> None:
+        """Say so if a candidate of a lower criterion is passed over."""
+        if best.warning:
+            return
+        fitted = [candidate for candidate in found if candidate.mixture is not None]
+        lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
+        less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
+        if less > 0:
+            warnings.warn(
+                f"The candidate with n_components={lowest.n_components} and "
+                f"covariance_type={lowest.covariance_type!r} has a {self.criterion} "
+                f"that is lower by {less:.1f}, but it is not eligible: "
+                f"{lowest.why_not()}",
+                DegenerateComponentsWarning,
+                stacklevel=6,
+            )
 
     def _best(self) -> GaussianMixture:
         check_is_fitted(self)

@@ -12,14 +12,15 @@ MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 
 # A module may import those of the floors below its own.
 FLOORS = [
-    {"threads", "parameters", "products", "quadratic", "dask_graph"},
-    {"blocks", "covariance"},
+    {"threads", "parameters", "products", "quadratic", "dask_graph", "ties"},
+    {"blocks", "covariance", "seeds"},
     {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
-    {"expectation", "resolution"},
-    {"em", "totals"},
-    {"initialize", "stream", "sketch"},
-    {"move", "climb"},
+    {"expectation", "maximisation"},
+    {"totals", "scale", "members"},
+    {"em"},
+    {"initialize", "stream"},
+    {"move", "climb", "sketch"},
     {"search", "path"},
 ]
 # The solver knows nothing of what it solves: these import each other at most.

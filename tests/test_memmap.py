@@ -12,7 +12,7 @@ from skem import GaussianMixture, GaussianMixtureIC, _validation
 from skem.core import blocks as blocks_module
 from skem.core import initialize as initialize_module
 from skem.core import path as path_module
-from skem.core import resolution as resolution_module
+from skem.core import scale as scale_module
 from skem.core import search as search_module
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
@@ -61,7 +61,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", 8_000)
-    monkeypatch.setattr(resolution_module, "ROWS", 500)
+    monkeypatch.setattr(scale_module, "ROWS", 500)
 
 
 def integers(n, d=2, seed=0):
@@ -142,7 +142,8 @@ def test_the_memory_of_a_selection_does_not_grow(as_file, small_parts):
 def test_no_type_or_layout_of_the_data_is_copied(dtype, order, as_file, small_parts):
     X = as_file(integers(N_ROWS).astype(dtype), order)
     params = {"max_iter": 1, "n_components": 2}
-    assert peak_memory(lambda: fit(X, **params).lower_bound_) < N_ROWS
+    # A copy takes two bytes a row at the least; blocks and samples take some, too.
+    assert peak_memory(lambda: fit(X, **params).lower_bound_) < 1.5 * N_ROWS
 
 
 @pytest.mark.parametrize("method", SCORES + ROWWISE)

@@ -10,6 +10,7 @@ ORDER = [
     "plot_weights.py",
     "plot_outliers.py",
     "plot_degenerate.py",
+    "plot_sense.py",
     "plot_acceleration.py",
     "plot_million_rows.py",
     "plot_dask.py",

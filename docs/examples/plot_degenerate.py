@@ -55,9 +55,9 @@ plt.show()
 
 # %%
 # By default skem maximises a penalised likelihood (Chen & Tan 2009). Each covariance is
-# estimated as if 2/√N more observations had been seen, of a covariance taken from all
-# the data. That is a fraction of one observation here, too little to move a sensible
-# estimate, and enough that a covariance without scatter of its own cannot shrink:
+# estimated as if 2/√N more observations had been seen, as wide as clusters are. That is
+# a fraction of one observation here, too little to move a sensible estimate, and enough
+# that a covariance without scatter of its own cannot shrink:
 
 print("pseudo-observations:", round(2 / np.sqrt(len(X)), 2))
 

@@ -252,6 +252,8 @@ class LBFGS:
     """Plain steps in a row, at most."""
     longest = 1.5
     """Largest step, in standard deviations or logarithms."""
+    window = 5
+    """Steps of which the gains are added up, to see whether they shrink."""
 
     def __init__(
         self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
@@ -286,6 +288,7 @@ class LBFGS:
         self._path: deque[Evaluation] = deque([start], maxlen=self.hindsight)
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
+        self._gains: deque[float] = deque(maxlen=2 * self.window)
         if self._pairs:
             self._steps = self.warm_up
             self._put_chart_at(start)
@@ -361,6 +364,7 @@ class LBFGS:
         if accepted:
             self._path.append(trial)
         gain = trial.objective - current.objective
+        self._gains.append(gain if accepted else 0.0)
         flat = abs(gain) <= FLOOR * abs(current.objective)
         self._flat = self._flat + 1 if flat else 0
         if self._steps <= self.warm_up:
@@ -391,10 +395,11 @@ class LBFGS:
 
     @property
     def remaining(self) -> float:
-        """½ rᵀHr, the largest of several steps.
+        """½ rᵀHr, the largest of several steps; more where gains do not shrink.
 
         The curvature along r is known once a step has halved r, which slow directions
         that are not in the memory would not let it do: then of three steps, else five.
+        Beside a saddle r is small and grows, and so do the gains.
         """
         if self._flat >= 3:
             return 0.0
@@ -404,7 +409,24 @@ class LBFGS:
         needed = 3 if known else 5
         if len(self._estimates) < needed:
             return np.inf
-        return max(list(self._estimates)[-needed:])
+        return max(*list(self._estimates)[-needed:], self._still_coming())
+
+    def _still_coming(self) -> float:
+        """Return what is left if gains go on shrinking as from window to window.
+
+        As much as the last window gained, at least.
+        """
+        gains = list(self._gains)
+        if len(gains) < 2 * self.window:
+            return 0.0
+        before, lately = sum(gains[: self.window]), sum(gains[self.window :])
+        if lately <= 0:
+            return 0.0
+        return (
+            lately * max(1.0, lately / (before - lately))
+            if lately < before
+            else (math.inf)
+        )
 
 
 ACCELERATORS: dict[str, Callable[..., Accelerator]] = {

@@ -86,6 +86,9 @@ class Blocks(Protocol):
         They depend on the weights and on `rng` alone, not on where the rows are.
         """
 
+    def rows_at(self, ranks: np.ndarray) -> np.ndarray:
+        """Sorted ranks among the rows of positive weight -> indices among all."""
+
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return the rows of sorted indices, in memory, as blocks of their own."""
 
@@ -157,7 +160,10 @@ class ArrayBlocks:
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
-        ranks = random_ranks(self.n_observed, most, rng)
+        return self.rows_at(random_ranks(self.n_observed, most, rng))
+
+    def rows_at(self, ranks: np.ndarray) -> np.ndarray:
+        """Sorted ranks among the rows of positive weight -> indices among all."""
         return ranks if self.weight is None else _nonzero(self.weight, ranks)
 
     def take(self, rows: np.ndarray) -> ArrayBlocks:

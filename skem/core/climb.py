@@ -21,19 +21,16 @@ HOPE = 2
 
 @dataclass(frozen=True)
 class Trial:
-    """Where a start has come to, what that is worth, and the last step's gain.
-
-    Its worth is the objective less the excess of narrow components.
-    """
+    """Where a start has come to, the objective there, and the last step's gain."""
 
     parameters: Parameters
-    worth: float
+    objective: float
     gain: float
     steps: int
 
     def hope(self) -> float:
         """Return what it may be worth after as many steps again; gains may grow."""
-        return self.worth + HOPE * self.steps * self.gain
+        return self.objective + HOPE * self.steps * self.gain
 
 
 def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
@@ -48,7 +45,7 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
         if len(starts) == 1:
             return []
         trials = [trial for start in starts for trial in climb(em, [start], steps)]
-    return sorted(trials, key=lambda trial: -trial.worth)
+    return sorted(trials, key=lambda trial: -trial.objective)
 
 
 def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
@@ -57,11 +54,13 @@ def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial
     for step in range(steps):
         before, successor = here.objective, here.successor
         if step == steps // 2:
-            better = np.argsort(-here.worth, kind="stable")[: (len(before) + 1) // 2]
+            better = np.argsort(-here.objective, kind="stable")[
+                : (len(before) + 1) // 2
+            ]
             before, successor = before[better], successor[better]
         here = em.evaluate(successor)
     gains = here.objective - before
     return [
-        Trial(here.parameters[i], float(here.worth[i]), float(gains[i]), steps)
+        Trial(here.parameters[i], float(here.objective[i]), float(gains[i]), steps)
         for i in range(len(gains))
     ]

@@ -10,6 +10,7 @@ from skem.core.blocks import Block, Blocks
 from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
+from skem.core.ties import Ties
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,15 @@ class Coordinates:
 
     `unit` is None but for data whose squares would leave the floating-point range;
     then it is a power of two, so that x·unit is exact. `shift` is representable in
-    the data's dtype, so that float32 data lose nothing in the subtraction.
+    the data's dtype, so that float32 data lose nothing in the subtraction. `ties` are
+    the values that rows of a fit share; None where there are none, and where a mixture
+    is evaluated as it is.
     """
 
     shift: np.ndarray
     scale: np.ndarray
     unit: np.ndarray | None = None
+    ties: Ties | None = None
 
     def load(self, data: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Copy a block (features, samples) into `out`, in these coordinates."""
@@ -33,6 +37,10 @@ class Coordinates:
         np.subtract(data, self.shift[:, None].astype(dtype, copy=False), out=out)
         out *= self.scale[:, None].astype(dtype, copy=False)
         return out
+
+    def squares(self, data: np.ndarray) -> np.ndarray | None:
+        """Return w²/12 of the values of a block that are shared, or None."""
+        return None if self.ties is None else self.ties.squares(data)
 
     @property
     def slope(self) -> np.ndarray:

@@ -146,8 +146,16 @@ class Structure(ABC):
         """Return the number of free covariance parameters."""
 
     def least_points(self, n_features: int) -> int:
-        """Return how many points it takes to determine a component."""
-        return 2
+        """Return how many points it takes to determine a component.
+
+        Where all share one covariance, a component has a mean alone of its own.
+        """
+        return 1 if self.shared else 2
+
+    def least_rows(self, n_components: int, n_features: int) -> int:
+        """Return how many rows it takes to determine so many components."""
+        own = n_components * self.least_points(n_features)
+        return own + n_features if self.shared else own
 
     @abstractmethod
     def to_chart(self, base: np.ndarray, cholesky: np.ndarray) -> np.ndarray:

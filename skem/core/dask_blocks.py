@@ -86,8 +86,11 @@ class DaskBlocks:
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
-        ranks = random_ranks(self.n_observed, most, rng)
-        if self.n_observed == self.n_samples:
+        return self.rows_at(random_ranks(self.n_observed, most, rng))
+
+    def rows_at(self, ranks: np.ndarray) -> np.ndarray:
+        """Sorted ranks among the rows of positive weight -> indices among all."""
+        if self.n_observed == self.n_samples or not len(ranks):
             return ranks
         parts = _split(ranks, [tally.n_observed for tally in self.tallies])
         rows = self.chunks.only(parts).weights().each(_observed_rows, parts)

@@ -14,10 +14,16 @@ ONE_SPOT = 0.01
 def scarce(
     structure: Structure, parameters: Parameters, total_weight: float
 ) -> np.ndarray:
-    """Mask of components with fewer effective points, N·w_k rounded, than they need."""
-    counts = total_weight * parameters.weights
+    """Mask of components with fewer effective points, N·w_k rounded, than they need.
+
+    All of them, if what they share takes more rows than there are.
+    """
+    K, d = parameters.means.shape
+    if structure.shared and np.round(total_weight) < structure.least_rows(K, d):
+        return np.ones(K, bool)
     # Points are whole in truth; tails of other components blur the count.
-    return np.round(counts) < structure.least_points(parameters.means.shape[1])
+    counts = total_weight * parameters.weights
+    return np.round(counts) < structure.least_points(d)
 
 
 def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:

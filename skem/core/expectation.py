@@ -6,6 +6,10 @@ nothing to cancellation and is cheaper for many features.
 
 Blocks are (features, samples), responsibilities (K, samples): the softmax over
 components is then a sum of rows.
+
+Values that rows share have a width (`ties`), and stand for all that it covers: with
+w²/12 added to the squares in q(x), L is the mean log-density over it, and S has the
+scatter within it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.core.blocks import Block
+from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
@@ -25,6 +29,7 @@ from skem.core.products import sum_over_columns, times_block
 from skem.core.quadratic import Quadratic
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
+from skem.core.ties import weighted_squares
 
 LOG_2PI = float(np.log(2 * np.pi))
 FAR = {np.dtype(np.float64): 600.0, np.dtype(np.float32): 1000.0}
@@ -63,6 +68,25 @@ def condition(structure: Structure, parameters: Parameters) -> float:
     return float(largest) if np.isfinite(largest) else np.inf
 
 
+def within_widths(
+    structure: Structure, parameters: Parameters, squares: np.ndarray
+) -> np.ndarray:
+    """−½ Σ_j P_jj w_j²/12, what widths take from the log-density: (…, K, b)."""
+    cholesky = parameters.precisions_cholesky
+    return -0.5 * structure.precision_diagonals(cholesky, parameters.shape) @ squares
+
+
+class Loaded(NamedTuple):
+    """A block as a form needs it: its rows, of which z is a part or all, and w²/12.
+
+    `squares` are (d, b), or (d, 1) if they are the same for all samples.
+    """
+
+    rows: np.ndarray
+    z: np.ndarray
+    squares: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class Form(ABC):
     """How the E-step of a block is computed."""
@@ -97,23 +121,15 @@ class Form(ABC):
     @abstractmethod
     def load(
         self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
-        """Return what is computed once per sample; the coordinates are rows of it."""
+    ) -> Loaded:
+        """Return what is computed once per sample."""
 
     @abstractmethod
-    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
-        """z, shape (d, b)."""
-
-    @abstractmethod
-    def logits(
-        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
-    ) -> None:
+    def logits(self, block: Loaded, out: np.ndarray, workspace: Workspace) -> None:
         """Write the logits, shape (…, K, b)."""
 
     @abstractmethod
-    def sums(
-        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
+    def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
         """Σ r T(z − reference), float64, shape (…, K, 1 + d + size)."""
 
     @property
@@ -145,30 +161,26 @@ class Expanded(Form):
 
     def load(
         self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
+    ) -> Loaded:
         d, b = data.shape
         features = workspace.array("features", (self.n_rows(), b), self.dtype)
         features[0] = 1
         z = coordinates.load(data, features[1 : 1 + d])
         self.quadratic.expand(z, features[1 + d :])
-        return features
+        squares = coordinates.squares(data)
+        if squares is not None:
+            self.quadratic.add_squares(features[1 + d :], squares)
+        return Loaded(features, z, squares)
 
-    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
-        return features[1 : 1 + self.parameters.means.shape[-1]]
-
-    def logits(
-        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
-    ) -> None:
-        rows, b = features.shape
+    def logits(self, block: Loaded, out: np.ndarray, workspace: Workspace) -> None:
+        rows, b = block.rows.shape
         theta = self.theta.reshape(-1, rows)
-        times_block(theta, features, out.reshape(len(theta), b))
+        times_block(theta, block.rows, out.reshape(len(theta), b))
 
-    def sums(
-        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
-        rows, b = features.shape
+    def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
+        rows, b = block.rows.shape
         flat = resp.reshape(self.parameters.weights.size, b)
-        return sum_over_columns(flat, features).reshape(*resp.shape[:-1], rows)
+        return sum_over_columns(flat, block.rows).reshape(*resp.shape[:-1], rows)
 
     @property
     def reference(self) -> np.ndarray:
@@ -196,44 +208,42 @@ class Centred(Form):
 
     def load(
         self, coordinates: Coordinates, data: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
-        return coordinates.load(
-            data, workspace.array("features", data.shape, self.dtype)
-        )
+    ) -> Loaded:
+        z = workspace.array("features", data.shape, self.dtype)
+        coordinates.load(data, z)
+        return Loaded(z, z, coordinates.squares(data))
 
-    def coordinates_of(self, features: np.ndarray) -> np.ndarray:
-        return features
-
-    def logits(
-        self, features: np.ndarray, out: np.ndarray, workspace: Workspace
-    ) -> None:
-        centred = workspace.array("centred", features.shape, self.dtype)
+    def logits(self, block: Loaded, out: np.ndarray, workspace: Workspace) -> None:
+        centred = workspace.array("centred", block.z.shape, self.dtype)
         for mixture in np.ndindex(out.shape[:-2]):
             means, cholesky = self._means[mixture], self._cholesky[mixture]
             for k, row in enumerate(out[mixture]):
-                np.subtract(features, means[k, :, None], out=centred)
+                np.subtract(block.z, means[k, :, None], out=centred)
                 white = self.structure.whiten(cholesky, k, centred)
                 np.einsum("db,db->b", white, white, out=row)
         out *= -0.5
         out += self.constants[..., None].astype(self.dtype)
+        if block.squares is not None:
+            out += within_widths(self.structure, self.parameters, block.squares)
 
-    def sums(
-        self, resp: np.ndarray, features: np.ndarray, workspace: Workspace
-    ) -> np.ndarray:
-        d = len(features)
+    def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
+        d = len(block.z)
         sums = np.empty((*resp.shape[:-1], 1 + d + self.quadratic.size(d)))
         for k in np.ndindex(resp.shape[:-1]):
             r = resp[k]
             kept = np.flatnonzero(r > NEGLIGIBLE)
             if 2 * len(kept) < len(r):
-                r, z = r[kept], features[:, kept]
+                r, z = r[kept], block.z[:, kept]
             else:
-                z = features
+                z = block.z
             centred = workspace.array("centred", z.shape, self.dtype)
             np.subtract(z, self._means[k][:, None], out=centred)
             sums[k][0] = r.sum(dtype=float)
             sums[k][1 : 1 + d] = centred @ r
             sums[k][1 + d :] = self.quadratic.weighted_sum(centred, r)
+        if block.squares is not None:
+            within = np.moveaxis(weighted_squares(block.squares, resp), -1, 0)
+            self.quadratic.add_squares(np.moveaxis(sums[..., 1 + d :], -1, 0), within)
         return sums
 
     @property
@@ -266,7 +276,7 @@ class Softmax(NamedTuple):
 
 
 def softmax(
-    form: Form, features: np.ndarray, logits: np.ndarray, workspace: Workspace
+    form: Form, block: Loaded, logits: np.ndarray, workspace: Workspace
 ) -> Softmax:
     """Turn logits, in place, into unnormalised responsibilities.
 
@@ -302,9 +312,13 @@ def softmax(
         if lost.any():
             for mixture in np.ndindex(shape[:-1]):
                 found = lost[mixture]
-                z = form.coordinates_of(features)[:, found].astype(float)
+                z = block.z[:, found].astype(float)
                 parameters = form.parameters[mixture]
-                log_density, resp = evaluate_far(form.structure, parameters, z)
+                # What widths take is common to all components if the rest is.
+                squares = None
+                if bounded and block.squares is not None:
+                    squares = np.broadcast_to(block.squares, block.z.shape)[:, found]
+                log_density, resp = evaluate_far(form.structure, parameters, z, squares)
                 if not bounded:
                     log_density = log_density - common_term(
                         form.structure, parameters, z
@@ -328,7 +342,10 @@ def common_term(
 
 
 def evaluate_far(
-    structure: Structure, parameters: Parameters, z: np.ndarray
+    structure: Structure,
+    parameters: Parameters,
+    z: np.ndarray,
+    squares: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-density (b,) and responsibilities (K, b) at any distance, never NaN.
 
@@ -347,17 +364,19 @@ def evaluate_far(
     A, B = np.empty((2, n_components, z.shape[1]))
     constants = log_constants(structure, parameters)
     C = np.repeat(constants[:, None], z.shape[1], axis=1)
+    if squares is not None:
+        C += within_widths(structure, parameters, squares)
     for k in range(n_components):
         mean = parameters.means[k, :, None]
         offset = structure.whiten(cholesky, k, mean)
         white = structure.whiten(cholesky, k, u)
         A[k] = np.einsum("db,db->b", white, white)
         B[k] = np.einsum("db,db->b", white, np.broadcast_to(offset, white.shape))
-        C[k] -= 0.5 * np.sum(offset**2)
+        C[k, ~near] -= 0.5 * np.sum(offset**2)
         # Nearby, centring first loses nothing to cancellation.
         exact = structure.whiten(cholesky, k, u[:, near] - mean)
         A[k, near] = B[k, near] = 0
-        C[k, near] = constants[k] - 0.5 * np.einsum("db,db->b", exact, exact)
+        C[k, near] -= 0.5 * np.einsum("db,db->b", exact, exact)
     order = np.lexsort((-C, -B, A), axis=0)[0]
     columns = np.arange(z.shape[1])
     a, b, c = A[order, columns], B[order, columns], C[order, columns]
@@ -387,21 +406,21 @@ class Expectation:
 
     def _softmax(
         self, block: Block, workspace: Workspace
-    ) -> tuple[np.ndarray, np.ndarray, Softmax]:
+    ) -> tuple[Loaded, np.ndarray, Softmax]:
         shape = (*self.form.parameters.weights.shape, block.data.shape[1])
         logits = workspace.array("logits", shape, self.form.dtype)
         # What overflows for far samples is evaluated once more in `softmax`.
         with np.errstate(all="ignore"):
-            features = self.form.load(self.coordinates, block.data, workspace)
-            self.form.logits(features, logits, workspace)
-        return features, logits, softmax(self.form, features, logits, workspace)
+            loaded = self.form.load(self.coordinates, block.data, workspace)
+            self.form.logits(loaded, logits, workspace)
+        return loaded, logits, softmax(self.form, loaded, logits, workspace)
 
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics.
 
         The log-likelihood is without the form's common term.
         """
-        features, resp, (log_norm, factor) = self._softmax(block, workspace)
+        loaded, resp, (log_norm, factor) = self._softmax(block, workspace)
         if block.weight is None:
             n = log_norm.shape[-1]
             loglik = log_norm.sum(axis=-1, dtype=float) + n * self.form.peak
@@ -410,31 +429,30 @@ class Expectation:
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
         resp *= factor[..., None, :]
-        sums = self.form.sums(resp, features, workspace)
+        sums = self.form.sums(resp, loaded, workspace)
         return Statistics(loglik, sums, self.form.reference, self.form.quadratic)
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
-        features, _, (log_norm, _) = self._softmax(block, workspace)
-        return self._log_density(features, log_norm)
+        loaded, _, (log_norm, _) = self._softmax(block, workspace)
+        return self._log_density(loaded, log_norm)
 
     def classified(
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log p(x) and log max_k r_k, shape (b,), float64, and `responsibilities`."""
-        features, resp, (log_norm, factor) = self._softmax(block, workspace)
+        loaded, resp, (log_norm, factor) = self._softmax(block, workspace)
         largest = resp.max(axis=0).astype(float) * factor
         resp *= factor
-        return self._log_density(features, log_norm), np.log(largest), resp
+        return self._log_density(loaded, log_norm), np.log(largest), resp
 
-    def _log_density(self, features: np.ndarray, log_norm: np.ndarray) -> np.ndarray:
+    def _log_density(self, loaded: Loaded, log_norm: np.ndarray) -> np.ndarray:
         constant = self.form.peak + self.coordinates.log_slope
         log_density = log_norm.astype(float) + constant
         form = self.form
         if form.quadratic != form.structure.quadratic:
-            z = form.coordinates_of(features)
             with np.errstate(all="ignore"):
-                log_density += common_term(form.structure, form.parameters, z)
+                log_density += common_term(form.structure, form.parameters, loaded.z)
         if not np.isfinite(log_density).all():
             limit = np.finfo(float).max
             log_density = np.nan_to_num(log_density, nan=-limit)
@@ -445,3 +463,24 @@ class Expectation:
         _, resp, (_, factor) = self._softmax(block, workspace)
         resp *= factor
         return resp
+
+
+def total_statistics(
+    blocks: Blocks, coordinates: Coordinates, structure: Structure
+) -> Statistics:
+    """Statistics of all the data as one component, about zero, in float64."""
+    quadratic = structure.quadratic
+    d = blocks.n_features
+
+    def kernel(block: Block, workspace: Workspace) -> Statistics:
+        shape = block.data.shape
+        z = coordinates.load(block.data, workspace.array("z", shape, np.float64))
+        v = np.ones(shape[1]) if block.weight is None else block.weight.astype(float)
+        second = quadratic.weighted_sum(z, v)
+        squares = coordinates.squares(block.data)
+        if squares is not None:
+            quadratic.add_squares(second, weighted_squares(squares, v))
+        sums = np.concatenate([[v.sum()], z @ v, second])
+        return Statistics(0.0, sums[None], np.zeros((1, d)), quadratic)
+
+    return blocks.fold(kernel, 2 * d + 1)

@@ -1,121 +1,38 @@
-"""Starting responsibilities, from a subsample, for the same M-step as everyone else."""
+"""Starts of EM: seed labels on a subsample, for the same M-step as everyone else."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from sklearn import config_context
-from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.exceptions import ConvergenceWarning
 
 from skem.core.em import EMMap
 from skem.core.parameters import Parameters
+from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
-from skem.core.threads import single_threaded_openmp
 
-KMEANS_STEPS = 50
-"""Steps of k-means, at most: EM goes on from there."""
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
 
 
-def kmeans(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """One-hot labels of a k-means clustering, (K, n)."""
-    with warnings.catch_warnings():
-        # Fewer distinct rows than components: the components left over stay empty.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(n_components, n_init=1, max_iter=KMEANS_STEPS, random_state=rng)
-        labels = model.fit(Z, sample_weight=weight).labels_
-    return _memberships(labels, n_components)
+class Rows(NamedTuple):
+    """Raw data (d, n), standardised rows (n, d), weights, w²/12 of shared values."""
 
+    data: np.ndarray
+    Z: np.ndarray
+    weight: np.ndarray
+    squares: np.ndarray | None
 
-def _memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
-    """Label of each sample -> one-hot responsibilities, (K, n)."""
-    return (labels == np.arange(n_components)[:, None]).astype(float)
-
-
-def _one_hot(rows: np.ndarray, n_samples: int) -> np.ndarray:
-    resp = np.zeros((len(rows), n_samples))
-    resp[np.arange(len(rows)), rows] = 1
-    return resp
-
-
-def kmeans_seeds(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """One row for each component, chosen far apart."""
-    _, rows = kmeans_plusplus(Z, n_components, sample_weight=weight, random_state=rng)
-    return _one_hot(rows, len(Z))
-
-
-def random_rows(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """One row for each component, chosen evenly."""
-    return _one_hot(rng.choice(len(Z), n_components, replace=False), len(Z))
-
-
-def random_responsibilities(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Uniform random numbers, normalised."""
-    resp = rng.uniform(size=(len(Z), n_components)).T
-    return resp / resp.sum(axis=0)
-
-
-def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """One-hot labels of the nearest seed, (K, n)."""
-    distances = cdist(Z, Z[seeds.argmax(axis=1)], "sqeuclidean")
-    return _memberships(distances.argmin(axis=1), len(seeds))
-
-
-def nearest_kmeans_seed(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """One-hot labels of the nearest of rows chosen far apart."""
-    return _nearest(Z, kmeans_seeds(Z, weight, n_components, rng))
-
-
-def nearest_random_row(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """One-hot labels of the nearest of rows chosen evenly."""
-    return _nearest(Z, random_rows(Z, weight, n_components, rng))
-
-
-@contextmanager
-def on_checked_data() -> Iterator[None]:
-    """Spare scikit-learn's functions what is for users' data, and threads."""
-    with (
-        config_context(assume_finite=True, skip_parameter_validation=True),
-        single_threaded_openmp(),
-    ):
-        yield
-
-
-Initializer = Callable[[np.ndarray, np.ndarray, int, np.random.RandomState], np.ndarray]
-INITIALIZERS: dict[str, Initializer] = {
-    "kmeans": kmeans,
-    "k-means++": kmeans_seeds,
-    "random": random_responsibilities,
-    "random_from_data": random_rows,
-}
-DIVERSE: list[Initializer] = [kmeans, nearest_random_row, nearest_kmeans_seed]
-"""What takes turns when several starts are to be made and none is asked for."""
+    def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
+        """Statistics with given (weighted) responsibilities, about the means."""
+        return Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
 
 
 def initialize(
     em: EMMap, method: Initializer, n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
-    Z, weight = subsample(em, n_components, rng)
-    return seeded(em, method, n_components, rng, Z, weight)
+    return seeded(em, method, n_components, rng, subsample(em, n_components, rng))
 
 
 def seeded(
@@ -123,35 +40,19 @@ def seeded(
     method: Initializer,
     n_components: int,
     rng: np.random.RandomState,
-    Z: np.ndarray,
-    weight: np.ndarray,
+    rows: Rows,
 ) -> Parameters:
     """Seed by `method` on a subsample, then take one M-step."""
     with on_checked_data():
-        resp = method(Z, weight, n_components, rng) * weight
-    return em.maximise(labelled_statistics(em, Z, resp))
+        resp = method(rows.Z, rows.weight, n_components, rng) * rows.weight
+    return em.maximise(rows.labelled(em, resp))
 
 
-def subsample(
-    em: EMMap, n_components: int, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
-    """Standardised rows of positive weight, chosen by index, with their weights."""
+def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
+    """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
     taken = em.blocks.take(em.blocks.random_rows(most, rng))
     data = taken.X.T
     Z = em.coordinates.load(data, np.empty(data.shape)).T
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
-    return np.ascontiguousarray(Z), weight
-
-
-def labelled_statistics(em: EMMap, Z: np.ndarray, resp: np.ndarray) -> Statistics:
-    """Statistics of rows Z with given responsibilities, about the components' means."""
-    quadratic = em.structure.quadratic
-    counts = resp.sum(axis=1)
-    means = resp @ Z / np.where(counts > 0, counts, 1)[:, None]
-    second = [
-        quadratic.weighted_sum((Z - mean).T, r)
-        for mean, r in zip(means, resp, strict=True)
-    ]
-    sums = np.hstack([counts[:, None], np.zeros_like(means), np.stack(second)])
-    return Statistics(0.0, sums, means, quadratic)
+    return Rows(data, np.ascontiguousarray(Z), weight, em.coordinates.squares(data))

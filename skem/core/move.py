@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from skem.core.blocks import Block
-from skem.core.coordinates import Coordinates
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation, choose_form
-from skem.core.initialize import labelled_statistics, subsample
+from skem.core.initialize import Rows, subsample
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
@@ -28,15 +27,13 @@ CERTAIN = 1e-12
 class Moves:
     """Ways to leave a mixture, drawn at random.
 
-    `Z`, `weight` and `resp` (K, n) are standardised rows, their weights and posterior
-    probabilities; `dispensable` are the components, those first that would be missed
-    the least.
+    `resp` (K, n) are posterior probabilities of the rows; `dispensable` are the
+    components, those first that would be missed the least.
     """
 
     em: EMMap
     parameters: Parameters
-    Z: np.ndarray
-    weight: np.ndarray
+    rows: Rows
     resp: np.ndarray
     dispensable: np.ndarray
 
@@ -45,9 +42,9 @@ class Moves:
         cls, em: EMMap, parameters: Parameters, rng: np.random.RandomState
     ) -> Moves:
         """Look at a subsample of the data."""
-        Z, weight = subsample(em, len(parameters.weights), rng)
-        resp = responsibilities(em, parameters, Z)
-        return cls(em, parameters, Z, weight, resp, dispensable(resp, weight))
+        rows = subsample(em, len(parameters.weights), rng)
+        resp = responsibilities(em, parameters, rows.data)
+        return cls(em, parameters, rows, resp, dispensable(resp, rows.weight))
 
     def draw(self, rng: np.random.RandomState) -> Parameters:
         """Take a dispensable component away and split the one that owns a random row.
@@ -56,15 +53,15 @@ class Moves:
         every fourth, and so on. The split is between that row and another one of the
         same component, whichever is nearer.
         """
-        Z, K = self.Z, len(self.parameters.weights)
+        Z, weight, K = self.rows.Z, self.rows.weight, len(self.parameters.weights)
         gone = int(self.dispensable[min(rng.geometric(0.5), K) - 1])
-        here = rng.choice(len(Z), p=self.weight / self.weight.sum())
+        here = rng.choice(len(Z), p=weight / weight.sum())
         owners = self.resp[:, here] + CERTAIN
         owners[gone] = 0
         owner = int(rng.choice(K, p=owners / owners.sum()))
         # What the owner would have, were the other one not there.
         resp = (self.resp[owner] + CERTAIN) / (1 - self.resp[gone] + K * CERTAIN)
-        share = resp * self.weight
+        share = resp * weight
         there = rng.choice(len(Z), p=share / share.sum())
         nearer = squared_distances(Z, here) < squared_distances(Z, there)
         return self._split(gone, owner, np.stack([share * nearer, share * ~nearer]))
@@ -72,9 +69,9 @@ class Moves:
     def _split(self, gone: int, owner: int, halves: np.ndarray) -> Parameters:
         """Put two components, of rows with weights (2, n), in the place of two."""
         pair = [gone, owner]
-        two = self.em.maximise(labelled_statistics(self.em, self.Z, halves))
+        two = self.em.maximise(self.rows.labelled(self.em, halves))
         weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
-        weights[pair] = halves.sum(axis=1) / self.weight.sum()
+        weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
         means[pair] = two.means
         cholesky = self.parameters.precisions_cholesky
         if not self.em.structure.shared:
@@ -94,10 +91,8 @@ def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
     return np.square(Z - Z[row]).sum(axis=1)
 
 
-def responsibilities(em: EMMap, parameters: Parameters, Z: np.ndarray) -> np.ndarray:
-    """Posterior probabilities (K, n) of standardised rows Z."""
-    n_features = Z.shape[1]
+def responsibilities(em: EMMap, parameters: Parameters, data: np.ndarray) -> np.ndarray:
+    """Posterior probabilities (K, n) of raw data (d, n)."""
     form = choose_form(em.structure, parameters, np.dtype(float))
-    here = Coordinates(np.zeros(n_features), np.ones(n_features))
-    block = Block(0, len(Z), Z.T, None)
-    return Expectation(form, here).responsibilities(block, Workspace())
+    block = Block(0, data.shape[1], data, None)
+    return Expectation(form, em.coordinates).responsibilities(block, Workspace())

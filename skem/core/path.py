@@ -51,7 +51,7 @@ class Found:
     """
 
     parameters: Parameters
-    worth: float
+    objective: float
     sketch: Sketch
     values: list[float]
     n_iter: int
@@ -61,7 +61,7 @@ class Found:
     def of_trial(cls, em: EMMap, trial: Trial) -> Found:
         """Sketch the data where a trial has come to."""
         sketch = Sketch.of_mixture(em, trial.parameters)
-        return cls(trial.parameters, trial.worth, sketch, [], 0, False)
+        return cls(trial.parameters, trial.objective, sketch, [], 0, False)
 
     @classmethod
     def of_solution(cls, em: EMMap, solution: Solution) -> Found:
@@ -69,7 +69,7 @@ class Found:
         reached = solution.evaluation
         return cls(
             reached.parameters,
-            reached.worth,
+            reached.objective,
             Sketch.of_mixture(em, reached.parameters),
             solution.values,
             solution.n_iter,
@@ -171,9 +171,9 @@ class Path:
                 starts.append(self.found.pop(K).parameters)
             least = -math.inf
             if K in self.found:
-                least = self.found[K].worth + 0.1 * ROUGH
+                least = self.found[K].objective + 0.1 * ROUGH
             solution = self._best_led_to(em, starts, least)
-            if solution is None or solution.evaluation.worth <= least:
+            if solution is None or solution.evaluation.objective <= least:
                 return False
             self.found[K] = Found.of_solution(em, solution)
             return True
@@ -187,14 +187,23 @@ class Path:
     def _best_led_to(
         self, em: EMMap, starts: Sequence[Parameters], least: float
     ) -> Solution | None:
-        """Return where the most hopeful start leads to, if more is hoped for."""
-        trials = sorted(climb(em, starts, SCREENING), key=Trial.hope)
-        while trials and trials[-1].hope() > least:
-            try:
-                return self._follow(em, trials.pop().parameters, self._rough)
-            except IllDefinedCovarianceError:
-                continue
-        return None
+        """Return where the most hopeful start leads to, if more is hoped for.
+
+        Others are followed where they are already beyond that.
+        """
+        best = None
+        trials = climb(em, starts, SCREENING)
+        for trial in sorted(trials, key=Trial.hope, reverse=True):
+            if best is None:
+                beyond = trial.hope() > least
+            else:
+                beyond = trial.objective > best.evaluation.objective
+            if beyond:
+                try:
+                    best = self._follow(em, trial.parameters, self._rough)
+                except IllDefinedCovarianceError:
+                    continue
+        return best
 
     @staticmethod
     def _starts(em: EMMap, sketches: Iterable[Sketch]) -> Iterator[Parameters]:
@@ -267,7 +276,7 @@ class Path:
                 continue
         if not ends:
             raise IllDefinedCovarianceError
-        return max(ends, key=lambda solution: solution.evaluation.worth)
+        return max(ends, key=lambda solution: solution.evaluation.objective)
 
     def finish(self, K: int, em: EMMap, start: Parameters) -> Solution:
         """Follow a start to the end.

@@ -28,6 +28,9 @@ class Quadratic(Protocol):
     def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Return Σ_i r_i q(z_i), shape (size,), without forming q."""
 
+    def add_squares(self, values: np.ndarray, squares: np.ndarray) -> None:
+        """Add squares of features, (d, …), to values of q, (size, …), in place."""
+
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         """(…, size) -> (…, d, d), (…, d) or (…,)."""
 
@@ -69,6 +72,9 @@ class Pairs:
         scaled = z * np.sqrt(resp)
         return self.pack(scaled @ scaled.T)
 
+    def add_squares(self, values: np.ndarray, squares: np.ndarray) -> None:
+        values[diagonal_positions(len(squares))] += squares
+
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         i, j = upper_triangle(n_features)
         values = np.empty((*sums.shape[:-1], n_features, n_features))
@@ -97,6 +103,9 @@ class Squares:
     def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
         return np.square(z) @ resp
 
+    def add_squares(self, values: np.ndarray, squares: np.ndarray) -> None:
+        values += squares
+
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         return sums
 
@@ -120,6 +129,9 @@ class Norm:
     def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
         return np.atleast_1d(np.einsum("ib,ib->b", z, z) @ resp)
 
+    def add_squares(self, values: np.ndarray, squares: np.ndarray) -> None:
+        values[0] += squares.sum(axis=0)
+
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         return sums[..., 0]
 
@@ -142,6 +154,9 @@ class Nothing:
 
     def weighted_sum(self, z: np.ndarray, resp: np.ndarray) -> np.ndarray:
         return np.empty(0)
+
+    def add_squares(self, values: np.ndarray, squares: np.ndarray) -> None:
+        pass
 
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
         return sums

@@ -15,6 +15,10 @@ COLLINEAR = 1e-8
 """Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
 NULL = 1e-13
 """Variance of a standardised direction up to which all of it is rounding."""
+VANISHING = 1e-26
+"""Variance of a standardised feature up to which all of it is rounding."""
+POOLINGS = 5
+"""Times that clusters are pooled, each with the scale of the one before."""
 ROUNDING = 1e-12
 """Share of N below which pseudo-observations could be lost to rounding."""
 
@@ -45,22 +49,21 @@ class Regularization(Protocol):
     def scaled(self, share: float) -> Regularization:
         """Return the same for a share of the data."""
 
+    def rescaled(self, scale: np.ndarray) -> Regularization:
+        """Return the same for clusters of another scale."""
+
     def renewed(
         self,
         structure: Structure,
-        core: Scatter,
+        within: Scatter,
         total: Scatter,
         total_weight: float,
-        n_components: int,
         n_features: int,
     ) -> Regularization:
-        """Return the same for other data in the same coordinates."""
+        """Return the same for other data in the same coordinates.
 
-    def for_components(self, n_components: int, n_features: int) -> Regularization:
-        """Turn that of one component into that of so many."""
-
-    def pseudo_squares(self, n_features: int) -> np.ndarray:
-        """Return the sums of squares that each component gets on top, (d,)."""
+        `within` is the scatter of components, `total` that of all as one.
+        """
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         """Return what is subtracted from the log-likelihood."""
@@ -80,6 +83,75 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     eigenvalues, vectors = np.linalg.eigh(values)
     null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
     return null @ null.T if null.size else None
+
+
+def with_floor(scale: np.ndarray, least: float) -> np.ndarray:
+    """Raise eigenvalues below `least` in units of the features' own variances.
+
+    `scale` are a covariance matrix or the variances of features, or a single one. A
+    feature without any variance gets `COLLINEAR`.
+    """
+    if scale.ndim < 2:
+        return np.where(scale > VANISHING, scale, COLLINEAR)
+    variances = np.diagonal(scale)
+    missing = variances <= VANISHING
+    units = np.sqrt(np.where(missing, COLLINEAR, variances))
+    relative = np.where(missing | missing[:, None], 0, scale / np.outer(units, units))
+    np.fill_diagonal(relative, 1)
+    eigenvalues, vectors = np.linalg.eigh(relative)
+    if eigenvalues[0] < least:
+        relative = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
+    elif not missing.any():
+        return scale
+    return relative * np.outer(units, units)
+
+
+def pseudo_rows(structure: Structure, n_features: int) -> int:
+    """Return how many rows determine a covariance, and a little more."""
+    return n_features + 1 if structure.matrices else 2
+
+
+def _inverses(matrices: np.ndarray) -> np.ndarray:
+    """Inverses of covariances, also of those that rounding has made singular."""
+    with np.errstate(all="ignore"):
+        try:
+            inverses = np.linalg.inv(matrices)
+            if np.isfinite(inverses).all():
+                return inverses
+        except np.linalg.LinAlgError:
+            pass
+        flat = matrices.reshape(-1, *matrices.shape[-2:])
+        raised = np.stack([with_floor(matrix, COLLINEAR) for matrix in flat])
+        return np.nan_to_num(np.linalg.inv(raised)).reshape(matrices.shape)
+
+
+def cluster_scale(structure: Structure, within: Scatter, n_features: int) -> np.ndarray:
+    """Λ from the scatter of clusters: Λ⁻¹ = Σ_k w_k Σ_k⁻¹.
+
+    Each Σ_k has a few pseudo-observations of Λ itself, in turn, and Λ begins with the
+    pooled scatter: a cluster of few rows tells little.
+    """
+    counts = within.counts
+    total = counts.sum()
+    pooled = within.values.sum(axis=0) / total
+    if structure.shared or len(counts) == 1:
+        return pooled
+    weights = (counts / total).reshape(-1, *(1,) * pooled.ndim)
+    m = pseudo_rows(structure, n_features)
+    denominator = (counts + m).reshape(weights.shape)
+    scale = with_floor(pooled, COLLINEAR)
+    for _ in range(POOLINGS):
+        each = (within.values + m * scale) / denominator
+        if structure.matrices:
+            scale = _inverses((weights * _inverses(each)).sum(axis=0))
+            scale = (scale + scale.T) / 2
+        else:
+            scale = 1 / (weights / each).sum(axis=0)
+    # Nothing can be pooled where no cluster has any variance.
+    if structure.matrices:
+        empty = np.diagonal(pooled) <= VANISHING
+        return np.where(empty | empty[:, None], 0.0, scale)
+    return np.where(pooled <= VANISHING, 0.0, scale)
 
 
 @dataclass(frozen=True)
@@ -106,17 +178,11 @@ class ScaleFreePenalty:
 
     @classmethod
     def of_data(
-        cls,
-        structure: Structure,
-        core: Scatter,
-        total: Scatter,
-        total_weight: float,
-        n_components: int,
-        n_features: int,
+        cls, scale: np.ndarray, total: Scatter, total_weight: float
     ) -> ScaleFreePenalty:
-        """ε = 2/√N and Λ = S K^(−2/d), S the covariance of a core of the data.
+        """ε = 2/√N and Λ from the scale of clusters.
 
-        Directions in which S has no variance (constant or collinear columns, fewer
+        Directions in which that has no variance (constant or collinear columns, fewer
         rows than features) get `COLLINEAR` times the variance of a feature, or more
         where εΛ would drown in the rounding of W_k, which grows with N.
 
@@ -125,16 +191,8 @@ class ScaleFreePenalty:
         N = total_weight
         epsilon = max(2 / math.sqrt(N), ROUNDING * N)
         least = min(1.0, max(COLLINEAR, ROUNDING * N / epsilon))
-        values = core.values[0] / core.counts[0]
-        if values.ndim == 2:
-            eigenvalues, vectors = np.linalg.eigh(values)
-            if eigenvalues[0] < least:
-                values = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
-        else:
-            values = np.maximum(values, least)
         null = null_directions(total.values[0] / total.counts[0])
-        one = cls(epsilon, values, null, least)
-        return one.for_components(n_components, n_features)
+        return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
         self, structure: Structure, scatter: Scatter, n_features: int
@@ -166,28 +224,19 @@ class ScaleFreePenalty:
     def scaled(self, share: float) -> ScaleFreePenalty:
         return replace(self, epsilon=self.epsilon * share)
 
+    def rescaled(self, scale: np.ndarray) -> ScaleFreePenalty:
+        return replace(self, target=with_floor(scale, self.floor))
+
     def renewed(
         self,
         structure: Structure,
-        core: Scatter,
+        within: Scatter,
         total: Scatter,
         total_weight: float,
-        n_components: int,
         n_features: int,
     ) -> ScaleFreePenalty:
-        return self.of_data(
-            structure, core, total, total_weight, n_components, n_features
-        )
-
-    def for_components(self, n_components: int, n_features: int) -> ScaleFreePenalty:
-        shrinkage = n_components ** (-2.0 / n_features)
-        return replace(self, target=self.target * shrinkage)
-
-    def pseudo_squares(self, n_features: int) -> np.ndarray:
-        if self.target.ndim == 0:
-            return np.full(n_features, self.epsilon * self.target / n_features)
-        target = self.target
-        return self.epsilon * (np.diagonal(target) if target.ndim == 2 else target)
+        scale = cluster_scale(structure, within, n_features)
+        return self.of_data(scale, total, total_weight)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky
@@ -227,22 +276,18 @@ class Ridge:
     def scaled(self, share: float) -> Ridge:
         return self
 
+    def rescaled(self, scale: np.ndarray) -> Ridge:
+        return self
+
     def renewed(
         self,
         structure: Structure,
-        core: Scatter,
+        within: Scatter,
         total: Scatter,
         total_weight: float,
-        n_components: int,
         n_features: int,
     ) -> Ridge:
         return self
-
-    def for_components(self, n_components: int, n_features: int) -> Ridge:
-        return self
-
-    def pseudo_squares(self, n_features: int) -> np.ndarray:
-        return np.zeros(n_features)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         return 0.0

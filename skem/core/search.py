@@ -21,10 +21,11 @@ from skem.core.accelerate import Accelerator
 from skem.core.chart import Chart
 from skem.core.climb import Trial, climb
 from skem.core.em import EMMap
-from skem.core.initialize import Initializer, seeded, subsample
+from skem.core.initialize import seeded, subsample
 from skem.core.move import Moves
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.seeds import Initializer
 from skem.core.solve import Solution, solve
 
 STARTS = 10
@@ -101,10 +102,10 @@ class Search:
     def starts(self, em: EMMap) -> Iterator[Parameters]:
         """Make diverse starts; those that fail are left out."""
         K = self.n_components
-        Z, weight = subsample(em, K, self.rng)
+        rows = subsample(em, K, self.rng)
         for method in islice(cycle(self.methods), STARTS):
             try:
-                yield seeded(em, method, K, self.rng, Z, weight)
+                yield seeded(em, method, K, self.rng, rows)
             except IllDefinedCovarianceError:
                 continue
 
@@ -126,15 +127,15 @@ class Search:
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if trial.hope() <= worth(best):
+            if trial.hope() <= height(best):
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
-                run = self.race(em, trial, worth(best))
-                if worth(run) > worth(best) + GAIN:
+                run = self.race(em, trial, height(best))
+                if height(run) > height(best) + GAIN:
                     end = self.finish(em, run.evaluation.parameters, run)
-                    if worth(end) > worth(best) + GAIN:
+                    if height(end) > height(best) + GAIN:
                         return end
             except IllDefinedCovarianceError:
                 continue
@@ -173,9 +174,9 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     return chart.farthest(chart.pack(matched))
 
 
-def worth(solution: Solution) -> float:
-    """Return what the end of a run is compared by."""
-    return float(solution.evaluation.worth)
+def height(solution: Solution) -> float:
+    """Return the objective at the end of a run."""
+    return float(solution.evaluation.objective)
 
 
 @dataclass

@@ -17,9 +17,11 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import PAIRS
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation, choose_form
+from skem.core.initialize import Rows
 from skem.core.parameters import TINY, Parameters
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
+from skem.core.ties import weighted_squares
 
 HALF_NORMAL = float(np.sqrt(2 / np.pi))
 """Mean of the absolute value of a standard normal variable."""
@@ -42,17 +44,13 @@ class Sketch:
     overlaps: np.ndarray
 
     @classmethod
-    def of_rows(cls, Z: np.ndarray, resp: np.ndarray) -> Sketch:
-        """Sketch rows Z with (weighted) responsibilities of shape (K, n)."""
-        counts = np.maximum(resp.sum(axis=1), TINY)
-        means = resp @ Z / counts[:, None]
-        second = [
-            PAIRS.weighted_sum((Z - mean).T, r)
-            for mean, r in zip(means, resp, strict=True)
-        ]
-        scatter = PAIRS.unpack(np.stack(second), Z.shape[1])
-        covariances = scatter / counts[:, None, None]
-        return cls(counts, means, covariances, np.diag(counts))
+    def of_rows(cls, rows: Rows, resp: np.ndarray) -> Sketch:
+        """Sketch rows with (weighted) responsibilities of shape (K, n)."""
+        statistics = Statistics.of_labels(PAIRS, rows.Z, resp, rows.squares)
+        scatter = statistics.scatter()
+        counts = np.maximum(scatter.counts, TINY)
+        covariances = scatter.values / counts[:, None, None]
+        return cls(counts, statistics.means, covariances, np.diag(counts))
 
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
@@ -66,6 +64,7 @@ class Sketch:
             resp = expectation.responsibilities(block, workspace).astype(float)
             z = workspace.array("z", block.data.shape, np.float64)
             coordinates.load(block.data, z)
+            squares = coordinates.squares(block.data)
             weighted = resp if block.weight is None else resp * block.weight
             sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
             sums[:, 0] = weighted.sum(axis=1)
@@ -73,6 +72,9 @@ class Sketch:
                 centred = z - means[k, :, None]
                 sums[k, 1 : 1 + d] = centred @ r
                 sums[k, 1 + d : -K] = PAIRS.weighted_sum(centred, r)
+                if squares is not None:
+                    within = weighted_squares(squares, r)
+                    PAIRS.add_squares(sums[k, 1 + d : -K], within)
             sums[:, -K:] = weighted @ resp.T
             return sums
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from skem.core.covariance import Scatter
 from skem.core.quadratic import Quadratic
+from skem.core.ties import weighted_squares
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,31 @@ class Statistics:
     sums: np.ndarray
     reference: np.ndarray
     quadratic: Quadratic
+
+    @classmethod
+    def of_labels(
+        cls,
+        quadratic: Quadratic,
+        Z: np.ndarray,
+        resp: np.ndarray,
+        squares: np.ndarray | None = None,
+    ) -> Statistics:
+        """Statistics of rows Z (n, d) with weighted responsibilities, about the means.
+
+        `squares` (d, n) or (d, 1) are added to those of the features.
+        """
+        counts = resp.sum(axis=1)
+        means = resp @ Z / np.where(counts > 0, counts, 1)[:, None]
+        d = Z.shape[1]
+        sums = np.zeros((len(resp), 1 + d + quadratic.size(d)))
+        sums[:, 0] = counts
+        for mean, r, row in zip(means, resp, sums[:, 1 + d :], strict=True):
+            own = np.flatnonzero(r)
+            row += quadratic.weighted_sum((Z[own] - mean).T, r[own])
+            if squares is not None:
+                some = np.broadcast_to(squares, Z.T.shape)[:, own]
+                quadratic.add_squares(row, weighted_squares(some, r[own]))
+        return cls(0.0, sums, means, quadratic)
 
     def __add__(self, other: Statistics) -> Statistics:
         """Merge two sets of samples; both must be about the same reference."""

@@ -17,7 +17,8 @@ from scipy.special import boxcox
 from skem.core.blocks import ArrayBlocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
-from skem.core.em import REMOTE, EMMap, Evaluation, scale_factor, total_statistics
+from skem.core.em import EMMap, Evaluation
+from skem.core.expectation import total_statistics
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization
 from skem.core.statistics import Statistics
@@ -156,7 +157,6 @@ class Stream:
 
     - `averages`: running means of the mixture's statistics, about its means; `loglik`
       is that of each batch at the parameters before it
-    - `core`: the same of one component, with remote rows tempered
     - `unit`: weight of the start, which the forgetting counts by
     - `seen`: weight of all rows so far
     - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
@@ -168,7 +168,6 @@ class Stream:
     regularization: Regularization
     parameters: Parameters
     averages: Statistics
-    core: Statistics
     unit: float
     seen: float
     size: float
@@ -185,7 +184,6 @@ class Stream:
             em.regularization,
             evaluation.parameters,
             statistics.about(statistics.means) * (1 / N),
-            em.core.about(em.core.means) * (1 / N),
             unit=N,
             seen=N,
             size=N,
@@ -206,8 +204,7 @@ class Stream:
         weight = batch.total_weight
         step = forgetting.step(self.seen / self.unit, weight / self.unit)
         gain, kept = step / weight, 1 - step
-        core = _moved(self.core, self._core_of(batch), gain, kept)
-        total = self._total_of(batch)
+        total = total_statistics(batch, self.coordinates, self.structure)
         seen = _moved(self.averages.pooled(), total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
         em = EMMap(
@@ -216,13 +213,12 @@ class Stream:
             self.structure,
             self.regularization.renewed(
                 self.structure,
-                core.scatter(),
+                (self.averages * size).scatter(),
                 seen.scatter(),
                 size,
-                *self.parameters.shape,
+                batch.n_features,
             ),
             total,
-            core,
         )
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)
@@ -231,7 +227,6 @@ class Stream:
             regularization=em.regularization,
             parameters=em.maximise(averages * size, self.parameters),
             averages=averages,
-            core=core,
             seen=self.seen + weight,
             size=size,
         )
@@ -255,34 +250,6 @@ class Stream:
         if X.min() >= low.max() and X.max() <= high.min():
             return X
         return np.clip(X, low, high)
-
-    def _total_of(self, batch: ArrayBlocks) -> Statistics:
-        """One-component statistics, where the form of the E-step may need them."""
-        if self.structure.logit_quadratic == self.structure.quadratic:
-            return self.core
-        return total_statistics(batch, self.coordinates, self.structure)
-
-    def _core_of(self, batch: ArrayBlocks) -> Statistics:
-        """One-component statistics, of which a remote row gets only so much.
-
-        Its weight falls with its squared distance, after Huber: it moves the scale by
-        as much as a row that is just not remote. So an outlier does not set the scale,
-        but a stream that has moved soon does.
-        """
-        mean = self.core.means
-        cholesky = scale_factor(self.structure, self.core, self.size)
-        limit = REMOTE * mean.shape[1]
-
-        def temper(y: np.ndarray, v: np.ndarray) -> np.ndarray:
-            white = self.structure.whiten(cholesky, 0, y)
-            distance = np.einsum("db,db->b", white, white)
-            return v * (limit / np.maximum(distance, limit))
-
-        # About the mean itself: the square of a mean far away would drown the scatter.
-        shift = self.coordinates.shift + mean[0] / self.coordinates.scale
-        centred = replace(self.coordinates, shift=shift)
-        found = total_statistics(batch, centred, self.structure, temper)
-        return replace(found, reference=mean)
 
 
 def _moved(

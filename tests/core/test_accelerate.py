@@ -1,13 +1,16 @@
 """Accelerators on quadratic problems, of which everything is known, and on mixtures."""
 
+import math
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pytest
 
-from skem.core.accelerate import ACCELERATORS, LBFGS, Plain
+from skem.core.accelerate import ACCELERATORS, LBFGS, Pair, Plain
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import initialize
+from skem.core.seeds import INITIALIZERS
 from skem.core.solve import solve
 
 FAST = sorted(set(ACCELERATORS) - {"em"})
@@ -126,6 +129,132 @@ def test_curvature_of_plain_steps_is_nothing_to_follow():
         lambda x: Quadratic(np.array([0.5]), x), np.ones(1), heir, tol=1e-6, max_iter=99
     )
     assert solution.converged
+
+
+def curved(rng, stiffness, n_pairs, n=6):
+    """An accelerator that remembers random steps on a quadratic, and their pairs."""
+    factor = rng.normal(size=(n, n))
+    hessian = stiffness * (np.eye(n) + factor @ factor.T)
+    steps = rng.normal(size=(n_pairs, n))
+    run = LBFGS(Shift)
+    run._pairs.extend(Pair(s, hessian @ s, float(s @ hessian @ s)) for s in steps)
+    return run, [(s, hessian @ s) for s in steps]
+
+
+def dense_bfgs(pairs, gamma, n=6):
+    """γI updated pair by pair to VᵀHV + ssᵀ/(s·y), with V = I − ysᵀ/(s·y)."""
+    H = gamma * np.eye(n)
+    for s, y in pairs:
+        V = np.eye(n) - np.outer(y, s) / (s @ y)
+        H = V.T @ H @ V + np.outer(s, s) / (s @ y)
+    return H
+
+
+# Soft: the usual scaling is above 1, as for EM's slow directions. Stiff: below.
+@pytest.mark.parametrize("stiffness", [0.01, 10.0])
+@pytest.mark.parametrize("n_pairs", [1, 2, 5, 9])
+def test_quasi_newton_steps_are_those_of_dense_bfgs(rng, stiffness, n_pairs):
+    run, pairs = curved(rng, stiffness, n_pairs)
+    s, y = pairs[-1]
+    scaling = (s @ y) / (y @ y)
+    assert (scaling > 1) == (stiffness < 1)
+    H = dense_bfgs(pairs, math.sqrt(scaling) if scaling > 1 else 1.0)
+    for r in rng.normal(size=(3, 6)):
+        # Rounding of a product of up to nine updates of condition below 1e4.
+        np.testing.assert_allclose(run._quasi_newton(r), H @ r, rtol=1e-9, atol=1e-9)
+
+
+def test_the_last_step_is_explained_by_its_change_of_the_gradient(rng):
+    run, pairs = curved(rng, 0.1, 4)
+    s, y = pairs[-1]
+    # H y = s, but for rounding in a few products of numbers of order ten.
+    np.testing.assert_allclose(run._quasi_newton(y), s, rtol=1e-10, atol=1e-10)
+
+
+def test_plain_steps_tell_the_curvature_of_a_line():
+    """After two of them, which make little way, the third goes to the maximum."""
+    solution = follow("lbfgs", np.array([0.01]), tol=0, max_iter=3)
+    # Differences of 0.01 of numbers of order one leave x within 1e-14 of zero.
+    assert solution.evaluation.objective == pytest.approx(0, abs=1e-26)
+
+
+@pytest.mark.parametrize(("length", "steps"), [(0.1, 5), (0.6, 3)])
+def test_what_is_left_is_the_largest_of_the_last_steps(length, steps):
+    """Of a line all the curvature is known, and the chart allows parts of a step only.
+
+    A step that halves the gradient shows that; without one, more of them are asked.
+    """
+
+    class Short(Shift):
+        def farthest(self, step):
+            return LBFGS.longest / length
+
+    h, left, estimates = np.array([0.02]), [], []
+
+    def record(_, evaluation, accelerator):
+        left.append(-evaluation.objective)
+        estimates.append(accelerator.remaining)
+
+    solve(
+        lambda x: Quadratic(h, x),
+        np.full(1, 50.0),
+        LBFGS(Short),
+        tol=0,
+        max_iter=9,
+        callback=record,
+    )
+    first = LBFGS.warm_up + steps - 1
+    assert np.isinf(estimates[:first]).all()
+    # ½ r·H r, of numbers of order one.
+    np.testing.assert_allclose(estimates[first:], left[first - steps + 1 : 1 - steps])
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A slope without end: every plain step gains the same."""
+
+    gain: float
+    x: np.ndarray
+
+    @property
+    def parameters(self):
+        return self.x
+
+    @property
+    def objective(self):
+        return self.gain * float(self.x.sum())
+
+    loglik = objective
+
+    @property
+    def successor(self):
+        return self.x + 1
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [(10.0, [2, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8]), (0.1, [2] + 10 * [1])],
+    ids=["far", "near"],
+)
+def test_rejections_far_from_a_maximum_are_followed_by_more_plain_steps(gain, expected):
+    """One more each time, up to a limit; near a maximum a single one."""
+
+    class Backwards(Shift):
+        def unpack(self, vector):
+            return self.base - vector
+
+    kinds = []
+    solve(
+        lambda x: Slope(gain, x),
+        np.zeros(1),
+        LBFGS(Backwards),
+        tol=0,
+        max_iter=sum(expected) + len(expected),
+        callback=lambda _, __, accelerator: kinds.append(accelerator.step),
+    )
+    runs = [(kind, len(list(run))) for kind, run in groupby(kinds)]
+    assert runs[::2] == [("em", length) for length in expected]
+    assert runs[1::2] == [("l-bfgs", 1)] * len(expected)
 
 
 @pytest.fixture

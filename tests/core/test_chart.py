@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import initialize
+from skem.core.seeds import INITIALIZERS
 
 K, D = 3, 2
 

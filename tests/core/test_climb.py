@@ -7,7 +7,8 @@ from skem.core.accelerate import Plain
 from skem.core.climb import climb
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import initialize
+from skem.core.seeds import INITIALIZERS
 from skem.core.solve import solve
 
 K = 3
@@ -32,15 +33,15 @@ def test_trials_are_those_of_each_start_the_best_first(structure, make_blocks, r
     some = starts(em, 5)
     trials = climb(em, some, 6)
     assert len(trials) == 3
-    objectives = [trial.worth for trial in trials]
+    objectives = [trial.objective for trial in trials]
     assert objectives == sorted(objectives, reverse=True)
     half = [plain(em, start, 3).objective for start in some]
     for i in np.argsort(half)[::-1][:3]:
         alone = plain(em, some[i], 6)
         gain = alone.objective - plain(em, some[i], 5).objective
         # Of objectives of a few hundred.
-        nearest = min(trials, key=lambda t: abs(t.worth - alone.objective))
-        assert nearest.worth == pytest.approx(alone.objective, abs=1e-9)
+        nearest = min(trials, key=lambda t: abs(t.objective - alone.objective))
+        assert nearest.objective == pytest.approx(alone.objective, abs=1e-9)
         assert nearest.gain == pytest.approx(gain, abs=1e-9)
         # Starts that differ in the order of components alone come to the same value.
         means = [np.sort(t.parameters.means[:, 0]) for t in (nearest, alone)]
@@ -50,7 +51,7 @@ def test_trials_are_those_of_each_start_the_best_first(structure, make_blocks, r
 def test_no_steps_are_an_evaluation(make_blocks, rng):
     em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(50, 2)))
     (trial,) = climb(em, starts(em, 1), 0)
-    assert trial.worth == em.evaluate(starts(em, 1)[0]).objective
+    assert trial.objective == em.evaluate(starts(em, 1)[0]).objective
     assert trial.gain == 0
 
 
@@ -70,7 +71,7 @@ def test_starts_that_fail_are_left_out(make_blocks, rng):
     collapsing = type(good)(good.weights, spread, narrow)
     assert len(climb(em, [collapsing], 2)) == 0
     trials = climb(em, [collapsing, good], 2)
-    assert [trial.worth for trial in trials] == [plain(em, good, 2).objective]
+    assert [trial.objective for trial in trials] == [plain(em, good, 2).objective]
 
 
 def test_no_starts_give_no_trials(make_blocks, rng):

@@ -9,7 +9,7 @@ from skem.core.coordinates import (
     standardising_coordinates,
 )
 from skem.core.covariance import STRUCTURES
-from skem.core.em import total_statistics
+from skem.core.expectation import total_statistics
 from skem.core.parameters import Parameters
 
 FLOAT64 = np.dtype(float)

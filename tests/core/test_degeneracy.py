@@ -28,11 +28,18 @@ def mixture(structure, means, sds=None, weights=None):
 
 def test_scarce_is_fewer_points_than_a_component_needs(structure):
     least = structure.least_points(D)
-    assert least == (D + 1 if structure.name == "full" else 2)
+    assert least == {"full": D + 1, "tied": 1}.get(structure.name, 2)
     N = 100
     weights = np.array([least, least - 1, N - 2 * least + 1]) / N
     parameters = mixture(structure, np.zeros((3, D)), weights=weights)
     assert scarce(structure, parameters, N).tolist() == [False, True, False]
+
+
+def test_points_are_counted_to_the_nearest_whole_number(structure):
+    least, N = structure.least_points(D), 100
+    counts = np.array([least - 0.6, least - 0.4, N - 2 * least + 1])
+    parameters = mixture(structure, np.zeros((3, D)), weights=counts / N)
+    assert scarce(structure, parameters, N).tolist() == [True, False, False]
 
 
 def test_components_on_one_spot_coincide(structure):

@@ -9,8 +9,9 @@ from sklearn.mixture import GaussianMixture
 
 from skem.core.em import EMMap
 from skem.core.expectation import condition
-from skem.core.initialize import INITIALIZERS, initialize
+from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
+from skem.core.seeds import INITIALIZERS
 
 K = 3
 

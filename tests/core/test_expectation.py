@@ -8,7 +8,7 @@ import pytest
 
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
-from skem.core.em import total_statistics
+from skem.core.covariance import STRUCTURES
 from skem.core.expectation import (
     Centred,
     Expanded,
@@ -18,7 +18,9 @@ from skem.core.expectation import (
     condition,
     evaluate_far,
     log_constants,
+    total_statistics,
 )
+from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
 FORMS = [Expanded, Centred]
@@ -271,3 +273,43 @@ def test_log_constants_are_the_log_densities_at_the_means(mixture):
     joint = mixture.joint(mixture.parameters.means)
     found = log_constants(mixture.structure, mixture.parameters)
     np.testing.assert_allclose(found, np.diag(joint), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e5])
+def test_float32_data_far_from_zero_are_computed_in_float64(
+    structure, distance, make_mixture, rng
+):
+    """Where the terms that cancel are more than single precision can hold."""
+    mixture = make_mixture(structure, 3, 2)
+    X = (mixture.sample(60, rng) + distance).astype(np.float32)
+    mixture.parameters.means[...] += distance
+    assert 1e5 < condition(structure, mixture.parameters) < 1e12
+    identity = Coordinates(np.zeros(2), np.ones(2))
+    found, expected = (
+        Expectation(
+            choose_form(structure, mixture.parameters, rows.dtype), identity
+        ).statistics(block_of(rows), Workspace())
+        for rows in (X, X.astype(float))
+    )
+    # The same sums of the same numbers.
+    np.testing.assert_allclose(found.loglik, expected.loglik, rtol=1e-13)
+    np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["full", "tied"])
+def test_float32_data_of_collinear_features_keep_the_smallest_variance(name, rng):
+    structure = STRUCTURES[name]
+    # Correlated but for a ten thousandth, which single precision of X itself can hold.
+    X = rng.standard_normal((200, 2)) @ [[1.0, 1.0], [0.0, 1e-4]]
+    covariance = np.cov(X.T, ddof=0)
+    cholesky, _ = structure.factor(covariance if structure.shared else covariance[None])
+    parameters = Parameters(np.ones(1), X.mean(axis=0, keepdims=True), cholesky)
+    assert 1e5 < condition(structure, parameters) < 1e12
+    X = X.astype(np.float32)
+    form = choose_form(structure, parameters, X.dtype)
+    identity = Coordinates(np.zeros(2), np.ones(2))
+    scatter = Expectation(form, identity).statistics(block_of(X), Workspace()).scatter()
+    found = np.linalg.eigvalsh(scatter.values[0] / 200)[0]
+    expected = np.linalg.eigvalsh(np.cov(X.T.astype(float), ddof=0))[0]
+    # Rounding of a covariance of order one, 1e-16, to a variance of about 1e-8.
+    assert found == pytest.approx(expected, rel=1e-6, abs=0)

@@ -5,12 +5,9 @@ import pytest
 
 from skem.core import initialize as initialize_module
 from skem.core.em import EMMap
-from skem.core.initialize import (
-    INITIALIZERS,
-    initialize,
-    labelled_statistics,
-    subsample,
-)
+from skem.core.initialize import initialize, subsample
+from skem.core.seeds import INITIALIZERS
+from skem.core.statistics import Statistics
 
 K = 3
 
@@ -102,7 +99,7 @@ def test_subsample_is_drawn_without_replacement_in_order(
 ):
     X = rng.standard_normal((300, 2))
     em = prepared(make_blocks(X), structure)
-    Z, weight = subsample(em, K, np.random.RandomState(0))
+    _, Z, weight, _ = subsample(em, K, np.random.RandomState(0))
     everything = em.coordinates.load(X.T, np.empty((2, 300))).T
     rows = [int(np.flatnonzero((everything == z).all(axis=1))[0]) for z in Z]
     assert len(rows) == small_subsample
@@ -148,7 +145,7 @@ def test_labels_give_the_moments_of_each_group(structure, make_blocks, rng):
     em = prepared(make_blocks(X), structure)
     Z = em.coordinates.load(X.T, np.empty((2, 60))).T
     resp = (labels == np.arange(K)[:, None]).astype(float)
-    statistics = labelled_statistics(em, Z, resp)
+    statistics = Statistics.of_labels(structure.quadratic, Z, resp)
     np.testing.assert_array_equal(statistics.counts, np.bincount(labels))
     means = [Z[labels == k].mean(axis=0) for k in range(K)]
     np.testing.assert_allclose(statistics.means, means, rtol=1e-12, atol=1e-13)
@@ -160,3 +157,24 @@ def test_labels_give_the_moments_of_each_group(structure, make_blocks, rng):
     np.testing.assert_allclose(
         structure.quadratic.pack(statistics.scatter().values), packed, rtol=1e-11
     )
+
+
+def test_integer_weights_are_repeated_rows_from_given_labels(
+    structure, make_blocks, rng
+):
+    X, weight = rng.standard_normal((60, 2)), rng.integers(0, 4, size=60)
+
+    def by_place(Z, weight, K, rng):
+        labels = np.digitize(Z[:, 0], [-0.5, 0.5])
+        return (labels == np.arange(K)[:, None]).astype(float)
+
+    weighted, repeated = (
+        initialize(prepared(blocks, structure), by_place, K, np.random.RandomState(0))
+        for blocks in (
+            make_blocks(X, weight.astype(float)),
+            make_blocks(np.repeat(X, weight, axis=0)),
+        )
+    )
+    for a, b in zip(vars(weighted).values(), vars(repeated).values(), strict=True):
+        # Sums of a hundred numbers of order one in another order.
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)

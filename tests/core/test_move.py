@@ -1,5 +1,7 @@
 """Moves of a component out of a poor optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -7,9 +9,9 @@ from scipy.stats import norm
 
 from skem.core.accelerate import LBFGS
 from skem.core.em import EMMap
-from skem.core.initialize import labelled_statistics
 from skem.core.move import Moves, dispensable, responsibilities
 from skem.core.solve import solve
+from skem.core.statistics import Statistics
 
 MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
 K = len(MEANS)
@@ -34,7 +36,8 @@ def standardised(em):
 def labelled(em, labels):
     """Parameters for given labels of the rows."""
     resp = (labels == np.arange(K)[:, None]).astype(float)
-    return em.maximise(labelled_statistics(em, standardised(em), resp))
+    statistics = Statistics.of_labels(em.structure.quadratic, standardised(em), resp)
+    return em.maximise(statistics)
 
 
 def test_responsibilities_are_posterior_probabilities(em, labels):
@@ -52,7 +55,9 @@ def test_responsibilities_are_posterior_probabilities(em, labels):
     log_prob += (parameters.log_weights + log_det)[:, None]
     expected = np.exp(log_prob - logsumexp(log_prob, axis=0))
     # Rounding of log-densities of up to about a hundred.
-    assert np.allclose(responsibilities(em, parameters, Z), expected, atol=1e-10)
+    assert np.allclose(
+        responsibilities(em, parameters, em.blocks.X.T), expected, atol=1e-10
+    )
 
 
 def test_component_that_doubles_another_is_dispensable():
@@ -101,8 +106,53 @@ def test_moves_mend_a_poor_optimum(em, labels):
 
 def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
     em = EMMap.prepare(make_blocks(np.ones((6, 2))), structure, 2, "auto")
-    start = em.maximise(labelled_statistics(em, np.zeros((6, 2)), np.full((2, 6), 0.5)))
+    halves = np.full((2, 6), 0.5)
+    start = em.maximise(
+        Statistics.of_labels(structure.quadratic, np.zeros((6, 2)), halves)
+    )
     rng = np.random.RandomState(0)
     after = Moves.away_from(em, start, rng).draw(rng)
     assert np.isfinite(after.means).all()
     assert after.weights.sum() == pytest.approx(1)
+
+
+@pytest.fixture
+def overlapping(em, labels, rng):
+    """Moves of weighted rows that belong to all; component 0 always goes."""
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    return replace(
+        moves,
+        rows=moves.rows._replace(weight=rng.uniform(0.2, 3, len(labels))),
+        resp=rng.dirichlet(np.full(K, 5.0), len(labels)).T,
+        dispensable=np.zeros(K, int),
+    )
+
+
+def changed(moves, after):
+    return np.flatnonzero((after.means != moves.parameters.means).any(axis=1)).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_split_is_of_what_the_owner_would_have_without_the_other(overlapping, seed):
+    """Weights and means of the two halves together are those of these rows."""
+    after = overlapping.draw(np.random.RandomState(seed))
+    gone, owner = pair = changed(overlapping, after)
+    resp, rows = overlapping.resp, overlapping.rows
+    share = rows.weight * resp[owner] / (1 - resp[gone])
+    weights = overlapping.parameters.weights.copy()
+    weights[pair] = 0, share.sum() / rows.weight.sum()
+    weights /= weights.sum()
+    # Every row has 1e-12 more of each component.
+    rest = np.setdiff1d(range(K), pair)
+    np.testing.assert_allclose(after.weights[rest], weights[rest], rtol=1e-9)
+    mean = after.weights[pair] @ after.means[pair] / weights[owner]
+    np.testing.assert_allclose(mean, share @ rows.Z / share.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("owner", [1, 2, 3])
+def test_heavy_rows_are_split(overlapping, labels, owner):
+    rows = overlapping.rows._replace(weight=np.where(labels == owner, 1.0, 1e-9))
+    resp = (labels == np.arange(K)[:, None]).astype(float)
+    moves = replace(overlapping, rows=rows, resp=resp)
+    for seed in range(5):
+        assert changed(moves, moves.draw(np.random.RandomState(seed))) == [0, owner]

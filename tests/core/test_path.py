@@ -4,21 +4,29 @@ import pytest
 from skem.core.accelerate import LBFGS
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
+from skem.core.initialize import Rows
 from skem.core.path import Path, growing, narrowed, widened
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
 
+CENTRES = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
+
 
 @pytest.fixture
 def X(rng):
-    centres = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
-    return centres[rng.integers(4, size=300)] + rng.normal(size=(300, 2))
+    return CENTRES[rng.integers(4, size=300)] + rng.normal(size=(300, 2))
+
+
+def sketch_of(em, X, labels):
+    Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
+    rows = Rows(X.T, Z, np.ones(len(Z)), None)
+    K = labels.max() + 1
+    return Sketch.of_rows(rows, (labels == np.arange(K)[:, None]) * 1.0)
 
 
 def fresh(em, X, K):
     """One clustering that knows nothing: by the order of the rows."""
-    Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
-    return [Sketch.of_rows(Z, (np.arange(len(Z)) % K == np.arange(K)[:, None]) * 1.0)]
+    return [sketch_of(em, X, np.arange(len(X)) % K)]
 
 
 def walk(em, X, components, tol=1e-2):
@@ -32,8 +40,7 @@ def test_splits_find_the_clusters(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3, 4])
     means = path.found[4].parameters.means / em.coordinates.scale + em.coordinates.shift
-    centres = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
-    distances = np.linalg.norm(means[:, None] - centres, axis=2).min(axis=0)
+    distances = np.linalg.norm(means[:, None] - CENTRES, axis=2).min(axis=0)
     # About 75 unit normal rows each: four standard errors of the mean.
     assert distances.max() < 4 / np.sqrt(75)
 
@@ -45,15 +52,15 @@ def test_mergers_find_the_clusters(X, make_blocks):
     path.walk_down()
     # The best of three clusters: none better is found on the way up.
     up = walk(em, X, [1, 2, 3])
-    assert path.found[3].worth >= up.found[3].worth - 1
+    assert path.found[3].objective >= up.found[3].objective - 1
 
 
 def test_walks_never_lose_what_was_found(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3, 5, 6])
-    before = {K: found.worth for K, found in path.found.items()}
+    before = {K: found.objective for K, found in path.found.items()}
     path.walk_down([{K: path.found[K].sketch for K in before}])
-    assert all(path.found[K].worth >= before[K] for K in before)
+    assert all(path.found[K].objective >= before[K] for K in before)
 
 
 def test_gaps_are_bridged(X, make_blocks):
@@ -78,7 +85,7 @@ def test_what_is_found_on_all_rows_is_settled(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3])
     settled = path.settle(3, [em])
-    assert settled.evaluation.objective == path.found[3].worth
+    assert settled.evaluation.objective == path.found[3].objective
     assert settled.converged and settled.values == path.found[3].values
 
 
@@ -103,9 +110,9 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     path.improve(4, fresh(em, X, 4))
     poor = path.found[4]
     good = walk(em, X, [1, 2, 3, 4]).found[4]
-    assert good.worth > poor.worth + 1
+    assert good.objective > poor.objective + 1
     assert path.improve(4, [good.sketch])
-    assert path.found[4].worth == pytest.approx(good.worth, abs=1)
+    assert path.found[4].objective == pytest.approx(good.objective, abs=1)
     assert not path.improve(4, [poor.sketch])
 
 
@@ -116,10 +123,40 @@ def test_a_refined_mixture_is_the_best_of_its_starts(X, make_blocks):
     poor = path.found[4]
     good = walk(em, X, [1, 2, 3, 4]).found[4]
     for sketches in ([], [good.sketch], [poor.sketch, good.sketch]):
+        path.found = {4: poor}
         refined = path.refine(4, [em], poor.parameters, sketches)
-        least = good.worth if sketches else poor.worth
+        least = good.objective if sketches else poor.objective
         assert refined.converged
         assert refined.evaluation.objective >= least - 1e-4
+
+
+def test_a_better_start_is_not_given_up_for_another_one(X, make_blocks):
+    """Fresh starts lead beyond what was found on the path, but not that far."""
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    good = walk(em, X, [1, 2, 3, 4]).found[4]
+    path = Path(em, [4], LBFGS, 1e-4, 200)
+    path.improve(4, fresh(em, X, 4))
+    before = path.found[4].objective
+    # Two of the clusters together, and another one in halves.
+    labels = np.linalg.norm(X[:, None] - CENTRES, axis=2).argmin(axis=1)
+    labels[labels == 1] = 0
+    labels[(labels == 3) & (X[:, 1] < 8)] = 1
+    refined = path.refine(4, [em], good.parameters, [sketch_of(em, X, labels)])
+    assert before < path.found[4].objective < good.objective - 1
+    # The start is followed to the end.
+    assert refined.evaluation.objective > good.objective - 1e-9
+
+
+def test_finds_of_other_structures_are_starts(X, make_blocks, structure):
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    good = walk(em, X, [1, 2, 3, 4]).found[4]
+    path = Path(em, [4], LBFGS, 1e-2, 200)
+    path.scout({4: fresh(em, X, 4)})
+    path.walk_down([{3: good.sketch}])
+    assert path.found[4].objective < good.objective - 10
+    path.walk_down([{}, {4: good.sketch}])
+    # A nat may be left on the path.
+    assert path.found[4].objective > good.objective - 1
 
 
 def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
@@ -140,7 +177,7 @@ def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
 
     monkeypatch.setattr(path, "finish", only_from("good"))
     refined = path.refine(4, [em], poor, [good.sketch])
-    assert refined.evaluation.objective >= good.worth - 1
+    assert refined.evaluation.objective >= good.objective - 1
     monkeypatch.setattr(path, "finish", only_from("poor"))
     assert path.refine(4, [em], poor, []).converged
     with pytest.raises(IllDefinedCovarianceError):

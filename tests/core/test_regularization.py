@@ -6,39 +6,44 @@ import numpy as np
 import pytest
 
 from skem.core.covariance import STRUCTURES, Scatter
-from skem.core.em import EMMap, factor
+from skem.core.em import EMMap
+from skem.core.initialize import initialize
+from skem.core.maximisation import factor
 from skem.core.regularization import (
     COLLINEAR,
     IllDefinedCovarianceError,
     Ridge,
     ScaleFreePenalty,
 )
+from skem.core.seeds import INITIALIZERS
+from skem.core.statistics import Statistics
 
 K, D = 3, 2
 
 
-def dense_target(structure, X, weight, n_components):
-    """Λ = S K^(−2/d), S restricted to what the structure can express."""
+def dense_covariance(structure, X, weight):
+    """S, restricted to what the structure can express."""
     S = np.cov(X.T, aweights=weight, ddof=0).reshape(X.shape[1], -1)
     if structure.name == "diag":
         S = np.diag(np.diag(S))
     if structure.name == "spherical":
         S = np.eye(len(S)) * np.trace(S) / len(S)
-    return S * n_components ** (-2 / len(S))
+    return S
 
 
-def prepared(blocks, structure, reg_covar="auto"):
-    return EMMap.prepare(blocks, structure, K, reg_covar)
+def prepared(blocks, structure, reg_covar="auto", n_components=K):
+    return EMMap.prepare(blocks, structure, n_components, reg_covar)
 
 
 def test_penalty_is_chen_and_tans(structure, make_mixture, make_blocks, rng):
     mixture = make_mixture(structure, K, D)
     X, weight = mixture.sample(50, rng), rng.uniform(size=50)
-    em = prepared(make_blocks(X, weight), structure)
+    # Of one cluster, Λ is the covariance of the data.
+    em = prepared(make_blocks(X, weight), structure, n_components=1)
     inward = em.coordinates.inward(structure, mixture.parameters)
 
     # tr(ΛΣ⁻¹) does not depend on units; log|Σ| does, by 2 log|dz/dx|.
-    target = dense_target(structure, X, weight, K)
+    target = dense_covariance(structure, X, weight)
     components = mixture.dense[:1] if structure.shared else mixture.dense
     trace = np.trace(np.linalg.solve(components, target[None]), axis1=1, axis2=2)
     log_det = np.linalg.slogdet(components)[1] + 2 * em.coordinates.log_slope
@@ -104,9 +109,11 @@ def test_target_is_positive_definite_for_singular_data(
     X = rng.standard_normal((20, 1)) * columns
     em = prepared(make_blocks(X), structure)
     target = em.regularization.target
-    smallest = np.linalg.eigvalsh(target)[0] if target.ndim == 2 else np.min(target)
+    if target.ndim == 2:
+        units = np.sqrt(np.diagonal(target))
+        target = np.linalg.eigvalsh(target / np.outer(units, units))
     # Rounding of eigenvectors takes ε of the largest eigenvalue.
-    assert smallest >= COLLINEAR * K ** (-2 / D) * (1 - 1e-6)
+    assert np.min(target) >= COLLINEAR * K ** (-2 / D) * (1 - 1e-6)
 
 
 @pytest.mark.parametrize("columns", ["constant", "collinear"])
@@ -196,21 +203,22 @@ def test_ridge_is_a_variance_in_units_of_the_data(
 
 def test_renewed_penalty_is_that_of_the_other_data(structure, make_blocks, rng):
     X, other = rng.standard_normal((50, D)), 3 * rng.standard_normal((80, D))
-    em, expected = (prepared(make_blocks(rows), structure) for rows in (X, other))
-    found = em.regularization.renewed(
-        structure, expected.core.scatter(), expected.total.scatter(), 80, K, D
+    em, expected = (
+        prepared(make_blocks(rows), structure, n_components=1) for rows in (X, other)
     )
+    total = expected.total.scatter()
+    found = em.regularization.renewed(structure, total, total, 80, D)
     assert found.epsilon == expected.regularization.epsilon
-    np.testing.assert_array_equal(found.target, expected.regularization.target)
+    # The sample's rows are in another order.
+    np.testing.assert_allclose(
+        found.target, expected.regularization.target, rtol=1e-12, atol=1e-13
+    )
 
 
 def test_renewed_ridge_is_the_same(structure, make_blocks, rng):
     em = prepared(make_blocks(rng.standard_normal((50, D))), structure, 0.1)
-    ridge = em.regularization
-    assert (
-        ridge.renewed(structure, em.core.scatter(), em.total.scatter(), 80, K, D)
-        is ridge
-    )
+    ridge, total = em.regularization, em.total.scatter()
+    assert ridge.renewed(structure, total, total, 80, D) is ridge
 
 
 def test_a_large_covariance_that_rounding_broke_is_repaired():
@@ -223,3 +231,54 @@ def test_a_large_covariance_that_rounding_broke_is_repaired():
     cholesky = factor(STRUCTURES["full"], penalty, covariances, 2)
     assert np.isfinite(cholesky).all()
     np.testing.assert_array_equal(cholesky[0], np.eye(2))
+
+
+@pytest.mark.parametrize("columns", ["constant", "collinear"])
+def test_no_step_changes_a_variance_that_is_given(structure, columns, make_blocks, rng):
+    X = rng.standard_normal((50, 2)) * [1.0, 3.0]
+    extra = np.full(50, 7.0) if columns == "constant" else X @ [2.0, 1.0]
+    X = np.c_[X, extra]
+    em = prepared(make_blocks(X), structure)
+    if em.regularization.null is None:
+        assert not em.regularization.pins
+        return
+    base = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    chart = em.chart(base)
+    vector = rng.normal(0, 3, chart.pack(base).size)
+    found, free = (
+        structure.covariances(each.unpack(vector).precisions_cholesky)
+        for each in (chart, replace(chart, pinned=None))
+    )
+    if structure.matrices:
+        Z = em.coordinates.load(X.T, np.empty((3, 50)))
+        null = np.linalg.svd(Z.T)[2][-1]
+        variances = np.einsum("...ij,i,j->...", found, null, null)
+        others = np.eye(3) - np.outer(null, null)
+        found, free = others @ found @ others, others @ free @ others
+    else:
+        variances, found, free = found[..., 2], found[..., :2], free[..., :2]
+    # Of 1e-8, from matrices of order one.
+    np.testing.assert_allclose(variances, COLLINEAR, rtol=1e-6)
+    np.testing.assert_allclose(found, free, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("total_weight", [1e3, 1e12])
+@pytest.mark.parametrize("scale", ["round", "line"])
+def test_penalty_is_not_lost_to_rounding(scale, total_weight, rng):
+    """Across a line of however many rows there is the variance that it gives."""
+    full, n = STRUCTURES["full"], 100
+    along, across = np.array([[0.8, 0.6], [0.6, -0.8]])
+    Z = rng.standard_normal((n, 1)) * along + [1.0, 2.0]
+    resp = np.full((1, n), total_weight / 2 / n)
+    scatter = Statistics.of_labels(full.quadratic, Z, resp).scatter()
+    total = Scatter(total_weight * np.eye(2)[None], np.array([total_weight]))
+    target = np.eye(2) if scale == "round" else np.outer(along, along)
+    penalty = ScaleFreePenalty.of_data(target, total, total_weight)
+    covariances = penalty.covariances(full, scatter, 2)
+    cholesky = factor(full, penalty, covariances, 2)
+    epsilon = penalty.epsilon
+    expected = epsilon * (across @ penalty.target @ across)
+    expected /= total_weight / 2 + epsilon
+    found = across @ full.covariances(cholesky)[0] @ across
+    # Of 1e-12 or more, from a matrix of order one.
+    assert found == pytest.approx(expected, rel=1e-2, abs=0)

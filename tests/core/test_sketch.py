@@ -3,7 +3,7 @@ import pytest
 
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.initialize import labelled_statistics
+from skem.core.initialize import Rows
 from skem.core.sketch import Sketch
 
 
@@ -20,8 +20,9 @@ def labelled(X, make_blocks):
     def make(structure, weight=None):
         em = EMMap.prepare(make_blocks(X, weight), structure, 1, "auto")
         Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
+        rows = Rows(X.T, Z, np.ones(len(X)), None)
         labels = np.arange(len(X)) % 4
-        return em, Z, (labels == np.arange(4)[:, None]).astype(float)
+        return em, rows, (labels == np.arange(4)[:, None]).astype(float)
 
     return make
 
@@ -33,9 +34,9 @@ def assert_same(a, b):
 
 
 def test_start_is_the_m_step_of_the_rows(structure, labelled):
-    em, Z, resp = labelled(structure)
-    got = Sketch.of_rows(Z, resp).start(em)
-    expected = em.maximise(labelled_statistics(em, Z, resp))
+    em, rows, resp = labelled(structure)
+    got = Sketch.of_rows(rows, resp).start(em)
+    expected = em.maximise(rows.labelled(em, resp))
     for a, b in zip(vars(got).values(), vars(expected).values(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-10)
 
@@ -45,25 +46,27 @@ def test_sketch_of_a_mixture_is_that_of_its_responsibilities(
 ):
     mixture = make_mixture(structure, 4, 3, separation=1.0)
     weight = rng.uniform(0.5, 2, 200)
-    em, Z, _ = labelled(structure, weight)
-    resp = mixture.responsibilities(Z).T
-    rows = Sketch.of_rows(Z, resp * weight)
+    em, rows, _ = labelled(structure, weight)
+    resp = mixture.responsibilities(rows.Z).T
+    expected = Sketch.of_rows(rows, resp * weight)
     got = Sketch.of_mixture(em, mixture.parameters)
     np.testing.assert_allclose(got.overlaps, (resp * weight) @ resp.T, atol=1e-8)
     for name in ("counts", "means", "covariances"):
         # Responsibilities from the expanded form agree to about 1e-9.
-        np.testing.assert_allclose(getattr(got, name), getattr(rows, name), atol=1e-8)
+        np.testing.assert_allclose(
+            getattr(got, name), getattr(expected, name), atol=1e-8
+        )
 
 
 def test_merger_is_the_sketch_of_the_union(labelled):
-    _, Z, resp = labelled(STRUCTURES["full"])
+    _, rows, resp = labelled(STRUCTURES["full"])
     union = np.stack([resp[0], resp[2], resp[1] + resp[3]])
-    assert_same(Sketch.of_rows(Z, resp).merge(1, 3), Sketch.of_rows(Z, union))
+    assert_same(Sketch.of_rows(rows, resp).merge(1, 3), Sketch.of_rows(rows, union))
 
 
 def test_halves_of_a_split_merge_to_the_whole(labelled):
-    _, Z, resp = labelled(STRUCTURES["full"])
-    sketch = Sketch.of_rows(Z, resp)
+    _, rows, resp = labelled(STRUCTURES["full"])
+    sketch = Sketch.of_rows(rows, resp)
     whole = sketch.split(3).merge(3, 4)
     for name in ("counts", "means", "covariances"):
         np.testing.assert_allclose(
@@ -88,11 +91,21 @@ def test_closest_pair_is_the_one_that_overlaps():
     assert sketch.closest(1) == [(0, 2)]
 
 
+def test_small_clusters_on_one_spot_are_closer_than_the_tails_of_large_ones():
+    # Cosines of 0.9 and 0.05.
+    overlaps = np.array(
+        [[100.0, 5, 0, 0], [5, 100, 0, 0], [0, 0, 1, 0.9], [0, 0, 0.9, 1]]
+    )
+    counts = np.array([105.0, 105.0, 1.9, 1.9])
+    sketch = Sketch(counts, np.eye(4), np.stack([np.eye(4)] * 4), overlaps)
+    assert sketch.closest(2) == [(2, 3), (0, 1)]
+
+
 def test_other_coordinates_sketch_the_same_data(labelled):
-    em, Z, resp = labelled(STRUCTURES["full"])
-    other, Z_other, _ = labelled(STRUCTURES["spherical"])
-    moved = Sketch.of_rows(Z, resp).moved(em.coordinates, other.coordinates)
-    assert_same(moved, Sketch.of_rows(Z_other, resp))
+    em, rows, resp = labelled(STRUCTURES["full"])
+    other, others, _ = labelled(STRUCTURES["spherical"])
+    moved = Sketch.of_rows(rows, resp).moved(em.coordinates, other.coordinates)
+    assert_same(moved, Sketch.of_rows(others, resp))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e160])

@@ -5,8 +5,7 @@ import pytest
 
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES
-from skem.core.em import total_statistics
-from skem.core.expectation import Centred, Expanded, Expectation
+from skem.core.expectation import Centred, Expanded, Expectation, total_statistics
 from skem.core.statistics import Statistics
 
 K, D = 3, 2

@@ -1,0 +1,179 @@
+"""How wide the clusters of data are: the scale of the penalty.
+
+The penalty's pseudo-observations must be as wide as clusters, not as the data: else
+tight clusters far apart come out too wide. Nor may they be much wider than the
+narrowest of several clusters. So a quick fit of K clusters, each with a few
+pseudo-observations of what is common to all, is made on a sample of rows, and the
+covariances of its clusters are pooled by their harmonic mean,
+Λ⁻¹ = Σ_k w_k Σ_k⁻¹, so that w_k Λ ≤ Σ_k for every one of them.
+
+It uses the same random numbers in every fit, and equal rows merged: all starts and
+seeds have the same Λ, whatever the order of rows, and an integer weight is a repeated
+row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from skem.core.blocks import ArrayBlocks, Blocks
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import Scatter, Structure
+from skem.core.expectation import Expectation, choose_form, total_statistics
+from skem.core.maximisation import factor, maximise
+from skem.core.parameters import Parameters
+from skem.core.regularization import (
+    COLLINEAR,
+    ScaleFreePenalty,
+    cluster_scale,
+    pseudo_rows,
+    with_floor,
+)
+from skem.core.seeds import kmeans, on_checked_data
+from skem.core.statistics import Statistics
+from skem.core.ties import find_ties
+
+ROWS = 5_000
+"""Rows that are looked at."""
+REMOTE = 25.0
+"""Squared distance per feature, in standard deviations, of rows that are left out."""
+MAX_TRIMS = 5
+STARTS = 3
+STEPS = 20
+"""EM steps of the quick fit, at most."""
+SETTLED = 1e-3
+"""Relative change of the scale's volume in a step, below which it is settled."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of the data that are looked at, equal ones merged, without remote ones.
+
+    One remote row could make the penalty outweigh real clusters. `coordinates` know the
+    values that rows share.
+    """
+
+    structure: Structure
+    coordinates: Coordinates
+    blocks: ArrayBlocks
+
+    @classmethod
+    def of(
+        cls, blocks: Blocks, coordinates: Coordinates, structure: Structure
+    ) -> Sample:
+        """Look at rows, the same ones in every fit."""
+        taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+        X, inverse = np.unique(taken.X, axis=0, return_inverse=True)
+        weight = np.bincount(inverse.ravel(), taken.weight, len(X)).astype(float)
+        z = coordinates.load(X.T, np.empty(X.T.shape))
+        ties = find_ties(X.T, z, weight)
+        sample = cls(
+            structure,
+            replace(coordinates, ties=ties),
+            replace(taken, X=X, weight=weight),
+        )
+        return sample._without_remote()
+
+    def scale(self, n_components: int) -> np.ndarray:
+        """Λ of so many components, as the structure's scatter has it."""
+        d = self.blocks.n_features
+        enough = self.blocks.total_weight // (2 * pseudo_rows(self.structure, d))
+        K = max(1, min(n_components, int(enough), self.blocks.n_samples))
+        scale = self._of_clusters(K) if K > 1 else self._pooled(self.total)
+        # What is left of a cluster that more components share.
+        return scale * (n_components / K) ** (-2 / d)
+
+    def _pooled(self, statistics: Statistics) -> np.ndarray:
+        d = self.blocks.n_features
+        return cluster_scale(self.structure, statistics.scatter(), d)
+
+    @cached_property
+    def total(self) -> Statistics:
+        """Statistics of the rows as one component."""
+        return total_statistics(self.blocks, self.coordinates, self.structure)
+
+    @cached_property
+    def white(self) -> np.ndarray:
+        """Rows in which their covariance is the identity, (d, n)."""
+        data, scatter = self.blocks.X.T, self.total.scatter()
+        z = self.coordinates.load(data, np.empty(data.shape))
+        penalty = self._penalty(scatter.values[0] / scatter.counts[0])
+        nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
+        covariances = penalty.covariances(self.structure, nothing, len(data))
+        cholesky = factor(self.structure, penalty, covariances, len(data))
+        return self.structure.whiten(cholesky, 0, z - self.total.means.T)
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """Squared Mahalanobis distances from the mean."""
+        return np.einsum("db,db->b", self.white, self.white)
+
+    def _without_remote(self) -> Sample:
+        sample = self
+        for _ in range(MAX_TRIMS):
+            near = sample.distances <= REMOTE * len(sample.white)
+            if near.all():
+                break
+            sample = sample._rows(np.flatnonzero(near))
+        return sample
+
+    def _rows(self, rows: np.ndarray) -> Sample:
+        return replace(self, blocks=self.blocks.take(rows))
+
+    def _penalty(self, scale: np.ndarray) -> ScaleFreePenalty:
+        """As many pseudo-observations as determine a covariance."""
+        pseudo = pseudo_rows(self.structure, self.blocks.n_features)
+        return ScaleFreePenalty(float(pseudo), with_floor(scale, COLLINEAR))
+
+    def _of_clusters(self, n_components: int) -> np.ndarray:
+        """Scale of clusters after k-means and a few EM steps.
+
+        Rows are in the order of their distance from the mean, so that any affine map
+        of the data has the same clusters.
+        """
+        order = np.argsort(self.distances, kind="stable")
+        white, blocks = self.white[:, order], self.blocks.take(order)
+        structure, data, weight = self.structure, blocks.X.T, blocks.weight
+        assert weight is not None
+        rng = np.random.RandomState(0)
+        with on_checked_data():
+            rows = np.ascontiguousarray(white.T)
+            resp = kmeans(rows, weight, n_components, rng, STARTS)
+        statistics = Statistics.of_labels(
+            structure.quadratic,
+            self.coordinates.load(data, np.empty(data.shape)).T,
+            resp * weight,
+            self.coordinates.squares(data),
+        )
+        parameters: Parameters | None = None
+        scale = self._pooled(statistics)
+        for _ in range(STEPS):
+            parameters = maximise(
+                structure,
+                self._penalty(scale),
+                statistics,
+                statistics.scatter(),
+                parameters,
+            )
+            form = choose_form(structure, parameters, np.dtype(float))
+            expectation = Expectation(form, self.coordinates)
+            statistics = blocks.fold(
+                expectation.statistics, expectation.values_per_sample
+            )
+            if statistics.quadratic != structure.quadratic:
+                statistics = statistics.completed(self.total)
+            before, scale = scale, self._pooled(statistics)
+            if abs(_log_volume(scale) - _log_volume(before)) <= SETTLED:
+                break
+        return scale
+
+
+def _log_volume(scale: np.ndarray) -> float:
+    """Log-determinant; the same for every affine map of data, but for a constant."""
+    floored = with_floor(scale, COLLINEAR)
+    if scale.ndim == 2:
+        return float(np.linalg.slogdet(floored)[1])
+    return float(np.log(floored).sum())

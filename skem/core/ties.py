@@ -1,0 +1,146 @@
+"""Values that many rows share: how wide the intervals are that they stand for.
+
+Equal values are no evidence of a density. A column in whole numbers, a share of zeros,
+a default or a clipped value: a component on one of them would be likelier the narrower
+it is. So a value that many rows share is taken for one that was recorded with a width
+w, and its rows count as spread evenly over it: they have w²/12 on top of their squares
+(W. F. Sheppard, 1898, for data in even steps).
+
+In even steps the width is the step. Elsewhere it is such that the value's rows, spread
+over it, are as dense as the other rows around: the distance within which there are as
+many others, or half of the others if they are fewer. Splitting off such a value then
+gains nothing. Of a value that is far from all others it is no more than twice what
+these neighbours cover.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+ATOM = 5.0
+"""Least weight of rows that share a value for it to be one that is looked at."""
+SHARE = 0.005
+"""Least share of all rows, too: a few equal values in many make no component."""
+COLUMN = 0.95
+"""Share of a column that must be in even steps."""
+STEPS = 1000.0
+"""Most steps in a column's range; narrower ones make no difference."""
+CANDIDATES = 4
+"""Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+OFF = 0.02
+"""Steps that a value may be off the grid."""
+BISECTIONS = 50
+
+
+class Atoms(NamedTuple):
+    """Values of a feature, ascending, and w²/12 of each."""
+
+    feature: int
+    values: np.ndarray
+    squares: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ties:
+    """w²/12 of the values that are shared, in standardised coordinates.
+
+    `steps` (d,) are those of columns in even steps, or zero; `atoms` are single values
+    of other columns.
+    """
+
+    steps: np.ndarray
+    atoms: tuple[Atoms, ...] = ()
+
+    def squares(self, data: np.ndarray) -> np.ndarray:
+        """Return w²/12 of each value of raw data; (d, 1) if it is that of all rows."""
+        if not self.atoms:
+            return self.steps[:, None]
+        out = np.broadcast_to(self.steps[:, None], data.shape).copy()
+        for feature, values, squares in self.atoms:
+            row = data[feature]
+            place = np.minimum(np.searchsorted(values, row), len(values) - 1)
+            out[feature] = np.where(values[place] == row, squares[place], 0.0)
+        return out
+
+
+def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:
+    """Σ_i r_i s_i of each feature, for weights (…, b): (…, d)."""
+    if squares.shape[1] == 1:
+        return resp.sum(axis=-1, dtype=float)[..., None] * squares[:, 0]
+    return resp @ squares.T
+
+
+def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | None:
+    """Look for shared values; None if there are none.
+
+    `data` (d, n) are the raw values, `z` the same in standardised coordinates. Weights
+    count rows, so that an integer weight is as many rows that share all their values.
+    """
+    least = max(ATOM, SHARE * weight.sum())
+    order = np.argsort(z, axis=1, kind="stable")
+    ordered = np.take_along_axis(z, order, axis=1)
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
+    steps = np.zeros(len(z))
+    found = []
+    for feature in np.flatnonzero(tied & (ordered[:, 0] < ordered[:, -1])):
+        row = ordered[feature]
+        first = np.flatnonzero(np.diff(row, prepend=-np.inf))
+        values = row[first]
+        masses = np.add.reduceat(weight[order[feature]], first)
+        if masses.max() < least:
+            continue
+        steps[feature] = _even_step(values, masses) ** 2 / 12
+        if steps[feature] == 0:
+            atoms = np.flatnonzero(masses >= least)
+            raw = data[feature, order[feature, first[atoms]]]
+            widths = _widths(values, masses, atoms)
+            found.append(Atoms(int(feature), raw, widths**2 / 12))
+    return Ties(steps, tuple(found)) if found or steps.any() else None
+
+
+def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
+    """Largest step that nearly all rows are on a grid of; 0 if there is none."""
+    extent = values[-1] - values[0]
+    if 2 * len(values) > masses.sum():
+        return 0.0
+    gaps = np.diff(values)
+    gaps = gaps[gaps > extent / STEPS]
+    _, first, counts = np.unique(
+        np.round(gaps / extent, 6), return_index=True, return_counts=True
+    )
+    common = gaps[first[np.argsort(-counts, kind="stable")[:CANDIDATES]]]
+    origin = values[masses.argmax()]
+    for step in np.sort(common)[::-1]:
+        away = (values - origin) / step
+        on_grid = np.abs(away - np.round(away)) <= OFF
+        if masses[on_grid].sum() >= COLUMN * masses.sum():
+            return float(step)
+    return 0.0
+
+
+def _widths(values: np.ndarray, masses: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+    """Widths over which the rows of each shared value are as dense as those around."""
+    cumulated = np.concatenate([[0.0], np.cumsum(masses)])
+    own, at = masses[atoms], values[atoms]
+    wanted = np.minimum(own, (cumulated[-1] - own) / 2) * (1 - 1e-9)
+    low, high = np.zeros(len(atoms)), np.full(len(atoms), values[-1] - values[0])
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        above = cumulated[np.searchsorted(values, at + middle, side="right")]
+        below = cumulated[np.searchsorted(values, at - middle, side="left")]
+        enough = above - below - own >= wanted
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    # What these neighbours cover, on either side, and how wide they are themselves.
+    first = np.searchsorted(values, at - high, side="left")
+    last = np.searchsorted(values, at + high, side="right") - 1
+    left = values[np.maximum(atoms - 1, 0)] - values[np.minimum(first, atoms)]
+    right = values[last] - values[np.minimum(atoms + 1, len(values) - 1)]
+    width = np.zeros(len(values))
+    width[atoms] = high
+    sums = np.concatenate([[0.0], np.cumsum(masses * width)])
+    others = cumulated[last + 1] - cumulated[first] - own
+    mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
+    return np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
