@@ -360,8 +360,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         self._check_is_fitted()
-        K, d = np.shape(self.means_)
-        return K * d + K - 1 + STRUCTURES[self.covariance_type].n_parameters(K, d)
+        return STRUCTURES[self.covariance_type].n_free(*np.shape(self.means_))
 
     def sample(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
@@ -19,9 +21,10 @@ from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
 from skem.core.initialize import subsample
 from skem.core.parameters import Parameters
-from skem.core.path import Found, Path, growing
+from skem.core.path import Found, Path, follow, growing, widened
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.seeds import INITIALIZERS, on_checked_data
+from skem.core.search import Search
+from skem.core.seeds import INITIALIZERS, on_checked_data, starting_methods
 from skem.core.sketch import Sketch
 from skem.core.solve import Solution
 from skem.core.totals import classified
@@ -34,6 +37,11 @@ from skem.gaussian_mixture import (
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
+SHORT = 0.3
+"""Nats, for each parameter, that a candidate may be short of its optimum."""
+CLOSE = 5.0
+"""Nats behind the best one within which candidates are searched with patience."""
+PATIENCE = 3
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
 
@@ -63,6 +71,21 @@ class Problem:
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)
+
+    def search(self, K: int, known: Sequence[Parameters], effort: Effort) -> Search:
+        """Return the search of a single fit."""
+        accelerate = ACCELERATORS[self.options["algorithm"]]
+        tol, max_iter = self.options["tol"], self.options["max_iter"]
+        return Search(
+            starting_methods(self.options["init_params"]),
+            K,
+            np.random.RandomState(self.seed),
+            partial(follow, accelerate, tol, max_iter),
+            accelerate,
+            known,
+            effort.n_starts,
+            effort.patience,
+        )
 
     def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
         """Return the path over the candidates' numbers of components."""
@@ -110,6 +133,31 @@ class Settled:
     candidates: list[Candidate]
     parameters: dict[int, Parameters]
 
+    def updated(self, found: dict[int, tuple[Candidate, Parameters]]) -> Settled:
+        """Return the same with other mixtures of some numbers of components."""
+        candidates = [
+            found[c.n_components][0] if c.n_components in found else c
+            for c in self.candidates
+        ]
+        parameters = {K: parameters for K, (_, parameters) in found.items()}
+        return replace(
+            self, candidates=candidates, parameters=self.parameters | parameters
+        )
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far behind the best a candidate may be, and how it is searched then.
+
+    By `margin` nats by the criterion, and `short` for each of its parameters; from so
+    many fresh starts, and with so much patience.
+    """
+
+    margin: float
+    short: float
+    n_starts: int
+    patience: int
+
 
 def candidates(
     problem: Problem, covariance_types: Sequence[str], n_jobs: int | None
@@ -117,14 +165,14 @@ def candidates(
     """Fit every candidate; structures in parallel.
 
     Structures exchange what they have found when all of them have scouted their path,
-    and what it is worth when all are settled: then those near the best candidate get
-    more starts, and are finished; and others, should they now be near. So the result
-    does not depend on how many structures are worked on at a time.
+    and what it is worth when all are settled: then those near the best candidate are
+    searched as a single fit is, with what was found for one more start, and those close
+    to it with more patience; and others, should they now be as near. So the result does
+    not depend on how many structures are worked on at a time.
     """
     structures = [STRUCTURES[name] for name in covariance_types]
     rng = np.random.RandomState(problem.seed)
-    sparse = min(SPARSE, problem.n_init)
-    fresh = _fresh(problem, problem.components, sparse, rng)
+    fresh = _fresh(problem, min(SPARSE, problem.n_init), rng)
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:
@@ -135,43 +183,32 @@ def candidates(
             delayed(_settle)(problem, structure, walked, own)
             for own, structure in enumerate(structures)
         )
-        fitted = [each.candidates for each in settled]
-        finished: list[set[int]] = [set() for _ in structures]
-        while True:
-            near = worth_refining(fitted, problem.criterion, problem.margin)
-            near = [those - known for those, known in zip(near, finished, strict=True)]
-            if not any(near):
-                break
-            sought = sorted(set().union(*near))
-            fresh = _fresh(problem, sought, problem.n_init - sparse, rng)
-            refined = parallel(
-                delayed(_refine)(problem, structure, each, sorted(those), fresh)
-                for structure, each, those in zip(
-                    structures, settled, near, strict=True
+        for effort in (
+            Effort(problem.margin, SHORT, problem.n_init, 1),
+            Effort(CLOSE, 0.0, 0, PATIENCE),
+        ):
+            done: list[set[int]] = [set() for _ in structures]
+            while True:
+                fitted = [each.candidates for each in settled]
+                near = worth_refining(
+                    fitted, problem.criterion, effort.margin, effort.short
                 )
-                if those
-            )
-            for those, known in zip(near, finished, strict=True):
-                known |= those
-            better = {
-                (each.covariance_type, each.n_components): each
-                for those in refined
-                for each in those
-            }
-            fitted = [
-                [better.get((c.covariance_type, c.n_components), c) for c in those]
-                for those in fitted
-            ]
-    rows = zip(*fitted, strict=True)
+                near = [those - known for those, known in zip(near, done, strict=True)]
+                if not any(near):
+                    break
+                settled = parallel(
+                    delayed(_refine)(problem, structure, each, sorted(those), effort)
+                    for structure, each, those in zip(
+                        structures, settled, near, strict=True
+                    )
+                )
+                for those, known in zip(near, done, strict=True):
+                    known |= those
+    rows = zip(*(each.candidates for each in settled), strict=True)
     return [candidate for row in rows for candidate in row]
 
 
-def _fresh(
-    problem: Problem,
-    components: Sequence[int],
-    n_init: int,
-    rng: np.random.RandomState,
-) -> Fresh:
+def _fresh(problem: Problem, n_init: int, rng: np.random.RandomState) -> Fresh:
     """Make so many fresh clusterings for each number of components.
 
     Distances are between standardised features and between features of one common
@@ -186,7 +223,7 @@ def _fresh(
         ]
         coordinates = maps[0].coordinates
         fresh: dict[int, list[Sketch]] = {}
-        for K in components:
+        for K in problem.components:
             fresh[K] = []
             # One component is the same wherever it starts.
             for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
@@ -240,19 +277,32 @@ def _refine(
     structure: Structure,
     settled: Settled,
     near: Sequence[int],
-    fresh: Fresh,
-) -> list[Candidate]:
-    """Give those near the best candidate more starts, and follow them to the end."""
+    effort: Effort,
+) -> Settled:
+    """Search some of the candidates as a single fit is.
+
+    Each starts from what was found, from splits of the optimum of fewer components, and
+    afresh.
+    """
+    if not near:
+        return settled
     with problem.stages(structure) as stages:
-        path = problem.path(stages[0], settled.walked.found)
-        path.seconds.update(settled.walked.seconds)
-        sketches = fresh.seen_from(stages[0].coordinates)
-        refined = []
+        sample, whole = stages[0], stages[-1]
+        found: dict[int, tuple[Candidate, Parameters]] = {}
         for K in near:
-            start = settled.parameters[K]
-            solution = _unless_ill_defined(path.refine, K, stages, start, sketches[K])
-            refined.append(_candidate(problem, structure, K, solution, path.seconds[K]))
-        return refined
+            begin = time.perf_counter()
+            known = [settled.parameters[K]]
+            if found:
+                _, fewer = found[max(found)]
+                splits = widened(Sketch.of_mixture(sample, fewer), K)
+                known += Path.starts(sample.for_components(K), splits)
+            search = problem.search(K, known, effort)
+            solution = _unless_ill_defined(search.optimum, whole.for_components(K))
+            seconds = settled.walked.seconds[K] + time.perf_counter() - begin
+            candidate = _candidate(problem, structure, K, solution, seconds)
+            end = known[0] if solution is None else solution.evaluation.parameters
+            found[K] = candidate, end
+        return settled.updated(found)
 
 
 def _unless_ill_defined(

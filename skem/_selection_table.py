@@ -109,11 +109,15 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
 
 
 def worth_refining(
-    fitted: Sequence[Sequence[Candidate]], criterion: str, margin: float
+    fitted: Sequence[Sequence[Candidate]],
+    criterion: str,
+    margin: float,
+    short: float = 0.0,
 ) -> list[set[int]]:
     """Return the numbers of components of those that may yet be the best.
 
-    `fitted` has the candidates of each structure, `margin` is in nats.
+    `fitted` has the candidates of each structure. One may be the best if it is no more
+    than `margin` nats behind, and `short` for each of its parameters.
     """
     possible = [c for those in fitted for c in those if c.mixture is not None]
     # If none is eligible, one that is not will have to be chosen.
@@ -123,7 +127,8 @@ def worth_refining(
         {
             c.n_components
             for c in those
-            if c.mixture is not None and c.judged_by(criterion) <= best + 2 * margin
+            if c.mixture is not None
+            and c.judged_by(criterion) <= best + 2 * (margin + short * c.n_parameters)
         }
         for those in fitted
     ]

@@ -42,7 +42,7 @@ from skem.core.members import members
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.search import Search, height
-from skem.core.seeds import DIVERSE, INITIALIZERS
+from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution, solve
 from skem.core.stream import Forgetting, Gathering, Stream
 from skem.core.threads import Workers
@@ -597,8 +597,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             start = Parameters(**given)
             yield finish(em, em.coordinates.inward(em.structure, start))
         elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
-            chosen = INITIALIZERS[self.init_params]
-            methods = DIVERSE if self.init_params == "kmeans" else [chosen]
+            methods = starting_methods(self.init_params)
             accelerator = ACCELERATORS[self.algorithm]
             yield Search(methods, K, rng, finish, accelerator).optimum(em)
         else:
@@ -617,8 +616,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         earlier: Solution | None = None,
         *,
         progress: Progress | None = None,
+        rough: float = 0.0,
     ) -> Solution:
-        """Finish one start, in the coordinates of the fit."""
+        """Finish one start, in the coordinates of the fit; or end it earlier."""
         accelerator = ACCELERATORS[self.algorithm](em.chart, progress)
         if earlier is not None:
             accelerator.follow(earlier.accelerator)
@@ -628,7 +628,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 em.evaluate,
                 start,
                 accelerator,
-                tol=self.tol,
+                tol=max(self.tol, rough),
                 max_iter=self.max_iter,
                 callback=lambda *state: any([step(*state) for step in steps]),
             )

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem.core.path import Path
 from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.search import Search
 from skem.datasets import load_faithful
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
@@ -117,15 +117,15 @@ def test_candidates_with_poor_optima_are_mostly_as_good_as_own_fits(X):
 
 def test_what_collapses_at_the_end_makes_room_for_the_next(X, monkeypatch):
     whole = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)
-    finish = Path.finish
+    optimum = Search.optimum
 
-    def collapse(path, K, em, start):
+    def collapse(search, em):
         best = whole.n_components_, whole.covariance_type_
-        if (K, em.structure.name) == best:
+        if (search.n_components, em.structure.name) == best:
             raise IllDefinedCovarianceError
-        return finish(path, K, em, start)
+        return optimum(search, em)
 
-    monkeypatch.setattr(Path, "finish", collapse)
+    monkeypatch.setattr(Search, "optimum", collapse)
     selection = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)
     failed = selection.results_["warning"][whole.best_index_]
     assert "ill-defined empirical covariance" in failed

@@ -254,6 +254,7 @@ class LBFGS:
     """Largest step, in standard deviations or logarithms."""
     window = 5
     """Steps of which the gains are added up, to see whether they shrink."""
+    endless = 100.0
 
     def __init__(
         self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
@@ -414,7 +415,8 @@ class LBFGS:
     def _still_coming(self) -> float:
         """Return what is left if gains go on shrinking as from window to window.
 
-        As much as the last window gained, at least.
+        As much as the last window gained, at least; and `endless` times that, if they
+        do not shrink.
         """
         gains = list(self._gains)
         if len(gains) < 2 * self.window:
@@ -422,11 +424,9 @@ class LBFGS:
         before, lately = sum(gains[: self.window]), sum(gains[self.window :])
         if lately <= 0:
             return 0.0
-        return (
-            lately * max(1.0, lately / (before - lately))
-            if lately < before
-            else (math.inf)
-        )
+        shrunk = before - lately
+        times = lately / shrunk if shrunk > 0 else self.endless
+        return lately * min(max(times, 1.0), self.endless)
 
 
 ACCELERATORS: dict[str, Callable[..., Accelerator]] = {

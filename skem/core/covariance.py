@@ -145,6 +145,11 @@ class Structure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Return the number of free covariance parameters."""
 
+    def n_free(self, n_components: int, n_features: int) -> int:
+        """Return the number of free parameters: weights, means and covariances."""
+        own = n_components * n_features + n_components - 1
+        return own + self.n_parameters(n_components, n_features)
+
     def least_points(self, n_features: int) -> int:
         """Return how many points it takes to determine a component.
 

@@ -125,7 +125,7 @@ class Path:
             with self._timed(K):
                 em = self.em.for_components(K)
                 starts = [*fresh[K], *self._handed(before, K, widened)]
-                trials = climb(em, list(self._starts(em, starts)), SCREENING)
+                trials = climb(em, list(self.starts(em, starts)), SCREENING)
                 if trials:
                     self.found[K] = Found.of_trial(em, trials[0])
 
@@ -165,7 +165,7 @@ class Path:
         """
         with self._timed(K):
             em = self.em.for_components(K)
-            starts = list(self._starts(em, sketches))
+            starts = list(self.starts(em, sketches))
             present = self.found.get(K)
             if present is not None and not present.converged:
                 starts.append(self.found.pop(K).parameters)
@@ -200,13 +200,13 @@ class Path:
                 beyond = trial.objective > best.evaluation.objective
             if beyond:
                 try:
-                    best = self._follow(em, trial.parameters, self._rough)
+                    best = self._follow(em, trial.parameters)
                 except IllDefinedCovarianceError:
                     continue
         return best
 
     @staticmethod
-    def _starts(em: EMMap, sketches: Iterable[Sketch]) -> Iterator[Parameters]:
+    def starts(em: EMMap, sketches: Iterable[Sketch]) -> Iterator[Parameters]:
         """Make mixtures of sketches; those that fail are left out."""
         for sketch in sketches:
             try:
@@ -214,17 +214,11 @@ class Path:
             except IllDefinedCovarianceError:
                 continue
 
-    @property
-    def _rough(self) -> float:
-        return max(ROUGH, self._tol)
-
     def _follow(
-        self, em: EMMap, start: Parameters, tol: float, earlier: Solution | None = None
+        self, em: EMMap, start: Parameters, earlier: Solution | None = None
     ) -> Solution:
-        accelerator = self._accelerate(em.chart)
-        if earlier is not None:
-            accelerator.follow(earlier.accelerator)
-        return solve(em.evaluate, start, accelerator, tol=tol, max_iter=self._max_iter)
+        tol = max(ROUGH, self._tol)
+        return follow(self._accelerate, tol, self._max_iter, em, start, earlier)
 
     def settle(self, K: int, stages: Sequence[EMMap]) -> Solution:
         """Follow what has been found, roughly, on each of growing samples in turn.
@@ -248,43 +242,31 @@ class Path:
             parameters, solution = found.parameters, None
             for stage in stages[1:]:
                 em = stage.for_components(K)
-                solution = self._follow(em, parameters, self._rough, solution)
+                solution = self._follow(em, parameters, solution)
                 parameters = solution.evaluation.parameters
             assert solution is not None
             return solution
 
-    def refine(
-        self,
-        K: int,
-        stages: Sequence[EMMap],
-        start: Parameters,
-        fresh: Iterable[Sketch],
-    ) -> Solution:
-        """Give one K more starts, and follow it to the end on all rows.
 
-        `start` is where it is settled. Raises `IllDefinedCovarianceError` if nothing
-        leads to an end.
-        """
-        starts = [start]
-        if self.improve(K, fresh):
-            starts.append(self.settle(K, stages).evaluation.parameters)
-        ends = []
-        for start in starts:
-            try:
-                ends.append(self.finish(K, stages[-1], start))
-            except IllDefinedCovarianceError:
-                continue
-        if not ends:
-            raise IllDefinedCovarianceError
-        return max(ends, key=lambda solution: solution.evaluation.objective)
+def follow(
+    accelerate: Accelerate,
+    tol: float,
+    max_iter: int,
+    em: EMMap,
+    start: Parameters,
+    earlier: Solution | None = None,
+    *,
+    rough: float = 0.0,
+) -> Solution:
+    """Follow the map from a start, with what an earlier run has learned.
 
-    def finish(self, K: int, em: EMMap, start: Parameters) -> Solution:
-        """Follow a start to the end.
-
-        Raises `IllDefinedCovarianceError` if it leads nowhere.
-        """
-        with self._timed(K):
-            return self._follow(em.for_components(K), start, self._tol)
+    `rough` nats may be left if that is more than `tol`.
+    """
+    tol = max(tol, rough)
+    accelerator = accelerate(em.chart)
+    if earlier is not None:
+        accelerator.follow(earlier.accelerator)
+    return solve(em.evaluate, start, accelerator, tol=tol, max_iter=max_iter)
 
 
 def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:

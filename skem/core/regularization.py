@@ -125,11 +125,17 @@ def _inverses(matrices: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.linalg.inv(raised)).reshape(matrices.shape)
 
 
-def cluster_scale(structure: Structure, within: Scatter, n_features: int) -> np.ndarray:
+def cluster_scale(
+    structure: Structure,
+    within: Scatter,
+    n_features: int,
+    before: np.ndarray | None = None,
+) -> np.ndarray:
     """Λ from the scatter of clusters: Λ⁻¹ = Σ_k w_k Σ_k⁻¹.
 
     Each Σ_k has a few pseudo-observations of Λ itself, in turn, and Λ begins with the
-    pooled scatter: a cluster of few rows tells little.
+    pooled scatter: a cluster of few rows tells little. With the Λ of a step before, the
+    next one is made from that.
     """
     counts = within.counts
     total = counts.sum()
@@ -139,8 +145,8 @@ def cluster_scale(structure: Structure, within: Scatter, n_features: int) -> np.
     weights = (counts / total).reshape(-1, *(1,) * pooled.ndim)
     m = pseudo_rows(structure, n_features)
     denominator = (counts + m).reshape(weights.shape)
-    scale = with_floor(pooled, COLLINEAR)
-    for _ in range(POOLINGS):
+    scale = with_floor(pooled if before is None else before, COLLINEAR)
+    for _ in range(POOLINGS if before is None else 1):
         each = (within.values + m * scale) / denominator
         if structure.matrices:
             scale = _inverses((weights * _inverses(each)).sum(axis=0))

@@ -42,8 +42,13 @@ REMOTE = 25.0
 """Squared distance per feature, in standard deviations, of rows that are left out."""
 MAX_TRIMS = 5
 STARTS = 3
+"""Runs of k-means, where one is quick."""
+QUICK = 2**22
+"""Values (rows × clusters × features) up to which it is."""
 STEPS = 20
 """EM steps of the quick fit, at most."""
+WORK = 2**27
+"""Products in all of these steps together, beyond which there are fewer."""
 SETTLED = 1e-3
 """Relative change of the scale's volume in a step, below which it is settled."""
 
@@ -141,7 +146,8 @@ class Sample:
         rng = np.random.RandomState(0)
         with on_checked_data():
             rows = np.ascontiguousarray(white.T)
-            resp = kmeans(rows, weight, n_components, rng, STARTS)
+            starts = STARTS if rows.size * n_components <= QUICK else 1
+            resp = kmeans(rows, weight, n_components, rng, starts)
         statistics = Statistics.of_labels(
             structure.quadratic,
             self.coordinates.load(data, np.empty(data.shape)).T,
@@ -150,7 +156,8 @@ class Sample:
         )
         parameters: Parameters | None = None
         scale = self._pooled(statistics)
-        for _ in range(STEPS):
+        products = statistics.sums.size * len(rows)
+        for _ in range(max(1, min(STEPS, WORK // products))):
             parameters = maximise(
                 structure,
                 self._penalty(scale),

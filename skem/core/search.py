@@ -8,8 +8,9 @@ leaves only a handful of passes over all the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from typing import Any, Protocol
 
@@ -34,13 +35,13 @@ SCREENING = 7
 """Steps that each of them gets."""
 MOVES = 10
 """Moves that are tried at a time, until none of them gains."""
-ROUNDS = 8
+ROUNDS = 20
 """Times that is done, at most."""
-TRIAL = 7
+TRIAL = 12
 """Steps that each move gets."""
-FOLLOWED = 2
+FOLLOWED = 4
 """Moves that are followed, at most."""
-CATCH_UP = 12
+CATCH_UP = 20
 """Steps in which each of them must overtake what it left."""
 NEAR = 0.5
 """Standard deviations or logarithms from the optimum within which they return to it."""
@@ -50,8 +51,15 @@ GAIN = 0.01
 """Nats from which a move was worth it."""
 POOL_ROWS = 10_000
 POOL_ROWS_PER_COMPONENT = 200
+SHARE = 0.02
+"""Nats, for each free parameter, that may be left on a part of the rows: the optimum of
+another part is half a nat away, for each."""
 GROWTH = 8
 """Ratio of the sizes of successive subsamples."""
+FEWEST = 3
+"""Starts or moves that are tried at a time, at least."""
+WORK = 2**25
+"""Products in one step of all of them together, beyond which there are fewer."""
 SUBSAMPLE_VALUES = 2**23
 """Values in the largest subsample, which is copied into memory."""
 
@@ -60,20 +68,33 @@ class Follow(Protocol):
     """Follow the map from a start to the end, perhaps after an earlier run."""
 
     def __call__(
-        self, em: EMMap, start: Parameters, earlier: Solution | None = None, /
+        self,
+        em: EMMap,
+        start: Parameters,
+        earlier: Solution | None = None,
+        /,
+        *,
+        rough: float = 0.0,
     ) -> Solution:
-        """Return where the map led."""
+        """Return where the map led; so many nats may be left, if the end may wait."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """How to look for an optimum: starting methods, solver and random numbers."""
+    """How to look for an optimum: starting methods, solver and random numbers.
+
+    `known` are mixtures that were found elsewhere: starts beside the `n_starts` fresh
+    ones. `patience` is how many times in a row moves may gain nothing before it ends.
+    """
 
     methods: list[Initializer]
     n_components: int
     rng: np.random.RandomState
     finish: Follow
     accelerator: Callable[..., Accelerator]
+    known: Sequence[Parameters] = ()
+    n_starts: int = STARTS
+    patience: int = 1
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
@@ -81,42 +102,64 @@ class Search:
         whole = em.blocks.n_samples
         if whole <= 2 * size:
             return self.improved(em, self.first(em))
+        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+        on_part = replace(self, finish=partial(self.finish, rough=rough))
         pool = em.restricted(size, self.rng)
-        best = self.improved(pool, self.first(pool))
+        best = on_part.improved(pool, on_part.first(pool))
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
         while size * GROWTH <= largest:
             size *= GROWTH
             part = em.restricted(size, self.rng)
-            best = self.finish(part, best.evaluation.parameters, best)
+            best = on_part.finish(part, best.evaluation.parameters, best)
         return self.finish(em, best.evaluation.parameters, best)
 
     def first(self, em: EMMap) -> Solution:
-        """Finish the best start; another one, if that does not come to an end."""
-        for trial in climb(em, list(self.starts(em)), SCREENING):
+        """Finish the best start, and others that are already beyond its end.
+
+        Another one, if that does not come to an end.
+        """
+        best = None
+        for trial in climb(em, [*self.known, *self.starts(em)], SCREENING):
+            if best is not None and trial.objective <= height(best):
+                break
             try:
-                return self.finish(em, trial.parameters)
+                end = self.finish(em, trial.parameters)
             except IllDefinedCovarianceError:
                 continue
-        raise IllDefinedCovarianceError
+            if best is None or height(end) > height(best):
+                best = end
+        if best is None:
+            raise IllDefinedCovarianceError
+        return best
 
     def starts(self, em: EMMap) -> Iterator[Parameters]:
         """Make diverse starts; those that fail are left out."""
         K = self.n_components
         rows = subsample(em, K, self.rng)
-        for method in islice(cycle(self.methods), STARTS):
+        for method in islice(cycle(self.methods), self.affordable(em, self.n_starts)):
             try:
                 yield seeded(em, method, K, self.rng, rows)
             except IllDefinedCovarianceError:
                 continue
+
+    def affordable(self, em: EMMap, most: int) -> int:
+        """Return how many starts or moves are tried: fewer, if steps are long."""
+        d = em.blocks.n_features
+        size = 1 + d + em.structure.logit_quadratic.size(d)
+        products = em.blocks.n_samples * self.n_components * size
+        return min(most, max(FEWEST, WORK // products))
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
 
         What `finish` has not brought to an end is no optimum, and left alone.
         """
-        for _ in range(ROUNDS if best.converged else 0):
+        failures = 0
+        # One component has nowhere to go.
+        for _ in range(ROUNDS if best.converged and self.n_components > 1 else 0):
             found = self.after_moves(em, best)
-            if found is best:
+            failures = failures + 1 if found is best else 0
+            if failures == self.patience:
                 break
             best = found
         return best
@@ -144,7 +187,7 @@ class Search:
     def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
-        for _ in range(MOVES):
+        for _ in range(self.affordable(em, MOVES)):
             try:
                 yield moves.draw(self.rng)
             except IllDefinedCovarianceError:

@@ -109,3 +109,8 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 DIVERSE: list[Initializer] = [kmeans, nearest_random_row, nearest_kmeans_seed]
 """What takes turns when several starts are to be made and none is asked for."""
+
+
+def starting_methods(name: str) -> list[Initializer]:
+    """Return what makes starts, if `name` is asked for: "kmeans" leaves it open."""
+    return DIVERSE if name == "kmeans" else [INITIALIZERS[name]]

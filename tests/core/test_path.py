@@ -5,7 +5,7 @@ from skem.core.accelerate import LBFGS
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
-from skem.core.path import Path, growing, narrowed, widened
+from skem.core.path import Path, follow, growing, narrowed, widened
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
 
@@ -73,7 +73,8 @@ def test_gaps_are_bridged(X, make_blocks):
 def test_finish_leaves_a_stationary_point(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = walk(em, X, [1, 2, 3], tol=1e-6)
-    solution = path.finish(3, em, path.found[3].parameters)
+    start = path.found[3].parameters
+    solution = follow(LBFGS, 1e-6, 200, em.for_components(3), start)
     assert solution.converged
     reached = solution.evaluation
     after = em.for_components(3).evaluate(reached.successor)
@@ -98,7 +99,8 @@ def test_what_is_found_on_a_sample_is_followed_to_all_rows(X, make_blocks, struc
     settled = path.settle(3, [part, em])
     assert settled.evaluation.em.blocks is em.blocks
     assert settled.converged
-    finished = path.finish(3, em, settled.evaluation.parameters)
+    start = settled.evaluation.parameters
+    finished = follow(LBFGS, 1e-2, 200, em.for_components(3), start)
     gained = finished.evaluation.objective - settled.evaluation.objective
     # A nat may be left, but for what is hard to foresee.
     assert 0 <= gained < 3
@@ -116,37 +118,6 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     assert not path.improve(4, [poor.sketch])
 
 
-def test_a_refined_mixture_is_the_best_of_its_starts(X, make_blocks):
-    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
-    path = Path(em, [4], LBFGS, 1e-4, 200)
-    path.improve(4, fresh(em, X, 4))
-    poor = path.found[4]
-    good = walk(em, X, [1, 2, 3, 4]).found[4]
-    for sketches in ([], [good.sketch], [poor.sketch, good.sketch]):
-        path.found = {4: poor}
-        refined = path.refine(4, [em], poor.parameters, sketches)
-        least = good.objective if sketches else poor.objective
-        assert refined.converged
-        assert refined.evaluation.objective >= least - 1e-4
-
-
-def test_a_better_start_is_not_given_up_for_another_one(X, make_blocks):
-    """Fresh starts lead beyond what was found on the path, but not that far."""
-    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
-    good = walk(em, X, [1, 2, 3, 4]).found[4]
-    path = Path(em, [4], LBFGS, 1e-4, 200)
-    path.improve(4, fresh(em, X, 4))
-    before = path.found[4].objective
-    # Two of the clusters together, and another one in halves.
-    labels = np.linalg.norm(X[:, None] - CENTRES, axis=2).argmin(axis=1)
-    labels[labels == 1] = 0
-    labels[(labels == 3) & (X[:, 1] < 8)] = 1
-    refined = path.refine(4, [em], good.parameters, [sketch_of(em, X, labels)])
-    assert before < path.found[4].objective < good.objective - 1
-    # The start is followed to the end.
-    assert refined.evaluation.objective > good.objective - 1e-9
-
-
 def test_finds_of_other_structures_are_starts(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     good = walk(em, X, [1, 2, 3, 4]).found[4]
@@ -157,31 +128,6 @@ def test_finds_of_other_structures_are_starts(X, make_blocks, structure):
     path.walk_down([{}, {4: good.sketch}])
     # A nat may be left on the path.
     assert path.found[4].objective > good.objective - 1
-
-
-def test_refining_survives_starts_that_collapse(X, make_blocks, monkeypatch):
-    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
-    path = walk(em, X, [1, 2, 3, 4])
-    start, finish = path.found[4].parameters, path.finish
-    good = path.found.pop(4)
-    path.improve(4, fresh(em, X, 4))
-    poor = path.found[4].parameters
-
-    def only_from(survivor):
-        def attempt(K, em, start):
-            if (start is poor) != (survivor == "poor"):
-                raise IllDefinedCovarianceError
-            return finish(K, em, start)
-
-        return attempt
-
-    monkeypatch.setattr(path, "finish", only_from("good"))
-    refined = path.refine(4, [em], poor, [good.sketch])
-    assert refined.evaluation.objective >= good.objective - 1
-    monkeypatch.setattr(path, "finish", only_from("poor"))
-    assert path.refine(4, [em], poor, []).converged
-    with pytest.raises(IllDefinedCovarianceError):
-        path.refine(4, [em], start, [])
 
 
 def test_what_must_not_be_repaired_is_not_found(make_blocks):

@@ -12,10 +12,10 @@ from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
+from skem.core.path import follow
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.search import Race, Search, farthest, height
 from skem.core.seeds import DIVERSE, INITIALIZERS
-from skem.core.solve import solve
 
 K = 6
 
@@ -26,11 +26,8 @@ def blobs(rng, n):
     return means[rng.integers(K, size=n)] + rng.normal(size=(n, 2))
 
 
-def finish(em, start, earlier=None):
-    accelerator = LBFGS(em.chart)
-    if earlier is not None:
-        accelerator.follow(earlier.accelerator)
-    return solve(em.evaluate, start, accelerator, tol=0.01, max_iter=1000)
+def finish(em, start, earlier=None, *, rough=0.0):
+    return follow(LBFGS, 0.01, 1000, em, start, earlier, rough=rough)
 
 
 def optimum(em, seed=0, follow=finish):
@@ -63,9 +60,9 @@ def test_large_data_are_searched_on_subsamples(
     em = EMMap.prepare(make_blocks(blobs(rng, 8000), weight), structure, K, "auto")
     sizes = []
 
-    def counted(em, start, earlier=None):
+    def counted(em, start, earlier=None, *, rough=0.0):
         sizes.append(em.blocks.n_samples)
-        return finish(em, start, earlier)
+        return finish(em, start, earlier, rough=rough)
 
     found = optimum(em, follow=counted)
     assert found.converged
@@ -77,15 +74,63 @@ def test_large_data_are_searched_on_subsamples(
     assert height(found) > height(direct) - 1.0
 
 
+def searched(em, known, **options):
+    rng = np.random.RandomState(0)
+    return Search(DIVERSE, K, rng, finish, LBFGS, known, **options).optimum(em)
+
+
+def test_known_mixtures_are_starts(make_blocks, rng):
+    """The best of them is found again, whatever stands beside it."""
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    good = optimum(em).evaluation
+    stuck = finish(
+        em, initialize(em, INITIALIZERS["random"], K, np.random.RandomState(0))
+    ).evaluation
+    assert stuck.objective < good.objective - 1
+    for known in ([good], [stuck, good], [good, stuck]):
+        found = searched(em, [each.parameters for each in known], n_starts=0)
+        assert height(found) > good.objective - 0.02
+
+
+def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    start = [optimum(em).evaluation.parameters]
+    calls = []
+    monkeypatch.setattr(
+        Search, "after_moves", lambda self, em, best: calls.append(1) or best
+    )
+    for patience in (1, 3):
+        calls.clear()
+        searched(em, start, n_starts=0, patience=patience)
+        assert len(calls) == patience
+
+
+def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
+    assert len(list(search.starts(em))) == 10
+    # Six features of T(x) of six components for each row.
+    monkeypatch.setattr(search_module, "WORK", 5 * 300 * K * 6)
+    assert len(list(search.starts(em))) == 5
+    monkeypatch.setattr(search_module, "WORK", 1)
+    assert len(list(search.starts(em))) == search_module.FEWEST
+
+
+def test_one_component_is_not_moved(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 100)), STRUCTURES["full"], 1, "auto")
+    rng = np.random.RandomState(0)
+    assert Search(DIVERSE, 1, rng, finish, LBFGS).optimum(em).converged
+
+
 def test_starts_that_fail_are_left_out(make_blocks, rng):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
     calls = []
 
-    def fails_twice(em, start, earlier=None):
+    def fails_twice(em, start, earlier=None, *, rough=0.0):
         calls.append(start)
         if len(calls) <= 2:
             raise IllDefinedCovarianceError
-        return finish(em, start, earlier)
+        return finish(em, start, earlier, rough=rough)
 
     assert optimum(em, follow=fails_twice).converged
     assert calls[0] is not calls[1]
@@ -94,7 +139,7 @@ def test_starts_that_fail_are_left_out(make_blocks, rng):
 def test_failure_of_all_starts_is_an_error(make_blocks, rng):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
 
-    def fails(em, start, earlier=None):
+    def fails(em, start, earlier=None, *, rough=0.0):
         raise IllDefinedCovarianceError
 
     with pytest.raises(IllDefinedCovarianceError):
@@ -127,9 +172,9 @@ def test_subsamples_grow_as_far_as_memory_allows(
     em = EMMap.prepare(blocks, STRUCTURES["diag"], K, "auto")
     sizes = []
 
-    def recorded(em, start, earlier=None):
+    def recorded(em, start, earlier=None, *, rough=0.0):
         sizes.append(em.blocks.n_samples)
-        return finish(em, start, earlier)
+        return finish(em, start, earlier, rough=rough)
 
     optimum(em, follow=recorded)
     assert list(dict.fromkeys(sizes)) == expected

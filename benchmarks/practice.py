@@ -1,0 +1,158 @@
+"""Default fits as practitioners make them, beside scikit-learn's.
+
+python -m benchmarks.practice [NAME ...] [--no-save] [--tiny]
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.mixture import GaussianMixture as Peer
+
+from benchmarks.data import overlapping_sample
+from benchmarks.timing import REST, TINY, Report, chosen
+from skem import GaussianMixture
+
+ASKED = 1.5
+"""Times scikit-learn's time that a default fit may take."""
+
+
+class Practice(NamedTuple):
+    """What somebody fits."""
+
+    draw: Callable[[], np.ndarray]
+    K: int
+    covariance_type: str
+    repeats: int = 1
+
+
+def pixels() -> np.ndarray:
+    """An image of 512 × 512 pixels: gradients, discs and noise."""
+    rng = np.random.default_rng(0)
+    v, u = np.mgrid[:512, :512] / 512
+    image = np.stack(
+        [
+            120 + 60 * np.sin(6 * u + 2 * v),
+            100 + 70 * np.cos(5 * v),
+            90 + 80 * u * v,
+        ],
+        -1,
+    )
+    for _ in range(25):
+        x, y, size = rng.random(3) * [1, 1, 0.15]
+        image[(u - x) ** 2 + (v - y) ** 2 < size**2] = rng.integers(0, 256, 3)
+    noise = rng.normal(0, 6, image.shape) * (1 + v[..., None])
+    return np.clip(image + noise, 0, 255).astype(np.uint8).reshape(-1, 3)
+
+
+def features(n: int, d: int, n_groups: int, rank: int, seed: int = 0) -> np.ndarray:
+    """Rows of many groups that vary in a few common directions, as speech does."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(n_groups, d))
+    common = rng.normal(size=(rank, d)) / np.sqrt(rank)
+    y = rng.integers(0, n_groups, n)
+    return (
+        centres[y] + rng.normal(size=(n, rank)) @ common + 0.5 * rng.normal(size=(n, d))
+    )
+
+
+def cytometry() -> np.ndarray:
+    """Populations of unequal sizes, skewed as after a transformation."""
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(15, 0.7))
+    y = rng.choice(15, 300_000, p=shares)
+    X = 3 * rng.normal(size=(15, 8))[y] + rng.gamma(4, 0.4, size=(300_000, 8))
+    return np.arcsinh(X)
+
+
+def positions() -> np.ndarray:
+    """Places of very different extent on a map."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 50, 1_000_000)
+    sd = np.exp(rng.normal(-1, 1, 50))[y][:, None]
+    return 20 * rng.normal(size=(50, 2))[y] + sd * rng.normal(size=(1_000_000, 2))
+
+
+def digits() -> np.ndarray:
+    return load_digits().data
+
+
+CASES = {
+    "pixels, 8": Practice(pixels, 8, "full"),
+    "pixels, 64": Practice(pixels, 64, "full"),
+    "speaker, 24": Practice(lambda: features(50_000, 24, 400, 6), 256, "diag"),
+    "speaker, 40": Practice(lambda: features(50_000, 40, 400, 8), 256, "diag"),
+    "embeddings, 128": Practice(lambda: features(20_000, 128, 100, 20), 64, "diag"),
+    "embeddings, 768": Practice(lambda: features(20_000, 768, 30, 50), 10, "diag"),
+    "cytometry": Practice(cytometry, 15, "full"),
+    "positions": Practice(positions, 50, "full"),
+    "digits": Practice(digits, 10, "full"),
+    "windows": Practice(lambda: features(3_000, 50, 3, 10), 3, "full"),
+    "small": Practice(
+        lambda: overlapping_sample(200, 3, 2, 2.0, seed=0), 2, "full", 1000
+    ),
+}
+
+
+def fitted(make, X: np.ndarray, case: Practice) -> tuple[float, float]:
+    """Seconds of a fit, and the log-likelihood that it reaches."""
+    common = {"n_components": case.K, "covariance_type": case.covariance_type}
+    repeats = min(case.repeats, 5) if TINY else case.repeats
+    time.sleep(REST)
+    begin = time.perf_counter()
+    for seed in range(repeats):
+        model = make(random_state=seed, **common).fit(X)
+    seconds = time.perf_counter() - begin
+    return seconds, len(X) * model.score(X)
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    report = Report(
+        "practice",
+        "Fits as practitioners make them",
+        "Seconds of one default fit (a thousand for the small one) by skem and by "
+        "scikit-learn, in turn, and by how many nats skem's log-likelihood is higher.",
+    )
+    report.table(
+        "fit",
+        "rows × features",
+        "K",
+        "covariance",
+        "scikit-learn s",
+        "skem s",
+        "skem ÷ scikit-learn",
+        "nats",
+    )
+    ratios = []
+    for name in chosen(list(CASES)):
+        case = CASES[name]
+        X = case.draw()
+        if TINY:
+            X = X[:: max(1, len(X) // 300)][:, :30]
+            case = case._replace(K=min(case.K, 3))
+        theirs, their_score = fitted(Peer, X.astype(float), case)
+        ours, our_score = fitted(GaussianMixture, X, case)
+        ratios.append(ours / theirs)
+        report.row(
+            name,
+            f"{len(X)} × {X.shape[1]}",
+            case.K,
+            case.covariance_type,
+            f"{theirs:.2f}",
+            f"{ours:.2f}",
+            f"{ratios[-1]:.2f}",
+            f"{our_score - their_score:+.1f}",
+        )
+    slower = sum(ratio > ASKED for ratio in ratios)
+    report.line(f"\n{slower} of {len(ratios)} take more than {ASKED} times as long.")
+    report.save()
+
+
+if __name__ == "__main__":
+    main()
