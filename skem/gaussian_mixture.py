@@ -644,7 +644,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         em = best.evaluation.em
         total = em.blocks.total_weight
         self._set_stream(Stream.begin(best.evaluation))
-        self.converged_ = best.converged
+        self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values
         self.lower_bound_ = score / total
