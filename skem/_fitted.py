@@ -51,6 +51,15 @@ def _write_log_density(
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
 
 
+def _write_component_log_density(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with log-densities of components, those out of range at its limits."""
+    info = np.finfo(out.dtype)
+    log_density = expectation.component_log_density(block, ws)
+    out[:] = np.clip(log_density, info.min, info.max).T
+
+
 def _fingerprint(*arrays: ArrayLike) -> int:
     """Return a number that changes with any value, also where it is in place."""
     found = 0
@@ -223,6 +232,36 @@ class FittedMixture(DensityMixin, BaseEstimator):
         array([-1.38 , -1.401])
         """
         return self._evaluate(X, (), _write_log_density)
+
+    def component_log_density(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each component at each row, without its weight.
+
+        log N(x | μ_k, Σ_k). With the logarithms of the weights added, the logarithm of
+        the sum of exponentials over components is `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_prob : ndarray or Dask array of shape (n_samples, n_components)
+            Log-densities, in nats; always finite. Lazy, as all predictions, if X is a
+            Dask array or DataFrame.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.component_log_density([[-2.0], [1.0]]).round(3)
+        array([[ -0.226,  -4.044],
+               [-18.226,  -1.044]])
+        """
+        self._check_is_fitted()
+        return self._evaluate(X, (len(self.means_),), _write_component_log_density)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.

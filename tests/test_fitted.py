@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import sklearn.mixture
+from scipy import stats
 from scipy.linalg import sqrtm
+from scipy.special import logsumexp
 
 from skem import GaussianMixture
 
@@ -221,3 +223,57 @@ def test_other_numbers_of_rows_are_named(mixture, n_samples, reason):
     fitted, _ = mixture
     with pytest.raises(ValueError, match=f"Invalid value for 'n_samples'.*{reason}"):
         fitted.sample(n_samples)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_component_log_density_is_that_of_scipy(mixture, dtype):
+    fitted, twin = mixture
+    X = fitted.sample(300)[0].astype(dtype)
+    expected = twin.joint(X) - np.log(twin.parameters.weights)
+    found = fitted.component_log_density(X)
+    assert found.dtype == dtype
+    # float32: squared distances of up to a few hundred, in single precision.
+    rtol, atol = (1e-11, 1e-11) if dtype == np.float64 else (3e-6, 1e-5)
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def test_component_log_density_adds_up_to_the_log_density(mixture):
+    fitted, _ = mixture
+    X, _ = fitted.sample(100)
+    joint = fitted.component_log_density(X) + np.log(fitted.weights_)
+    np.testing.assert_allclose(
+        logsumexp(joint, axis=1), fitted.score_samples(X), rtol=1e-11
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("far", [1e10, 1e30, 1e160, -1e308])
+def test_component_log_density_is_finite_for_far_rows(mixture, far, dtype):
+    fitted, twin = mixture
+    limit = float(np.finfo(dtype).max)
+    X = np.array([[0.0, 0.0], [far, 1.0]]).clip(-limit, limit).astype(dtype)
+    found = fitted.component_log_density(X)
+    assert np.isfinite(found).all()
+    assert (found[1] < -1e15).all()
+    if abs(far) == 1e10:
+        np.testing.assert_allclose(found[1], twin.joint(X)[1], rtol=1e-5)
+
+
+def test_component_log_density_does_not_need_a_weight():
+    fitted = GaussianMixture.from_parameters(
+        [0.0, 1.0], [[0.0], [3.0]], [1.0, 1.0], covariance_type="spherical"
+    )
+    expected = -0.5 * np.array([[0.0, 9.0]]) - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(
+        fitted.component_log_density([[0.0]]), expected, rtol=1e-14
+    )
+
+
+def test_narrow_components_have_their_density_beside_wide_ones():
+    sd = np.array([1e-6, 1e6])
+    fitted = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [1.0]], sd**2, covariance_type="spherical"
+    )
+    X = np.array([[2e-6], [0.5], [5e5]])
+    expected = stats.norm([0.0, 1.0], sd).logpdf(X)
+    np.testing.assert_allclose(fitted.component_log_density(X), expected, rtol=1e-9)
