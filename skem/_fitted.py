@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -39,6 +39,8 @@ ARGUMENTS: dict = {
     "n_samples": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
 }
+KEPT_BYTES = 2**15
+"""Size of a mixture, beyond which comparing it takes as long as preparing it saves."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -58,6 +60,38 @@ def _write_component_log_density(
     info = np.finfo(out.dtype)
     log_density = expectation.component_log_density(block, ws)
     out[:] = np.clip(log_density, info.min, info.max).T
+
+
+def expectation_at(
+    covariance_type: str, parameters: Parameters, dtype: np.dtype
+) -> Expectation:
+    """Return the kernels that evaluate blocks; of small mixtures those of before.
+
+    They are looked up by the values of the parameters: a mixture that is asked for
+    one row at a time does not prepare them for each, and edited attributes are others.
+    """
+    arrays = (parameters.weights, parameters.means, parameters.precisions_cholesky)
+    if sum(array.nbytes for array in arrays) > KEPT_BYTES:
+        return _prepared(covariance_type, parameters, dtype)
+    keys = ((array.shape, array.tobytes()) for array in arrays)
+    return _kept(covariance_type, np.dtype(dtype), *keys)
+
+
+def _prepared(
+    covariance_type: str, parameters: Parameters, dtype: np.dtype
+) -> Expectation:
+    structure = STRUCTURES[covariance_type]
+    coordinates = scoring_coordinates(structure, parameters, dtype)
+    inward = coordinates.inward(structure, parameters)
+    return Expectation(choose_form(structure, inward, dtype), coordinates)
+
+
+@lru_cache(maxsize=16)
+def _kept(
+    covariance_type: str, dtype: np.dtype, *keys: tuple[tuple[int, ...], bytes]
+) -> Expectation:
+    arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
+    return _prepared(covariance_type, Parameters(*arrays), dtype)
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -113,7 +147,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _check_is_fitted(self) -> None:
         """Require parameters, and the structure that they were made with."""
-        check_is_fitted(self, msg=self._why_unfitted())
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self, msg=self._why_unfitted())
         # Attributes may have been set by hand.
         before = getattr(self, "_fitted_type", self.covariance_type)
         if self.covariance_type != before:
@@ -191,11 +227,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
         """Return the kernels that evaluate blocks in a floating-point type."""
-        structure = STRUCTURES[self.covariance_type]
         parameters = self._parameters()
-        coordinates = scoring_coordinates(structure, parameters, dtype)
-        inward = coordinates.inward(structure, parameters)
-        return Expectation(choose_form(structure, inward, dtype), coordinates)
+        return expectation_at(self.covariance_type, parameters, dtype)
 
     def _evaluate(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -912,7 +913,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     ) -> None:
         first = not hasattr(self, "n_features_in_")
         state: Stream | Gathering | None = getattr(self, "_stream", None)
-        self._validate_params()
+        self._validate_changed_params()
         X = check_data(self, X, reset=first, min_samples=1)
         weight = check_sample_weight(sample_weight, X)
         with _explained_failure(computing_dtype(X)):
@@ -927,6 +928,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         for name in ("lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
+
+    def _validate_changed_params(self) -> None:
+        """Validate the parameters, unless they are those that have been validated."""
+        before = getattr(self, "_validated", None)
+        kind: Any = type(self)
+        present = [getattr(self, name, None) for name in _names_of_params(kind)]
+        if before is None or any(map(operator.is_not, before, present)):
+            self._validate_params()
+            self._validated = present
 
     def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
         """Require the structure and the number of components of the stream."""
@@ -977,7 +987,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         dtype = np.result_type(stream.dtype, computing_dtype(X))
         window = math.inf if self.learning_window is None else self.learning_window
         forgetting = Forgetting(self.learning_decay, window / stream.unit)
-        with Workers() as workers:
+        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
             blocks = ArrayBlocks(X, weight, workers, dtype)
             stream = stream.advance(blocks, forgetting)
         self._set_stream(stream)
@@ -1019,6 +1029,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         array([1, 0, 1, 0])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+
+@cache
+def _names_of_params(kind: Any) -> list[str]:
+    """Return what scikit-learn finds by a look at the signature, which takes time."""
+    return kind._get_param_names()
 
 
 def _outward(

@@ -1,6 +1,7 @@
 """Mixtures whose attributes were set by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.mixture
 from scipy import stats
@@ -277,3 +278,54 @@ def test_narrow_components_have_their_density_beside_wide_ones():
     X = np.array([[2e-6], [0.5], [5e5]])
     expected = stats.norm([0.0, 1.0], sd).logpdf(X)
     np.testing.assert_allclose(fitted.component_log_density(X), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["weights_", "means_", "precisions_cholesky_"])
+def test_attributes_edited_in_place_are_seen_by_the_next_row(mixture, name):
+    fitted, _ = mixture
+    row = fitted.means_[:1] + 0.1
+    fitted.score_samples(row)
+    values = getattr(fitted, name)
+    values *= np.linspace(0.5, 0.9, values.size).reshape(values.shape)
+    expected = by_hand(fitted).score_samples(np.repeat(row, 5000, axis=0))[:1]
+    np.testing.assert_allclose(fitted.score_samples(row), expected, rtol=1e-12)
+
+
+def test_a_row_gives_what_it_gives_among_others(mixture):
+    fitted, _ = mixture
+    X, _ = fitted.sample(5000)
+    for method in (
+        "predict",
+        "predict_proba",
+        "score_samples",
+        "component_log_density",
+    ):
+        every = getattr(fitted, method)(X)
+        alone = np.concatenate(
+            [getattr(fitted, method)(X[i : i + 1]) for i in range(9)]
+        )
+        np.testing.assert_allclose(alone, every[:9], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([[np.nan, 0.0]], "contains NaN"),
+        ([[np.inf, 0.0]], "contains infinity"),
+        ([[0.0]], "1 features, but .* 2 features"),
+        ([0.0, 0.0], "Expected 2D array"),
+        (np.empty((0, 2)), "0 sample"),
+        ([[0.0, 1j]], "Complex data"),
+    ],
+)
+def test_a_row_is_checked_as_more_rows_are(mixture, row, message):
+    fitted, _ = mixture
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(np.array(row))
+
+
+def test_a_row_without_names_is_told_of():
+    frame = pd.DataFrame({"a": [0.0, 1.0, 5.0], "b": [0.0, 2.0, 5.0]})
+    fitted = GaussianMixture(1).fit(frame)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        fitted.predict(frame.to_numpy()[:1])

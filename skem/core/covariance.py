@@ -7,6 +7,7 @@ in the core asks which one it is. `STRUCTURES` maps the public name to the insta
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -238,9 +239,16 @@ def _factor_matrix_precisions(precisions: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
 
 
+@lru_cache(maxsize=64)
+def _above_diagonal(n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column indices."""
+    return np.triu_indices(n_features, 1)
+
+
 def _upper_factor(roots: np.ndarray) -> np.ndarray:
     """Return U, with a positive diagonal, from A with P = A Aᵀ."""
-    if (_diagonals(roots) > 0).all() and not np.tril(roots, -1).any():
+    j, i = _above_diagonal(roots.shape[-1])
+    if (_diagonals(roots) > 0).all() and not roots[..., i, j].any():
         return roots
     # With J the reversal of the order and (J A)ᵀ = Q R: J P J = Rᵀ R, and U = J Rᵀ J.
     reversed_rows = _transposed(roots[..., ::-1, :])

@@ -404,6 +404,11 @@ class Expectation:
         """Size of the work on one sample, in numbers."""
         return self.form.n_rows() + self.form.parameters.weights.size
 
+    @property
+    def multiplications_per_sample(self) -> int:
+        """At least as many as any product of the work on one sample has."""
+        return self.values_per_sample * max(self.form.parameters.shape)
+
     def _softmax(
         self, block: Block, workspace: Workspace
     ) -> tuple[Loaded, np.ndarray, Softmax]:
