@@ -263,8 +263,8 @@ class Ridge:
 
     `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count
     (ε the rounding of one), which for variances is as if so many rows were there: with
-    a constant of zero, a component on one row has a variance of 10 ε x̄². Of several
-    equal rows the sums there are rounded, one way or the other.
+    a constant of zero, a component on one row, or on a part n of one, has a variance of
+    10 ε x̄² / n. Of several equal rows the sums there are rounded, one way or the other.
     """
 
     variances: np.ndarray
@@ -304,10 +304,9 @@ class Ridge:
         # A mean too far for its square is not a variance either.
         away = np.where((away > rounding) & (away < FARTHEST), away, 0.0)
         squares = np.square(away)
-        squares *= np.round(counts)[..., None] == 1
-        if covariances.ndim < means.ndim:
-            squares = squares.mean(axis=-1)
-        return ADDED * squares
+        squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
+        variances = ADDED * squares / counts[..., None]
+        return variances.mean(axis=-1) if covariances.ndim < means.ndim else variances
 
     @property
     def pins(self) -> bool:
