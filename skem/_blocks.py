@@ -101,9 +101,11 @@ def evaluate_array(
     dtype: Any = None,
 ) -> np.ndarray:
     """Return the same of an array that needs no validation."""
-    with array_blocks(X, None) as blocks:
-        expectation = expectation_of(blocks.dtype)
-        out = np.empty((len(X), *shape), dtype or blocks.dtype)
+    computing = computing_dtype(X)
+    expectation = expectation_of(computing)
+    out = np.empty((len(X), *shape), dtype or computing)
+    with Workers.for_work(len(X) * expectation.multiplications_per_sample) as workers:
+        blocks = ArrayBlocks(X, None, workers, computing)
         return blocks.fill(
             out, partial(write, expectation), expectation.values_per_sample
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
+from functools import lru_cache, partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -37,6 +39,8 @@ ARGUMENTS: dict = {
     "n_samples": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
 }
+KEPT_BYTES = 2**15
+"""Size of a mixture, beyond which comparing it takes as long as preparing it saves."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -47,6 +51,84 @@ def _write_log_density(
     """Fill `out` with log-densities, those out of its range at its limits."""
     info = np.finfo(out.dtype)
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
+
+
+def _write_component_log_density(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with log-densities of components, those out of range at its limits."""
+    info = np.finfo(out.dtype)
+    log_density = expectation.component_log_density(block, ws)
+    out[:] = np.clip(log_density, info.min, info.max).T
+
+
+def expectation_at(
+    covariance_type: str, parameters: Parameters, dtype: np.dtype
+) -> Expectation:
+    """Return the kernels that evaluate blocks; of small mixtures those of before.
+
+    They are looked up by the values of the parameters: a mixture that is asked for
+    one row at a time does not prepare them for each, and edited attributes are others.
+    """
+    arrays = (parameters.weights, parameters.means, parameters.precisions_cholesky)
+    if sum(array.nbytes for array in arrays) > KEPT_BYTES:
+        return _prepared(covariance_type, parameters, dtype)
+    keys = ((array.shape, array.tobytes()) for array in arrays)
+    return _kept(covariance_type, np.dtype(dtype), *keys)
+
+
+def _prepared(
+    covariance_type: str, parameters: Parameters, dtype: np.dtype
+) -> Expectation:
+    structure = STRUCTURES[covariance_type]
+    coordinates = scoring_coordinates(structure, parameters, dtype)
+    inward = coordinates.inward(structure, parameters)
+    return Expectation(choose_form(structure, inward, dtype), coordinates)
+
+
+@lru_cache(maxsize=16)
+def _kept(
+    covariance_type: str, dtype: np.dtype, *keys: tuple[tuple[int, ...], bytes]
+) -> Expectation:
+    arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
+    return _prepared(covariance_type, Parameters(*arrays), dtype)
+
+
+def _fingerprint(*arrays: ArrayLike) -> int:
+    """Return a number that changes with any value, also where it is in place."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array).data, found)
+    return found
+
+
+def _whole_number(n_samples: Any) -> int:
+    """Require a number of rows, which may be a float."""
+    whole = isinstance(n_samples, Integral) or float(n_samples).is_integer()
+    if not whole or n_samples < 1:
+        reason = (
+            "It should be a whole number."
+            if not whole
+            else "The sampling requires at least one sample."
+        )
+        raise ValueError(f"Invalid value for 'n_samples': {n_samples} . {reason}")
+    return int(n_samples)
+
+
+def _draw(
+    weights: np.ndarray,
+    means: np.ndarray,
+    color: Callable[[int, np.ndarray], np.ndarray],
+    n_samples: int,
+    rng: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows and their components; `color` gives noise, (d, b), a covariance."""
+    labels = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
+    X = rng.standard_normal((n_samples, means.shape[1]))
+    for k in np.unique(labels):
+        rows = labels == k
+        X[rows] = means[k] + color(k, X[rows].T).T
+    return X, labels
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -65,7 +147,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _check_is_fitted(self) -> None:
         """Require parameters, and the structure that they were made with."""
-        check_is_fitted(self, msg=self._why_unfitted())
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self, msg=self._why_unfitted())
         # Attributes may have been set by hand.
         before = getattr(self, "_fitted_type", self.covariance_type)
         if self.covariance_type != before:
@@ -98,22 +182,53 @@ class FittedMixture(DensityMixin, BaseEstimator):
             "covariances_": covariances,
             "precisions_cholesky_": parameters.precisions_cholesky,
             "precisions_": np.clip(precisions, -limit, limit),
+            "_as_fitted": _fingerprint(covariances, parameters.precisions_cholesky),
         }
 
     def _parameters(self) -> Parameters:
+        """Return the parameters of the density, from attributes set by hand too.
+
+        `precisions_cholesky_` may be any square root of the precisions then, or be
+        missing.
+        """
+        structure = STRUCTURES[self.covariance_type]
+        if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
+            roots = np.asarray(self.precisions_cholesky_, dtype=float)
+            cholesky = structure.upper_factor(roots)
+        else:
+            covariances = np.asarray(self.covariances_, dtype=float)
+            cholesky, failed = structure.factor(covariances)
+            if failed.any():
+                raise ValueError(
+                    f"'{self.covariance_type} covariance' should be symmetric, "
+                    "positive-definite"
+                )
         return Parameters(
             np.asarray(self.weights_, dtype=float),
             np.asarray(self.means_, dtype=float),
-            np.asarray(self.precisions_cholesky_, dtype=float),
+            cholesky,
         )
+
+    def _covariances_by_hand(self) -> np.ndarray | None:
+        """Return `covariances_`, unless the factor stands for them.
+
+        It does in the attributes that a fit has set, and has twice the range. Of
+        others scikit-learn's `sample` takes the covariances, whatever the factor.
+        """
+        covariances = getattr(self, "covariances_", None)
+        if covariances is None:
+            return None
+        cholesky = getattr(self, "precisions_cholesky_", None)
+        if cholesky is not None:
+            as_fitted = getattr(self, "_as_fitted", None)
+            if as_fitted == _fingerprint(covariances, cholesky):
+                return None
+        return np.asarray(covariances, dtype=float)
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
         """Return the kernels that evaluate blocks in a floating-point type."""
-        structure = STRUCTURES[self.covariance_type]
         parameters = self._parameters()
-        coordinates = scoring_coordinates(structure, parameters, dtype)
-        inward = coordinates.inward(structure, parameters)
-        return Expectation(choose_form(structure, inward, dtype), coordinates)
+        return expectation_at(self.covariance_type, parameters, dtype)
 
     def _evaluate(
         self,
@@ -150,6 +265,36 @@ class FittedMixture(DensityMixin, BaseEstimator):
         array([-1.38 , -1.401])
         """
         return self._evaluate(X, (), _write_log_density)
+
+    def component_log_density(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each component at each row, without its weight.
+
+        log N(x | μ_k, Σ_k). With the logarithms of the weights added, the logarithm of
+        the sum of exponentials over components is `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_prob : ndarray or Dask array of shape (n_samples, n_components)
+            Log-densities, in nats; always finite. Lazy, as all predictions, if X is a
+            Dask array or DataFrame.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.component_log_density([[-2.0], [1.0]]).round(3)
+        array([[ -0.226,  -4.044],
+               [-18.226,  -1.044]])
+        """
+        self._check_is_fitted()
+        return self._evaluate(X, (len(self.means_),), _write_component_log_density)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.
@@ -369,10 +514,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
 
+        Where attributes have been set or edited by hand, from `weights_`, `means_` and
+        `covariances_`, as scikit-learn's. All other methods, the density and what
+        follows from it, go by `precisions_cholesky_` if it is there.
+
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows.
+            Number of rows; a float must be a whole number.
 
         random_state : int, RandomState instance or None, default=None
             Seed. None: the estimator's `random_state`.
@@ -388,7 +537,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `n_samples` is less than one.
+            If `n_samples` is less than one, or not a whole number.
 
         Examples
         --------
@@ -401,24 +550,20 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ((3, 1), array([1, 1, 1]))
         """
         self._check_is_fitted()
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
+        n_samples = _whole_number(n_samples)
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
         structure = STRUCTURES[self.covariance_type]
-        parameters = self._parameters()
-        weights = parameters.weights / parameters.weights.sum()
-        labels = rng.choice(len(weights), size=n_samples, p=weights)
-        X = rng.standard_normal((n_samples, parameters.means.shape[1]))
-        for k in np.unique(labels):
-            rows = labels == k
-            noise = structure.color(parameters.precisions_cholesky, k, X[rows].T)
-            X[rows] = parameters.means[k] + noise.T
-        return X, labels
+        by_hand = self._covariances_by_hand()
+        color = (
+            partial(structure.color, self._parameters().precisions_cholesky)
+            if by_hand is None
+            else partial(structure.draw, by_hand)
+        )
+        weights = np.asarray(self.weights_, dtype=float)
+        means = np.asarray(self.means_, dtype=float)
+        return _draw(weights, means, color, n_samples, rng)
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -681,15 +826,19 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self, n_samples: int, random_state: int | np.random.RandomState | None
     ) -> Support:
         parameters = self._parameters()
-        support = exact_support(STRUCTURES[self.covariance_type], parameters)
+        structure = STRUCTURES[self.covariance_type]
+        support = exact_support(structure, parameters)
         if support is not None:
             return support
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
+        # Of the density, not by `sample`, which goes by edited covariances.
+        color = partial(structure.color, parameters.precisions_cholesky)
+        weights, means = parameters.weights, parameters.means
         parts = (
-            self.sample(min(rows, n_samples - start), rng)[0]
+            _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
             for start in range(0, n_samples, rows)
         )
         # Not by `score_samples`, which asks for the names of features.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -15,12 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture as Peer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import count, rows_of_components
 from skem._validation import (
     check_data,
@@ -276,10 +279,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     See Also
     --------
-    sklearn.mixture.GaussianMixture : The same model in scikit-learn.
+    sklearn.mixture.GaussianMixture : The same model in scikit-learn; `to_sklearn` and
+        `from_sklearn` turn one into the other.
 
     Notes
     -----
+    Attributes may be set by hand. `precisions_cholesky_` may then be any matrix L with
+    Σ⁻¹ = L Lᵀ, and is made from `covariances_` if it is missing. The density and what
+    follows from it go by `precisions_cholesky_`, `sample` by `covariances_`.
+
     Equal values are no evidence of a density. With ``reg_covar="auto"`` the rows of a
     value that many share count as spread evenly over a width w, and add w²/12 to the
     squares of their feature: the step of a column in even steps, such as bits or whole
@@ -456,6 +464,111 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         mixture.n_features_in_ = n_features
         return mixture
 
+    @classmethod
+    def from_sklearn(cls, mixture: Peer, **params: Any) -> Self:
+        """Build a fitted mixture from a fitted one of scikit-learn's.
+
+        Parameters
+        ----------
+        mixture : sklearn.mixture.GaussianMixture
+            A fitted mixture.
+
+        **params : dict
+            Further parameters of the estimator; `n_components`, `covariance_type` and,
+            unless it is given, `random_state` are those of `mixture`.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Of the same parameters, in the same floating-point type: ready for `predict`
+            and the like, for `partial_fit`, and for a `fit` with ``warm_start=True`` to
+            continue from.
+
+        Raises
+        ------
+        NotFittedError
+            If `mixture` is not fitted.
+
+        TypeError
+            If it is not a mixture of scikit-learn's.
+
+        See Also
+        --------
+        to_sklearn : The way back.
+        from_parameters : A mixture from its parameters.
+
+        Examples
+        --------
+        >>> import sklearn.mixture
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> theirs = sklearn.mixture.GaussianMixture(2, random_state=0).fit(X)
+        >>> ours = GaussianMixture.from_sklearn(theirs)
+        >>> print(round(ours.score(X), 4), round(theirs.score(X), 4))
+        -4.1554 -4.1554
+        """
+        parameters, covariances = parameters_of(mixture)
+        params.setdefault("random_state", mixture.random_state)
+        ours = cls(
+            len(parameters.weights), covariance_type=mixture.covariance_type, **params
+        )
+        ours._validate_params()
+        ours._set_parameters(parameters, covariances)
+        # Theirs may have been edited: `sample` goes by the covariances.
+        del ours._as_fitted
+        ours.n_features_in_ = parameters.shape[1]
+        copy_of_a_fit(mixture, ours)
+        return ours
+
+    def to_sklearn(self) -> Peer:
+        """Return scikit-learn's mixture of the same parameters.
+
+        For code that asks ``isinstance(mixture, sklearn.mixture.GaussianMixture)``, as
+        skl2onnx and `skimage.feature.fisher_vector` do.
+
+        Returns
+        -------
+        mixture : sklearn.mixture.GaussianMixture
+            Fitted, with copies of the parameters, and with `converged_`, `n_iter_` and
+            `lower_bound_` if they are there. `n_components`, `covariance_type` and
+            `random_state` are the same; other parameters of the estimator, which are
+            those of a fit, have scikit-learn's defaults.
+
+        See Also
+        --------
+        from_sklearn : The way back.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> ours = GaussianMixture(2, random_state=0).fit(X)
+        >>> theirs = ours.to_sklearn()
+        >>> type(theirs).__module__.partition(".")[0]
+        'sklearn'
+        >>> np.array_equal(theirs.predict(X), ours.predict(X))
+        True
+        """
+        self._check_is_fitted()
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        single = np.asarray(self.means_).dtype == np.float32
+        dtype = np.dtype(np.float32 if single else np.float64)
+        covariances = getattr(self, "covariances_", None)
+        if covariances is None:
+            covariances = structure.covariances(parameters.precisions_cholesky)
+        return peer_of(
+            self,
+            Parameters(
+                parameters.weights.astype(dtype),
+                parameters.means.astype(dtype),
+                parameters.precisions_cholesky.astype(dtype),
+            ),
+            np.array(covariances, dtype=dtype),
+        )
+
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -504,6 +617,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         DegenerateComponentsWarning
             If there are `degenerate_components_`.
 
+        UserWarning
+            Once for a subclass that defines private methods which scikit-learn's
+            mixture calls, such as `_m_step`: ours does not call them.
+
         Examples
         --------
         >>> from skem import GaussianMixture
@@ -514,6 +631,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         array([[ 2. , 54.5],
                [ 4.3, 80. ]])
         """
+        warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
         with _unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
@@ -644,7 +762,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         em = best.evaluation.em
         total = em.blocks.total_weight
         self._set_stream(Stream.begin(best.evaluation))
-        self.converged_ = best.converged
+        self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values
         self.lower_bound_ = score / total
@@ -770,6 +888,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         >>> np.sort(mixture.means_.ravel()).round(1)
         array([-3.,  3.])
         """
+        warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
         with _unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self
@@ -794,7 +913,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     ) -> None:
         first = not hasattr(self, "n_features_in_")
         state: Stream | Gathering | None = getattr(self, "_stream", None)
-        self._validate_params()
+        self._validate_changed_params()
         X = check_data(self, X, reset=first, min_samples=1)
         weight = check_sample_weight(sample_weight, X)
         with _explained_failure(computing_dtype(X)):
@@ -809,6 +928,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         for name in ("lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
+
+    def _validate_changed_params(self) -> None:
+        """Validate the parameters, unless they are those that have been validated."""
+        before = getattr(self, "_validated", None)
+        kind: Any = type(self)
+        present = [getattr(self, name, None) for name in _names_of_params(kind)]
+        if before is None or any(map(operator.is_not, before, present)):
+            self._validate_params()
+            self._validated = present
 
     def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
         """Require the structure and the number of components of the stream."""
@@ -859,7 +987,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         dtype = np.result_type(stream.dtype, computing_dtype(X))
         window = math.inf if self.learning_window is None else self.learning_window
         forgetting = Forgetting(self.learning_decay, window / stream.unit)
-        with Workers() as workers:
+        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
             blocks = ArrayBlocks(X, weight, workers, dtype)
             stream = stream.advance(blocks, forgetting)
         self._set_stream(stream)
@@ -901,6 +1029,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         array([1, 0, 1, 0])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+
+@cache
+def _names_of_params(kind: Any) -> list[str]:
+    """Return what scikit-learn finds by a look at the signature, which takes time."""
+    return kind._get_param_names()
 
 
 def _outward(

@@ -516,6 +516,31 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         return self._best().score_samples(X)
 
     @available_if(_kept)
+    def component_log_density(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each component of the chosen mixture, without its weight.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples, `n_components_`)
+            Log-densities, in nats.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.component_log_density([[2, 55]]).shape
+        (1, 2)
+        """
+        return self._best().component_log_density(X)
+
+    @available_if(_kept)
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> float:

@@ -263,7 +263,12 @@ def test_types(dtype, X):
     lazy, memory = mixture().fit(data), mixture().fit(X)
     # In float32 the log-density, and so a responsibility, has an error of 1e-6.
     assert_same_fit(lazy, memory, 1e-4 if dtype == np.float32 else 1e-8)
-    for method in ("predict", "predict_proba", "score_samples"):
+    for method in (
+        "predict",
+        "predict_proba",
+        "score_samples",
+        "component_log_density",
+    ):
         actual, expected = getattr(lazy, method)(data), getattr(memory, method)(X)
         assert actual.dtype == actual.compute().dtype == expected.dtype
 
@@ -313,6 +318,7 @@ def test_predictions_are_lazy(known, scheduler, X):
     for method, columns in (
         ("predict", ()),
         ("predict_proba", (2,)),
+        ("component_log_density", (2,)),
         ("score_samples", ()),
     ):
         lazy, expected = getattr(memory, method)(data), getattr(memory, method)(X)

@@ -161,6 +161,8 @@ def test_delegates_to_the_chosen_mixture(X):
     assert np.array_equal(labels, mixture.predict(X))
     assert np.array_equal(selection.predict_proba(X), mixture.predict_proba(X))
     assert np.array_equal(selection.score_samples(X), mixture.score_samples(X))
+    densities = selection.component_log_density(X)
+    assert np.array_equal(densities, mixture.component_log_density(X))
     weight = np.arange(100.0)
     assert selection.score(X, sample_weight=weight) == mixture.score(X, None, weight)
     assert np.array_equal(selection.sample(5)[0], mixture.sample(5)[0])

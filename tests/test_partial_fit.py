@@ -295,6 +295,17 @@ def test_parameters_are_checked(rng):
             streamed.partial_fit(X)
 
 
+def test_parameters_are_checked_once_they_change(rng):
+    mixture = GaussianMixture(2, random_state=0).partial_fit(rng.normal(size=(400, 2)))
+    row = np.zeros((1, 2))
+    mixture.partial_fit(row).partial_fit(row)
+    mixture.learning_decay = 2.0
+    with pytest.raises(ValueError, match="'learning_decay' parameter"):
+        mixture.partial_fit(row)
+    mixture.learning_decay = 0.7
+    mixture.partial_fit(row)
+
+
 def test_fit_forgets_the_stream_but_for_a_warm_start(rng):
     X, other = sample(500, rng), sample(500, rng)
     streamed = feed(mixture(), other, 250)

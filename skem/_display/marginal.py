@@ -32,7 +32,10 @@ def check_mixture(estimator: Any) -> None:
 def roots(estimator: Any) -> np.ndarray:
     """Return A with Σ = A Aᵀ for each component, shape (K, d, d)."""
     structure = STRUCTURES[estimator.covariance_type]
-    cholesky = np.asarray(estimator.precisions_cholesky_, dtype=float)
+    # Of scikit-learn's mixtures too, which may have been built by hand.
+    cholesky = structure.upper_factor(
+        np.asarray(estimator.precisions_cholesky_, dtype=float)
+    )
     K, d = np.shape(estimator.means_)
     # Noise of unit covariance gets covariance Σ by the linear map A.
     return np.stack([structure.color(cholesky, k, np.eye(d)) for k in range(K)])

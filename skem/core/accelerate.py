@@ -21,6 +21,8 @@ from scipy.linalg.lapack import dtrtrs as solve_upper
 
 FLOOR = 1e-12
 """Increments below this share of |f| are rounding."""
+SINGLE = 1e-5
+"""The same, where values are those of float32."""
 FAR = 0.5
 """Gain of a step, for each coordinate, that tells that a maximum is far."""
 
@@ -366,7 +368,10 @@ class LBFGS:
             self._path.append(trial)
         gain = trial.objective - current.objective
         self._gains.append(gain if accepted else 0.0)
-        flat = abs(gain) <= FLOOR * abs(current.objective)
+        size = abs(current.objective)
+        # A plain step falls by rounding alone, of single precision at most.
+        fell = self._steps <= self.warm_up and -SINGLE * size <= gain < 0
+        flat = fell or abs(gain) <= FLOOR * size
         self._flat = self._flat + 1 if flat else 0
         if self._steps <= self.warm_up:
             self._plain.learn(current, trial, accepted)
@@ -405,7 +410,8 @@ class LBFGS:
         if self._flat >= 3:
             return 0.0
         if self._steps <= self.warm_up:
-            return np.inf
+            # It takes more steps than these to tell, but for earlier loops.
+            return self._plain.remaining
         known = len(self._shrinkages) == 3 and min(self._shrinkages) <= 0.5
         needed = 3 if known else 5
         if len(self._estimates) < needed:

@@ -7,6 +7,7 @@ in the core asks which one it is. `STRUCTURES` maps the public name to the insta
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ from skem.core.quadratic import (
 
 SQRT2 = float(np.sqrt(2))
 PAIRS = Pairs()
+ROUNDED = 1e-6
+"""Eigenvalues of correlations that may be negative by rounding, in float32 too."""
+NO_COVARIANCE = "A covariance to draw from has a negative or undefined variance."
 
 
 class Scatter(NamedTuple):
@@ -90,6 +94,21 @@ class Structure(ABC):
     @abstractmethod
     def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
         """Return U from Σ⁻¹."""
+
+    @abstractmethod
+    def upper_factor(self, roots: np.ndarray) -> np.ndarray:
+        """Return U from any roots A of the precisions, Σ⁻¹ = A Aᵀ.
+
+        Roots that are upper triangular, with a positive diagonal, are returned as
+        they are.
+        """
+
+    @abstractmethod
+    def draw(self, covariances: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        """Give noise, (d, b), the covariance of component k, singular or not.
+
+        Raises `ValueError` if that is not a covariance.
+        """
 
     @abstractmethod
     def log_det(self, cholesky: np.ndarray, n_features: int) -> np.ndarray:
@@ -225,6 +244,42 @@ def _factor_matrix_precisions(precisions: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
 
 
+@lru_cache(maxsize=64)
+def _above_diagonal(n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column indices."""
+    return np.triu_indices(n_features, 1)
+
+
+def _upper_factor(roots: np.ndarray) -> np.ndarray:
+    """Return U, with a positive diagonal, from A with P = A Aᵀ."""
+    j, i = _above_diagonal(roots.shape[-1])
+    if (_diagonals(roots) > 0).all() and not roots[..., i, j].any():
+        return roots
+    # With J the reversal of the order and (J A)ᵀ = Q R: J P J = Rᵀ R, and U = J Rᵀ J.
+    reversed_rows = _transposed(roots[..., ::-1, :])
+    upper = np.asarray(np.linalg.qr(reversed_rows, mode="r"))
+    factor = _transposed(upper)[..., ::-1, ::-1]
+    return factor * np.where(_diagonals(factor) < 0, -1.0, 1.0)[..., None, :]
+
+
+def _draw(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Multiply noise by a root of a matrix, of features of any unit."""
+    variances = np.diagonal(covariance)
+    units = _deviations(variances)
+    safe = np.where(units > 0, units, 1.0)
+    values, vectors = np.linalg.eigh(covariance / safe[:, None] / safe)
+    if values.min() < -ROUNDED:
+        raise ValueError(NO_COVARIANCE)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return safe[:, None] * (root @ noise)
+
+
+def _deviations(variances: np.ndarray) -> np.ndarray:
+    if not (variances >= 0).all():
+        raise ValueError(NO_COVARIANCE)
+    return np.sqrt(variances)
+
+
 def _matrix_standard_deviations(cholesky: np.ndarray) -> np.ndarray:
     """√Σ_jj, also where Σ_jj itself would leave the range."""
     unit = np.abs(cholesky).max(axis=-1)
@@ -279,6 +334,9 @@ class _Matrices(Structure):
     def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
         return _factor_matrix_precisions(precisions)
 
+    def upper_factor(self, roots: np.ndarray) -> np.ndarray:
+        return _upper_factor(roots)
+
     def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return (rows[:, None, :] @ cholesky)[:, 0]
 
@@ -310,6 +368,9 @@ class _Variances(Structure):
 
     def factor_precisions(self, precisions: np.ndarray) -> np.ndarray:
         return np.sqrt(precisions)
+
+    def upper_factor(self, roots: np.ndarray) -> np.ndarray:
+        return np.abs(roots)
 
     def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return rows * cholesky.reshape(len(rows), -1)
@@ -348,6 +409,9 @@ class Full(_Matrices):
 
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return solve_triangular(cholesky[k], noise, trans="T")
+
+    def draw(self, covariances: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return _draw(covariances[k], noise)
 
     def standard_deviations(
         self, cholesky: np.ndarray, shape: tuple[int, ...]
@@ -401,6 +465,9 @@ class Tied(_Matrices):
 
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return solve_triangular(cholesky, noise, trans="T")
+
+    def draw(self, covariances: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return _draw(covariances, noise)
 
     def standard_deviations(
         self, cholesky: np.ndarray, shape: tuple[int, ...]
@@ -464,6 +531,9 @@ class Diag(_Variances):
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return noise / cholesky[k, :, None]
 
+    def draw(self, covariances: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return _deviations(covariances[k, :, None]) * noise
+
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray
     ) -> np.ndarray:
@@ -524,6 +594,9 @@ class Spherical(_Variances):
 
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return noise / cholesky[k]
+
+    def draw(self, covariances: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
+        return _deviations(covariances[k]) * noise
 
     def rescale_precisions_cholesky(
         self, cholesky: np.ndarray, factor: np.ndarray

@@ -51,7 +51,9 @@ class EMMap:
         coordinates = standardising_coordinates(blocks, structure)
         if reg_covar != "auto":
             total = total_statistics(blocks, coordinates, structure)
-            ridge = Ridge(float(reg_covar) * coordinates.slope**2)
+            with np.errstate(over="ignore"):
+                origin = -coordinates.shift * coordinates.scale
+            ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
             return cls(blocks, coordinates, structure, ridge, total)
         sample = Sample.of(blocks, coordinates, structure)
         coordinates = sample.coordinates

@@ -15,7 +15,7 @@ scatter within it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -404,6 +404,11 @@ class Expectation:
         """Size of the work on one sample, in numbers."""
         return self.form.n_rows() + self.form.parameters.weights.size
 
+    @property
+    def multiplications_per_sample(self) -> int:
+        """At least as many as any product of the work on one sample has."""
+        return self.values_per_sample * max(self.form.parameters.shape)
+
     def _softmax(
         self, block: Block, workspace: Workspace
     ) -> tuple[Loaded, np.ndarray, Softmax]:
@@ -436,6 +441,21 @@ class Expectation:
         """Log p(x) in the units of the data, shape (b,), float64."""
         loaded, _, (log_norm, _) = self._softmax(block, workspace)
         return self._log_density(loaded, log_norm)
+
+    def component_log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """Log N(x | μ_k, Σ_k) in the units of the data, (K, b), float64, maybe −∞."""
+        form = self.form
+        # Centred, as each value counts by itself, and not beside the largest.
+        parameters = replace(form.parameters, weights=np.ones(len(form.constants)))
+        centred = Centred(form.structure, parameters, form.dtype)
+        shape = (len(parameters.weights), block.data.shape[1])
+        logits = workspace.array("logits", shape, form.dtype)
+        with np.errstate(all="ignore"):
+            loaded = centred.load(self.coordinates, block.data, workspace)
+            centred.logits(loaded, logits, workspace)
+        constant = centred.peak + self.coordinates.log_slope
+        log_density = logits.astype(float) + constant
+        return np.nan_to_num(log_density, nan=-np.inf, neginf=-np.inf)
 
     def classified(
         self, block: Block, workspace: Workspace

@@ -52,7 +52,7 @@ def maximise(
     An empty component keeps its previous mean.
     """
     d = statistics.n_features
-    covariances = regularization.covariances(structure, scatter, d)
+    covariances = regularization.covariances(structure, scatter, d, statistics.means)
     cholesky = factor(structure, regularization, covariances, d)
     counts = statistics.counts
     means = statistics.means

@@ -41,6 +41,10 @@ class Quadratic(Protocol):
         """Σ r x xᵀ, (…, d, d) -> Σ r q(x), (…, size)."""
 
 
+FEW = 32
+"""Samples of which copies cost less than a call for each feature."""
+
+
 @lru_cache(maxsize=64)
 def upper_triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """Row and column indices of the upper triangle, row by row."""
@@ -62,6 +66,10 @@ class Pairs:
         return n_features * (n_features + 1) // 2
 
     def expand(self, z: np.ndarray, out: np.ndarray) -> None:
+        if z.shape[1] <= FEW:
+            first, second = upper_triangle(len(z))
+            np.multiply(z[first], z[second], out=out)
+            return
         row = 0
         for i in range(len(z)):
             n = len(z) - i

@@ -21,6 +21,10 @@ POOLINGS = 5
 """Times that clusters are pooled, each with the scale of the one before."""
 ROUNDING = 1e-12
 """Share of N below which pseudo-observations could be lost to rounding."""
+FARTHEST = 1e150
+"""Size of a number whose square is in range."""
+ADDED = 10 * float(np.finfo(float).eps)
+"""What scikit-learn adds to the counts of components."""
 
 
 class IllDefinedCovarianceError(ValueError):
@@ -35,9 +39,13 @@ class Regularization(Protocol):
         """Whether a covariance that cannot be factored is repaired, or an error."""
 
     def covariances(
-        self, structure: Structure, scatter: Scatter, n_features: int
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the regularized covariances."""
+        """Return the regularized covariances, of components with these means."""
 
     @property
     def pins(self) -> bool:
@@ -201,7 +209,11 @@ class ScaleFreePenalty:
         return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
-        self, structure: Structure, scatter: Scatter, n_features: int
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
     ) -> np.ndarray:
         prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
         covariances = structure.estimate(scatter, prior, n_features)
@@ -253,24 +265,54 @@ class ScaleFreePenalty:
 
 @dataclass(frozen=True)
 class Ridge:
-    """A constant on the diagonal: scikit-learn's `reg_covar`."""
+    """A constant on the diagonal: scikit-learn's `reg_covar`.
+
+    `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count
+    (ε the rounding of one), which for variances is as if so many rows were there: with
+    a constant of zero, a component on one row, or on a part n of one, has a variance of
+    10 ε x̄² / n. Of several equal rows the sums there are rounded, one way or the other.
+    """
 
     variances: np.ndarray
+    origin: np.ndarray | None = None
 
     @property
     def repairs(self) -> bool:
         return False
 
     def covariances(
-        self, structure: Structure, scatter: Scatter, n_features: int
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
     ) -> np.ndarray:
-        counts = scatter.counts + 10 * np.finfo(float).eps
+        counts = scatter.counts + ADDED
         covariances = structure.estimate(
             Scatter(scatter.values, counts),
             Scatter(np.zeros(()), np.zeros(())),
             n_features,
         )
-        return structure.add_to_diagonal(covariances, self.variances)
+        covariances = structure.add_to_diagonal(covariances, self.variances)
+        if structure.matrices or means is None or (covariances > 0).all():
+            return covariances
+        alone = self._of_origin(covariances, counts, means)
+        return np.where(covariances > 0, covariances, alone)
+
+    def _of_origin(
+        self, covariances: np.ndarray, counts: np.ndarray, means: np.ndarray
+    ) -> np.ndarray:
+        """Return the variances of components on one row; none for the others."""
+        if self.origin is None:
+            return np.zeros_like(covariances)
+        away = np.abs(means - self.origin)
+        rounding = 100 * np.finfo(float).eps * (1 + np.abs(self.origin))
+        # A mean too far for its square is not a variance either.
+        away = np.where((away > rounding) & (away < FARTHEST), away, 0.0)
+        squares = np.square(away)
+        squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
+        variances = ADDED * squares / counts[..., None]
+        return variances.mean(axis=-1) if covariances.ndim < means.ndim else variances
 
     @property
     def pins(self) -> bool:

@@ -195,6 +195,13 @@ class Stream:
         """K, the number of components."""
         return len(self.parameters.means)
 
+    @property
+    def multiplications_per_sample(self) -> int:
+        """At least as many as any product of a step with one sample has."""
+        K, d = self.parameters.shape
+        # That of a covariance with another included.
+        return (1 + d + self.structure.quadratic.size(d) + K) * max(K, d)
+
     def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Stream:
         """Take one step with a batch.
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -137,6 +137,10 @@ def single_threaded_openmp() -> AbstractContextManager:
     return _controller().limit(limits=1, user_api="openmp")
 
 
+UNSHARED = 8192
+"""Multiplications of a product that BLAS gives to one thread of its own accord."""
+
+
 class Workers(Generic[T, R]):
     """As many threads as BLAS would use, for work on blocks.
 
@@ -153,6 +157,16 @@ class Workers(Generic[T, R]):
         self._threads: list[threading.Thread] = []
         self._pool: ThreadPoolExecutor | None = None
         self.n_threads = 1
+
+    @classmethod
+    def for_work(cls, multiplications: int) -> AbstractContextManager[Workers]:
+        """Return workers in a context, for so many multiplications.
+
+        Holding BLAS to one thread takes longer than a few rows do. Where BLAS would use
+        one anyway, the calling thread does the work, with the same result.
+        """
+        workers: Workers = cls()
+        return nullcontext(workers) if multiplications <= UNSHARED else workers
 
     def __enter__(self) -> Workers:
         self._stop.clear()

@@ -178,6 +178,44 @@ def test_plain_steps_tell_the_curvature_of_a_line():
     assert solution.evaluation.objective == pytest.approx(0, abs=1e-26)
 
 
+def test_loops_of_one_step_converge_too():
+    """Each of them continues the progress of the one before."""
+    h, progress, n_loops = np.array([0.5]), None, 0
+    x, converged = np.ones(1), False
+    while not converged:
+        solution = solve(
+            lambda x: Quadratic(h, x), x, LBFGS(Shift, progress), tol=1e-6, max_iter=1
+        )
+        x, progress = solution.evaluation.parameters, solution.accelerator.progress
+        converged, n_loops = solution.converged, n_loops + 1
+        assert n_loops < 30
+    # f falls by 4 a step, from 1/4, and what is left is no more than was asked for.
+    assert 0 < -solution.evaluation.objective <= 1e-6
+
+
+def test_a_fall_by_the_rounding_of_float32_is_no_progress():
+    """Then three steps without progress are three, and not four."""
+    values = iter([100.0, 100.0 - 3e-4, *(100.0 - 3e-4,) * 9])
+
+    @dataclass(frozen=True)
+    class Rounded(Quadratic):
+        value: float
+
+        @property
+        def objective(self):
+            return self.value
+
+    solution = solve(
+        lambda x: Rounded(np.ones(1), x, next(values)),
+        np.zeros(1),
+        LBFGS(Shift),
+        tol=1e-6,
+        max_iter=9,
+    )
+    assert solution.converged
+    assert solution.n_iter == 3
+
+
 @pytest.mark.parametrize(("length", "steps"), [(0.1, 5), (0.6, 3)])
 def test_what_is_left_is_the_largest_of_the_last_steps(length, steps):
     """Of a line all the curvature is known, and the chart allows parts of a step only.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import cholesky as scipy_cholesky
 
-from skem.core.covariance import Scatter, Structure
+from skem.core.covariance import STRUCTURES, Scatter, Structure
 from skem.core.quadratic import Norm, Pairs, Squares
 
 SHAPES = [(1, 1), (3, 1), (1, 4), (3, 4)]
@@ -240,3 +240,39 @@ def test_not_positive_definite_is_flagged_not_raised(
     else:
         np.testing.assert_array_equal(failed, [False, True, False])
         np.testing.assert_allclose(cholesky[[0, 2]], intact[[0, 2]], rtol=1e-14)
+
+
+def test_upper_factor_of_any_root(case, rng):
+    d = case.shape[1]
+    assert case.structure.upper_factor(case.cholesky) is case.cholesky or not (
+        case.structure.matrices
+    )
+    if case.structure.matrices:
+        rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
+        root = case.cholesky @ rotation
+    else:
+        root = -case.cholesky
+    np.testing.assert_allclose(
+        case.structure.upper_factor(root), case.cholesky, rtol=RTOL, atol=RTOL
+    )
+
+
+def test_upper_factor_loses_no_precision(rng):
+    # The condition number of the precision is 1e20, of the root 1e10.
+    structure = STRUCTURES["full"]
+    upper = np.array([[[1e5, 3e4], [0.0, 1e-5]]])
+    rotation = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+    found = structure.upper_factor(upper @ rotation)
+    np.testing.assert_allclose(np.diagonal(found[0])[0], 1e5, rtol=1e-4)
+    lower = np.array([[[1e-5, 0.0], [3e4, 1e5]]])
+    found = structure.upper_factor(lower)
+    # |U| = |L|, and U_dd is the norm of the last row.
+    np.testing.assert_allclose(np.linalg.det(found[0]), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found[0, 1, 1], np.hypot(3e4, 1e5), rtol=1e-12)
+
+
+def test_draw_gives_noise_the_covariance(case):
+    d = case.shape[1]
+    for k, covariance in enumerate(case.dense):
+        root = case.structure.draw(case.covariances, k, np.eye(d))
+        np.testing.assert_allclose(root @ root.T, covariance, rtol=RTOL, atol=RTOL)

@@ -190,6 +190,24 @@ def test_ridge_raises_where_a_covariance_is_singular(structure, make_covariances
         factor(structure, Ridge(np.full(D, 1e-6)), covariances, D)
 
 
+@pytest.mark.parametrize("name", ["diag", "spherical"])
+def test_without_a_ridge_one_row_has_the_variance_of_scikit_learns_counts(name):
+    """What 10 ε rows at zero would give it: none if the row is there too."""
+    structure = STRUCTURES[name]
+    shape, one = structure.shape(2, D), np.ones(2)
+    ridge = Ridge(np.zeros(D), origin=np.full(D, -3.0))
+    scatter = Scatter(np.zeros(shape), one)
+    means = np.stack([np.full(D, 1.0), np.full(D, -3.0)])
+    found = ridge.covariances(structure, scatter, D, means)
+    expected = 10 * np.finfo(float).eps * np.array([16.0, 0.0])
+    np.testing.assert_allclose(found.reshape(2, -1).max(axis=1), expected)
+    np.testing.assert_allclose(found.reshape(2, -1).min(axis=1), expected)
+    several = ridge.covariances(structure, Scatter(np.zeros(shape), 2 * one), D, means)
+    np.testing.assert_array_equal(several, np.zeros(shape))
+    unknown = Ridge(np.zeros(D)).covariances(structure, scatter, D, means)
+    np.testing.assert_array_equal(unknown, np.zeros(shape))
+
+
 def test_ridge_is_a_variance_in_units_of_the_data(
     structure, make_mixture, make_blocks, rng
 ):

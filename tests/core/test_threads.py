@@ -183,3 +183,18 @@ def test_no_threads_outlive_the_workers():
         list(workers.map(lambda item, workspace: item, range(4)))
         assert set(threading.enumerate()) - before
     assert set(threading.enumerate()) <= before
+
+
+def test_little_work_is_done_without_a_limit_on_blas(blas_counts, two_threads):
+    with Workers.for_work(10) as workers:
+        assert blas_counts() == [2] * len(blas_counts())
+        assert list(workers.map(lambda item, workspace: item + 1, [1])) == [2]
+    with Workers.for_work(10**6) as workers:
+        assert workers.n_threads == 2
+        assert blas_counts() == [1] * len(blas_counts())
+
+
+def test_little_work_is_done_in_the_calling_thread(two_threads):
+    with Workers.for_work(10) as workers:
+        found = workers.map(lambda item, ws: threading.get_ident(), range(3))
+        assert set(found) == {threading.get_ident()}

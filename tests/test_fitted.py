@@ -1,0 +1,331 @@
+"""Mixtures whose attributes were set by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.mixture
+from scipy import stats
+from scipy.linalg import sqrtm
+from scipy.special import logsumexp
+
+from skem import GaussianMixture
+
+ATTRIBUTES = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+
+
+@pytest.fixture
+def mixture(structure, make_mixture):
+    """Return a mixture as `from_parameters` makes it, with its dense twin."""
+    twin = make_mixture(structure, 3, 2)
+    mixture = GaussianMixture.from_parameters(
+        twin.parameters.weights,
+        twin.parameters.means,
+        twin.covariances,
+        covariance_type=structure.name,
+        random_state=0,
+    )
+    return mixture, twin
+
+
+def by_hand(mixture, cls=GaussianMixture, without=(), **changed):
+    """Set the attributes of a mixture, as scripts do."""
+    built = cls(
+        len(mixture.weights_), covariance_type=mixture.covariance_type, random_state=0
+    )
+    values = {name: getattr(mixture, name) for name in ATTRIBUTES} | changed
+    for name in set(values) - set(without):
+        setattr(built, name, values[name])
+    return built
+
+
+ROOTS = {
+    "lower": lambda precision: np.linalg.cholesky(precision),
+    "symmetric": lambda precision: np.real(sqrtm(precision)),
+    "negative": lambda precision: -np.linalg.cholesky(precision),
+}
+
+
+def roots(mixture, kind):
+    """Return roots of the precisions, P = A Aᵀ, that are not upper triangular."""
+    precisions = np.asarray(mixture.precisions_)
+    if mixture.covariance_type in ("diag", "spherical"):
+        return -np.sqrt(precisions) if kind == "negative" else np.sqrt(precisions)
+    if precisions.ndim == 2:
+        return ROOTS[kind](precisions)
+    return np.stack([ROOTS[kind](precision) for precision in precisions])
+
+
+@pytest.mark.parametrize("kind", ROOTS)
+def test_any_root_of_the_precisions_is_the_same_mixture(mixture, kind):
+    fitted, twin = mixture
+    X, _ = fitted.sample(200)
+    built = by_hand(fitted, precisions_cholesky_=roots(fitted, kind))
+    np.testing.assert_allclose(
+        built.score_samples(X), twin.log_density(X), rtol=1e-10, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        built.predict_proba(X), fitted.predict_proba(X), atol=1e-10
+    )
+    # Both from the same draws.
+    assert built.hdr_level(0.9, 1000) == pytest.approx(fitted.hdr_level(0.9, 1000))
+    np.testing.assert_allclose(
+        built.support_probability(X[:5], 1000), fitted.support_probability(X[:5], 1000)
+    )
+    for name in ("standard_deviations", "correlations", "overlap", "bic"):
+        np.testing.assert_allclose(
+            getattr(built.summary(X), name), getattr(fitted.summary(X), name), rtol=1e-9
+        )
+    errors = zip(built.standard_errors(X), fitted.standard_errors(X), strict=True)
+    for ours, expected in errors:
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ROOTS)
+def test_samples_have_the_covariances(mixture, kind):
+    fitted, twin = mixture
+    built = by_hand(fitted, precisions_cholesky_=roots(fitted, kind))
+    X, y = built.sample(60_000)
+    for k, covariance in enumerate(twin.dense):
+        rows = X[y == k]
+        # Six standard errors of a covariance, and of a mean.
+        scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+        bound = 6 * scale * np.sqrt(2 / len(rows))
+        assert (np.abs(np.cov(rows.T) - covariance) < bound).all()
+        offset = np.abs(rows.mean(axis=0) - twin.parameters.means[k])
+        assert (offset < 6 * np.sqrt(np.diag(covariance) / len(rows))).all()
+
+
+def test_a_factor_alone_is_a_mixture(mixture):
+    fitted, _ = mixture
+    built = by_hand(fitted, without=["covariances_"])
+    X, y = built.sample(100)
+    expected, labels = fitted.sample(100)
+    np.testing.assert_array_equal(X, expected)
+    np.testing.assert_array_equal(y, labels)
+
+
+def test_covariances_alone_are_a_mixture(mixture):
+    fitted, twin = mixture
+    built = by_hand(fitted, without=["precisions_cholesky_"])
+    X, y = built.sample(40_000)
+    covariance = np.cov(X[y == 0].T)
+    np.testing.assert_allclose(covariance, twin.dense[0], rtol=0.2, atol=0.1)
+    np.testing.assert_allclose(
+        built.score_samples(X[:50]), twin.log_density(X[:50]), rtol=1e-10
+    )
+    np.testing.assert_array_equal(built.predict(X[:50]), fitted.predict(X[:50]))
+
+
+def test_lists_are_attributes_too():
+    built = GaussianMixture(2, covariance_type="spherical", random_state=0)
+    built.weights_, built.means_ = [0.3, 0.7], [[0.0], [5.0]]
+    built.covariances_ = [1.0, 4.0]
+    X, y = built.sample(20_000)
+    assert X[y == 1].std() == pytest.approx(2, rel=0.05)
+    np.testing.assert_array_equal(built.predict([[0.0], [5.0]]), [0, 1])
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_edited_covariances_are_those_of_samples(mixture, in_place):
+    fitted, _ = mixture
+    X, _ = fitted.sample(50)
+    before = fitted.score_samples(X), fitted.hdr_level(0.9, 1000)
+    if in_place:
+        fitted.covariances_ *= 1e-4
+    else:
+        fitted.covariances_ = fitted.covariances_ * 1e-4
+    drawn, y = fitted.sample(4000)
+    theirs = by_hand(fitted, sklearn.mixture.GaussianMixture)
+    expected, labels = theirs.sample(4000)
+    for k in range(3):
+        np.testing.assert_allclose(
+            drawn[y == k].std(axis=0), expected[labels == k].std(axis=0), rtol=0.15
+        )
+    # What is not drawn goes by the factor, as in scikit-learn.
+    np.testing.assert_array_equal(fitted.score_samples(X), before[0])
+    assert fitted.hdr_level(0.9, 1000) == before[1]
+
+
+def test_covariances_may_be_singular_where_they_are_drawn_from(mixture):
+    fitted, _ = mixture
+    built = by_hand(fitted, without=["precisions_cholesky_"])
+    built.covariances_ = built.covariances_ * 0
+    X, y = built.sample(10)
+    np.testing.assert_array_equal(X, fitted.means_[y])
+    with pytest.raises(ValueError, match="positive-definite"):
+        built.predict(X)
+
+
+@pytest.mark.parametrize("covariance", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0], [0, 1]]])
+def test_what_is_no_covariance_is_not_drawn_from(covariance):
+    built = GaussianMixture(1)
+    built.weights_, built.means_ = np.ones(1), np.zeros((1, 2))
+    built.covariances_ = np.array([covariance])
+    with pytest.raises(ValueError, match="negative or undefined variance"):
+        built.sample()
+
+
+def test_features_in_small_units_are_drawn_as_well_as_others():
+    units = np.array([1e-12, 1e12])
+    correlation = np.array([[1.0, 0.9], [0.9, 1.0]])
+    built = GaussianMixture(1, random_state=0)
+    built.weights_, built.means_ = np.ones(1), np.zeros((1, 2))
+    built.covariances_ = (correlation * np.outer(units, units))[None]
+    X, _ = built.sample(50_000)
+    np.testing.assert_allclose(np.corrcoef(X.T), correlation, atol=0.01)
+    np.testing.assert_allclose(X.std(axis=0), units, rtol=0.02)
+
+
+def test_warm_start_continues_from_any_root(mixture):
+    fitted, _ = mixture
+    X, _ = fitted.sample(500)
+    params = {"warm_start": True, "tol": 0, "max_iter": 2}
+    means = []
+    for built in (by_hand(fitted), by_hand(fitted)):
+        if means and fitted.covariance_type in ("full", "tied"):
+            built.precisions_cholesky_ = roots(fitted, "lower")
+        built.set_params(**params)
+        with pytest.warns(match="did not converge"):
+            means.append(built.fit(X).means_)
+    np.testing.assert_allclose(means[1], means[0], rtol=1e-9)
+
+
+def test_pictures_show_any_root():
+    pytest.importorskip("matplotlib").use("agg")
+    from skem._display.marginal import marginal
+
+    covariance = np.array([[2.0, 1.2], [1.2, 1.0]])
+    fitted = GaussianMixture.from_parameters([1.0], [[0.0, 0.0]], [covariance])
+    built = by_hand(fitted, precisions_cholesky_=roots(fitted, "lower"))
+    np.testing.assert_allclose(marginal(built, [0]).covariances_, [[[2.0]]])
+    np.testing.assert_allclose(marginal(built, [1]).covariances_, [[[1.0]]])
+
+
+@pytest.mark.parametrize("n_samples", [3, 3.0, np.float32(3), np.int8(3)])
+def test_whole_numbers_of_rows_are_taken(mixture, n_samples):
+    fitted, _ = mixture
+    X, y = fitted.sample(n_samples)
+    assert len(X) == len(y) == 3
+    np.testing.assert_array_equal(X, fitted.sample(3)[0])
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "reason"),
+    [
+        (2.5, "whole number"),
+        (0.5, "whole number"),
+        (np.nan, "whole number"),
+        (np.inf, "whole number"),
+        (0.0, "at least one sample"),
+        (-1, "at least one sample"),
+    ],
+)
+def test_other_numbers_of_rows_are_named(mixture, n_samples, reason):
+    fitted, _ = mixture
+    with pytest.raises(ValueError, match=f"Invalid value for 'n_samples'.*{reason}"):
+        fitted.sample(n_samples)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_component_log_density_is_that_of_scipy(mixture, dtype):
+    fitted, twin = mixture
+    X = fitted.sample(300)[0].astype(dtype)
+    expected = twin.joint(X) - np.log(twin.parameters.weights)
+    found = fitted.component_log_density(X)
+    assert found.dtype == dtype
+    # float32: squared distances of up to a few hundred, in single precision.
+    rtol, atol = (1e-11, 1e-11) if dtype == np.float64 else (3e-6, 1e-5)
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def test_component_log_density_adds_up_to_the_log_density(mixture):
+    fitted, _ = mixture
+    X, _ = fitted.sample(100)
+    joint = fitted.component_log_density(X) + np.log(fitted.weights_)
+    np.testing.assert_allclose(
+        logsumexp(joint, axis=1), fitted.score_samples(X), rtol=1e-11
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("far", [1e10, 1e30, 1e160, -1e308])
+def test_component_log_density_is_finite_for_far_rows(mixture, far, dtype):
+    fitted, twin = mixture
+    limit = float(np.finfo(dtype).max)
+    X = np.array([[0.0, 0.0], [far, 1.0]]).clip(-limit, limit).astype(dtype)
+    found = fitted.component_log_density(X)
+    assert np.isfinite(found).all()
+    assert (found[1] < -1e15).all()
+    if abs(far) == 1e10:
+        np.testing.assert_allclose(found[1], twin.joint(X)[1], rtol=1e-5)
+
+
+def test_component_log_density_does_not_need_a_weight():
+    fitted = GaussianMixture.from_parameters(
+        [0.0, 1.0], [[0.0], [3.0]], [1.0, 1.0], covariance_type="spherical"
+    )
+    expected = -0.5 * np.array([[0.0, 9.0]]) - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(
+        fitted.component_log_density([[0.0]]), expected, rtol=1e-14
+    )
+
+
+def test_narrow_components_have_their_density_beside_wide_ones():
+    sd = np.array([1e-6, 1e6])
+    fitted = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [1.0]], sd**2, covariance_type="spherical"
+    )
+    X = np.array([[2e-6], [0.5], [5e5]])
+    expected = stats.norm([0.0, 1.0], sd).logpdf(X)
+    np.testing.assert_allclose(fitted.component_log_density(X), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["weights_", "means_", "precisions_cholesky_"])
+def test_attributes_edited_in_place_are_seen_by_the_next_row(mixture, name):
+    fitted, _ = mixture
+    row = fitted.means_[:1] + 0.1
+    fitted.score_samples(row)
+    values = getattr(fitted, name)
+    values *= np.linspace(0.5, 0.9, values.size).reshape(values.shape)
+    expected = by_hand(fitted).score_samples(np.repeat(row, 5000, axis=0))[:1]
+    np.testing.assert_allclose(fitted.score_samples(row), expected, rtol=1e-12)
+
+
+def test_a_row_gives_what_it_gives_among_others(mixture):
+    fitted, _ = mixture
+    X, _ = fitted.sample(5000)
+    for method in (
+        "predict",
+        "predict_proba",
+        "score_samples",
+        "component_log_density",
+    ):
+        every = getattr(fitted, method)(X)
+        alone = np.concatenate(
+            [getattr(fitted, method)(X[i : i + 1]) for i in range(9)]
+        )
+        np.testing.assert_allclose(alone, every[:9], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([[np.nan, 0.0]], "contains NaN"),
+        ([[np.inf, 0.0]], "contains infinity"),
+        ([[0.0]], "1 features, but .* 2 features"),
+        ([0.0, 0.0], "Expected 2D array"),
+        (np.empty((0, 2)), "0 sample"),
+        ([[0.0, 1j]], "Complex data"),
+    ],
+)
+def test_a_row_is_checked_as_more_rows_are(mixture, row, message):
+    fitted, _ = mixture
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(np.array(row))
+
+
+def test_a_row_without_names_is_told_of():
+    frame = pd.DataFrame({"a": [0.0, 1.0, 5.0], "b": [0.0, 2.0, 5.0]})
+    fitted = GaussianMixture(1).fit(frame)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        fitted.predict(frame.to_numpy()[:1])
