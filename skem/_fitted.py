@@ -28,7 +28,14 @@ from skem._confidence import Estimates, StandardErrors
 from skem._dask import is_dask, map_lazily
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
-from skem._support import Sampled, Support, exact_support
+from skem._support import (
+    MOST_KEPT,
+    Sampled,
+    Support,
+    exact_support,
+    keep_support,
+    kept_support,
+)
 from skem._validation import N_JOBS, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
@@ -751,12 +758,21 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self, n_samples: int, random_state: int | np.random.RandomState | None
     ) -> Support:
         parameters = self._parameters()
-        support = exact_support(STRUCTURES[self.covariance_type], parameters)
-        if support is not None:
-            return support
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
+        seed = self.random_state if random_state is None else random_state
+        key = (self.covariance_type, n_samples, seed)
+        # A generator and None are to give new draws each time.
+        same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
+        found = kept_support(self, parameters, key) if same else None
+        if found is None:
+            found = exact_support(STRUCTURES[self.covariance_type], parameters)
+            if found is None:
+                found = self._sampled_support(n_samples, check_random_state(seed))
+            if same:
+                keep_support(self, parameters, key, found)
+        return found
+
+    def _sampled_support(self, n_samples: int, rng: np.random.RandomState) -> Sampled:
+        parameters = self._parameters()
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
         parts = (
             self.sample(min(rows, n_samples - start), rng)[0]
