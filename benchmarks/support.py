@@ -18,7 +18,7 @@ RARE = 0.01
 NEW = 2000
 """New rows for each fit."""
 DRAWS = 20_000
-REPEATS = 2 if TINY else 20
+REPEATS = 1 if TINY else 20
 CASES = [
     (400, 2, 2, "full"),
     (1000, 2, 2, "full"),
