@@ -149,13 +149,14 @@ FAITHFUL = {
     " 0.0188718760 0.210417773 3.92514317 0.0105749633 0.166001694 4.85472281",
     "sandwich": "0.0291025502 0.0319424054 0.460848292 0.0284284113 0.596649299"
     " 0.0188468654 0.252994368 4.11082719 0.0138997486 0.168180412 4.31474660",
-    "jackknife": "0.0291484069 0.0318268685 0.460343127 0.0283344724 0.599526531"
-    " 0.0186048770 0.249337026 4.09593202 0.0138465792 0.167130985 4.38741592",
+    "jackknife": "0.0291909146 0.0320613607 0.462492956 0.0288881275 0.601716826"
+    " 0.0190603694 0.255596434 4.14941694 0.0143377189 0.170212921 4.39491485",
     "bootstrap": "0.0289431953 0.0333922917 0.475947930 0.0283107201 0.589806794"
     " 0.0205278475 0.273692300 4.45640472 0.0151342261 0.180745929 4.14486391",
 }
 """Found with programs that share no code with this one, for the maximum likelihood
-estimate of Old Faithful; the last line by a bootstrap of 1000 weightings in R."""
+estimate of Old Faithful: the jackknife with scikit-learn's fits, run on to 1e-13, and the
+bootstrap, of 1000 weightings, in R."""
 
 
 @pytest.fixture(scope="module")
@@ -184,9 +185,9 @@ def test_old_faithful_has_the_errors_that_others_find(method, faithful):
 
 def test_sandwich_is_near_the_jackknife(faithful):
     found = errors_of_faithful(faithful, "sandwich")
-    # They agree to first order in 1/n; what is left is 2 % on 272 rows.
+    # They agree to first order in 1/n; what is left is 3.1 % on 272 rows.
     np.testing.assert_allclose(
-        found, np.fromstring(FAITHFUL["jackknife"], sep=" "), 0.02
+        found, np.fromstring(FAITHFUL["jackknife"], sep=" "), 0.035
     )
 
 
