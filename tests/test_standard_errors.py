@@ -155,8 +155,8 @@ FAITHFUL = {
     " 0.0205278475 0.273692300 4.45640472 0.0151342261 0.180745929 4.14486391",
 }
 """Found with programs that share no code with this one, for the maximum likelihood
-estimate of Old Faithful: the jackknife with scikit-learn's fits, run on to 1e-13, and the
-bootstrap, of 1000 weightings, in R."""
+estimate of Old Faithful: the jackknife with scikit-learn's fits, run on to 1e-13, and
+the bootstrap, of 1000 weightings, in R."""
 
 
 @pytest.fixture(scope="module")
