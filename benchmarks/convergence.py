@@ -1,6 +1,6 @@
 """Passes and time to the optimum, and how far from it the stopping rules stop.
 
-python -m benchmarks.convergence [--no-save]
+python -m benchmarks.convergence [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import problems
-from benchmarks.timing import Report
+from benchmarks.timing import TINY, Report
 from skem import GaussianMixture
 from skem.core.accelerate import ACCELERATORS, Plain
 from skem.core.blocks import ArrayBlocks
@@ -29,7 +29,7 @@ GAPS = (0.01, 0.001)
 """Nats from the optimum that count as there."""
 SAME = 0.02
 """Nats within which two limits are the same optimum."""
-SLOW = 250
+SLOW = 40 if TINY else 250
 """Passes of plain EM from which a problem counts as slow."""
 CONTESTANTS = ("squarem", "lbfgs")
 

@@ -1,6 +1,6 @@
 """Passes over a Dask array on a cluster of this machine, beside those in memory.
 
-python -m benchmarks.dask [--no-save]
+python -m benchmarks.dask [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from distributed import Client, LocalCluster, wait
 
 from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
-from benchmarks.timing import Report, duel, seconds
+from benchmarks.timing import TINY, Report, duel, seconds
 from skem import GaussianMixture
 from skem._blocks import open_blocks
 from skem.core import dask_graph
@@ -26,10 +26,10 @@ from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.parameters import Parameters
 
-BLOCKS = (10, 100, 1000)
-SMALL = (200_000, 5, 5)
+BLOCKS = (10,) if TINY else (10, 100, 1000)
+SMALL = (2000 if TINY else 200_000, 5, 5)
 """n, d, K of data for which the overhead is what a pass costs."""
-LARGE = (1_000_000, 20, 50)
+LARGE = (2000, 5, 5) if TINY else (1_000_000, 20, 50)
 """n, d, K of data for which it is not."""
 FAR = (10**9, 20, 50)
 """n, d, K of the prediction."""
@@ -38,7 +38,7 @@ BANDWIDTH = 1e9
 """Bytes per second into and out of each machine: 10 Gbit/s, less what is lost."""
 LATENCY = 2e-3
 """Seconds for one worker to ask another for a value, beside its transport."""
-REPEATS = 3
+REPEATS = 1 if TINY else 3
 
 
 @contextmanager
@@ -74,9 +74,10 @@ def cluster(n_workers: int) -> Iterator[Client]:
     """Start processes of one thread each."""
     with (
         LocalCluster(
-            host="127.0.0.1",
             n_workers=n_workers,
             threads_per_worker=1,
+            # Processes take seconds to start.
+            **({"processes": False} if TINY else {"host": "127.0.0.1"}),
             dashboard_address="127.0.0.1:0",
         ) as processes,
         Client(processes) as client,
@@ -156,7 +157,7 @@ def scaling(report: Report) -> float:
 def travelling(report: Report) -> tuple[float, ...]:
     """Return bytes of parameters, statistics and graph, as `measured`, for 'full'."""
     _, d, K = FAR
-    n_blocks = 100
+    n_blocks = 10 if TINY else 100
     X = cut(mixture_sample(20_000, d, K)[0], n_blocks)
     report.line(
         f"\n## What travels in a pass\n\nd = {d}, K = {K}. Parameters go to each "
@@ -171,7 +172,7 @@ def travelling(report: Report) -> tuple[float, ...]:
     sizes = {}
     with cluster(2) as client:
         X = moved(X)
-        for name in COVARIANCE_TYPES:
+        for name in COVARIANCE_TYPES[:1] if TINY else COVARIANCE_TYPES:
             with problem(X, K, name) as (em, point):
                 before = sent(client)
                 sizes[name] = measured(em, point)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 
+from benchmarks.timing import TINY
 from skem.datasets import load_acidity, load_faithful, load_galaxies
 
 GRID = [
@@ -18,6 +19,8 @@ GRID = [
     (10_000, 200, 10),
 ]
 """n, d, K."""
+if TINY:
+    GRID = [(2000, 2, 3)]
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 
@@ -95,12 +98,14 @@ OVERLAPPING = [
     (5000, 2, 20, 3.0),
 ]
 """n, d, K and spread: overlap from slight to heavy."""
+if TINY:
+    REAL, OVERLAPPING = REAL[:1], [(500, 2, 2, 1.0)]
 
 
 def problems():
     """Yield name, data, K and covariance type of the convergence problems."""
     real = real_data()
-    for covariance_type in COVARIANCE_TYPES:
+    for covariance_type in COVARIANCE_TYPES[:1] if TINY else COVARIANCE_TYPES:
         # For one feature, diag and spherical are the same as full.
         univariate = covariance_type in ("full", "tied")
         for name, K in REAL:

@@ -1,6 +1,6 @@
 """Evaluation of a fitted mixture beside scikit-learn's.
 
-python -m benchmarks.evaluation [full tied diag spherical] [--no-save]
+python -m benchmarks.evaluation [full tied diag spherical] [--no-save] [--tiny]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whole default fits beside scikit-learn's: time, likelihood reached, and memory.
 
-python -m benchmarks.fit [small large optimum memory] [--no-save]
+python -m benchmarks.fit [small large optimum memory] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import mixture_sample, overlapping_sample
-from benchmarks.timing import Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture
 from skem.datasets import load_faithful
 
 GAP = 0.01
-MOST_PASSES = 3000
-OPTIMUM_ROUNDS = 3
+MOST_PASSES = 30 if TINY else 3000
+OPTIMUM_ROUNDS = 1 if TINY else 3
 
 
 def fit(kind, X, K, seeds, fits):
@@ -75,14 +75,15 @@ def small(report: Report) -> None:
         "faithful": load_faithful().data,
     }
     for name, X in data.items():
-        for K in (2, 3, 5):
+        for K in (2,) if TINY else (2, 3, 5):
             compare(report, f"{name} {X.shape[0]} × {X.shape[1]}", X, K, rounds=15)
 
 
 def large(report: Report) -> None:
     report.line("\n## Large data")
     report.table(*HEADER)
-    for n, d, K in [(100_000, 2, 8), (100_000, 10, 10), (1_000_000, 2, 8)]:
+    sizes = [(100_000, 2, 8), (100_000, 10, 10), (1_000_000, 2, 8)]
+    for n, d, K in [(2000, 2, 3)] if TINY else sizes:
         X, _ = mixture_sample(n, d, K)
         compare(report, f"{n} × {d}", X, K, rounds=5)
 
@@ -165,14 +166,17 @@ def one_pass(peer: Peer) -> Peer:
 
 def large_problems():
     """Yield name, data and K: separated and overlapping components."""
-    for n, d, K in [(1_000_000, 2, 8), (200_000, 16, 50)]:
+    sizes = [(1_000_000, 2, 8), (200_000, 16, 50)]
+    for n, d, K in [(2000, 2, 3)] if TINY else sizes:
         yield f"{n} × {d}", mixture_sample(n, d, K)[0], K
+    if TINY:
+        return
     X = overlapping_sample(200_000, 16, 50, 1.0, seed=0)
     yield "200000 × 16, overlapping", X, 50
 
 
 def memory(report: Report) -> None:
-    n, d, K = 1_000_000, 2, 8
+    n, d, K = 10_000 if TINY else 1_000_000, 2, 8
     X, _ = mixture_sample(n, d, K)
     report.line(f"\n## Peak memory beyond the data and the result, {n} × {d}, K = {K}")
     report.table("call", "scikit-learn MB", "skem MB")

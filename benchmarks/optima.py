@@ -1,6 +1,6 @@
 """How good the optimum of a default fit is, and what it costs.
 
-python -m benchmarks.optima [--no-save]
+python -m benchmarks.optima [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import overlapping_sample, real_data
-from benchmarks.timing import REST, Report
+from benchmarks.timing import REST, TINY, Report
 from skem import GaussianMixture
 from skem.core.accelerate import LBFGS
 from skem.core.blocks import ArrayBlocks
@@ -26,8 +26,8 @@ from skem.core.seeds import DIVERSE
 from skem.core.solve import solve
 from skem.core.threads import Workers
 
-ROUNDS = 3
-RUNS = 100
+ROUNDS = 1 if TINY else 3
+RUNS = 2 if TINY else 100
 """Long runs of the reference, from diverse starts."""
 REFERENCE_ROWS = 20_000
 """On more rows, a reference run is made on a subsample first, and finished on all."""
@@ -58,6 +58,8 @@ OVERLAPPING = [
     (100_000, 5, 6, 1.0, "full"),
 ]
 """n, d, K, spread and covariance types."""
+if TINY:
+    REAL, OVERLAPPING = [("faithful", 2, "full")], OVERLAPPING[:1]
 
 
 def cases() -> Iterator[tuple[str, np.ndarray, int, str]]:

@@ -1,6 +1,6 @@
 """Model selection beside a loop over scikit-learn's fits: time, and BIC reached.
 
-python -m benchmarks.selection [synthetic real] [--no-save]
+python -m benchmarks.selection [synthetic real] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import COVARIANCE_TYPES, overlapping_sample, real_data
-from benchmarks.timing import Report, chosen
+from benchmarks.timing import TINY, Report, chosen
 from skem import GaussianMixtureIC
 
-COMPONENTS = range(1, 16)
+COMPONENTS = range(1, 3 if TINY else 16)
+REAL = ("faithful",) if TINY else ("faithful", "iris", "cancer", "digits")
 SLACK = 0.5
 """By how much a BIC may be larger and still count as no worse."""
 
@@ -83,6 +84,8 @@ def compare(report: Report, name: str, X: np.ndarray, misses: list[tuple]) -> No
 
 
 def synthetic() -> dict[str, np.ndarray]:
+    if TINY:
+        return {"overlapping": overlapping_sample(300, 2, 3, 2.0, seed=1)}
     return {
         "overlapping": overlapping_sample(2000, 2, 6, 2.0, seed=1),
         "overlapping ": overlapping_sample(2000, 5, 5, 1.2, seed=2),
@@ -94,7 +97,7 @@ def synthetic() -> dict[str, np.ndarray]:
 
 def real() -> dict[str, np.ndarray]:
     data = real_data()
-    return {name: data[name] for name in ("faithful", "iris", "cancer", "digits")}
+    return {name: data[name] for name in REAL}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Streams: what one pass loses, batches per second, and how a drift is followed.
 
-python -m benchmarks.stream [quality throughput drift] [--no-save]
+python -m benchmarks.stream [quality throughput drift] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.data import overlapping_sample
-from benchmarks.timing import Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture
 
-N, D, K = 1_000_000, 5, 6
-HELD_OUT = 50_000
+N, D, K = 3000 if TINY else 1_000_000, 5, 6
+HELD_OUT = 1000 if TINY else 50_000
 BATCH = 1000
 OVERLAPS = {"moderate": 1.0, "heavy": 0.6}
 """Standard deviation of the means, in those of the components."""
-SEEDS = 10
+SEEDS = 1 if TINY else 10
 DECAYS = (0.51, 0.6, 0.7, 0.8, 1.0)
 NEAR = 0.005
+LEAST = 0.0 if TINY else 0.2
+"""Seconds of batches in a round, at least."""
 
 
 def batches(X: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
@@ -53,7 +55,7 @@ def quality(report: Report) -> None:
         "optimum, and the stream goes once over the rest. Components have random "
         "shapes; each seed is another problem."
     )
-    for name, spread in OVERLAPS.items():
+    for name, spread in list(OVERLAPS.items())[: 1 if TINY else None]:
         lost(report, name, spread)
 
 
@@ -86,18 +88,18 @@ def throughput(report: Report) -> None:
         "MiniBatchKMeans's time ÷ skem's."
     )
     report.table("rows", "MiniBatchKMeans ms", "skem ms", "ratio", "spread")
-    for size in (1, 100, 1000, 10_000, 100_000):
+    for size in (1, 100) if TINY else (1, 100, 1000, 10_000, 100_000):
         X = overlapping_sample(max(10 * size, 2000), D, K, OVERLAPS["moderate"], seed=0)
         models = [GaussianMixture(K, random_state=0), MiniBatchKMeans(K, n_init=1)]
         jobs = [
-            partial(seconds, partial(model.partial_fit(X).partial_fit, X[:size]), 0.2)
+            partial(seconds, partial(model.partial_fit(X).partial_fit, X[:size]), LEAST)
             for model in models
         ]
         report.row(size, *duel(*jobs).cells)
 
 
 def drift(report: Report) -> None:
-    n_batches, radius = 1000, 8.0
+    n_batches, radius = 10 if TINY else 1000, 8.0
     report.line(
         f"\n## Means that drift\n\n{n_batches} batches of {BATCH} rows of {K} unit "
         f"clusters on a circle of radius {radius}, all of which move by a constant "

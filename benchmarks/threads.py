@@ -1,6 +1,6 @@
 """What a second thread or process brings, and how soon a fit can be interrupted.
 
-python -m benchmarks.threads [passes search interrupt] [--no-save]
+python -m benchmarks.threads [passes search interrupt] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
 from benchmarks.em_pass import cell, skem_pass
-from benchmarks.timing import Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture
 
 LARGEST = sorted(GRID, key=lambda cell: cell[0] * cell[2] * cell[1] ** 2)[-4:]
@@ -41,8 +41,10 @@ def passes(report: Report) -> None:
 
 
 def search(report: Report) -> None:
-    n, d = 100_000, 5
+    n, d = 1000 if TINY else 100_000, 5
     grid = {"n_components": [2, 4, 6, 8], "covariance_type": ["full", "diag"]}
+    if TINY:
+        grid = {"n_components": [2]}
     X, _ = mixture_sample(n, d, 6)
 
     def fits(n_jobs):
@@ -52,18 +54,18 @@ def search(report: Report) -> None:
     result = duel(
         lambda: seconds(lambda: fits(2)), lambda: seconds(lambda: fits(1)), rounds=3
     )
-    report.line(f"\n## A grid search of 16 default fits, {n // 2} × {d} each")
+    report.line(f"\n## A grid search of default fits, {n // 2} × {d} each")
     report.table("n_jobs=1, ms", "n_jobs=2, ms", "speed-up", "spread")
     report.row(*result.cells)
 
 
 def interrupt(report: Report) -> None:
     """Interrupt a fit without end in its start and in its passes."""
-    n, d, K = 2_000_000, 10, 50
+    n, d, K = 20_000 if TINY else 2_000_000, 10, 50
     X = mixture_sample(n, d, K)[0].astype(np.float32)
     report.line(f"\n## From Ctrl-C to the end of a fit, {n} × {d} float32, K = {K}")
     report.table("seconds into the fit", "milliseconds")
-    for delay in (0.01, 0.1, 0.5, 1.0, 2.0, 4.0):
+    for delay in (0.1,) if TINY else (0.01, 0.1, 0.5, 1.0, 2.0, 4.0):
         sent = []
 
         def send(delay=delay, sent=sent):

@@ -1,6 +1,7 @@
 """Gaussian mixtures for scikit-learn users: fast, exact and hard to break."""
 
 from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
+from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
@@ -12,6 +13,7 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureIC",
     "MixtureDisplay",
+    "StandardErrors",
     "bootstrap_lrt",
 ]
 __version__ = "0.1.0"

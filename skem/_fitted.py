@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -22,10 +26,20 @@ from skem._blocks import (
     open_blocks,
     unthreaded_blocks,
 )
+from skem._confidence import Estimates, StandardErrors
 from skem._dask import is_dask, map_lazily
-from skem._standard_errors import StandardErrors, standard_errors
+from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
-from skem._support import Sampled, Support, exact_support
+from skem._support import (
+    MOST_KEPT,
+    Sampled,
+    Support,
+    exact_support,
+    keep_support,
+    kept_support,
+)
+from skem._validation import N_JOBS, check_data, check_sample_weight
+from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
@@ -37,6 +51,9 @@ from skem.core.totals import Totals, classified, scored
 ARGUMENTS: dict = {
     "prob": [Interval(Real, 0, 1, closed="neither")],
     "n_samples": [Interval(Integral, 1, None, closed="left")],
+    "method": [StrOptions({*METHODS, "bootstrap"})],
+    "n_boot": [Interval(Integral, 2, None, closed="left")],
+    "n_jobs": N_JOBS,
     "random_state": ["random_state"],
 }
 KEPT_BYTES = 2**15
@@ -640,16 +657,23 @@ class FittedMixture(DensityMixin, BaseEstimator):
             return summary.on_data(found, blocks.total_weight)
 
     def standard_errors(
-        self, X: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "sandwich",
+        n_boot: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
 
-        From the empirical information matrix Σ_i v_i s_i s_iᵀ, with s the gradient of
-        the log-density of a row in the parameters [1]_ [2]_, which needs one pass over
-        the data and no second derivatives. They suppose a large sample, in which every
-        component has many rows, and that the model is right. Where it is not, as for
-        spherical components of features with different spreads, they can be far from
-        the truth; a bootstrap over refits shows it.
+        By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
+        log-likelihood, and B = Σ_i v_i s_i s_iᵀ the sum of outer products of the
+        gradients s of the rows' log-densities [1]_ [2]_. It is right for large samples,
+        in which every component has many rows, whether the model is right or not: then
+        the parameters are those of the nearest mixture. Both matrices are exact [3]_,
+        and found in one pass over the data.
 
         Parameters
         ----------
@@ -661,29 +685,57 @@ class FittedMixture(DensityMixin, BaseEstimator):
             Non-negative weights. An integer weight is the same as repeating the row:
             weights count observations, and do not tell their precision.
 
+        method : {'sandwich', 'hessian', 'opg', 'bootstrap'}, default='sandwich'
+            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹. Both
+            suppose that the model is right; then A⁻¹ varies less from sample to sample
+            than the sandwich, and B⁻¹ is larger in small samples. 'bootstrap' is the
+            standard deviation over refits to random weights of the rows [4]_, for small
+            samples. Each refit starts from the parameters of this mixture, so that
+            components keep their numbers. It takes arrays, and no Dask collections.
+
+        n_boot : int, default=200
+            Number of refits of the bootstrap, at least two. Its errors have a relative
+            standard error of about 1/√(2 n_boot).
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the bootstrap. None: the estimator's `random_state`.
+
+        n_jobs : int or None, default=None
+            The number of refits at a time, in processes of joblib.
+
         Returns
         -------
         errors : StandardErrors
             Named tuple of `weights`, `means` and `covariances`, in the shapes of
             `weights_`, `means_` and `covariances_`, float64; the entries of a
             covariance matrix have an error each. Infinite where the data tell nothing
-            about a parameter: for a component without data, or if there are fewer
-            rows than parameters. A weight of zero or one is on its bound, and has
-            error zero.
+            about a parameter: for a component without data, if there are fewer rows
+            than parameters, or where the log-likelihood has no maximum in it. A weight
+            of zero or one is on its bound, and has error zero. Its method
+            `confidence_interval` gives intervals.
 
         Raises
         ------
         ValueError
             If X has NaN or infinite values, or not the features of the fit; if weights
-            are negative or all zero.
+            are negative or all zero; if `method` is not one of the four; if X is a
+            Dask collection for the bootstrap.
+
+        Notes
+        -----
+        The matrices are those of the likelihood, and the penalty of `reg_covar` is left
+        out. Where it is all that holds a covariance, the data tell nothing about it.
 
         References
         ----------
-        .. [1] G. McLachlan and D. Peel (2000). Finite Mixture Models, section 2.15.
+        .. [1] H. White (1982). Maximum likelihood estimation of misspecified models.
+           Econometrica 50(1), 1-25.
+        .. [2] G. McLachlan and D. Peel (2000). Finite Mixture Models, section 2.15.
            Wiley.
-        .. [2] K. E. Basford, D. R. Greenway, G. J. McLachlan and D. Peel (1997).
-           Standard errors of fitted component means of normal mixtures.
-           Computational Statistics 12, 1-17.
+        .. [3] T. A. Louis (1982). Finding the observed information matrix when using
+           the EM algorithm. JRSS B 44(2), 226-233.
+        .. [4] M. A. Newton and A. E. Raftery (1994). Approximate Bayesian inference
+           with the weighted likelihood bootstrap. JRSS B 56(1), 3-48.
 
         Examples
         --------
@@ -694,20 +746,44 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> mixture.means_.round(2)
         array([[ 2.04, 54.48],
                [ 4.29, 79.97]])
-        >>> mixture.standard_errors(X).means.round(2)
-        array([[0.03, 0.63],
-               [0.03, 0.47]])
+        >>> errors = mixture.standard_errors(X)
+        >>> errors.means.round(2)
+        array([[0.03, 0.6 ],
+               [0.03, 0.46]])
+        >>> errors.confidence_interval(0.95).means.upper.round(2)
+        array([[ 2.09, 55.65],
+               [ 4.35, 80.87]])
         """
-        self._check_is_fitted()
-        # The work is one product per block, and threads of our own would need an
-        # information matrix each.
-        blocks = unthreaded_blocks(self, X, sample_weight)
-        return standard_errors(
-            STRUCTURES[self.covariance_type],
-            self._parameters(),
-            self._expectation(blocks.dtype),
-            blocks,
+        self._check_arguments(
+            "standard_errors",
+            method=method,
+            n_boot=n_boot,
+            random_state=random_state,
+            n_jobs=n_jobs,
         )
+        self._check_is_fitted()
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        if method == "bootstrap":
+            if is_dask(X):
+                raise ValueError(
+                    "The bootstrap needs the rows in an array, and X is a Dask "
+                    "collection. Take another method."
+                )
+            X = check_data(self, X, reset=False)
+            seed = self.random_state if random_state is None else random_state
+            weight = check_sample_weight(sample_weight, X)
+            errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
+        else:
+            # The work is one product per block, and threads of our own would need an
+            # information matrix each.
+            blocks = unthreaded_blocks(self, X, sample_weight)
+            expectation = self._expectation(blocks.dtype)
+            errors = standard_errors(structure, parameters, expectation, blocks, method)
+        estimates = Estimates.of(
+            self.weights_, self.means_, self.covariances_, structure.matrices
+        )
+        weights, means, covariances = errors
+        return StandardErrors(weights, means, covariances, estimates)
 
     def support_probability(
         self,
@@ -718,9 +794,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Mass of the mixture where its density is at most that at each row.
 
         A score for outliers, the smaller the more of one, with a meaning of its own:
-        under the model it is uniform on [0, 1], so that the rows below 0.01 are one in
-        a hundred, whatever the mixture and the number of features. A row is in the
-        highest-density region of mass P [1]_ if its probability is at least 1 − P.
+        for draws of the fitted mixture it is uniform on [0, 1], so that the rows below
+        0.01 are one in a hundred, whatever the mixture and the number of features. New
+        rows are not draws of the fitted mixture, also where the model is right: with
+        many parameters per row of the fit more of them are below 0.01. See the notes. A
+        row is in the highest-density region of mass P [1]_ if its probability is at
+        least 1 − P.
 
         Parameters
         ----------
@@ -734,7 +813,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
             Otherwise nothing is drawn, and the mass is exact.
 
         random_state : int, RandomState instance or None, default=None
-            Seed of the draws. None: the estimator's `random_state`.
+            Seed of the draws. None: the estimator's `random_state`. With an int, they
+            are made once and kept while the mixture and its parameters stay as they
+            are.
 
         Returns
         -------
@@ -746,6 +827,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ValueError
             If X has NaN or infinite values, or not the features of the fit; if
             `n_samples` is less than one.
+
+        Notes
+        -----
+        In simulations in which the model is right, of new rows 1.0 % were below 0.01
+        after fits to 1000 rows of 2 features with two full components; 1.5 % after
+        fits to 400 rows of 5 features with three; and 17 % after fits to 250 rows of 30
+        features with two, where diagonal ones left 1.5 %. To know the share for data of
+        your own, hold rows out.
 
         References
         ----------
@@ -816,23 +905,31 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self._check_is_fitted()
         return self._support(n_samples, random_state).level(prob)
 
-    def _check_arguments(self, method: str, **arguments: Any) -> None:
+    def _check_arguments(self, of: str, **arguments: Any) -> None:
         """Check those of a method, called by the name of the class that users know."""
         validate_parameter_constraints(
-            ARGUMENTS, arguments, f"{type(self).__name__}.{method}"
+            ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
     def _support(
         self, n_samples: int, random_state: int | np.random.RandomState | None
     ) -> Support:
         parameters = self._parameters()
-        structure = STRUCTURES[self.covariance_type]
-        support = exact_support(structure, parameters)
-        if support is not None:
-            return support
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
+        seed = self.random_state if random_state is None else random_state
+        key = (self.covariance_type, n_samples, seed)
+        # A generator and None are to give new draws each time.
+        same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
+        found = kept_support(self, parameters, key) if same else None
+        if found is None:
+            found = exact_support(STRUCTURES[self.covariance_type], parameters)
+            if found is None:
+                found = self._sampled_support(n_samples, check_random_state(seed))
+            if same:
+                keep_support(self, parameters, key, found)
+        return found
+
+    def _sampled_support(self, n_samples: int, rng: np.random.RandomState) -> Sampled:
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
         # Of the density, not by `sample`, which goes by edited covariances.
         color = partial(structure.color, parameters.precisions_cholesky)

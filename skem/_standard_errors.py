@@ -1,4 +1,4 @@
-"""Standard errors of a mixture's parameters, from the scores of its samples.
+"""Standard errors of a mixture's parameters, from scores and their information.
 
 The scores are taken in coordinates in which the information of a sample with known
 labels is diagonal: log-weights, whitened means U⁻ᵀ a, and the log-Cholesky coordinates
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,22 +20,21 @@ from skem.core.expectation import Expectation
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
+Push = Callable[[np.ndarray], np.ndarray]
+"""Maps columns of steps in some coordinates to other parameters."""
+METHODS = ("sandwich", "hessian", "opg")
+"""Which matrices are inverted: see `standard_errors`."""
 SQRT2 = float(np.sqrt(2))
-FARTHEST = 1e70
-"""Standard deviations from a mean: the fourth power, summed, is still a number."""
+FARTHEST = 1e50
+"""Standard deviations from a mean: the fourth power, summed, is still a number, also
+divided by a small count."""
 NO_WEIGHT = 1e-100
 """Weights below this are taken for zero, and are not estimated."""
+LARGEST = 1e250
+"""More than the ratio of two informations, with room to be multiplied."""
 UNKNOWN = 1e-6
 """Share of a parameter's gradient in directions without information, from which on
 the parameter is not identified."""
-
-
-class StandardErrors(NamedTuple):
-    """Standard errors in the shapes of `weights_`, `means_` and `covariances_`."""
-
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,25 +88,109 @@ class Scores:
         """Number of coordinates, one more than there are free parameters."""
         return self.covariance(self.n_covariances - 1).stop
 
-    def of_block(
+    def complete(
         self, data: np.ndarray, resp: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
-        """Return the scores of a block (d, b) with responsibilities (K, b)."""
-        quadratic = self.structure.quadratic
+        """Return Σ_k r_k h_k for a block (d, b), with responsibilities (K, b).
+
+        With h_k the score of a sample from component k, but for the constant −√w in
+        the rows of the weights.
+        """
         scores = workspace.array("scores", (self.n_rows, len(resp[0])), float)
         root = self.root_weights[:, None]
-        scores[: len(root)] = resp / np.where(root > 0, root, np.inf) - root
+        scores[: len(root)] = resp / np.where(root > 0, root, np.inf)
         scores[self.covariance(0).start :] = 0
-        q = workspace.array("q", (len(self.expected), len(resp[0])), float)
-        unit = np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         for k, r in enumerate(resp):
-            y = self._whitened(data, k)
+            y, q = self._of_component(data, k, workspace)
             np.multiply(y, r, out=scores[self.means(k)])
-            quadratic.expand(y, q)
-            q -= self.expected
-            q *= unit * r
+            q *= r
             scores[self.covariance(min(k, self.n_covariances - 1))] += q
         return scores
+
+    def own(self, k: int) -> np.ndarray:
+        """Return the rows that belong to one component alone."""
+        parts = [slice(k, k + 1), self.means(k)]
+        if not self.structure.shared:
+            parts.append(self.covariance(k))
+        return np.r_[tuple(parts)]
+
+    def missing(
+        self,
+        complete: np.ndarray,
+        product: np.ndarray,
+        data: np.ndarray,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> np.ndarray:
+        """Return Σ v Cov_r h, which is not known as the labels are not.
+
+        From `complete` times `root`, the roots of v, and the product with its
+        transpose. Differences of large numbers are avoided: a row far from all
+        components has one label for certain, and misses nothing.
+        """
+        missing = -product
+        others = _sums_of_others(resp)
+        for k, r in enumerate(resp):
+            own = self.own(k)
+            # r(1 − r) h hᵀ.
+            columns = complete[own] * np.sqrt(
+                others[k] / np.where(r > NO_WEIGHT, r, np.inf)
+            )
+            missing[np.ix_(own, own)] = columns @ columns.T
+        if self.structure.shared:
+            self._miss_shared(missing, complete, data, resp, root, workspace)
+        return missing
+
+    def _miss_shared(
+        self,
+        missing: np.ndarray,
+        complete: np.ndarray,
+        data: np.ndarray,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> None:
+        """Fill in what is missing about a covariance that components share."""
+        rows = self.covariance(0)
+        missing[rows, rows] = 0
+        for k, r in enumerate(resp):
+            _, q = self._of_component(data, k, workspace)
+            q *= root
+            q -= complete[rows]
+            own = self.own(k)
+            missing[own, rows] = complete[own] @ q.T
+            missing[rows, own] = missing[own, rows].T
+            missing[rows, rows] += (r * q) @ q.T
+
+    def of_complete_data(self, counts: np.ndarray) -> np.ndarray:
+        """Return the diagonal information of labelled samples, counts of each label.
+
+        In natural parameters, to which these coordinates are equal to first order, it
+        is Σ v r Cov(h) under the model, whatever the samples are.
+        """
+        d = self.parameters.means.shape[1]
+        total = counts.sum()
+        variances = np.where(self.logarithmic, self.expected[:, 0], 1.0)
+        of_covariances = [total] if self.structure.shared else counts
+        return np.concatenate(
+            [
+                np.where(self.root_weights > 0, total, 0.0),
+                np.repeat(counts, d),
+                np.outer(of_covariances, variances).ravel(),
+            ]
+        )
+
+    def _of_component(
+        self, data: np.ndarray, k: int, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return y, and q(y) − E q in the units of the coordinates."""
+        y = self._whitened(data, k)
+        q = workspace.array("q", (len(self.expected), data.shape[1]), float)
+        self.structure.quadratic.expand(y, q)
+        q -= self.expected
+        q *= np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
+        return y, q
 
     def _whitened(self, data: np.ndarray, k: int) -> np.ndarray:
         cholesky = self.parameters.precisions_cholesky
@@ -116,6 +198,25 @@ class Scores:
             centred = data - self.parameters.means[k, :, None]
             y = self.structure.whiten(cholesky, k, centred)
         return np.clip(np.nan_to_num(y, nan=FARTHEST), -FARTHEST, FARTHEST)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What samples add to the matrices, v their weights."""
+
+    scores: np.ndarray
+    """Σ v s sᵀ."""
+    missing: np.ndarray
+    """Σ v Cov_r h."""
+    counts: np.ndarray
+    """Σ v r."""
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.scores + other.scores,
+            self.missing + other.missing,
+            self.counts + other.counts,
+        )
 
 
 @dataclass(frozen=True)
@@ -132,28 +233,72 @@ class InverseInformation:
     unit: np.ndarray
 
     @classmethod
-    def of(cls, information: np.ndarray) -> InverseInformation:
-        """Split the directions of a matrix that may be singular."""
-        diagonal = np.diagonal(information)
+    def of(cls, information: np.ndarray, diagonal: np.ndarray) -> InverseInformation:
+        """Split the directions of a matrix that may be singular, or not definite.
+
+        `diagonal` is the information that coordinates are measured by.
+        """
         unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-        # With ones on the diagonal, eigenvalues do not depend on units or sizes.
+        # Then eigenvalues do not depend on units or sizes.
         eigenvalues, vectors = np.linalg.eigh(unit[:, None] * information * unit)
-        rounding = len(unit) * np.finfo(float).eps * max(eigenvalues[-1], 1.0)
-        known = eigenvalues > rounding
+        largest = max(np.abs(eigenvalues).max(), 1.0)
+        known = eigenvalues > len(unit) * np.finfo(float).eps * largest
         vectors *= unit[:, None]
         steps = vectors[:, known] / np.sqrt(eigenvalues[known])
         return cls(steps, vectors[:, ~known], unit)
 
-    def errors(
-        self, rows: slice, push: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
+    def between(self, information: np.ndarray) -> np.ndarray:
+        """Return steps of A⁻¹ B A⁻¹, with A the own information and B another."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = self.steps.T @ information @ self.steps
+        ratio = np.clip(np.nan_to_num(ratio, nan=LARGEST), -LARGEST, LARGEST)
+        eigenvalues, vectors = np.linalg.eigh(ratio)
+        return self.steps @ (vectors * np.sqrt(np.maximum(eigenvalues, 0.0)))
+
+    def misses(self, rows: slice, push: Push) -> np.ndarray:
+        """Whether what `push` makes of steps depends on what is not known."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            lost = _norms(push(self.unknown[rows]))
+            whole = _norms(push(np.diag(self.unit[rows])))
+        return lost > UNKNOWN * whole
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Steps whose outer products sum to the covariance of the estimates.
+
+    They are infinite where one of the matrices tells nothing.
+    """
+
+    steps: np.ndarray
+    inverses: tuple[InverseInformation, ...]
+
+    @classmethod
+    def of(cls, method: str, scores: Scores, sums: Sums) -> Spread:
+        """Invert what the method says."""
+        # Σ (r − w) is zero: log-weights have a common constant that is of no effect on
+        # the weights. Information about it, which is also of none, makes the matrices
+        # regular. In that of complete data, N(1 − √w √wᵀ), it leaves N on the diagonal.
+        root, total = scores.root_weights, sums.counts.sum()
+        K = len(root)
+        outer = sums.scores
+        outer[:K, :K] += np.outer(root, root) * total
+        diagonal = scores.of_complete_data(sums.counts)
+        by_scores = InverseInformation.of(outer, np.diagonal(outer))
+        if method == "opg":
+            return cls(by_scores.steps, (by_scores,))
+        observed = InverseInformation.of(np.diag(diagonal) - sums.missing, diagonal)
+        if method == "hessian":
+            return cls(observed.steps, (observed,))
+        return cls(observed.between(outer), (observed, by_scores))
+
+    def errors(self, rows: slice, push: Push) -> np.ndarray:
         """Return standard errors of what `push` makes of steps in some coordinates."""
         # Parameters may be out of the floating-point range.
         with np.errstate(over="ignore", invalid="ignore"):
             errors = _norms(push(self.steps[rows]))
-            lost = _norms(push(self.unknown[rows]))
-            whole = _norms(push(np.diag(self.unit[rows])))
-        return np.where(lost > UNKNOWN * whole, np.inf, errors)
+        misses = [inverse.misses(rows, push) for inverse in self.inverses]
+        return np.where(np.any(misses, axis=0), np.inf, errors)
 
 
 def _norms(rows: np.ndarray) -> np.ndarray:
@@ -164,49 +309,64 @@ def _norms(rows: np.ndarray) -> np.ndarray:
     return largest[..., 0] * np.linalg.norm(relative, axis=-1)
 
 
+def _sums_of_others(resp: np.ndarray) -> np.ndarray:
+    """Return 1 − r, to relative precision."""
+    others = np.zeros(resp.shape)
+    others[1:] += np.cumsum(resp[:-1], axis=0)
+    others[:-1] += np.cumsum(resp[:0:-1], axis=0)[::-1]
+    return others
+
+
 def standard_errors(
     structure: Structure,
     parameters: Parameters,
     expectation: Expectation,
     blocks: Blocks,
-) -> StandardErrors:
-    """Invert Σ v s sᵀ, s the score of a sample, and map it to the public parameters."""
+    method: str,
+) -> tuple[np.ndarray, ...]:
+    """Return those of weights, means and covariances, by one of `METHODS`.
+
+    With s the score of a sample of weight v, B = Σ v s sᵀ, and A, minus the Hessian of
+    the log-likelihood, is the information of complete data less the missing one,
+    Σ v Cov_r h (Louis 1982). The covariance of the estimates is A⁻¹ B A⁻¹, and if the
+    model is right A⁻¹ and B⁻¹ as well.
+    """
     scores = Scores(structure, parameters)
     # Weights relative to their mean: sums of squares stay in range.
     mean = blocks.total_weight / blocks.n_observed
 
-    def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+    def kernel(block: Block, workspace: Workspace) -> Sums:
         resp = expectation.responsibilities(block, workspace)
-        columns = scores.of_block(block.data, resp, workspace)
-        if block.weight is not None:
-            columns *= np.sqrt(block.weight / mean)
-        return columns @ columns.T
+        root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
+        columns = scores.complete(block.data, resp, workspace)
+        columns *= root
+        product = columns @ columns.T
+        missing = scores.missing(columns, product, block.data, resp, root, workspace)
+        K = len(resp)
+        columns[:K] -= scores.root_weights[:, None] * root
+        product[:K] = columns[:K] @ columns.T
+        product[:, :K] = product[:K].T
+        return Sums(product, missing, resp @ np.broadcast_to(root**2, len(resp[0])))
 
-    information = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
-    # Σ (r − w) is zero: log-weights have a common constant that is of no effect on the
-    # weights. Information about it, which is also of none, makes the matrix regular.
-    root = scores.root_weights
-    K = len(root)
-    information[:K, :K] += np.outer(root, root) * blocks.n_observed
-    inverse = InverseInformation.of(information)
-    found = _public(scores, inverse)
-    return StandardErrors(*(errors / np.sqrt(mean) for errors in found))
+    sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
+    found = _public(scores, Spread.of(method, scores, sums))
+    return tuple(errors / np.sqrt(mean) for errors in found)
 
 
-def _public(scores: Scores, inverse: InverseInformation) -> tuple[np.ndarray, ...]:
+def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
     """Map steps to the public parameters by the delta method."""
     structure, parameters = scores.structure, scores.parameters
     cholesky, (K, d) = parameters.precisions_cholesky, parameters.shape
     root = scores.root_weights
     # The differential of the softmax of log w + a / √w.
     softmax = np.diag(root) - np.outer(root**2, root)
-    weights = inverse.errors(slice(K), partial(np.matmul, softmax))
+    weights = spread.errors(slice(K), partial(np.matmul, softmax))
     means = [
-        inverse.errors(scores.means(k), partial(structure.color, cholesky, k))
+        spread.errors(scores.means(k), partial(structure.color, cholesky, k))
         for k in range(K)
     ]
     covariances = [
-        inverse.errors(scores.covariance(row), partial(np.matmul, slope))
+        spread.errors(scores.covariance(row), partial(np.matmul, slope))
         for row, slope in enumerate(_covariance_slopes(scores))
     ]
     shaped = structure.quadratic.unpack(np.stack(covariances), d)

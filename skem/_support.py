@@ -1,6 +1,7 @@
 """The mass of a mixture where its density is below a level.
 
-By the level set of one ellipsoid, of monotone pieces of a line, or of a sample.
+By the level set of one ellipsoid, of monotone pieces of a line, or of a sample. What
+was found for a mixture is kept for as long as the mixture is.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.optimize import brentq
@@ -28,6 +30,8 @@ STEPS = np.concatenate([[-END, -20, -12], np.linspace(-9, 9, 361), [12, 20, END]
 """Nodes about each mean, in standard deviations."""
 FARTHEST = 1e150
 """Standard deviations whose square is still a number."""
+MOST_KEPT = 2**20
+"""Draws of a mixture that are kept, at most: 8 MB."""
 ROUNDING = 4 * float(np.finfo(float).eps)
 MOST_STEPS = 100
 
@@ -56,6 +60,46 @@ def exact_support(structure: Structure, parameters: Parameters) -> Support | Non
     weights = inward.weights[active] / inward.weights.sum()
     sd = structure.standard_deviations(inward.precisions_cholesky, (K, d))
     return Line(weights, inward.means[active, 0], sd[active, 0], peaks)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A support, with all that it depends on."""
+
+    support: Support
+    parameters: Parameters
+    key: tuple[Any, ...]
+
+    def is_of(self, parameters: Parameters, key: tuple[Any, ...]) -> bool:
+        """Whether it is that of parameters, which may have been edited in place."""
+        return self.key == key and all(
+            np.array_equal(getattr(self.parameters, name), getattr(parameters, name))
+            for name in ("weights", "means", "precisions_cholesky")
+        )
+
+
+# Outside of the mixtures, so that neither copies nor pickles of them carry it.
+_kept: WeakKeyDictionary[Any, Kept] = WeakKeyDictionary()
+
+
+def keep_support(
+    mixture: Any, parameters: Parameters, key: tuple[Any, ...], support: Support
+) -> None:
+    """Keep the support of a mixture in place of an earlier one."""
+    copies = Parameters(
+        parameters.weights.copy(),
+        parameters.means.copy(),
+        parameters.precisions_cholesky.copy(),
+    )
+    _kept[mixture] = Kept(support, copies, key)
+
+
+def kept_support(
+    mixture: Any, parameters: Parameters, key: tuple[Any, ...]
+) -> Support | None:
+    """Return what was kept of a mixture, unless it is that of something else."""
+    kept = _kept.get(mixture)
+    return kept.support if kept is not None and kept.is_of(parameters, key) else None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """Mass below a level of the density, against integrals and draws."""
 
+import gc
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
+from sklearn.base import clone
 
-from skem import GaussianMixture
+from skem import GaussianMixture, _support
 
 
 def line(weights, means, sd):
@@ -138,6 +142,81 @@ def test_seeds_and_numbers_of_draws(mixture):
     np.testing.assert_allclose(first * 1001, np.round(first * 1001), rtol=1e-12)
     # Five standard errors of both.
     assert np.abs(first - other).max() <= 5 * 0.5 * np.sqrt(2 / 1000)
+
+
+def count_draws(mixture, monkeypatch):
+    """Return a list that grows by the rows of each call of `sample`."""
+    drawn, sample = [], mixture.sample
+
+    def counted(n_samples, random_state=None):
+        drawn.append(n_samples)
+        return sample(n_samples, random_state)
+
+    monkeypatch.setattr(mixture, "sample", counted)
+    return drawn
+
+
+def test_draws_are_made_once(mixture, monkeypatch):
+    drawn = count_draws(mixture, monkeypatch)
+    X = mixture.means_
+    first = mixture.support_probability(X, n_samples=1000, random_state=3)
+    rows = [
+        mixture.support_probability(X[[k]], n_samples=1000, random_state=3)[0]
+        for k in range(len(X))
+    ]
+    mixture.hdr_level(0.9, n_samples=1000, random_state=3)
+    np.testing.assert_array_equal(rows, first)
+    assert drawn == [1000]
+    mixture.support_probability(X, n_samples=1000, random_state=4)
+    mixture.support_probability(X, n_samples=999, random_state=4)
+    assert drawn == [1000, 1000, 999]
+
+
+@pytest.mark.parametrize("name", ["weights_", "means_", "precisions_cholesky_"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_edited_parameters_are_noticed(name, in_place, mixture):
+    X, _ = mixture.sample(50, random_state=1)
+    before = mixture.support_probability(X, n_samples=1000)
+    edited = getattr(mixture, name) * 2
+    if name == "weights_":
+        edited = mixture.weights_[[1, 2, 0]]
+    if in_place:
+        getattr(mixture, name)[...] = edited
+    else:
+        setattr(mixture, name, edited)
+    after = mixture.support_probability(X, n_samples=1000)
+    fresh = clone(mixture)
+    fresh.__dict__.update(vars(mixture))
+    np.testing.assert_array_equal(fresh.support_probability(X, n_samples=1000), after)
+    assert (before != after).any()
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
+def test_generators_give_new_draws(seed, mixture):
+    mixture.set_params(random_state=None)
+    X, _ = mixture.sample(50, random_state=1)
+    first = mixture.support_probability(X, n_samples=1000, random_state=seed)
+    second = mixture.support_probability(X, n_samples=1000, random_state=seed)
+    assert (first != second).any()
+
+
+def test_draws_are_not_pickled_and_do_not_outlive_the_mixture(mixture):
+    size = len(pickle.dumps(mixture))
+    mixture.support_probability(mixture.means_)
+    assert len(pickle.dumps(mixture)) == size
+    other = GaussianMixture.from_parameters(
+        mixture.weights_,
+        mixture.means_,
+        mixture.covariances_,
+        mixture.covariance_type,
+        random_state=0,
+    )
+    before = len(_support._kept)
+    other.support_probability(mixture.means_, n_samples=10)
+    assert len(_support._kept) == before + 1
+    del other
+    gc.collect()
+    assert len(_support._kept) == before
 
 
 def test_draws_in_parts_are_as_many(mixture, monkeypatch):

@@ -27,9 +27,9 @@ data = np.vstack([X, odd])
 mixture = GaussianMixture(2, random_state=0).fit(data)
 
 # %%
-# `support_probability` is the chance that a new row is no more probable than this one.
-# In 1 007 rows, one in a thousand is nothing unusual. One in a hundred thousand is. It
-# is the least there can be, as the mass is estimated by 100 000 draws.
+# `support_probability` is the chance that a draw of the mixture is no more probable
+# than this row. In 1 007 rows, one in a thousand is nothing unusual. One in a hundred
+# thousand is. It is the least there can be, as the mass is estimated by 100 000 draws.
 
 probability = mixture.support_probability(data, random_state=0)
 suspects = np.flatnonzero(probability < 0.1 / len(data))

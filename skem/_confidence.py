@@ -1,0 +1,185 @@
+"""Standard errors of a mixture's parameters, and intervals from them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit, ndtri
+
+
+class Interval(NamedTuple):
+    """Lower and upper ends, in the shape of the parameters."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+class ConfidenceIntervals(NamedTuple):
+    """Intervals for the weights, means and covariances."""
+
+    weights: Interval
+    means: Interval
+    covariances: Interval
+
+
+class Estimates(NamedTuple):
+    """The parameters that errors are of, and which covariances are variances."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        weights: np.ndarray,
+        means: np.ndarray,
+        covariances: np.ndarray,
+        matrices: bool,
+    ) -> Estimates:
+        """Copy parameters; covariances are matrices, or else variances alone."""
+        d = means.shape[1]
+        positive = np.eye(d, dtype=bool) if matrices else np.array(True)
+        return cls(
+            np.array(weights, float),
+            np.array(means, float),
+            np.array(covariances, float),
+            np.broadcast_to(positive, covariances.shape),
+        )
+
+
+class _Errors(NamedTuple):
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+class StandardErrors(_Errors):  # numpydoc ignore=PR01
+    """Result of `standard_errors`, a named tuple of three arrays.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_components,)
+        Standard errors of `weights_`.
+
+    means : ndarray of shape (n_components, n_features)
+        Standard errors of `means_`.
+
+    covariances : ndarray
+        Standard errors of `covariances_`, in its shape.
+
+    See Also
+    --------
+    GaussianMixture.standard_errors : Method that returns it.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixture
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+    >>> weights, means, covariances = mixture.standard_errors(X)
+    >>> weights.round(3)
+    array([0.029, 0.029])
+    """
+
+    estimates: Estimates | None
+
+    def __new__(
+        cls,
+        weights: np.ndarray,
+        means: np.ndarray,
+        covariances: np.ndarray,
+        estimates: Estimates | None = None,
+    ) -> StandardErrors:
+        """Make the tuple of the first three."""
+        errors = super().__new__(cls, weights, means, covariances)
+        errors.estimates = estimates
+        return errors
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self, self.estimates)
+
+    def confidence_interval(self, level: float = 0.95) -> ConfidenceIntervals:
+        """Intervals that cover each parameter, one by one, with a probability.
+
+        From the normal approximation, for weights on the scale of log w/(1 − w) and
+        for variances on that of logarithms, so that no interval leaves the range of its
+        parameter; for means and the covariances of two features, estimate ± z errors.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Probability that an interval covers its parameter, between 0 and 1.
+
+        Returns
+        -------
+        intervals : ConfidenceIntervals
+            Named tuple of `weights`, `means` and `covariances`, each of them a named
+            tuple of `lower` and `upper`, in the shapes of the parameters. Where an
+            error is infinite, the interval is the whole range of the parameter; where
+            it is zero, the estimate alone.
+
+        Raises
+        ------
+        ValueError
+            If `level` is not between 0 and 1, or the errors were made by hand and have
+            no estimates with them.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+        >>> intervals = mixture.standard_errors(X).confidence_interval(0.95)
+        >>> intervals.weights.lower.round(2), intervals.weights.upper.round(2)
+        (array([0.3 , 0.59]), array([0.41, 0.7 ]))
+        >>> intervals.means.lower.round(2)
+        array([[ 1.98, 53.31],
+               [ 4.23, 79.06]])
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1; got {level!r}.")
+        if self.estimates is None:
+            raise ValueError(
+                "These standard errors have no estimates to put intervals about. Take "
+                "those that the method standard_errors returns."
+            )
+        z = float(ndtri(0.5 + level / 2))
+        weights, means, covariances, variances = self.estimates
+        plain = _about(covariances, z * self.covariances)
+        positive = _of_positive(np.where(variances, covariances, 1.0), self, z)
+        return ConfidenceIntervals(
+            _of_shares(weights, z * self.weights),
+            _about(means, z * self.means),
+            Interval(*map(np.where, (variances, variances), positive, plain)),
+        )
+
+
+def _about(estimates: np.ndarray, widths: np.ndarray) -> Interval:
+    # The sum may leave the range of numbers where a parameter is at its end.
+    with np.errstate(over="ignore"):
+        return Interval(estimates - widths, estimates + widths)
+
+
+def _of_positive(estimates: np.ndarray, errors: StandardErrors, z: float) -> Interval:
+    """Symmetric for logarithms; the error of log t is that of t, divided by t."""
+    with np.errstate(over="ignore", under="ignore"):
+        factors = np.exp(z * (errors.covariances / estimates))
+        return Interval(estimates / factors, estimates * factors)
+
+
+def _of_shares(estimates: np.ndarray, widths: np.ndarray) -> Interval:
+    """Symmetric for logits; the error of logit t is that of t, divided by t(1 − t)."""
+    inside = (estimates > 0) & (estimates < 1)
+    t = np.where(inside, estimates, 0.5)
+    with np.errstate(over="ignore"):
+        reach = widths / (t * (1 - t))
+    ends = (expit(logit(t) - reach), expit(logit(t) + reach))
+    # A weight on its bound is not estimated, unless nothing is known of it.
+    unknown = np.isinf(widths)
+    bounds = (np.where(unknown, 0.0, estimates), np.where(unknown, 1.0, estimates))
+    return Interval(*map(np.where, (inside, inside), ends, bounds))
