@@ -10,6 +10,7 @@ from scipy import integrate, stats
 from sklearn.base import clone
 
 from skem import GaussianMixture, _support
+from skem import _fitted as fitted_module
 
 
 def line(weights, means, sd):
@@ -145,14 +146,14 @@ def test_seeds_and_numbers_of_draws(mixture):
 
 
 def count_draws(mixture, monkeypatch):
-    """Return a list that grows by the rows of each call of `sample`."""
-    drawn, sample = [], mixture.sample
+    """Return a list that grows by the rows of each draw."""
+    drawn, draw = [], fitted_module._draw
 
-    def counted(n_samples, random_state=None):
+    def counted(weights, means, color, n_samples, rng):
         drawn.append(n_samples)
-        return sample(n_samples, random_state)
+        return draw(weights, means, color, n_samples, rng)
 
-    monkeypatch.setattr(mixture, "sample", counted)
+    monkeypatch.setattr(fitted_module, "_draw", counted)
     return drawn
 
 

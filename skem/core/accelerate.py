@@ -254,6 +254,8 @@ class LBFGS:
     """Plain steps in a row, at most."""
     longest = 1.5
     """Largest step, in standard deviations or logarithms."""
+    least_trust = 1 / 256
+    """Share of a step that is tried, at least, where longer ones are refused."""
     window = 5
     """Steps of which the gains are added up, to see whether they shrink."""
     endless = 100.0
@@ -285,6 +287,7 @@ class LBFGS:
         self._plain.begin(start)
         self._steps = 0
         self._rejections = 0
+        self._trust = 1.0
         self._plain_left = 0
         self._gain = math.inf
         self._flat = 0
@@ -357,7 +360,7 @@ class LBFGS:
             self._target = self._x + self._r
             return None
         farthest = self._chart.farthest(self._direction)
-        length = self.longest / farthest if farthest > self.longest else 1.0
+        length = self._trust * min(1.0, self.longest / max(farthest, self.longest))
         self._target = self._x + length * self._direction
         self.step = "l-bfgs"
         return self._chart.unpack(self._target)
@@ -384,6 +387,8 @@ class LBFGS:
         self._remember(self._x, self._r, x, r)
         if not accepted:
             self._rejections += 1
+            if self._rejections > 2:
+                self._trust = max(self._trust / 4, self.least_trust)
             far = self._gain > FAR * len(x)
             self._plain_left = min(self._rejections, self.patience) if far else 1
             if self._rejections % 3 == 0:
@@ -394,6 +399,7 @@ class LBFGS:
         self._gain = gain
         if self.step != "em":
             self._rejections = 0
+            self._trust = min(2 * self._trust, 1.0)
         before = float(np.linalg.norm(self._r))
         self._shrinkages.append(float(np.linalg.norm(r)) / before if before else 0.0)
         self._move_to(x, r)
