@@ -54,8 +54,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     and the one with the lowest BIC, AIC or ICL is kept. The fits share their work:
     starts are handed from one number of components to the next, by splitting and
     merging components, and from one structure to another. That costs less than
-    fitting each with ``GaussianMixture(n_init=5)``. It is a search all the same: some
-    candidates, above all with many components, may be at a lesser optimum than
+    fitting each with ``GaussianMixture(n_init=5)``. Those that may be chosen are searched
+    once more, as a single fit is. It is a search all the same: some candidates, above
+    all those with nearly as many parameters as rows, may be at a lesser optimum than
     another seed or a larger `n_init` would find.
 
     Parameters
@@ -90,8 +91,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
     n_init : int, default=8
         The number of fresh starts of each candidate that is within ten nats of the
-        best one, beside those handed along the path. The others have two at most. All
-        structures share them.
+        best one, and 0.3 nats more for each of its parameters, beside those handed
+        along the path. Such a candidate is searched as a fit of its own is. The others
+        have two fresh starts at most, which all structures share.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
