@@ -1,12 +1,14 @@
 """scikit-learn's own tests of its mixture, with our class in its place."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import sklearn.mixture
+from sklearn.mixture import _gaussian_mixture
 
 from skem import GaussianMixture
 
@@ -55,6 +57,10 @@ NOT_RUN = {
     "test_gaussian_mixture_array_api_compliance": ARRAY_API,
     "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAY_API,
 }
+
+# Before scikit-learn 1.7 the error of an ill-defined covariance had another text.
+if "scale the input data" not in inspect.getsource(_gaussian_mixture):
+    NOT_RUN["test_regularisation"] = "the text is that of later versions"
 
 # Theirs does not warn as errors, and fits with few steps on purpose.
 pytestmark = pytest.mark.filterwarnings(
