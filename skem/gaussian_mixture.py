@@ -43,10 +43,11 @@ from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import initialize
 from skem.core.members import members
 from skem.core.parameters import Parameters
+from skem.core.path import follow
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.search import Search, height
 from skem.core.seeds import INITIALIZERS, starting_methods
-from skem.core.solve import Solution, solve
+from skem.core.solve import Solution
 from skem.core.stream import Forgetting, Gathering, Stream
 from skem.core.threads import Workers
 from skem.exceptions import DegenerateComponentsWarning
@@ -737,17 +738,17 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         rough: float = 0.0,
     ) -> Solution:
         """Finish one start, in the coordinates of the fit; or end it earlier."""
-        accelerator = ACCELERATORS[self.algorithm](em.chart, progress)
-        if earlier is not None:
-            accelerator.follow(earlier.accelerator)
+        accelerate = partial(ACCELERATORS[self.algorithm], progress=progress)
         with ExitStack() as stack:
             steps = [stack.enter_context(monitor.run(em)) for monitor in monitors]
-            return solve(
-                em.evaluate,
+            return follow(
+                accelerate,
+                self.tol,
+                self.max_iter,
+                em,
                 start,
-                accelerator,
-                tol=max(self.tol, rough),
-                max_iter=self.max_iter,
+                earlier,
+                rough=rough,
                 callback=lambda *state: any([step(*state) for step in steps]),
             )
 

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -257,6 +258,7 @@ def follow(
     earlier: Solution | None = None,
     *,
     rough: float = 0.0,
+    callback: Callable[[int, Any, Accelerator], bool | None] | None = None,
 ) -> Solution:
     """Follow the map from a start, with what an earlier run has learned.
 
@@ -266,7 +268,9 @@ def follow(
     accelerator = accelerate(em.chart)
     if earlier is not None:
         accelerator.follow(earlier.accelerator)
-    return solve(em.evaluate, start, accelerator, tol=tol, max_iter=max_iter)
+    return solve(
+        em.evaluate, start, accelerator, tol=tol, max_iter=max_iter, callback=callback
+    )
 
 
 def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:

@@ -84,6 +84,16 @@ class Sample:
 
     def scale(self, n_components: int) -> np.ndarray:
         """Λ of so many components, as the structure's scatter has it."""
+        if n_components not in self._scales:
+            self._scales[n_components] = self._scale(n_components)
+        return self._scales[n_components]
+
+    @cached_property
+    def _scales(self) -> dict[int, np.ndarray]:
+        """What has been found: a path asks for each number of components often."""
+        return {}
+
+    def _scale(self, n_components: int) -> np.ndarray:
         d = self.blocks.n_features
         enough = self.blocks.total_weight // (2 * pseudo_rows(self.structure, d))
         K = max(1, min(n_components, int(enough), self.blocks.n_samples))
