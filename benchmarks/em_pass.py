@@ -16,7 +16,7 @@ from skem.core.blocks import ArrayBlocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.expectation import choose_form
+from skem.core.forms import choose_form
 from skem.core.parameters import Parameters
 from skem.core.threads import Workers
 

@@ -43,7 +43,8 @@ from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
-from skem.core.expectation import Expectation, choose_form
+from skem.core.expectation import Expectation
+from skem.core.forms import choose_form
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -340,7 +341,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         def write(
             expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
         ) -> None:
-            out[:] = expectation.responsibilities(block, ws).T
+            expectation.write_responsibilities(block, ws, out)
 
         self._check_is_fitted()
         return self._evaluate(X, (len(self.means_),), write)
@@ -371,7 +372,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         def write(
             expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
         ) -> None:
-            expectation.responsibilities(block, ws).argmax(axis=0, out=out)
+            out[:] = expectation.labels(block, ws)
 
         return self._evaluate(X, (), write, dtype=np.intp)
 

@@ -19,7 +19,7 @@ from scipy.stats import chi2
 
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import Structure
-from skem.core.expectation import log_constants
+from skem.core.far import log_constants
 from skem.core.parameters import Parameters
 
 BLOCK = 2**15

@@ -12,7 +12,8 @@ from skem.core.blocks import Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
-from skem.core.expectation import Expectation, choose_form, total_statistics
+from skem.core.expectation import Expectation, total_statistics
+from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty

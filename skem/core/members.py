@@ -34,7 +34,7 @@ def members(
     """Component -> indices of the rows for which it is the most probable one."""
 
     def kernel(block: Block, workspace: Workspace) -> Members:
-        owner = expectation.responsibilities(block, workspace).argmax(axis=0)
+        owner = expectation.labels(block, workspace)
         ranks = tuple(np.flatnonzero(owner == k) for k in components)
         return Members(len(owner), ranks)
 

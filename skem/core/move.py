@@ -14,7 +14,8 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation, choose_form
+from skem.core.expectation import Expectation
+from skem.core.forms import choose_form
 from skem.core.initialize import Rows, subsample
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace

@@ -22,7 +22,8 @@ import numpy as np
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Scatter, Structure
-from skem.core.expectation import Expectation, choose_form, total_statistics
+from skem.core.expectation import Expectation, total_statistics
+from skem.core.forms import choose_form
 from skem.core.maximisation import factor, maximise
 from skem.core.parameters import Parameters
 from skem.core.regularization import (

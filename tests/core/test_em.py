@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skem.core.em import EMMap
-from skem.core.expectation import condition
+from skem.core.forms import condition
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
 from skem.core.seeds import INITIALIZERS

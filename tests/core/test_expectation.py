@@ -9,17 +9,9 @@ import pytest
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
 from skem.core.covariance import STRUCTURES
-from skem.core.expectation import (
-    Centred,
-    Expanded,
-    Expectation,
-    choose_form,
-    common_term,
-    condition,
-    evaluate_far,
-    log_constants,
-    total_statistics,
-)
+from skem.core.expectation import Expectation, total_statistics
+from skem.core.far import common_term, evaluate_far, log_constants
+from skem.core.forms import Centred, Expanded, choose_form, condition
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 

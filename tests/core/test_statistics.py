@@ -5,7 +5,8 @@ import pytest
 
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES
-from skem.core.expectation import Centred, Expanded, Expectation, total_statistics
+from skem.core.expectation import Expectation, total_statistics
+from skem.core.forms import Centred, Expanded
 from skem.core.statistics import Statistics
 
 K, D = 3, 2

@@ -7,13 +7,9 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
-from skem.core.expectation import (
-    Centred,
-    Expanded,
-    Expectation,
-    evaluate_far,
-    total_statistics,
-)
+from skem.core.expectation import Expectation, total_statistics
+from skem.core.far import evaluate_far
+from skem.core.forms import Centred, Expanded
 from skem.core.initialize import initialize
 from skem.core.seeds import INITIALIZERS
 from skem.core.threads import Workspace

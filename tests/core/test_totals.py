@@ -7,7 +7,8 @@ import pytest
 
 from skem.core import blocks as blocks_module
 from skem.core.coordinates import Coordinates
-from skem.core.expectation import Expectation, choose_form
+from skem.core.expectation import Expectation
+from skem.core.forms import choose_form
 from skem.core.totals import classified, scored
 
 N = 1500

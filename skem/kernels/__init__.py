@@ -1,0 +1,1 @@
+"""The compiled pass over a block of samples."""

@@ -1,0 +1,128 @@
+"""The libraries of the compiled pass: which one runs, and how it is called.
+
+`fold.cpp` is compiled once for each instruction set. Where none was, or with
+``SKEM_KERNEL=numpy`` in the environment, its NumPy twin runs instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LEVELS = {
+    4: "x86-64-v4 (AVX-512)",
+    3: "x86-64-v3 (AVX2)",
+    2: "x86-64-v2",
+    1: "baseline",
+}
+"""Instruction sets, by the number that ends a library's name."""
+SOURCES = {
+    np.dtype(name).str: number
+    for name, number in {
+        **{"f8": 0, "f4": 1, "i8": 2, "i4": 3, "i2": 4, "i1": 5},
+        **{"u8": 6, "u4": 7, "u2": 8, "u1": 9, "?": 9},
+    }.items()
+}
+"""Numbers of the types that are read in place."""
+MODEL = struct.Struct("8q8P2d")
+JOB = struct.Struct("qP3qPqP2q4P2q3P")
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library, for an instruction set."""
+
+    level: int
+    functions: ctypes.CDLL
+
+    @property
+    def name(self) -> str:
+        """What runs."""
+        return f"compiled for {LEVELS[self.level]}"
+
+    def scratch_bytes(self, model: bytes) -> int:
+        """Return the size of the memory that a pass works in."""
+        return int(self.functions.skem_scratch(model))
+
+    def run(self, model: bytes, job: bytes) -> int:
+        """Do a pass; return how many samples are left to the caller."""
+        return int(self.functions.skem_pass(model, job))
+
+
+def path(level: int) -> Path:
+    """Return where the library for an instruction set is, if it was compiled."""
+    return Path(__file__).with_name(f"_fold_{level}{SUFFIX}")
+
+
+def load(level: int) -> Library | None:
+    """Return the library for an instruction set; None if there is none."""
+    try:
+        functions = ctypes.CDLL(str(path(level)))
+    except OSError:
+        return None
+    for name, arguments in {
+        "skem_level": [],
+        "skem_scratch": [ctypes.c_char_p],
+        "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
+    }.items():
+        function = getattr(functions, name)
+        function.restype, function.argtypes = ctypes.c_int64, arguments
+    return Library(level, functions)
+
+
+@cache
+def library() -> Library | None:
+    """Return the best library for this machine, or None where the NumPy twin runs."""
+    if os.environ.get("SKEM_KERNEL") == "numpy":
+        return None
+    lowest = load(2) or load(1)
+    if lowest is None:
+        return None
+    able = int(lowest.functions.skem_level())
+    return next(filter(None, map(load, range(able, lowest.level, -1))), lowest)
+
+
+def address(array: np.ndarray | None) -> int:
+    """Return where an array begins; 0 for None."""
+    return 0 if array is None else array.__array_interface__["data"][0]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is the same for all blocks: `Model` in fold.cpp says what the fields are.
+
+    Arrays are contiguous, of float64.
+    """
+
+    itemsize: int
+    centred: bool
+    kind: int
+    shared: bool
+    bounded: bool
+    n_features: int
+    n_components: int
+    n_mixtures: int
+    shift: np.ndarray
+    scale: np.ndarray
+    theta: np.ndarray | None
+    means: np.ndarray | None
+    cholesky: np.ndarray | None
+    constants: np.ndarray | None
+    diagonals: np.ndarray | None
+    common: np.ndarray | None
+    far: float
+    negligible: float
+
+    def packed(self) -> bytes:
+        """Return the struct; it points to the arrays of this object."""
+        values = [getattr(self, name) for name in self.__dataclass_fields__]
+        values[8:16] = [address(array) for array in values[8:16]]
+        return MODEL.pack(*values)
