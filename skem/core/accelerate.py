@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs as solve_upper
@@ -226,12 +226,61 @@ class Squarem:
         return max(self._estimates)
 
 
-class Pair(NamedTuple):
-    """A step s, the change y of the (negative) gradient along it, and s·y."""
+class Memory:
+    """Pairs of a step s and the change y of the (negative) gradient along it.
 
-    s: np.ndarray
-    y: np.ndarray
-    product: float
+    The last `size` of them, as rows of S and Y, with their products S Yᵀ and Y Yᵀ.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.n = 0
+
+    def add(self, s: np.ndarray, y: np.ndarray) -> None:
+        """Remember a pair; the oldest one is forgotten if there are too many."""
+        if self.n == 0:
+            self._S, self._Y = np.empty((2, self._size, len(s)))
+            self._SY, self._YY = np.empty((2, self._size, self._size))
+        if self.n == self._size:
+            for rows in (self._S, self._Y):
+                rows[:-1] = rows[1:]
+            for products in (self._SY, self._YY):
+                products[:-1, :-1] = products[1:, 1:]
+            self.n -= 1
+        n = self.n
+        self._S[n], self._Y[n] = s, y
+        self._SY[: n + 1, n] = self._S[: n + 1] @ y
+        self._YY[n, : n + 1] = self._YY[: n + 1, n] = self._Y[: n + 1] @ y
+        self.n += 1
+
+    def clear(self) -> None:
+        """Forget all pairs."""
+        self.n = 0
+
+    def extend(self, other: Memory) -> None:
+        """Remember the pairs of another memory as well."""
+        for i in range(other.n):
+            self.add(other._S[i], other._Y[i])
+
+    def apply(self, r: np.ndarray) -> np.ndarray:
+        """Return H r, in the compact form of Byrd, Nocedal & Schnabel (1994), eq. 2.6.
+
+        With R the upper triangle of S Yᵀ and D its diagonal:
+        H = γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S. γ is half-way between the
+        identity, which the plain step stands for, and the usual scaling by the last
+        pair: the root of s·y / y·y, which is at least 1.
+        """
+        n = self.n
+        if n == 0:
+            return r.copy()
+        S, Y, inner = self._S[:n], self._Y[:n], self._YY[:n, :n]
+        # What is below the diagonal is not read.
+        triangle = self._SY[:n, :n]
+        scaling = float(triangle[-1, -1]) / float(inner[-1, -1])
+        gamma = math.sqrt(max(scaling, 1.0))
+        a = solve_upper(triangle, S @ r)[0]
+        b = np.diagonal(triangle) * a + gamma * (inner @ a - Y @ r)
+        return gamma * (r - a @ Y) + solve_upper(triangle, b, trans=1)[0] @ S
 
 
 class LBFGS:
@@ -265,7 +314,7 @@ class LBFGS:
     ) -> None:
         self._chart_at = chart_at
         self._plain = Plain(chart_at, progress)
-        self._pairs: deque[Pair] = deque(maxlen=self.memory)
+        self._pairs = Memory(self.memory)
 
     def follow(self, earlier: Accelerator) -> None:
         """Take over the curvature, which hardly depends on how many data there are.
@@ -295,7 +344,7 @@ class LBFGS:
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
         self._gains: deque[float] = deque(maxlen=2 * self.window)
-        if self._pairs:
+        if self._pairs.n:
             self._steps = self.warm_up
             self._put_chart_at(start)
 
@@ -310,7 +359,7 @@ class LBFGS:
 
     def _move_to(self, x: np.ndarray, r: np.ndarray) -> None:
         self._x, self._r = x, r
-        self._direction = self._quasi_newton(r)
+        self._direction = self._pairs.apply(r)
 
     def _settle(self) -> None:
         """Put the chart at the end of the path, and learn from the path."""
@@ -326,28 +375,8 @@ class LBFGS:
     ) -> None:
         """Keep the curvature between two points, if it is that of a maximum."""
         s, y = x1 - x0, r0 - r1
-        product = float(s @ y)
-        if product > 1e-8 * math.sqrt(float(s @ s) * float(y @ y)):
-            self._pairs.append(Pair(s, y, product))
-
-    def _quasi_newton(self, r: np.ndarray) -> np.ndarray:
-        """Return H r, in the compact form of Byrd, Nocedal & Schnabel (1994), eq. 2.6.
-
-        With pairs as rows of S and Y, R the upper triangle of S Yᵀ and D its diagonal:
-        H = γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S. γ is half-way between the
-        identity, which the plain step stands for, and the usual scaling by the last
-        pair: the root of s·y / y·y, which is at least 1.
-        """
-        if not self._pairs:
-            return r.copy()
-        S = np.array([pair.s for pair in self._pairs])
-        Y = np.array([pair.y for pair in self._pairs])
-        inner = Y @ Y.T
-        gamma = math.sqrt(max(self._pairs[-1].product / float(inner[-1, -1]), 1.0))
-        triangle = np.triu(S @ Y.T)
-        a = solve_upper(triangle, S @ r)[0]
-        b = np.diagonal(triangle) * a + gamma * (inner @ a - Y @ r)
-        return gamma * (r - a @ Y) + solve_upper(triangle, b, trans=1)[0] @ S
+        if float(s @ y) > 1e-8 * math.sqrt(float(s @ s) * float(y @ y)):
+            self._pairs.add(s, y)
 
     def propose(self, current: Evaluation) -> Any | None:
         """Take a quasi-Newton step."""

@@ -19,6 +19,7 @@ from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.scale import Sample
 from skem.core.statistics import Statistics
+from skem.core.step import Outcome, Stepper
 from skem.core.totals import scored
 
 
@@ -111,8 +112,18 @@ class EMMap:
         coordinates = replace(self.coordinates, ties=None)
         return replace(expectation, coordinates=coordinates)
 
+    @cached_property
+    def _stepper(self) -> Stepper | None:
+        return Stepper.of(
+            self.blocks, self.coordinates, self.structure, self.total_second
+        )
+
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
+        if self._stepper is not None:
+            outcome = self._stepper(parameters, self.regularization)
+            if outcome is not None:
+                return Evaluation.known(self, parameters, outcome)
         expectation = self.expectation(parameters)
         statistics = self.blocks.fold(
             expectation.statistics, expectation.values_per_sample
@@ -139,6 +150,17 @@ class Evaluation:
     em: EMMap
     parameters: Parameters
     statistics: Statistics
+
+    @classmethod
+    def known(cls, em: EMMap, parameters: Parameters, outcome: Outcome) -> Evaluation:
+        """Return one of which all is known."""
+        found = cls(em, parameters, outcome.statistics)
+        found.__dict__.update(
+            loglik=outcome.loglik,
+            objective=outcome.loglik - outcome.penalty,
+            successor=outcome.successor,
+        )
+        return found
 
     @cached_property
     def loglik(self) -> Any:

@@ -14,6 +14,7 @@ row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,6 +36,7 @@ from skem.core.regularization import (
 )
 from skem.core.seeds import kmeans, on_checked_data
 from skem.core.statistics import Statistics
+from skem.core.step import Stepper
 from skem.core.ties import find_ties
 
 ROWS = 5_000
@@ -52,6 +54,9 @@ WORK = 2**27
 """Products in all of these steps together, beyond which there are fewer."""
 SETTLED = 1e-3
 """Relative change of the scale's volume in a step, below which it is settled."""
+
+Step = Callable[[Parameters, ScaleFreePenalty], tuple[Statistics, Parameters]]
+"""Takes parameters to the statistics there, and to the next parameters."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,11 @@ class Sample:
         # What is left of a cluster that more components share.
         return scale * (n_components / K) ** (-2 / d)
 
-    def _pooled(self, statistics: Statistics) -> np.ndarray:
+    def _pooled(
+        self, statistics: Statistics, before: np.ndarray | None = None
+    ) -> np.ndarray:
         d = self.blocks.n_features
-        return cluster_scale(self.structure, statistics.scatter(), d)
+        return cluster_scale(self.structure, statistics.scatter(), d, before)
 
     @cached_property
     def total(self) -> Statistics:
@@ -165,28 +172,47 @@ class Sample:
             resp * weight,
             self.coordinates.squares(data),
         )
-        parameters: Parameters | None = None
         scale = self._pooled(statistics)
         products = statistics.sums.size * len(rows)
+        scatter = statistics.scatter()
+        parameters = maximise(structure, self._penalty(scale), statistics, scatter)
+        step = self._stepper(blocks)
         for _ in range(max(1, min(STEPS, WORK // products))):
-            parameters = maximise(
-                structure,
-                self._penalty(scale),
-                statistics,
-                statistics.scatter(),
-                parameters,
-            )
-            form = choose_form(structure, parameters, np.dtype(float))
-            expectation = Expectation(form, self.coordinates)
-            statistics = blocks.fold(
-                expectation.statistics, expectation.values_per_sample
-            )
-            if statistics.quadratic != structure.quadratic:
-                statistics = statistics.completed(self.total)
-            before, scale = scale, self._pooled(statistics)
+            statistics, parameters = step(parameters, self._penalty(scale))
+            before, scale = scale, self._pooled(statistics, scale)
             if abs(_log_volume(scale) - _log_volume(before)) <= SETTLED:
                 break
-        return scale
+        return self._pooled(statistics)
+
+    def _stepper(self, blocks: ArrayBlocks) -> Step:
+        """Return a function that takes an EM step on the rows of some blocks."""
+        structure, d = self.structure, blocks.n_features
+        second = structure.quadratic.unpack(self.total.sums[0, 1 + d :], d)
+        quick = Stepper.of(blocks, self.coordinates, structure, second)
+
+        def step(
+            parameters: Parameters, penalty: ScaleFreePenalty
+        ) -> tuple[Statistics, Parameters]:
+            outcome = None if quick is None else quick(parameters, penalty)
+            if outcome is not None:
+                statistics, successor = outcome.statistics, outcome.successor
+            else:
+                form = choose_form(structure, parameters, np.dtype(float))
+                expectation = Expectation(form, self.coordinates)
+                statistics = blocks.fold(
+                    expectation.statistics, expectation.values_per_sample
+                )
+                successor = None
+            if statistics.quadratic != structure.quadratic:
+                statistics = statistics.completed(self.total)
+            if successor is None:
+                scatter = statistics.scatter()
+                successor = maximise(
+                    structure, penalty, statistics, scatter, parameters
+                )
+            return statistics, successor
+
+        return step
 
 
 def _log_volume(scale: np.ndarray) -> float:

@@ -30,11 +30,13 @@ from skem.core.seeds import Initializer
 from skem.core.solve import Solution, solve
 
 STARTS = 10
-"""Starts that are screened; the best is finished."""
+"""Starts that are screened, at most; the best is finished."""
+EACH = 3
+"""Starts or moves for each component: few components have few optima."""
 SCREENING = 7
 """Steps that each of them gets."""
 MOVES = 10
-"""Moves that are tried at a time, until none of them gains."""
+"""Moves that are tried at a time, at most, until none of them gains."""
 ROUNDS = 20
 """Times that is done, at most."""
 TRIAL = 12
@@ -143,11 +145,14 @@ class Search:
                 continue
 
     def affordable(self, em: EMMap, most: int) -> int:
-        """Return how many starts or moves are tried: fewer, if steps are long."""
+        """Return how many starts or moves are tried: fewer, if steps are long.
+
+        Or if there are few components.
+        """
         d = em.blocks.n_features
         size = 1 + d + em.structure.logit_quadratic.size(d)
         products = em.blocks.n_samples * self.n_components * size
-        return min(most, max(FEWEST, WORK // products))
+        return min(most, EACH * self.n_components, max(FEWEST, WORK // products))
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.

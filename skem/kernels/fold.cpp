@@ -973,7 +973,283 @@ template <class T> class Pass {
     }
 };
 
+// ---------------------------------------------------------------------------
+// A step of EM on few samples: parameters → their pass → the next parameters
+// ---------------------------------------------------------------------------
+
+enum Structure : int64_t { FULL, TIED, DIAG, SPHERICAL };
+
+// Every field has eight bytes. Parameters are those of M mixtures, in standardised
+// coordinates; the penalty is that of ε pseudo-observations of the target.
+struct Step {
+    int64_t structure, itemsize, d, K, M;
+    double total_weight, epsilon;
+    double single, condition;  // of the expanded form in single precision, and at all
+    double far, negligible;
+    const double *shift, *scale;
+    const double *target;  // as the structure's scatter
+    const double *second;  // tied: Σ v z zᵀ of all samples
+    const double *weights, *means, *cholesky;
+    double *penalty;  // (M,)
+    double *next_weights, *next_means, *next_cholesky;
+    Job job;  // with sums and loglik
+    char *scratch;
+};
+
+constexpr double HALF_LOG_2PI = 0.91893853320467274;
+constexpr double TINY = 2.2250738585072014e-308;
+
+INLINE double log_of(double x) { return logarithm<double>(splat(x < TINY ? TINY : x))[0]; }
+
+class Stepper {
+    const Step &step;
+    const int64_t d, K, M, structure, entries;
+    const bool matrices;
+    Model model{};
+    double *theta, *precision, *inverse, *log_det, *peak, *common_terms, *diagonal;
+    double worst = 0;
+
+  public:
+    explicit Stepper(const Step &s)
+        : step(s), d(s.d), K(s.K), M(s.M), structure(s.structure),
+          entries(s.structure == DIAG ? s.d : s.structure == SPHERICAL ? 1 : s.d * s.d),
+          matrices(s.structure == FULL || s.structure == TIED) {
+        model.itemsize = 8;
+        model.kind = structure == FULL   ? PAIRS
+                     : structure == DIAG ? SQUARES
+                     : structure == TIED ? NOTHING
+                                         : NORM;
+        model.bounded = structure != TIED;
+        model.d = d;
+        model.K = K;
+        model.M = M;
+        model.shift = s.shift;
+        model.scale = s.scale;
+        model.far = s.far;
+        model.negligible = s.negligible;
+        double *at = (double *)s.scratch;
+        auto take = [&at](int64_t n) {
+            double *here = at;
+            at += n;
+            return here;
+        };
+        theta = take(M * K * width());
+        precision = take(d * d);
+        inverse = take(d * d);
+        log_det = take(K);
+        peak = take(M);
+        common_terms = take(M);
+        diagonal = take(d);
+        model.theta = theta;
+        own = (int64_t)((char *)at - s.scratch);
+    }
+
+    int64_t own;  // bytes of scratch memory, beside those of the pass
+
+    int64_t width() const { return 1 + d + n_quadratic(model); }
+
+    int64_t bytes() {
+        const int64_t wide = Layout(model).size;
+        model.itemsize = 4;
+        const int64_t narrow = Layout(model).size;
+        return own + (wide > narrow ? wide : narrow);
+    }
+
+    // False, if the caller must take another way.
+    bool run() {
+        for (int64_t m = 0; m < M; m++)
+            if (!prepare(m)) return false;
+        if (!(worst <= step.condition)) return false;
+        model.itemsize = worst <= step.single ? step.itemsize : 8;
+        Job job = step.job;
+        job.scratch = step.scratch + own;
+        const int64_t lost = model.itemsize == 8 ? Pass<double>(model, job).run()
+                                                 : Pass<float>(model, job).run();
+        if (lost) return false;
+        for (int64_t m = 0; m < M; m++) {
+            job.loglik[m] += step.total_weight * peak[m];
+            if (!maximise(m)) return false;
+        }
+        return true;
+    }
+
+  private:
+    const double *factor(int64_t m, int64_t k) const {
+        return step.cholesky + (structure == TIED ? m : m * K + k) * entries;
+    }
+
+    // Upper triangular inverse of an upper triangular matrix.
+    void invert(const double *u) {
+        for (int64_t j = 0; j < d; j++) {
+            inverse[j * d + j] = 1 / u[j * d + j];
+            for (int64_t i = j - 1; i >= 0; i--) {
+                double sum = 0;
+                for (int64_t l = i + 1; l <= j; l++) sum += u[i * d + l] * inverse[l * d + j];
+                inverse[i * d + j] = -sum / u[i * d + i];
+            }
+        }
+    }
+
+    // P = U Uᵀ, the diagonal of Σ, and log|U|, of matrices.
+    double decompose(const double *u) {
+        invert(u);
+        double log = 0;
+        for (int64_t i = 0; i < d; i++) {
+            double variance = 0;
+            for (int64_t j = 0; j <= i; j++) variance += inverse[j * d + i] * inverse[j * d + i];
+            diagonal[i] = variance;
+            log += log_of(u[i * d + i]);
+            for (int64_t j = i; j < d; j++) {
+                double sum = 0;
+                for (int64_t l = j; l < d; l++) sum += u[i * d + l] * u[j * d + l];
+                precision[i * d + j] = precision[j * d + i] = sum;
+            }
+        }
+        return log;
+    }
+
+    // Natural parameters, peaks, condition, and what the penalty and, of tied
+    // covariances, the log-likelihood have of these parameters.
+    bool prepare(int64_t m) {
+        const int64_t p = width();
+        double trace = 0, logs = 0, common = 0, top = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const double *u = factor(m, k), *mean = step.means + (m * K + k) * d;
+            double *row = theta + (m * K + k) * p, *q = row + 1 + d;
+            double constant = 0, spread = 0;
+            if (matrices) {
+                if (structure == FULL || k == 0) {
+                    log_det[k] = decompose(u);
+                    logs += log_det[k];
+                    for (int64_t i = 0; i < d * d; i++) trace += step.target[i] * precision[i];
+                    if (structure == TIED)
+                        for (int64_t i = 0; i < d * d; i++) common += step.second[i] * precision[i];
+                }
+                log_det[k] = log_det[structure == TIED ? 0 : k];
+                for (int64_t i = 0; i < d; i++) {
+                    double sum = 0;
+                    for (int64_t j = 0; j < d; j++) sum += precision[i * d + j] * mean[j];
+                    row[1 + i] = sum;
+                    constant += sum * mean[i];
+                    spread += precision[i * d + i] * (mean[i] * mean[i] + diagonal[i]);
+                }
+                if (structure == FULL)
+                    for (int64_t i = 0; i < d; i++)
+                        for (int64_t j = i; j < d; j++)
+                            *q++ = precision[i * d + j] * (i == j ? -0.5 : -1.0);
+            } else {
+                log_det[k] = 0;
+                for (int64_t i = 0; i < d; i++) {
+                    const double root = structure == DIAG ? u[i] : u[0], own = root * root;
+                    if (structure == DIAG || i == 0) {
+                        log_det[k] += log_of(root) * (structure == DIAG ? 1 : d);
+                        trace += (structure == DIAG ? step.target[i] : step.target[0]) * own;
+                        q[i] = -0.5 * own;
+                    }
+                    row[1 + i] = own * mean[i];
+                    constant += own * mean[i] * mean[i];
+                    spread += own * mean[i] * mean[i] + 1;
+                }
+                logs += log_det[k];
+            }
+            const double weight = step.weights[m * K + k];
+            const double height = log_of(weight) + log_det[k] - (double)d * HALF_LOG_2PI;
+            row[0] = height - 0.5 * constant;
+            top = k == 0 || height > top ? height : top;
+            if (!(spread <= worst)) worst = spread;
+            if (!(worst <= step.condition)) return false;
+        }
+        peak[m] = top;
+        for (int64_t k = 0; k < K; k++) theta[(m * K + k) * p] -= top;
+        step.penalty[m] = step.epsilon * (0.5 * trace - logs);
+        common_terms[m] = -0.5 * common;
+        return true;
+    }
+
+    bool maximise(int64_t m) {
+        const int64_t p = width();
+        double *sums = step.job.sums + m * K * p, *weights = step.next_weights + m * K;
+        double *means = step.next_means + m * K * d, total = 0;
+        step.job.loglik[m] += common_terms[m];
+        for (int64_t k = 0; k < K; k++) total += sums[k * p];
+        double *scatter = precision;
+        if (structure == TIED)
+            for (int64_t i = 0; i < d * d; i++)
+                scatter[i] = step.second[i] + step.epsilon * step.target[i];
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = sums + k * p, n = sum[0];
+            const double *before = step.means + (m * K + k) * d;
+            double *mean = means + k * d;
+            weights[k] = n / total;
+            for (int64_t i = 0; i < d; i++) {
+                const double offset = n > 0 ? sum[1 + i] / n : 0;
+                diagonal[i] = offset;
+                mean[i] = n > 0 ? offset : before[i];
+            }
+            const double *q = sum + 1 + d;
+            const double count = n + step.epsilon;
+            double *u = step.next_cholesky + (m * K + k) * entries;
+            if (structure == FULL) {
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = i; j < d; j++) {
+                        const double own = *q++ - n * diagonal[i] * diagonal[j];
+                        scatter[j * d + i] = (own + step.epsilon * step.target[i * d + j]) / count;
+                    }
+                if (!whitening(scatter, u)) return false;
+            } else if (structure == TIED) {
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = 0; j < d; j++)
+                        scatter[i * d + j] -= n * diagonal[i] * diagonal[j];
+            } else {
+                double norm = 0;
+                for (int64_t i = 0; i < d; i++) norm += diagonal[i] * diagonal[i];
+                for (int64_t i = 0; i < entries; i++) {
+                    const double square = structure == DIAG ? diagonal[i] * diagonal[i] : norm;
+                    const double variance = (q[i] - n * square + step.epsilon * step.target[i]) /
+                                            (structure == DIAG ? count : (double)d * count);
+                    if (!(variance > 0)) return false;
+                    u[i] = 1 / __builtin_sqrt(variance);
+                }
+            }
+        }
+        if (structure != TIED) return true;
+        for (int64_t i = 0; i < d * d; i++) scatter[i] /= total + step.epsilon;
+        return whitening(scatter, step.next_cholesky + m * entries);
+    }
+
+    // U with Σ⁻¹ = U Uᵀ, of the lower triangle of Σ, which is overwritten. False, if that
+    // is not positive definite.
+    bool whitening(double *a, double *u) {
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = j; i < d; i++) {
+                double sum = a[i * d + j];
+                for (int64_t l = 0; l < j; l++) sum -= a[i * d + l] * a[j * d + l];
+                if (i == j) {
+                    if (!(sum > 0)) return false;
+                    a[j * d + j] = __builtin_sqrt(sum);
+                } else {
+                    a[i * d + j] = sum / a[j * d + j];
+                }
+            }
+        // L⁻ᵀ, column by column of L⁻¹.
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = 0; i < d; i++) {
+                if (i < j) {
+                    u[j * d + i] = 0;
+                    continue;
+                }
+                double sum = i == j ? 1 : 0;
+                for (int64_t l = j; l < i; l++) sum -= a[i * d + l] * u[j * d + l];
+                u[j * d + i] = sum / a[i * d + i];
+            }
+        return true;
+    }
+};
+
 }  // namespace
+
+// Number of the interface that these functions and structs are: `native.py` has the same.
+EXPORT int64_t skem_interface(void) { return 1; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -983,6 +1259,12 @@ EXPORT int64_t skem_pass(const Model *model, const Job *job) {
     return model->itemsize == 8 ? Pass<double>(*model, *job).run()
                                 : Pass<float>(*model, *job).run();
 }
+
+// Bytes of scratch memory that a step needs.
+EXPORT int64_t skem_step_scratch(const Step *step) { return Stepper(*step).bytes(); }
+
+// Do a step; return whether it is one that the caller must do in another way.
+EXPORT int64_t skem_step(const Step *step) { return !Stepper(*step).run(); }
 
 // exp and log of n numbers, for tests: n is a multiple of all registers' lanes.
 EXPORT void skem_functions(int64_t itemsize, int64_t n, const void *x, void *exps, void *logs) {

@@ -32,8 +32,11 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
+INTERFACE = 1
+"""Number of the functions and structs below: a library of others is not used."""
 MODEL = struct.Struct("8q8P2d")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
+STEP = struct.Struct("5q6d11P" + JOB.format + "P")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Library:
         """Do a pass; return how many samples are left to the caller."""
         return int(self.functions.skem_pass(model, job))
 
+    def step_scratch_bytes(self, step: bytes) -> int:
+        """Return the size of the memory that a step works in."""
+        return int(self.functions.skem_step_scratch(step))
+
+    def step(self, step: bytes) -> int:
+        """Do a step; return whether it must be done in another way."""
+        return int(self.functions.skem_step(step))
+
 
 def path(level: int) -> Path:
     """Return where the library for an instruction set is, if it was compiled."""
@@ -66,12 +77,16 @@ def load(level: int) -> Library | None:
     """Return the library for an instruction set; None if there is none."""
     try:
         functions = ctypes.CDLL(str(path(level)))
-    except OSError:
+        if functions.skem_interface() != INTERFACE:
+            return None
+    except (OSError, AttributeError):
         return None
     for name, arguments in {
         "skem_level": [],
         "skem_scratch": [ctypes.c_char_p],
         "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
+        "skem_step_scratch": [ctypes.c_char_p],
+        "skem_step": [ctypes.c_char_p],
     }.items():
         function = getattr(functions, name)
         function.restype, function.argtypes = ctypes.c_int64, arguments
