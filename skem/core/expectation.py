@@ -15,7 +15,7 @@ from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.far import common_term
-from skem.core.forms import FAR, Centred, Form, Loaded
+from skem.core.forms import FAR, UNDERFLOW, Centred, Form, Loaded
 from skem.core.fused import Fused, totals
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
@@ -38,11 +38,11 @@ def softmax(
     """Turn logits, in place, into unnormalised responsibilities.
 
     float64 logits of a structure with its quadratic part are at most 0, so that one
-    exponential without a search for the maximum will do; the few samples for which
-    the sum underflows are evaluated by themselves. `log_norm` is the log-density less
-    the form's `peak` and the common term.
+    exponential without a search for the maximum will do; samples for which the sum
+    underflows are done again with one. The few that are too far for either are
+    evaluated by themselves. `log_norm` is the log-density less the form's `peak` and
+    the common term.
     """
-    far = FAR[form.dtype]
     shape = (*logits.shape[:-2], logits.shape[-1])
     log_norm = workspace.array("log_norm", shape, form.dtype)
     total = workspace.array("total", shape, form.dtype)
@@ -52,18 +52,17 @@ def softmax(
             np.add.reduce(logits, axis=-2, out=total)
             np.log(total, out=log_norm)
             # Also where one term overflowed before another of the other sign.
-            lost = ~(np.abs(log_norm) < far)
+            lost = ~(np.abs(log_norm) < UNDERFLOW)
+            if lost.any():
+                _again(form, block, logits, log_norm, total, lost)
         else:
             maximum = workspace.array("maximum", shape, form.dtype)
-            np.maximum.reduce(logits, axis=-2, out=maximum)
-            logits -= maximum[..., None, :]
-            np.exp(logits, out=logits)
-            np.add.reduce(logits, axis=-2, out=total)
+            _shifted(logits, maximum, total)
             np.log(total, out=log_norm)
             log_norm += maximum
-            lost = ~np.isfinite(log_norm)
-            if form.bounded:
-                lost |= ~(np.abs(log_norm) < far)
+        lost = ~np.isfinite(log_norm)
+        if form.bounded:
+            lost |= ~(np.abs(log_norm) < FAR[form.dtype])
         np.divide(1, total, out=total)
         if lost.any():
             for mixture in np.ndindex(shape[:-1]):
@@ -72,6 +71,34 @@ def softmax(
                 log_norm[mixture][found], logits[mixture][:, found] = careful
                 total[mixture][found] = 1
     return Softmax(log_norm, total)
+
+
+def _shifted(logits: np.ndarray, maximum: np.ndarray, total: np.ndarray) -> None:
+    """Replace logits by exponentials of their distance to the largest."""
+    np.maximum.reduce(logits, axis=-2, out=maximum)
+    logits -= maximum[..., None, :]
+    np.exp(logits, out=logits)
+    np.add.reduce(logits, axis=-2, out=total)
+
+
+def _again(
+    form: Form,
+    block: Loaded,
+    logits: np.ndarray,
+    log_norm: np.ndarray,
+    total: np.ndarray,
+    lost: np.ndarray,
+) -> None:
+    """Do lost samples again, with a search for the maximum."""
+    for mixture in np.ndindex(lost.shape[:-1]):
+        found = lost[mixture]
+        n = int(found.sum())
+        own = np.empty((logits.shape[-2], n))
+        maximum, sums = np.empty((2, n))
+        form.of_mixture(mixture).logits(block.only(found), own, Workspace())
+        _shifted(own, maximum, sums)
+        logits[mixture][:, found], total[mixture][found] = own, sums
+        log_norm[mixture][found] = np.log(sums) + maximum
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,11 @@ from skem.core.quadratic import Quadratic
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
-FAR = {np.dtype(np.float64): 600.0, np.dtype(np.float32): 1000.0}
-"""Nats below the mixture's highest peak at which a sample is evaluated by itself."""
+FAR = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+"""Nats below the mixture's highest peak at which a sample is evaluated by itself, as
+logits have lost too many digits."""
+UNDERFLOW = 600.0
+"""Nats below it at which exponentials underflow if they are not shifted."""
 MAX_EXPANDED_FEATURES = 32
 """Features of full covariances above which the centred form is cheaper."""
 CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 4e3}

@@ -296,6 +296,7 @@ void accumulate_columns(const T *r, const T *t, int64_t stride, const int32_t *l
 // The pass
 // ---------------------------------------------------------------------------
 
+constexpr double UNDERFLOW = 600;     // nats below which float64 keeps its precision
 constexpr int64_t LINE = 64;          // bytes of a cache line
 constexpr int64_t CACHED = 192 << 10;  // bytes that a tile may have
 constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
@@ -320,7 +321,7 @@ INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP;
 // cache line more than the tile: a power of two would map all rows to the same sets.
 struct Layout {
     int64_t p, tile, stride, matrix, n_acc;
-    int64_t t, r, squares, c, rc, norm, lost, list, packed, common, acc, size;
+    int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, size;
 
     explicit Layout(const Model &m) {
         p = 1 + m.d + n_quadratic(m);
@@ -346,6 +347,7 @@ struct Layout {
                                     : m.centred ? 0
                                                 : m.M * whole_groups(m.K) * p));
         common = take(m.common ? matrix * m.itemsize : 0);
+        once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
         size += LINE;
     }
@@ -367,7 +369,8 @@ template <class T> class Pass {
     const Layout at;
     const int64_t d, K, M, stride;
     char *scratch;
-    T *t, *r, *squares, *c, *rc, *packed, *common;
+    T *t, *r, *squares, *c, *rc, *packed, *common, *once_more;
+    const T *theta = nullptr;
     T *total_, *log_norm, *factor, *weight;
     uint8_t *lost;
     int32_t *list;
@@ -389,6 +392,7 @@ template <class T> class Pass {
         rc = place<T>(at.rc);
         packed = place<T>(at.packed);
         common = place<T>(at.common);
+        once_more = place<T>(at.once_more);
         total_ = place<T>(at.norm);
         log_norm = total_ + stride;
         factor = log_norm + stride;
@@ -581,45 +585,52 @@ template <class T> class Pass {
 
     // --- Softmax ------------------------------------------------------------
 
-    // Unnormalised responsibilities, and what normalises them.
+    // Responsibilities, times the weights if there are sums.
     void softmax(int64_t m) {
         const bool labels = !job.sums && !job.log_norm && !job.resp;
-        const bool direct = model.bounded && sizeof(T) == 8 && !model.centred && !labels;
+        theta = packed + m * whole_groups(K) * at.p;
         if (model.centred) {
             model.kind == PAIRS ? whiten(m) : standardise(m);
             if (job.squares) widen(m);
-        } else {
-            const T *theta = packed + m * whole_groups(K) * at.p;
-            for (int64_t s = 0; s < used; s += step)
-                direct ? logits<true>(theta, s) : logits<false>(theta, s);
         }
-        if (job.labels) label(direct);
-        if (labels) return;
-        if (!direct) shifted_exponentials();
-        normalise(m, direct);
+        // Logits of at most 0 need no search for the maximum, unless all underflow.
+        const bool direct = model.bounded && sizeof(T) == 8 && !model.centred && !labels;
+        for (int64_t s = 0; s < used && !model.centred; s += step)
+            direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
+        if (labels) return label();
+        if (!direct)
+            for (int64_t s = 0; s < used; s += lanes) {
+                const V most = shifted_exponentials(r + s, stride, total_ + s);
+                store(log_norm + s, most);
+            }
+        direct ? normalise<true>(m) : normalise<false>(m);
+        if (job.labels) label();
     }
 
-    template <bool DIRECT> void logits(const T *theta, int64_t s) {
+    // Of the registers from s on, to rows of any stride; exponentials, with their sums,
+    // in the direct way.
+    template <bool DIRECT> void logits(int64_t s, T *out, int64_t by_row) {
+        const T *packed_row = theta;
         V sums[PAIR] = {};
         for (int64_t k = 0; k < K; k += GROUP) {
             switch (K - k) {
-            case 1: logits_of<1, DIRECT>(theta, k, s, sums); break;
-            case 2: logits_of<2, DIRECT>(theta, k, s, sums); break;
-            case 3: logits_of<3, DIRECT>(theta, k, s, sums); break;
-            default: logits_of<GROUP, DIRECT>(theta, k, s, sums);
+            case 1: logits_of<1, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
+            case 2: logits_of<2, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
+            case 3: logits_of<3, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
+            default: logits_of<GROUP, DIRECT>(packed_row, s, out + k * by_row, by_row, sums);
             }
-            theta += GROUP * at.p;
+            packed_row += GROUP * at.p;
         }
         if (DIRECT)
             for (int i = 0; i < PAIR; i++) store(total_ + s + i * lanes, sums[i]);
     }
 
     template <int C, bool DIRECT>
-    inline __attribute__((always_inline)) void logits_of(const T *theta, int64_t k, int64_t s, V *sums) {
+    inline __attribute__((always_inline)) void logits_of(const T *row, int64_t s, T *out, int64_t by_row, V *sums) {
         V l[C][PAIR];
         for (int g = 0; g < C; g++)
-            for (int i = 0; i < PAIR; i++) l[g][i] = splat<T>(theta[g]);
-        multiply<T, C>(theta + GROUP, t + stride + s, stride, at.p - 1, l);
+            for (int i = 0; i < PAIR; i++) l[g][i] = splat<T>(row[g]);
+        multiply<T, C>(row + GROUP, t + stride + s, stride, at.p - 1, l);
         if (DIRECT) {
             constexpr int half = C > 2 ? C / 2 : C;
             exponentials<T, half * PAIR>(l[0]);
@@ -629,7 +640,7 @@ template <class T> class Pass {
         }
         UNROLL for (int g = 0; g < C; g++)
             UNROLL for (int i = 0; i < PAIR; i++)
-                store(r + (k + g) * stride + s + i * lanes, l[g][i]);
+                store(out + g * by_row + i * lanes, l[g][i]);
     }
 
     // Logits −½|Uᵀ(z − μ)|², of factors U that are matrices.
@@ -701,42 +712,37 @@ template <class T> class Pass {
         }
     }
 
-    V maximum(int64_t s) {
-        V most = load(r + s);
+    // Replace logits of a register by exponentials of their distance to the largest, which
+    // is returned.
+    V shifted_exponentials(T *row, int64_t by_row, T *sums) {
+        V most = load(row), sum{};
         for (int64_t k = 1; k < K; k++) {
-            const V l = load(r + k * stride + s);
+            const V l = load(row + k * by_row);
             most = select<T>(l > most, l, most);
         }
+        int64_t k = 0;
+        for (; k + GROUP <= K; k += GROUP)
+            exponentials_of<GROUP>(row + k * by_row, by_row, most, sum);
+        for (; k < K; k++) exponentials_of<1>(row + k * by_row, by_row, most, sum);
+        store(sums, sum);
         return most;
     }
 
-    void shifted_exponentials() {
-        for (int64_t s = 0; s < used; s += lanes) {
-            const V most = maximum(s);
-            V sum{};
-            int64_t k = 0;
-            for (; k + GROUP <= K; k += GROUP) exponentials_of<GROUP>(k, s, most, sum);
-            for (; k < K; k++) exponentials_of<1>(k, s, most, sum);
-            store(total_ + s, sum);
-            store(log_norm + s, most);
-        }
-    }
-
     template <int C>
-    inline __attribute__((always_inline)) void exponentials_of(int64_t k, int64_t s, V most,
+    inline __attribute__((always_inline)) void exponentials_of(T *row, int64_t by_row, V most,
                                                                V &sum) {
         V e[C];
-        UNROLL for (int g = 0; g < C; g++) e[g] = load(r + (k + g) * stride + s) - most;
+        UNROLL for (int g = 0; g < C; g++) e[g] = load(row + g * by_row) - most;
         exponentials<T, C>(e);
         UNROLL for (int g = 0; g < C; g++) {
-            store(r + (k + g) * stride + s, e[g]);
+            store(row + g * by_row, e[g]);
             sum += e[g];
         }
     }
 
     // The most probable component, of logits or of what is proportional to their
     // exponentials; the first of equals.
-    void label(bool direct) {
+    void label() {
         const bool alone = !job.sums && !job.log_norm && !job.resp;
         const T far = model.bounded ? (T)model.far : Simd<T>::largest;
         for (int64_t s = 0; s < n; s++) {
@@ -755,12 +761,11 @@ template <class T> class Pass {
             if (alone && (lost[s] || !defined || !(most > -far && most < far)))
                 job.lost[n_lost++] = start + s;
         }
-        (void)direct;
     }
 
-    void normalise(int64_t m, bool direct) {
+    template <bool DIRECT> void normalise(int64_t m) {
         const bool points = job.sums && !job.weight && n == used && !any_dead;
-        if (!points || !add_logarithms(m, direct)) normalise_each(m, direct);
+        if (!points || !add_logarithms<DIRECT>(m)) normalise_each<DIRECT>(m);
         for (int64_t k = 0; k < K; k++) {
             T *row = r + k * stride;
             for (int64_t s = 0; s < used; s += lanes)
@@ -768,13 +773,17 @@ template <class T> class Pass {
         }
     }
 
+    template <bool DIRECT> V farthest() {
+        return splat<T>(DIRECT ? (T)UNDERFLOW : model.bounded ? (T)model.far : Simd<T>::largest);
+    }
+
     // Of a whole tile without weights: the sum of logarithms is that of a product, whose
     // exponents are added up apart. False, with nothing done, if a sample is far.
-    bool add_logarithms(int64_t m, bool direct) {
+    template <bool DIRECT> bool add_logarithms(int64_t m) {
         using I = typename Simd<T>::I;
         using S = Simd<T>;
-        const V one = splat<T>((T)1), far = splat<T>(model.bounded ? (T)model.far : S::largest);
-        V least = direct ? -far : splat<T>(-S::limit / 2);
+        const V one = splat<T>((T)1), far = farthest<DIRECT>();
+        V least = DIRECT ? -far : splat<T>(-S::limit / 2);
         exponentials<T, 1>(&least);
         const V most = one / least;
         V product = one, maxima{};
@@ -782,7 +791,7 @@ template <class T> class Pass {
         for (int64_t s = 0; s < used; s += lanes) {
             const V sum = load(total_ + s);
             good &= (sum > least) & (sum < most);
-            if (!direct) {
+            if (!DIRECT) {
                 const V top = load(log_norm + s);
                 good &= (top < far) & (top > -far);
                 maxima += top;
@@ -798,36 +807,62 @@ template <class T> class Pass {
         return true;
     }
 
-    void normalise_each(int64_t m, bool direct) {
+    template <bool DIRECT> void normalise_each(int64_t m) {
         using I = typename Simd<T>::I;
-        const V far = splat<T>(model.bounded ? (T)model.far : Simd<T>::largest);
+        for (int64_t s = 0; s < used; s += lanes) {
+            V norm = logarithm<T>(load(total_ + s));
+            if (!DIRECT) norm += load(log_norm + s);
+            store(log_norm + s, norm);
+        }
+        if (DIRECT)
+            for (int64_t s = 0; s < used; s += step)
+                if (any(~near<true>(s)) || any(~near<true>(s + lanes))) again(s);
         const V zero{}, one = splat<T>((T)1);
         V loglik{};
         I bad{};
         for (int64_t s = 0; s < used; s += lanes) {
-            const V sum = load(total_ + s);
-            V norm = logarithm<T>(sum);
-            if (!direct) norm += load(log_norm + s);
-            // False for NaN as well. A sum of zero or infinity is far.
-            const I good = (norm < far) & (norm > -far) & (sum < Simd<T>::largest) & (sum > zero);
+            const I good = near<false>(s);
             const V w = load(weight + s);
             bad |= ~good;
-            loglik += select<T>(good, norm * w, zero);
-            store(log_norm + s, norm);
-            store(factor + s, select<T>(good, (job.sums ? w : one) / sum, zero));
+            loglik += select<T>(good, load(log_norm + s) * w, zero);
+            const V each = (job.sums ? w : one) / load(total_ + s);
+            store(factor + s, select<T>(good, each, zero));
         }
         double sum = total<T>(loglik);
-        if (any(bad) || any_dead) sum = leave(m, far[0]);
+        if (any(bad) || any_dead) sum = leave(m);
         if (job.sums) job.loglik[m] += sum;
     }
 
+    // Which samples of a register are near enough. NaN is not; nor is a sum of zero.
+    template <bool DIRECT> typename Simd<T>::I near(int64_t s) {
+        const V norm = load(log_norm + s), sum = load(total_ + s), far = farthest<DIRECT>();
+        return (norm < far) & (norm > -far) & (sum < Simd<T>::largest) & (sum > V{});
+    }
+
+    // Do samples that are too far for the direct way once more, with a search for the
+    // maximum. The others stay as they are.
+    void again(int64_t s) {
+        logits<false>(s, once_more, step);
+        for (int64_t i = 0; i < step; i += lanes) {
+            const auto good = near<true>(s + i);
+            T *sums = once_more + K * step;
+            const V most = shifted_exponentials(once_more + i, step, sums);
+            const V sum = load(sums), norm = logarithm<T>(sum) + most;
+            store(total_ + s + i, select<T>(good, load(total_ + s + i), sum));
+            store(log_norm + s + i, select<T>(good, load(log_norm + s + i), norm));
+            for (int64_t k = 0; k < K; k++) {
+                T *row = r + k * stride + s + i;
+                store(row, select<T>(good, load(row), load(once_more + k * step + i)));
+            }
+        }
+    }
+
     // Give samples that are far to the caller; return the log-likelihood of the others.
-    double leave(int64_t m, T far) {
+    double leave(int64_t m) {
         double loglik = 0;
         for (int64_t s = 0; s < used; s++) {
-            const T norm = log_norm[s], sum = total_[s];
-            if (!lost[s] && norm < far && norm > -far && sum > 0 && sum < Simd<T>::largest) {
-                loglik += (double)norm * weight[s];
+            if (!lost[s] && near<false>(s / lanes * lanes)[s % lanes]) {
+                loglik += (double)log_norm[s] * weight[s];
                 continue;
             }
             for (int64_t k = 0; k < K; k++) r[k * stride + s] = 0;
