@@ -460,9 +460,8 @@ class LBFGS:
         do not shrink.
         """
         gains = list(self._gains)
-        if len(gains) < 2 * self.window:
-            return 0.0
-        before, lately = sum(gains[: self.window]), sum(gains[self.window :])
+        half = len(gains) // 2
+        before, lately = sum(gains[-2 * half : -half]), sum(gains[-half:])
         if lately <= 0:
             return 0.0
         shrunk = before - lately
