@@ -219,7 +219,7 @@ def test_a_fall_by_the_rounding_of_float32_is_no_progress():
 
 
 @pytest.mark.parametrize(("length", "steps"), [(0.1, 5), (0.6, 3)])
-def test_what_is_left_is_the_largest_of_the_last_steps(length, steps):
+def test_what_is_left_is_the_largest_of_the_last_steps(length, steps, monkeypatch):
     """Of a line all the curvature is known, and the chart allows parts of a step only.
 
     A step that halves the gradient shows that; without one, more of them are asked.
@@ -229,6 +229,8 @@ def test_what_is_left_is_the_largest_of_the_last_steps(length, steps):
         def farthest(self, step):
             return LBFGS.longest / length
 
+    # What gains tell has tests of its own.
+    monkeypatch.setattr(LBFGS, "_still_coming", lambda _: 0.0)
     h, left, estimates = np.array([0.02]), [], []
 
     def record(_, evaluation, accelerator):

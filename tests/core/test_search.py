@@ -83,8 +83,13 @@ def test_known_mixtures_are_starts(make_blocks, rng):
     """The best of them is found again, whatever stands beside it."""
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
     good = optimum(em).evaluation
-    stuck = finish(
-        em, initialize(em, INITIALIZERS["random"], K, np.random.RandomState(0))
+    random = INITIALIZERS["random"]
+    stuck = min(
+        (
+            finish(em, initialize(em, random, K, np.random.RandomState(seed)))
+            for seed in range(5)
+        ),
+        key=height,
     ).evaluation
     assert stuck.objective < good.objective - 1
     for known in ([good], [stuck, good], [good, stuck]):
