@@ -45,6 +45,9 @@ PATIENCE = 3
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
 
+Scales = dict[int, np.ndarray]
+"""The scale of so many clusters, for the penalty."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -64,10 +67,16 @@ class Problem:
     options: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
-    def stages(self, structure: Structure) -> Iterator[list[EMMap]]:
-        """Open the data: samples of growing size, and all rows, as one component."""
+    def stages(
+        self, structure: Structure, scales: Scales | None = None
+    ) -> Iterator[list[EMMap]]:
+        """Open the data: samples of growing size, and all rows, as one component.
+
+        `scales` of clusters are those that are known.
+        """
         with self.opened() as blocks:
             em = EMMap.prepare(blocks, structure, 1, self.options["reg_covar"])
+            em.scales.update(scales or {})
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)
@@ -115,6 +124,7 @@ class Walked:
 
     found: dict[int, Found]
     coordinates: Coordinates
+    scales: Scales
     seconds: dict[int, float]
 
     def sketches(self, there: Coordinates) -> dict[int, Sketch]:
@@ -240,14 +250,14 @@ def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
         path.scout(fresh.seen_from(em.coordinates))
-        return Walked(path.found, em.coordinates, dict(path.seconds))
+        return Walked(path.found, em.coordinates, em.scales, dict(path.seconds))
 
 
 def _settle(
     problem: Problem, structure: Structure, walked: Sequence[Walked], own: int
 ) -> Settled:
     """Walk down with what the others have found, and go on to all rows."""
-    with problem.stages(structure) as stages:
+    with problem.stages(structure, walked[own].scales) as stages:
         em = stages[0]
         path = problem.path(em, walked[own].found)
         path.seconds.update(walked[own].seconds)
@@ -259,7 +269,7 @@ def _settle(
             K: _unless_ill_defined(path.settle, K, stages) for K in problem.components
         }
         return Settled(
-            Walked(path.found, em.coordinates, dict(path.seconds)),
+            Walked(path.found, em.coordinates, em.scales, dict(path.seconds)),
             [
                 _candidate(problem, structure, K, solution, path.seconds[K])
                 for K, solution in solutions.items()
@@ -286,7 +296,7 @@ def _refine(
     """
     if not near:
         return settled
-    with problem.stages(structure) as stages:
+    with problem.stages(structure, settled.walked.scales) as stages:
         sample, whole = stages[0], stages[-1]
         found: dict[int, tuple[Candidate, Parameters]] = {}
         for K in near:

@@ -65,6 +65,11 @@ class EMMap:
         )
         return cls(blocks, coordinates, structure, penalty, total, sample)
 
+    @property
+    def scales(self) -> dict[int, np.ndarray]:
+        """Scales of clusters that have been found, by the number of components."""
+        return {} if self.sample is None else self.sample.scales
+
     def for_components(self, n_components: int) -> EMMap:
         """Return the same problem for another number of components."""
         if self.sample is None:

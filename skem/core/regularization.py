@@ -142,8 +142,8 @@ def cluster_scale(
     """Λ from the scatter of clusters: Λ⁻¹ = Σ_k w_k Σ_k⁻¹.
 
     Each Σ_k has a few pseudo-observations of Λ itself, in turn, and Λ begins with the
-    pooled scatter: a cluster of few rows tells little. With the Λ of a step before, the
-    next one is made from that.
+    pooled scatter: a cluster of few rows tells little. With the Λ of a step before,
+    which has no direction without variance, the next one is made from that.
     """
     counts = within.counts
     total = counts.sum()
@@ -153,7 +153,7 @@ def cluster_scale(
     weights = (counts / total).reshape(-1, *(1,) * pooled.ndim)
     m = pseudo_rows(structure, n_features)
     denominator = (counts + m).reshape(weights.shape)
-    scale = with_floor(pooled if before is None else before, COLLINEAR)
+    scale = with_floor(pooled, COLLINEAR) if before is None else before
     for _ in range(POOLINGS if before is None else 1):
         each = (within.values + m * scale) / denominator
         if structure.matrices:

@@ -90,12 +90,12 @@ class Sample:
 
     def scale(self, n_components: int) -> np.ndarray:
         """Λ of so many components, as the structure's scatter has it."""
-        if n_components not in self._scales:
-            self._scales[n_components] = self._scale(n_components)
-        return self._scales[n_components]
+        if n_components not in self.scales:
+            self.scales[n_components] = self._scale(n_components)
+        return self.scales[n_components]
 
     @cached_property
-    def _scales(self) -> dict[int, np.ndarray]:
+    def scales(self) -> dict[int, np.ndarray]:
         """What has been found: a path asks for each number of components often."""
         return {}
 
@@ -123,7 +123,8 @@ class Sample:
         """Rows in which their covariance is the identity, (d, n)."""
         data, scatter = self.blocks.X.T, self.total.scatter()
         z = self.coordinates.load(data, np.empty(data.shape))
-        penalty = self._penalty(scatter.values[0] / scatter.counts[0])
+        total = with_floor(scatter.values[0] / scatter.counts[0], COLLINEAR)
+        penalty = ScaleFreePenalty(1.0, total)
         nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
         covariances = penalty.covariances(self.structure, nothing, len(data))
         cholesky = factor(self.structure, penalty, covariances, len(data))
@@ -146,11 +147,6 @@ class Sample:
     def _rows(self, rows: np.ndarray) -> Sample:
         return replace(self, blocks=self.blocks.take(rows))
 
-    def _penalty(self, scale: np.ndarray) -> ScaleFreePenalty:
-        """As many pseudo-observations as determine a covariance."""
-        pseudo = pseudo_rows(self.structure, self.blocks.n_features)
-        return ScaleFreePenalty(float(pseudo), with_floor(scale, COLLINEAR))
-
     def _of_clusters(self, n_components: int) -> np.ndarray:
         """Scale of clusters after k-means and a few EM steps.
 
@@ -172,15 +168,20 @@ class Sample:
             resp * weight,
             self.coordinates.squares(data),
         )
-        scale = self._pooled(statistics)
+        # As many pseudo-observations as determine a covariance.
+        pseudo = float(pseudo_rows(structure, len(data)))
+        scale = with_floor(self._pooled(statistics), COLLINEAR)
+        penalty = ScaleFreePenalty(pseudo, scale)
         products = statistics.sums.size * len(rows)
         scatter = statistics.scatter()
-        parameters = maximise(structure, self._penalty(scale), statistics, scatter)
-        step = self._stepper(blocks)
+        parameters = maximise(structure, penalty, statistics, scatter)
+        step, volume = self._stepper(blocks), _log_volume(scale)
         for _ in range(max(1, min(STEPS, WORK // products))):
-            statistics, parameters = step(parameters, self._penalty(scale))
-            before, scale = scale, self._pooled(statistics, scale)
-            if abs(_log_volume(scale) - _log_volume(before)) <= SETTLED:
+            statistics, parameters = step(parameters, penalty)
+            scale = with_floor(self._pooled(statistics, scale), COLLINEAR)
+            penalty = replace(penalty, target=scale)
+            before, volume = volume, _log_volume(scale)
+            if abs(volume - before) <= SETTLED:
                 break
         return self._pooled(statistics)
 
@@ -217,7 +218,6 @@ class Sample:
 
 def _log_volume(scale: np.ndarray) -> float:
     """Log-determinant; the same for every affine map of data, but for a constant."""
-    floored = with_floor(scale, COLLINEAR)
     if scale.ndim == 2:
-        return float(np.linalg.slogdet(floored)[1])
-    return float(np.log(floored).sum())
+        return float(np.linalg.slogdet(scale)[1])
+    return float(np.log(scale).sum())
