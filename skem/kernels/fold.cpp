@@ -975,6 +975,9 @@ template <class T> class Pass {
 
 }  // namespace
 
+// The sizes of what the caller passes: whether it was written for this library.
+EXPORT int64_t skem_sizes(void) { return (int64_t)sizeof(Model) << 32 | (int64_t)sizeof(Job); }
+
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
 

@@ -1,0 +1,193 @@
+"""The libraries: their functions against exact values, and which of them runs."""
+
+import ctypes
+import math
+import os
+from decimal import Context, Decimal
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import pytest
+
+from skem.kernels import native
+
+LIBRARIES = native.runnable()
+LIMIT = {"f8": 707.0, "f4": 87.0}
+LANES = 16
+"""Of all registers' lengths a multiple."""
+
+compiled = pytest.mark.skipif(not LIBRARIES, reason="no library was compiled")
+types = pytest.mark.parametrize("dtype", ["f8", "f4"])
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda library: f"level-{library.level}")
+def library(request):
+    return request.param
+
+
+def functions(library, values, dtype):
+    """Return exp and log of each value, as the library computes them."""
+    n = len(values)
+    x = np.ones(-(-n // LANES) * LANES, dtype)
+    x[:n] = values
+    exps, logs = np.empty_like(x), np.empty_like(x)
+    library.functions.skem_functions(
+        ctypes.c_int64(x.itemsize),
+        ctypes.c_int64(len(x)),
+        *(ctypes.c_void_p(array.ctypes.data) for array in (x, exps, logs)),
+    )
+    return exps[:n], logs[:n]
+
+
+@cache
+def arguments_of_exp(dtype):
+    """Values over all of the range, many of them near its ends and near zero."""
+    rng = np.random.default_rng(1)
+    limit = LIMIT[dtype]
+    small = np.exp(rng.uniform(-40, math.log(limit), 2000))
+    halves = (np.arange(-limit, limit, 0.5) + 0.5).round() * math.log(2) / 2
+    halves = halves[np.abs(halves) < limit]
+    spread = rng.uniform(-limit, limit, 2000)
+    ends = [-limit, limit, 0.0, -0.0]
+    return np.concatenate([spread, small, -small, halves, ends]).astype(dtype)
+
+
+@cache
+def arguments_of_log(dtype):
+    """Positive normal numbers, many of them near one and near √½."""
+    rng = np.random.default_rng(2)
+    info = np.finfo(dtype)
+    spread = np.exp2(rng.uniform(info.minexp, info.maxexp, 2000))
+    near = 1 + rng.choice([-1, 1], 1000) * np.exp(rng.uniform(-30, -1, 1000))
+    roots = math.sqrt(0.5) * (1 + 1e-6 * rng.normal(size=200))
+    powers = np.exp2(np.arange(info.minexp, info.maxexp, 7.0))
+    ends = [info.tiny, info.max, 1.0]
+    return np.concatenate([spread, near, roots, powers, ends]).astype(dtype)
+
+
+@cache
+def exact(name, dtype):
+    """The function's values by decimal arithmetic, of thirty digits."""
+    function = getattr(Context(prec=30), {"exp": "exp", "log": "ln"}[name])
+    values = {"exp": arguments_of_exp, "log": arguments_of_log}[name](dtype)
+    return [function(Decimal(float(x))) for x in values]
+
+
+def ulps(found, expected):
+    """Largest error, in units of the last place of the exact value."""
+    errors = [
+        abs(Fraction(float(a)) - Fraction(b)) / Fraction(float(np.spacing(scale)))
+        for a, b, scale in zip(
+            found, expected, np.abs(np.array(expected, found.dtype)), strict=True
+        )
+    ]
+    return float(max(errors))
+
+
+@types
+def test_exponential_is_exact_to_two_units_of_the_last_place(library, dtype):
+    found, _ = functions(library, arguments_of_exp(dtype), dtype)
+    assert ulps(found, exact("exp", dtype)) <= 2
+
+
+@types
+def test_logarithm_is_exact_to_two_units_of_the_last_place(library, dtype):
+    _, found = functions(library, arguments_of_log(dtype), dtype)
+    assert ulps(found, exact("log", dtype)) <= 2
+
+
+@types
+def test_exponential_is_zero_below_the_limit(library, dtype):
+    limit = np.array(LIMIT[dtype], dtype)
+    below = [np.nextafter(-limit, -np.inf), -2 * limit, np.finfo(dtype).min, -np.inf]
+    found, _ = functions(library, below, dtype)
+    assert found.tolist() == [0.0] * 4
+    assert not np.signbit(found).any()
+
+
+@types
+def test_exponential_is_held_at_the_limit(library, dtype):
+    limit = np.array(LIMIT[dtype], dtype)
+    beyond = [limit, np.nextafter(limit, np.inf), np.finfo(dtype).max, np.inf]
+    found, _ = functions(library, beyond, dtype)
+    assert np.isfinite(found).all()
+    assert (found == found[0]).all()
+
+
+@types
+def test_exponential_of_nan_is_nan(library, dtype):
+    values = np.array([np.nan, -np.nan, 0.0], dtype)
+    found, _ = functions(library, values, dtype)
+    np.testing.assert_array_equal(np.isnan(found), [True, True, False])
+
+
+@compiled
+def test_every_library_was_written_for_this_caller():
+    for library in LIBRARIES:
+        sizes = library.functions.skem_sizes()
+        assert (sizes >> 32, sizes & 0xFFFFFFFF) == (
+            native.MODEL.size,
+            native.JOB.size,
+        )
+
+
+@compiled
+def test_best_library_comes_first():
+    levels = [library.level for library in LIBRARIES]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] <= max(levels[-1], LIBRARIES[0].functions.skem_level())
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Choose anew, as a new process with this environment would."""
+
+    def chosen(value=None):
+        if value is None:
+            monkeypatch.delenv("SKEM_KERNEL", raising=False)
+        else:
+            monkeypatch.setenv("SKEM_KERNEL", value)
+        return native.library.__wrapped__()
+
+    return chosen
+
+
+@compiled
+@pytest.mark.parametrize("value", [None, "", "compiled"])
+def test_best_library_runs(choose, value):
+    assert choose(value) is LIBRARIES[0]
+
+
+def test_environment_asks_for_numpy(choose):
+    assert choose("numpy") is None
+
+
+def test_numpy_runs_where_no_library_was_compiled(choose, monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "path", lambda level: tmp_path / f"_fold_{level}.so")
+    assert native.load(3) is None
+    monkeypatch.setattr(native, "runnable", native.runnable.__wrapped__)
+    assert choose() is None
+
+
+@compiled
+def test_library_of_another_version_is_not_run(monkeypatch):
+    monkeypatch.setattr(native, "JOB", native.MODEL)
+    assert native.load(LIBRARIES[0].level) is None
+
+
+def test_file_that_is_no_library_is_not_run(monkeypatch, tmp_path):
+    broken = tmp_path / "_fold_2.so"
+    broken.write_bytes(b"\x7fELF and nothing else")
+    monkeypatch.setattr(native, "path", lambda level: broken)
+    assert native.load(2) is None
+
+
+def test_kernel_that_was_asked_for_runs():
+    """`.ci/run` asks for one by SKEM_KERNEL, and for a compiled one by SKEM_TESTED."""
+    if os.environ.get("SKEM_KERNEL") == "numpy":
+        assert native.library() is None
+    elif os.environ.get("SKEM_TESTED") == "compiled" or LIBRARIES:
+        assert native.library() is LIBRARIES[0]
+    else:
+        pytest.skip("no library was compiled")
