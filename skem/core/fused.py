@@ -81,6 +81,8 @@ class Pass:
         n = data.shape[1]
         weight_stride = squares_feature = squares_sample = 0
         if weight is not None:
+            if not weight.flags.aligned:
+                weight = weight.copy()
             (weight_stride,) = weight.strides
         if squares is not None:
             squares_feature, squares_sample = squares.strides

@@ -48,6 +48,7 @@ struct Model {
     const double *common;         // (d, d), a factor that all logits lack, or null
     double far;                   // beyond it a sample is left to the caller
     double negligible;            // responsibilities that sums may leave out
+                                  // beside the largest weight
 };
 
 enum Source : int64_t {
@@ -375,6 +376,7 @@ template <class T> class Pass {
     int64_t start = 0, n = 0, used = 0;  // of the tile: first sample, samples, padded
     int64_t n_lost = 0;
     bool any_dead = false;
+    T negligible;
 
     template <class X> X *place(int64_t offset) { return (X *)(scratch + offset); }
 
@@ -396,6 +398,7 @@ template <class T> class Pass {
         lost = place<uint8_t>(at.lost);
         list = place<int32_t>(at.list);
         acc = place<V>(at.acc);
+        negligible = (T)m.negligible;
     }
 
     int64_t run() {
@@ -506,8 +509,8 @@ template <class T> class Pass {
             for (int64_t s = 0; s < used; s += lanes) {
                 const V x = (load(row + s) - shift) * scale;
                 store(row + s, x);
-                // Infinite or NaN squares make these NaN.
-                beyond += (x * x) * (T)0;
+                // Infinite or NaN products make these NaN.
+                beyond += (x * x * (T)d) * (T)0;
             }
             if (any(beyond != V{})) bury(row);
         }
@@ -516,11 +519,11 @@ template <class T> class Pass {
         load_weights();
     }
 
-    // Leave out samples whose squares are beyond the range, in all that follows.
+    // Leave out samples whose squared norm is beyond the range, in all that follows.
     void bury(T *row) {
         any_dead = true;
         for (int64_t s = 0; s < n; s++)
-            if (!(row[s] * row[s] <= Simd<T>::largest)) lost[s] = 1;
+            if (!(row[s] * row[s] * (T)d <= Simd<T>::largest)) lost[s] = 1;
     }
 
     void load_squares() {
@@ -542,8 +545,12 @@ template <class T> class Pass {
     void load_weights() {
         if (job.weight) {
             const char *from = job.weight + start * job.weight_stride;
-            for (int64_t s = 0; s < n; s++)
+            T largest = 0;
+            for (int64_t s = 0; s < n; s++) {
                 weight[s] = (T) * (const double *)(from + s * job.weight_stride);
+                largest = weight[s] > largest ? weight[s] : largest;
+            }
+            negligible = (T)model.negligible * largest;
         }
         for (int64_t s = n; s < used; s++) weight[s] = 0;
     }
@@ -840,7 +847,7 @@ template <class T> class Pass {
 
     // Registers in which a responsibility of one of two rows counts.
     int64_t listed(const T *one, const T *other) {
-        const V least = splat<T>((T)model.negligible);
+        const V least = splat<T>(negligible);
         int64_t found = 0;
         for (int64_t s = 0; s < used; s += lanes) {
             list[found] = (int32_t)s;
