@@ -6,7 +6,7 @@ The compiled pass computes them where there is one (`fused`); its NumPy twin is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,11 @@ from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
+UNDERFLOW = -708.0
+"""Logits below it have no normal exponential in float64."""
+UNDERFLOWING = 0.2
+"""Share of such logits from which on it is faster to leave them out."""
+
 
 class Softmax(NamedTuple):
     """What is left of a block's logits: responsibilities are logits · inverse.
@@ -30,6 +35,33 @@ class Softmax(NamedTuple):
 
     log_norm: np.ndarray
     inverse: np.ndarray
+
+
+@cache
+def _wide_exponential() -> bool:
+    """Whether NumPy's exponential is as fast where it underflows: with AVX-512."""
+    try:
+        found = np.lib.introspect.opt_func_info(func_name="^exp$")
+        target = found["exp"]["dd"]["current"]
+        return "X86_V4" in target or "AVX512" in target
+    except (AttributeError, KeyError):  # NumPy before 2.1
+        return False
+
+
+def exponentials(logits: np.ndarray, workspace: Workspace) -> None:
+    """Take exponentials in place, in float64; zero where they underflow.
+
+    C's libraries take several times as long for those.
+    """
+    if not _wide_exponential():
+        normal = workspace.array("normal", logits.shape, np.bool_)
+        np.greater(logits, UNDERFLOW, out=normal)
+        if np.count_nonzero(normal) < (1 - UNDERFLOWING) * logits.size:
+            np.exp(logits, out=logits, where=normal)
+            # What was left out is negative, or NaN.
+            np.maximum(logits, 0, out=logits)
+            return
+    np.exp(logits, out=logits)
 
 
 def softmax(
@@ -48,7 +80,7 @@ def softmax(
     total = workspace.array("total", shape, form.dtype)
     with np.errstate(all="ignore"):
         if form.bounded and form.dtype == np.float64:
-            np.exp(logits, out=logits)
+            exponentials(logits, workspace)
             np.add.reduce(logits, axis=-2, out=total)
             np.log(total, out=log_norm)
             # Also where one term overflowed before another of the other sign.

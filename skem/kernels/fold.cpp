@@ -509,8 +509,8 @@ template <class T> class Pass {
             for (int64_t s = 0; s < used; s += lanes) {
                 const V x = (load(row + s) - shift) * scale;
                 store(row + s, x);
-                // Infinite or NaN products make these NaN.
-                beyond += (x * x * (T)d) * (T)0;
+                // Infinite or NaN squares make these NaN.
+                beyond += (x * x) * (T)0;
             }
             if (any(beyond != V{})) bury(row);
         }
@@ -519,11 +519,11 @@ template <class T> class Pass {
         load_weights();
     }
 
-    // Leave out samples whose squared norm is beyond the range, in all that follows.
+    // Leave out samples whose squares are beyond the range, in all that follows.
     void bury(T *row) {
         any_dead = true;
         for (int64_t s = 0; s < n; s++)
-            if (!(row[s] * row[s] * (T)d <= Simd<T>::largest)) lost[s] = 1;
+            if (!(row[s] * row[s] <= Simd<T>::largest)) lost[s] = 1;
     }
 
     void load_squares() {

@@ -102,6 +102,16 @@ def library() -> Library | None:
     return next(iter(runnable()), None)
 
 
+def description() -> str:
+    """Say what runs."""
+    running = library()
+    if running is not None:
+        return running.name
+    return (
+        "NumPy, as SKEM_KERNEL asks" if runnable() else "NumPy, as no library is there"
+    )
+
+
 def address(array: np.ndarray | None) -> int:
     """Return where an array begins; 0 for None."""
     return 0 if array is None else array.__array_interface__["data"][0]

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import Phase, example, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from skem.core.blocks import BLOCK_BYTES, ArrayBlocks, Block
@@ -157,7 +157,7 @@ def make_case(
     separation: float = 2.0,
     seed: int = 0,
 ) -> Case:
-    """Return a mixture or a stack with data, and the types to compute in and of data."""
+    """Return a mixture or a stack with data; types are to compute in, and of data."""
     rng = np.random.default_rng(seed)
     computing, dtype = types
     structure = STRUCTURES[kind]
@@ -365,12 +365,6 @@ def moved_away(case, chosen, distance, rng):
     seed=st.integers(0, 2**32 - 1),
 )
 @searched
-@example(
-    sizes={"n": 130, "K": 3, "d": 4, "kind": "spherical"},
-    share=0.3,
-    place=5,
-    seed=1,
-)
 def test_far_samples_are_those_of_the_twin_and_harm_no_others(
     library, sizes, share, place, seed
 ):
