@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #if defined(__x86_64__) || defined(_M_X64)
+#define X86
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -1019,16 +1021,25 @@ EXPORT void skem_functions(int64_t itemsize, int64_t n, const void *x, void *exp
 }
 
 // Which of the libraries this machine can run: 1 for the baseline, 3 and 4 for x86-64-v3
-// and -v4.
+// and -v4. Asked of the processor itself, as the compilers' own functions for it are in
+// libraries that Windows lacks.
 EXPORT int64_t skem_level(void) {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi2");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
-                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
-    return v4 ? 4 : v3 ? 3 : 2;
+#ifdef X86
+    constexpr auto bit = [](int i) { return 1u << i; };
+    const auto all = [](unsigned of, unsigned wanted) { return (of & wanted) == wanted; };
+    unsigned a, b, c, d, saved, upper;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 2;
+    // FMA, MOVBE, OSXSAVE, AVX and F16C
+    if (!all(c, bit(12) | bit(22) | bit(27) | bit(28) | bit(29))) return 2;
+    __asm__("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+    // The system saves registers of 16 and 32 bytes.
+    if (!all(saved, bit(1) | bit(2))) return 2;
+    if (!__get_cpuid(0x80000001, &a, &b, &c, &d) || !all(c, bit(5))) return 2;  // LZCNT
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 2;
+    if (!all(b, bit(3) | bit(5) | bit(8))) return 2;  // BMI1, AVX2, BMI2
+    // It saves those of 64 bytes, and their masks; AVX-512 F, DQ, CD, BW and VL
+    const bool wide = all(saved, bit(5) | bit(6) | bit(7));
+    return wide && all(b, bit(16) | bit(17) | bit(28) | bit(30) | bit(31)) ? 4 : 3;
 #else
     return 1;
 #endif

@@ -501,3 +501,17 @@ def test_every_quadratic_part_is_compiled():
         for quadratic in (structure.quadratic, structure.logit_quadratic)
     }
     assert used <= set(KINDS)
+
+
+@pytest.mark.parametrize("form", [Expanded, Centred])
+def test_first_of_equal_components_is_the_label(library, form):
+    case = make_case(K=1, d=3, form=form)
+    one = case.expectation.form.parameters
+    twins = Parameters(
+        np.full(5, 0.2),
+        np.repeat(one.means, 5, axis=0),
+        np.repeat(one.precisions_cholesky, 5, axis=0),
+    )
+    form = replace(case.expectation.form, parameters=twins)
+    case = replace(case, expectation=replace(case.expectation, form=form))
+    assert not case.by(library, "labels").any()

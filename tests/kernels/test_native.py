@@ -6,6 +6,7 @@ import os
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,23 @@ def test_best_library_comes_first():
     levels = [library.level for library in LIBRARIES]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] <= max(levels[-1], LIBRARIES[0].functions.skem_level())
+
+
+V3 = "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave".split()
+V4 = "avx512f avx512bw avx512cd avx512dq avx512vl".split()
+
+
+@compiled
+def test_level_is_what_the_processor_can_do():
+    """By what Linux tells of it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    flags = next((line.split() for line in lines if line.startswith("flags")), None)
+    if flags is None:
+        pytest.skip("the system does not tell what the processor can do")
+    expected = 4 if set(V3 + V4) <= set(flags) else 3 if set(V3) <= set(flags) else 2
+    for library in LIBRARIES:
+        assert library.functions.skem_level() == expected
 
 
 @pytest.fixture
