@@ -33,6 +33,9 @@ from skem.kernels import native
 from skem.kernels.native import JOB, SOURCES, Library, Model, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
+"""Numbers of the quadratic parts in fold.cpp."""
+CENTRED = {Norm, Squares, Pairs}
+"""Those that the centred form is compiled for, too."""
 MAX_CENTRED_FEATURES = 160
 """Features of matrices above which BLAS is faster in the centred form."""
 
@@ -129,6 +132,8 @@ class Fused:
         *_, K, d = form.parameters.shape
         centred = isinstance(form, Centred)
         matrices = form.structure.matrices
+        if centred and type(form.quadratic) not in CENTRED:
+            return None
         if centred and matrices and d > MAX_CENTRED_FEATURES:
             return None
         parameters = form.parameters

@@ -305,17 +305,22 @@ constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
 constexpr int64_t LISTED = 12;        // columns from which negligible registers are left out
 
-INLINE int64_t n_quadratic(const Model &m) {
+// Products x_i x_j, j ≥ i, that q(x) has of a feature, in this order.
+INLINE int64_t products(const Model &m, int64_t i) {
     switch (m.kind) {
-    case NORM: return 1;
-    case SQUARES: return m.d;
-    case PAIRS: return m.d * (m.d + 1) / 2;
+    case SQUARES: return 1;
+    case PAIRS: return m.d - i;
     default: return 0;
     }
 }
 
-INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+INLINE int64_t n_quadratic(const Model &m) {
+    int64_t size = m.kind == NORM;
+    for (int64_t i = 0; i < m.d; i++) size += products(m, i);
+    return size;
+}
 
+INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP; }
 
@@ -355,7 +360,7 @@ struct Layout {
 
     int64_t take(int64_t bytes) {
         const int64_t at = size;
-        size += (bytes + LINE - 1) / LINE * LINE;
+        size += aligned(bytes);
         return at;
     }
 };
@@ -568,9 +573,9 @@ template <class T> class Pass {
                 }
                 store(q + s, sum);
             }
-        else if (model.kind != NOTHING)
+        else
             for (int64_t i = 0; i < d; i++)
-                for (int64_t j = i; j < (model.kind == PAIRS ? d : i + 1); j++) {
+                for (int64_t j = i; j < i + products(model, i); j++) {
                     const T *a = z + i * stride, *b = z + j * stride;
                     for (int64_t s = 0; s < used; s += lanes)
                         store(q + s, load(a + s) * load(b + s));
@@ -584,7 +589,7 @@ template <class T> class Pass {
         for (int64_t i = 0; i < d && model.kind != NOTHING; i++) {
             for (int64_t s = 0; s < used; s += lanes)
                 store(q + s, load(q + s) + load(squares + i * stride + s));
-            q += (model.kind == PAIRS ? d - i : model.kind == SQUARES ? 1 : 0) * stride;
+            q += products(model, i) * stride;
         }
     }
 
