@@ -27,6 +27,10 @@ UNDERFLOWING = 0.2
 """Share of such logits from which on it is faster to leave them out."""
 
 
+MAX_EXPONENT = 50
+"""Powers of two of weights whose sums single precision has room for."""
+
+
 class Softmax(NamedTuple):
     """What is left of a block's logits: responsibilities are logits · inverse.
 
@@ -151,14 +155,20 @@ class Expectation:
 
         The log-likelihood is without the form's common term.
         """
+        weight = block.weight
+        if weight is not None and self.form.dtype == np.float32:
+            # Weights may be beyond the range of single precision.
+            exponent = int(np.frexp(weight.max(initial=0.0))[1])
+            if abs(exponent) > MAX_EXPONENT:
+                block = block._replace(weight=np.ldexp(weight, -exponent))
+                return self.statistics(block, workspace) * 2.0**exponent
         if self._fused is not None:
             return self._fused.statistics(block, workspace)
         loaded, resp, (log_norm, factor) = self._softmax(block, workspace)
-        if block.weight is None:
+        if weight is None:
             n = log_norm.shape[-1]
             loglik = log_norm.sum(axis=-1, dtype=float) + n * self.form.peak
         else:
-            weight = block.weight
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
         resp *= factor[..., None, :]

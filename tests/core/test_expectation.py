@@ -295,6 +295,24 @@ def test_far_apart_components_are_evaluated_as_where_nothing_is_left_out(
         np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-300)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1e-290, 1e-60, 1e-20, 1e20, 1e60, 1e290])
+def test_weights_of_any_size_are_as_good(
+    structure, form, dtype, size, make_mixture, rng
+):
+    mixture = make_mixture(structure, 3, 2)
+    X = mixture.sample(60, rng).astype(dtype)
+    expectation = expectation_of(mixture, form, dtype)
+    weight = rng.uniform(0.5, 1, 60)
+    expected = expectation.statistics(block_of(X, weight), Workspace())
+    found = expectation.statistics(block_of(X, weight * size), Workspace())
+    # Weights and products with them are rounded once more.
+    eps = np.finfo(dtype).eps
+    scale = np.abs(expected.sums).max()
+    np.testing.assert_allclose(found.sums / size, expected.sums, atol=60 * eps * scale)
+    np.testing.assert_allclose(found.loglik / size, expected.loglik, rtol=60 * eps)
+
+
 def test_log_constants_are_the_log_densities_at_the_means(mixture):
     joint = mixture.joint(mixture.parameters.means)
     found = log_constants(mixture.structure, mixture.parameters)

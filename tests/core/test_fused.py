@@ -30,7 +30,7 @@ SHORT = "f4 f2 >f4 >f2 i2 i1 u2 u1 >i2 >u2 ?".split()
 """Types of data whose values single precision can hold."""
 TYPES = [*SHORT, *"f8 >f8 i8 i4 u8 u4 >i8 >i4 >u8 >u4".split()]
 LAYOUTS = ["C", "F", "columns", "rows", "backwards", "unaligned", "repeated"]
-WEIGHTS = ["none", "positive", "zeros", "strided", "unaligned", "tiny"]
+WEIGHTS = ["none", "positive", "zeros", "strided", "unaligned", "tiny", "vast"]
 OFFSET = 20.0
 """Of all data, so that they fit into unsigned integers."""
 
@@ -190,7 +190,8 @@ def make_case(
         "zeros": rng.integers(0, 3, n).astype(float),
         "strided": rng.uniform(0.1, 2, 3 * n)[::-3],
         "unaligned": in_layout(rng.uniform(0.1, 2, (n, 1)), "unaligned")[:, 0],
-        "tiny": rng.uniform(1e-25, 1e-24, n),
+        "tiny": rng.uniform(1e-61, 1e-60, n),
+        "vast": rng.uniform(1e60, 1e61, n),
     }[weights]
     return Case(expectation, Block(0, n, X.T, weight), computing)
 
