@@ -56,9 +56,10 @@ def compile_all(root: Path, out: Path) -> list[Path]:
     if sys.platform == "linux":
         platform_flags.append("-Wl,--as-needed")
     extra = shlex.split(os.environ.get("CXXFLAGS", ""))
-    running = {}
+    running, failures = {}, []
     for number, flags in targets().items():
         library = out / f"_fold_{number}{SUFFIX}"
+        library.unlink(missing_ok=True)
         arguments = [*FLAGS, *flags, *platform_flags, *extra, root / SOURCE]
         running[library] = subprocess.Popen(
             [*command, *map(str, arguments), "-o", str(library)],
@@ -66,10 +67,12 @@ def compile_all(root: Path, out: Path) -> list[Path]:
         )
     for library, process in running.items():
         _, said = process.communicate()
-        if process.returncode:
+        if process.returncode or not library.exists():
+            failures += [*said.decode(errors="replace").splitlines(), ""][:1]
+    if failures:
+        for library in running:
             library.unlink(missing_ok=True)
-            lines = said.decode(errors="replace").splitlines()
-            raise OSError(f"{command[0]} fails" + "".join(f": {x}" for x in lines[:1]))
+        raise OSError(": ".join(filter(None, [f"{command[0]} fails", failures[0]])))
     return list(running)
 
 

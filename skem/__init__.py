@@ -3,6 +3,7 @@
 from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
 from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+from skem._versions import show_versions
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
@@ -15,5 +16,6 @@ __all__ = [
     "MixtureDisplay",
     "StandardErrors",
     "bootstrap_lrt",
+    "show_versions",
 ]
 __version__ = "0.1.0"

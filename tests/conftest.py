@@ -13,6 +13,12 @@ from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.parameters import Parameters
 from skem.core.threads import Workers
+from skem.kernels import native
+
+
+def pytest_report_header():
+    return f"skem: passes over data are {native.description()}"
+
 
 # (K, d, d) matrices -> covariances of a structure, and back to its dense twin.
 RESTRICT = {

@@ -1,6 +1,9 @@
-"""The worked example of CONTRIBUTING.md is a structure like the others."""
+"""The worked examples of CONTRIBUTING.md: a structure like the others, and a kernel."""
 
+import importlib.util
+import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,11 @@ from scipy.stats import norm
 from sklearn.utils._param_validation import StrOptions
 
 from skem import GaussianMixture
-from skem.core import covariance
+from skem.core import covariance, fused
+from skem.core.blocks import Block
+from skem.core.coordinates import Coordinates
+from skem.core.threads import Workspace
+from skem.kernels import native
 
 GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 K, d = 3, 2
@@ -86,3 +93,77 @@ def test_example_has_a_summary_and_standard_errors(structure, X):
         summary.standard_deviations[0] ** 2, mixture.covariances_, rtol=1e-12
     )
     assert summary.correlations.shape == (0, d, d)
+
+
+@pytest.fixture(scope="module")
+def bands(tmp_path_factory):
+    """Return the example of a quadratic part, and the library that knows it."""
+    pytest.importorskip("hatchling")
+    root = GUIDE.parent
+    spec = importlib.util.spec_from_file_location(
+        "hatch_build", root / "hatch_build.py"
+    )
+    hatch_build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hatch_build)
+    if hatch_build.compiler() is None:
+        pytest.skip("there is no C++ compiler")
+
+    guide = GUIDE.read_text("utf-8")
+    (twin,) = re.findall("```python\n(@dataclass.*?)```", guide, re.S)
+    kind, case = re.findall("```cpp\n(.*?)```", guide, re.S)
+    source = (root / hatch_build.SOURCE).read_text("utf-8")
+    source, n_kinds = re.subn("enum Kind : .*\n", kind, source)
+    of_products = "products(const Model &m, int64_t i) {\n    switch (m.kind) {\n"
+    assert (n_kinds, source.count(of_products)) == (1, 1)
+    folder = tmp_path_factory.mktemp("kernel")
+    changed = folder / hatch_build.SOURCE
+    changed.parent.mkdir(parents=True)
+    changed.write_text(source.replace(of_products, of_products + case), "utf-8")
+
+    level, flags = next(iter(hatch_build.targets().items()))
+    with pytest.MonkeyPatch.context() as patch:
+        # The lowest one, and quickly.
+        patch.setattr(hatch_build, "targets", lambda: {level: flags})
+        patch.setenv("CXXFLAGS", os.environ.get("CXXFLAGS", "") + " -O1")
+        (path,) = hatch_build.compile_all(folder, folder)
+        patch.setattr(native, "path", lambda level: path)
+        library = native.load(level)
+    namespace = {"dataclass": dataclass, "np": np}
+    exec(twin, namespace)
+    (number,) = re.findall(r"add `Bands: (\d)` to `KINDS`", guide)
+    return namespace["Bands"], int(number), library
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_features", [1, 2, 7])
+def test_example_of_a_kernel_computes_what_its_twin_does(
+    bands, n_features, rng, monkeypatch
+):
+    kind, number, library = bands
+    z = rng.normal(size=(n_features, 150))
+    weight = rng.uniform(size=150)
+    expanded = np.empty((kind().size(n_features), 150))
+    kind().expand(z, expanded)
+    rows = np.vstack([np.ones(150), z, expanded])
+
+    monkeypatch.setitem(fused.KINDS, kind, number)
+    monkeypatch.setattr(native, "library", lambda: library)
+    here = Coordinates(np.zeros(n_features), np.ones(n_features))
+    block = Block(0, 150, z, weight)
+    found = fused.totals(block, here, kind(), Workspace())
+    np.testing.assert_allclose(found[0], rows @ weight, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        found[0, 1 + n_features :], kind().weighted_sum(z, weight), atol=1e-12
+    )
+
+    theta = rng.normal(size=(3, len(rows)))
+    nothing = np.zeros(n_features)
+    model = native.Model(
+        8, False, number, False, False, n_features, 3, 1, nothing, nothing + 1,
+        theta, None, None, None, None, None, np.inf, 0.0,
+    )  # fmt: skip
+    log_norm = np.empty(150)
+    lost = fused.Pass(library, model).run(block, None, Workspace(), log_norm=log_norm)
+    assert len(lost) == 0
+    expected = logsumexp(theta @ rows, axis=0)
+    np.testing.assert_allclose(log_norm, expected, rtol=1e-12, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The house rule: in the core, imports run downwards only."""
+"""The house rule: in the core, imports run downwards only; kernels import nothing."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 
 import skem
 
-CORE = Path(skem.__file__).parent / "core"
+PACKAGE = Path(skem.__file__).parent
+CORE = PACKAGE / "core"
+KERNELS = sorted((PACKAGE / "kernels").glob("*.py"))
 MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 
 # A module may import those of the floors below its own.
@@ -29,6 +31,8 @@ FLOORS = [
 ]
 # The solver knows nothing of what it solves: these import each other at most.
 SOLVERS = {"solve", "accelerate"}
+# What runs is for one module to know, and for `show_versions` to tell.
+CALL_KERNELS = {"_versions.py", "core/fused.py", "core/step.py"}
 FORBIDDEN = (
     "sklearn.base",
     "skem.gaussian_mixture",
@@ -93,6 +97,30 @@ def test_core_does_not_know_the_estimator(path):
         if name == "skem" or any(is_within(name, module) for module in forbidden)
     }
     assert not found, f"skem/core/{path.name} imports {sorted(found)}"
+
+
+def test_kernels_know_nothing_of_the_rest():
+    assert {path.stem for path in KERNELS} == {"__init__", "native"}
+    for path in KERNELS:
+        names = imported_names(path.read_text(encoding="utf-8"), "skem.kernels")
+        found = {name for name in names if is_within(name, "skem")}
+        assert not found, f"skem/kernels/{path.name} imports {sorted(found)}"
+
+
+def test_kernels_are_called_from_one_place():
+    callers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path not in KERNELS
+        and any(
+            is_within(name, "skem.kernels")
+            for name in imported_names(
+                path.read_text(encoding="utf-8"),
+                ".".join(["skem", *path.relative_to(PACKAGE).parts[:-1]]),
+            )
+        )
+    }
+    assert callers == CALL_KERNELS
 
 
 @pytest.mark.parametrize(

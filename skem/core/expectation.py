@@ -6,7 +6,7 @@ The compiled pass computes them where there is one (`fused`); its NumPy twin is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,13 @@ from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
+LEAST_NORMAL = -708.0
+"""Logits below it have no normal exponential in float64."""
+UNDERFLOWING = 0.2
+"""Share of such logits from which on it is faster to leave them out."""
+MAX_EXPONENT = 50
+"""Powers of two of weights whose sums single precision has room for."""
+
 
 class Softmax(NamedTuple):
     """What is left of a block's logits: responsibilities are logits · inverse.
@@ -30,6 +37,33 @@ class Softmax(NamedTuple):
 
     log_norm: np.ndarray
     inverse: np.ndarray
+
+
+@cache
+def _wide_exponential() -> bool:
+    """Whether NumPy's exponential is as fast where it underflows: with AVX-512."""
+    try:
+        found = np.lib.introspect.opt_func_info(func_name="^exp$")
+        target = found["exp"]["dd"]["current"]
+        return "X86_V4" in target or "AVX512" in target
+    except (AttributeError, KeyError):  # NumPy before 2.1
+        return False
+
+
+def exponentials(logits: np.ndarray, workspace: Workspace) -> None:
+    """Take exponentials in place, in float64; zero where they underflow.
+
+    C's libraries take several times as long for those.
+    """
+    if not _wide_exponential():
+        normal = workspace.array("normal", logits.shape, np.bool_)
+        np.greater(logits, LEAST_NORMAL, out=normal)
+        if np.count_nonzero(normal) < (1 - UNDERFLOWING) * logits.size:
+            np.exp(logits, out=logits, where=normal)
+            # What was left out is negative, or NaN.
+            np.maximum(logits, 0, out=logits)
+            return
+    np.exp(logits, out=logits)
 
 
 def softmax(
@@ -48,7 +82,7 @@ def softmax(
     total = workspace.array("total", shape, form.dtype)
     with np.errstate(all="ignore"):
         if form.bounded and form.dtype == np.float64:
-            np.exp(logits, out=logits)
+            exponentials(logits, workspace)
             np.add.reduce(logits, axis=-2, out=total)
             np.log(total, out=log_norm)
             # Also where one term overflowed before another of the other sign.
@@ -57,7 +91,7 @@ def softmax(
                 _again(form, block, logits, log_norm, total, lost)
         else:
             maximum = workspace.array("maximum", shape, form.dtype)
-            _shifted(logits, maximum, total)
+            _shifted(logits, maximum, total, workspace)
             np.log(total, out=log_norm)
             log_norm += maximum
         lost = ~np.isfinite(log_norm)
@@ -73,11 +107,16 @@ def softmax(
     return Softmax(log_norm, total)
 
 
-def _shifted(logits: np.ndarray, maximum: np.ndarray, total: np.ndarray) -> None:
+def _shifted(
+    logits: np.ndarray, maximum: np.ndarray, total: np.ndarray, workspace: Workspace
+) -> None:
     """Replace logits by exponentials of their distance to the largest."""
     np.maximum.reduce(logits, axis=-2, out=maximum)
     logits -= maximum[..., None, :]
-    np.exp(logits, out=logits)
+    if logits.dtype == np.float64:
+        exponentials(logits, workspace)
+    else:
+        np.exp(logits, out=logits)
     np.add.reduce(logits, axis=-2, out=total)
 
 
@@ -96,7 +135,7 @@ def _again(
         own = np.empty((logits.shape[-2], n))
         maximum, sums = np.empty((2, n))
         form.of_mixture(mixture).logits(block.only(found), own, Workspace())
-        _shifted(own, maximum, sums)
+        _shifted(own, maximum, sums, Workspace())
         logits[mixture][:, found], total[mixture][found] = own, sums
         log_norm[mixture][found] = np.log(sums) + maximum
 
@@ -146,14 +185,20 @@ class Expectation:
 
         The log-likelihood is without the form's common term.
         """
+        weight = block.weight
+        if weight is not None and self.form.dtype == np.float32:
+            # Weights may be beyond the range of single precision.
+            exponent = int(np.frexp(weight.max(initial=0.0))[1])
+            if abs(exponent) > MAX_EXPONENT:
+                block = block._replace(weight=np.ldexp(weight, -exponent))
+                return self.statistics(block, workspace) * 2.0**exponent
         if self._fused is not None:
             return self._fused.statistics(block, workspace)
         loaded, resp, (log_norm, factor) = self._softmax(block, workspace)
-        if block.weight is None:
+        if weight is None:
             n = log_norm.shape[-1]
             loglik = log_norm.sum(axis=-1, dtype=float) + n * self.form.peak
         else:
-            weight = block.weight
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
         resp *= factor[..., None, :]

@@ -43,7 +43,7 @@ SINGLE = 1e5
 """Largest `condition` at which float32 data are computed in single precision: scatter
 that is rounded would drown smaller eigenvalues."""
 NEGLIGIBLE = 1e-16
-"""Responsibilities that may be left out of the sums."""
+"""Responsibilities that may be left out of the sums, beside the largest weight."""
 
 
 def condition(structure: Structure, parameters: Parameters) -> float:
@@ -249,7 +249,7 @@ class Centred(Form):
         sums = np.empty((*resp.shape[:-1], 1 + d + self.quadratic.size(d)))
         for k in np.ndindex(resp.shape[:-1]):
             r = resp[k]
-            kept = np.flatnonzero(r > NEGLIGIBLE)
+            kept = np.flatnonzero(r > NEGLIGIBLE * r.max(initial=0.0))
             if 2 * len(kept) < len(r):
                 r, z = r[kept], block.z[:, kept]
             else:

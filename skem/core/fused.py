@@ -33,6 +33,9 @@ from skem.kernels import native
 from skem.kernels.native import JOB, SOURCES, Library, Model, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
+"""Numbers of the quadratic parts in fold.cpp."""
+CENTRED = {Norm, Squares, Pairs}
+"""Those that the centred form is compiled for, too."""
 MAX_CENTRED_FEATURES = 160
 """Features of matrices above which BLAS is faster in the centred form."""
 
@@ -81,6 +84,8 @@ class Pass:
         n = data.shape[1]
         weight_stride = squares_feature = squares_sample = 0
         if weight is not None:
+            if not weight.flags.aligned:
+                weight = weight.copy()
             (weight_stride,) = weight.strides
         if squares is not None:
             squares_feature, squares_sample = squares.strides
@@ -127,6 +132,8 @@ class Fused:
         *_, K, d = form.parameters.shape
         centred = isinstance(form, Centred)
         matrices = form.structure.matrices
+        if centred and type(form.quadratic) not in CENTRED:
+            return None
         if centred and matrices and d > MAX_CENTRED_FEATURES:
             return None
         parameters = form.parameters

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from threading import get_ident
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ from skem.kernels.native import SOURCES, STEP, Library, address
 STRUCTURES: dict[type, int] = {Full: 0, Tied: 1, Diag: 2, Spherical: 3}
 MOST_FEATURES = 16
 """Features beyond which LAPACK is faster."""
+MOST_WEIGHT = 2.0**50
+"""Largest weight whose sums single precision has room for; and one over the least."""
 MOST_VALUES = 2**18
 """Values of work on all samples beyond which blocks and threads are worth it."""
 
@@ -89,6 +92,8 @@ class Stepper:
             return None
         block = blocks.block(0, blocks.n_samples).observed()
         data, weight = block.data, block.weight
+        if weight is not None and not 1 / MOST_WEIGHT < weight.max() < MOST_WEIGHT:
+            return None
         source = SOURCES.get(data.dtype.str)
         if source is None or not data.flags.aligned:
             data = data.astype(blocks.dtype)
@@ -173,10 +178,11 @@ class Stepper:
         penalty = regularization
         if not isinstance(penalty, ScaleFreePenalty) or penalty.null is not None:
             return None
-        shape = parameters.means.shape
-        if shape not in self._plans:
-            self._plans[shape] = self._plan(shape)
-        plan = self._plans[shape]
+        # Threads may share a map, but not the memory that a step works in.
+        key = (get_ident(), *parameters.means.shape)
+        if key not in self._plans:
+            self._plans[key] = self._plan(parameters.means.shape)
+        plan = self._plans[key]
         if plan is None:
             return None
         given = [

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #if defined(__x86_64__) || defined(_M_X64)
+#define X86
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -48,6 +50,7 @@ struct Model {
     const double *common;         // (d, d), a factor that all logits lack, or null
     double far;                   // beyond it a sample is left to the caller
     double negligible;            // responsibilities that sums may leave out
+                                  // beside the largest weight
 };
 
 enum Source : int64_t {
@@ -303,17 +306,22 @@ constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
 constexpr int64_t LISTED = 12;        // columns from which negligible registers are left out
 
-INLINE int64_t n_quadratic(const Model &m) {
+// Products x_i x_j, j ≥ i, that q(x) has of a feature, in this order.
+INLINE int64_t products(const Model &m, int64_t i) {
     switch (m.kind) {
-    case NORM: return 1;
-    case SQUARES: return m.d;
-    case PAIRS: return m.d * (m.d + 1) / 2;
+    case SQUARES: return 1;
+    case PAIRS: return m.d - i;
     default: return 0;
     }
 }
 
-INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+INLINE int64_t n_quadratic(const Model &m) {
+    int64_t size = m.kind == NORM;
+    for (int64_t i = 0; i < m.d; i++) size += products(m, i);
+    return size;
+}
 
+INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP; }
 
@@ -354,7 +362,7 @@ struct Layout {
 
     int64_t take(int64_t bytes) {
         const int64_t at = size;
-        size += (bytes + LINE - 1) / LINE * LINE;
+        size += aligned(bytes);
         return at;
     }
 };
@@ -378,6 +386,7 @@ template <class T> class Pass {
     int64_t start = 0, n = 0, used = 0;  // of the tile: first sample, samples, padded
     int64_t n_lost = 0;
     bool any_dead = false;
+    T negligible;
 
     template <class X> X *place(int64_t offset) { return (X *)(scratch + offset); }
 
@@ -400,6 +409,7 @@ template <class T> class Pass {
         lost = place<uint8_t>(at.lost);
         list = place<int32_t>(at.list);
         acc = place<V>(at.acc);
+        negligible = (T)m.negligible;
     }
 
     int64_t run() {
@@ -546,8 +556,12 @@ template <class T> class Pass {
     void load_weights() {
         if (job.weight) {
             const char *from = job.weight + start * job.weight_stride;
-            for (int64_t s = 0; s < n; s++)
+            T largest = 0;
+            for (int64_t s = 0; s < n; s++) {
                 weight[s] = (T) * (const double *)(from + s * job.weight_stride);
+                largest = weight[s] > largest ? weight[s] : largest;
+            }
+            negligible = (T)model.negligible * largest;
         }
         for (int64_t s = n; s < used; s++) weight[s] = 0;
     }
@@ -563,9 +577,9 @@ template <class T> class Pass {
                 }
                 store(q + s, sum);
             }
-        else if (model.kind != NOTHING)
+        else
             for (int64_t i = 0; i < d; i++)
-                for (int64_t j = i; j < (model.kind == PAIRS ? d : i + 1); j++) {
+                for (int64_t j = i; j < i + products(model, i); j++) {
                     const T *a = z + i * stride, *b = z + j * stride;
                     for (int64_t s = 0; s < used; s += lanes)
                         store(q + s, load(a + s) * load(b + s));
@@ -579,7 +593,7 @@ template <class T> class Pass {
         for (int64_t i = 0; i < d && model.kind != NOTHING; i++) {
             for (int64_t s = 0; s < used; s += lanes)
                 store(q + s, load(q + s) + load(squares + i * stride + s));
-            q += (model.kind == PAIRS ? d - i : model.kind == SQUARES ? 1 : 0) * stride;
+            q += products(model, i) * stride;
         }
     }
 
@@ -875,7 +889,7 @@ template <class T> class Pass {
 
     // Registers in which a responsibility of one of two rows counts.
     int64_t listed(const T *one, const T *other) {
-        const V least = splat<T>((T)model.negligible);
+        const V least = splat<T>(negligible);
         int64_t found = 0;
         for (int64_t s = 0; s < used; s += lanes) {
             list[found] = (int32_t)s;
@@ -1283,8 +1297,10 @@ class Stepper {
 
 }  // namespace
 
-// Number of the interface that these functions and structs are: `native.py` has the same.
-EXPORT int64_t skem_interface(void) { return 1; }
+// The sizes of what the caller passes: whether it was written for this library.
+EXPORT int64_t skem_sizes(void) {
+    return ((int64_t)sizeof(Model) << 20 | (int64_t)sizeof(Job)) << 20 | (int64_t)sizeof(Step);
+}
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -1326,16 +1342,25 @@ EXPORT void skem_functions(int64_t itemsize, int64_t n, const void *x, void *exp
 }
 
 // Which of the libraries this machine can run: 1 for the baseline, 3 and 4 for x86-64-v3
-// and -v4.
+// and -v4. Asked of the processor itself, as the compilers' own functions for it are in
+// libraries that Windows lacks.
 EXPORT int64_t skem_level(void) {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi2");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
-                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
-    return v4 ? 4 : v3 ? 3 : 2;
+#ifdef X86
+    constexpr auto bit = [](int i) { return 1u << i; };
+    const auto all = [](unsigned of, unsigned wanted) { return (of & wanted) == wanted; };
+    unsigned a, b, c, d, saved, upper;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 2;
+    // FMA, MOVBE, OSXSAVE, AVX and F16C
+    if (!all(c, bit(12) | bit(22) | bit(27) | bit(28) | bit(29))) return 2;
+    __asm__("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+    // The system saves registers of 16 and 32 bytes.
+    if (!all(saved, bit(1) | bit(2))) return 2;
+    if (!__get_cpuid(0x80000001, &a, &b, &c, &d) || !all(c, bit(5))) return 2;  // LZCNT
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 2;
+    if (!all(b, bit(3) | bit(5) | bit(8))) return 2;  // BMI1, AVX2, BMI2
+    // It saves those of 64 bytes, and their masks; AVX-512 F, DQ, CD, BW and VL
+    const bool wide = all(saved, bit(5) | bit(6) | bit(7));
+    return wide && all(b, bit(16) | bit(17) | bit(28) | bit(30) | bit(31)) ? 4 : 3;
 #else
     return 1;
 #endif

@@ -32,8 +32,6 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-INTERFACE = 1
-"""Number of the functions and structs below: a library of others is not used."""
 MODEL = struct.Struct("8q8P2d")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P")
@@ -74,23 +72,37 @@ def path(level: int) -> Path:
 
 
 def load(level: int) -> Library | None:
-    """Return the library for an instruction set; None if there is none."""
+    """Return the library for an instruction set; None if there is none of this source.
+
+    An editable installation may have one that was compiled before the last change.
+    """
     try:
         functions = ctypes.CDLL(str(path(level)))
-        if functions.skem_interface() != INTERFACE:
-            return None
+        for name, arguments in {
+            "skem_sizes": [],
+            "skem_level": [],
+            "skem_scratch": [ctypes.c_char_p],
+            "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
+            "skem_step_scratch": [ctypes.c_char_p],
+            "skem_step": [ctypes.c_char_p],
+        }.items():
+            function = getattr(functions, name)
+            function.restype, function.argtypes = ctypes.c_int64, arguments
     except (OSError, AttributeError):
         return None
-    for name, arguments in {
-        "skem_level": [],
-        "skem_scratch": [ctypes.c_char_p],
-        "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
-        "skem_step_scratch": [ctypes.c_char_p],
-        "skem_step": [ctypes.c_char_p],
-    }.items():
-        function = getattr(functions, name)
-        function.restype, function.argtypes = ctypes.c_int64, arguments
+    if functions.skem_sizes() != (MODEL.size << 20 | JOB.size) << 20 | STEP.size:
+        return None
     return Library(level, functions)
+
+
+@cache
+def runnable() -> tuple[Library, ...]:
+    """Return the libraries that this machine can run, the best one first."""
+    lowest = load(2) or load(1)
+    if lowest is None:
+        return ()
+    able = int(lowest.functions.skem_level())
+    return tuple(filter(None, map(load, range(able, lowest.level - 1, -1))))
 
 
 @cache
@@ -98,11 +110,17 @@ def library() -> Library | None:
     """Return the best library for this machine, or None where the NumPy twin runs."""
     if os.environ.get("SKEM_KERNEL") == "numpy":
         return None
-    lowest = load(2) or load(1)
-    if lowest is None:
-        return None
-    able = int(lowest.functions.skem_level())
-    return next(filter(None, map(load, range(able, lowest.level, -1))), lowest)
+    return next(iter(runnable()), None)
+
+
+def description() -> str:
+    """Say what runs."""
+    running = library()
+    if running is not None:
+        return running.name
+    return (
+        "NumPy, as SKEM_KERNEL asks" if runnable() else "NumPy, as no library is there"
+    )
 
 
 def address(array: np.ndarray | None) -> int:

@@ -6,14 +6,16 @@ from math import pi
 import numpy as np
 import pytest
 
+from skem.core import expectation as expectation_module
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
 from skem.core.covariance import STRUCTURES
-from skem.core.expectation import Expectation, total_statistics
+from skem.core.expectation import Expectation, exponentials, total_statistics
 from skem.core.far import common_term, evaluate_far, log_constants
 from skem.core.forms import Centred, Expanded, choose_form, condition
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
+from skem.kernels import native
 
 FORMS = [Expanded, Centred]
 SHAPES = [(1, 1), (4, 1), (1, 3), (3, 5)]
@@ -259,6 +261,56 @@ def test_component_of_weight_zero_takes_no_part(
     np.testing.assert_allclose(log_density, expected, atol=tolerance)
     assert (resp[:, 1] < np.finfo(dtype).eps ** 2).all()
     np.testing.assert_allclose(resp.sum(axis=1), 1, rtol=10 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
+@pytest.mark.parametrize("wide", [False, True])
+def test_exponentials_that_underflow_are_zero(share, wide, monkeypatch, rng):
+    monkeypatch.setattr(expectation_module, "_wide_exponential", lambda: wide)
+    logits = rng.uniform(-700, 1, (7, 60))
+    logits[rng.random((7, 60)) < share] = -1e3
+    logits[2, :4] = -np.inf, np.nan, -708.5, -745.0
+    with np.errstate(under="ignore"):
+        expected = np.exp(logits)
+    found = logits.copy()
+    exponentials(found, Workspace())
+    # Only what has no normal number may be lost.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=np.finfo(float).tiny)
+    normal = logits > -708
+    np.testing.assert_allclose(found[normal], expected[normal], rtol=1e-15)
+    assert np.isnan(found[2, 1])
+
+
+def test_far_apart_components_are_evaluated_as_where_nothing_is_left_out(
+    structure, make_mixture, rng, monkeypatch
+):
+    mixture = make_mixture(structure, 6, 2, separation=60)
+    X = mixture.sample(200, rng)
+    monkeypatch.setattr(native, "library", lambda: None)
+    found = []
+    for wide in (False, True):
+        monkeypatch.setattr(expectation_module, "_wide_exponential", lambda w=wide: w)
+        found.append(evaluate(expectation_of(mixture, Expanded), X))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1e-290, 1e-60, 1e-20, 1e20, 1e60, 1e290])
+def test_weights_of_any_size_are_as_good(
+    structure, form, dtype, size, make_mixture, rng
+):
+    mixture = make_mixture(structure, 3, 2)
+    X = mixture.sample(60, rng).astype(dtype)
+    expectation = expectation_of(mixture, form, dtype)
+    weight = rng.uniform(0.5, 1, 60)
+    expected = expectation.statistics(block_of(X, weight), Workspace())
+    found = expectation.statistics(block_of(X, weight * size), Workspace())
+    # Weights and products with them are rounded once more.
+    eps = np.finfo(dtype).eps
+    scale = np.abs(expected.sums).max()
+    np.testing.assert_allclose(found.sums / size, expected.sums, atol=60 * eps * scale)
+    np.testing.assert_allclose(found.loglik / size, expected.loglik, rtol=60 * eps)
 
 
 def test_log_constants_are_the_log_densities_at_the_means(mixture):

@@ -1,0 +1,43 @@
+"""What `show_versions` tells."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import sklearn
+
+import skem
+from skem.kernels import native
+
+
+def test_versions_of_what_is_used_are_told(capsys):
+    skem.show_versions()
+    told = capsys.readouterr().out
+    assert sys.executable in told
+    assert f"numpy: {np.__version__}" in told
+    assert f"scikit-learn: {sklearn.__version__}" in told
+    assert "num_threads" in told
+
+
+def test_package_that_is_not_there_is_told(capsys, monkeypatch):
+    monkeypatch.setattr("skem._versions.PACKAGES", ("numpy", "no-such-package"))
+    skem.show_versions()
+    assert "no-such-package: None" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", ["numpy", "compiled"])
+def test_kernel_that_runs_is_told(asked):
+    told = subprocess.run(
+        [sys.executable, "-c", "import skem; skem.show_versions()"],
+        env=os.environ | {"SKEM_KERNEL": asked},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    libraries = native.runnable()
+    if asked == "numpy" or not libraries:
+        assert "passes over data: NumPy, as" in told
+    else:
+        assert f"passes over data: {libraries[0].name}" in told
