@@ -93,7 +93,8 @@ def expectation_at(
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
         return _prepared(covariance_type, parameters, dtype)
     keys = ((array.shape, array.tobytes()) for array in arrays)
-    return _kept(type(parameters), covariance_type, np.dtype(dtype), *keys)
+    kind: Any = type(parameters)
+    return _kept(kind, covariance_type, np.dtype(dtype), *keys)
 
 
 def _prepared(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skem.core.accelerate import FLOOR
 from skem.core.bayes import VariationalMap
 from skem.core.em import EMMap
 from skem.core.initialize import Rows, subsample
@@ -167,7 +168,7 @@ class BayesianSearch(Search):
                 continue
 
     def sorted(self, em: EMMap, best: Solution) -> Solution:
-        """Put the components in the order of their size, if that raises the bound."""
+        """Put the components in the order of their size, unless the bound falls."""
         q = best.evaluation.parameters
         assert isinstance(q, Posterior) and isinstance(em, VariationalMap)
         order = order_of_size(q.counts)
@@ -178,4 +179,5 @@ class BayesianSearch(Search):
             em.structure, q.counts[order], q.means[order], cholesky
         )
         end = self.finish(em, start)
-        return end if height(end) > height(best) else best
+        rounding = FLOOR * abs(height(best))
+        return end if height(end) >= height(best) - rounding else best
