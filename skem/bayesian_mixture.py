@@ -115,8 +115,8 @@ class BayesianGaussianMixture(FittingMixture):
         - 'auto': ten starts of different numbers of clusters get a few steps each, and
           the best is finished. Its optimum is left again by moves: components are
           deleted, merged and split, and what raises the bound is kept [1]_. They come
-          out in the order of their size, unless that lowers the bound. On more than 20 000
-          rows (or 400 per component) that is done on a random subsample, as in
+          out in the order of their size, unless that lowers the bound. On more than
+          20 000 rows (or 400 per component) that is done on a random subsample, as in
           :class:`~skem.GaussianMixture`.
         - int: so many starts by `init_params`, all of them of K clusters and finished
           on all rows, as in scikit-learn.

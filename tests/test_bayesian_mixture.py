@@ -1,4 +1,4 @@
-"""The Bayesian mixture: scikit-learn's iterates, a true bound, and what comes with it."""
+"""The Bayesian mixture: scikit-learn's iterates, a true bound, and what comes with."""
 
 import copy
 import pickle
@@ -194,8 +194,9 @@ def test_accelerated_steps_end_at_the_optimum_of_plain_ones(
         for each, tol in [("em", 1e-6), (algorithm, 1e-2)]
     ]
     assert ends[1].converged_
-    # A better optimum may be found on the way.
-    assert ends[1].lower_bound_ >= ends[0].lower_bound_ - 0.02
+    # What is left is estimated within a factor of a few; a better optimum may be
+    # found on the way.
+    assert ends[1].lower_bound_ >= ends[0].lower_bound_ - 0.05
     assert np.diff(ends[1].lower_bounds_).min() >= -1e-8
 
 

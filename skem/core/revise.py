@@ -65,7 +65,8 @@ def spread_starts(
     The first of them are far apart, for data on which few starts are made.
     """
     numbers = np.geomspace(1, n_components, n_starts).round().astype(int)
-    order = sorted(range(n_starts), key=lambda i: (-(i % 3 == n_starts % 3), -i))
+    first = [n_starts - 1, n_starts // 2, 0]
+    order = [*first, *(i for i in range(n_starts) if i not in first)]
     return [
         with_fewer(methods[place % len(methods)], int(numbers[i]))
         for place, i in enumerate(order)
