@@ -144,10 +144,16 @@ class BayesianGaussianMixture(FittingMixture):
         ν₀, how many rows the prior of a covariance counts for; more than
         n_features − 1. None: n_features.
 
-    covariance_prior : float or array-like, default=None
+    covariance_prior : 'auto', None, float or array-like, default='auto'
         The inverse scale matrix W₀⁻¹ of the Wishart prior of a precision; ν₀ times the
-        covariance that is expected. None: the (weighted) covariance of the data. The
-        shape depends on `covariance_type`::
+        covariance that is expected.
+
+        - 'auto': as wide as one of K clusters that together fill what the data do, K to
+          the power −2/n_features times the (weighted) covariance of the data.
+        - None: as in scikit-learn the covariance of the data, which blurs clusters that
+          are much narrower than the distances between them.
+
+        Of a given one the shape depends on `covariance_type`::
 
             float                    if 'spherical',
             (n_features, n_features) if 'tied',
@@ -285,7 +291,7 @@ class BayesianGaussianMixture(FittingMixture):
     >>> mixture.n_effective_components_
     2
     >>> mixture.means_[:2].round(1)
-    array([[ 4.3, 80. ],
+    array([[ 4.3, 79.9],
            [ 2.1, 54.7]])
     """
 
@@ -308,6 +314,7 @@ class BayesianGaussianMixture(FittingMixture):
         "mean_prior": [None, "array-like"],
         "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "covariance_prior": [
+            StrOptions({"auto"}),
             None,
             "array-like",
             Interval(Real, 0.0, None, closed="neither"),
@@ -336,7 +343,7 @@ class BayesianGaussianMixture(FittingMixture):
         mean_precision_prior: float | None = None,
         mean_prior: ArrayLike | None = None,
         degrees_of_freedom_prior: float | None = None,
-        covariance_prior: float | ArrayLike | None = None,
+        covariance_prior: float | ArrayLike | None = "auto",
         algorithm: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -447,7 +454,7 @@ class BayesianGaussianMixture(FittingMixture):
                 f"{n_features - 1}, but got {degrees:.3f}."
             )
         structure = STRUCTURES[self.covariance_type]
-        mean, covariance = self.mean_prior, self.covariance_prior
+        mean, covariance = self.mean_prior, self._given_covariance()
         return Beliefs(
             kind(1.0 / self.n_components if gamma is None else float(gamma)),
             1.0 if precision is None else float(precision),
@@ -456,7 +463,13 @@ class BayesianGaussianMixture(FittingMixture):
             None
             if covariance is None
             else check_covariance_prior(covariance, structure, n_features),
+            1 if self.covariance_prior is None else self.n_components,
         )
+
+    def _given_covariance(self) -> Any:
+        """Return `covariance_prior` if it is not made from the data."""
+        of_data = isinstance(self.covariance_prior, str)
+        return None if of_data else self.covariance_prior
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         return VariationalMap.of_data(
@@ -501,8 +514,8 @@ class BayesianGaussianMixture(FittingMixture):
         mean, covariance = outward(structure, coordinates, prior)
         if self.mean_prior is not None:
             mean = np.asarray(self.mean_prior, dtype=float)
-        if self.covariance_prior is not None:
-            covariance = np.asarray(self.covariance_prior, dtype=float)
+        if self._given_covariance() is not None:
+            covariance = np.asarray(self._given_covariance(), dtype=float)
         return {
             **super()._attributes_of(
                 structure, coordinates, regularization, found, dtype
@@ -587,11 +600,11 @@ class BayesianGaussianMixture(FittingMixture):
         >>> X = load_faithful().data
         >>> mixture = BayesianGaussianMixture(2, random_state=0).fit(X)
         >>> mixture.score_samples([[2.0, 54.0], [3.0, 70.0]]).round(2)
-        array([-3.51, -7.57])
+        array([-3.47, -7.73])
         >>> mixture.score_samples(
         ...     [[2.0, 54.0], [3.0, 70.0]], posterior_predictive=True
         ... ).round(2)
-        array([-3.52, -6.64])
+        array([-3.46, -7.54])
         """
         if not posterior_predictive:
             return super().score_samples(X)

@@ -34,7 +34,8 @@ from skem.core.totals import scored
 class Beliefs:
     """A prior in units of the data; what is None comes from the data.
 
-    `covariance` has the structure's shape, without a component axis.
+    `covariance` has the structure's shape, without a component axis. Where it is None,
+    it is as wide as one of so many `clusters` that together fill what the data do.
     """
 
     weights: WeightPrior
@@ -42,6 +43,7 @@ class Beliefs:
     mean: np.ndarray | None = None
     degrees_of_freedom: float | None = None
     covariance: np.ndarray | None = None
+    clusters: int = 1
 
     def prior(
         self,
@@ -64,7 +66,8 @@ class Beliefs:
         else:
             N = float(total.counts[0])
             within = scatter / N
-            scatter = within * (N / (N - 1) if N >= 2 else 2.0)
+            width = self.clusters ** (-2 / d)
+            scatter = within * (width * N / (N - 1) if N >= 2 else 2.0 * width)
             if ridge is None:
                 scatter, row = _floored(within, scatter, float(degrees))
         mean = total.means[0]
