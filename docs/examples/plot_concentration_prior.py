@@ -11,8 +11,8 @@ of scikit-learn's example of the same name.
 # Three clusters, and priors
 # --------------------------
 #
-# The clusters have variances of 0.7 and 0.1, and 200, 500 and 200 rows. The mixtures have
-# room for six components.
+# The clusters have standard deviations of 0.7 and 0.1, and 200, 500 and 200 rows. The
+# mixtures have room for six components.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,11 +22,10 @@ from skem import BayesianGaussianMixture, MixtureDisplay
 
 rng = np.random.default_rng(2)
 means = np.array([[0.0, -0.7], [0.0, 0.0], [0.0, 0.7]])
-variances = np.array([[0.7, 0.1], [0.7, 0.1], [0.7, 0.1]]) ** 2
 X = np.concatenate(
     [
-        mean + rng.normal(size=(n, 2)) * np.sqrt(variance)
-        for mean, variance, n in zip(means, variances, (200, 500, 200), strict=True)
+        mean + rng.normal(size=(n, 2)) * [0.7, 0.1]
+        for mean, n in zip(means, (200, 500, 200), strict=True)
     ]
 )
 X = X[rng.permutation(len(X))]
@@ -58,10 +57,11 @@ plt.show()
 # --------------------------------
 #
 # scikit-learn takes small steps from one start of six clusters, in any order. In a
-# Dirichlet process the order counts: each stick of few rows before those of many costs a
-# few nats. `BayesianGaussianMixture` starts from different numbers of clusters, deletes,
-# merges and splits components as long as that raises the bound, and sorts them. To
-# compare the two, both bounds are computed in the same way, with scikit-learn's prior.
+# Dirichlet process the order counts: each stick of few rows before those of many costs
+# a few nats. `BayesianGaussianMixture` starts from different numbers of clusters,
+# deletes, merges and splits components as long as that raises the bound, and sorts
+# them. To compare the two, both bounds are computed in the same way, with
+# scikit-learn's prior.
 
 bounds = {}
 for concentration in (0.001, 1.0, 1000.0):
