@@ -4,10 +4,12 @@ from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
 from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem._versions import show_versions
+from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BootstrapLRT",
     "ConvergenceDisplay",
     "CriterionDisplay",

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -88,11 +89,12 @@ def expectation_at(
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
     """
-    arrays = (parameters.weights, parameters.means, parameters.precisions_cholesky)
+    arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
         return _prepared(covariance_type, parameters, dtype)
     keys = ((array.shape, array.tobytes()) for array in arrays)
-    return _kept(covariance_type, np.dtype(dtype), *keys)
+    kind: Any = type(parameters)
+    return _kept(kind, covariance_type, np.dtype(dtype), *keys)
 
 
 def _prepared(
@@ -106,10 +108,13 @@ def _prepared(
 
 @lru_cache(maxsize=16)
 def _kept(
-    covariance_type: str, dtype: np.dtype, *keys: tuple[tuple[int, ...], bytes]
+    kind: Any,
+    covariance_type: str,
+    dtype: np.dtype,
+    *keys: tuple[tuple[int, ...], bytes],
 ) -> Expectation:
     arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
-    return _prepared(covariance_type, Parameters(*arrays), dtype)
+    return _prepared(covariance_type, kind(*arrays), dtype)
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -149,6 +154,11 @@ def _draw(
     return X, labels
 
 
+def _of_likelihood(mixture: FittedMixture) -> bool:
+    """Whether the parameters are estimates, by maximum likelihood."""
+    return mixture._by_likelihood
+
+
 class FittedMixture(DensityMixin, BaseEstimator):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
@@ -158,6 +168,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     covariance_type: str
     random_state: int | np.random.RandomState | None
+    _by_likelihood = True
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are parameters, and not only the first rows of a stream."""
@@ -244,9 +255,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return np.asarray(covariances, dtype=float)
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
-        """Return the kernels that evaluate blocks in a floating-point type."""
-        parameters = self._parameters()
-        return expectation_at(self.covariance_type, parameters, dtype)
+        """Return the kernels that score and label blocks in a floating-point type."""
+        return self._density(dtype)
+
+    def _density(self, dtype: np.dtype) -> Expectation:
+        """Return those of the density that `sample` draws from."""
+        return expectation_at(self.covariance_type, self._parameters(), dtype)
 
     def _evaluate(
         self,
@@ -422,6 +436,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         totals = self._totals(X, sample_weight)
         return totals.loglik / totals.weight
 
+    @available_if(_of_likelihood)
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion: the lower the better.
 
@@ -456,6 +471,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         penalty = self._n_parameters() * math.log(totals.weight)
         return -2 * totals.loglik + penalty
 
+    @available_if(_of_likelihood)
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion, −2ℓ + 2p: the lower the better.
 
@@ -484,6 +500,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         totals = self._totals(X, sample_weight)
         return -2 * totals.loglik + 2 * self._n_parameters()
 
+    @available_if(_of_likelihood)
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood: the lower the better.
 
@@ -657,6 +674,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             found = agreement(self._expectation(blocks.dtype), blocks)
             return summary.on_data(found, blocks.total_weight)
 
+    @available_if(_of_likelihood)
     def standard_errors(
         self,
         X: ArrayLike,
@@ -854,7 +872,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self._check_arguments(
             "support_probability", n_samples=n_samples, random_state=random_state
         )
-        levels = self.score_samples(X).astype(float)
+        self._check_is_fitted()
+        levels = evaluate_rows(self, X, self._density, _write_log_density, ())
+        levels = levels.astype(float)
         below = self._support(n_samples, random_state).below
         return map_lazily(below, levels) if is_dask(levels) else below(levels)
 
@@ -941,6 +961,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
         # Not by `score_samples`, which asks for the names of features.
         log_density = [
-            evaluate_array(X, self._expectation, _write_log_density, ()) for X in parts
+            evaluate_array(X, self._density, _write_log_density, ()) for X in parts
         ]
         return Sampled(np.sort(np.concatenate(log_density)))

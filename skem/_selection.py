@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
+from skem._fitting import ILL_DEFINED
 from skem._selection_table import Candidate, worth_refining
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Blocks
@@ -29,7 +30,6 @@ from skem.core.sketch import Sketch
 from skem.core.solve import Solution
 from skem.core.totals import classified
 from skem.gaussian_mixture import (
-    ILL_DEFINED,
     UNDETERMINED,
     GaussianMixture,
     rows_of_scarce,

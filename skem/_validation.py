@@ -249,3 +249,26 @@ def check_matrices(
             f"'{structure.name} {kind}' should be symmetric, positive-definite"
         )
     return values
+
+
+def check_mean_prior(mean: Any, n_features: int) -> np.ndarray:
+    """Validate the prior of means, of shape (d,)."""
+    mean = check_array(mean, dtype=FLOATS, ensure_2d=False)
+    _check_shape(mean, (n_features,), "means")
+    return mean.astype(float)
+
+
+def check_covariance_prior(
+    covariance: Any, structure: Structure, n_features: int
+) -> np.ndarray:
+    """Validate the prior of covariances: a covariance without a component axis."""
+    shape = structure.shape(1, n_features)
+    shape = shape if structure.shared else shape[1:]
+    values = np.asarray(covariance)
+    if values.ndim:
+        values = check_array(values, dtype=FLOATS, ensure_2d=False)
+    name = "covariance_prior"
+    _check_shape(values, shape, f"{structure.name} {name}")
+    each = values if structure.shared else values[None]
+    check_matrices(each, structure, 1, n_features, name)
+    return values.astype(float)

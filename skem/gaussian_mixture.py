@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from functools import cache, partial
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Peer
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._blocks import open_blocks
-from skem._fitted import FittedMixture
-from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._fitting import FittingMixture, unchanged_on_error
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
-from skem._text import count, rows_of_components
+from skem._text import rows_of_components
 from skem._validation import (
-    check_data,
     check_matrices,
     check_means,
-    check_n_samples,
-    check_sample_weight,
     check_weights,
-    computing_dtype,
 )
-from skem.core.accelerate import ACCELERATORS, Progress
-from skem.core.blocks import ArrayBlocks, Blocks
-from skem.core.coordinates import Coordinates
+from skem.core.accelerate import ACCELERATORS
+from skem.core.blocks import Blocks
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
-from skem.core.initialize import initialize
 from skem.core.members import members
 from skem.core.parameters import Parameters
-from skem.core.path import follow
-from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import Search, height
-from skem.core.seeds import INITIALIZERS, starting_methods
+from skem.core.seeds import INITIALIZERS
 from skem.core.solve import Solution
-from skem.core.stream import Forgetting, Gathering, Stream
-from skem.core.threads import Workers
+from skem.core.stream import Stream
 from skem.exceptions import DegenerateComponentsWarning
 
-ILL_DEFINED = (
-    "Fitting the mixture model failed because some components have "
-    "ill-defined empirical covariance (for instance caused by singleton "
-    "or collapsed samples). Try to decrease the number of components, "
-    "increase reg_covar, or scale the input data."
-)
-ILL_DEFINED_FLOAT32 = (
-    " The numerical accuracy can also be improved by passing float64"
-    " data instead of float32."
-)
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
 )
-BEGIN_ANEW = "Call fit to begin a new stream."
-START_ANEW = "Set warm_start=False to start anew."
 SIMPLIFY = "Try to decrease the number of components, or another covariance_type."
 
 
@@ -92,7 +59,7 @@ def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
     return {k: rows for k, rows in found.items() if len(rows)}
 
 
-class GaussianMixture(CallbackSupportMixin, FittedMixture):
+class GaussianMixture(FittingMixture):
     """Gaussian mixture, fitted by maximum penalised likelihood.
 
     A drop-in replacement for :class:`sklearn.mixture.GaussianMixture`: the same
@@ -633,57 +600,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                [ 4.3, 80. ]])
         """
         warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        with (
-            open_blocks(self, X, sample_weight, reset=True) as blocks,
-            monitored(self, X, sample_weight) as monitors,
-            _explained_failure(blocks.dtype),
-        ):
-            check_n_samples(blocks.n_observed, self.n_components)
-            present = None
-            if self.warm_start and hasattr(self, "means_"):
-                present = self._present(blocks.n_features, START_ANEW)
-            best = self._fit_blocks(blocks, present, monitors)
-            self._warn(best)
-
-    def _fit_blocks(
-        self,
-        blocks: Blocks,
-        present: Parameters | None,
-        monitors: Sequence[Monitor] = (),
-    ) -> Solution:
-        """Fit validated data, from the present parameters if there are any."""
-        given = self._check_starts(blocks.n_features)
+    def _prepared(self, blocks: Blocks) -> EMMap:
         structure = STRUCTURES[self.covariance_type]
-        em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
-        best = max(
-            self._solutions(em, given, present, partial(self._solve, monitors)),
-            key=height,
-        )
-        self._set_solution(best)
-        return best
-
-    def _present(self, n_features: int, advice: str) -> Parameters:
-        """Return the present parameters, if they are those of such a mixture."""
-        if hasattr(self, "_stream"):
-            self._check_unchanged(self._stream, advice)
-        present, structure = self._parameters(), STRUCTURES[self.covariance_type]
-        before = (present.means.shape, present.precisions_cholesky.shape)
-        shape = (self.n_components, n_features)
-        if before != (shape, structure.shape(*shape)):
-            K, d = present.shape
-            raise ValueError(
-                f"The present parameters are those of n_components={K} and "
-                f"{d} features, with precisions of shape {before[1]}; expected "
-                f"n_components={shape[0]}, {shape[1]} features and shape "
-                f"{structure.shape(*shape)}. {advice}"
-            )
-        return present
+        return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
@@ -699,94 +622,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             given["precisions_cholesky"] = structure.factor_precisions(precisions)
         return given
 
-    def _solutions(
-        self,
-        em: EMMap,
-        given: dict[str, np.ndarray],
-        present: Parameters | None,
-        finish: Callable[..., Solution],
-    ) -> Iterator[Solution]:
-        """Yield the solution of each start that is finished."""
-        K = self.n_components
-        rng = check_random_state(self.random_state)
-        if present is not None:
-            start = em.coordinates.inward(em.structure, present)
-            yield finish(em, start, progress=getattr(self, "_progress", None))
-        elif len(given) == 3:
-            start = Parameters(**given)
-            yield finish(em, em.coordinates.inward(em.structure, start))
-        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
-            methods = starting_methods(self.init_params)
-            accelerator = ACCELERATORS[self.algorithm]
-            yield Search(methods, K, rng, finish, accelerator).optimum(em)
-        else:
-            n_init = 1 if isinstance(self.n_init, str) else self.n_init
-            for _ in range(n_init):
-                start = initialize(em, INITIALIZERS[self.init_params], K, rng)
-                start = em.coordinates.outward(em.structure, start, np.dtype(float))
-                start = replace(start, **given)
-                yield finish(em, em.coordinates.inward(em.structure, start))
-
-    def _solve(
-        self,
-        monitors: Sequence[Monitor],
-        em: EMMap,
-        start: Parameters,
-        earlier: Solution | None = None,
-        *,
-        progress: Progress | None = None,
-        rough: float = 0.0,
-    ) -> Solution:
-        """Finish one start, in the coordinates of the fit; or end it earlier."""
-        accelerate = partial(ACCELERATORS[self.algorithm], progress=progress)
-        with ExitStack() as stack:
-            steps = [stack.enter_context(monitor.run(em)) for monitor in monitors]
-            return follow(
-                accelerate,
-                self.tol,
-                self.max_iter,
-                em,
-                start,
-                earlier,
-                rough=rough,
-                callback=lambda *state: any([step(*state) for step in steps]),
-            )
-
-    def _attributes_at(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Return the fitted attributes for the parameters of an evaluation."""
-        em, found = evaluation.em, evaluation.parameters
-        return self._parameter_attributes(
-            *_outward(em.coordinates, em.structure, found, em.blocks.dtype)
-        )
-
-    def _set_solution(self, best: Solution) -> None:
-        em = best.evaluation.em
-        total = em.blocks.total_weight
-        self._set_stream(Stream.begin(best.evaluation))
-        self.converged_ = bool(best.converged)
-        self.n_iter_ = best.n_iter
-        score, values = best.evaluation.score, best.values
-        self.lower_bound_ = score / total
-        # Those before the last are what was climbed, and end where that is.
-        own = values[-1] if values else best.evaluation.loglik
-        self.lower_bounds_ = [
-            self.lower_bound_ + (value - own) / total for value in values
-        ]
-        self._progress = best.accelerator.progress
-
     def _set_stream(self, stream: Stream) -> None:
-        """Become the mixture of a stream, which may go on."""
-        structure, found = stream.structure, stream.parameters
-        self._set_parameters(
-            *_outward(stream.coordinates, structure, found, stream.dtype)
-        )
+        super()._set_stream(stream)
+        self.n_parameters_ = self._n_parameters()
         self.degenerate_components_ = degenerate_components(
-            structure, found, stream.size
+            stream.structure, stream.parameters, stream.size
         )
-        self._stream: Stream | Gathering = stream
 
-    def _warn(self, best: Solution) -> None:
-        """Say in what respect the solution is not what was asked for."""
+    def _warn_of_components(self, best: Solution) -> None:
+        """Name the components that the data do not support."""
         if len(self.degenerate_components_):
             em = best.evaluation.em
             remedy = of_small_weights(em.blocks, em.structure, self.n_components)
@@ -796,31 +640,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 f"{rows[:1].upper()}{rows[1:]}{'. ' if rows else ''}"
                 f"{remedy or SIMPLIFY}",
                 DegenerateComponentsWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
-        if not best.converged and self.max_iter > 0:
-            warnings.warn(
-                f"Best performing initialization did not converge: {self._left(best)}",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-
-    def _left(self, best: Solution) -> str:
-        """Say what a run that has not converged leaves, and what to do about it."""
-        if self.tol == 0:
-            return (
-                "with tol=0 a fit takes max_iter steps, and does not look for "
-                "convergence. Increase tol to end it at the optimum."
-            )
-        remaining = best.accelerator.remaining
-        if math.isfinite(remaining):
-            left = f"an estimated {remaining:.3g} nats of log-likelihood are left"
-        else:
-            left = "it cannot be told yet how many nats of log-likelihood are left"
-        return (
-            f"{left} to be gained. Try different init parameters, or increase "
-            "max_iter, tol, or check for degenerate data."
-        )
 
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -890,115 +711,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         array([-3.,  3.])
         """
         warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self
-
-    def _why_unfitted(self) -> str | None:
-        state = getattr(self, "_stream", None)
-        if not isinstance(state, Gathering):
-            return None
-        seen, needed = state.n_seen, state.n_components
-        lack = (
-            f"and {needed} are needed, one for each component"
-            if seen < needed
-            else "which do not determine its covariances yet"
-        )
-        return (
-            "This %(name)s instance is not fitted yet: partial_fit has seen "
-            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
-        )
-
-    def _validated_partial_fit(
-        self, X: ArrayLike, sample_weight: ArrayLike | None
-    ) -> None:
-        first = not hasattr(self, "n_features_in_")
-        state: Stream | Gathering | None = getattr(self, "_stream", None)
-        self._validate_changed_params()
-        X = check_data(self, X, reset=first, min_samples=1)
-        weight = check_sample_weight(sample_weight, X)
-        with _explained_failure(computing_dtype(X)):
-            if state is None:
-                state = self._begin_gathering(X)
-            self._check_unchanged(state, BEGIN_ANEW)
-            if isinstance(state, Stream):
-                self._advance(state, X, weight)
-            else:
-                self._gather(state, X, weight)
-        self.converged_ = False
-        for name in ("lower_bounds_", "_progress"):
-            if hasattr(self, name):
-                delattr(self, name)
-
-    def _validate_changed_params(self) -> None:
-        """Validate the parameters, unless they are those that have been validated."""
-        before = getattr(self, "_validated", None)
-        kind: Any = type(self)
-        present = [getattr(self, name, None) for name in _names_of_params(kind)]
-        if before is None or any(map(operator.is_not, before, present)):
-            self._validate_params()
-            self._validated = present
-
-    def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
-        """Require the structure and the number of components of the stream."""
-        for name, before in (
-            ("n_components", stream.n_components),
-            ("covariance_type", stream.structure.name),
-        ):
-            if getattr(self, name) != before:
-                raise ValueError(
-                    f"{name} has changed from {before!r} to {getattr(self, name)!r}. "
-                    f"{advice}"
-                )
-
-    def _begin_gathering(self, X: np.ndarray) -> Gathering:
-        """Have no rows yet, but perhaps parameters to start from."""
-        fitted = hasattr(self, "means_")
-        start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
-        structure = STRUCTURES[self.covariance_type]
-        return Gathering(structure, self.n_components, X[:0], start=start)
-
-    def _gather(
-        self, state: Gathering, X: np.ndarray, weight: np.ndarray | None
-    ) -> None:
-        """Keep the batch, and begin the stream once there are enough rows."""
-        state = state.join(X, weight)
-        if state.is_enough:
-            self._fit_gathered(state)
-            return
-        if state.is_due:
-            # A numeric `reg_covar` may be too little for so few rows; more may come.
-            with suppress(IllDefinedCovarianceError):
-                self._fit_gathered(state)
-            state = replace(state, n_fitted=state.n_seen)
-        self._stream = state.kept()
-
-    def _fit_gathered(self, state: Gathering) -> None:
-        state = state.spread()
-        with Workers() as workers:
-            blocks = ArrayBlocks(
-                state.X, state.weight, workers, computing_dtype(state.X)
-            )
-            self._fit_blocks(blocks, state.start)
-
-    def _advance(
-        self, stream: Stream, X: np.ndarray, weight: np.ndarray | None
-    ) -> None:
-        """Take one step of a stream that has begun."""
-        dtype = np.result_type(stream.dtype, computing_dtype(X))
-        window = math.inf if self.learning_window is None else self.learning_window
-        forgetting = Forgetting(self.learning_decay, window / stream.unit)
-        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
-            blocks = ArrayBlocks(X, weight, workers, dtype)
-            stream = stream.advance(blocks, forgetting)
-        self._set_stream(stream)
-        self.n_iter_ += 1
-        self.lower_bound_ = stream.averages.loglik + stream.coordinates.log_slope
-        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
-            print(
-                f"  Iteration {self.n_iter_}	 mean log-likelihood "
-                f"{self.lower_bound_:.6f}"
-            )
 
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -1030,44 +745,3 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         array([1, 0, 1, 0])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
-
-
-@cache
-def _names_of_params(kind: Any) -> list[str]:
-    """Return what scikit-learn finds by a look at the signature, which takes time."""
-    return kind._get_param_names()
-
-
-def _outward(
-    coordinates: Coordinates,
-    structure: Structure,
-    parameters: Parameters,
-    dtype: np.dtype,
-) -> tuple[Parameters, np.ndarray]:
-    """Return parameters, and covariances, in the units of the data."""
-    return (
-        coordinates.outward(structure, parameters, dtype),
-        coordinates.covariances(structure, parameters, dtype),
-    )
-
-
-@contextmanager
-def _explained_failure(dtype: np.dtype) -> Iterator[None]:
-    """Tell users what to do about a covariance that is not positive definite."""
-    try:
-        yield
-    except IllDefinedCovarianceError:
-        hint = ILL_DEFINED_FLOAT32 if dtype == np.float32 else ""
-        raise ValueError(ILL_DEFINED + hint) from None
-
-
-@contextmanager
-def _unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator back all its attributes if anything is raised."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

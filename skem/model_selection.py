@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import open_blocks, reopening
+from skem._fitting import unchanged_on_error
 from skem._selection import Problem, candidates
 from skem._selection_table import (
     CRITERIA,
@@ -33,7 +34,6 @@ from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import (
     SIMPLIFY,
     GaussianMixture,
-    _unchanged_on_error,
     of_small_weights,
 )
 
@@ -299,7 +299,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> selection.n_components_, selection.covariance_type_
         (2, 'full')
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
 

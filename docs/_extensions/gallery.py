@@ -6,6 +6,7 @@ ORDER = [
     "plot_pictures.py",
     "plot_covariances.py",
     "plot_choosing_k.py",
+    "plot_concentration_prior.py",
     "plot_pipelines.py",
     "plot_weights.py",
     "plot_outliers.py",

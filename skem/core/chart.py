@@ -35,6 +35,10 @@ class Chart:
         return np.sqrt(self.total_weight * weights)[:, None]
 
     @cached_property
+    def _mean_scale(self) -> np.ndarray:
+        return self._scale
+
+    @cached_property
     def _covariance_scale(self) -> np.ndarray:
         if self.structure.shared:
             return np.full((1, 1), np.sqrt(self.total_weight))
@@ -42,20 +46,35 @@ class Chart:
         shared = 1 if self.structure.scales_features else self.base.means.shape[1]
         return self._scale * np.sqrt(shared)
 
+    def _log_shares(self, parameters: Parameters) -> np.ndarray:
+        """Logarithms of what the components share."""
+        return parameters.log_weights
+
+    def _assembled(
+        self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
+    ) -> Parameters:
+        """Return the mixture of these shares."""
+        return Parameters(shares, means, cholesky)
+
+    def _size_of(self, log_ratio: np.ndarray) -> float:
+        """Size of a change of the logarithms of shares."""
+        return float(np.max(np.abs(log_ratio)))
+
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-weights, means and covariances of a vector, without their scales."""
         K, d = self.base.shape
         log_weights = vector[:K] / self._scale[:, 0]
-        means = vector[K : K + K * d].reshape(K, d) / self._scale
+        means = vector[K : K + K * d].reshape(K, d) / self._mean_scale
         rows = len(self._covariance_scale)
         covariances = vector[K + K * d :].reshape(rows, -1) / self._covariance_scale
         return log_weights, means, covariances
 
     def pack(self, parameters: Parameters) -> np.ndarray:
         """Parameters -> vector; the base point is the origin."""
-        log_ratio = parameters.log_weights - self.base.log_weights
-        # Softmax leaves a common constant free: the weights' mean of zero fixes it.
-        log_ratio -= self.base.weights @ log_ratio
+        base = self._log_shares(self.base)
+        log_ratio = self._log_shares(parameters) - base
+        # Softmax leaves a common constant free: the shares' mean of zero fixes it.
+        log_ratio -= np.exp(base) @ log_ratio
         covariances = self.structure.to_chart(
             self.base.precisions_cholesky, parameters.precisions_cholesky
         )
@@ -65,7 +84,7 @@ class Chart:
         return np.concatenate(
             [
                 self._scale[:, 0] * log_ratio,
-                (self._scale * means).ravel(),
+                (self._mean_scale * means).ravel(),
                 (self._covariance_scale * covariances).ravel(),
             ]
         )
@@ -73,16 +92,18 @@ class Chart:
     def unpack(self, vector: np.ndarray) -> Parameters:
         """Vector -> parameters."""
         log_ratio, means, covariances = self._split(vector)
-        log_weights = self.base.log_weights + log_ratio
-        weights = np.exp(log_weights - log_weights.max())
+        log_shares = self._log_shares(self.base) + log_ratio
+        shares = np.exp(log_shares - log_shares.max())
         base = self.base.precisions_cholesky
         cholesky = self.structure.from_chart(base, covariances)
-        return Parameters(
-            weights / weights.sum(),
+        return self._assembled(
+            shares / shares.sum(),
             self.base.means + self.structure.color_rows(base, means),
             cholesky if self.pinned is None else self.pinned(cholesky),
         )
 
     def farthest(self, step: np.ndarray) -> float:
         """Return the largest move of a step, in standard deviations or logarithms."""
-        return max(float(np.max(np.abs(part))) for part in self._split(step))
+        log_ratio, *others = self._split(step)
+        sizes = (float(np.max(np.abs(part))) for part in others)
+        return max(self._size_of(log_ratio), *sizes)

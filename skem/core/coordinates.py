@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.ties import Ties
+
+Mixture = TypeVar("Mixture", bound=Parameters)
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,18 @@ class Coordinates:
         with np.errstate(over="ignore"):
             return np.minimum(self.scale * self.unit, np.finfo(float).max)
 
-    def inward(self, structure: Structure, parameters: Parameters) -> Parameters:
+    def inward(self, structure: Structure, parameters: Mixture) -> Mixture:
         """Parameters of x -> parameters of z."""
         means, cholesky = parameters.means, parameters.precisions_cholesky
         if self.unit is not None:
             # One after the other: 1/slope may be out of range.
             means = means * self.unit
             cholesky = structure.rescale_precisions_cholesky(cholesky, 1 / self.unit)
-        return Parameters(
-            parameters.weights,
-            (means - self.shift) * self.scale,
-            structure.rescale_precisions_cholesky(cholesky, 1 / self.scale),
+        cholesky = structure.rescale_precisions_cholesky(cholesky, 1 / self.scale)
+        return replace(
+            parameters,
+            means=(means - self.shift) * self.scale,
+            precisions_cholesky=cholesky,
         )
 
     @property
@@ -70,8 +74,8 @@ class Coordinates:
         return float(np.log(self.scale).sum() + unit)
 
     def outward(
-        self, structure: Structure, parameters: Parameters, dtype: np.dtype
-    ) -> Parameters:
+        self, structure: Structure, parameters: Mixture, dtype: np.dtype
+    ) -> Mixture:
         """Parameters of z -> parameters of x, in the range of `dtype`."""
         info = np.finfo(dtype)
         least, most = 1e3 * float(info.smallest_subnormal), float(info.max)
@@ -91,10 +95,11 @@ class Coordinates:
             cholesky = structure.rescale_precisions_cholesky(
                 parameters.precisions_cholesky, slope
             )
-        return Parameters(
-            parameters.weights.astype(dtype),
-            np.clip(means, info.min, info.max).astype(dtype),
-            np.clip(cholesky, info.min, info.max).astype(dtype),
+        return replace(
+            parameters,
+            weights=parameters.weights.astype(dtype),
+            means=np.clip(means, info.min, info.max).astype(dtype),
+            precisions_cholesky=np.clip(cholesky, info.min, info.max).astype(dtype),
         )
 
     def covariances(

@@ -614,7 +614,7 @@ class Spherical(_Variances):
         return np.broadcast_to(cholesky[..., None] ** 2, shape)
 
     def trace_precision(self, cholesky: np.ndarray, target: np.ndarray) -> np.ndarray:
-        return target * (cholesky**2).sum(axis=-1)
+        return np.asarray((target * cholesky**2).sum(axis=-1))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components

@@ -106,6 +106,17 @@ class EMMap:
         )
         return Chart(self.structure, base, self.blocks.total_weight, pinned)
 
+    def of_part(self, statistics: Statistics) -> Statistics:
+        """Let statistics of a part of the rows stand for all of them.
+
+        To an M-step that looks at shares they do as they are.
+        """
+        return statistics
+
+    def adopted(self, parameters: Parameters) -> Parameters:
+        """Return what a part of the rows has led to, as a start for all of them."""
+        return parameters
+
     def expectation(self, parameters: Parameters) -> Expectation:
         """Return the kernels that evaluate a block at `parameters`."""
         form = choose_form(self.structure, parameters, self.blocks.dtype)

@@ -5,7 +5,7 @@ The compiled pass computes them where there is one (`fused`); its NumPy twin is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from skem.core.covariance import Structure
 from skem.core.far import common_term
 from skem.core.forms import FAR, UNDERFLOW, Centred, Form, Loaded
 from skem.core.fused import Fused, totals
+from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
@@ -216,7 +217,8 @@ class Expectation:
         """Log N(x | μ_k, Σ_k) in the units of the data, (K, b), float64, maybe −∞."""
         form = self.form
         # Centred, as each value counts by itself, and not beside the largest.
-        parameters = replace(form.parameters, weights=np.ones(len(form.constants)))
+        means, cholesky = form.parameters.means, form.parameters.precisions_cholesky
+        parameters = Parameters(np.ones(len(means)), means, cholesky)
         centred = Centred(form.structure, parameters, form.dtype)
         logits = self._logits(block, workspace)
         with np.errstate(all="ignore"):

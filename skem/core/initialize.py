@@ -25,7 +25,9 @@ class Rows(NamedTuple):
 
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""
-        return Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
+        return em.of_part(
+            Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
+        )
 
 
 def initialize(

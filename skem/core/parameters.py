@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,18 +25,29 @@ class Parameters:
     precisions_cholesky: np.ndarray
 
     @classmethod
-    def stacked(cls, mixtures: Sequence[Parameters]) -> Parameters:
+    def stacked(cls, mixtures: Sequence[Self]) -> Self:
         """Stack mixtures of one structure and as many components."""
-        return cls(
-            np.stack([each.weights for each in mixtures]),
-            np.stack([each.means for each in mixtures]),
-            np.stack([each.precisions_cholesky for each in mixtures]),
+        kind = type(mixtures[0])
+        return kind(
+            *map(np.stack, zip(*(each.arrays for each in mixtures), strict=True))
         )
 
-    def __getitem__(self, index: Any) -> Parameters:
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The arrays that they are made of."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def __getitem__(self, index: Any) -> Self:
         """Return one or several mixtures of a stack."""
-        return Parameters(
-            self.weights[index], self.means[index], self.precisions_cholesky[index]
+        return type(self)(*(array[index] for array in self.arrays))
+
+    def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
+        """Return the components in another order, with their factors in that order."""
+        return replace(
+            self,
+            weights=self.weights[order],
+            means=self.means[order],
+            precisions_cholesky=cholesky,
         )
 
     @property

@@ -268,6 +268,7 @@ def follow(
     accelerator = accelerate(em.chart)
     if earlier is not None:
         accelerator.follow(earlier.accelerator)
+        start = em.adopted(start)
     return solve(
         em.evaluate, start, accelerator, tol=tol, max_iter=max_iter, callback=callback
     )

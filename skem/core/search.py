@@ -218,7 +218,7 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     distances = cdist(chart.base.means, parameters.means, "sqeuclidean")
     _, order = linear_sum_assignment(distances)
     cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
-    matched = Parameters(parameters.weights[order], parameters.means[order], cholesky)
+    matched = parameters.ordered(order, cholesky)
     return chart.farthest(chart.pack(matched))
 
 

@@ -159,6 +159,7 @@ class Stream:
       is that of each batch at the parameters before it
     - `unit`: weight of the start, which the forgetting counts by
     - `seen`: weight of all rows so far
+    - `kind`: the map that a step is one of
     - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
       weight of as many rows as the averages are as precise as
     """
@@ -172,6 +173,7 @@ class Stream:
     seen: float
     size: float
     dtype: np.dtype
+    kind: type[EMMap] = EMMap
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Stream:
@@ -188,6 +190,7 @@ class Stream:
             seen=N,
             size=N,
             dtype=em.blocks.dtype,
+            kind=type(em),
         )
 
     @property
@@ -214,7 +217,7 @@ class Stream:
         total = total_statistics(batch, self.coordinates, self.structure)
         seen = _moved(self.averages.pooled(), total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
-        em = EMMap(
+        em = self.kind(
             batch,
             self.coordinates,
             self.structure,

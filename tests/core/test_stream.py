@@ -173,6 +173,7 @@ def arrays(state):
     if isinstance(state, np.ndarray | float):
         return [state]
     parts = [getattr(state, field.name) for field in fields(state)]
+    parts = [x for x in parts if not isinstance(x, type)]
     parts = [x for x in parts if isinstance(x, np.ndarray | float) or is_dataclass(x)]
     return [x for part in parts for x in arrays(part)]
 

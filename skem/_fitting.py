@@ -1,0 +1,420 @@
+"""How a mixture is fitted to data: starts, search, streams, and what is kept of them.
+
+What the estimators share. Each says how its problem is prepared, which starts it may be
+given, and which attributes a solution has.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from skem._blocks import open_blocks
+from skem._fitted import FittedMixture
+from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._text import count
+from skem._validation import (
+    check_data,
+    check_n_samples,
+    check_sample_weight,
+    computing_dtype,
+)
+from skem.core.accelerate import ACCELERATORS, Progress
+from skem.core.blocks import ArrayBlocks, Blocks
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import STRUCTURES, Structure
+from skem.core.em import EMMap, Evaluation
+from skem.core.initialize import initialize
+from skem.core.parameters import Parameters
+from skem.core.path import follow
+from skem.core.regularization import IllDefinedCovarianceError, Regularization
+from skem.core.search import Search, height
+from skem.core.seeds import INITIALIZERS, starting_methods
+from skem.core.solve import Solution
+from skem.core.stream import Forgetting, Gathering, Stream
+from skem.core.threads import Workers
+
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have "
+    "ill-defined empirical covariance (for instance caused by singleton "
+    "or collapsed samples). Try to decrease the number of components, "
+    "increase reg_covar, or scale the input data."
+)
+ILL_DEFINED_FLOAT32 = (
+    " The numerical accuracy can also be improved by passing float64"
+    " data instead of float32."
+)
+BEGIN_ANEW = "Call fit to begin a new stream."
+START_ANEW = "Set warm_start=False to start anew."
+
+
+class FittingMixture(CallbackSupportMixin, FittedMixture):
+    """The fit of a mixture; a subclass has scikit-learn's parameters, and ours."""
+
+    n_components: int
+    tol: float
+    max_iter: int
+    n_init: int | str
+    init_params: str
+    algorithm: str
+    warm_start: bool
+    learning_decay: float
+    learning_window: float | None
+    verbose: int
+    verbose_interval: int
+
+    @abstractmethod
+    def _prepared(self, blocks: Blocks) -> EMMap:
+        """Return the problem that the data and the parameters pose."""
+
+    def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
+        """Return the given parts of a start, in the terms of `Parameters`."""
+        return {}
+
+    def _start_parameters(self) -> Parameters:
+        """Return the present parameters, in units of the data, to start from."""
+        return self._parameters()
+
+    def _search(
+        self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
+    ) -> Search:
+        """Return how a good optimum is looked for."""
+        methods = starting_methods(self.init_params)
+        accelerator = ACCELERATORS[self.algorithm]
+        return Search(methods, self.n_components, rng, finish, accelerator)
+
+    def _bound_of(self, total_weight: float) -> float:
+        """Return the weight of the rows that `lower_bound_` is divided by."""
+        return total_weight
+
+    def _stream_bound(self, stream: Stream) -> float:
+        """Return `lower_bound_` of a stream."""
+        return float(stream.averages.loglik + stream.coordinates.log_slope)
+
+    def _attributes_of(
+        self,
+        structure: Structure,
+        coordinates: Coordinates,
+        regularization: Regularization,
+        found: Parameters,
+        dtype: np.dtype,
+    ) -> dict[str, Any]:
+        """Return the fitted attributes for parameters in some coordinates."""
+        return self._parameter_attributes(
+            coordinates.outward(structure, found, dtype),
+            coordinates.covariances(structure, found, dtype),
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        with (
+            open_blocks(self, X, sample_weight, reset=True) as blocks,
+            monitored(self, X, sample_weight) as monitors,
+            _explained_failure(blocks.dtype),
+        ):
+            check_n_samples(blocks.n_observed, self.n_components)
+            present = None
+            if self.warm_start and hasattr(self, "means_"):
+                present = self._present(blocks.n_features, START_ANEW)
+            best = self._fit_blocks(blocks, present, monitors)
+            self._warn(best)
+
+    def _fit_blocks(
+        self,
+        blocks: Blocks,
+        present: Parameters | None,
+        monitors: Sequence[Monitor] = (),
+    ) -> Solution:
+        """Fit validated data, from the present parameters if there are any."""
+        given = self._check_starts(blocks.n_features)
+        em = self._prepared(blocks)
+        best = max(
+            self._solutions(em, given, present, partial(self._solve, monitors)),
+            key=height,
+        )
+        self._set_solution(best)
+        return best
+
+    def _present(self, n_features: int, advice: str) -> Parameters:
+        """Return the present parameters, if they are those of such a mixture."""
+        if hasattr(self, "_stream"):
+            self._check_unchanged(self._stream, advice)
+        present, structure = self._start_parameters(), STRUCTURES[self.covariance_type]
+        before = (present.means.shape, present.precisions_cholesky.shape)
+        shape = (self.n_components, n_features)
+        if before != (shape, structure.shape(*shape)):
+            K, d = present.shape
+            raise ValueError(
+                f"The present parameters are those of n_components={K} and "
+                f"{d} features, with precisions of shape {before[1]}; expected "
+                f"n_components={shape[0]}, {shape[1]} features and shape "
+                f"{structure.shape(*shape)}. {advice}"
+            )
+        return present
+
+    def _solutions(
+        self,
+        em: EMMap,
+        given: dict[str, np.ndarray],
+        present: Parameters | None,
+        finish: Callable[..., Solution],
+    ) -> Iterator[Solution]:
+        """Yield the solution of each start that is finished."""
+        K = self.n_components
+        rng = check_random_state(self.random_state)
+        if present is not None:
+            start = em.coordinates.inward(em.structure, present)
+            yield finish(em, start, progress=getattr(self, "_progress", None))
+        elif len(given) == 3:
+            start = Parameters(**given)
+            yield finish(em, em.coordinates.inward(em.structure, start))
+        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
+            yield self._search(em, finish, rng).optimum(em)
+        else:
+            n_init = 1 if isinstance(self.n_init, str) else self.n_init
+            for _ in range(n_init):
+                start = initialize(em, INITIALIZERS[self.init_params], K, rng)
+                start = em.coordinates.outward(em.structure, start, np.dtype(float))
+                start = replace(start, **given)
+                yield finish(em, em.coordinates.inward(em.structure, start))
+
+    def _solve(
+        self,
+        monitors: Sequence[Monitor],
+        em: EMMap,
+        start: Parameters,
+        earlier: Solution | None = None,
+        *,
+        progress: Progress | None = None,
+        rough: float = 0.0,
+    ) -> Solution:
+        """Finish one start, in the coordinates of the fit; or end it earlier."""
+        accelerate = partial(ACCELERATORS[self.algorithm], progress=progress)
+        with ExitStack() as stack:
+            steps = [stack.enter_context(monitor.run(em)) for monitor in monitors]
+            return follow(
+                accelerate,
+                self.tol,
+                self.max_iter,
+                em,
+                start,
+                earlier,
+                rough=rough,
+                callback=lambda *state: any([step(*state) for step in steps]),
+            )
+
+    def _attributes_at(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Return the fitted attributes for the parameters of an evaluation."""
+        em = evaluation.em
+        return self._attributes_of(
+            em.structure,
+            em.coordinates,
+            em.regularization,
+            evaluation.parameters,
+            em.blocks.dtype,
+        )
+
+    def _set_solution(self, best: Solution) -> None:
+        em = best.evaluation.em
+        total = self._bound_of(em.blocks.total_weight)
+        self._set_stream(Stream.begin(best.evaluation))
+        self.converged_ = bool(best.converged)
+        self.n_iter_ = best.n_iter
+        score, values = best.evaluation.score, best.values
+        self.lower_bound_ = score / total
+        # Those before the last are what was climbed, and end where that is.
+        own = values[-1] if values else best.evaluation.loglik
+        self.lower_bounds_ = [
+            self.lower_bound_ + (value - own) / total for value in values
+        ]
+        self._progress = best.accelerator.progress
+
+    def _set_stream(self, stream: Stream) -> None:
+        """Become the mixture of a stream, which may go on."""
+        self.__dict__.update(
+            self._attributes_of(
+                stream.structure,
+                stream.coordinates,
+                stream.regularization,
+                stream.parameters,
+                stream.dtype,
+            )
+        )
+        self._stream: Stream | Gathering = stream
+
+    def _warn(self, best: Solution) -> None:
+        """Say in what respect the solution is not what was asked for."""
+        self._warn_of_components(best)
+        if not best.converged and self.max_iter > 0:
+            warnings.warn(
+                f"Best performing initialization did not converge: {self._left(best)}",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _warn_of_components(self, best: Solution) -> None:
+        """Say what components are not what they should be."""
+
+    def _left(self, best: Solution) -> str:
+        """Say what a run that has not converged leaves, and what to do about it."""
+        if self.tol == 0:
+            return (
+                "with tol=0 a fit takes max_iter steps, and does not look for "
+                "convergence. Increase tol to end it at the optimum."
+            )
+        remaining = best.accelerator.remaining
+        if math.isfinite(remaining):
+            left = f"an estimated {remaining:.3g} nats of log-likelihood are left"
+        else:
+            left = "it cannot be told yet how many nats of log-likelihood are left"
+        return (
+            f"{left} to be gained. Try different init parameters, or increase "
+            "max_iter, tol, or check for degenerate data."
+        )
+
+    def _why_unfitted(self) -> str | None:
+        state = getattr(self, "_stream", None)
+        if not isinstance(state, Gathering):
+            return None
+        seen, needed = state.n_seen, state.n_components
+        lack = (
+            f"and {needed} are needed, one for each component"
+            if seen < needed
+            else "which do not determine its covariances yet"
+        )
+        return (
+            "This %(name)s instance is not fitted yet: partial_fit has seen "
+            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
+        )
+
+    def _validated_partial_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> None:
+        first = not hasattr(self, "n_features_in_")
+        state: Stream | Gathering | None = getattr(self, "_stream", None)
+        self._validate_changed_params()
+        X = check_data(self, X, reset=first, min_samples=1)
+        weight = check_sample_weight(sample_weight, X)
+        with _explained_failure(computing_dtype(X)):
+            if state is None:
+                state = self._begin_gathering(X)
+            self._check_unchanged(state, BEGIN_ANEW)
+            if isinstance(state, Stream):
+                self._advance(state, X, weight)
+            else:
+                self._gather(state, X, weight)
+        self.converged_ = False
+        for name in ("lower_bounds_", "_progress"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _validate_changed_params(self) -> None:
+        """Validate the parameters, unless they are those that have been validated."""
+        before = getattr(self, "_validated", None)
+        kind: Any = type(self)
+        present = [getattr(self, name, None) for name in _names_of_params(kind)]
+        if before is None or any(map(operator.is_not, before, present)):
+            self._validate_params()
+            self._validated = present
+
+    def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
+        """Require the structure and the number of components of the stream."""
+        for name, before in (
+            ("n_components", stream.n_components),
+            ("covariance_type", stream.structure.name),
+        ):
+            if getattr(self, name) != before:
+                raise ValueError(
+                    f"{name} has changed from {before!r} to {getattr(self, name)!r}. "
+                    f"{advice}"
+                )
+
+    def _begin_gathering(self, X: np.ndarray) -> Gathering:
+        """Have no rows yet, but perhaps parameters to start from."""
+        fitted = hasattr(self, "means_")
+        start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
+        structure = STRUCTURES[self.covariance_type]
+        return Gathering(structure, self.n_components, X[:0], start=start)
+
+    def _gather(
+        self, state: Gathering, X: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        """Keep the batch, and begin the stream once there are enough rows."""
+        state = state.join(X, weight)
+        if state.is_enough:
+            self._fit_gathered(state)
+            return
+        if state.is_due:
+            # A numeric `reg_covar` may be too little for so few rows; more may come.
+            with suppress(IllDefinedCovarianceError):
+                self._fit_gathered(state)
+            state = replace(state, n_fitted=state.n_seen)
+        self._stream = state.kept()
+
+    def _fit_gathered(self, state: Gathering) -> None:
+        state = state.spread()
+        with Workers() as workers:
+            blocks = ArrayBlocks(
+                state.X, state.weight, workers, computing_dtype(state.X)
+            )
+            self._fit_blocks(blocks, state.start)
+
+    def _advance(
+        self, stream: Stream, X: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        """Take one step of a stream that has begun."""
+        dtype = np.result_type(stream.dtype, computing_dtype(X))
+        window = math.inf if self.learning_window is None else self.learning_window
+        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
+            blocks = ArrayBlocks(X, weight, workers, dtype)
+            stream = stream.advance(blocks, forgetting)
+        self._set_stream(stream)
+        self.n_iter_ += 1
+        self.lower_bound_ = self._stream_bound(stream)
+        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
+            print(
+                f"  Iteration {self.n_iter_}	 mean log-likelihood "
+                f"{self.lower_bound_:.6f}"
+            )
+
+
+@cache
+def _names_of_params(kind: Any) -> list[str]:
+    """Return what scikit-learn finds by a look at the signature, which takes time."""
+    return kind._get_param_names()
+
+
+@contextmanager
+def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+    """Tell users what to do about a covariance that is not positive definite."""
+    try:
+        yield
+    except IllDefinedCovarianceError:
+        hint = ILL_DEFINED_FLOAT32 if dtype == np.float32 else ""
+        raise ValueError(ILL_DEFINED + hint) from None
+
+
+@contextmanager
+def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator back all its attributes if anything is raised."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

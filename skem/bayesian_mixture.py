@@ -1,0 +1,844 @@
+"""BayesianGaussianMixture: variational Bayes on the E-step of `GaussianMixture`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.mixture import BayesianGaussianMixture as Peer
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skem._blocks import evaluate_rows
+from skem._fitted import expectation_at
+from skem._fitting import FittingMixture, unchanged_on_error
+from skem._peer import copy_of_a_fit, warn_of_hooks
+from skem._summary import MixtureSummary
+from skem._validation import check_covariance_prior, check_mean_prior
+from skem.core.accelerate import ACCELERATORS
+from skem.core.bayes import Beliefs, VariationalMap, outward
+from skem.core.blocks import Block, Blocks
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import STRUCTURES, Structure
+from skem.core.em import EMMap
+from skem.core.expectation import Expectation
+from skem.core.parameters import Parameters
+from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
+from skem.core.prior import Prior
+from skem.core.regularization import Regularization
+from skem.core.revise import BayesianSearch, spread_starts
+from skem.core.search import STARTS, Search
+from skem.core.seeds import INITIALIZERS, starting_methods
+from skem.core.solve import Solution
+from skem.core.stream import Stream
+from skem.core.student import StudentMixture
+from skem.core.threads import Workspace
+
+OWNED = 1.0
+"""Rows from which a component counts as effective."""
+POSTERIOR = (
+    "weight_concentration_prior_",
+    "mean_precision_prior_",
+    "mean_prior_",
+    "degrees_of_freedom_prior_",
+    "covariance_prior_",
+    "weight_concentration_",
+    "mean_precision_",
+    "degrees_of_freedom_",
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_cholesky_",
+    "precisions_",
+)
+"""Attributes that scikit-learn's mixture has, too."""
+
+
+def _write_predictive(
+    student: StudentMixture,
+    expectation: Expectation,
+    out: np.ndarray,
+    block: Block,
+    ws: Workspace,
+) -> None:
+    info = np.finfo(out.dtype)
+    gaussian = expectation.component_log_density(block, ws)
+    out[:] = np.clip(student.log_density(gaussian), info.min, info.max)
+
+
+class BayesianGaussianMixture(FittingMixture):
+    """Gaussian mixture with a posterior of its parameters, by variational Bayes.
+
+    A drop-in replacement for :class:`sklearn.mixture.BayesianGaussianMixture`: the same
+    parameters, methods and attributes, and from the same start the same iterates. It
+    runs on the E-step of :class:`~skem.GaussianMixture`, goes on to the optimum of the
+    bound, takes sample weights and streams, and takes components away that it can do
+    without.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        The largest number of components, K. How many of them own rows is
+        `n_effective_components_`.
+
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        The structure of the covariances, as in :class:`~skem.GaussianMixture`.
+
+    tol : float, default=1e-2
+        The evidence lower bound, in nats, that the fit may still leave to be gained.
+        With 0, all `max_iter` steps are done.
+
+    reg_covar : 'auto' or float, default='auto'
+        What is done beside the prior to keep covariances positive definite.
+
+        - 'auto': nothing, but for directions in which the data have no variance.
+          There all components get the same tiny one, so that these tell nothing.
+          Values that many rows share count as spread over a width, as in
+          :class:`~skem.GaussianMixture`.
+        - float: a variance that is added to the covariance of each component's rows,
+          as in scikit-learn. The bound does not know of it, and may fall if it is
+          large.
+
+    max_iter : int, default=1000
+        The largest number of steps of a run, each of which costs one pass over the
+        data.
+
+    n_init : int or 'auto', default='auto'
+        How the fit looks for a good optimum.
+
+        - 'auto': ten starts of different numbers of clusters get a few steps each, and
+          the best is finished. Its optimum is left again by moves: components are
+          deleted, merged and split, and what raises the bound is kept [1]_. They come
+          out in the order of their size, unless that lowers the bound. On more than
+          20 000 rows (or 400 per component) that is done on a random subsample, as in
+          :class:`~skem.GaussianMixture`.
+        - int: so many starts by `init_params`, all of them of K clusters and finished
+          on all rows, as in scikit-learn.
+
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
+    default='kmeans'
+        How starts are made, as in :class:`~skem.GaussianMixture`.
+
+    weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, \
+    default='dirichlet_process'
+        The prior of the weights: a Dirichlet process, truncated at K components, or a
+        Dirichlet distribution.
+
+    weight_concentration_prior : float, default=None
+        The concentration γ of that prior. The smaller, the fewer components. None:
+        1/K.
+
+    mean_precision_prior : float, default=None
+        β₀, how many rows the prior of a mean counts for. None: 1.
+
+    mean_prior : array-like of shape (n_features,), default=None
+        m₀, where means are expected. None: the (weighted) mean of the data.
+
+    degrees_of_freedom_prior : float, default=None
+        ν₀, how many rows the prior of a covariance counts for; more than
+        n_features − 1. None: n_features.
+
+    covariance_prior : 'auto', None, float or array-like, default='auto'
+        The inverse scale matrix W₀⁻¹ of the Wishart prior of a precision; ν₀ times the
+        covariance that is expected.
+
+        - 'auto': as wide as one of K clusters that together fill what the data do, K to
+          the power −2/n_features times the (weighted) covariance of the data.
+        - None: as in scikit-learn the covariance of the data, which blurs clusters that
+          are much narrower than the distances between them.
+
+        Of a given one the shape depends on `covariance_type`::
+
+            float                    if 'spherical',
+            (n_features, n_features) if 'tied',
+            (n_features,)            if 'diag',
+            (n_features, n_features) if 'full'
+
+    algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
+        The solver, as in :class:`~skem.GaussianMixture`. None of them accepts a fall of
+        the bound.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starts and moves, and of `sample` where that is given none.
+
+    warm_start : bool, default=False
+        Whether `fit` continues from the present posterior, if there is one.
+
+    learning_decay : float, default=0.6
+        How fast `partial_fit` forgets, as in :class:`~skem.GaussianMixture`. With 1 all
+        rows keep the same weight, and the posterior is that of the whole stream.
+
+    learning_window : float, default=None
+        The number of rows beyond which the memory of `partial_fit` does not grow.
+
+    verbose : int, default=0
+        If positive, lines are printed, as by :class:`~skem.GaussianMixture`; of the
+        bound, divided by the number of rows.
+
+    verbose_interval : int, default=10
+        Number of steps between two lines.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Expected weights. Of a Dirichlet process, divided by their sum.
+
+    means_ : ndarray of shape (n_components, n_features)
+        Expected means m_k.
+
+    covariances_ : ndarray
+        Inverses of the expected precisions ν_k W_k, in the shape that `covariance_type`
+        has in :class:`~skem.GaussianMixture`.
+
+    precisions_ : ndarray
+        Expected precisions, of the same shape.
+
+    precisions_cholesky_ : ndarray
+        Upper triangular factors U of the precisions U Uᵀ, of the same shape.
+
+    weight_concentration_ : tuple of two ndarrays, or ndarray, of shape (n_components,)
+        Parameters of the posterior of the weights: of the Beta distributions of the
+        sticks, or of the Dirichlet distribution.
+
+    mean_precision_ : ndarray of shape (n_components,)
+        β_k = β₀ + n_k.
+
+    degrees_of_freedom_ : ndarray of shape (n_components,), or float if 'tied'
+        ν_k = ν₀ + n_k.
+
+    weight_concentration_prior_ : float
+        γ.
+
+    mean_precision_prior_ : float
+        β₀.
+
+    mean_prior_ : ndarray of shape (n_features,)
+        m₀.
+
+    degrees_of_freedom_prior_ : float
+        ν₀.
+
+    covariance_prior_ : float or ndarray
+        W₀⁻¹.
+
+    n_effective_components_ : int
+        Number of components that own at least one row, n_k ≥ 1.
+
+    converged_ : bool
+        Whether at most `tol` nats were estimated to be left to be gained.
+
+    n_iter_ : int
+        Number of steps of the run that led to the result, over all rows.
+
+    lower_bound_ : float
+        The evidence lower bound on log p(X), in nats, with all constants: bounds of
+        different K, priors and structures can be compared. Not divided by the number
+        of rows. After `partial_fit` that of as many rows as the posterior counts.
+
+    lower_bounds_ : list of float of length `n_iter_`
+        The bound after each of these steps. Not there after `partial_fit`.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during `fit`, if all of them are strings.
+
+    See Also
+    --------
+    GaussianMixture : Maximum likelihood, for a given number of components.
+    GaussianMixtureIC : A number of components by a criterion.
+    sklearn.mixture.BayesianGaussianMixture : The same model in scikit-learn.
+
+    Notes
+    -----
+    As in scikit-learn, `score_samples`, `score`, `predict` and `predict_proba` go by
+    Σ_k exp E log w_k N(x | μ_k, Λ_k⁻¹). That is less than the posterior predictive
+    density, and integrates to less than one. With ``posterior_predictive=True``
+    `score_samples` and `sample` go by the predictive density, a mixture of Student-t's.
+    `sample`, `support_probability`, `hdr_level` and pictures take the plug-in mixture
+    of `weights_`, `means_` and `covariances_`.
+
+    Components may be dead: without rows they have the prior for a posterior. That is
+    what a Bayesian mixture is for, and no warning is given of them.
+
+    With a diagonal or spherical covariance the precisions are still random matrices of
+    a Wishart distribution, whose posterior is restricted to a diagonal scale matrix, as
+    in scikit-learn; with a tied one components have precisions of their own, of the
+    same posterior.
+
+    References
+    ----------
+    .. [1] M. C. Hughes and E. B. Sudderth (2013). Memoized online variational
+       inference for Dirichlet process mixture models. NeurIPS 26.
+    .. [2] C. M. Bishop (2006). Pattern Recognition and Machine Learning, section 10.2.
+       Springer.
+    .. [3] D. M. Blei and M. I. Jordan (2006). Variational inference for Dirichlet
+       process mixtures. Bayesian Analysis 1(1), 121-143.
+
+    Examples
+    --------
+    >>> from skem import BayesianGaussianMixture
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> mixture = BayesianGaussianMixture(10, random_state=0).fit(X)
+    >>> mixture.n_effective_components_
+    2
+    >>> mixture.means_[:2].round(1)
+    array([[ 4.3, 79.9],
+           [ 2.1, 54.7]])
+    """
+
+    _by_likelihood = False
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(INITIALIZERS))],
+        "weight_concentration_prior_type": [StrOptions(set(WEIGHT_PRIORS))],
+        "weight_concentration_prior": [
+            None,
+            Interval(Real, 0.0, None, closed="neither"),
+        ],
+        "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_prior": [None, "array-like"],
+        "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "covariance_prior": [
+            StrOptions({"auto"}),
+            None,
+            "array-like",
+            Interval(Real, 0.0, None, closed="neither"),
+        ],
+        "algorithm": [StrOptions(set(ACCELERATORS))],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-2,
+        reg_covar: float | str = "auto",
+        max_iter: int = 1000,
+        n_init: int | str = "auto",
+        init_params: str = "kmeans",
+        weight_concentration_prior_type: str = "dirichlet_process",
+        weight_concentration_prior: float | None = None,
+        mean_precision_prior: float | None = None,
+        mean_prior: ArrayLike | None = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: float | ArrayLike | None = "auto",
+        algorithm: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        learning_decay: float = 0.6,
+        learning_window: float | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.learning_decay = learning_decay
+        self.learning_window = learning_window
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    @classmethod
+    def from_sklearn(cls, mixture: Peer, **params: Any) -> Self:
+        """Build a fitted mixture from a fitted one of scikit-learn's.
+
+        Parameters
+        ----------
+        mixture : sklearn.mixture.BayesianGaussianMixture
+            A fitted mixture.
+
+        **params : dict
+            Further parameters of the estimator; those of the model and, unless it is
+            given, `random_state` are those of `mixture`.
+
+        Returns
+        -------
+        mixture : BayesianGaussianMixture
+            Of the same posterior: ready for `predict` and the like, and for a `fit`
+            with ``warm_start=True`` to continue from.
+
+        Raises
+        ------
+        NotFittedError
+            If `mixture` is not fitted.
+
+        TypeError
+            If it is not a Bayesian mixture of scikit-learn's.
+
+        Examples
+        --------
+        >>> import sklearn.mixture
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> theirs = sklearn.mixture.BayesianGaussianMixture(
+        ...     n_components=2, random_state=0
+        ... ).fit(X)
+        >>> ours = BayesianGaussianMixture.from_sklearn(theirs)
+        >>> print(round(ours.score(X), 4), round(theirs.score(X), 4))
+        -4.1918 -4.1918
+        """
+        if not isinstance(mixture, Peer):
+            raise TypeError(
+                "from_sklearn takes a fitted sklearn.mixture.BayesianGaussianMixture, "
+                f"but got an object of type {type(mixture).__name__}."
+            )
+        check_is_fitted(mixture, "means_")
+        for name in (
+            "covariance_type",
+            "weight_concentration_prior_type",
+            "weight_concentration_prior",
+            "mean_precision_prior",
+            "mean_prior",
+            "degrees_of_freedom_prior",
+            "covariance_prior",
+            "random_state",
+        ):
+            params.setdefault(name, getattr(mixture, name))
+        ours = cls(len(mixture.weights_), **params)
+        ours._validate_params()
+        for name in POSTERIOR:
+            value = getattr(mixture, name)
+            copied = tuple(map(np.array, value)) if isinstance(value, tuple) else value
+            copied = copied.copy() if isinstance(copied, np.ndarray) else copied
+            setattr(ours, name, copied)
+        ours._fitted_type = mixture.covariance_type
+        ours.n_effective_components_ = _effective(ours._counts())
+        copy_of_a_fit(mixture, ours)
+        return ours
+
+    def _beliefs(self, n_features: int) -> Beliefs:
+        """Return the prior that the parameters ask for."""
+        kind = WEIGHT_PRIORS[self.weight_concentration_prior_type]
+        gamma = self.weight_concentration_prior
+        precision = self.mean_precision_prior
+        degrees = self.degrees_of_freedom_prior
+        if degrees is not None and not degrees > n_features - 1.0:
+            raise ValueError(
+                "The parameter 'degrees_of_freedom_prior' should be greater than "
+                f"{n_features - 1}, but got {degrees:.3f}."
+            )
+        structure = STRUCTURES[self.covariance_type]
+        mean, covariance = self.mean_prior, self._given_covariance()
+        return Beliefs(
+            kind(1.0 / self.n_components if gamma is None else float(gamma)),
+            1.0 if precision is None else float(precision),
+            None if mean is None else check_mean_prior(mean, n_features),
+            degrees,
+            None
+            if covariance is None
+            else check_covariance_prior(covariance, structure, n_features),
+            1 if self.covariance_prior is None else self.n_components,
+        )
+
+    def _given_covariance(self) -> Any:
+        """Return `covariance_prior` if it is not made from the data."""
+        of_data = isinstance(self.covariance_prior, str)
+        return None if of_data else self.covariance_prior
+
+    def _prepared(self, blocks: Blocks) -> EMMap:
+        return VariationalMap.of_data(
+            blocks,
+            STRUCTURES[self.covariance_type],
+            self._beliefs(blocks.n_features),
+            self.reg_covar,
+        )
+
+    def _search(
+        self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
+    ) -> Search:
+        K = self.n_components
+        methods = spread_starts(starting_methods(self.init_params), K, STARTS)
+        accelerator = ACCELERATORS[self.algorithm]
+        return BayesianSearch(methods, K, rng, finish, accelerator)
+
+    def _bound_of(self, total_weight: float) -> float:
+        return 1.0
+
+    def _stream_bound(self, stream: Stream) -> float:
+        data = stream.averages.loglik + stream.coordinates.log_slope
+        penalty = stream.regularization.penalty(stream.structure, stream.parameters)
+        return float(stream.size * data - penalty)
+
+    def _attributes_of(
+        self,
+        structure: Structure,
+        coordinates: Coordinates,
+        regularization: Regularization,
+        found: Parameters,
+        dtype: np.dtype,
+    ) -> dict[str, Any]:
+        assert isinstance(regularization, Prior) and isinstance(found, Posterior)
+        prior, counts = regularization, found.counts
+        concentration = prior.weights.update(counts)
+        if isinstance(concentration, tuple):
+            concentration = tuple(each.astype(dtype) for each in concentration)
+        else:
+            concentration = concentration.astype(dtype)
+        degrees = prior.degrees(structure, counts).astype(dtype)
+        mean, covariance = outward(structure, coordinates, prior)
+        if self.mean_prior is not None:
+            mean = np.asarray(self.mean_prior, dtype=float)
+        if self._given_covariance() is not None:
+            covariance = np.asarray(self._given_covariance(), dtype=float)
+        return {
+            **super()._attributes_of(
+                structure, coordinates, regularization, found, dtype
+            ),
+            "weight_concentration_": concentration,
+            "mean_precision_": prior.precision(counts).astype(dtype),
+            "degrees_of_freedom_": degrees[0] if structure.shared else degrees,
+            "weight_concentration_prior_": prior.weights.concentration,
+            "mean_precision_prior_": prior.mean_precision,
+            "mean_prior_": mean,
+            "degrees_of_freedom_prior_": prior.degrees_of_freedom,
+            "covariance_prior_": covariance if covariance.ndim else float(covariance),
+            "n_effective_components_": _effective(counts),
+        }
+
+    def _counts(self) -> np.ndarray:
+        """Return n_k of the present posterior."""
+        precision = np.asarray(self.mean_precision_, dtype=float)
+        return np.maximum(precision - self.mean_precision_prior_, 0.0)
+
+    def _posterior(self) -> Posterior:
+        """Return q in units of the data, from attributes set by hand too."""
+        parameters = self._parameters()
+        kind = WEIGHT_PRIORS[self.weight_concentration_prior_type]
+        concentration: Any = self.weight_concentration_
+        if isinstance(concentration, tuple):
+            concentration = tuple(np.asarray(x, dtype=float) for x in concentration)
+        else:
+            concentration = np.asarray(concentration, dtype=float)
+        effective = effective_log_weights(
+            kind(self.weight_concentration_prior_).expected_log(concentration),
+            np.asarray(self.mean_precision_, dtype=float),
+            np.asarray(self.degrees_of_freedom_, dtype=float),
+            parameters.shape[1],
+        )
+        return Posterior(
+            parameters.weights,
+            parameters.means,
+            parameters.precisions_cholesky,
+            effective,
+            self._counts(),
+        )
+
+    def _start_parameters(self) -> Parameters:
+        return self._posterior()
+
+    def _expectation(self, dtype: np.dtype) -> Expectation:
+        return expectation_at(self.covariance_type, self._posterior(), dtype)
+
+    def _student(self) -> StudentMixture:
+        return StudentMixture.of(
+            STRUCTURES[self.covariance_type],
+            self._parameters(),
+            np.asarray(self.mean_precision_, dtype=float),
+            np.asarray(self.degrees_of_freedom_, dtype=float),
+        )
+
+    def score_samples(
+        self, X: ArrayLike, posterior_predictive: bool = False
+    ) -> np.ndarray:
+        """Log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        posterior_predictive : bool, default=False
+            Whether to return the log-density of the posterior predictive distribution,
+            a mixture of multivariate Student-t's. False: as scikit-learn,
+            log Σ_k exp E log w_k N(x | μ_k, Λ_k⁻¹), which is less.
+
+        Returns
+        -------
+        log_prob : ndarray or Dask array of shape (n_samples,)
+            In nats; always finite.
+
+        Examples
+        --------
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = BayesianGaussianMixture(2, random_state=0).fit(X)
+        >>> mixture.score_samples([[2.0, 54.0], [3.0, 70.0]]).round(2)
+        array([-3.47, -7.73])
+        >>> mixture.score_samples(
+        ...     [[2.0, 54.0], [3.0, 70.0]], posterior_predictive=True
+        ... ).round(2)
+        array([-3.46, -7.54])
+        """
+        if not posterior_predictive:
+            return super().score_samples(X)
+        self._check_is_fitted()
+        write = partial(_write_predictive, self._student())
+        return evaluate_rows(self, X, self._density, write, ())
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        posterior_predictive: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the mixture, in random order.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows; a float must be a whole number.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed. None: the estimator's `random_state`.
+
+        posterior_predictive : bool, default=False
+            Whether to draw from the posterior predictive distribution. False: as
+            scikit-learn, from the Gaussians of `weights_`, `means_` and `covariances_`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+
+        y : ndarray of shape (n_samples,)
+            The component that each row was drawn from.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one, or not a whole number.
+
+        Examples
+        --------
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = BayesianGaussianMixture(2, random_state=0).fit(X)
+        >>> rows, labels = mixture.sample(3, random_state=0, posterior_predictive=True)
+        >>> rows.shape, labels.shape
+        ((3, 2), (3,))
+        """
+        if not posterior_predictive:
+            return super().sample(n_samples, random_state)
+        seed = self.random_state if random_state is None else random_state
+        rng = check_random_state(seed)
+        X, labels = super().sample(n_samples, rng)
+        student, means = self._student(), np.asarray(self.means_, dtype=float)
+        freedom = student.degrees[labels]
+        stretch = np.sqrt(student.widening[labels] * freedom / rng.chisquare(freedom))
+        return means[labels] + stretch[:, None] * (X - means[labels]), labels
+
+    def summary(
+        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> MixtureSummary:
+        """Say what there is to be said about the mixture, and how it fits data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Data, usually those of the fit. None: what is known without data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        summary : MixtureSummary
+            As that of :class:`~skem.GaussianMixture`, of the plug-in mixture, without
+            information criteria: `bic`, `aic` and `icl` are None. `lower_bound` is the
+            evidence lower bound.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, or not the features of the fit; if weights
+            are negative, all zero, or given without X.
+
+        Examples
+        --------
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> BayesianGaussianMixture(2, random_state=0).fit(X).summary(X).sizes
+        array([175.,  97.])
+        """
+        found = super().summary(X, sample_weight)
+        return replace(found, bic=None, aic=None, icl=None)
+
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Estimate the posterior.
+
+        Parameters
+        ----------
+        X : array-like, Dask array or Dask DataFrame of shape (n_samples, n_features)
+            Data, as in the fit of :class:`~skem.GaussianMixture`.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like or Dask array of shape (n_samples,), default=None
+            Non-negative weights. An integer weight is the same as repeating the row.
+            Their sum is how much is known: do not normalise them to one.
+
+        Returns
+        -------
+        self : object
+            The fitted mixture.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or infinite values, or fewer rows than components; if weights
+            are negative or all zero; if a part of the prior has the wrong shape or is
+            not positive definite; or, with a numeric `reg_covar`, if a covariance is
+            not positive definite. The estimator then stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If more than `tol` nats are estimated to be left after `max_iter` steps, and
+            always with ``tol=0``.
+
+        UserWarning
+            Once for a subclass that defines private methods which scikit-learn's
+            mixture calls: ours does not call them.
+
+        Examples
+        --------
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = BayesianGaussianMixture(5, random_state=0).fit(X)
+        >>> mixture.weights_.round(2) + 0.0
+        array([0.64, 0.36, 0.  , 0.  , 0.  ])
+        """
+        warn_of_hooks(type(self), BayesianGaussianMixture, stacklevel=3)
+        with unchanged_on_error(self):
+            self._validated_fit(X, sample_weight)
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Take one step with a batch of a stream: streaming variational Bayes.
+
+        The running statistics move towards those of the batch, as in
+        :meth:`GaussianMixture.partial_fit <skem.GaussianMixture.partial_fit>`, and the
+        posterior is that of the statistics, of as many rows as they are as precise as.
+        The prior is that of the first rows; components that have died do not come back.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A batch, of one row or more.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`. A batch counts by its total weight.
+
+        Returns
+        -------
+        self : object
+            The mixture. It is fitted once there are as many rows as components.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if the number or the names of the features differ from those of
+            the first batch; or if `n_components` or `covariance_type` has been changed
+            since. The estimator then stays as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import BayesianGaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> mixture = BayesianGaussianMixture(3, random_state=0)
+        >>> for _ in range(20):
+        ...     centres = rng.choice([-3.0, 3.0], size=(500, 1))
+        ...     mixture = mixture.partial_fit(centres + rng.normal(size=(500, 1)))
+        >>> mixture.n_effective_components_
+        2
+        """
+        warn_of_hooks(type(self), BayesianGaussianMixture, stacklevel=3)
+        with unchanged_on_error(self):
+            self._validated_partial_fit(X, sample_weight)
+        return self
+
+    def fit_predict(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Estimate the posterior, and label the data by it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Index of the most probable component of each row.
+
+        Examples
+        --------
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> BayesianGaussianMixture(2, random_state=0).fit_predict(X)[:4]
+        array([0, 1, 0, 1])
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+
+def _effective(counts: np.ndarray) -> int:
+    """Return how many components own a row, of whatever weight; one at least."""
+    return max(1, int(np.count_nonzero(counts >= OWNED)))
