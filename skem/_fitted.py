@@ -28,6 +28,7 @@ from skem._blocks import (
 )
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import is_dask, map_lazily
+from skem._joint import Given, Joint
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import (
@@ -149,7 +150,7 @@ def _draw(
     return X, labels
 
 
-class FittedMixture(DensityMixin, BaseEstimator):
+class FittedMixture(Joint, DensityMixin, BaseEstimator):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
@@ -529,6 +530,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self,
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
+        given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
 
@@ -544,6 +546,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         random_state : int, RandomState instance or None, default=None
             Seed. None: the estimator's `random_state`.
 
+        given : mapping, or array-like of shape (n_features,), default=None
+            Values that some features have in all rows, as in `conditional`; the others
+            are drawn from their law given these.
+
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
@@ -555,7 +561,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `n_samples` is less than one, or not a whole number.
+            If `n_samples` is less than one, or not a whole number; if `given` has an
+            unknown feature, an infinite value, or a value for every feature.
 
         Examples
         --------
@@ -569,6 +576,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         self._check_is_fitted()
         n_samples = _whole_number(n_samples)
+        if given is not None:
+            return self._sample_given(n_samples, random_state, given)
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )

@@ -89,6 +89,20 @@ def check_data(
     return X
 
 
+def check_incomplete(
+    estimator: Any, X: Any, *, reset: bool, min_samples: int = 1
+) -> np.ndarray:
+    """Validate X, in which NaN, or pandas' NA, is a missing value."""
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=FLOATS,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=min_samples,
+    )
+
+
 def computing_dtype(X: np.ndarray) -> np.dtype:
     """Return the type that blocks of X are computed in, and outputs have."""
     single = X.dtype.newbyteorder("=") == np.float32
