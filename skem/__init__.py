@@ -5,6 +5,7 @@ from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
+from skem.regressor import GaussianMixtureRegressor
 
 __all__ = [
     "BootstrapLRT",
@@ -12,6 +13,7 @@ __all__ = [
     "CriterionDisplay",
     "GaussianMixture",
     "GaussianMixtureIC",
+    "GaussianMixtureRegressor",
     "MixtureDisplay",
     "StandardErrors",
     "bootstrap_lrt",

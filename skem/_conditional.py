@@ -179,6 +179,12 @@ class Conditioner:
         """Return that of a fitted mixture."""
         return cls(STRUCTURES[mixture.covariance_type], mixture._parameters())
 
+    @classmethod
+    def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
+        """Return that of one Gaussian."""
+        parameters = Parameters(np.ones(1), mean[None], cholesky[None])
+        return cls(STRUCTURES["full"], parameters)
+
     @cached_property
     def sd(self) -> np.ndarray:
         """Standard deviations (K, d) of the components."""
