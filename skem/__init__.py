@@ -5,6 +5,7 @@ from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
+from skem.outlier import MixtureOutlierDetector
 from skem.regressor import GaussianMixtureRegressor
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GaussianMixtureIC",
     "GaussianMixtureRegressor",
     "MixtureDisplay",
+    "MixtureOutlierDetector",
     "StandardErrors",
     "bootstrap_lrt",
 ]

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from skem._validation import check_incomplete, check_sample_weight
 from skem.core.covariance import STRUCTURES
@@ -74,6 +75,11 @@ class WithMixture:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
         tags.input_tags.allow_nan = takes_nan()
         return tags
+
+    def _check_is_fitted(self) -> None:
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if not hasattr(self, "mixture_"):
+            check_is_fitted(self, "mixture_")
 
     def _check_rows(self, X: Any, *, reset: bool = False) -> np.ndarray:
         """Validate X, in which NaN is a missing value."""

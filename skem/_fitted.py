@@ -948,8 +948,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
             for start in range(0, n_samples, rows)
         )
-        # Not by `score_samples`, which asks for the names of features.
-        log_density = [
-            evaluate_array(X, self._expectation, _write_log_density, ()) for X in parts
-        ]
+        log_density = [self._log_density(X) for X in parts]
         return Sampled(np.sort(np.concatenate(log_density)))
+
+    def _log_density(self, X: np.ndarray) -> np.ndarray:
+        """Log-density of validated rows; `score_samples` asks for feature names."""
+        return evaluate_array(X, self._expectation, _write_log_density, ())

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, Laws
@@ -253,7 +252,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
     def _laws(self, X: Any) -> tuple[int, Iterator[Laws]]:
         """Return the number of rows, and the laws of the targets given each of them."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         X = self._check_rows(X)
         rows = np.hstack([X, np.full((len(X), self.n_targets_), np.nan, X.dtype)])
         return len(X), Conditioner.of(self.mixture_).laws(rows, self._is_target)
@@ -448,7 +447,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         >>> print(law.weights_.round(2), law.means_.ravel().round(1))
         [0.12 0.88] [60.5 72.8]
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         # Names, if there are any, are those of the row's index.
         row = np.ravel(np.asarray(x, dtype=float))
         if len(row) != self.n_features_in_:
