@@ -3,6 +3,7 @@
 from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
 from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+from skem.discriminant import MixtureDiscriminantAnalysis
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 from skem.outlier import MixtureOutlierDetector
@@ -15,6 +16,7 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureIC",
     "GaussianMixtureRegressor",
+    "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
     "MixtureOutlierDetector",
     "StandardErrors",

@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import chi2, f
 
 from skem._conditional import patterns
 from skem.gaussian_mixture import GaussianMixture
@@ -25,7 +25,7 @@ DRAWN_BELOW = 200
 ENOUGH = 100
 """Alarms among the rows held out that are enough to count them."""
 DOUBT = 2.5
-"""Standard deviations between alarms expected and seen that refute the scale."""
+"""Standard deviations between alarms expected and seen that refute the law."""
 
 
 def draws_for(rate: float) -> int:
@@ -99,13 +99,19 @@ def held_out_support(
 def threshold(u: np.ndarray, weight: np.ndarray, rate: float, n_features: int) -> float:
     """Return the support probability below which new rows have the mass `rate`.
 
-    Squared distances of new rows are taken for chi-squared ones times a scale, their
-    mean over that of draws: one number, to which all rows contribute. Where there are
-    alarms enough to count them, or they refute the scale, they are counted.
+    As if for a Gaussian fitted to m rows: for draws of the fit squared distances are
+    chi-squared, and for new rows (m + 1)/(m − d) d F(d, m − d), whose mean is d c with
+    c = (m + 1)/(m − d − 2). That mean, to which all rows contribute, tells m. Where
+    there are alarms enough to count them, or they refute this law, they are counted.
     """
-    distances = chi2.isf(np.clip(u, 1 / MOST_DRAWS, 1.0), n_features)
-    scale = np.average(distances, weights=weight) / n_features
-    found = float(chi2.sf(scale * chi2.isf(rate, n_features), n_features))
+    d = n_features
+    distances = chi2.isf(np.clip(u, 1 / MOST_DRAWS, 1.0), d)
+    c = np.average(distances, weights=weight) / d
+    found = rate
+    if c > 1 + 1e-9:
+        m = (c * (d + 2) + 1) / (c - 1)
+        border = (m + 1) / (m - d) * d * f.isf(rate, d, m - d)
+        found = float(chi2.sf(border, d))
     expected = rate * weight.sum()
     surprise = abs(weight[u < found].sum() - expected) / np.sqrt(expected)
     if expected >= ENOUGH or surprise > DOUBT:

@@ -95,19 +95,20 @@ class Laws:
     """Indices (n,) of the rows."""
     wanted: np.ndarray
     """Indices (w,) of the wanted features."""
-    log_joint: np.ndarray
-    """Log w_k N(x_O | k), (n, K), the largest exact also far away."""
-    weights: np.ndarray
-    """Weights (n, K) of the components, given what is observed."""
+    log_density: np.ndarray
+    """Log-density (n,) of what is observed."""
+    log_weights: np.ndarray
+    """Logarithms (n, K) of the components' weights, given what is observed."""
     means: np.ndarray
     """Conditional means (n, K, w) of the components."""
     roots: np.ndarray
     """Lower roots (K, w, w) of their conditional covariances."""
 
-    @property
-    def log_density(self) -> np.ndarray:
-        """Log-density (n,) of what is observed."""
-        return _within_range(logsumexp(self.log_joint, axis=1))
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Weights (n, K) of the components, given what is observed."""
+        weights = np.exp(self.log_weights)
+        return weights / weights.sum(axis=1, keepdims=True)
 
     @property
     def mean(self) -> np.ndarray:
@@ -281,12 +282,12 @@ class Conditioner:
                 away = z @ np.swapaxes(split.slope, 1, 2)
                 centres = centres + sd[:, None, wanted] * away
                 roots = sd[:, wanted, None] * split.root
-            log_joint, weights = self._weights(split, x, z)
+            log_density, log_weights = self._weights(split, x, z)
         return Laws(
             rows,
             wanted,
-            log_joint,
-            weights,
+            log_density,
+            log_weights,
             _within_range(np.swapaxes(centres, 0, 1)),
             roots,
         )
@@ -294,19 +295,17 @@ class Conditioner:
     def _weights(
         self, split: Split, x: np.ndarray, z: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return log w_k N(x_O | k) and the weights given x_O, both (n, K)."""
-        n_observed = x.shape[1]
+        """Return the log-density of x_O, (n,), and log weights given it, (n, K)."""
         squares = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det
-        log_joint = _within_range(peaks - 0.5 * n_observed * LOG_2PI - 0.5 * squares)
-        weights = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
+        joint = peaks - 0.5 * x.shape[1] * LOG_2PI - 0.5 * squares
+        log_density = logsumexp(joint, axis=1)
+        log_weights = joint - log_density[:, None]
         far = squares.min(axis=1, initial=np.inf) > FAR**2
-        if n_observed and far.any():
-            log_density, weights[far] = self._far(split.observed, x[far])
-            log_weights = np.log(np.maximum(weights[far], TINY))
-            log_joint[far] = _within_range(log_density[:, None] + log_weights)
-        return log_joint, weights
+        if far.any():
+            log_density[far], weights = self._far(split.observed, x[far])
+            log_weights[far] = np.log(np.maximum(weights, TINY))
+        return _within_range(log_density), log_weights
 
     def _far(
         self, observed: np.ndarray, x: np.ndarray
@@ -324,12 +323,11 @@ def _within_range(values: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(values, nan=0.0), -LIMIT, LIMIT)
 
 
-def log_joint(conditioner: Conditioner, X: np.ndarray) -> np.ndarray:
-    """Log w_k N(x_O | k) of each row, (n, K); of no value at all, log w_k."""
+def log_weights(conditioner: Conditioner, X: np.ndarray) -> np.ndarray:
+    """Log weights (n, K) of the components, given what is observed of each row."""
     out = np.empty((len(X), len(conditioner.parameters.weights)))
-    nothing = np.zeros(X.shape[1], dtype=bool)
-    for laws in conditioner.laws(X, nothing):
-        out[laws.rows] = laws.log_joint
+    for laws in conditioner.laws(X, np.zeros(X.shape[1], dtype=bool)):
+        out[laws.rows] = laws.log_weights
     return out
 
 

@@ -526,13 +526,12 @@ def _check_targets(estimator: Any, y: Any) -> _Targets:
 def _log_density(law: Laws, y: np.ndarray) -> np.ndarray:
     """Log-density of targets (n, t) given what the law is given, without division."""
     roots = law.roots
-    joint = np.empty(law.weights.shape)
+    joint = law.log_weights.copy()
     for k, root in enumerate(roots):
         centred = y - law.means[:, k]
         # The component's law of the targets, as a mixture of one.
         cholesky = np.linalg.inv(root).T
         single = Conditioner.of_one(np.zeros(len(root)), cholesky)
         for each in single.laws(centred, np.zeros(len(root), dtype=bool)):
-            joint[each.rows, k] = each.log_joint[:, 0]
-    joint += law.log_joint - law.log_density[:, None]
+            joint[each.rows, k] += each.log_density
     return np.clip(logsumexp(joint, axis=1), -LIMIT, LIMIT)

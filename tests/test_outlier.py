@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -114,15 +115,23 @@ def test_equal_rows_are_held_out_together(rng):
 def test_uniform_support_leaves_the_rate_as_it_is():
     u = (np.arange(2000) + 0.5) / 2000
     assert threshold(u, np.ones(2000), 0.01, 3) == pytest.approx(0.01, rel=0.02)
-    # As if all distances were those of a tenth more variance.
-    from scipy.stats import chi2
-
-    wider = chi2.sf(1.1 * chi2.isf(u, 3), 3)
-    found = threshold(wider, np.ones(2000), 0.01, 3)
-    assert found == pytest.approx(chi2.sf(1.1 * chi2.isf(0.01, 3), 3), rel=0.1)
 
 
-def test_alarms_that_refute_the_scale_are_counted():
+def test_the_threshold_is_exact_for_one_gaussian():
+    """New rows beside a Gaussian fitted to 60 have distances by an F distribution."""
+    d, n = 3, 60
+    q = (np.arange(2000) + 0.5) / 2000
+    law = stats.f(d, n - d)
+    factor = d * (n + 1) / (n - d)
+    u = stats.chi2.sf(factor * law.isf(q), d)
+    found = threshold(u, np.ones(2000), 0.01, d)
+    exact = stats.chi2.sf(factor * law.isf(0.01), d)
+    # But for the mean, of 2000 places.
+    assert found == pytest.approx(exact, rel=0.05)
+    assert exact < 0.005
+
+
+def test_alarms_that_refute_the_law_are_counted():
     u = np.r_[np.full(100, 1e-9), np.linspace(0.3, 1, 1900)]
     # Five in a hundred are far away, and one in a hundred is wanted.
     assert threshold(u, np.ones(2000), 0.01, 3) < 1e-8
