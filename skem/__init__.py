@@ -5,6 +5,7 @@ from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem.discriminant import MixtureDiscriminantAnalysis
 from skem.gaussian_mixture import GaussianMixture
+from skem.imputer import GaussianMixtureImputer
 from skem.model_selection import GaussianMixtureIC
 from skem.outlier import MixtureOutlierDetector
 from skem.regressor import GaussianMixtureRegressor
@@ -15,6 +16,7 @@ __all__ = [
     "CriterionDisplay",
     "GaussianMixture",
     "GaussianMixtureIC",
+    "GaussianMixtureImputer",
     "GaussianMixtureRegressor",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
