@@ -52,9 +52,10 @@ def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def inverted(lower: np.ndarray) -> np.ndarray:
-    """Inverses of lower triangular matrices, finite also where one is singular."""
-    inverse = [dtrtri(factor, lower=1)[0] for factor in lower]
-    return np.stack(inverse) if lower.shape[-1] else lower
+    """Inverses of lower triangular matrices."""
+    if not lower.size:
+        return lower
+    return np.stack([dtrtri(factor, lower=1)[0] for factor in lower])
 
 
 def lower_factor(rows: np.ndarray) -> np.ndarray:

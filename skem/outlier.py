@@ -88,8 +88,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     rows.
 
     For 400 rows of 5 features and two components, a right model, about 92 of 100
-    detectors for a `false_alarm_rate` of 1 % have a rate on new rows from 0.7 to 1.5 %,
-    and about 55 regions of the mass of 99 % do (``python -m benchmarks.estimators``).
+    detectors for a `false_alarm_rate` of 1 % have a rate on new rows from 0.7 to 1.5 %.
+    Of regions of the mass of 99 % half do (``python -m benchmarks.estimators``).
     What is left is the chance of the training rows. Outliers among these are a part of
     the law of which the rate is kept.
 
