@@ -7,8 +7,8 @@ A threshold for one false alarm in a hundred, on rows to come. The region of 99 
 """
 
 # %%
-# Forty samples of 300 rows, 5 features, two components. Each detector is tried on 20 000
-# new rows of the same law:
+# Forty samples of 300 rows, 5 features, two components. Each detector is tried on
+# 20 000 new rows of the same law:
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,9 +44,7 @@ for seed in range(40):
 
 print(f"mean rate: {np.mean(calibrated):.2%} calibrated, {np.mean(plain):.2%} plain")
 figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
-for y, (rates, label) in enumerate(
-    [(plain, "region of 99 %"), (calibrated, "detector")]
-):
+for y, rates in enumerate([plain, calibrated]):
     jitter = np.linspace(-0.2, 0.2, 40)
     axes.scatter(100 * np.array(rates), y + jitter, s=14)
     axes.plot([100 * np.mean(rates)] * 2, [y - 0.3, y + 0.3], color="0.2")

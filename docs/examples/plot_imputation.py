@@ -22,7 +22,7 @@ holed[:, 1] = np.nan
 filled = mixture.impute(holed)
 
 # %%
-# Between the clusters the band is wide, since it is not known which of them a row is of:
+# Between the clusters the band is wide: a row may be of either.
 
 grid = np.linspace(1.4, 5.2, 150)
 laws = [mixture.conditional({0: x}) for x in grid]
