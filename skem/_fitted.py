@@ -843,8 +843,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         In simulations in which the model is right, of new rows 1.0 % were below 0.01
         after fits to 1000 rows of 2 features with two full components; 1.5 % after
         fits to 400 rows of 5 features with three; and 17 % after fits to 250 rows of 30
-        features with two, where diagonal ones left 1.5 %. To know the share for data of
-        your own, hold rows out.
+        features with two, where diagonal ones left 1.5 %. For a threshold that keeps
+        its rate on new rows take :class:`MixtureOutlierDetector`.
 
         References
         ----------
