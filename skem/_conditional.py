@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
-from scipy.special import logsumexp
 
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES, Structure
@@ -270,7 +269,7 @@ class Conditioner:
         observed, wanted = split.observed, split.wanted
         K, _ = self.parameters.shape
         means, sd = self.parameters.means, self.sd
-        x = X[np.ix_(rows, observed)].astype(float, copy=False)
+        x = X[rows][:, observed].astype(float, copy=False)
         with np.errstate(over="ignore", under="ignore"):
             y = (x - means[:, None, observed]) / sd[:, None, observed]
             y = np.clip(y, -FARTHEST, FARTHEST)
@@ -300,7 +299,9 @@ class Conditioner:
         squares = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det
         joint = peaks - 0.5 * x.shape[1] * LOG_2PI - 0.5 * squares
-        log_density = logsumexp(joint, axis=1)
+        # By hand, as there may be as many patterns as rows.
+        top = joint.max(axis=1)
+        log_density = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
         log_weights = joint - log_density[:, None]
         far = squares.min(axis=1, initial=np.inf) > FAR**2
         if far.any():
