@@ -5,8 +5,12 @@ from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem._versions import show_versions
 from skem.bayesian_mixture import BayesianGaussianMixture
+from skem.discriminant import MixtureDiscriminantAnalysis
 from skem.gaussian_mixture import GaussianMixture
+from skem.imputer import GaussianMixtureImputer
 from skem.model_selection import GaussianMixtureIC
+from skem.outlier import MixtureOutlierDetector
+from skem.regressor import GaussianMixtureRegressor
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -15,7 +19,11 @@ __all__ = [
     "CriterionDisplay",
     "GaussianMixture",
     "GaussianMixtureIC",
+    "GaussianMixtureImputer",
+    "GaussianMixtureRegressor",
+    "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
+    "MixtureOutlierDetector",
     "StandardErrors",
     "bootstrap_lrt",
     "show_versions",

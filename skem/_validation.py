@@ -89,6 +89,24 @@ def check_data(
     return X
 
 
+def check_incomplete(
+    estimator: Any, X: Any, *, reset: bool, min_samples: int = 1
+) -> np.ndarray:
+    """Validate X, in which NaN, or pandas' NA, is a missing value."""
+    if not reset and _is_valid(estimator, X, min_samples) and X.dtype in FLOATS:
+        name = type(estimator).__name__
+        assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
+        return X
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=FLOATS,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=min_samples,
+    )
+
+
 def computing_dtype(X: np.ndarray) -> np.dtype:
     """Return the type that blocks of X are computed in, and outputs have."""
     single = X.dtype.newbyteorder("=") == np.float32

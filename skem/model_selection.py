@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import open_blocks, reopening
 from skem._fitting import unchanged_on_error
+from skem._joint import Given
 from skem._selection import Problem, candidates
 from skem._selection_table import (
     CRITERIA,
@@ -580,6 +581,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self,
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
+        given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the chosen mixture, in random order.
 
@@ -590,6 +592,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         random_state : int, RandomState instance or None, default=None
             Seed. None: the estimator's `random_state`.
+
+        given : mapping, or array-like of shape (n_features,), default=None
+            Values that some features have in all rows, as in `conditional`.
 
         Returns
         -------
@@ -609,7 +614,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> rows.shape, labels.shape
         ((3, 2), (3,))
         """
-        return self._best().sample(n_samples, random_state)
+        return self._best().sample(n_samples, random_state, given)
 
     @available_if(_kept)
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -694,3 +699,142 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         2322.7
         """
         return self._best().icl(X, sample_weight)
+
+    @available_if(_kept)
+    def marginal(self, features: Sequence[int | str] | int | str) -> GaussianMixture:
+        """Return the chosen mixture of some of the features.
+
+        Parameters
+        ----------
+        features : int, str or sequence of them
+            The features, by index or by name, in the order wanted.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Fitted, with the structure of the chosen one.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.marginal(1).means_.round(1).ravel()
+        array([80. , 54.5])
+        """
+        return self._best().marginal(features)
+
+    @available_if(_kept)
+    def conditional(self, values: Given) -> GaussianMixture:
+        """Return the chosen mixture of the other features, given the values of some.
+
+        Parameters
+        ----------
+        values : mapping, or array-like of shape (n_features,)
+            A value for each given feature, by index or by name; or a row, with NaN for
+            the features that are not given.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Of the features without a value, in their order.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.conditional({0: 3.0}).means_.round(1).ravel()
+        array([72.8, 60.5])
+        """
+        return self._best().conditional(values)
+
+    @available_if(_kept)
+    def impute(
+        self,
+        X: ArrayLike,
+        sample: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Fill in missing values, NaN, by the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, with NaN for what is missing.
+
+        sample : bool, default=False
+            Whether to draw missing values from their law given the others, or to put
+            their conditional means.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            A copy with nothing missing: a pandas DataFrame if X is one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.impute([[3.0, np.nan]]).round(1)
+        array([[ 3. , 71.3]])
+        """
+        return self._best().impute(X, sample, random_state)
+
+    @available_if(_kept)
+    def cdf(self, x: ArrayLike) -> np.ndarray:
+        """Probability of at most x, under a chosen mixture of one feature.
+
+        Parameters
+        ----------
+        x : array-like
+            Numbers, in an array of any shape.
+
+        Returns
+        -------
+        prob : ndarray of the shape of x
+            Probabilities.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data[:, 1:]
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.cdf([60.0, 90.0]).round(2)
+        array([0.3 , 0.97])
+        """
+        return self._best().cdf(x)
+
+    @available_if(_kept)
+    def quantile(self, q: ArrayLike) -> np.ndarray:
+        """Quantile of a chosen mixture of one feature.
+
+        Parameters
+        ----------
+        q : array-like
+            Probabilities from 0 to 1, in an array of any shape.
+
+        Returns
+        -------
+        x : ndarray of the shape of q
+            Quantiles; infinite for 0 and 1.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data[:, 1:]
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.quantile([0.1, 0.9]).round(0)
+        array([51., 86.])
+        """
+        return self._best().quantile(q)

@@ -14,11 +14,12 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skem._display import density, panels
-from skem._display.features import check_features, names_of
+from skem._display.features import features_to_draw
 from skem._display.grid import grid_axes, label_outer
 from skem._display.marginal import check_mixture, marginal
 from skem._display.numbers import number_curves, number_means
 from skem._display.style import open_frame, single_axes
+from skem._features import names_of
 from skem._validation import check_data, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
@@ -227,7 +228,7 @@ class MixtureDisplay:
             )
         _check_sizes(standard_deviations, mass)
         names = names_of(estimator, np.shape(fitted.means_)[1], feature_names)
-        chosen = check_features(features, names)
+        chosen = features_to_draw(features, names)
         display = cls(
             mixture=marginal(fitted, chosen),
             feature_names=[names[j] for j in chosen],

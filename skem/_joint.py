@@ -1,0 +1,357 @@
+"""What a joint density is for: marginals, conditionals, imputation, quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import assert_all_finite, check_array, check_random_state
+
+from skem._conditional import LIMIT, Conditioner, impute
+from skem._features import check_features, feature_index, names_of
+from skem._univariate import cdf, quantile
+from skem._validation import check_incomplete
+from skem.core.covariance import STRUCTURES
+from skem.core.parameters import Parameters
+
+if TYPE_CHECKING:
+    from skem.gaussian_mixture import GaussianMixture
+
+Given = Any
+"""A mapping from features to values, or a row with NaN where there is none."""
+
+
+def fitted_from(
+    source: Any, parameters: Parameters, features: Sequence[int]
+) -> GaussianMixture:
+    """Return a fitted mixture of some features of another one, of its structure."""
+    # A mixture has these methods, and they return mixtures.
+    from skem.gaussian_mixture import GaussianMixture
+
+    structure = STRUCTURES[source.covariance_type]
+    single = np.asarray(source.means_).dtype == np.float32
+    dtype = np.dtype(np.float32 if single else np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        covariances = structure.covariances(parameters.precisions_cholesky)
+        covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
+    mixture = GaussianMixture(
+        len(parameters.weights),
+        covariance_type=source.covariance_type,
+        random_state=source.random_state,
+    )
+    mixture._set_parameters(
+        Parameters(
+            parameters.weights.astype(dtype),
+            parameters.means.astype(dtype),
+            parameters.precisions_cholesky.astype(dtype),
+        ),
+        covariances,
+    )
+    mixture.n_features_in_ = len(features)
+    names = getattr(source, "feature_names_in_", None)
+    if names is not None:
+        mixture.feature_names_in_ = np.asarray(names, dtype=object)[list(features)]
+    return mixture
+
+
+def row_of(values: Given, names: Sequence[str]) -> np.ndarray:
+    """Return the row (d,) of given values, NaN for features that have none."""
+    d = len(names)
+    if hasattr(values, "keys"):
+        row = np.full(d, np.nan)
+        chosen = [feature_index(key, names, "values") for key in values.keys()]
+        if len(set(chosen)) < len(chosen):
+            raise ValueError(f"values should be of distinct features, got {values!r}")
+        for j, key in zip(chosen, values.keys(), strict=True):
+            if not isinstance(values[key], Real):
+                raise ValueError(
+                    f"The value of feature {key!r} should be a number, got "
+                    f"{values[key]!r}"
+                )
+            row[j] = values[key]
+    else:
+        row = np.ravel(
+            check_array(
+                values,
+                dtype=np.float64,
+                ensure_2d=False,
+                ensure_all_finite=False,
+                input_name="values",
+            )
+        )
+        if len(row) != d:
+            raise ValueError(
+                f"values has {len(row)} features, but the mixture has {d} features"
+            )
+    assert_all_finite(row, allow_nan=True, input_name="values")
+    return row
+
+
+def like(X: Any, values: np.ndarray) -> Any:
+    """Return values as X is: with its index and columns, if it is of pandas."""
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        return type(X)(values, index=X.index, columns=X.columns)
+    return values
+
+
+class Joint:
+    """Methods of a fitted mixture that take features apart."""
+
+    covariance_type: str
+    random_state: Any
+
+    if TYPE_CHECKING:
+
+        def _check_is_fitted(self) -> None: ...
+
+        def _parameters(self) -> Parameters: ...
+
+    def _feature_names(self) -> list[str]:
+        return names_of(self, self._parameters().shape[1])
+
+    def marginal(self, features: Sequence[int | str] | int | str) -> GaussianMixture:
+        """Return the mixture of some of the features.
+
+        Of the same weights and number of components, with the sub-vectors of the means
+        and the sub-matrices of the covariances.
+
+        Parameters
+        ----------
+        features : int, str or sequence of them
+            The features, by index or by name, in the order wanted.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Fitted, with the structure of this one.
+
+        Raises
+        ------
+        ValueError
+            If there are no features, or they are unknown or not distinct.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [1.0], [[0.0, 3.0]], [[[1.0, 0.5], [0.5, 4.0]]]
+        ... )
+        >>> marginal = mixture.marginal(1)
+        >>> print(marginal.means_.ravel(), marginal.covariances_.ravel())
+        [3.] [4.]
+        """
+        self._check_is_fitted()
+        chosen = check_features(features, self._feature_names())
+        parameters = Conditioner.of(self).marginal(np.array(chosen))
+        return fitted_from(self, parameters, chosen)
+
+    def conditional(self, values: Given) -> GaussianMixture:
+        """Return the mixture of the other features, given the values of some.
+
+        Its weights are the posterior probabilities of the components given the values;
+        its means and covariances are those of the regression of the other features on
+        these, component by component [1]_.
+
+        Parameters
+        ----------
+        values : mapping, or array-like of shape (n_features,)
+            A value for each given feature, by index or by name; or a row, with NaN for
+            the features that are not given.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Of the features without a value, in their order. Fitted, with the structure
+            of this mixture.
+
+        Raises
+        ------
+        ValueError
+            If a feature is unknown, a value is infinite, or all features are given.
+
+        References
+        ----------
+        .. [1] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from
+           incomplete data via an EM approach. NIPS 6, 120-127.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.5, 0.5], [[0.0, 0.0], [4.0, 9.0]], [1.0, 1.0],
+        ...     covariance_type="spherical",
+        ... )
+        >>> conditional = mixture.conditional({0: 3.0})
+        >>> print(conditional.weights_.round(3), conditional.means_.ravel())
+        [0.018 0.982] [0. 9.]
+        """
+        self._check_is_fitted()
+        row = row_of(values, self._feature_names())
+        wanted = np.flatnonzero(np.isnan(row))
+        if not len(wanted):
+            raise ValueError(
+                "values should leave at least one feature without a value, and all "
+                f"{len(row)} have one"
+            )
+        return fitted_from(self, Conditioner.of(self).given(row), wanted.tolist())
+
+    def impute(
+        self,
+        X: ArrayLike,
+        sample: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Fill in missing values, NaN, from what is observed in the same row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, with NaN for what is missing. A row may have no value at all.
+
+        sample : bool, default=False
+            Whether to draw missing values from their law given the others, as multiple
+            imputation does [1]_, or to put their conditional means, which have the
+            least mean squared error and no spread.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None: the estimator's `random_state`.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            A copy with nothing missing: a pandas DataFrame if X is one. What was
+            observed is as it was.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values, or not the features of the fit.
+
+        References
+        ----------
+        .. [1] D. B. Rubin (1987). Multiple Imputation for Nonresponse in Surveys.
+           Wiley.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [1.0], [[0.0, 3.0]], [[[1.0, 0.5], [0.5, 4.0]]]
+        ... )
+        >>> mixture.impute([[2.0, np.nan], [1.0, 5.0]])
+        array([[2., 4.],
+               [1., 5.]])
+        """
+        self._check_is_fitted()
+        values = check_incomplete(self, X, reset=False)
+        seed = self.random_state if random_state is None else random_state
+        rng = check_random_state(seed) if sample else None
+        filled = impute(Conditioner.of(self), values, rng)
+        return like(X, filled)
+
+    def _sample_given(
+        self, n_samples: int, random_state: Any, values: Given
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows that have given values, and their components."""
+        row = row_of(values, self._feature_names())
+        wanted = np.isnan(row)
+        drawn, labels = self.conditional(row).sample(n_samples, random_state)
+        X = np.tile(row, (n_samples, 1))
+        X[:, wanted] = drawn
+        return X, labels
+
+    def cdf(self, x: ArrayLike) -> np.ndarray:
+        """Probability of at most x, under a mixture of one feature.
+
+        Parameters
+        ----------
+        x : array-like
+            Numbers, in an array of any shape; infinite ones too.
+
+        Returns
+        -------
+        prob : ndarray of the shape of x
+            Probabilities, of full relative precision in the lower tail.
+
+        Raises
+        ------
+        ValueError
+            If the mixture has more than one feature, or x has NaN.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.cdf([-2.0, 0.5]).round(4)
+        array([0.1543, 0.65  ])
+        """
+        return cdf(_numbers(x, "x"), *self._on_a_line("cdf"))
+
+    def quantile(self, q: ArrayLike) -> np.ndarray:
+        """Quantile of a mixture of one feature: where `cdf` is q.
+
+        Parameters
+        ----------
+        q : array-like
+            Probabilities from 0 to 1, in an array of any shape.
+
+        Returns
+        -------
+        x : ndarray of the shape of q
+            Quantiles; infinite for 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If the mixture has more than one feature, or q is not from 0 to 1.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.quantile([0.1, 0.5, 0.9]).round(3)
+        array([-2.226, -0.066,  1.568])
+        """
+        weights, means, sd = self._on_a_line("quantile")
+        q = check_probabilities(q)
+        rows = (
+            np.broadcast_to(values, (q.size, len(values)))
+            for values in (weights, means, sd)
+        )
+        return quantile(q.ravel(), *rows).reshape(q.shape)
+
+    def _on_a_line(self, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return weights, means and standard deviations of one feature."""
+        self._check_is_fitted()
+        conditioner = Conditioner.of(self)
+        weights, means = conditioner.parameters.weights, conditioner.parameters.means
+        if means.shape[1] > 1:
+            raise ValueError(
+                f"{method} is of a mixture of one feature, and this one has "
+                f"{means.shape[1]}. Take its marginal or its conditional first."
+            )
+        return weights / weights.sum(), means[:, 0], conditioner.sd[:, 0]
+
+
+def check_probabilities(q: ArrayLike) -> np.ndarray:
+    """Validate numbers from 0 to 1, in an array of any shape."""
+    q = _numbers(q, "q")
+    if ((q < 0) | (q > 1)).any():
+        raise ValueError(f"q should be in the range [0, 1], got {q!r}")
+    return q
+
+
+def _numbers(values: ArrayLike, name: str) -> np.ndarray:
+    """Validate numbers that may be infinite, but not NaN."""
+    numbers = np.asarray(values, dtype=float)
+    if np.isnan(numbers).any():
+        raise ValueError(f"Input {name} contains NaN.")
+    return numbers
