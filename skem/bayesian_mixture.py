@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skem._blocks import evaluate_rows
 from skem._fitted import expectation_at
 from skem._fitting import FittingMixture, unchanged_on_error
+from skem._joint import Given
 from skem._peer import copy_of_a_fit, warn_of_hooks
 from skem._summary import MixtureSummary
 from skem._validation import check_covariance_prior, check_mean_prior
@@ -616,6 +617,7 @@ class BayesianGaussianMixture(FittingMixture):
         self,
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
+        given: Given | None = None,
         *,
         posterior_predictive: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -628,6 +630,10 @@ class BayesianGaussianMixture(FittingMixture):
 
         random_state : int, RandomState instance or None, default=None
             Seed. None: the estimator's `random_state`.
+
+        given : mapping, or array-like of shape (n_features,), default=None
+            Values of features, or a row with NaN where there is none: the others are
+            drawn from their law given these, from the Gaussians.
 
         posterior_predictive : bool, default=False
             Whether to draw from the posterior predictive distribution. False: as
@@ -644,7 +650,8 @@ class BayesianGaussianMixture(FittingMixture):
         Raises
         ------
         ValueError
-            If `n_samples` is less than one, or not a whole number.
+            If `n_samples` is less than one, or not a whole number; if `given` is not
+            as above, or comes with `posterior_predictive`.
 
         Examples
         --------
@@ -657,7 +664,9 @@ class BayesianGaussianMixture(FittingMixture):
         ((3, 2), (3,))
         """
         if not posterior_predictive:
-            return super().sample(n_samples, random_state)
+            return super().sample(n_samples, random_state, given)
+        if given is not None:
+            raise ValueError("given needs posterior_predictive=False")
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed)
         X, labels = super().sample(n_samples, rng)

@@ -16,10 +16,11 @@ from sklearn.utils.validation import column_or_1d
 
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, log_weights
+from skem._fitting import unchanged_on_error
 from skem._validation import check_sample_weight
 from skem.core.covariance import STRUCTURES
 from skem.core.parameters import Parameters
-from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
+from skem.gaussian_mixture import GaussianMixture
 
 
 class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
@@ -159,7 +160,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         >>> MixtureDiscriminantAnalysis({0: 1, 1: 2, 2: 2}).fit(X, y).n_components_
         array([1, 2, 2])
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, y, sample_weight)
         return self
 

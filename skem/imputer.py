@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_feature_names_in
 
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import Conditioner, impute
-from skem.gaussian_mixture import _unchanged_on_error
+from skem._fitting import unchanged_on_error
 
 
 class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
@@ -156,7 +156,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         >>> GaussianMixtureImputer(2, random_state=0).fit(X).mixture_.weights_.round(2)
         array([0.36, 0.64])
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
 

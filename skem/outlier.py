@@ -20,8 +20,9 @@ from skem._calibration import (
     threshold,
 )
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._fitting import unchanged_on_error
 from skem._validation import check_sample_weight
-from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
+from skem.gaussian_mixture import GaussianMixture
 
 
 class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
@@ -170,7 +171,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         >>> detector.support_threshold_ < detector.false_alarm_rate
         True
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
 

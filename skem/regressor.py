@@ -14,10 +14,11 @@ from sklearn.utils import Tags, check_array, check_consistent_length, check_rand
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, Laws
 from skem._features import check_features, names_of
+from skem._fitting import unchanged_on_error
 from skem._joint import check_probabilities
 from skem._univariate import quantile
 from skem._validation import FLOATS
-from skem.gaussian_mixture import GaussianMixture, _unchanged_on_error
+from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
 
@@ -216,7 +217,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         >>> regressor.fit(eruptions[:, None], waiting).n_components_
         2
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._validated_fit(X, y, sample_weight)
         return self
 
