@@ -28,6 +28,8 @@ from skem.core.solve import Solution
 
 DELETES, MERGES = 0.3, 0.2
 """Shares of the moves; the others are splits."""
+PATIENCE = 2
+"""Times that moves may gain nothing before the search ends."""
 LEAST = 6
 """Starts or moves that are tried at a time, at least."""
 OWNED = 0.5
@@ -163,7 +165,7 @@ class BayesianSearch(Search):
         Where few moves are tried at a time, they are tried more often.
         """
         times = -(-MOVES // self.affordable(em, MOVES))
-        patient = replace(self, patience=max(self.patience, times))
+        patient = replace(self, patience=max(self.patience, PATIENCE, times))
         best = super(BayesianSearch, patient).improved(em, self.sorted(em, best))
         return self.sorted(em, best)
 
