@@ -10,7 +10,7 @@ out in the order of their size, in which the bound of a Dirichlet process is hig
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,8 +26,12 @@ from skem.core.search import MOVES, Search, height
 from skem.core.seeds import Initializer
 from skem.core.solve import Solution
 
-DELETES, MERGES = 0.4, 0.3
+DELETES, MERGES = 0.3, 0.2
 """Shares of the moves; the others are splits."""
+PATIENCE = 2
+"""Times that moves may gain nothing before the search ends."""
+LEAST = 6
+"""Starts or moves that are tried at a time, at least."""
 OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 
@@ -65,7 +69,7 @@ def spread_starts(
     The first of them are far apart, for data on which few starts are made.
     """
     numbers = np.geomspace(1, n_components, n_starts).round().astype(int)
-    first = [n_starts - 1, n_starts // 2, 0]
+    first = [n_starts - 1, n_starts // 2, 0, 3 * n_starts // 4, n_starts // 4]
     order = [*first, *(i for i in range(n_starts) if i not in first)]
     return [
         with_fewer(methods[place % len(methods)], int(numbers[i]))
@@ -156,8 +160,18 @@ class BayesianSearch(Search):
     """A search in which the number of components with rows may change."""
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
-        """Move components as long as that leads to better optima, and sort them."""
-        return self.sorted(em, super().improved(em, self.sorted(em, best)))
+        """Move components as long as that leads to better optima, and sort them.
+
+        Where few moves are tried at a time, they are tried more often.
+        """
+        times = -(-MOVES // self.affordable(em, MOVES))
+        patient = replace(self, patience=max(self.patience, PATIENCE, times))
+        best = super(BayesianSearch, patient).improved(em, self.sorted(em, best))
+        return self.sorted(em, best)
+
+    def affordable(self, em: EMMap, most: int) -> int:
+        """Return how many starts or moves are tried: most components may be empty."""
+        return min(most, max(LEAST, super().affordable(em, most)))
 
     def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
         """Move components at random; what fails is left out."""
