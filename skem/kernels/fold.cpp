@@ -556,14 +556,18 @@ template <class T> class Pass {
     void load_weights() {
         if (job.weight) {
             const char *from = job.weight + start * job.weight_stride;
-            T largest = 0;
-            for (int64_t s = 0; s < n; s++) {
+            for (int64_t s = 0; s < n; s++)
                 weight[s] = (T) * (const double *)(from + s * job.weight_stride);
-                largest = weight[s] > largest ? weight[s] : largest;
-            }
-            negligible = (T)model.negligible * largest;
         }
         for (int64_t s = n; s < used; s++) weight[s] = 0;
+        if (!job.weight) return;
+        V largest{};
+        for (int64_t s = 0; s < used; s += lanes)
+            largest = select<T>(load(weight + s) > largest, load(weight + s), largest);
+        negligible = 0;
+        for (int i = 0; i < lanes; i++)
+            negligible = largest[i] > negligible ? largest[i] : negligible;
+        negligible *= (T)model.negligible;
     }
 
     void expand(const T *z) {
@@ -579,7 +583,7 @@ template <class T> class Pass {
             }
         else
             for (int64_t i = 0; i < d; i++)
-                for (int64_t j = i; j < i + products(model, i); j++) {
+                for (int64_t j = i, end = i + products(model, i); j < end; j++) {
                     const T *a = z + i * stride, *b = z + j * stride;
                     for (int64_t s = 0; s < used; s += lanes)
                         store(q + s, load(a + s) * load(b + s));

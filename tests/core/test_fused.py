@@ -516,3 +516,13 @@ def test_first_of_equal_components_is_the_label(library, form):
     form = replace(case.expectation.form, parameters=twins)
     case = replace(case, expectation=replace(case.expectation, form=form))
     assert not case.by(library, "labels").any()
+
+
+@pytest.mark.parametrize("form", [Expanded, Centred])
+def test_sums_of_many_samples_are_not_left_in_single_precision(library, form):
+    n = 200_000
+    case = make_case(n=n, K=1, d=1, form=form, types=("f4", "f4"))
+    case = case.replaced(weight=np.full(n, 0.1))
+    counts = case.by(library, "statistics").counts
+    # Added up to the end in single precision, they would be off by 5e-4.
+    assert counts.sum() == pytest.approx(0.1 * n, rel=2e-5)
