@@ -17,6 +17,7 @@ import sklearn
 import threadpoolctl
 
 import skem
+from skem.kernels import native
 
 TINY = "--tiny" in sys.argv
 """Whether to run a small part of a benchmark, to see that it runs."""
@@ -116,6 +117,7 @@ def machine() -> str:
             f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, "
             f"skem {skem.__version__}",
             f"- BLAS: {', '.join(sorted(blas))}",
+            f"- pass over the data: {native.description()}",
             f"- date: {date.today().isoformat()}",
         ]
     )
