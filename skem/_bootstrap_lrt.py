@@ -13,10 +13,16 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from skem._blocks import array_blocks
+from skem._blocks import array_blocks, to_be_fitted
 from skem._selection import Problem, candidates
 from skem._text import count
-from skem._validation import N_JOBS, check_data, check_n_samples, check_sample_weight
+from skem._validation import (
+    N_JOBS,
+    Data,
+    check_data,
+    check_n_samples,
+    check_sample_weight,
+)
 from skem.gaussian_mixture import GaussianMixture
 
 FRESH = 4
@@ -170,10 +176,13 @@ def bootstrap_lrt(
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     template = clone(estimator)
     template._validate_params()
-    X = check_data(template, X, reset=True)
-    weight = check_sample_weight(sample_weight, X)
-    check_n_samples(len(X) if weight is None else int(np.count_nonzero(weight)), k1)
-    n_rows = len(X)
+    data = check_data(template, X, reset=True)
+    weight = check_sample_weight(sample_weight, data.X)
+    with array_blocks(data, weight) as blocks:
+        blocks = to_be_fitted(template, blocks)
+        check_n_samples(blocks.n_observed, k1)
+        weight = blocks.weight
+    n_rows = len(data.X)
     if weight is not None:
         total = float(weight.sum(dtype=float))
         if total > MOST_ROWS:
@@ -186,7 +195,7 @@ def bootstrap_lrt(
     seeds = check_random_state(random_state).randint(
         np.iinfo(np.int32).max, size=n_boot + 1
     )
-    null, statistic = _fit(template, X, weight, (k0, k1), int(seeds[0]))
+    null, statistic = _fit(template, data, weight, (k0, k1), int(seeds[0]))
     with Parallel(n_jobs=n_jobs) as parallel:
         simulated = parallel(
             delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed))
@@ -199,7 +208,7 @@ def bootstrap_lrt(
 
 def _fit(
     template: GaussianMixture,
-    X: np.ndarray,
+    data: Data,
     weight: np.ndarray | None,
     components: tuple[int, int],
     seed: int,
@@ -208,7 +217,7 @@ def _fit(
     names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
     options: dict[str, Any] = {name: getattr(template, name) for name in names}
     n_init = FRESH if isinstance(template.n_init, str) else template.n_init
-    opened = partial(array_blocks, X, weight)
+    opened = partial(array_blocks, data, weight)
     problem = Problem(opened, components, n_init, "bic", np.inf, seed, options)
     null, alternative = candidates(problem, [template.covariance_type], n_jobs=1)
     for candidate in (null, alternative):
@@ -228,5 +237,5 @@ def _simulate(
 ) -> float:
     """Return the statistic of data drawn from the smaller mixture."""
     X, _ = null.sample(n_rows, random_state=seed)
-    _, statistic = _fit(template, X, None, components, seed)
+    _, statistic = _fit(template, Data(X, False), None, components, seed)
     return statistic

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -38,7 +38,7 @@ from skem._support import (
     keep_support,
     kept_support,
 )
-from skem._validation import N_JOBS, check_data, check_sample_weight
+from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
@@ -158,6 +158,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     covariance_type: str
     random_state: int | np.random.RandomState | None
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are parameters, and not only the first rows of a stream."""
@@ -770,7 +776,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
                     "The bootstrap needs the rows in an array, and X is a Dask "
                     "collection. Take another method."
                 )
-            X = check_data(self, X, reset=False)
+            X, _ = check_data(self, X, reset=False)
             seed = self.random_state if random_state is None else random_state
             weight = check_sample_weight(sample_weight, X)
             errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
@@ -941,6 +947,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
         # Not by `score_samples`, which asks for the names of features.
         log_density = [
-            evaluate_array(X, self._expectation, _write_log_density, ()) for X in parts
+            evaluate_array(Data(X, False), self._expectation, _write_log_density, ())
+            for X in parts
         ]
         return Sampled(np.sort(np.concatenate(log_density)))

@@ -18,7 +18,7 @@ FLOORS = [
     {"regularization"},
     {"far", "maximisation"},
     {"forms"},
-    {"fused"},
+    {"fused", "incomplete"},
     {"expectation"},
     {"totals", "scale", "members"},
     {"em"},
