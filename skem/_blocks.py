@@ -68,10 +68,13 @@ def unthreaded_blocks(estimator: Any, X: Any, sample_weight: Any) -> Blocks:
 
 
 @contextmanager
-def array_blocks(data: Data, weight: np.ndarray | None) -> Iterator[ArrayBlocks]:
+def array_blocks(
+    data: Data, weight: np.ndarray | None, empty_weight: float = 0.0
+) -> Iterator[ArrayBlocks]:
     """Hold a validated array ready as blocks."""
     with Workers() as workers:
-        yield blocks_of(data, weight, workers)
+        blocks = blocks_of(data, weight, workers)
+        yield replace(blocks, empty_weight=empty_weight)
 
 
 def blocks_of(data: Data, weight: np.ndarray | None, workers: Workers) -> ArrayBlocks:
@@ -114,7 +117,8 @@ def reopening(
     """
     if isinstance(blocks, ArrayBlocks):
         data = Data(blocks.X, blocks.incomplete)
-        return partial(array_blocks, data, blocks.weight), True
+        opened = partial(array_blocks, data, blocks.weight, blocks.empty_weight)
+        return opened, True
     return lambda: nullcontext(blocks), False
 
 

@@ -239,9 +239,16 @@ def dask_blocks(
     tallies = _checked(chunks.each(Inspection.of(estimator, X)))
     empty_weight = 0.0
     if reset and any(tally.n_empty for tally in tallies):
-        weights = [] if weight is None else [weight]
-        filled = da.map_blocks(
-            _filled_weights, X, *weights, dtype=float, drop_axis=1, meta=np.empty(0)
+        weights = () if weight is None else (weight, "i")
+        filled = da.blockwise(
+            _filled_weights,
+            "i",
+            *(X, "ij", *weights),
+            concatenate=True,
+            # Chunks of unknown size are alike, too.
+            align_arrays=False,
+            dtype=float,
+            meta=np.empty(0),
         )
         chunks = Chunks.of(X, filled)
         empty_weight = float(sum(tally.empty_weight for tally in tallies))

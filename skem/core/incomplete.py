@@ -385,10 +385,9 @@ class Incomplete:
         cholesky, d = self.parameters.precisions_cholesky, self._means.shape[1]
         if self.structure.matrices:
             return cholesky.reshape(-1, d, d)
-        shape = self.parameters.shape
-        return np.sqrt(self.structure.precision_diagonals(cholesky, shape)).reshape(
-            -1, d
-        )
+        # Not the root of a precision, which may be out of range.
+        sd = self.structure.standard_deviations(cholesky, self.parameters.shape)
+        return 1 / sd.reshape(-1, d)
 
     @cached_property
     def _stable(self) -> bool:
