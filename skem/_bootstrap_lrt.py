@@ -152,7 +152,8 @@ def bootstrap_lrt(
     -----
     The log-likelihoods are those of the fitted mixtures, whose covariances are
     regularized as the estimator says; a ratio that this makes negative counts as 0,
-    in the data as in the simulations.
+    in the data as in the simulations. Where values are missing, the simulated data
+    lack those that the rows of the data lack.
 
     References
     ----------
@@ -195,15 +196,29 @@ def bootstrap_lrt(
     seeds = check_random_state(random_state).randint(
         np.iinfo(np.int32).max, size=n_boot + 1
     )
+    gaps = _gaps(data.X, weight, n_rows) if data.incomplete else None
     null, statistic = _fit(template, data, weight, (k0, k1), int(seeds[0]))
     with Parallel(n_jobs=n_jobs) as parallel:
         simulated = parallel(
-            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed))
+            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed), gaps)
             for seed in seeds[1:]
         )
     statistics = np.array(simulated)
     reached = int(np.count_nonzero(statistics >= statistic))
     return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), statistics)
+
+
+def _gaps(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return what so many rows lack: those of the data, as often as they weigh."""
+    missing = np.isnan(X)
+    if weight is None:
+        return missing
+    cumulated = np.cumsum(weight, dtype=float)
+    places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
+    gaps = missing[np.searchsorted(cumulated, places)]
+    # A feature that has a value in a row of little weight keeps one.
+    gaps[0] &= ~gaps.all(axis=0)
+    return gaps
 
 
 def _fit(
@@ -234,8 +249,11 @@ def _simulate(
     n_rows: int,
     components: tuple[int, int],
     seed: int,
+    gaps: np.ndarray | None,
 ) -> float:
-    """Return the statistic of data drawn from the smaller mixture."""
+    """Return the statistic of data drawn from the smaller mixture, with such gaps."""
     X, _ = null.sample(n_rows, random_state=seed)
-    _, statistic = _fit(template, Data(X, False), None, components, seed)
+    if gaps is not None:
+        X[gaps] = np.nan
+    _, statistic = _fit(template, Data(X, gaps is not None), None, components, seed)
     return statistic

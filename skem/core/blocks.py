@@ -17,6 +17,8 @@ BLOCK_BYTES = 4 * 2**20
 """Working memory of one block: smaller ones cost more in hand-overs between threads
 than they gain in cache."""
 MIN_ROWS = 512
+INCOMPLETE = 4
+"""Times as many rows in blocks of incomplete data: more of them share a pattern."""
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
 SEARCHED = 2**18
@@ -160,6 +162,8 @@ class ArrayBlocks:
         """
         bytes_per_sample = values_per_sample * self.dtype.itemsize
         rows = max(BLOCK_BYTES // bytes_per_sample, MIN_ROWS)
+        if self.incomplete:
+            rows *= INCOMPLETE
         n_blocks = -(-self.n_samples // rows)
         if n_blocks == 0:
             return []

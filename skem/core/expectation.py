@@ -6,6 +6,7 @@ What is incomplete is computed in a room of its own (`incomplete`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from skem.core.covariance import Structure
 from skem.core.far import common_term
 from skem.core.forms import FAR, Centred, Form, Loaded
 from skem.core.fused import Fused, totals
-from skem.core.incomplete import Incomplete
+from skem.core.incomplete import Incomplete, Whitened
 from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
@@ -215,6 +216,10 @@ class Expectation:
         _, resp, (_, factor) = self._softmax(block, workspace)
         resp *= factor[..., None, :]
         return resp
+
+    def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
+        """Yield the rows of an incomplete block, as each component completes them."""
+        return self._incomplete.whitened(block, workspace)
 
     def moments(
         self, block: Block, weighted: np.ndarray, workspace: Workspace

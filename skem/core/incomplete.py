@@ -17,6 +17,10 @@ rows, Σ r [1, ŷ, ŷŷᵀ + C], about the means: true EM, and additive as those
 data are (Ghahramani & Jordan 1994; Schafer 1997).
 
 Where the data are incomplete, all of their blocks come here, those without a gap too.
+A pattern that many rows have is expanded: its marginals are linear in [1, x, x xᵀ],
+with zeros for what is missing in x and in their coefficients, and only the sums of its
+rows are completed. Independent features need no patterns: their log-density is linear in
+[m, m x, m x²], m saying what was observed.
 """
 
 from __future__ import annotations
@@ -33,9 +37,15 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
-from skem.core.forms import CONDITION, condition
+from skem.core.forms import CONDITION, MAX_EXPANDED_FEATURES, condition
+from skem.core.linear import linear_step
 from skem.core.parameters import Parameters
-from skem.core.quadratic import Pairs, Quadratic
+from skem.core.quadratic import (
+    Nothing,
+    Pairs,
+    Quadratic,
+    diagonal_positions,
+)
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 
@@ -43,6 +53,8 @@ RARE = 8
 """Rows of a pattern below which it goes together with others."""
 PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
+FREQUENT = 32
+"""Rows of a pattern from which it is expanded."""
 FARTHEST = 1e8
 """Nats beyond which differences between components are lost to rounding."""
 
@@ -146,8 +158,26 @@ class Completed(ABC):
         return sums
 
     @abstractmethod
+    def whitened(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return conditional means (G, d, b) and covariances (G, P, d, d), whitened."""
+
+    @abstractmethod
     def variances(self) -> np.ndarray:
         """Diagonals of C, of each component and row, (G, d, b)."""
+
+
+class Whitened(NamedTuple):
+    """Rows in the order of their patterns, whitened by each component, completed.
+
+    - `order` (b,) of the rows in their block, and `of_row` (b,), the pattern of each
+    - `means` (G, d, b) of Uᵀ(x − μ), given what was observed
+    - `covariances` (G, P, d, d), which are projectors
+    """
+
+    order: np.ndarray
+    of_row: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
 
 
 class Gaps(NamedTuple):
@@ -166,6 +196,29 @@ class Gaps(NamedTuple):
     def covariances(self) -> np.ndarray:
         """C, the conditional covariances, (G, n, s, s)."""
         return self.inverse @ np.swapaxes(self.inverse, -1, -2)
+
+
+def factored(
+    factors: np.ndarray, observed: np.ndarray, *, stable: bool
+) -> Iterator[tuple[Gaps, np.ndarray]]:
+    """Yield patterns (P, d) by the number of features that they lack, and log |R|."""
+    n_missing = (~observed).sum(axis=1)
+    for s in np.unique(n_missing[n_missing > 0]):
+        which = np.flatnonzero(n_missing == s)
+        missing = np.nonzero(~observed[which])[1].reshape(-1, s)
+        rows = factors[:, missing]
+        if stable:
+            # Rᵀ, of the product: half of the digits, at a fraction of the time.
+            lower = np.linalg.cholesky(rows @ np.swapaxes(rows, -1, -2))
+            inverse = np.linalg.inv(lower)
+            basis = inverse @ rows
+            diagonal = np.einsum("...ii->...i", lower)
+            inverse = np.swapaxes(inverse, -1, -2)
+        else:
+            Q, R = np.linalg.qr(np.swapaxes(rows, -1, -2))
+            basis, inverse = np.swapaxes(Q, -1, -2), np.linalg.inv(R)
+            diagonal = np.abs(np.einsum("...ii->...i", R))
+        yield Gaps(which, missing, basis, inverse), np.log(diagonal).sum(axis=-1)
 
 
 class CompletedMatrices(Completed):
@@ -195,7 +248,7 @@ class CompletedMatrices(Completed):
             axis=1,
         )
         self.gaps = []
-        for gaps, log_r in self._factored(stable):
+        for gaps, log_r in factored(factors, observed, stable=stable):
             log_det[:, gaps.which] -= log_r
             self.gaps.append(gaps)
             self._complete(gaps, y, white)
@@ -206,26 +259,6 @@ class CompletedMatrices(Completed):
             log_density -= 0.5 * self._widths(piece.squares)[:, None]
         log_density += log_det[:, None, patterns.of_row]
         self.log_density = log_density.reshape(G, b)
-
-    def _factored(self, stable: bool) -> Iterator[tuple[Gaps, np.ndarray]]:
-        """Yield patterns by the number of features that they lack, and log |R|."""
-        n_missing = (~self.patterns.observed).sum(axis=1)
-        for s in np.unique(n_missing[n_missing > 0]):
-            which = np.flatnonzero(n_missing == s)
-            missing = np.nonzero(~self.patterns.observed[which])[1].reshape(-1, s)
-            rows = self.factors[:, missing]
-            if stable:
-                # Rᵀ, of the product: half of the digits, at a fraction of the time.
-                lower = np.linalg.cholesky(rows @ np.swapaxes(rows, -1, -2))
-                inverse = np.linalg.inv(lower)
-                basis = inverse @ rows
-                diagonal = np.einsum("...ii->...i", lower)
-                inverse = np.swapaxes(inverse, -1, -2)
-            else:
-                Q, R = np.linalg.qr(np.swapaxes(rows, -1, -2))
-                basis, inverse = np.swapaxes(Q, -1, -2), np.linalg.inv(R)
-                diagonal = np.abs(np.einsum("...ii->...i", R))
-            yield Gaps(which, missing, basis, inverse), np.log(diagonal).sum(axis=-1)
 
     def _complete(self, gaps: Gaps, y: np.ndarray, white: np.ndarray) -> None:
         """Fill in conditional means, and take what is known of them from `white`."""
@@ -310,6 +343,17 @@ class CompletedMatrices(Completed):
             place = gaps.missing[:, :, None] * d + gaps.missing[:, None, :]
             _scatter(matrices, place, cross @ np.swapaxes(fill, -1, -2))
 
+    def whitened(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return conditional moments: with U_Mᵀ = Q R, UᵀCU is QQᵀ."""
+        G, d, b = self.residuals.shape
+        F, P = len(self.factors), len(self.patterns.observed)
+        y = self.residuals.reshape(F, self.each, d, b)
+        means = np.swapaxes(self.factors, -1, -2)[:, None] @ y
+        spans = np.zeros((F, P, d, d))
+        for gaps in self.gaps:
+            spans[:, gaps.which] = np.swapaxes(gaps.basis, -1, -2) @ gaps.basis
+        return means.reshape(G, d, b), np.repeat(spans, self.each, axis=0)
+
     def variances(self) -> np.ndarray:
         """Diagonals of C, of each component and row, (G, d, b)."""
         G, d, b = self.residuals.shape
@@ -340,6 +384,7 @@ class CompletedVariances(Completed):
     def __init__(self, roots: np.ndarray, means: np.ndarray, piece: Piece) -> None:
         patterns = piece.patterns
         self.roots, self.squares = roots, piece.squares
+        self.observed = patterns.observed
         self.mask = patterns.observed[patterns.of_row].T
         self.residuals = piece.z - means[:, :, None]
         self.residuals *= self.mask
@@ -360,6 +405,13 @@ class CompletedVariances(Completed):
         out = np.zeros((size, len(resp)))
         quadratic.add_squares(out, variances.T)
         return out.T
+
+    def whitened(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return conditional moments: what is missing has the variance one."""
+        missing = ~self.observed
+        spans = missing[:, :, None] * np.eye(missing.shape[1])
+        means = self.residuals * self.roots[:, :, None]
+        return means, np.broadcast_to(spans, (len(means), *spans.shape))
 
     def variances(self) -> np.ndarray:
         """Variances of what is missing, of each component and row, (G, d, b)."""
@@ -494,6 +546,115 @@ class Incomplete:
         A missing value has density one in the units of the data: in those of the
         coordinates that is 1 / slope, and the change of units is the same for all rows.
         """
+        d = self._means.shape[1]
+        if not self._stable:
+            return self._by_row(block, workspace)
+        if not self.structure.matrices:
+            return self._of_masks(block, workspace)
+        if d <= MAX_EXPANDED_FEATURES:
+            return self._by_pattern(block, workspace)
+        return self._by_row(block, workspace)
+
+    def _statistics(
+        self, loglik: np.ndarray, counts: np.ndarray, first: np.ndarray, q: np.ndarray
+    ) -> Statistics:
+        """Return statistics about the means, of arrays of all G components."""
+        quadratic, shape = self.structure.quadratic, self.parameters.shape
+        sums = np.concatenate([counts[:, None], first, q], axis=1)
+        means = self.parameters.means
+        return Statistics(
+            loglik.reshape(shape[:-2])[()],
+            sums.reshape(*shape[:-1], -1),
+            means,
+            quadratic,
+        )
+
+    def _of_masks(self, block: Block, workspace: Workspace) -> Statistics:
+        """Independent features: log-densities are linear in [m, m x, m x²]."""
+        means, roots = self._means, self._factors
+        d, b = block.data.shape
+        rows = workspace.array("masks", (3 * d, b), np.float64)
+        mask, z, second = rows[:d], rows[d : 2 * d], rows[2 * d :]
+        self.coordinates.load(block.data, z)
+        np.equal(z, z, out=mask)
+        np.copyto(z, 0, where=mask == 0)
+        np.square(z, out=second)
+        squares = self.coordinates.squares(block.data)
+        if squares is not None:
+            second += squares * mask
+        precisions = roots**2
+        linear = precisions * means
+        constants = np.log(roots) - 0.5 * (LOG_2PI + means * linear)
+        log_weights = self.parameters.log_weights.reshape(-1, 1)
+        theta = np.hstack([log_weights, constants, linear, -0.5 * precisions])
+        theta = theta.reshape(-1, self.parameters.shape[-2], 1 + 3 * d)
+        found = linear_step(theta, rows, block.weight, Nothing(), None, workspace)
+        if len(found.lost):
+            return self._by_row(block, workspace)
+        v = np.ones(b) if block.weight is None else block.weight
+        log_slopes = self.coordinates.log_slopes
+        unit = log_slopes @ (mask @ v - v.sum())
+        counts, observed, first, second = np.split(
+            found.sums.reshape(-1, 1 + 3 * d), [1, 1 + d, 1 + 2 * d], axis=1
+        )
+        # About the means, and with the variances of what is missing.
+        variances = second - 2 * means * first + means**2 * observed
+        variances += (counts - observed) / precisions
+        quadratic = self.structure.quadratic
+        q = np.zeros((quadratic.size(d), len(means)))
+        quadratic.add_squares(q, variances.T)
+        return self._statistics(
+            found.loglik + unit, counts[:, 0], first - means * observed, q.T
+        )
+
+    def _by_pattern(self, block: Block, workspace: Workspace) -> Statistics:
+        """Expand the patterns that many rows have; take the others row by row."""
+        missing = np.isnan(block.data)
+        patterns = Patterns.of(missing)
+        frequent = np.flatnonzero(patterns.counts >= FREQUENT)
+        if not len(frequent):
+            return self._by_row(block, workspace)
+        shape = (len(block.data), len(patterns.order))
+        data, order = block.data[:, patterns.order], patterns.order
+        z = self.coordinates.load(data, workspace.array("z", shape, np.float64))
+        np.nan_to_num(z, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        squares = self.coordinates.squares(data)
+        weight = None if block.weight is None else block.weight[order]
+        expanded = Expanded(self, patterns.observed[frequent])
+        left = [
+            order[patterns.starts[p] : patterns.starts[p + 1]]
+            for p in np.flatnonzero(patterns.counts < FREQUENT)
+        ]
+        loglik, all_sums = 0.0, []
+        for i, p in enumerate(frequent):
+            rows = slice(*patterns.starts[p : p + 2])
+            own = None if weight is None else weight[rows]
+            widths = squares
+            if widths is not None and widths.shape[1] > 1:
+                widths = widths[:, rows]
+            found = linear_step(
+                expanded.theta[i], z[:, rows], own, Pairs(), widths, workspace
+            )
+            if len(found.lost):
+                left.append(order[rows])
+                all_sums.append(np.zeros_like(found.sums))
+                continue
+            n = rows.stop - rows.start if own is None else own.sum()
+            loglik = loglik + found.loglik + n * expanded.unit[i]
+            all_sums.append(found.sums)
+        counts, first, second = expanded.completed(np.stack(all_sums))
+        statistics = self._statistics(
+            loglik * np.ones(expanded.theta.shape[1]), counts, first, second
+        )
+        if not left:
+            return statistics
+        others = np.concatenate(left)
+        own = None if block.weight is None else block.weight[others]
+        rest = block._replace(data=block.data[:, others], weight=own)
+        return statistics + self._by_row(rest, workspace)
+
+    def _by_row(self, block: Block, workspace: Workspace) -> Statistics:
+        """Complete all rows under all components."""
         shape, quadratic = self.parameters.shape, self.structure.quadratic
         *mixtures, K, d = shape
         sums = np.zeros((*mixtures, K, 1 + d + quadratic.size(d)))
@@ -553,6 +714,13 @@ class Incomplete:
             sums += self._completed(piece).sums(own, pairs)
         return sums
 
+    def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
+        """Yield the rows of a block, completed and whitened, in parts."""
+        for piece in self.pieces(block, workspace):
+            patterns = piece.patterns
+            means, covariances = self._completed(piece).whitened()
+            yield Whitened(patterns.order, patterns.of_row, means, covariances)
+
     def filled(
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -581,3 +749,84 @@ def marginal_factor(cholesky: np.ndarray, observed: np.ndarray) -> np.ndarray:
     factor = np.swapaxes(R, -1, -2)[..., ::-1, ::-1]
     signs = np.sign(np.einsum("...ii->...i", factor))
     return factor * np.where(signs < 0, -1.0, 1.0)[..., None, :]
+
+
+class Expanded:
+    """Marginals of patterns (P, d), linear in [1, x, x xᵀ] of rows padded with zeros.
+
+    - `theta` (P, M, K, 1 + d + size): coefficients of mixtures' components
+    - `unit` (P,): log |dz/dx| of what was observed, less that of all features
+    """
+
+    def __init__(self, step: Incomplete, observed: np.ndarray) -> None:
+        factors, means = step._factors, step._means
+        F, d, _ = factors.shape
+        P, self._each = len(observed), len(means) // F
+        transposed = np.swapaxes(factors, -1, -2)
+        # Uᵀ less what is in the span of Q; y -> ŷ; C; all (F, P, d, d).
+        rest = np.repeat(transposed[:, None], P, axis=1)
+        self._fill = np.broadcast_to(np.eye(d), rest.shape).copy()
+        self._within = np.zeros(rest.shape)
+        log_det = np.repeat(
+            np.log(np.einsum("fii->fi", factors)).sum(axis=1)[:, None], P, axis=1
+        )
+        for gaps, log_r in factored(factors, observed, stable=True):
+            log_det[:, gaps.which] -= log_r
+            part = gaps.basis @ transposed[:, None]
+            rest[:, gaps.which] -= np.swapaxes(gaps.basis, -1, -2) @ part
+            which, rows = gaps.which[:, None], gaps.missing
+            self._fill[:, which, rows] = -gaps.inverse @ part
+            places = gaps.which[:, None, None], rows[:, :, None], rows[:, None, :]
+            self._within[(slice(None), *places)] = gaps.covariances
+        log_det -= 0.5 * LOG_2PI * observed.sum(axis=1)
+        self._fill *= observed[:, None, :]
+        precisions = np.swapaxes(rest, -1, -2) @ rest
+        precisions *= observed[:, :, None] & observed[:, None, :]
+        self._means = means.reshape(F, self._each, 1, d) * observed
+        # (F, each, P, …), as all that follows.
+        linear = np.einsum("fpij,fcpj->fcpi", precisions, self._means)
+        constant = log_det[:, None] - 0.5 * np.einsum(
+            "fcpi,fcpi->fcp", linear, self._means
+        )
+        constant += step.parameters.log_weights.reshape(F, self._each, 1)
+        quadratic = -Pairs().pack(precisions)
+        quadratic[..., diagonal_positions(d)] *= 0.5
+        shape = (F, self._each, P, quadratic.shape[-1])
+        theta = np.concatenate(
+            [
+                constant[..., None],
+                linear,
+                np.broadcast_to(quadratic[:, None], shape),
+            ],
+            axis=-1,
+        )
+        K = step.parameters.shape[-2]
+        theta = np.moveaxis(theta.reshape(-1, P, theta.shape[-1]), 1, 0)
+        self.theta = np.ascontiguousarray(theta.reshape(P, -1, K, theta.shape[-1]))
+        log_slopes = step.coordinates.log_slopes
+        self.unit = observed @ log_slopes - log_slopes.sum()
+        self._observed = observed
+
+    def completed(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Turn Σ r [1, x, x xᵀ] of each pattern into statistics about the means.
+
+        Counts (G,), first moments (G, d), and second ones, packed.
+        """
+        F, each, P, d = self._means.shape
+        shape = (F, each, P)
+        sums = np.moveaxis(sums.reshape(P, -1, sums.shape[-1]), 0, 1)
+        sums = sums.reshape(*shape, sums.shape[-1])
+        counts, means = sums[..., 0], self._means
+        first = sums[..., 1 : 1 + d] * self._observed
+        second = Pairs().unpack(sums[..., 1 + d :], d)
+        cross = first[..., :, None] * means[..., None, :]
+        second = second - cross - np.swapaxes(cross, -1, -2)
+        second += counts[..., None, None] * means[..., :, None] * means[..., None, :]
+        first = first - counts[..., None] * means
+        fill, within = self._fill[:, None], self._within[:, None]
+        first = (fill @ first[..., None])[..., 0].sum(axis=2)
+        second = fill @ second @ np.swapaxes(fill, -1, -2)
+        second += counts[..., None, None] * within
+        second = Pairs().pack(second.sum(axis=2))
+        G = F * each
+        return counts.sum(axis=2).reshape(G), first.reshape(G, d), second.reshape(G, -1)
