@@ -335,20 +335,34 @@ def evaluate_lazily(
     )
 
 
-def map_lazily(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
-    """Return a function of a Dask array of one dimension, as floats; nothing computed.
+def map_lazily(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], values: Any, X: Any
+) -> Any:
+    """Return a function of a value and features of each row, as floats.
 
-    The function is not called for chunks without rows.
+    Of Dask arrays, of which nothing is computed yet. It is not called for chunks
+    without rows.
     """
-    return values.map_blocks(
-        partial(_call_for_rows, function), dtype=float, meta=np.empty(0)
+    import dask.array as da
+
+    return da.blockwise(
+        partial(_call_for_rows, function),
+        "i",
+        *(values, "i", X, "ij"),
+        concatenate=True,
+        # Chunks of unknown size are alike, too.
+        align_arrays=False,
+        dtype=float,
+        meta=np.empty(0),
     )
 
 
 def _call_for_rows(
-    function: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    values: np.ndarray,
+    x: np.ndarray,
 ) -> np.ndarray:
-    return function(values) if len(values) else np.empty(0)
+    return function(values, x) if len(values) else np.empty(0)
 
 
 def _evaluate_chunk(

@@ -27,7 +27,7 @@ from skem._blocks import (
     unthreaded_blocks,
 )
 from skem._confidence import Estimates, StandardErrors
-from skem._dask import is_dask, map_lazily
+from skem._dask import check_dask_data, is_dask, map_lazily
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import (
@@ -45,6 +45,7 @@ from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
+from skem.core.incomplete import Patterns, marginal_parameters
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -147,6 +148,30 @@ def _draw(
         rows = labels == k
         X[rows] = means[k] + color(k, X[rows].T).T
     return X, labels
+
+
+def _sampled_support(
+    covariance_type: str,
+    parameters: Parameters,
+    n_samples: int,
+    rng: np.random.RandomState,
+) -> Sampled:
+    """Return the support by draws of the density."""
+    structure = STRUCTURES[covariance_type]
+    rows = max(1, SAMPLED_VALUES // parameters.shape[1])
+    # Not by `sample`, which goes by edited covariances.
+    color = partial(structure.color, parameters.precisions_cholesky)
+    weights, means = parameters.weights, parameters.means
+    parts = (
+        _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
+        for start in range(0, n_samples, rows)
+    )
+    # Not by `score_samples`, which asks for the names of features.
+    at = partial(expectation_at, covariance_type, parameters)
+    log_density = [
+        evaluate_array(Data(X, False), at, _write_log_density, ()) for X in parts
+    ]
+    return Sampled(np.sort(np.concatenate(log_density)))
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -860,9 +885,49 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self._check_arguments(
             "support_probability", n_samples=n_samples, random_state=random_state
         )
-        levels = self.score_samples(X).astype(float)
-        below = self._support(n_samples, random_state).below
-        return map_lazily(below, levels) if is_dask(levels) else below(levels)
+        if is_dask(X):
+            levels = self.score_samples(X).astype(float)
+            # Made once, and not in each chunk.
+            support = self._support(n_samples, random_state)
+            below = partial(self._below, support, n_samples, random_state)
+            return map_lazily(below, levels, check_dask_data(self, X, reset=False))
+        self._check_is_fitted()
+        data = check_data(self, X, reset=False)
+        levels = evaluate_array(data, self._expectation, _write_log_density, ())
+        support = self._support(n_samples, random_state)
+        return self._below(
+            support, n_samples, random_state, levels.astype(float), data.X
+        )
+
+    def _below(
+        self,
+        support: Support,
+        n_samples: int,
+        random_state: int | np.random.RandomState | None,
+        levels: np.ndarray,
+        X: np.ndarray,
+    ) -> np.ndarray:
+        """Return the mass below levels; of rows with gaps, that of what they have."""
+        mass = support.below(levels)
+        if X.dtype.kind != "f":
+            return mass
+        missing = np.isnan(X.T)
+        found = np.flatnonzero(missing.any(axis=0))
+        patterns = Patterns.of(missing[:, found])
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        seed = self.random_state if random_state is None else random_state
+        for p, observed in enumerate(patterns.observed):
+            rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
+            if not observed.any():
+                mass[rows] = 1.0
+                continue
+            own, marginal = marginal_parameters(structure, parameters, observed)
+            of_these = exact_support(own, marginal)
+            if of_these is None:
+                rng = check_random_state(seed)
+                of_these = _sampled_support(own.name, marginal, n_samples, rng)
+            mass[rows] = of_these.below(levels[rows])
+        return mass
 
     def hdr_level(
         self,
@@ -930,24 +995,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if found is None:
             found = exact_support(STRUCTURES[self.covariance_type], parameters)
             if found is None:
-                found = self._sampled_support(n_samples, check_random_state(seed))
+                rng = check_random_state(seed)
+                found = _sampled_support(
+                    self.covariance_type, parameters, n_samples, rng
+                )
             if same:
                 keep_support(self, parameters, key, found)
         return found
-
-    def _sampled_support(self, n_samples: int, rng: np.random.RandomState) -> Sampled:
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
-        rows = max(1, SAMPLED_VALUES // parameters.shape[1])
-        # Of the density, not by `sample`, which goes by edited covariances.
-        color = partial(structure.color, parameters.precisions_cholesky)
-        weights, means = parameters.weights, parameters.means
-        parts = (
-            _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
-            for start in range(0, n_samples, rows)
-        )
-        # Not by `score_samples`, which asks for the names of features.
-        log_density = [
-            evaluate_array(Data(X, False), self._expectation, _write_log_density, ())
-            for X in parts
-        ]
-        return Sampled(np.sort(np.concatenate(log_density)))

@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
 from skem._blocks import array_blocks, to_be_fitted
+from skem._bootstrap_lrt import _gaps
 from skem._validation import Data
 from skem.core import blocks as core_blocks
 from skem.core.covariance import STRUCTURES
@@ -280,6 +281,101 @@ def test_values_that_vanish_at_random_leave_no_bias():
     assert np.nanmean(X[:, 1]) < -0.5
     # Three standard errors, of the mean of y where all of it is known.
     assert abs(model.means_[0, 1]) < 3 * np.sqrt(1.25 / 5000) * 1.5
+
+
+@covariance_types
+def test_standard_errors_are_those_of_the_curvature(covariance_type):
+    """The inverse of minus the Hessian of the observed likelihood, by differences."""
+    X = with_gaps(sample(150), 0.3)
+    X[:3] = np.nan
+    model = fit(X, covariance_type, reg_covar=0.0, tol=1e-10, max_iter=5000)
+    (K, d), shape = model.means_.shape, model.covariances_.shape
+    matrices = covariance_type in ("full", "tied")
+    upper = np.triu_indices(d)
+
+    def packed(covariances):
+        return covariances[..., *upper].ravel() if matrices else covariances.ravel()
+
+    def log_likelihood(point):
+        weights, means, values = np.split(point, [K - 1, K - 1 + K * d])
+        if matrices:
+            covariances = np.zeros((*shape[:-2], d, d))
+            covariances[..., *upper] = values.reshape(*shape[:-2], -1)
+            covariances[..., *upper[::-1]] = values.reshape(*shape[:-2], -1)
+        else:
+            covariances = values.reshape(shape)
+        parts = [*weights, 1 - weights.sum()], means.reshape(K, d), covariances
+        moved = GaussianMixture.from_parameters(*parts, covariance_type)
+        return moved.score_samples(X).sum()
+
+    covariances = packed(model.covariances_)
+    point = np.concatenate([model.weights_[:-1], model.means_.ravel(), covariances])
+    step = 3e-4
+    steps = step * np.eye(len(point))
+    hessian = np.array(
+        [
+            [
+                sum(
+                    sign * other * log_likelihood(point + sign * a + other * b)
+                    for sign, other in itertools.product([-1, 1], repeat=2)
+                )
+                for b in steps
+            ]
+            for a in steps
+        ]
+    ) / (4 * step**2)
+    expected = np.sqrt(np.diag(np.linalg.inv(-hessian)))
+    errors = model.standard_errors(X, method="hessian")
+    found = [errors.weights[:-1], errors.means.ravel(), packed(errors.covariances)]
+    # The differences have errors of the step's square.
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["sandwich", "opg", "bootstrap"])
+@covariance_types
+def test_standard_errors_agree_where_the_model_is_right(method, covariance_type):
+    X = with_gaps(sample(1500), 0.2)
+    if covariance_type in ("diag", "spherical"):
+        X = X @ np.diag([1.0, 0.9, 1.4])
+    model = fit(X, covariance_type)
+    expected = model.standard_errors(X, method="hessian").means
+    errors = model.standard_errors(X, method=method, n_boot=40, random_state=0)
+    # The bootstrap's own error is 1/√80; models of variances are not quite right.
+    np.testing.assert_allclose(errors.means, expected, rtol=0.45)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+@covariance_types
+def test_support_is_that_of_the_features_that_a_row_has(K, covariance_type):
+    X = with_gaps(sample(), 0.3)
+    X[0] = np.nan
+    model = fit(X, covariance_type, K)
+    found = model.support_probability(X, random_state=0)
+    assert found[0] == 1
+    draws, _ = model.sample(4000, random_state=1)
+    for i in range(1, 40, 6):
+        gaps = np.where(np.isnan(X[i]), np.nan, draws)
+        below = np.mean(model.score_samples(gaps) <= model.score_samples(X[i : i + 1]))
+        # Four standard errors of a share.
+        assert abs(found[i] - below) < 4 * np.sqrt(0.25 / 4000)
+    da = pytest.importorskip("dask.array")
+    lazy = model.support_probability(da.from_array(X, chunks=(100, 3)), random_state=0)
+    np.testing.assert_allclose(lazy.compute(), found, atol=1e-12)
+
+
+def test_bootstrap_data_have_the_gaps_of_the_data():
+    X = with_gaps(sample(120), 0.2)
+    X[4] = np.nan
+    test = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=9, random_state=0)
+    assert test.p_value == 0.1
+    weight = np.arange(120) % 3
+    test = bootstrap_lrt(
+        GaussianMixture(), X, 1, 2, n_boot=2, random_state=0, sample_weight=weight
+    )
+    assert np.isfinite(test.bootstrap_statistics).all()
+    gaps = _gaps(X, weight, int(weight.sum()))
+    expected = np.repeat(np.isnan(X), weight, axis=0)
+    np.testing.assert_array_equal(gaps, expected)
 
 
 # What must make no difference -----------------------------------------------------

@@ -19,8 +19,8 @@ data are (Ghahramani & Jordan 1994; Schafer 1997).
 Where the data are incomplete, all of their blocks come here, those without a gap too.
 A pattern that many rows have is expanded: its marginals are linear in [1, x, x xᵀ],
 with zeros for what is missing in x and in their coefficients, and only the sums of its
-rows are completed. Independent features need no patterns: their log-density is linear in
-[m, m x, m x²], m saying what was observed.
+rows are completed. Independent features need no patterns: their log-density is linear
+in [m, m x, m x²], m saying what was observed.
 """
 
 from __future__ import annotations
@@ -509,32 +509,16 @@ class Incomplete:
             pattern = piece.patterns.of_row[found]
             for p in np.unique(pattern):
                 rows = found[pattern == p]
-                structure, marginal = self._marginal(
-                    mixture, piece.patterns.observed[p]
-                )
                 kept = piece.patterns.observed[p]
+                structure, marginal = marginal_parameters(
+                    self.structure, self.parameters[mixture], kept
+                )
                 squares = piece.squares
                 if squares is not None:
                     squares = squares[kept][:, rows]
                 log_norm[mixture][rows], resp[mixture][:, rows] = evaluate_far(
                     structure, marginal, piece.z[kept][:, rows], squares
                 )
-
-    def _marginal(
-        self, mixture: tuple[int, ...], observed: np.ndarray
-    ) -> tuple[Structure, Parameters]:
-        """Return the mixture of some features, as one of matrices or of variances."""
-        one = self.parameters[mixture]
-        means = one.means[:, observed]
-        if not self.structure.matrices:
-            roots = self._factors.reshape(*self.parameters.shape)[mixture]
-            return STRUCTURES["diag"], Parameters(
-                one.weights, means, roots[:, observed]
-            )
-        cholesky = one.precisions_cholesky
-        return self.structure, Parameters(
-            one.weights, means, marginal_factor(cholesky, observed)
-        )
 
     def _unit(self, patterns: Patterns) -> np.ndarray:
         """Log |dz/dx| of the features that each row has, (b,)."""
@@ -736,6 +720,18 @@ class Incomplete:
             own = completed.variances()[0]
             variances[:, order] = own if piece.squares is None else own + piece.squares
         return z, variances
+
+
+def marginal_parameters(
+    structure: Structure, parameters: Parameters, observed: np.ndarray
+) -> tuple[Structure, Parameters]:
+    """Return the mixture of some features, of one variance too as one of several."""
+    means, cholesky = parameters.means[:, observed], parameters.precisions_cholesky
+    if structure.matrices:
+        factor = marginal_factor(cholesky, observed)
+        return structure, Parameters(parameters.weights, means, factor)
+    sd = structure.standard_deviations(cholesky, parameters.shape)[:, observed]
+    return STRUCTURES["diag"], Parameters(parameters.weights, means, 1 / sd)
 
 
 def marginal_factor(cholesky: np.ndarray, observed: np.ndarray) -> np.ndarray:
