@@ -113,7 +113,7 @@ def bootstrap_lrt(
         other mixture's components; 4 if it is 'auto'. It is not changed.
 
     X : array-like of shape (n_samples, n_features)
-        Data.
+        Data. NaN is a missing value.
 
     k0 : int
         Number of components under the null hypothesis.

@@ -296,7 +296,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -324,7 +324,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -351,7 +351,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -383,7 +383,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -426,7 +426,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -462,7 +462,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -493,7 +493,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -525,7 +525,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -642,7 +642,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if weights
+            If X has infinite values, or not the features of the fit; if weights
             are negative, all zero, or given without X.
 
         References
@@ -749,7 +749,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if weights
+            If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
             Dask collection for the bootstrap.
 
@@ -836,7 +836,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         n_samples : int, default=100_000
             Number of draws to compare with, where the mass has no closed form: with
@@ -852,12 +852,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Returns
         -------
         prob : ndarray or Dask array of shape (n_samples,)
-            Probabilities, which rise with `score_samples`.
+            Probabilities, which rise with `score_samples`; of rows with missing values,
+            those of the density of what they have, and one for a row without any.
 
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if
+            If X has infinite values, or not the features of the fit; if
             `n_samples` is less than one.
 
         Notes

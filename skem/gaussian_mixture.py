@@ -586,7 +586,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             chunked in any way, each pass computes every block where it is, by the
             active `distributed.Client` or else Dask's default scheduler, and the
             result is that of the same rows in memory. Persist them if they fit into
-            the memory of the workers.
+            the memory of the workers. NaN is a missing value, missing at random: the
+            likelihood is that of what was observed.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -604,8 +605,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or fewer rows than components; if
-            weights are negative or all zero; if a start has the wrong shape; or, with
+            If X has infinite values, a feature without any value, or fewer rows than
+            components; if weights are negative or all zero; if a start has the wrong shape; or, with
             a numeric `reg_covar`, if a covariance is not positive definite. The
             estimator then stays as it was.
 
@@ -850,7 +851,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A batch, of one row or more.
+            A batch, of one row or more. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -1015,7 +1016,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.

@@ -262,7 +262,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data, as for `GaussianMixture`.
+            Data, as for `GaussianMixture`: NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -279,8 +279,8 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, weights are negative or all zero, a
-            parameter is out of range, or no candidate at all could be fitted. The
+            If X has infinite values or a feature without any value, weights are
+            negative or all zero, a parameter is out of range, or no candidate at all could be fitted. The
             estimator then stays as it was.
 
         Warns
@@ -423,7 +423,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -454,7 +454,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -479,7 +479,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -505,7 +505,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -530,7 +530,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -557,7 +557,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -624,7 +624,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -652,7 +652,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -680,7 +680,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
