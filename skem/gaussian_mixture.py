@@ -606,9 +606,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         ------
         ValueError
             If X has infinite values, a feature without any value, or fewer rows than
-            components; if weights are negative or all zero; if a start has the wrong shape; or, with
-            a numeric `reg_covar`, if a covariance is not positive definite. The
-            estimator then stays as it was.
+            components; if weights are negative or all zero; if a start has the wrong
+            shape; or, with a numeric `reg_covar`, if a covariance is not positive
+            definite. The estimator then stays as it was.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.

@@ -280,8 +280,8 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         ------
         ValueError
             If X has infinite values or a feature without any value, weights are
-            negative or all zero, a parameter is out of range, or no candidate at all could be fitted. The
-            estimator then stays as it was.
+            negative or all zero, a parameter is out of range, or no candidate at all
+            could be fitted. The estimator then stays as it was.
 
         Warns
         -----

@@ -562,7 +562,8 @@ class Incomplete:
         self.coordinates.load(block.data, z)
         np.equal(z, z, out=mask)
         np.copyto(z, 0, where=mask == 0)
-        np.square(z, out=second)
+        with np.errstate(over="ignore"):
+            np.square(z, out=second)
         squares = self.coordinates.squares(block.data)
         if squares is not None:
             second += squares * mask
@@ -653,7 +654,9 @@ class Incomplete:
                 loglik += (log_norm + unit) @ piece.weight
                 resp *= piece.weight
             resp = resp.reshape(-1, resp.shape[-1])
-            sums += completed.sums(resp, quadratic).reshape(sums.shape)
+            # Squares of what is farther than any row of a fit may overflow.
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums += completed.sums(resp, quadratic).reshape(sums.shape)
         return Statistics(loglik[()], sums, self.parameters.means, quadratic)
 
     def evaluate(

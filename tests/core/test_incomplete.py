@@ -104,12 +104,16 @@ def test_density_and_responsibilities_are_those_of_marginals(
     )
 
 
-@pytest.mark.parametrize("rare", [1, 1000], ids="rare below {}".format)
-@pytest.mark.parametrize("stable", [True, False], ids=["Cholesky", "QR"])
+@pytest.mark.parametrize(
+    ("rare", "frequent", "stable"),
+    [(1, 1000, True), (1000, 1000, True), (8, 1, True), (8, 5, True), (8, 5, False)],
+    ids=["by pattern", "by row", "expanded", "mixed", "QR"],
+)
 def test_statistics_are_those_of_completed_rows(
-    mixture, rng, monkeypatch, rare, stable
+    mixture, rng, monkeypatch, rare, frequent, stable
 ):
     monkeypatch.setattr(incomplete, "RARE", rare)
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
     X = with_gaps(mixture.sample(70, rng), rng)
     weight = rng.uniform(size=70)
     expected = joint(mixture, X)
@@ -162,7 +166,9 @@ def test_halves_merge(mixture, rng):
     np.testing.assert_allclose(merged.sums, whole.sums, atol=1e-11)
 
 
-def test_a_stack_is_its_mixtures(structure, make_mixture, rng):
+@pytest.mark.parametrize("frequent", [1, 5, 1000])
+def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, frequent):
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
     mixtures = [make_mixture(structure, 3, 3) for _ in range(4)]
     X = with_gaps(mixtures[0].sample(80, rng), rng)
     coordinates = Coordinates(np.ones(3), np.full(3, 2.0))
@@ -180,11 +186,13 @@ def test_a_stack_is_its_mixtures(structure, make_mixture, rng):
         )
 
 
+@pytest.mark.parametrize("frequent", [1, 1000])
 @pytest.mark.parametrize("atoms", [False, True])
 def test_widths_are_a_variance_of_what_was_observed(
-    structure, make_mixture, rng, atoms
+    structure, make_mixture, monkeypatch, atoms, frequent
 ):
     """The mean log-density over an interval, and the moments, by quadrature."""
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
     mixture = make_mixture(structure, 2, 2)
     x = np.array([0.5, np.nan])
     X = np.tile(x, (3, 1))
@@ -251,6 +259,19 @@ def test_far_rows_have_finite_scores_and_the_nearest_component(
         np.testing.assert_allclose(
             log_density, logsumexp(expected, axis=1), rtol=1e-9, atol=1e-12
         )
+
+
+@pytest.mark.parametrize("frequent", [1, 1000])
+def test_rows_that_overflow_do_not_spoil_the_statistics(
+    structure, make_mixture, rng, monkeypatch, frequent
+):
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    mixture = make_mixture(structure, 2, 3)
+    X = with_gaps(mixture.sample(40, rng), rng)
+    X[7] = [1e170, np.nan, 1.0]
+    statistics = expectation_of(mixture).statistics(block_of(X), Workspace())
+    assert np.isfinite(statistics.loglik)
+    np.testing.assert_allclose(statistics.counts.sum(), 40)
 
 
 @pytest.mark.parametrize("d", [1, 5, 64, 65, 130])
