@@ -95,8 +95,9 @@ class Patterns:
         else:
             order = np.lexsort(keys.T)
         ordered = keys[order]
-        new = (ordered[1:] != ordered[:-1]).any(axis=1)
-        starts = np.concatenate([[0], 1 + np.flatnonzero(new), [b]])
+        new = np.ones(b, np.bool_)
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        starts = np.append(np.flatnonzero(new), b)
         return cls(order, starts, ~missing[:, order[starts[:-1]]].T)
 
     def pieces(self, most: int) -> Iterator[Patterns]:

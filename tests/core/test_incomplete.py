@@ -307,6 +307,12 @@ def test_pieces_are_the_patterns_in_parts(most, rng):
         )
 
 
+def test_no_rows_have_no_patterns():
+    patterns = Patterns.of(np.empty((2, 0), bool))
+    assert len(patterns.observed) == len(patterns.counts) == 0
+    assert list(patterns.pieces(64)) == []
+
+
 def test_distinct_rows_take_gaps_for_a_value(rng):
     X = rng.integers(3, size=(200, 2)).astype(float)
     X[rng.random(X.shape) < 0.3] = np.nan
