@@ -180,45 +180,57 @@ class Whitened(NamedTuple):
     covariances: np.ndarray
 
 
-class Gaps(NamedTuple):
-    """The patterns of a piece that lack so many features, with their factors.
+@dataclass(frozen=True)
+class Gaps:
+    """The patterns that lack so many features, with their factors U_Mᵀ = Q R.
 
     - `which` (n,): the patterns; `missing` (n, s): the features that they lack
-    - `basis` (G, n, s, d) = Qᵀ, and `inverse` (G, n, s, s) = R⁻¹
+    - `inverse` (F, n, s, s) = R⁻¹, and `log_det` (F, n) = log |R|
+    - `given` (F, n, s, d) = Qᵀ where it is not to be found from the `factors`
     """
 
     which: np.ndarray
     missing: np.ndarray
-    basis: np.ndarray
     inverse: np.ndarray
+    log_det: np.ndarray
+    factors: np.ndarray
+    given: np.ndarray | None
 
-    @property
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Qᵀ, (F, n, s, d)."""
+        if self.given is not None:
+            return self.given
+        return np.swapaxes(self.inverse, -1, -2) @ self.factors[:, self.missing]
+
+    @cached_property
     def covariances(self) -> np.ndarray:
-        """C, the conditional covariances, (G, n, s, s)."""
+        """C, the conditional covariances, (F, n, s, s)."""
         return self.inverse @ np.swapaxes(self.inverse, -1, -2)
 
 
 def factored(
     factors: np.ndarray, observed: np.ndarray, *, stable: bool
-) -> Iterator[tuple[Gaps, np.ndarray]]:
-    """Yield patterns (P, d) by the number of features that they lack, and log |R|."""
+) -> Iterator[Gaps]:
+    """Yield patterns (P, d) by the number of features that they lack."""
     n_missing = (~observed).sum(axis=1)
+    precisions = factors @ np.swapaxes(factors, -1, -2)
     for s in np.unique(n_missing[n_missing > 0]):
         which = np.flatnonzero(n_missing == s)
         missing = np.nonzero(~observed[which])[1].reshape(-1, s)
-        rows = factors[:, missing]
+        basis = None
         if stable:
             # Rᵀ, of the product: half of the digits, at a fraction of the time.
-            lower = np.linalg.cholesky(rows @ np.swapaxes(rows, -1, -2))
-            inverse = np.linalg.inv(lower)
-            basis = inverse @ rows
+            own = precisions[:, missing[:, :, None], missing[:, None, :]]
+            lower = np.linalg.cholesky(own)
+            inverse = np.swapaxes(np.linalg.inv(lower), -1, -2)
             diagonal = np.einsum("...ii->...i", lower)
-            inverse = np.swapaxes(inverse, -1, -2)
         else:
-            Q, R = np.linalg.qr(np.swapaxes(rows, -1, -2))
+            Q, R = np.linalg.qr(np.swapaxes(factors[:, missing], -1, -2))
             basis, inverse = np.swapaxes(Q, -1, -2), np.linalg.inv(R)
             diagonal = np.abs(np.einsum("...ii->...i", R))
-        yield Gaps(which, missing, basis, inverse), np.log(diagonal).sum(axis=-1)
+        log_det = np.log(diagonal).sum(axis=-1)
+        yield Gaps(which, missing, inverse, log_det, factors, basis)
 
 
 class CompletedMatrices(Completed):
@@ -247,11 +259,17 @@ class CompletedMatrices(Completed):
             len(observed),
             axis=1,
         )
-        self.gaps = []
-        for gaps, log_r in factored(factors, observed, stable=stable):
-            log_det[:, gaps.which] -= log_r
-            self.gaps.append(gaps)
-            self._complete(gaps, y, white)
+        self.gaps = list(factored(factors, observed, stable=stable))
+        # Σ⁻¹ y: its entries in M are Σ⁻¹_MM times those of ŷ, but for the sign.
+        across = factors[:, None] @ white if stable and self.gaps else None
+        for gaps in self.gaps:
+            log_det[:, gaps.which] -= gaps.log_det
+            if across is None:
+                self._complete(gaps, y, white)
+            else:
+                self._complete_by_precisions(gaps, y, across)
+        if across is not None:
+            np.matmul(np.swapaxes(factors, -1, -2)[:, None], y, out=white)
         log_density = np.einsum("fcdb,fcdb->fcb", white, white)
         log_density *= -0.5
         log_det -= 0.5 * LOG_2PI * observed.sum(axis=1)
@@ -269,15 +287,9 @@ class CompletedMatrices(Completed):
             known = basis @ white[..., start:stop]
             white[..., start:stop] -= np.swapaxes(basis, -1, -2) @ known
             y[:, :, gaps.missing[i], start:stop] = -(inverse @ known)
-        rare = np.flatnonzero(counts < RARE)
-        if not len(rare):
+        rows, pattern = self._rows_of_rare(gaps, counts)
+        if not len(rows):
             return
-        # Rows of these patterns, and which of the patterns each has.
-        place = np.full(len(self.patterns.observed), -1)
-        place[gaps.which[rare]] = rare
-        pattern = place[self.patterns.of_row]
-        rows = np.flatnonzero(pattern >= 0)
-        pattern = pattern[rows]
         basis, inverse = gaps.basis[:, None, pattern], gaps.inverse[:, None, pattern]
         some = np.moveaxis(white[..., rows], -1, 2)[..., None]
         known = basis @ some
@@ -285,6 +297,34 @@ class CompletedMatrices(Completed):
         white[..., rows] = np.moveaxis(some[..., 0], 2, -1)
         filled = -(inverse @ known)[..., 0]
         y[:, :, gaps.missing[pattern].T, rows] = np.moveaxis(filled, 2, -1)
+
+    def _complete_by_precisions(
+        self, gaps: Gaps, y: np.ndarray, across: np.ndarray
+    ) -> None:
+        """Fill in conditional means, −Σ⁻¹_MM⁻¹ (Σ⁻¹ y)_M, where that is precise."""
+        counts = self.patterns.counts[gaps.which]
+        for i in np.flatnonzero(counts >= RARE):
+            rows = slice(*self.patterns.starts[gaps.which[i] : gaps.which[i] + 2])
+            own = across[:, :, gaps.missing[i], rows]
+            y[:, :, gaps.missing[i], rows] = -(gaps.covariances[:, None, i] @ own)
+        found, pattern = self._rows_of_rare(gaps, counts)
+        if len(found):
+            places = gaps.missing[pattern].T, found
+            # (F, each, s, rows) -> (F, each, rows, s, 1)
+            own = np.moveaxis(across[:, :, *places], -1, 2)[..., None]
+            filled = gaps.covariances[:, None, pattern] @ own
+            y[:, :, *places] = -np.moveaxis(filled[..., 0], 2, -1)
+
+    def _rows_of_rare(
+        self, gaps: Gaps, counts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of rare patterns, and which of the patterns each has."""
+        rare = np.flatnonzero(counts < RARE)
+        place = np.full(len(self.patterns.observed), -1)
+        place[gaps.which[rare]] = rare
+        pattern = place[self.patterns.of_row]
+        rows = np.flatnonzero(pattern >= 0)
+        return rows, pattern[rows]
 
     def _widths(self, squares: np.ndarray) -> np.ndarray:
         """Σ_j (Σ_OO⁻¹)_jj w_j²/12 of each row, (F, b)."""
@@ -769,8 +809,8 @@ class Expanded:
         log_det = np.repeat(
             np.log(np.einsum("fii->fi", factors)).sum(axis=1)[:, None], P, axis=1
         )
-        for gaps, log_r in factored(factors, observed, stable=True):
-            log_det[:, gaps.which] -= log_r
+        for gaps in factored(factors, observed, stable=True):
+            log_det[:, gaps.which] -= gaps.log_det
             part = gaps.basis @ transposed[:, None]
             rest[:, gaps.which] -= np.swapaxes(gaps.basis, -1, -2) @ part
             which, rows = gaps.which[:, None], gaps.missing
