@@ -49,6 +49,8 @@ from skem.core.quadratic import (
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 
+PIVOT = 1e-7
+"""Least share of a precision that may be left of it, given the others."""
 RARE = 8
 """Rows of a pattern below which it goes together with others."""
 PIECE = 2**17
@@ -209,9 +211,7 @@ class Gaps:
         return self.inverse @ np.swapaxes(self.inverse, -1, -2)
 
 
-def factored(
-    factors: np.ndarray, observed: np.ndarray, *, stable: bool
-) -> Iterator[Gaps]:
+def factored(factors: np.ndarray, observed: np.ndarray) -> Iterator[Gaps]:
     """Yield patterns (P, d) by the number of features that they lack."""
     n_missing = (~observed).sum(axis=1)
     precisions = factors @ np.swapaxes(factors, -1, -2)
@@ -219,10 +219,8 @@ def factored(
         which = np.flatnonzero(n_missing == s)
         missing = np.nonzero(~observed[which])[1].reshape(-1, s)
         basis = None
-        if stable:
-            # Rᵀ, of the product: half of the digits, at a fraction of the time.
-            own = precisions[:, missing[:, :, None], missing[:, None, :]]
-            lower = np.linalg.cholesky(own)
+        lower = _product_factors(precisions, missing)
+        if lower is not None:
             inverse = np.swapaxes(np.linalg.inv(lower), -1, -2)
             diagonal = np.einsum("...ii->...i", lower)
         else:
@@ -233,6 +231,21 @@ def factored(
         yield Gaps(which, missing, inverse, log_det, factors, basis)
 
 
+def _product_factors(precisions: np.ndarray, missing: np.ndarray) -> np.ndarray | None:
+    """Return Rᵀ from RᵀR = Σ⁻¹_MM, (F, n, s, s); None if that loses too many digits.
+
+    It takes a fraction of the time of Q R.
+    """
+    own = precisions[:, missing[:, :, None], missing[:, None, :]]
+    try:
+        lower = np.linalg.cholesky(own)
+    except np.linalg.LinAlgError:
+        return None
+    pivots = np.square(np.einsum("...ii->...i", lower))
+    enough = pivots > PIVOT * np.einsum("...ii->...i", own)
+    return lower if enough.all() else None
+
+
 class CompletedMatrices(Completed):
     """Under components with covariance matrices.
 
@@ -240,9 +253,7 @@ class CompletedMatrices(Completed):
     are `each` = G / F components to an entry.
     """
 
-    def __init__(
-        self, factors: np.ndarray, means: np.ndarray, piece: Piece, stable: bool
-    ) -> None:
+    def __init__(self, factors: np.ndarray, means: np.ndarray, piece: Piece) -> None:
         (F, d, _), (G, _), b = factors.shape, means.shape, piece.z.shape[1]
         patterns = piece.patterns
         self.factors, self.patterns, self.squares = factors, patterns, piece.squares
@@ -259,17 +270,19 @@ class CompletedMatrices(Completed):
             len(observed),
             axis=1,
         )
-        self.gaps = list(factored(factors, observed, stable=stable))
-        # Σ⁻¹ y: its entries in M are Σ⁻¹_MM times those of ŷ, but for the sign.
-        across = factors[:, None] @ white if stable and self.gaps else None
+        self.gaps = list(factored(factors, observed))
         for gaps in self.gaps:
             log_det[:, gaps.which] -= gaps.log_det
-            if across is None:
-                self._complete(gaps, y, white)
-            else:
+        quick = [gaps for gaps in self.gaps if gaps.given is None]
+        if quick:
+            # Σ⁻¹ y: its entries in M are Σ⁻¹_MM times those of ŷ, but for the sign.
+            across = factors[:, None] @ white
+            for gaps in quick:
                 self._complete_by_precisions(gaps, y, across)
-        if across is not None:
             np.matmul(np.swapaxes(factors, -1, -2)[:, None], y, out=white)
+        for gaps in self.gaps:
+            if gaps.given is not None:
+                self._complete(gaps, y, white)
         log_density = np.einsum("fcdb,fcdb->fcb", white, white)
         log_density *= -0.5
         log_det -= 0.5 * LOG_2PI * observed.sum(axis=1)
@@ -483,16 +496,14 @@ class Incomplete:
 
     @cached_property
     def _stable(self) -> bool:
-        """Whether normal equations lose little."""
+        """Whether expansions lose little."""
         limit = CONDITION[np.dtype(float)]
         return condition(self.structure, self.parameters) <= limit
 
     def _completed(self, piece: Piece) -> Completed:
         with np.errstate(all="ignore"):
             if self.structure.matrices:
-                return CompletedMatrices(
-                    self._factors, self._means, piece, self._stable
-                )
+                return CompletedMatrices(self._factors, self._means, piece)
             return CompletedVariances(self._factors, self._means, piece)
 
     def pieces(self, block: Block, workspace: Workspace) -> Iterator[Piece]:
@@ -809,7 +820,7 @@ class Expanded:
         log_det = np.repeat(
             np.log(np.einsum("fii->fi", factors)).sum(axis=1)[:, None], P, axis=1
         )
-        for gaps in factored(factors, observed, stable=True):
+        for gaps in factored(factors, observed):
             log_det[:, gaps.which] -= gaps.log_det
             part = gaps.basis @ transposed[:, None]
             rest[:, gaps.which] -= np.swapaxes(gaps.basis, -1, -2) @ part
