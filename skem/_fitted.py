@@ -937,10 +937,10 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     ) -> np.ndarray:
         """Return the mass below levels; of rows with gaps, that of what they have."""
         mass = support.below(levels)
-        if X.dtype.kind != "f":
-            return mass
         missing = np.isnan(X.T)
         found = np.flatnonzero(missing.any(axis=0))
+        if not len(found):
+            return mass
         patterns = Patterns.of(missing[:, found])
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
         seed = self.random_state if random_state is None else random_state

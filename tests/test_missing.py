@@ -627,6 +627,67 @@ def test_selection_finds_the_clusters():
     assert get_tags(found).input_tags.allow_nan
 
 
+def nasty_data():
+    """Name -> (X, number of components), with a fifth of the cells missing."""
+    rng = np.random.default_rng(2)
+    X = sample(120)
+    cases = {
+        "shift 1e8": (X + 1e8, 2),
+        "shift -1e12": (X - 1e12, 2),
+        "scale 1e-8": (X * 1e-8, 2),
+        "scale 1e150": (X * 1e150, 2),
+        "scale 1e-300": (X * 1e-300, 2),
+        "an extreme scale per column": (X * [1e-150, 1, 1e150], 2),
+        "all rows equal": (0 * X + 0.1, 2),
+        "constant column": (np.column_stack([X, 0 * X[:, 0] + 1e8]), 2),
+        "outlier": (np.vstack([X, [1e20, -1e20, 1e20]]), 2),
+        "outlying cell": (np.vstack([X, [1e160, 0, 0]]), 2),
+        "duplicates": (np.repeat(X[:10], 15, axis=0), 3),
+        "collinear columns": (np.column_stack([X, X.sum(axis=1)]), 3),
+        "nearly collinear": (np.column_stack([X, X[:, 0] + 1e-9 * X[:, 1]]), 3),
+        "repeated column in other units": (np.column_stack([X, 1e6 * X[:, 0]]), 3),
+        "n < d": (rng.normal(size=(20, 40)), 3),
+        "n = K": (rng.normal(size=(8, 3)), 8),
+        "K > distinct rows": (np.repeat(X[:3], 5, axis=0), 7),
+        "whole numbers": (np.round(X), 3),
+        "bits": ((X > 0).astype(float), 4),
+        "Cauchy cubed": (rng.standard_cauchy((200, 2)) ** 3, 4),
+        "float32 shift 1e4": ((X + 1e4).astype(np.float32), 2),
+        "float32 scale 1e20": ((X * 1e20).astype(np.float32), 2),
+        "clusters 1e10 apart": (np.vstack([X, X + 1e10]), 2),
+        "two rows": (np.array([[0.0, 1.0, 3.0], [2.0, 3.0, 1.0]]), 2),
+    }
+    for name, (data, K) in cases.items():
+        gapped = with_gaps(data, 0.2, 3)
+        empty = np.isnan(gapped).all(axis=0)
+        gapped[0, empty] = data[0, empty]
+        yield name, gapped, K
+
+
+NASTY = list(nasty_data())
+
+
+@pytest.mark.parametrize(
+    ("X", "K"), [case[1:] for case in NASTY], ids=[case[0] for case in NASTY]
+)
+@covariance_types
+def test_nasty_data_with_gaps(X, K, covariance_type):
+    model = fit(X, covariance_type, K)
+    for values in (
+        model.weights_,
+        model.means_,
+        model.covariances_,
+        model.precisions_cholesky_,
+        model.score_samples(X),
+        model.component_log_density(X),
+    ):
+        assert np.isfinite(values).all()
+    resp = model.predict_proba(X)
+    np.testing.assert_allclose(resp.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict(X), resp.argmax(axis=1))
+    assert np.isfinite(model.lower_bound_)
+
+
 # Errors -----------------------------------------------------------------------------
 
 

@@ -55,9 +55,9 @@ WORK = 2**27
 """Products in all of these steps together, beyond which there are fewer."""
 SETTLED = 1e-3
 """Relative change of the scale's volume in a step, below which it is settled."""
-WHOLE_STEPS = 100
+WHOLE_STEPS = 30
 """EM steps of one component for incomplete data, at most."""
-STILL = 1e-6
+STILL = 1e-4
 """Standard deviations that its mean and covariance may move in the last one."""
 
 Step = Callable[[Parameters, ScaleFreePenalty], tuple[Statistics, Parameters]]
