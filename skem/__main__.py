@@ -85,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         metavar="data.csv",
         help="numbers separated by commas, semicolons or tabs, with or without a "
-        "header (default: the eruptions of Old Faithful)",
+        "header; cells that are empty, NA or NaN are missing values (default: the "
+        "eruptions of Old Faithful)",
     )
     parser.add_argument(
         "--columns",

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from skem._dask import dask_blocks, evaluate_lazily, is_dask
-from skem._validation import check_data, check_sample_weight, computing_dtype
+from skem._validation import (
+    Data,
+    check_data,
+    check_n_filled,
+    check_n_values,
+    check_sample_weight,
+    computing_dtype,
+    without_empty_rows,
+)
 from skem.core.blocks import ArrayBlocks, Block, Blocks
 from skem.core.expectation import Expectation
 from skem.core.threads import Workers, Workspace
@@ -35,11 +43,15 @@ def open_blocks(
     """
     if is_dask(X):
         with Workers() as workers:
-            yield dask_blocks(estimator, X, sample_weight, workers, reset=reset)
+            chunks = dask_blocks(estimator, X, sample_weight, workers, reset=reset)
+            if reset:
+                check_all_features(estimator, chunks)
+            yield chunks
     else:
-        X = check_data(estimator, X, reset=reset)
-        with array_blocks(X, check_sample_weight(sample_weight, X)) as blocks:
-            yield blocks
+        data = check_data(estimator, X, reset=reset)
+        weight = check_sample_weight(sample_weight, data.X)
+        with array_blocks(data, weight) as blocks:
+            yield to_be_fitted(estimator, blocks) if reset else blocks
 
 
 def unthreaded_blocks(estimator: Any, X: Any, sample_weight: Any) -> Blocks:
@@ -50,15 +62,49 @@ def unthreaded_blocks(estimator: Any, X: Any, sample_weight: Any) -> Blocks:
     if is_dask(X):
         blocks = dask_blocks(estimator, X, sample_weight, workers, reset=False)
         return replace(blocks, dtype=double)
-    X = check_data(estimator, X, reset=False)
-    return ArrayBlocks(X, check_sample_weight(sample_weight, X), workers, double)
+    data = check_data(estimator, X, reset=False)
+    weight = check_sample_weight(sample_weight, data.X)
+    return replace(blocks_of(data, weight, workers), dtype=double)
 
 
 @contextmanager
-def array_blocks(X: np.ndarray, weight: np.ndarray | None) -> Iterator[ArrayBlocks]:
+def array_blocks(
+    data: Data, weight: np.ndarray | None, empty_weight: float = 0.0
+) -> Iterator[ArrayBlocks]:
     """Hold a validated array ready as blocks."""
     with Workers() as workers:
-        yield ArrayBlocks(X, weight, workers, computing_dtype(X))
+        blocks = blocks_of(data, weight, workers)
+        yield replace(blocks, empty_weight=empty_weight)
+
+
+def blocks_of(data: Data, weight: np.ndarray | None, workers: Workers) -> ArrayBlocks:
+    """Return a validated array and weights as blocks."""
+    X, incomplete = data
+    return ArrayBlocks(X, weight, workers, computing_dtype(X), incomplete)
+
+
+def to_be_fitted(estimator: Any, blocks: ArrayBlocks) -> ArrayBlocks:
+    """Return what a fit goes by: rows without a value have the weight zero.
+
+    Raises `ValueError` if there is no other row, or no value of a feature.
+    """
+    if not blocks.incomplete:
+        return blocks
+    filled = replace(blocks, weight=without_empty_rows(blocks.X, blocks.weight))
+    check_n_filled(filled.n_observed)
+    check_all_features(estimator, filled)
+    return replace(filled, empty_weight=blocks.total_weight - filled.total_weight)
+
+
+def check_all_features(estimator: Any, blocks: Blocks) -> None:
+    """Require that every feature has a value, in a pass over incomplete data."""
+    if blocks.incomplete:
+        n_values = blocks.fold(_count_values, 2 * blocks.n_features)
+        check_n_values(n_values, getattr(estimator, "feature_names_in_", None))
+
+
+def _count_values(block: Block, workspace: Workspace) -> np.ndarray:
+    return np.count_nonzero(~np.isnan(block.data), axis=1)
 
 
 def reopening(
@@ -70,7 +116,9 @@ def reopening(
     a cluster's processes of their own, are used as they are.
     """
     if isinstance(blocks, ArrayBlocks):
-        return partial(array_blocks, blocks.X, blocks.weight), True
+        data = Data(blocks.X, blocks.incomplete)
+        opened = partial(array_blocks, data, blocks.weight, blocks.empty_weight)
+        return opened, True
     return lambda: nullcontext(blocks), False
 
 
@@ -89,23 +137,24 @@ def evaluate_rows(
     """
     if is_dask(X):
         return evaluate_lazily(estimator, X, expectation_of, write, shape, dtype)
-    X = check_data(estimator, X, reset=False)
-    return evaluate_array(X, expectation_of, write, shape, dtype)
+    data = check_data(estimator, X, reset=False)
+    return evaluate_array(data, expectation_of, write, shape, dtype)
 
 
 def evaluate_array(
-    X: np.ndarray,
+    data: Data,
     expectation_of: Callable[[np.dtype], Expectation],
     write: Writer,
     shape: tuple[int, ...],
     dtype: Any = None,
 ) -> np.ndarray:
     """Return the same of an array that needs no validation."""
+    X, incomplete = data
     computing = computing_dtype(X)
     expectation = expectation_of(computing)
     out = np.empty((len(X), *shape), dtype or computing)
     with Workers.for_work(len(X) * expectation.multiplications_per_sample) as workers:
-        blocks = ArrayBlocks(X, None, workers, computing)
+        blocks = ArrayBlocks(X, None, workers, computing, incomplete)
         return blocks.fill(
             out, partial(write, expectation), expectation.values_per_sample
         )

@@ -13,10 +13,16 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from skem._blocks import array_blocks
+from skem._blocks import array_blocks, to_be_fitted
 from skem._selection import Problem, candidates
 from skem._text import count
-from skem._validation import N_JOBS, check_data, check_n_samples, check_sample_weight
+from skem._validation import (
+    N_JOBS,
+    Data,
+    check_data,
+    check_n_samples,
+    check_sample_weight,
+)
 from skem.gaussian_mixture import GaussianMixture
 
 FRESH = 4
@@ -107,7 +113,7 @@ def bootstrap_lrt(
         other mixture's components; 4 if it is 'auto'. It is not changed.
 
     X : array-like of shape (n_samples, n_features)
-        Data.
+        Data. NaN is a missing value.
 
     k0 : int
         Number of components under the null hypothesis.
@@ -146,7 +152,8 @@ def bootstrap_lrt(
     -----
     The log-likelihoods are those of the fitted mixtures, whose covariances are
     regularized as the estimator says; a ratio that this makes negative counts as 0,
-    in the data as in the simulations.
+    in the data as in the simulations. Where values are missing, the simulated data
+    lack those that the rows of the data lack.
 
     References
     ----------
@@ -170,10 +177,13 @@ def bootstrap_lrt(
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     template = clone(estimator)
     template._validate_params()
-    X = check_data(template, X, reset=True)
-    weight = check_sample_weight(sample_weight, X)
-    check_n_samples(len(X) if weight is None else int(np.count_nonzero(weight)), k1)
-    n_rows = len(X)
+    data = check_data(template, X, reset=True)
+    weight = check_sample_weight(sample_weight, data.X)
+    with array_blocks(data, weight) as blocks:
+        blocks = to_be_fitted(template, blocks)
+        check_n_samples(blocks.n_observed, k1)
+        weight = blocks.weight
+    n_rows = len(data.X)
     if weight is not None:
         total = float(weight.sum(dtype=float))
         if total > MOST_ROWS:
@@ -186,10 +196,11 @@ def bootstrap_lrt(
     seeds = check_random_state(random_state).randint(
         np.iinfo(np.int32).max, size=n_boot + 1
     )
-    null, statistic = _fit(template, X, weight, (k0, k1), int(seeds[0]))
+    gaps = _gaps(data.X, weight, n_rows) if data.incomplete else None
+    null, statistic = _fit(template, data, weight, (k0, k1), int(seeds[0]))
     with Parallel(n_jobs=n_jobs) as parallel:
         simulated = parallel(
-            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed))
+            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed), gaps)
             for seed in seeds[1:]
         )
     statistics = np.array(simulated)
@@ -197,9 +208,22 @@ def bootstrap_lrt(
     return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), statistics)
 
 
+def _gaps(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return what so many rows lack: those of the data, as often as they weigh."""
+    missing = np.isnan(X)
+    if weight is None:
+        return missing
+    cumulated = np.cumsum(weight, dtype=float)
+    places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
+    gaps = missing[np.searchsorted(cumulated, places)]
+    # A feature that has a value in a row of little weight keeps one.
+    gaps[0] &= ~gaps.all(axis=0)
+    return gaps
+
+
 def _fit(
     template: GaussianMixture,
-    X: np.ndarray,
+    data: Data,
     weight: np.ndarray | None,
     components: tuple[int, int],
     seed: int,
@@ -208,7 +232,7 @@ def _fit(
     names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
     options: dict[str, Any] = {name: getattr(template, name) for name in names}
     n_init = FRESH if isinstance(template.n_init, str) else template.n_init
-    opened = partial(array_blocks, X, weight)
+    opened = partial(array_blocks, data, weight)
     problem = Problem(opened, components, n_init, "bic", np.inf, seed, options)
     null, alternative = candidates(problem, [template.covariance_type], n_jobs=1)
     for candidate in (null, alternative):
@@ -225,8 +249,11 @@ def _simulate(
     n_rows: int,
     components: tuple[int, int],
     seed: int,
+    gaps: np.ndarray | None,
 ) -> float:
-    """Return the statistic of data drawn from the smaller mixture."""
+    """Return the statistic of data drawn from the smaller mixture, with such gaps."""
     X, _ = null.sample(n_rows, random_state=seed)
-    _, statistic = _fit(template, X, None, components, seed)
+    if gaps is not None:
+        X[gaps] = np.nan
+    _, statistic = _fit(template, Data(X, gaps is not None), None, components, seed)
     return statistic

@@ -85,9 +85,12 @@ def held_out_support(
     for i in range(n_folds):
         held = fold == i
         rest = ~held
-        # Too few rows to leave any out.
+        # Too few rows, or values of a feature, to leave any out.
         refit = mixture
-        if np.count_nonzero(rest) >= max(2, len(mixture.weights_)):
+        observed = ~np.isnan(X[rest])
+        n_filled = np.count_nonzero(observed.any(axis=1))
+        enough = n_filled >= max(2, len(mixture.weights_))
+        if enough and observed.any(axis=0).all():
             refit = deepcopy(mixture).set_params(warm_start=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

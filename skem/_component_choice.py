@@ -41,7 +41,10 @@ def fit_mixture(
     if "auto" in (n_components, covariance_type):
         sizes: Any = n_components
         if n_components == "auto":
-            rows = len(X) if weight is None else np.count_nonzero(weight)
+            used = ~np.isnan(X).all(axis=1)
+            if weight is not None:
+                used &= weight > 0
+            rows = int(np.count_nonzero(used))
             sizes = range(1, 1 + min(MOST_COMPONENTS, max(1, rows)))
         selection = GaussianMixtureIC(
             sizes,
@@ -62,18 +65,13 @@ def fit_mixture(
     return mixture
 
 
-def takes_nan() -> bool:
-    """Whether a fit takes rows that are not complete."""
-    return bool(GaussianMixture().__sklearn_tags__().input_tags.allow_nan)
-
-
 class WithMixture:
     """Tags and checks of an estimator that has a mixture inside."""
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags of scikit-learn."""
         tags = super().__sklearn_tags__()  # type: ignore[misc]
-        tags.input_tags.allow_nan = takes_nan()
+        tags.input_tags.allow_nan = True
         return tags
 
     def _check_is_fitted(self) -> None:

@@ -10,16 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skem._validation import (
     FLOATS,
     check_each_weight,
+    check_n_filled,
     check_scalar_weight,
     check_total_weight,
     computing_dtype,
+    has_missing,
     is_scalar,
+    without_empty_rows,
 )
 from skem.core.blocks import ArrayBlocks, Write
 from skem.core.dask_blocks import CallingThread, DaskBlocks, Tally
@@ -71,6 +74,7 @@ def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
         X,
         reset=reset,
         dtype=None if keep else FLOATS,
+        ensure_all_finite=False,
         ensure_min_samples=0,
     )
 
@@ -178,11 +182,22 @@ class Inspection:
         problem = self._problem(x, weight)
         if problem is not None:
             return problem
-        if weight is None:
+        incomplete = not self.assume_finite and has_missing(x, self.estimator_name)
+        if weight is None and not incomplete:
             return Tally(len(x), len(x), float(len(x)))
+        weight = np.ones(len(x)) if weight is None else weight
+        empty = weight[:0]
+        if incomplete:
+            empty = weight[np.isnan(x).all(axis=1)]
         with np.errstate(over="ignore"):
-            total = float(weight.sum())
-        return Tally(len(x), int(np.count_nonzero(weight)), total)
+            return Tally(
+                len(x),
+                int(np.count_nonzero(weight)),
+                float(weight.sum()),
+                incomplete,
+                int(np.count_nonzero(empty)),
+                float(empty.sum()),
+            )
 
     def _problem(self, x: np.ndarray, weight: np.ndarray | None) -> Problem | None:
         if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
@@ -196,9 +211,9 @@ class Inspection:
             )
         if not self.assume_finite:
             try:
-                assert_all_finite(x, estimator_name=self.estimator_name, input_name="X")
+                has_missing(x, self.estimator_name)
             except ValueError as error:
-                return Problem(error, *np.argwhere(~np.isfinite(x))[0].tolist())
+                return Problem(error, *np.argwhere(np.isinf(x))[0].tolist())
         return None if weight is None else self._weight_problem(weight, x)
 
     def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
@@ -216,11 +231,32 @@ def dask_blocks(
     estimator: Any, X: Any, sample_weight: Any, workers: Workers, *, reset: bool
 ) -> DaskBlocks:
     """Validate data and weights in a first pass, and return them as blocks."""
+    import dask.array as da
+
     X = check_dask_data(estimator, X, reset=reset)
     X, weight = check_dask_weight(sample_weight, X)
     chunks = Chunks.of(*(array for array in (X, weight) if array is not None))
     tallies = _checked(chunks.each(Inspection.of(estimator, X)))
-    blocks = DaskBlocks(chunks, tallies, X.shape[1], computing_dtype(X), workers)
+    empty_weight = 0.0
+    if reset and any(tally.n_empty for tally in tallies):
+        weights = () if weight is None else (weight, "i")
+        filled = da.blockwise(
+            _filled_weights,
+            "i",
+            *(X, "ij", *weights),
+            concatenate=True,
+            # Chunks of unknown size are alike, too.
+            align_arrays=False,
+            dtype=float,
+            meta=np.empty(0),
+        )
+        chunks = Chunks.of(X, filled)
+        empty_weight = float(sum(tally.empty_weight for tally in tallies))
+        tallies = [tally.without_empty_rows() for tally in tallies]
+        check_n_filled(sum(tally.n_observed for tally in tallies))
+    blocks = DaskBlocks(
+        chunks, tallies, X.shape[1], computing_dtype(X), workers, empty_weight
+    )
     least = 2 if reset else 1
     if blocks.n_samples < least:
         empty = np.zeros((blocks.n_samples, blocks.n_features))
@@ -228,6 +264,12 @@ def dask_blocks(
     if weight is not None:
         check_total_weight(blocks.total_weight)
     return blocks
+
+
+def _filled_weights(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return weights that are zero for rows without a value."""
+    filled = without_empty_rows(x, weight) if x.dtype.kind == "f" else weight
+    return np.ones(len(x)) if filled is None else filled.astype(float)
 
 
 def _checked(found: list[Tally | Problem]) -> list[Tally]:
@@ -256,7 +298,7 @@ class FillChunk:
             raise found.located(number)
         out = np.empty((len(x), *self.shape), self.dtype)
         with CallingThread() as thread:
-            blocks = ArrayBlocks(x, None, thread, self.computing)
+            blocks = ArrayBlocks(x, None, thread, self.computing, found.incomplete)
             return blocks.fill(out, self.write, self.values_per_sample)
 
 
@@ -293,20 +335,34 @@ def evaluate_lazily(
     )
 
 
-def map_lazily(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
-    """Return a function of a Dask array of one dimension, as floats; nothing computed.
+def map_lazily(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], values: Any, X: Any
+) -> Any:
+    """Return a function of a value and features of each row, as floats.
 
-    The function is not called for chunks without rows.
+    Of Dask arrays, of which nothing is computed yet. It is not called for chunks
+    without rows.
     """
-    return values.map_blocks(
-        partial(_call_for_rows, function), dtype=float, meta=np.empty(0)
+    import dask.array as da
+
+    return da.blockwise(
+        partial(_call_for_rows, function),
+        "i",
+        *(values, "i", X, "ij"),
+        concatenate=True,
+        # Chunks of unknown size are alike, too.
+        align_arrays=False,
+        dtype=float,
+        meta=np.empty(0),
     )
 
 
 def _call_for_rows(
-    function: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    values: np.ndarray,
+    x: np.ndarray,
 ) -> np.ndarray:
-    return function(values) if len(values) else np.empty(0)
+    return function(values, x) if len(values) else np.empty(0)
 
 
 def _evaluate_chunk(

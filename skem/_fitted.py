@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -28,7 +28,7 @@ from skem._blocks import (
     unthreaded_blocks,
 )
 from skem._confidence import Estimates, StandardErrors
-from skem._dask import is_dask, map_lazily
+from skem._dask import check_dask_data, is_dask, map_lazily
 from skem._joint import Given, Joint
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
@@ -40,13 +40,14 @@ from skem._support import (
     keep_support,
     kept_support,
 )
-from skem._validation import N_JOBS, check_data, check_sample_weight
+from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
+from skem.core.incomplete import Patterns, marginal_parameters
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -160,6 +161,29 @@ def _of_likelihood(mixture: FittedMixture) -> bool:
     return mixture._by_likelihood
 
 
+def _sampled_support(
+    covariance_type: str,
+    parameters: Parameters,
+    n_samples: int,
+    rng: np.random.RandomState,
+) -> Sampled:
+    """Return the support by draws of the density."""
+    structure = STRUCTURES[covariance_type]
+    rows = max(1, SAMPLED_VALUES // parameters.shape[1])
+    # Of the density, not by `sample`, which goes by edited covariances.
+    color = partial(structure.color, parameters.precisions_cholesky)
+    weights, means = parameters.weights, parameters.means
+    parts = (
+        _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
+        for start in range(0, n_samples, rows)
+    )
+    at = partial(expectation_at, covariance_type, parameters)
+    log_density = [
+        evaluate_array(Data(X, False), at, _write_log_density, ()) for X in parts
+    ]
+    return Sampled(np.sort(np.concatenate(log_density)))
+
+
 class FittedMixture(Joint, DensityMixin, BaseEstimator):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
@@ -170,6 +194,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     covariance_type: str
     random_state: int | np.random.RandomState | None
     _by_likelihood = True
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are parameters, and not only the first rows of a stream."""
@@ -280,7 +310,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -308,7 +338,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -335,7 +365,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -367,7 +397,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -410,7 +440,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -447,7 +477,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -479,7 +509,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -512,7 +542,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -637,7 +667,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if weights
+            If X has infinite values, or not the features of the fit; if weights
             are negative, all zero, or given without X.
 
         References
@@ -745,7 +775,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if weights
+            If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
             Dask collection for the bootstrap.
 
@@ -797,7 +827,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
                     "The bootstrap needs the rows in an array, and X is a Dask "
                     "collection. Take another method."
                 )
-            X = check_data(self, X, reset=False)
+            X, _ = check_data(self, X, reset=False)
             seed = self.random_state if random_state is None else random_state
             weight = check_sample_weight(sample_weight, X)
             errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
@@ -832,7 +862,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         n_samples : int, default=100_000
             Number of draws to compare with, where the mass has no closed form: with
@@ -848,12 +878,13 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Returns
         -------
         prob : ndarray or Dask array of shape (n_samples,)
-            Probabilities, which rise with `score_samples`.
+            Probabilities, which rise with `score_samples`; of rows with missing values,
+            those of the density of what they have, and one for a row without any.
 
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if
+            If X has infinite values, or not the features of the fit; if
             `n_samples` is less than one.
 
         Notes
@@ -882,10 +913,49 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             "support_probability", n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
-        levels = evaluate_rows(self, X, self._density, _write_log_density, ())
-        levels = levels.astype(float)
-        below = self._support(n_samples, random_state).below
-        return map_lazily(below, levels) if is_dask(levels) else below(levels)
+        if is_dask(X):
+            levels = evaluate_rows(self, X, self._density, _write_log_density, ())
+            # Made once, and not in each chunk.
+            support = self._support(n_samples, random_state)
+            below = partial(self._below, support, n_samples, random_state)
+            X = check_dask_data(self, X, reset=False)
+            return map_lazily(below, levels.astype(float), X)
+        data = check_data(self, X, reset=False)
+        levels = evaluate_array(data, self._density, _write_log_density, ())
+        support = self._support(n_samples, random_state)
+        return self._below(
+            support, n_samples, random_state, levels.astype(float), data.X
+        )
+
+    def _below(
+        self,
+        support: Support,
+        n_samples: int,
+        random_state: int | np.random.RandomState | None,
+        levels: np.ndarray,
+        X: np.ndarray,
+    ) -> np.ndarray:
+        """Return the mass below levels; of rows with gaps, that of what they have."""
+        mass = support.below(levels)
+        missing = np.isnan(X.T)
+        found = np.flatnonzero(missing.any(axis=0))
+        if not len(found):
+            return mass
+        patterns = Patterns.of(missing[:, found])
+        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        seed = self.random_state if random_state is None else random_state
+        for p, observed in enumerate(patterns.observed):
+            rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
+            if not observed.any():
+                mass[rows] = 1.0
+                continue
+            own, marginal = marginal_parameters(structure, parameters, observed)
+            of_these = exact_support(own, marginal)
+            if of_these is None:
+                rng = check_random_state(seed)
+                of_these = _sampled_support(own.name, marginal, n_samples, rng)
+            mass[rows] = of_these.below(levels[rows])
+        return mass
 
     def hdr_level(
         self,
@@ -953,24 +1023,14 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         if found is None:
             found = exact_support(STRUCTURES[self.covariance_type], parameters)
             if found is None:
-                found = self._sampled_support(n_samples, check_random_state(seed))
+                rng = check_random_state(seed)
+                found = _sampled_support(
+                    self.covariance_type, parameters, n_samples, rng
+                )
             if same:
                 keep_support(self, parameters, key, found)
         return found
 
-    def _sampled_support(self, n_samples: int, rng: np.random.RandomState) -> Sampled:
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
-        rows = max(1, SAMPLED_VALUES // parameters.shape[1])
-        # Of the density, not by `sample`, which goes by edited covariances.
-        color = partial(structure.color, parameters.precisions_cholesky)
-        weights, means = parameters.weights, parameters.means
-        parts = (
-            _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
-            for start in range(0, n_samples, rows)
-        )
-        log_density = [self._log_density(X) for X in parts]
-        return Sampled(np.sort(np.concatenate(log_density)))
-
     def _log_density(self, X: np.ndarray) -> np.ndarray:
-        """Log-density of validated rows; `score_samples` asks for feature names."""
-        return evaluate_array(X, self._density, _write_log_density, ())
+        """Log-density of complete rows, without a check of their features' names."""
+        return evaluate_array(Data(X, False), self._density, _write_log_density, ())

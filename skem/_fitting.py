@@ -27,10 +27,13 @@ from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._text import count
 from skem._validation import (
+    Data,
     check_data,
     check_n_samples,
+    check_n_values,
     check_sample_weight,
     computing_dtype,
+    without_empty_rows,
 )
 from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
@@ -229,7 +232,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
 
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
-        total = self._bound_of(em.blocks.total_weight)
+        total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
         self._set_stream(Stream.begin(best.evaluation))
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
@@ -306,16 +309,21 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         first = not hasattr(self, "n_features_in_")
         state: Stream | Gathering | None = getattr(self, "_stream", None)
         self._validate_changed_params()
-        X = check_data(self, X, reset=first, min_samples=1)
+        data = check_data(self, X, reset=first, min_samples=1)
+        X = data.X
         weight = check_sample_weight(sample_weight, X)
+        if data.incomplete:
+            weight = without_empty_rows(X, weight)
+            if weight is not None and not weight.any():
+                return
         with _explained_failure(computing_dtype(X)):
             if state is None:
                 state = self._begin_gathering(X)
             self._check_unchanged(state, BEGIN_ANEW)
             if isinstance(state, Stream):
-                self._advance(state, X, weight)
+                self._advance(state, data, weight)
             else:
-                self._gather(state, X, weight)
+                self._gather(state, data, weight)
         self.converged_ = False
         for name in ("lower_bounds_", "_progress"):
             if hasattr(self, name):
@@ -349,12 +357,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         structure = STRUCTURES[self.covariance_type]
         return Gathering(structure, self.n_components, X[:0], start=start)
 
-    def _gather(
-        self, state: Gathering, X: np.ndarray, weight: np.ndarray | None
-    ) -> None:
+    def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:
         """Keep the batch, and begin the stream once there are enough rows."""
-        state = state.join(X, weight)
+        state = state.join(data.X, weight, incomplete=data.incomplete)
         if state.is_enough:
+            if state.incomplete:
+                names = getattr(self, "feature_names_in_", None)
+                check_n_values(state.n_values, names)
             self._fit_gathered(state)
             return
         if state.is_due:
@@ -367,20 +376,18 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _fit_gathered(self, state: Gathering) -> None:
         state = state.spread()
         with Workers() as workers:
-            blocks = ArrayBlocks(
-                state.X, state.weight, workers, computing_dtype(state.X)
-            )
+            X, dtype = state.X, computing_dtype(state.X)
+            blocks = ArrayBlocks(X, state.weight, workers, dtype, state.incomplete)
             self._fit_blocks(blocks, state.start)
 
-    def _advance(
-        self, stream: Stream, X: np.ndarray, weight: np.ndarray | None
-    ) -> None:
+    def _advance(self, stream: Stream, data: Data, weight: np.ndarray | None) -> None:
         """Take one step of a stream that has begun."""
+        X, incomplete = data
         dtype = np.result_type(stream.dtype, computing_dtype(X))
         window = math.inf if self.learning_window is None else self.learning_window
         forgetting = Forgetting(self.learning_decay, window / stream.unit)
         with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
-            blocks = ArrayBlocks(X, weight, workers, dtype)
+            blocks = ArrayBlocks(X, weight, workers, dtype, incomplete)
             stream = stream.advance(blocks, forgetting)
         self._set_stream(stream)
         self.n_iter_ += 1

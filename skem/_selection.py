@@ -336,19 +336,20 @@ def _candidate(
     if solution is None:
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
-    total = em.blocks.total_weight
+    blocks = em.blocks
     mixture = GaussianMixture(K, covariance_type=name, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(solution)
-    mixture.n_features_in_ = em.blocks.n_features
-    climbed = solution.evaluation.loglik + total * em.coordinates.log_slope
+    mixture.n_features_in_ = blocks.n_features
+    climbed = solution.evaluation.loglik
+    climbed += blocks.total_weight * em.coordinates.log_slope
     return Candidate(
         K,
         name,
         mixture,
-        total,
+        blocks.total_weight + blocks.empty_weight,
         solution.evaluation.score,
-        -classified(em.of_points(parameters), em.blocks).certainty,
+        -classified(em.of_points(parameters), blocks).certainty,
         solution.evaluation.score - climbed,
         SPURIOUS if len(mixture.degenerate_components_) else "",
         seconds,

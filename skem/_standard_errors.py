@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
+from operator import add
 
 import numpy as np
 
 from skem.core.blocks import Block, Blocks
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation
+from skem.core.incomplete import Whitened
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
@@ -89,7 +91,7 @@ class Scores:
         return self.covariance(self.n_covariances - 1).stop
 
     def complete(
-        self, data: np.ndarray, resp: np.ndarray, workspace: Workspace
+        self, data: np.ndarray | Whitened, resp: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
         """Return Σ_k r_k h_k for a block (d, b), with responsibilities (K, b).
 
@@ -118,7 +120,7 @@ class Scores:
         self,
         complete: np.ndarray,
         product: np.ndarray,
-        data: np.ndarray,
+        data: np.ndarray | Whitened,
         resp: np.ndarray,
         root: np.ndarray | float,
         workspace: Workspace,
@@ -140,13 +142,43 @@ class Scores:
             missing[np.ix_(own, own)] = columns @ columns.T
         if self.structure.shared:
             self._miss_shared(missing, complete, data, resp, root, workspace)
+        if isinstance(data, Whitened):
+            self._miss_values(missing, data, resp * np.square(root))
         return missing
+
+    def _miss_values(
+        self, missing: np.ndarray, rows: Whitened, weight: np.ndarray
+    ) -> None:
+        """Add Σ v r Cov(h | x_O), as values are missing, for v r (K, b).
+
+        Of y ~ N(m, C), with moments of up to four factors (Isserlis).
+        """
+        quadratic, d = self.structure.quadratic, len(rows.means[0])
+        # q(x) = linear · vec(x xᵀ), in the units of the coordinates.
+        units = np.eye(d * d).reshape(-1, d, d)
+        linear = quadratic.of_matrices((units + np.swapaxes(units, 1, 2)) / 2).T
+        linear = linear * np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
+        for k, (m, each) in enumerate(zip(rows.means, rows.covariances, strict=True)):
+            own, q = self.means(k), self.covariance(min(k, self.n_covariances - 1))
+            for p, C in enumerate(each):
+                here = rows.of_row == p
+                v, some = weight[k, here], m[:, here]
+                count, first, second = v.sum(), some @ v, (some * v) @ some.T
+                # Cov(y_a, y_b y_c) and Cov(y_a y_b, y_c y_e), by symmetry doubled.
+                third = 2 * np.einsum("ac,b->abc", C, first)
+                fourth = 2 * count * np.einsum("ac,be->abce", C, C)
+                fourth += 4 * np.einsum("ac,be->abce", second, C)
+                cross = third.reshape(d, -1) @ linear.T
+                missing[own, own] += count * C
+                missing[own, q] += cross
+                missing[q, own] += cross.T
+                missing[q, q] += linear @ fourth.reshape(d * d, -1) @ linear.T
 
     def _miss_shared(
         self,
         missing: np.ndarray,
         complete: np.ndarray,
-        data: np.ndarray,
+        data: np.ndarray | Whitened,
         resp: np.ndarray,
         root: np.ndarray | float,
         workspace: Workspace,
@@ -182,12 +214,21 @@ class Scores:
         )
 
     def _of_component(
-        self, data: np.ndarray, k: int, workspace: Workspace
+        self, data: np.ndarray | Whitened, k: int, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return y, and q(y) − E q in the units of the coordinates."""
-        y = self._whitened(data, k)
-        q = workspace.array("q", (len(self.expected), data.shape[1]), float)
-        self.structure.quadratic.expand(y, q)
+        """Return y, and q(y) − E q in the units of the coordinates.
+
+        Of incomplete rows, what is expected given what was observed.
+        """
+        quadratic = self.structure.quadratic
+        if isinstance(data, Whitened):
+            y = np.clip(np.nan_to_num(data.means[k], nan=FARTHEST), -FARTHEST, FARTHEST)
+        else:
+            y = self._whitened(data, k)
+        q = workspace.array("q", (len(self.expected), y.shape[1]), float)
+        quadratic.expand(y, q)
+        if isinstance(data, Whitened):
+            q += quadratic.of_matrices(data.covariances[k])[data.of_row].T
         q -= self.expected
         q *= np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         return y, q
@@ -338,15 +379,31 @@ def standard_errors(
     def kernel(block: Block, workspace: Workspace) -> Sums:
         resp = expectation.responsibilities(block, workspace)
         root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
-        columns = scores.complete(block.data, resp, workspace)
+        if not block.incomplete:
+            return of_rows(block.data, resp, root, workspace)
+        roots = np.broadcast_to(root, len(resp[0]))
+        parts = (
+            of_rows(rows, resp[:, rows.order], roots[rows.order], workspace)
+            for rows in expectation.whitened(block, workspace)
+        )
+        return reduce(add, parts)
+
+    def of_rows(
+        data: np.ndarray | Whitened,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> Sums:
+        columns = scores.complete(data, resp, workspace)
         columns *= root
         product = columns @ columns.T
-        missing = scores.missing(columns, product, block.data, resp, root, workspace)
+        missing = scores.missing(columns, product, data, resp, root, workspace)
         K = len(resp)
         columns[:K] -= scores.root_weights[:, None] * root
         product[:K] = columns[:K] @ columns.T
         product[:, :K] = product[:K].T
-        return Sums(product, missing, resp @ np.broadcast_to(root**2, len(resp[0])))
+        counts = resp @ np.broadcast_to(np.square(root), len(resp[0]))
+        return Sums(product, missing, counts)
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
     found = _public(scores, Spread.of(method, scores, sums))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from numbers import Integral, Number, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
@@ -63,9 +63,16 @@ def _is_valid(estimator: Any, X: Any, min_samples: int) -> bool:
     )
 
 
+class Data(NamedTuple):
+    """A validated array, and whether it has missing values, NaN."""
+
+    X: np.ndarray
+    incomplete: bool
+
+
 def check_data(
     estimator: Any, X: Any, *, reset: bool, min_samples: int | None = None
-) -> np.ndarray:
+) -> Data:
     """Validate X of shape (n_samples, n_features), without a copy if it is an array.
 
     Unless told otherwise, a fit (``reset=True``) requires two samples.
@@ -82,11 +89,52 @@ def check_data(
             ensure_min_samples=min_samples,
         )
     name = type(estimator).__name__
+    missing = [has_missing(part, name) for part in _parts(X)]
+    return Data(X, any(missing))
+
+
+def has_missing(X: np.ndarray, estimator_name: str) -> bool:
+    """Whether there is a NaN; infinite values are scikit-learn's error."""
     # The check adds up all values first.
     with np.errstate(over="ignore", invalid="ignore"):
-        for part in _parts(X):
-            assert_all_finite(part, estimator_name=name, input_name="X")
-    return X
+        try:
+            assert_all_finite(X)
+        except ValueError:
+            assert_all_finite(
+                X, allow_nan=True, estimator_name=estimator_name, input_name="X"
+            )
+            return True
+    return False
+
+
+def without_empty_rows(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+    """Give rows of incomplete data that have no value the weight zero.
+
+    They have the density one, whatever the mixture: so they change nothing. Without
+    such rows, the weights are returned as they are.
+    """
+    filled = np.concatenate([~np.isnan(part).all(axis=1) for part in _parts(X)])
+    if filled.all():
+        return weight
+    return filled if weight is None else np.where(filled, weight, 0)
+
+
+def check_n_filled(n_filled: int) -> None:
+    """Require that some row, of positive weight, has a value."""
+    if n_filled == 0:
+        raise ValueError("Every row of X is without a value: all of them are NaN.")
+
+
+def check_n_values(n_values: np.ndarray, names: Any = None) -> None:
+    """Require that every feature has a value in some row, of positive weight."""
+    lacking = np.flatnonzero(n_values == 0)
+    if len(lacking):
+        feature = int(lacking[0])
+        name = f"{feature}" if names is None else f"{feature} ({str(names[feature])!r})"
+        raise ValueError(
+            f"Feature {name} of X has no value at all: it is NaN in every row. "
+            "Leave it out."
+        )
 
 
 def check_incomplete(

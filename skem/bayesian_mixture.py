@@ -29,6 +29,7 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation
+from skem.core.incomplete import Patterns
 from skem.core.parameters import Parameters
 from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
 from skem.core.prior import Prior
@@ -63,6 +64,8 @@ POSTERIOR = (
 
 def _write_predictive(
     student: StudentMixture,
+    structure: Structure,
+    parameters: Parameters,
     expectation: Expectation,
     out: np.ndarray,
     block: Block,
@@ -70,7 +73,16 @@ def _write_predictive(
 ) -> None:
     info = np.finfo(out.dtype)
     gaussian = expectation.component_log_density(block, ws)
-    out[:] = np.clip(student.log_density(gaussian), info.min, info.max)
+    if block.incomplete:
+        log_density = np.empty(len(out))
+        patterns = Patterns.of(np.isnan(block.data))
+        for p, observed in enumerate(patterns.observed):
+            rows = patterns.order[slice(*patterns.starts[p : p + 2])]
+            marginal = student.marginal(structure, parameters, observed)
+            log_density[rows] = marginal.log_density(gaussian[:, rows])
+    else:
+        log_density = student.log_density(gaussian)
+    out[:] = np.clip(log_density, info.min, info.max)
 
 
 class BayesianGaussianMixture(FittingMixture):
@@ -582,7 +594,7 @@ class BayesianGaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         posterior_predictive : bool, default=False
             Whether to return the log-density of the posterior predictive distribution,
@@ -610,7 +622,10 @@ class BayesianGaussianMixture(FittingMixture):
         if not posterior_predictive:
             return super().score_samples(X)
         self._check_is_fitted()
-        write = partial(_write_predictive, self._student())
+        structure = STRUCTURES[self.covariance_type]
+        write = partial(
+            _write_predictive, self._student(), structure, self._parameters()
+        )
         return evaluate_rows(self, X, self._density, write, ())
 
     def sample(
@@ -698,8 +713,8 @@ class BayesianGaussianMixture(FittingMixture):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or not the features of the fit; if weights
-            are negative, all zero, or given without X.
+            If X has infinite values, or not the features of the fit; if weights are
+            negative, all zero, or given without X.
 
         Examples
         --------
@@ -720,7 +735,8 @@ class BayesianGaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like, Dask array or Dask DataFrame of shape (n_samples, n_features)
-            Data, as in the fit of :class:`~skem.GaussianMixture`.
+            Data, as in the fit of :class:`~skem.GaussianMixture`. NaN is a missing
+            value, missing at random: the bound is on the evidence of what was observed.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -737,10 +753,11 @@ class BayesianGaussianMixture(FittingMixture):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or fewer rows than components; if weights
-            are negative or all zero; if a part of the prior has the wrong shape or is
-            not positive definite; or, with a numeric `reg_covar`, if a covariance is
-            not positive definite. The estimator then stays as it was.
+            If X has infinite values, a feature without any value, or fewer rows than
+            components; if weights are negative or all zero; if a part of the prior has
+            the wrong shape or is not positive definite; or, with a numeric `reg_covar`,
+            if a covariance is not positive definite. The estimator then stays as it
+            was.
 
         Warns
         -----
@@ -779,7 +796,7 @@ class BayesianGaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A batch, of one row or more.
+            A batch, of one row or more. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -824,7 +841,7 @@ class BayesianGaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.

@@ -82,8 +82,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Predictions take rows with missing values, NaN: these are classified by the marginal
-    densities of what is observed.
+    NaN is a missing value. Fits and predictions go by the marginal densities of what is
+    observed.
 
     References
     ----------

@@ -550,7 +550,8 @@ class GaussianMixture(FittingMixture):
             chunked in any way, each pass computes every block where it is, by the
             active `distributed.Client` or else Dask's default scheduler, and the
             result is that of the same rows in memory. Persist them if they fit into
-            the memory of the workers.
+            the memory of the workers. NaN is a missing value, missing at random: the
+            likelihood is that of what was observed.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -568,10 +569,10 @@ class GaussianMixture(FittingMixture):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, or fewer rows than components; if
-            weights are negative or all zero; if a start has the wrong shape; or, with
-            a numeric `reg_covar`, if a covariance is not positive definite. The
-            estimator then stays as it was.
+            If X has infinite values, a feature without any value, or fewer rows than
+            components; if weights are negative or all zero; if a start has the wrong
+            shape; or, with a numeric `reg_covar`, if a covariance is not positive
+            definite. The estimator then stays as it was.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.
@@ -668,7 +669,7 @@ class GaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A batch, of one row or more.
+            A batch, of one row or more. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -723,7 +724,7 @@ class GaussianMixture(FittingMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.

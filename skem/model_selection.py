@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -249,6 +249,12 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self.refit = refit
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -257,7 +263,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data, as for `GaussianMixture`.
+            Data, as for `GaussianMixture`: NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -274,9 +280,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has NaN or infinite values, weights are negative or all zero, a
-            parameter is out of range, or no candidate at all could be fitted. The
-            estimator then stays as it was.
+            If X has infinite values or a feature without any value, weights are
+            negative or all zero, a parameter is out of range, or no candidate at all
+            could be fitted. The estimator then stays as it was.
 
         Warns
         -----
@@ -418,7 +424,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -449,7 +455,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -474,7 +480,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -500,7 +506,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -525,7 +531,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         Returns
         -------
@@ -552,7 +558,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -623,7 +629,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -651,7 +657,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
@@ -679,7 +685,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. NaN is a missing value.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.

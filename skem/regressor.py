@@ -75,8 +75,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    A prediction takes rows with missing values, NaN: what is not there is integrated
-    out.
+    NaN is a missing value. A fit uses rows without all features or targets, too, by
+    the likelihood of what was observed; in a prediction, what is not there is
+    integrated out.
 
     References
     ----------

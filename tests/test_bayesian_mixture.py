@@ -468,3 +468,61 @@ def test_only_bayesian_mixtures_of_theirs_are_taken(X):
 @parametrize_with_checks([BayesianGaussianMixture()])
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+# Missing values ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def holed(X, rng):
+    holed = np.where(rng.random(X.shape) < 0.2, np.nan, X)
+    holed[np.isnan(holed).all(axis=1), 0] = 10.0
+    return holed
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_fits_of_rows_with_gaps_find_the_clusters(X, holed, covariance_type):
+    params = {"covariance_type": covariance_type, "random_state": 0}
+    mixture = BayesianGaussianMixture(6, **params).fit(holed)
+    assert np.diff(mixture.lower_bounds_).min() >= -1e-8
+    assert mixture.n_effective_components_ == 3
+    # No worse than from where the complete rows lead to.
+    warm = BayesianGaussianMixture(6, warm_start=True, **params).fit(X).fit(holed)
+    assert mixture.lower_bound_ > warm.lower_bound_ - mixture.tol
+
+
+def test_rows_without_a_value_tell_nothing(holed):
+    padded = np.concatenate([holed, np.full((40, 3), np.nan)])
+    found, expected = (
+        BayesianGaussianMixture(3, random_state=0).fit(rows) for rows in (padded, holed)
+    )
+    assert found.lower_bound_ == pytest.approx(expected.lower_bound_, rel=1e-10)
+    for name in ATTRIBUTES:
+        for a, b in zip(
+            np.atleast_1d(getattr(found, name)),
+            np.atleast_1d(getattr(expected, name)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("posterior_predictive", [False, True])
+def test_what_is_missing_is_integrated_out(X, posterior_predictive):
+    mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
+    row, grid = X[0].copy(), np.linspace(-2000, 2000, 400_001)
+    rows = np.tile(row, (len(grid), 1))
+    rows[:, 1], row[1] = grid, np.nan
+    density = np.exp(mixture.score_samples(rows, posterior_predictive))
+    expected = np.log(integrate.trapezoid(density, grid))
+    found = mixture.score_samples(row[None], posterior_predictive)[0]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_stream_takes_gaps(holed, rng):
+    mixture = BayesianGaussianMixture(3, random_state=0)
+    holed = rng.permutation(holed)
+    for part in np.array_split(holed, 5):
+        mixture.partial_fit(part)
+    mixture.partial_fit(np.full((3, 3), np.nan))
+    assert mixture.n_effective_components_ == 3
+    assert mixture.score(holed) > BayesianGaussianMixture(1).fit(holed).score(holed)

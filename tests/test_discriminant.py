@@ -9,13 +9,6 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureDiscriminantAnalysis
-from skem._component_choice import takes_nan
-
-NAN_CHECKS = (
-    {}
-    if takes_nan()
-    else {"check_estimators_nan_inf": "NaN is a missing value, but not yet in a fit"}
-)
 
 
 @parametrize_with_checks(
@@ -24,7 +17,6 @@ NAN_CHECKS = (
         MixtureDiscriminantAnalysis(2, covariance_type="diag"),
         MixtureDiscriminantAnalysis(1, covariance_type="tied"),
     ],
-    expected_failed_checks=lambda estimator: NAN_CHECKS,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):
@@ -213,7 +205,6 @@ def test_names_of_features_are_known():
         classifier.predict(pd.DataFrame(X.to_numpy(), columns=list("abcd")))
 
 
-@pytest.mark.skipif(not takes_nan(), reason="fits take no missing values yet")
 class TestMissingValues:
     """Fits to rows that are not complete."""
 

@@ -310,7 +310,6 @@ def test_a_row_gives_what_it_gives_among_others(mixture):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([[np.nan, 0.0]], "contains NaN"),
         ([[np.inf, 0.0]], "contains infinity"),
         ([[0.0]], "1 features, but .* 2 features"),
         ([0.0, 0.0], "Expected 2D array"),

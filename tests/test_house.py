@@ -19,9 +19,11 @@ FLOORS = [
     {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
     {"far", "maximisation"},
-    {"forms", "prior", "student"},
+    {"forms", "prior"},
     {"fused"},
-    {"expectation"},
+    {"linear"},
+    {"incomplete"},
+    {"expectation", "student"},
     {"totals", "step", "members"},
     {"scale"},
     {"em"},
@@ -33,7 +35,7 @@ FLOORS = [
 # The solver knows nothing of what it solves: these import each other at most.
 SOLVERS = {"solve", "accelerate"}
 # What runs is for one module to know, and for `show_versions` to tell.
-CALL_KERNELS = {"_versions.py", "core/fused.py", "core/step.py"}
+CALL_KERNELS = {"_versions.py", "core/fused.py", "core/linear.py", "core/step.py"}
 FORBIDDEN = (
     "sklearn.base",
     "skem.gaussian_mixture",

@@ -8,16 +8,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureImputer
-from skem._component_choice import takes_nan
 from skem.datasets import load_faithful
 
 X = load_faithful().data
 FRAME = pd.DataFrame(X, columns=["eruptions", "waiting"])
-NAN_CHECKS = (
-    {}
-    if takes_nan()
-    else {"check_estimators_nan_inf": "NaN is a missing value, but not yet in a fit"}
-)
 
 
 @parametrize_with_checks(
@@ -25,7 +19,6 @@ NAN_CHECKS = (
         GaussianMixtureImputer(1),
         GaussianMixtureImputer(2, covariance_type="diag", add_indicator=True),
     ],
-    expected_failed_checks=lambda estimator: NAN_CHECKS,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):
@@ -118,7 +111,6 @@ def test_bad_input_is_told_and_changes_nothing(params, rows, message):
     assert {name: vars(imputer)[name] for name in fitted} == fitted
 
 
-@pytest.mark.skipif(not takes_nan(), reason="fits take no missing values yet")
 class TestMissingValues:
     """Fits to rows that are not complete."""
 

@@ -328,6 +328,15 @@ def test_digits_follow_the_scale_of_the_data(exponent, succeed, write):
         assert (error <= 0.0051 * X.std(axis=0)).all()
 
 
+def test_missing_cells_are_no_rows_that_are_left_out(succeed, write, tmp_path):
+    text = "a,b\n" + "1,2\n,3\n4,NA\n2,nan\n5,1\n?,n/a\n" * 4
+    path, labels = write(text), tmp_path / "labels.csv"
+    out = succeed(path, *FAST, "--labels", labels, "--plot", tmp_path / "plot.png")
+    assert "data.csv: 24 rows, 2 columns (a, b), 20 missing values" in out
+    assert not re.search(r"\bnan\b", out)
+    assert len(labels.read_text().splitlines()) == 25
+
+
 def test_identical_rows_can_be_summarised(succeed, write):
     out = succeed(write("a,b\n" + "1,2\n" * 8), *FAST)
     for word in ["nan", "inf"]:
@@ -633,11 +642,7 @@ def test_bad_columns_are_refused(columns, message, refuse, write):
         ("1.0  2\n3 4\n", "'3 4' is not a number (separate cells by comma, semicolon"),
         ("a,b\n1,2 3\n", "line 2, b: '2 3' is not a number (--columns selects"),
         ("a\n1\n" + "9x" * 500, "x9x9x' is not a number"),
-        ("a,b\n1,2\n3,\n", "line 3, b: the cell is empty (leave out rows"),
-        ("1,2\n3,\n4,5\n", "line 2, column 2: the cell is empty"),
-        ("a,b\n1,NA\n3,4\n", "line 2, b: 'NA' is not a number (leave out rows"),
-        ("NA\n1\n2\n", "line 1, column 1: 'NA' is not a number"),
-        ("nan,1\n2,3\n", "line 1, column 1: nan is not a finite number (leave"),
+        ("a,b\n,1\nNA,3\n", "data.csv, a: there is no number in the column"),
         ("a,b\n1,2\n3,-inf\n", "line 3, b: -inf is not a finite number"),
         ("a,b\n1,2\n3,1e999\n", "line 3, b: 1e999 is not a finite number"),
         ("a,b\n1,2\n3\n", "line 3 has 1 cell, but line 1 has 2"),

@@ -201,22 +201,20 @@ def test_large_values_are_checked_without_a_copy(dtype, order, as_file, small_pa
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", ["<f8", "<f4", ">f8", ">f4", "<f2"])
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(np.nan, "Input X contains NaN"), (np.inf, "Input X contains infinity")],
-)
-def test_a_value_that_is_not_finite_is_found_anywhere(
-    dtype, order, value, message, as_file, small_parts
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_a_value_that_is_infinite_is_found_anywhere(
+    dtype, order, value, as_file, small_parts
 ):
     mixture = fit(integers(100).astype("f8"))
     before = dict(vars(mixture))
     for row in (0, 2500, 4999):
         X = integers(5000).astype(dtype)
         X[row, 1] = value
+        X[0, 0] = np.nan
         X = as_file(X, order)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
             mixture.fit(X)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
             mixture.score(X)
         assert vars(mixture) == before
 

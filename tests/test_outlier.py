@@ -11,14 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureOutlierDetector
 from skem._calibration import cut, held_out_support, threshold
-from skem._component_choice import takes_nan
 from skem.datasets import load_faithful
-
-NAN_CHECKS = (
-    {}
-    if takes_nan()
-    else {"check_estimators_nan_inf": "NaN is a missing value, but not yet in a fit"}
-)
 
 
 @parametrize_with_checks(
@@ -27,7 +20,6 @@ NAN_CHECKS = (
         MixtureOutlierDetector(1, false_alarm_rate=0.2),
         MixtureOutlierDetector(2, covariance_type="diag", contamination=0.1),
     ],
-    expected_failed_checks=lambda estimator: NAN_CHECKS,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):
@@ -229,7 +221,6 @@ def test_bad_input_is_told_and_changes_nothing(params, X, message):
     assert {name: vars(detector)[name] for name in fitted} == fitted
 
 
-@pytest.mark.skipif(not takes_nan(), reason="fits take no missing values yet")
 class TestMissingValues:
     """Fits to rows that are not complete."""
 

@@ -9,15 +9,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, GaussianMixtureRegressor
-from skem._component_choice import takes_nan
 from skem.datasets import load_faithful
 
 ERUPTIONS, WAITING = load_faithful().data.T
-NAN_CHECKS = (
-    {}
-    if takes_nan()
-    else {"check_estimators_nan_inf": "NaN is a missing value, but not yet in a fit"}
-)
 
 
 @parametrize_with_checks(
@@ -26,7 +20,6 @@ NAN_CHECKS = (
         GaussianMixtureRegressor(2, covariance_type="diag"),
         GaussianMixtureRegressor(1, covariance_type="auto"),
     ],
-    expected_failed_checks=lambda estimator: NAN_CHECKS,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):
@@ -255,7 +248,6 @@ def test_at_most_one_measure_of_spread_is_given():
         regressor.predict([[0.0]], return_std=True, return_cov=True)
 
 
-@pytest.mark.skipif(not takes_nan(), reason="fits take no missing values yet")
 class TestMissingValues:
     """Fits to rows that are not complete."""
 

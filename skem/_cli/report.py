@@ -38,7 +38,9 @@ def report(
 def _title(data: Table) -> str:
     n, d = data.values.shape
     names = ", ".join(data.names[:MOST_NAMES]) + (", ..." if d > MOST_NAMES else "")
-    return f"{data.title}: {count(n, 'row')}, {count(d, 'column')} ({names})"
+    missing = int(np.isnan(data.values).sum())
+    gaps = f", {count(missing, 'missing value')}" if missing else ""
+    return f"{data.title}: {count(n, 'row')}, {count(d, 'column')} ({names}){gaps}"
 
 
 def _candidates(selection: GaussianMixtureIC) -> str:

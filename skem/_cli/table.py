@@ -1,4 +1,7 @@
-"""Read numeric columns of a CSV file, or say which cell is in the way."""
+"""Read numeric columns of a CSV file, or say which cell is in the way.
+
+Cells that are empty, or have a word for a missing value, are NaN.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,16 @@ from skem._cli import CommandError
 from skem._text import count, printable, shorten
 from skem.datasets import load_faithful
 
-MISSING = frozenset({"", "na", "n/a", "null", "none", "?"})
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 """Words for a missing value: not a number, but not the name of a column either."""
-LEAVE_OUT = "leave out rows with missing values"
 SEPARATE = "separate cells by comma, semicolon or tab"
 
 
 class Table(NamedTuple):
-    """Numbers (n, d), the names of their columns, and where they are from."""
+    """Numbers (n, d), the names of their columns, and where they are from.
+
+    What is missing is NaN.
+    """
 
     title: str
     names: tuple[str, ...]
@@ -56,6 +61,9 @@ def load_table(path: str | None, columns: str | None) -> Table:
             )
         except ValueError as error:
             raise CommandError(f"{path}, {error}") from None
+        for name, column in zip([names[j] for j in chosen], values.T, strict=True):
+            if np.isnan(column).all():
+                raise CommandError(f"{path}, {name}: there is no number in the column")
     return Table(title, tuple(names[j] for j in chosen), values)
 
 
@@ -178,20 +186,17 @@ def _is_number(cell: str) -> bool:
 def _number(row: Row, names: Sequence[str], j: int, decimal: str) -> float:
     cell = row.cells[j]
     where = f"line {row.line}, {names[j]}"
+    if cell.lower() in MISSING:
+        return math.nan
     try:
         # Python's own literals may have underscores, data may not.
         value = float(cell.replace(decimal, ".").replace("_", "?"))
     except ValueError:
-        if not cell:
-            raise ValueError(f"{where}: the cell is empty ({LEAVE_OUT})") from None
         shown = shorten(cell, 30)
         hint = "--columns selects columns"
-        if cell.lower() in MISSING:
-            hint = LEAVE_OUT
-        elif len(row.cells) == 1 and len(parts := cell.split()) > 1:
+        if len(row.cells) == 1 and len(parts := cell.split()) > 1:
             hint = SEPARATE if any(map(_is_number, parts)) else hint
         raise ValueError(f"{where}: {shown!r} is not a number ({hint})") from None
     if not math.isfinite(value):
-        hint = f" ({LEAVE_OUT})" if math.isnan(value) else ""
-        raise ValueError(f"{where}: {cell} is not a finite number{hint}")
+        raise ValueError(f"{where}: {cell} is not a finite number")
     return value

@@ -11,15 +11,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skem._blocks import array_blocks
 from skem._display.style import GRAY, line_style, open_frame, single_axes
-from skem._validation import check_data, check_sample_weight, computing_dtype
+from skem._validation import check_data, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.solve import solve
-from skem.core.threads import Workers
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
@@ -249,11 +248,10 @@ def _traces(
     # A fit without steps gives its start.
     start = clone(estimator).set_params(max_iter=0, n_init=1, verbose=0)
     start.fit(X, sample_weight=sample_weight)
-    X = check_data(start, X, reset=False)
-    weight = check_sample_weight(sample_weight, X)
+    data = check_data(start, X, reset=False)
+    weight = check_sample_weight(sample_weight, data.X)
     structure = STRUCTURES[start.covariance_type]
-    with Workers() as workers:
-        blocks = ArrayBlocks(X, weight, workers, computing_dtype(X))
+    with array_blocks(data, weight) as blocks:
         em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
         point = em.coordinates.inward(structure, start._parameters())
         return {name: _trace(em, point, name, tol, max_iter) for name in algorithms}

@@ -20,7 +20,7 @@ from skem._display.marginal import check_mixture, marginal
 from skem._display.numbers import number_curves, number_means
 from skem._display.style import open_frame, single_axes
 from skem._features import names_of
-from skem._validation import check_data, check_sample_weight
+from skem._validation import check_data, check_n_values, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class MixtureDisplay:
             feature_names=[names[j] for j in chosen],
         )
         if X is not None:
-            data = check_data(estimator, X, reset=False)[:, chosen]
+            data = check_data(estimator, X, reset=False).X[:, chosen]
             weight = check_sample_weight(sample_weight, data)
             display._take_histograms(data, weight, bins)
             # Of a Dask collection, the labels are lazy.
@@ -249,12 +249,16 @@ class MixtureDisplay:
         if weight is not None:
             X, weight = X[weight > 0], weight[weight > 0]
         self.histograms = []
+        check_n_values(np.count_nonzero(~np.isnan(X), axis=0), self.feature_names)
         for j, x in enumerate(X.T):
+            # Of what is there: a gap has no place in a picture.
+            there = ~np.isnan(x)
+            x, own = x[there], None if weight is None else weight[there]
             if bins is None:
-                edges = density.bin_edges(self.mixture, j, x, weight)
+                edges = density.bin_edges(self.mixture, j, x, own)
             else:
                 edges = np.histogram_bin_edges(x, bins)
-            self.histograms.append((density.histogram(x, edges, weight), edges))
+            self.histograms.append((density.histogram(x, edges, own), edges))
 
     def _take_points(
         self,
@@ -263,7 +267,8 @@ class MixtureDisplay:
         weight: np.ndarray | None,
         max_points: int,
     ) -> None:
-        rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
+        shown = ~np.isnan(X).any(axis=1)
+        rows = np.flatnonzero(shown if weight is None else shown & (weight > 0))
         if len(rows) > max_points:
             # The order of the rows is the order of drawing: what lies on top.
             rows = np.sort(

@@ -25,7 +25,7 @@ from skem.core.parameters import TINY, Parameters
 from skem.core.posterior import Posterior, WeightPrior
 from skem.core.prior import Prior, of_variances, public_covariance
 from skem.core.regularization import COLLINEAR, null_directions, with_floor
-from skem.core.scale import Sample
+from skem.core.scale import Sample, as_one, one_scatter
 from skem.core.statistics import Statistics
 from skem.core.totals import scored
 
@@ -51,15 +51,18 @@ class Beliefs:
         coordinates: Coordinates,
         total: Statistics,
         ridge: np.ndarray | None,
+        *,
+        incomplete: bool = False,
     ) -> Prior:
         """Return the prior in the coordinates that `total` is in.
 
+        That of `incomplete` data has a floor, which the prior does not come from.
         `ridge` (d,) are variances added to the covariance of each component's rows.
         None: rows get `COLLINEAR` in directions in which the data have no variance.
         """
         d, quadratic = total.n_features, structure.quadratic
         degrees = d if self.degrees_of_freedom is None else self.degrees_of_freedom
-        scatter = total.scatter().values[0]
+        scatter = one_scatter(total, incomplete=incomplete).values[0]
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
         if self.covariance is not None:
             scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
@@ -164,12 +167,16 @@ class VariationalMap(EMMap):
         coordinates = standardising_coordinates(blocks, structure)
         ridge = None
         if reg_covar == "auto":
-            coordinates = Sample.of(blocks, coordinates, structure).coordinates
+            sample = Sample.of(blocks, coordinates, structure)
+            coordinates, whole = sample.coordinates, sample.whole
         else:
             ridge = float(reg_covar) * coordinates.slope**2
-        total = total_statistics(blocks, coordinates, structure)
-        prior = beliefs.prior(structure, coordinates, total, ridge)
-        return cls(blocks, coordinates, structure, prior, total)
+            whole = as_one(blocks, coordinates, structure)
+        total = total_statistics(blocks, coordinates, structure, whole)
+        prior = beliefs.prior(
+            structure, coordinates, total, ridge, incomplete=blocks.incomplete
+        )
+        return cls(blocks, coordinates, structure, prior, total, None, whole)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
@@ -247,6 +254,11 @@ class Bound(Evaluation):
         if statistics.quadratic == self.em.structure.quadratic:
             return statistics
         return statistics.completed(self.em.total)
+
+    @cached_property
+    def successor(self) -> Parameters:
+        """q⁺. Rows without a value tell nothing, and the counts are without them."""
+        return self.em.maximise(self.statistics, self.parameters)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ BLOCK_BYTES = 4 * 2**20
 """Working memory of one block: smaller ones cost more in hand-overs between threads
 than they gain in cache."""
 MIN_ROWS = 512
+INCOMPLETE = 4
+"""Times as many rows in blocks of incomplete data: more of them share a pattern."""
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
 SEARCHED = 2**18
@@ -33,12 +35,16 @@ A = TypeVar("A", bound=Additive)
 
 
 class Block(NamedTuple):
-    """Consecutive samples: ``data`` is (features, samples), a view."""
+    """Consecutive samples: ``data`` is (features, samples), a view.
+
+    `incomplete` says that the data it is of have missing values, NaN.
+    """
 
     start: int
     stop: int
     data: np.ndarray
     weight: np.ndarray | None
+    incomplete: bool = False
 
     def observed(self) -> Block:
         """Leave out the samples of weight zero."""
@@ -77,6 +83,14 @@ class Blocks(Protocol):
     def total_weight(self) -> float:
         """N, the sum of the weights: the number of rows if there are none."""
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether there are missing values, NaN."""
+
+    @property
+    def empty_weight(self) -> float:
+        """Weight of rows without any value, to which a fit gives none here."""
+
     def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in a fixed order."""
 
@@ -106,13 +120,16 @@ class ArrayBlocks:
 
     Both may be of any real type, byte order and memory layout: what needs another is
     converted block by block. `dtype` is the floating-point type that blocks are
-    computed in.
+    computed in. In `incomplete` data a NaN is a missing value; rows without any value
+    weigh `empty_weight`, and have the weight zero here.
     """
 
     X: np.ndarray
     weight: np.ndarray | None
     workers: Workers
     dtype: np.dtype
+    incomplete: bool = False
+    empty_weight: float = 0.0
 
     @property
     def n_samples(self) -> int:
@@ -145,6 +162,8 @@ class ArrayBlocks:
         """
         bytes_per_sample = values_per_sample * self.dtype.itemsize
         rows = max(BLOCK_BYTES // bytes_per_sample, MIN_ROWS)
+        if self.incomplete:
+            rows *= INCOMPLETE
         n_blocks = -(-self.n_samples // rows)
         if n_blocks == 0:
             return []
@@ -156,7 +175,7 @@ class ArrayBlocks:
         weight = self.weight
         if weight is not None:
             weight = weight[start:stop].astype(float, copy=False)
-        return Block(start, stop, self.X[start:stop].T, weight)
+        return Block(start, stop, self.X[start:stop].T, weight, self.incomplete)
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
@@ -169,7 +188,7 @@ class ArrayBlocks:
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return some of the rows, as blocks of their own."""
         weight = None if self.weight is None else self.weight[rows].astype(float)
-        return replace(self, X=self.X[rows], weight=weight)
+        return replace(self, X=self.X[rows], weight=weight, empty_weight=0.0)
 
     def map(self, kernel: Kernel[A], values_per_sample: int) -> Iterator[A]:
         """Yield the kernel's value for each block, in order."""

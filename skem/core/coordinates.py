@@ -68,6 +68,12 @@ class Coordinates:
         )
 
     @property
+    def log_slopes(self) -> np.ndarray:
+        """Log |dz/dx|, per feature."""
+        logs = np.log(self.scale)
+        return logs if self.unit is None else logs + np.log(self.unit)
+
+    @property
     def log_slope(self) -> float:
         """Log |dz/dx|: log-density of x less that of z."""
         unit = 0.0 if self.unit is None else np.log(self.unit).sum()
@@ -152,22 +158,33 @@ def _range(block: Block, workspace: Workspace) -> _Range:
     native = data.dtype.newbyteorder("=")
     copy = workspace.array("range", data.shape, native)
     np.copyto(copy, data)
+    if block.incomplete:
+        missing = np.isnan(copy)
+        low = copy.min(axis=1, where=~missing, initial=np.inf)
+        high = copy.max(axis=1, where=~missing, initial=-np.inf)
+        return _Range(low.astype(float), high.astype(float))
     return _Range(copy.min(axis=1).astype(float), copy.max(axis=1).astype(float))
 
 
-def _power_sums(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
-    """Σ v z and Σ v z² per feature, shape (2, features)."""
+def _power_means(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
+    """Means of z and of z² per feature, shape (2, features)."""
 
     def kernel(block: Block, workspace: Workspace) -> np.ndarray:
         z = coordinates.load(
             block.data, workspace.array("z", block.data.shape, np.float64)
         )
         v = np.ones(z.shape[1]) if block.weight is None else block.weight
+        observed = []
+        if block.incomplete:
+            missing = np.isnan(z)
+            z[missing] = 0
+            observed.append(~missing @ v)
         first = z @ v
         np.square(z, out=z)
-        return np.stack([first, z @ v])
+        return np.stack([first, z @ v, *observed])
 
-    return blocks.fold(kernel, 2 * blocks.n_features)
+    sums = blocks.fold(kernel, 2 * blocks.n_features)
+    return sums[:2] / (sums[2] if blocks.incomplete else blocks.total_weight)
 
 
 def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinates:
@@ -184,7 +201,7 @@ def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinat
     middle, width = low / 2 + high / 2, high / 2 - low / 2
     safe = np.where(width == 0, 1.0, width)
     rough = Coordinates(_representable(middle, blocks.dtype), 1 / safe, unit)
-    first, second = _power_sums(rough, blocks) / blocks.total_weight
+    first, second = _power_means(rough, blocks)
     sd = np.sqrt(np.maximum(second - first**2, 0.0)) * safe
     constant = (width == 0) | (sd == 0)
     shift = np.where(constant, middle, rough.shift + first * safe)

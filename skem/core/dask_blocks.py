@@ -29,20 +29,35 @@ class FoldChunk:
     kernel: Kernel[Any]
     values_per_sample: int
     dtype: np.dtype
+    incomplete: bool = False
 
     def __call__(self, x: np.ndarray, weight: np.ndarray | None = None) -> Any:
         """Return the sum of the kernel's values."""
         with CallingThread() as thread:
-            blocks = ArrayBlocks(x, weight, thread, self.dtype)
+            blocks = ArrayBlocks(x, weight, thread, self.dtype, self.incomplete)
             return blocks.fold(self.kernel, self.values_per_sample)
 
 
 class Tally(NamedTuple):
-    """What there is in a chunk: rows, those of positive weight, and their weight."""
+    """What there is in a chunk: rows, those of positive weight, and their weight.
+
+    And whether values are missing, and what those of these rows that have no value are
+    and weigh.
+    """
 
     n_samples: int
     n_observed: int
     total_weight: float
+    incomplete: bool = False
+    n_empty: int = 0
+    empty_weight: float = 0.0
+
+    def without_empty_rows(self) -> Tally:
+        """Count these as rows of weight zero."""
+        return self._replace(
+            n_observed=self.n_observed - self.n_empty,
+            total_weight=self.total_weight - self.empty_weight,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class DaskBlocks:
     n_features: int
     dtype: np.dtype
     workers: Workers
+    empty_weight: float = 0.0
 
     @property
     def n_samples(self) -> int:
@@ -74,6 +90,11 @@ class DaskBlocks:
         """N, the sum of the weights: the number of rows if there are none."""
         return float(sum(tally.total_weight for tally in self.tallies))
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether there are missing values, NaN."""
+        return any(tally.incomplete for tally in self.tallies)
+
     @cached_property
     def _observed(self) -> Chunks:
         return self.chunks.only(
@@ -82,7 +103,8 @@ class DaskBlocks:
 
     def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in a fixed order."""
-        return self._observed.total(FoldChunk(kernel, values_per_sample, self.dtype))
+        fold = FoldChunk(kernel, values_per_sample, self.dtype, self.incomplete)
+        return self._observed.total(fold)
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
@@ -104,7 +126,13 @@ class DaskBlocks:
         parts = _split(rows, [tally.n_samples for tally in self.tallies])
         taken = self.chunks.only(parts).each(_take, parts)
         X, *weight = (np.concatenate(arrays) for arrays in zip(*taken, strict=True))
-        return ArrayBlocks(X, weight[0] if weight else None, self.workers, self.dtype)
+        return ArrayBlocks(
+            X,
+            weight[0] if weight else None,
+            self.workers,
+            self.dtype,
+            self.incomplete,
+        )
 
 
 def _split(indices: np.ndarray, sizes: list[int]) -> dict[int, np.ndarray]:

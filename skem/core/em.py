@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skem.core.blocks import Blocks
+from skem.core.blocks import Block, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
@@ -17,9 +17,10 @@ from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty
-from skem.core.scale import Sample
+from skem.core.scale import Sample, as_one, one_scatter
 from skem.core.statistics import Statistics
 from skem.core.step import Outcome, Stepper
+from skem.core.threads import Workspace
 from skem.core.totals import scored
 
 
@@ -28,7 +29,8 @@ class EMMap:
     """The data, in coordinates, with a structure and a regularization.
 
     `total` are the one-component statistics of the data, and `sample` the rows that the
-    regularization takes the scale of clusters from, if it does.
+    regularization takes the scale of clusters from, if it does. Where values are
+    missing, `whole` is the one component that rows are completed by for a start.
     """
 
     blocks: Blocks
@@ -37,6 +39,7 @@ class EMMap:
     regularization: Regularization
     total: Statistics
     sample: Sample | None = None
+    whole: Parameters | None = None
 
     @classmethod
     def prepare(
@@ -52,18 +55,21 @@ class EMMap:
         """
         coordinates = standardising_coordinates(blocks, structure)
         if reg_covar != "auto":
-            total = total_statistics(blocks, coordinates, structure)
+            whole = as_one(blocks, coordinates, structure)
+            total = total_statistics(blocks, coordinates, structure, whole)
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
             ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
-            return cls(blocks, coordinates, structure, ridge, total)
+            return cls(blocks, coordinates, structure, ridge, total, None, whole)
         sample = Sample.of(blocks, coordinates, structure)
-        coordinates = sample.coordinates
-        total = total_statistics(blocks, coordinates, structure)
+        coordinates, whole = sample.coordinates, sample.whole
+        total = total_statistics(blocks, coordinates, structure, whole)
         penalty = ScaleFreePenalty.of_data(
-            sample.scale(n_components), total.scatter(), blocks.total_weight
+            sample.scale(n_components),
+            one_scatter(total, incomplete=blocks.incomplete),
+            blocks.total_weight,
         )
-        return cls(blocks, coordinates, structure, penalty, total, sample)
+        return cls(blocks, coordinates, structure, penalty, total, sample, whole)
 
     @property
     def scales(self) -> dict[int, np.ndarray]:
@@ -94,7 +100,9 @@ class EMMap:
             self,
             blocks=blocks,
             regularization=self.regularization.scaled(share),
-            total=total_statistics(blocks, self.coordinates, self.structure),
+            total=total_statistics(
+                blocks, self.coordinates, self.structure, self.whole
+            ),
         )
 
     def chart(self, base: Parameters) -> Chart:
@@ -221,4 +229,18 @@ class Evaluation:
     @cached_property
     def successor(self) -> Parameters:
         """θ⁺, the next EM iterate."""
-        return self.em.maximise(self.statistics, self.parameters)
+        statistics = self.statistics
+        if self.em.blocks.empty_weight > 0:
+            statistics = statistics + self._of_empty_rows
+        return self.em.maximise(statistics, self.parameters)
+
+    @property
+    def _of_empty_rows(self) -> Statistics:
+        """What rows without a value add to the statistics: what is expected of them.
+
+        That takes part in the step, and does not change where steps lead.
+        """
+        blocks = self.em.blocks
+        nothing = np.full((blocks.n_features, 1), np.nan)
+        block = Block(0, 1, nothing, np.array([blocks.empty_weight]), incomplete=True)
+        return self.em.expectation(self.parameters).statistics(block, Workspace())

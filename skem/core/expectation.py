@@ -1,11 +1,13 @@
 """The E-step of one block: statistics, log-densities, responsibilities, labels.
 
 The compiled pass computes them where there is one (`fused`); its NumPy twin is here.
+What is incomplete is computed in a room of its own (`incomplete`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from skem.core.covariance import Structure
 from skem.core.far import common_term
 from skem.core.forms import FAR, UNDERFLOW, Centred, Form, Loaded
 from skem.core.fused import Fused, totals
+from skem.core.incomplete import Incomplete, Whitened
 from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
@@ -152,6 +155,11 @@ class Expectation:
     def _fused(self) -> Fused | None:
         return Fused.of(self.form, self.coordinates)
 
+    @cached_property
+    def _incomplete(self) -> Incomplete:
+        form = self.form
+        return Incomplete(form.structure, form.parameters, self.coordinates)
+
     def __getstate__(self) -> dict[str, object]:
         """Leave out the compiled pass: it is of this process."""
         return {"form": self.form, "coordinates": self.coordinates}
@@ -184,8 +192,11 @@ class Expectation:
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics.
 
-        The log-likelihood is without the form's common term.
+        The log-likelihood is without the form's common term. Incomplete blocks have
+        all that they contribute, in their log-likelihood and statistics.
         """
+        if block.incomplete:
+            return self._incomplete.statistics(block, workspace)
         weight = block.weight
         if weight is not None and self.form.dtype == np.float32:
             # Weights may be beyond the range of single precision.
@@ -208,6 +219,8 @@ class Expectation:
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
+        if block.incomplete:
+            return self._finite(self._incomplete.evaluate(block, workspace)[0])
         if self._fused is not None:
             return self._in_units(self._fused.log_norm(block, workspace))
         loaded, _, (log_norm, _) = self._softmax(block, workspace)
@@ -215,6 +228,8 @@ class Expectation:
 
     def component_log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log N(x | μ_k, Σ_k) in the units of the data, (K, b), float64, maybe −∞."""
+        if block.incomplete:
+            return self._incomplete.component_log_density(block, workspace)
         form = self.form
         # Centred, as each value counts by itself, and not beside the largest.
         means, cholesky = form.parameters.means, form.parameters.precisions_cholesky
@@ -232,6 +247,9 @@ class Expectation:
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log p(x) and log max_k r_k, shape (b,), float64, and `responsibilities`."""
+        if block.incomplete:
+            log_density, resp = self._incomplete.evaluate(block, workspace)
+            return self._finite(log_density), np.log(resp.max(axis=0)), resp
         if self._fused is not None:
             resp = self._logits(block, workspace)
             log_norm = self._fused.log_norm(block, workspace, resp)
@@ -251,14 +269,19 @@ class Expectation:
         return log_norm
 
     def _in_units(self, log_norm: np.ndarray) -> np.ndarray:
-        log_density = log_norm + (self.form.peak + self.coordinates.log_slope)
+        return self._finite(log_norm + (self.form.peak + self.coordinates.log_slope))
+
+    @staticmethod
+    def _finite(log_density: np.ndarray) -> np.ndarray:
         if not np.isfinite(log_density).all():
             limit = np.finfo(float).max
             log_density = np.nan_to_num(log_density, nan=-limit)
         return log_density
 
     def responsibilities(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """Posterior probabilities, shape (K, b), in the workspace."""
+        """Posterior probabilities, shape (K, b), perhaps in the workspace."""
+        if block.incomplete:
+            return self._incomplete.responsibilities(block, workspace)
         if self._fused is not None:
             resp = self._logits(block, workspace)
             self._fused.responsibilities(block, workspace, resp)
@@ -267,28 +290,70 @@ class Expectation:
         resp *= factor[..., None, :]
         return resp
 
+    def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
+        """Yield the rows of an incomplete block, as each component completes them."""
+        return self._incomplete.whitened(block, workspace)
+
+    def moments(
+        self, block: Block, weighted: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        """Σ r [1, y, y yᵀ] of an incomplete block, about the means, for r (K, b)."""
+        return self._incomplete.moments(block, weighted, workspace)
+
     def write_responsibilities(
         self, block: Block, workspace: Workspace, out: np.ndarray
     ) -> None:
         """Write posterior probabilities, as (b, K)."""
-        if self._fused is not None and out.dtype == self.form.dtype:
+        direct = out.dtype == self.form.dtype and not block.incomplete
+        if self._fused is not None and direct:
             self._fused.responsibilities(block, workspace, out.T)
         else:
             out[:] = self.responsibilities(block, workspace).T
 
     def labels(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Return the most probable component of each sample, (b,)."""
+        if block.incomplete:
+            return self._incomplete.responsibilities(block, workspace).argmax(axis=0)
         if self._fused is not None:
             return self._fused.labels(block, workspace)
         return self._softmax(block, workspace)[1].argmax(axis=0)
 
 
+def filled_rows(
+    data: np.ndarray,
+    coordinates: Coordinates,
+    structure: Structure,
+    whole: Parameters | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Raw data (d, n) in coordinates, in float64, and w²/12 of shared values, or None.
+
+    Incomplete rows are completed by the conditional means of one component, `whole`;
+    these have their variances for squares.
+    """
+    if whole is not None:
+        block = Block(0, data.shape[1], data, None, incomplete=True)
+        return Incomplete(structure, whole, coordinates).filled(block, Workspace())
+    return coordinates.load(data, np.empty(data.shape)), coordinates.squares(data)
+
+
 def total_statistics(
-    blocks: Blocks, coordinates: Coordinates, structure: Structure
+    blocks: Blocks,
+    coordinates: Coordinates,
+    structure: Structure,
+    whole: Parameters | None = None,
 ) -> Statistics:
-    """Statistics of all the data as one component, about zero, in float64."""
+    """Statistics of all the data as one component, about zero, in float64.
+
+    Of incomplete data, those expected under one component, `whole`.
+    """
     quadratic = structure.quadratic
     d = blocks.n_features
+    if whole is not None:
+        expectation = Expectation(
+            Centred(structure, whole, np.dtype(float)), coordinates
+        )
+        found = blocks.fold(expectation.statistics, expectation.values_per_sample)
+        return replace(found, loglik=0.0).about(np.zeros((1, d)))
 
     def kernel(block: Block, workspace: Workspace) -> Statistics:
         sums = totals(block, coordinates, quadratic, workspace)

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skem.core.blocks import Block
 from skem.core.em import EMMap
+from skem.core.expectation import filled_rows
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
@@ -16,9 +18,12 @@ SEED_ROWS_PER_COMPONENT = 200
 
 
 class Rows(NamedTuple):
-    """Raw data (d, n), standardised rows (n, d), weights, w²/12 of shared values."""
+    """A block, its standardised rows (n, d), weights, w²/12 of shared values.
 
-    data: np.ndarray
+    Rows are completed, and what completes them has its variance beside w²/12.
+    """
+
+    block: Block
     Z: np.ndarray
     weight: np.ndarray
     squares: np.ndarray | None
@@ -54,7 +59,7 @@ def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
     taken = em.blocks.take(em.blocks.random_rows(most, rng))
-    data = taken.X.T
-    Z = em.coordinates.load(data, np.empty(data.shape)).T
+    z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
-    return Rows(data, np.ascontiguousarray(Z), weight, em.coordinates.squares(data))
+    block = taken.block(0, taken.n_samples)._replace(weight=None)
+    return Rows(block, np.ascontiguousarray(z.T), weight, squares)

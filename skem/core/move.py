@@ -44,7 +44,7 @@ class Moves:
     ) -> Moves:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
-        resp = responsibilities(em, parameters, rows.data)
+        resp = responsibilities(em, parameters, rows.block)
         return cls(em, parameters, rows, resp, dispensable(resp, rows.weight))
 
     def draw(self, rng: np.random.RandomState) -> Parameters:
@@ -92,8 +92,7 @@ def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
     return np.square(Z - Z[row]).sum(axis=1)
 
 
-def responsibilities(em: EMMap, parameters: Parameters, data: np.ndarray) -> np.ndarray:
-    """Posterior probabilities (K, n) of raw data (d, n)."""
+def responsibilities(em: EMMap, parameters: Parameters, block: Block) -> np.ndarray:
+    """Posterior probabilities (K, n)."""
     form = choose_form(em.structure, parameters, np.dtype(float))
-    block = Block(0, data.shape[1], data, None)
     return Expectation(form, em.coordinates).responsibilities(block, Workspace())

@@ -94,7 +94,7 @@ class Revisions:
     ) -> Revisions:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
-        return cls(em, rows, responsibilities(em, parameters, rows.data))
+        return cls(em, rows, responsibilities(em, parameters, rows.block))
 
     def draw(self, rng: np.random.RandomState) -> Parameters:
         """Delete, merge or split, and return the posterior of the rows handed on."""

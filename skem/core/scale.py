@@ -23,8 +23,9 @@ import numpy as np
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Scatter, Structure
-from skem.core.expectation import Expectation, total_statistics
+from skem.core.expectation import Expectation, filled_rows, total_statistics
 from skem.core.forms import choose_form
+from skem.core.incomplete import distinct_rows
 from skem.core.maximisation import factor, maximise
 from skem.core.parameters import Parameters
 from skem.core.regularization import (
@@ -54,9 +55,74 @@ WORK = 2**27
 """Products in all of these steps together, beyond which there are fewer."""
 SETTLED = 1e-3
 """Relative change of the scale's volume in a step, below which it is settled."""
+WHOLE_STEPS = 30
+"""EM steps of one component for incomplete data, at most."""
+STILL = 1e-4
+"""Standard deviations that its mean and covariance may move in the last one."""
 
 Step = Callable[[Parameters, ScaleFreePenalty], tuple[Statistics, Parameters]]
 """Takes parameters to the statistics there, and to the next parameters."""
+
+
+def as_one(
+    blocks: Blocks, coordinates: Coordinates, structure: Structure
+) -> Parameters | None:
+    """Return the one component that fits incomplete data; None if they are complete.
+
+    Variances that vanish have a floor, in units of the features' own.
+    """
+    if not blocks.incomplete:
+        return None
+    d = blocks.n_features
+    taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+    unit = structure.quadratic.unpack(structure.quadratic.of_matrices(np.eye(d)), d)
+    whole = one_component(structure, np.zeros((1, d)), unit)
+    for _ in range(WHOLE_STEPS):
+        before = whole
+        found = total_statistics(taken, coordinates, structure, whole)
+        scatter = found.scatter()
+        covariance = scatter.values[0] / scatter.counts[0]
+        whole = one_component(structure, found.means, covariance)
+        moved = structure.whiten_rows(
+            before.precisions_cholesky, whole.means - before.means
+        )
+        shape = structure.to_chart(
+            before.precisions_cholesky, whole.precisions_cholesky
+        )
+        if max(np.abs(moved).max(), np.abs(shape).max()) < STILL:
+            break
+    return whole
+
+
+def one_component(
+    structure: Structure, means: np.ndarray, values: np.ndarray
+) -> Parameters:
+    """Return one component, with a floor below what its scatter is for each row."""
+    prior = Scatter(with_floor(values, COLLINEAR), np.ones(()))
+    nothing = Scatter(np.zeros_like(values)[None], np.zeros(1))
+    cholesky, _ = structure.factor(structure.estimate(nothing, prior, means.shape[1]))
+    return Parameters(np.ones(1), means, cholesky)
+
+
+def one_scatter(total: Statistics, *, incomplete: bool) -> Scatter:
+    """Scatter of the data as one component; of incomplete data without the floor.
+
+    Directions with no more variance than `as_one` gives them are those in which all
+    that was observed has none.
+    """
+    scatter = total.scatter()
+    if not incomplete:
+        return scatter
+    values = scatter.values[0] / scatter.counts[0]
+    if values.ndim == 2:
+        eigenvalues, vectors = np.linalg.eigh(values)
+        null = eigenvalues <= 2 * COLLINEAR
+        if not null.any():
+            return scatter
+        values = (vectors[:, ~null] * eigenvalues[~null]) @ vectors[:, ~null].T
+    else:
+        values = np.where(values <= 2 * COLLINEAR, 0.0, values)
+    return scatter._replace(values=(values * scatter.counts[0])[None])
 
 
 @dataclass(frozen=True)
@@ -64,12 +130,13 @@ class Sample:
     """Rows of the data that are looked at, equal ones merged, without remote ones.
 
     One remote row could make the penalty outweigh real clusters. `coordinates` know the
-    values that rows share.
+    values that rows share. Incomplete rows are completed by one component, `whole`.
     """
 
     structure: Structure
     coordinates: Coordinates
     blocks: ArrayBlocks
+    whole: Parameters | None = None
 
     @classmethod
     def of(
@@ -77,15 +144,16 @@ class Sample:
     ) -> Sample:
         """Look at rows, the same ones in every fit."""
         taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
-        X, inverse = np.unique(taken.X, axis=0, return_inverse=True)
+        if blocks.incomplete:
+            X, inverse = distinct_rows(taken.X)
+        else:
+            X, inverse = np.unique(taken.X, axis=0, return_inverse=True)
         weight = np.bincount(inverse.ravel(), taken.weight, len(X)).astype(float)
         z = coordinates.load(X.T, np.empty(X.T.shape))
         ties = find_ties(X.T, z, weight)
-        sample = cls(
-            structure,
-            replace(coordinates, ties=ties),
-            replace(taken, X=X, weight=weight),
-        )
+        coordinates = replace(coordinates, ties=ties)
+        kept = replace(taken, X=X, weight=weight)
+        sample = cls(structure, coordinates, kept, as_one(kept, coordinates, structure))
         return sample._without_remote()
 
     def scale(self, n_components: int) -> np.ndarray:
@@ -116,18 +184,26 @@ class Sample:
     @cached_property
     def total(self) -> Statistics:
         """Statistics of the rows as one component."""
-        return total_statistics(self.blocks, self.coordinates, self.structure)
+        return total_statistics(
+            self.blocks, self.coordinates, self.structure, self.whole
+        )
+
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows in coordinates, (d, n), completed, and the variances within."""
+        return filled_rows(
+            self.blocks.X.T, self.coordinates, self.structure, self.whole
+        )
 
     @cached_property
     def white(self) -> np.ndarray:
         """Rows in which their covariance is the identity, (d, n)."""
-        data, scatter = self.blocks.X.T, self.total.scatter()
-        z = self.coordinates.load(data, np.empty(data.shape))
+        (z, _), scatter = self.rows, self.total.scatter()
         total = with_floor(scatter.values[0] / scatter.counts[0], COLLINEAR)
         penalty = ScaleFreePenalty(1.0, total)
         nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
-        covariances = penalty.covariances(self.structure, nothing, len(data))
-        cholesky = factor(self.structure, penalty, covariances, len(data))
+        covariances = penalty.covariances(self.structure, nothing, len(z))
+        cholesky = factor(self.structure, penalty, covariances, len(z))
         return self.structure.whiten(cholesky, 0, z - self.total.means.T)
 
     @cached_property
@@ -145,7 +221,9 @@ class Sample:
         return sample
 
     def _rows(self, rows: np.ndarray) -> Sample:
-        return replace(self, blocks=self.blocks.take(rows))
+        blocks = self.blocks.take(rows)
+        whole = as_one(blocks, self.coordinates, self.structure)
+        return replace(self, blocks=blocks, whole=whole)
 
     def _of_clusters(self, n_components: int) -> np.ndarray:
         """Scale of clusters after k-means and a few EM steps.
@@ -155,21 +233,21 @@ class Sample:
         """
         order = np.argsort(self.distances, kind="stable")
         white, blocks = self.white[:, order], self.blocks.take(order)
-        structure, data, weight = self.structure, blocks.X.T, blocks.weight
+        structure, weight = self.structure, blocks.weight
         assert weight is not None
         rng = np.random.RandomState(0)
         with on_checked_data():
             rows = np.ascontiguousarray(white.T)
             starts = STARTS if rows.size * n_components <= QUICK else 1
             resp = kmeans(rows, weight, n_components, rng, starts)
+        z, squares = self.rows
+        if squares is not None and squares.shape[1] > 1:
+            squares = squares[:, order]
         statistics = Statistics.of_labels(
-            structure.quadratic,
-            self.coordinates.load(data, np.empty(data.shape)).T,
-            resp * weight,
-            self.coordinates.squares(data),
+            structure.quadratic, z[:, order].T, resp * weight, squares
         )
         # As many pseudo-observations as determine a covariance.
-        pseudo = float(pseudo_rows(structure, len(data)))
+        pseudo = float(pseudo_rows(structure, blocks.n_features))
         scale = with_floor(self._pooled(statistics), COLLINEAR)
         penalty = ScaleFreePenalty(pseudo, scale)
         products = statistics.sums.size * len(rows)

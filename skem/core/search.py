@@ -62,6 +62,8 @@ FEWEST = 3
 """Starts or moves that are tried at a time, at least."""
 WORK = 2**25
 """Products in one step of all of them together, beyond which there are fewer."""
+GAPS = 4
+"""Times as many products, at least, where values are missing."""
 SUBSAMPLE_VALUES = 2**23
 """Values in the largest subsample, which is copied into memory."""
 
@@ -151,6 +153,8 @@ class Search:
         """
         d = em.blocks.n_features
         size = 1 + d + em.structure.logit_quadratic.size(d)
+        if em.blocks.incomplete:
+            size = GAPS * (1 + d + em.structure.quadratic.size(d))
         products = em.blocks.n_samples * self.n_components * size
         return min(most, EACH * self.n_components, max(FEWEST, WORK // products))
 

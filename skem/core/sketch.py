@@ -63,11 +63,15 @@ class Sketch:
 
         def kernel(block: Block, workspace: Workspace) -> np.ndarray:
             resp = expectation.responsibilities(block, workspace).astype(float)
+            weighted = resp if block.weight is None else resp * block.weight
+            sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
+            if block.incomplete:
+                sums[:, :-K] = expectation.moments(block, weighted, workspace)
+                sums[:, -K:] = weighted @ resp.T
+                return sums
             z = workspace.array("z", block.data.shape, np.float64)
             coordinates.load(block.data, z)
             squares = coordinates.squares(block.data)
-            weighted = resp if block.weight is None else resp * block.weight
-            sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
             sums[:, 0] = weighted.sum(axis=1)
             for k, r in enumerate(weighted):
                 centred = z - means[k, :, None]

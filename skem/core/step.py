@@ -85,6 +85,7 @@ class Stepper:
             library is None
             or type(structure) not in STRUCTURES
             or not isinstance(blocks, ArrayBlocks)
+            or blocks.incomplete
             or coordinates.unit is not None
             or blocks.n_features > MOST_FEATURES
             or blocks.n_samples * blocks.n_features > MOST_VALUES

@@ -19,8 +19,10 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
+from skem.core.incomplete import distinct_rows
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization
+from skem.core.scale import one_component
 from skem.core.statistics import Statistics
 
 FARTHEST = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
@@ -66,7 +68,7 @@ class Gathering:
     """Rows that are kept until there are enough of them to start from.
 
     Meanwhile they may be fitted each time that their number has doubled, all of them
-    from `start` if that is given.
+    from `start` if that is given. In `incomplete` rows a NaN is a missing value.
     """
 
     structure: Structure
@@ -76,8 +78,11 @@ class Gathering:
     n_seen: int = 0
     n_fitted: int = 0
     start: Parameters | None = None
+    incomplete: bool = False
 
-    def join(self, X: np.ndarray, weight: np.ndarray | None) -> Gathering:
+    def join(
+        self, X: np.ndarray, weight: np.ndarray | None, *, incomplete: bool = False
+    ) -> Gathering:
         """Add a batch; the first one is not copied."""
         n_seen = self.n_seen + (
             len(X) if weight is None else int(np.count_nonzero(weight))
@@ -88,7 +93,14 @@ class Gathering:
                     [_weights(self.X, self.weight), _weights(X, weight)]
                 )
             X = np.concatenate([_floating(self.X), _floating(X)])
-        return replace(self, X=X, weight=weight, n_seen=n_seen)
+        incomplete = incomplete or self.incomplete
+        return replace(self, X=X, weight=weight, n_seen=n_seen, incomplete=incomplete)
+
+    @property
+    def n_values(self) -> np.ndarray:
+        """Number of values of each feature in the observed rows."""
+        X = self.X if self.weight is None else self.X[self.weight > 0]
+        return np.count_nonzero(~np.isnan(X), axis=0)
 
     @property
     def is_enough(self) -> bool:
@@ -100,7 +112,9 @@ class Gathering:
     @property
     def is_due(self) -> bool:
         """Whether the rows should be fitted, enough or not."""
-        return self.n_seen >= max(self.n_components, 2 * self.n_fitted)
+        if self.n_seen < max(self.n_components, 2 * self.n_fitted):
+            return False
+        return not self.incomplete or bool(self.n_values.all())
 
     def kept(self) -> Gathering:
         """Copy the observed rows; merge equal ones if any number of them might come."""
@@ -137,7 +151,10 @@ class Gathering:
             observed = weight > 0
             X = np.concatenate([found, X[observed]])
             weight = np.concatenate([total, weight[observed]])
-            found, labels = np.unique(X, axis=0, return_inverse=True)
+            if self.incomplete:
+                found, labels = distinct_rows(X)
+            else:
+                found, labels = np.unique(X, axis=0, return_inverse=True)
             total = np.bincount(labels.ravel(), weight, len(found)).astype(float)
             yield found, total
 
@@ -214,8 +231,13 @@ class Stream:
         weight = batch.total_weight
         step = forgetting.step(self.seen / self.unit, weight / self.unit)
         gain, kept = step / weight, 1 - step
-        total = total_statistics(batch, self.coordinates, self.structure)
-        seen = _moved(self.averages.pooled(), total, gain, kept)
+        before = self.averages.pooled()
+        whole = None
+        if batch.incomplete:
+            values = before.scatter().values[0] / before.counts[0]
+            whole = one_component(self.structure, before.means, values)
+        total = total_statistics(batch, self.coordinates, self.structure, whole)
+        seen = _moved(before, total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
         em = self.kind(
             batch,

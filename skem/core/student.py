@@ -7,13 +7,14 @@ With μ, Λ ~ Gauss-Wishart(m, β, W, ν) a new row has the density of a multiva
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
 from skem.core.covariance import Structure
 from skem.core.far import LOG_2PI
+from skem.core.incomplete import marginal_parameters
 from skem.core.parameters import Parameters
 
 
@@ -42,12 +43,25 @@ class StudentMixture:
     ) -> StudentMixture:
         """Take β (K,) and ν, (K,) or a single one."""
         K, d = parameters.shape
-        log_det = structure.log_det(parameters.precisions_cholesky, d)
         degrees = np.broadcast_to(degrees, K).astype(float)
         freedom = degrees + 1 - d
         widening = degrees * (1 + precision) / (precision * freedom)
-        peaks = np.broadcast_to(log_det - 0.5 * d * LOG_2PI, K)
+        peaks = _peaks(structure, parameters)
         return cls(parameters.weights, peaks, freedom, widening, d)
+
+    def marginal(
+        self, structure: Structure, parameters: Parameters, observed: np.ndarray
+    ) -> StudentMixture:
+        """Return the density of some features, of the same parameters as `of`.
+
+        Each t has the degrees of freedom and the widening that it has with all of them.
+        """
+        n_features = int(np.count_nonzero(observed))
+        peaks = np.zeros_like(self.peaks)
+        if n_features:
+            own, marginal = marginal_parameters(structure, parameters, observed)
+            peaks = _peaks(own, marginal)
+        return replace(self, peaks=peaks, n_features=n_features)
 
     def log_density(self, gaussian: np.ndarray) -> np.ndarray:
         """Log-density (b,) of rows at which the Gaussian components have (K, b)."""
@@ -63,3 +77,9 @@ class StudentMixture:
         return np.asarray(
             logsumexp(log_weights + self.peaks[:, None] + norms + tails, axis=0)
         )
+
+
+def _peaks(structure: Structure, parameters: Parameters) -> np.ndarray:
+    K, d = parameters.shape
+    log_det = structure.log_det(parameters.precisions_cholesky, d)
+    return np.broadcast_to(log_det - 0.5 * d * LOG_2PI, K)

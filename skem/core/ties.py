@@ -85,11 +85,14 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
     steps = np.zeros(len(z))
     found = []
-    for feature in np.flatnonzero(tied & (ordered[:, 0] < ordered[:, -1])):
-        row = ordered[feature]
+    for feature in np.flatnonzero(tied):
+        # Missing values are last.
+        row = ordered[feature, : np.count_nonzero(~np.isnan(ordered[feature]))]
+        if len(row) == 0 or row[0] == row[-1]:
+            continue
         first = np.flatnonzero(np.diff(row, prepend=-np.inf))
         values = row[first]
-        masses = np.add.reduceat(weight[order[feature]], first)
+        masses = np.add.reduceat(weight[order[feature, : len(row)]], first)
         if masses.max() < least:
             continue
         steps[feature] = _even_step(values, masses) ** 2 / 12

@@ -1,5 +1,7 @@
 """The variational map: its bound, its chart, and a prior in any units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,3 +123,32 @@ def test_null_directions_are_the_same_in_all_components(make_blocks, rng, struct
     q = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
     deviations = structure.standard_deviations(q.precisions_cholesky, (K, 3))
     assert np.allclose(deviations[:, 2], deviations[0, 2], rtol=1e-4)
+
+
+def test_bound_of_incomplete_rows_never_falls(structure, make_blocks, rng):
+    X = blobs(rng)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X = X[~np.isnan(X).all(axis=1)]
+    blocks = replace(make_blocks(X), incomplete=True)
+    em = VariationalMap.of_data(blocks, structure, Beliefs(Sticks(0.5)), "auto")
+    start = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    evaluation, values = followed(em, start, 40)
+    assert np.diff(values).min() >= -1e-11 * np.abs(values).max()
+    assert evaluation.parameters.counts.sum() == pytest.approx(len(X))
+
+
+@pytest.mark.parametrize("reg_covar", ["auto", 1e-6])
+def test_incomplete_rows_without_a_gap_are_complete_ones(
+    structure, make_blocks, rng, reg_covar
+):
+    blocks, beliefs = make_blocks(blobs(rng)), Beliefs(Sticks(0.5))
+    found = []
+    for each in (blocks, replace(blocks, incomplete=True)):
+        em = VariationalMap.of_data(each, structure, beliefs, reg_covar)
+        start = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+        found.append(followed(em, start, 10))
+    (complete, values), (incomplete, others) = found
+    np.testing.assert_allclose(others, values, rtol=1e-9)
+    np.testing.assert_allclose(
+        incomplete.parameters.means, complete.parameters.means, atol=1e-7
+    )

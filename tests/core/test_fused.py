@@ -220,7 +220,7 @@ SIZES = {
 
 def scales(case):
     """Σ v r |T(z − reference)|, and Σ v |T|: of what the sums are a part."""
-    form, (_, _, data, weight) = case.expectation.form, case.block
+    form, data, weight = case.expectation.form, case.block.data, case.block.weight
     resp = case.by(None, "responsibilities").astype(float)
     v = np.ones(data.shape[1]) if weight is None else weight
     z = case.expectation.coordinates.load(data, np.empty(data.shape))

@@ -56,7 +56,9 @@ def test_responsibilities_are_posterior_probabilities(em, labels):
     expected = np.exp(log_prob - logsumexp(log_prob, axis=0))
     # Rounding of log-densities of up to about a hundred.
     assert np.allclose(
-        responsibilities(em, parameters, em.blocks.X.T), expected, atol=1e-10
+        responsibilities(em, parameters, em.blocks.block(0, len(Z))),
+        expected,
+        atol=1e-10,
     )
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from skem.core.accelerate import LBFGS
+from skem.core.blocks import Block
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
@@ -19,7 +20,7 @@ def X(rng):
 
 def sketch_of(em, X, labels):
     Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
-    rows = Rows(X.T, Z, np.ones(len(Z)), None)
+    rows = Rows(Block(0, len(X), X.T, None), Z, np.ones(len(Z)), None)
     K = labels.max() + 1
     return Sketch.of_rows(rows, (labels == np.arange(K)[:, None]) * 1.0)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from skem.core.blocks import Block
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
@@ -20,7 +21,7 @@ def labelled(X, make_blocks):
     def make(structure, weight=None):
         em = EMMap.prepare(make_blocks(X, weight), structure, 1, "auto")
         Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
-        rows = Rows(X.T, Z, np.ones(len(X)), None)
+        rows = Rows(Block(0, len(X), X.T, None), Z, np.ones(len(X)), None)
         labels = np.arange(len(X)) % 4
         return em, rows, (labels == np.arange(4)[:, None]).astype(float)
 

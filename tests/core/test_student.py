@@ -32,3 +32,34 @@ def test_a_row_out_of_range_has_a_density(make_mixture, structure):
     )
     assert student.log_density(np.full((2, 1), -np.inf))[0] == -np.inf
     assert np.isfinite(student.log_density(np.full((2, 1), -1e300))).all()
+
+
+@pytest.mark.parametrize("observed", [[True, False, True], [False, True, False]])
+def test_marginals_are_those_of_multivariate_t(make_mixture, structure, rng, observed):
+    K, d, observed = 3, 3, np.array(observed)
+    mixture = make_mixture(structure, K, d)
+    parameters, beta, nu = mixture.parameters, np.array([1.0, 8, 30]), 4.5
+    student = StudentMixture.of(structure, parameters, beta, np.array([nu]))
+    X = rng.normal(scale=5, size=(20, observed.sum()))
+    gaussian, expected = np.empty((K, 20)), np.zeros(20)
+    for k in range(K):
+        mean = parameters.means[k, observed]
+        covariance = mixture.dense[k][np.ix_(observed, observed)]
+        gaussian[k] = stats.multivariate_normal(mean, covariance).logpdf(X)
+        freedom = nu + 1 - d
+        shape = covariance * nu * (1 + beta[k]) / (beta[k] * freedom)
+        density = stats.multivariate_t(mean, shape, freedom)
+        expected += parameters.weights[k] * density.pdf(X)
+    marginal = student.marginal(structure, parameters, observed)
+    np.testing.assert_allclose(
+        marginal.log_density(gaussian), np.log(expected), rtol=1e-9
+    )
+
+
+def test_a_row_without_a_value_has_density_one(make_mixture, structure):
+    mixture = make_mixture(structure, 2, 2)
+    student = StudentMixture.of(
+        structure, mixture.parameters, np.ones(2), np.full(2, 3.0)
+    )
+    none = student.marginal(structure, mixture.parameters, np.zeros(2, bool))
+    assert none.log_density(np.zeros((2, 1)))[0] == pytest.approx(0, abs=1e-15)

@@ -1,0 +1,362 @@
+"""Incomplete rows against the marginals and conditionals of scipy and NumPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+
+from skem.core import incomplete
+from skem.core.blocks import Block
+from skem.core.coordinates import Coordinates, scoring_coordinates
+from skem.core.covariance import STRUCTURES
+from skem.core.expectation import Expectation
+from skem.core.forms import Centred
+from skem.core.incomplete import Incomplete, Patterns, distinct_rows, marginal_factor
+from skem.core.parameters import Parameters
+from skem.core.quadratic import Pairs
+from skem.core.threads import Workspace
+from skem.core.ties import Atoms, Ties
+
+SHAPES = [(1, 1), (3, 2), (2, 4)]
+
+
+@pytest.fixture(params=SHAPES, ids="K={0[0]},d={0[1]}".format)
+def mixture(request, structure, make_mixture):
+    return make_mixture(structure, *request.param)
+
+
+def with_gaps(X, rng, share=0.3):
+    """Remove values at random, all of the first row, and none of the second."""
+    gaps = rng.random(X.shape) < share
+    gaps[0], gaps[1] = True, False
+    return np.where(gaps, np.nan, X)
+
+
+def block_of(X, weight=None):
+    return Block(0, len(X), X.T, weight, incomplete=True)
+
+
+def expectation_of(mixture, **changes):
+    structure, parameters = mixture.structure, mixture.parameters
+    coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
+    coordinates = Coordinates(coordinates.shift, coordinates.scale, **changes)
+    inward = coordinates.inward(structure, parameters)
+    return Expectation(Centred(structure, inward, np.dtype(float)), coordinates)
+
+
+def joint(mixture, X):
+    """Log w_k N(x_O | μ_kO, Σ_kOO) by scipy.stats, shape (n, K)."""
+    weights, means = mixture.parameters.weights, mixture.parameters.means
+    out = np.zeros((len(X), len(weights)))
+    for i, x in enumerate(X):
+        own = ~np.isnan(x)
+        for k, (mean, covariance) in enumerate(zip(means, mixture.dense, strict=True)):
+            if own.any():
+                law = stats.multivariate_normal(mean[own], covariance[np.ix_(own, own)])
+                out[i, k] = law.logpdf(x[own])
+    return out + np.log(weights)
+
+
+def moments(mixture, X, resp):
+    """Σ r [1, E y, E y yᵀ] about the means, row by row."""
+    K, d = mixture.parameters.shape
+    counts, first, second = np.zeros(K), np.zeros((K, d)), np.zeros((K, d, d))
+    for x, r in zip(X, resp, strict=True):
+        own, gap = ~np.isnan(x), np.isnan(x)
+        for k in range(K):
+            mean, S = mixture.parameters.means[k], mixture.dense[k]
+            y, C = np.where(own, x - mean, 0.0), np.zeros((d, d))
+            C[np.ix_(gap, gap)] = S[np.ix_(gap, gap)]
+            if own.any() and gap.any():
+                B = np.linalg.solve(S[np.ix_(own, own)], S[np.ix_(own, gap)]).T
+                y[gap] = B @ y[own]
+                C[np.ix_(gap, gap)] -= B @ S[np.ix_(own, gap)]
+            counts[k] += r[k]
+            first[k] += r[k] * y
+            second[k] += r[k] * (np.outer(y, y) + C)
+    return counts, first, second
+
+
+@pytest.mark.parametrize("rare", [1, 8, 1000], ids="rare below {}".format)
+@pytest.mark.parametrize("piece", [1, 2**17], ids="pieces of {}".format)
+def test_density_and_responsibilities_are_those_of_marginals(
+    mixture, rng, monkeypatch, rare, piece
+):
+    monkeypatch.setattr(incomplete, "RARE", rare)
+    monkeypatch.setattr(incomplete, "PIECE", piece)
+    X = with_gaps(mixture.sample(70, rng), rng)
+    expected = joint(mixture, X)
+    expectation = expectation_of(mixture)
+    log_density = logsumexp(expected, axis=1)
+    resp = np.exp(expected - log_density[:, None])
+    found = expectation.classified(block_of(X), Workspace())
+    # Condition numbers are below about a hundred.
+    np.testing.assert_allclose(found[0], log_density, atol=1e-11)
+    np.testing.assert_allclose(found[2].T, resp, atol=1e-11)
+    np.testing.assert_allclose(found[1], np.log(resp.max(axis=1)), atol=1e-11)
+    np.testing.assert_allclose(
+        expectation.component_log_density(block_of(X), Workspace()).T,
+        expected - np.log(mixture.parameters.weights),
+        atol=1e-11,
+    )
+    np.testing.assert_array_equal(
+        expectation.labels(block_of(X), Workspace()), found[2].argmax(axis=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rare", "frequent", "stable"),
+    [(1, 1000, True), (1000, 1000, True), (8, 1, True), (8, 5, True), (8, 5, False)],
+    ids=["by pattern", "by row", "expanded", "mixed", "QR"],
+)
+def test_statistics_are_those_of_completed_rows(
+    mixture, rng, monkeypatch, rare, frequent, stable
+):
+    monkeypatch.setattr(incomplete, "RARE", rare)
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    X = with_gaps(mixture.sample(70, rng), rng)
+    weight = rng.uniform(size=70)
+    expected = joint(mixture, X)
+    log_density = logsumexp(expected, axis=1)
+    resp = np.exp(expected - log_density[:, None]) * weight[:, None]
+    expectation = expectation_of(mixture)
+    expectation._incomplete.__dict__["_stable"] = stable
+    if not stable:
+        monkeypatch.setattr(incomplete, "PIVOT", 2)
+    found = expectation.statistics(block_of(X, weight), Workspace())
+    counts, first, second = moments(mixture, X, resp)
+    log_slope = expectation.coordinates.log_slope
+    total = found.loglik + weight.sum() * log_slope
+    np.testing.assert_allclose(total, weight @ log_density, rtol=1e-12)
+    np.testing.assert_allclose(found.counts, counts, rtol=1e-11)
+    scale, d = expectation.coordinates.scale, X.shape[1]
+    np.testing.assert_allclose(found.sums[:, 1 : 1 + d], first * scale, atol=1e-10)
+    quadratic = mixture.structure.quadratic
+    np.testing.assert_allclose(
+        found.sums[:, 1 + d :],
+        quadratic.of_matrices(second * np.outer(scale, scale)),
+        atol=1e-10,
+    )
+    pairs = expectation.moments(block_of(X), resp.T, Workspace())
+    np.testing.assert_allclose(
+        pairs[:, 1 + d :],
+        Pairs().of_matrices(second * np.outer(scale, scale)),
+        atol=1e-10,
+    )
+
+
+def test_without_gaps_it_is_the_complete_step(mixture, rng):
+    X, weight = mixture.sample(60, rng), rng.uniform(size=60)
+    expectation = expectation_of(mixture)
+    found = expectation.statistics(block_of(X, weight), Workspace())
+    complete = Block(0, len(X), X.T, weight)
+    expected = expectation.statistics(complete, Workspace())
+    np.testing.assert_allclose(found.loglik, expected.loglik, rtol=1e-12)
+    np.testing.assert_allclose(found.sums, expected.sums, atol=1e-11)
+    np.testing.assert_array_equal(found.reference, expected.reference)
+
+
+def test_halves_merge(mixture, rng):
+    X = with_gaps(mixture.sample(100, rng), rng)
+    expectation = expectation_of(mixture)
+    whole = expectation.statistics(block_of(X), Workspace())
+    parts = [
+        expectation.statistics(block_of(part), Workspace()) for part in (X[:37], X[37:])
+    ]
+    merged = parts[0] + parts[1]
+    np.testing.assert_allclose(merged.loglik, whole.loglik, rtol=1e-12)
+    np.testing.assert_allclose(merged.sums, whole.sums, atol=1e-11)
+
+
+@pytest.mark.parametrize("frequent", [1, 5, 1000])
+def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, frequent):
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    mixtures = [make_mixture(structure, 3, 3) for _ in range(4)]
+    X = with_gaps(mixtures[0].sample(80, rng), rng)
+    coordinates = Coordinates(np.ones(3), np.full(3, 2.0))
+    inward = [coordinates.inward(structure, each.parameters) for each in mixtures]
+    stacked = Incomplete(structure, Parameters.stacked(inward), coordinates)
+    found = stacked.statistics(block_of(X), Workspace())
+    resp = stacked.responsibilities(block_of(X), Workspace())
+    for i, own in enumerate(inward):
+        alone = Incomplete(structure, own, coordinates)
+        expected = alone.statistics(block_of(X), Workspace())
+        np.testing.assert_allclose(found.loglik[i], expected.loglik, rtol=1e-12)
+        np.testing.assert_allclose(found.sums[i], expected.sums, atol=1e-10)
+        np.testing.assert_allclose(
+            resp[i], alone.responsibilities(block_of(X), Workspace()), atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("frequent", [1, 1000])
+@pytest.mark.parametrize("atoms", [False, True])
+def test_widths_are_a_variance_of_what_was_observed(
+    structure, make_mixture, monkeypatch, atoms, frequent
+):
+    """The mean log-density over an interval, and the moments, by quadrature."""
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    mixture = make_mixture(structure, 2, 2)
+    x = np.array([0.5, np.nan])
+    X = np.tile(x, (3, 1))
+    square = 0.04
+    ties = (
+        Ties(np.zeros(2), (Atoms(0, np.array([0.5]), np.array([square])),))
+        if atoms
+        else Ties(np.array([square, 0.3]))
+    )
+    expectation = expectation_of(mixture, ties=ties)
+    found = expectation.statistics(block_of(X), Workspace())
+    scale = expectation.coordinates.scale
+    # Two points at ± a standard deviation have the moments of the interval.
+    step = np.array([np.sqrt(square) / scale[0], 0])
+    ends = np.stack([x - step, x + step])
+    logits = joint(mixture, ends).mean(axis=0)
+    loglik = logsumexp(logits)
+    resp = np.exp(logits - loglik)
+    np.testing.assert_allclose(
+        found.loglik + 3 * expectation.coordinates.log_slope, 3 * loglik, rtol=1e-12
+    )
+    counts, first, second = moments(mixture, ends, np.tile(1.5 * resp, (2, 1)))
+    np.testing.assert_allclose(found.counts, counts, rtol=1e-12)
+    np.testing.assert_allclose(found.sums[:, 1:3], first * scale, atol=1e-12)
+    np.testing.assert_allclose(
+        found.sums[:, 3:],
+        structure.quadratic.of_matrices(second * np.outer(scale, scale)),
+        atol=1e-12,
+    )
+
+
+def test_rows_are_filled_by_conditional_means(structure, make_mixture, rng):
+    mixture = make_mixture(structure, 1, 3)
+    X = with_gaps(mixture.sample(40, rng), rng)
+    expectation = expectation_of(mixture)
+    z, variances = expectation._incomplete.filled(block_of(X), Workspace())
+    coordinates = expectation.coordinates
+    for i, x in enumerate(X):
+        _, first, second = moments(mixture, x[None], np.ones((1, 1)))
+        completed = first[0] + mixture.parameters.means[0]
+        np.testing.assert_allclose(
+            z[:, i], (completed - coordinates.shift) * coordinates.scale, atol=1e-12
+        )
+        C = second[0] - np.outer(first[0], first[0])
+        np.testing.assert_allclose(
+            variances[:, i], np.diag(C) * coordinates.scale**2, atol=1e-11
+        )
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e10, 1e150, 1e300])
+def test_far_rows_have_finite_scores_and_the_nearest_component(
+    structure, make_mixture, factor
+):
+    mixture = make_mixture(structure, 2, 3)
+    X = np.array([[factor, np.nan, -factor], [np.nan, np.nan, factor], [np.nan] * 3])
+    expectation = expectation_of(mixture)
+    log_density, _, resp = expectation.classified(block_of(X), Workspace())
+    assert np.isfinite(log_density).all()
+    assert (log_density[:2] < -0.1 * min(factor, 1e100)).all()
+    np.testing.assert_allclose(resp.sum(axis=0), 1)
+    np.testing.assert_allclose(resp[:, 2], mixture.parameters.weights)
+    if factor == 1e3:
+        expected = joint(mixture, X)
+        np.testing.assert_allclose(
+            log_density, logsumexp(expected, axis=1), rtol=1e-9, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("frequent", [1, 1000])
+def test_rows_that_overflow_do_not_spoil_the_statistics(
+    structure, make_mixture, rng, monkeypatch, frequent
+):
+    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    mixture = make_mixture(structure, 2, 3)
+    X = with_gaps(mixture.sample(40, rng), rng)
+    X[7] = [1e170, np.nan, 1.0]
+    statistics = expectation_of(mixture).statistics(block_of(X), Workspace())
+    assert np.isfinite(statistics.loglik)
+    np.testing.assert_allclose(statistics.counts.sum(), 40)
+
+
+@pytest.mark.parametrize("d", [1, 5, 64, 65, 130])
+def test_patterns_group_equal_columns(d, rng):
+    missing = rng.random((d, 12)) < 0.5
+    missing[:, 3] = False
+    missing = missing[:, rng.integers(12, size=200)]
+    patterns = Patterns.of(missing)
+    assert sorted(patterns.order) == list(range(200))
+    assert not missing.any(axis=0).any() or patterns.observed[0].all()
+    assert len(np.unique(patterns.observed, axis=0)) == len(patterns.observed)
+    np.testing.assert_array_equal(
+        missing[:, patterns.order], ~patterns.observed[patterns.of_row].T
+    )
+    # Of rows of one pattern the order is that of the data.
+    for start, stop in zip(patterns.starts[:-1], patterns.starts[1:], strict=True):
+        assert (np.diff(patterns.order[start:stop]) > 0).all()
+
+
+@pytest.mark.parametrize("most", [1, 7, 64, 1000])
+def test_pieces_are_the_patterns_in_parts(most, rng):
+    missing = rng.random((3, 100)) < 0.4
+    patterns = Patterns.of(missing)
+    parts = list(patterns.pieces(most))
+    np.testing.assert_array_equal(
+        np.concatenate([part.order for part in parts]), patterns.order
+    )
+    for part in parts:
+        assert 0 < len(part.order) <= most
+        assert (part.counts > 0).all()
+        np.testing.assert_array_equal(
+            missing[:, part.order], ~part.observed[part.of_row].T
+        )
+
+
+def test_no_rows_have_no_patterns():
+    patterns = Patterns.of(np.empty((2, 0), bool))
+    assert len(patterns.observed) == len(patterns.counts) == 0
+    assert list(patterns.pieces(64)) == []
+
+
+def test_distinct_rows_take_gaps_for_a_value(rng):
+    X = rng.integers(3, size=(200, 2)).astype(float)
+    X[rng.random(X.shape) < 0.3] = np.nan
+    distinct, inverse = distinct_rows(X)
+    np.testing.assert_array_equal(distinct[inverse], X)
+    assert len(distinct) == len({tuple(map(str, row)) for row in X})
+    complete = np.where(np.isnan(X), 0, X)
+    for found, expected in zip(
+        distinct_rows(complete),
+        np.unique(complete, axis=0, return_inverse=True),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected.reshape(found.shape))
+
+
+@pytest.mark.parametrize("name", ["full", "tied"])
+def test_a_marginal_factor_is_that_of_the_block(name, make_mixture, rng):
+    mixture = make_mixture(STRUCTURES[name], 3, 4)
+    observed = np.array([True, False, True, True])
+    factor = marginal_factor(mixture.parameters.precisions_cholesky, observed)
+    block = mixture.covariances[..., observed, :][..., observed]
+    expected, _ = mixture.structure.factor(block)
+    np.testing.assert_allclose(factor, expected, atol=1e-12)
+
+
+def test_collinear_features_lose_no_digits(make_mixture):
+    """Where a missing feature is all but known, and where what is left is."""
+    tiny = 1e-6
+    S = np.array([[1.0, 1.0, 0.5], [1.0, 1.0 + tiny**2, 0.5], [0.5, 0.5, 1.0]])
+    # Its factor without the rounding of an inverse.
+    lower = np.array(
+        [[1.0, 0, 0], [1.0, tiny, 0], [0.5, 0, np.sqrt(0.75)]],
+    )
+    cholesky = np.linalg.inv(lower).T[None]
+    parameters = Parameters(np.ones(1), np.zeros((1, 3)), cholesky)
+    step = Incomplete(
+        STRUCTURES["full"], parameters, Coordinates(np.zeros(3), np.ones(3))
+    )
+    assert not step._stable
+    X = np.array([[0.3, np.nan, np.nan], [np.nan, np.nan, 2.0], [0.3, np.nan, 1.0]])
+    log_density, _ = step.evaluate(block_of(X), Workspace())
+    for x, found in zip(X, log_density, strict=True):
+        own = ~np.isnan(x)
+        law = stats.multivariate_normal(np.zeros(own.sum()), S[np.ix_(own, own)])
+        np.testing.assert_allclose(found, law.logpdf(x[own]), rtol=1e-9)
