@@ -261,8 +261,8 @@ def test_types(dtype, X):
     X = np.abs(np.round(4 * X)).astype(dtype)
     data = da.from_array(X, chunks=(150, 2))
     lazy, memory = mixture().fit(data), mixture().fit(X)
-    # In float32 the log-density, and so a responsibility, has an error of 1e-6, of which
-    # quasi-Newton steps along flat directions make a thousand times as much.
+    # In float32 the log-density, and so a responsibility, has an error of 1e-6, which
+    # quasi-Newton steps along flat directions make a thousand times as large.
     assert_same_fit(lazy, memory, 2e-3 if dtype == np.float32 else 1e-8)
     for method in (
         "predict",
