@@ -40,6 +40,11 @@ DIFFERENCES = {
     "test_monotonic_likelihood": Difference(
         "at the optimum `score` may fall by its last digit", strict=False
     ),
+    "test_gaussian_mixture_precisions_init_diag": Difference(
+        "in single precision a fit from the same start, rounded, may end a step "
+        "earlier or later",
+        strict=False,
+    ),
 }
 
 HELPERS = "a private function or method of theirs is what is tested"
