@@ -75,7 +75,8 @@ def mixture(**params):
 
 def assert_same_fit(lazy, memory, tolerance=1e-8):
     """Compare all that a fit has found: only the order of sums differs."""
-    assert lazy.n_iter_ == memory.n_iter_
+    # In single precision a fit may end a step earlier or later.
+    assert abs(lazy.n_iter_ - memory.n_iter_) <= (tolerance > 1e-6)
     assert lazy.converged_ == memory.converged_
     assert lazy.n_features_in_ == memory.n_features_in_
     for name in ("weights_", "means_", "covariances_", "precisions_", "lower_bound_"):
