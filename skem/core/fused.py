@@ -214,15 +214,19 @@ class Fused:
         self._fill(block, workspace, None, resp)
 
     def labels(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """Return the most probable component of each sample, (b,)."""
-        b = block.data.shape[1]
-        labels = workspace.array("labels", (b,), np.int64)
+        """Return the most probable component of each sample, (b,).
+
+        Of far samples, and where two are nearly equal, by the probabilities.
+        """
+        labels = workspace.array("labels", (block.data.shape[1],), np.int64)
         squares = self.coordinates.squares(block.data)
-        lost = self.compiled.run(block, squares, workspace, labels=labels)
-        for _, one, found in self._careful(lost, b):
-            with np.errstate(all="ignore"):
-                loaded = one.load(self.coordinates, block.data[:, found], Workspace())
-                labels[found] = one.careful(loaded)[1].argmax(axis=0)
+        found = self.compiled.run(block, squares, workspace, labels=labels)
+        if len(found):
+            few = _only(block, found)
+            shape = (self.form.parameters.weights.size, len(found))
+            resp = np.empty(shape, self.form.dtype)
+            self.responsibilities(few, Workspace(), resp)
+            labels[found] = resp.argmax(axis=0)
         return labels
 
     def _fill(

@@ -759,24 +759,30 @@ template <class T> class Pass {
     }
 
     // The most probable component, of logits or of what is proportional to their
-    // exponentials; the first of equals.
+    // exponentials; the first of equals. Logits that are nearly equal may have equal
+    // exponentials: then the caller decides by these.
     void label() {
         const bool alone = !job.sums && !job.log_norm && !job.resp;
         const T far = model.bounded ? (T)model.far : Simd<T>::largest;
+        const T close = sizeof(T) == 8 ? (T)1e-12 : (T)1e-5;
         for (int64_t s = 0; s < n; s++) {
-            T most = r[s];
+            T most = r[s], second = -Simd<T>::largest;
             int64_t best = 0;
             bool defined = most == most;
             for (int64_t k = 1; k < K; k++) {
                 const T l = r[k * stride + s];
                 defined = defined && l == l;
                 if (l > most) {
+                    second = most;
                     most = l;
                     best = k;
+                } else if (l > second) {
+                    second = l;
                 }
             }
             job.labels[start + s] = best;
-            if (alone && (lost[s] || !defined || !(most > -far && most < far)))
+            const bool clear = most - second > close * (1 + (most < 0 ? -most : most));
+            if (alone && (lost[s] || !defined || !clear || !(most > -far && most < far)))
                 job.lost[n_lost++] = start + s;
         }
     }
