@@ -215,8 +215,9 @@ def test_the_optimum_is_equivariant_under_affine_maps(covariance_type, seed):
     d = before.means.shape[1]
     A, b = well_conditioned(rng, d), 100 * rng.normal(size=d)
     after = before.mapped(A, b)
-    expected = fit(before, covariance_type, **OPTIMA)
-    found = fit(after, covariance_type, **OPTIMA)
+    # By EM: quasi-Newton steps magnify rounding, up to another optimum now and then.
+    expected = fit(before, covariance_type, algorithm="em", **OPTIMA)
+    found = fit(after, covariance_type, algorithm="em", **OPTIMA)
     assert_same_optimum(found, expected, after.X, before.X, A, b)
 
 

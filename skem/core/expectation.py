@@ -265,7 +265,8 @@ class Expectation:
         form, log_norm = self.form, log_norm.astype(float)
         if not form.bounded:
             with np.errstate(all="ignore"):
-                log_norm += common_term(form.structure, form.parameters, loaded.z)
+                z = loaded.z.astype(float, copy=False)
+                log_norm += common_term(form.structure, form.parameters, z)
         return log_norm
 
     def _in_units(self, log_norm: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
-from skem.core.far import common_term, evaluate_far, log_constants, within_widths
+from skem.core.far import evaluate_far, log_constants, within_widths
 from skem.core.parameters import Parameters
 from skem.core.products import sum_over_columns, times_block
 from skem.core.quadratic import Quadratic
@@ -122,10 +122,17 @@ class Form(ABC):
         if self.bounded and block.squares is not None:
             squares = np.broadcast_to(block.squares, z.shape)
         log_density, resp = evaluate_far(self.structure, self.parameters, z, squares)
-        if not self.bounded:
-            log_density = log_density - common_term(self.structure, self.parameters, z)
         limit = float(np.finfo(self.dtype).max)
-        return np.clip(log_density - self.peak, -limit, limit), resp
+        if self.bounded:
+            log_norm = log_density - self.peak
+        else:
+            # What is common may be beyond the range, and the rest in it.
+            log_norm = self._linear_log_norm(block.rows.astype(float))
+        return np.clip(np.nan_to_num(log_norm, nan=-limit), -limit, limit), resp
+
+    def _linear_log_norm(self, rows: np.ndarray) -> np.ndarray:
+        """`log_norm` of logits that lack the common term."""
+        raise NotImplementedError
 
     @property
     @abstractmethod
@@ -199,6 +206,11 @@ class Expanded(Form):
         rows, b = block.rows.shape
         flat = resp.reshape(self.parameters.weights.size, b)
         return sum_over_columns(flat, block.rows).reshape(*resp.shape[:-1], rows)
+
+    def _linear_log_norm(self, rows: np.ndarray) -> np.ndarray:
+        logits = self.theta.astype(float) @ rows
+        top = logits.max(axis=0)
+        return top + np.log(np.exp(logits - top).sum(axis=0))
 
     @property
     def reference(self) -> np.ndarray:
