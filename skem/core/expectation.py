@@ -33,6 +33,12 @@ MAX_EXPONENT = 50
 """Powers of two of weights whose sums single precision has room for."""
 
 
+def weight_exponent(weight: np.ndarray) -> int:
+    """Power of two of the largest weight; 0 if single precision has room for sums."""
+    exponent = int(np.frexp(weight.max(initial=0.0))[1])
+    return exponent if abs(exponent) > MAX_EXPONENT else 0
+
+
 class Softmax(NamedTuple):
     """What is left of a block's logits: responsibilities are logits · inverse.
 
@@ -200,8 +206,8 @@ class Expectation:
         weight = block.weight
         if weight is not None and self.form.dtype == np.float32:
             # Weights may be beyond the range of single precision.
-            exponent = int(np.frexp(weight.max(initial=0.0))[1])
-            if abs(exponent) > MAX_EXPONENT:
+            exponent = weight_exponent(weight)
+            if exponent:
                 block = block._replace(weight=np.ldexp(weight, -exponent))
                 return self.statistics(block, workspace) * 2.0**exponent
         if self._fused is not None:

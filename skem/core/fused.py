@@ -44,6 +44,36 @@ def _contiguous(array: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=float)
 
 
+def as_job(
+    block: Block, squares: np.ndarray | None, dtype: np.dtype
+) -> tuple[tuple[np.ndarray | None, ...], tuple[int, ...]]:
+    """Return a block's arrays, and the fields of a job that say where they are.
+
+    What cannot be read in place is copied, data to `dtype`. The fields hold as long as
+    the arrays do.
+    """
+    data, weight = block.data, block.weight
+    if data.dtype.str not in SOURCES or not data.flags.aligned:
+        data = data.astype(dtype)
+    if weight is not None and not weight.flags.aligned:
+        weight = weight.copy()
+    squares_strides = (0, 0)
+    if squares is not None:
+        by_feature, by_sample = squares.strides
+        squares_strides = (by_feature, by_sample * (squares.shape[1] > 1))
+    fields = (
+        data.shape[1],
+        address(data),
+        SOURCES[data.dtype.str],
+        *data.strides,
+        address(weight),
+        0 if weight is None else weight.strides[0],
+        address(squares),
+        *squares_strides,
+    )
+    return (data, weight, squares), fields
+
+
 @dataclass(frozen=True)
 class Pass:
     """A model for the compiled pass, which can be run on blocks."""
@@ -76,33 +106,15 @@ class Pass:
         `resp` (K, b) may have any strides, but for stacks. Of a stack, sample i of
         mixture m has number m·b + i.
         """
-        model, data, weight = self.model, block.data, block.weight
-        source = SOURCES.get(data.dtype.str)
-        if source is None or not data.flags.aligned:
-            data = data.astype(np.float32 if model.itemsize == 4 else np.float64)
-            source = SOURCES[data.dtype.str]
-        n = data.shape[1]
-        weight_stride = squares_feature = squares_sample = 0
-        if weight is not None:
-            if not weight.flags.aligned:
-                weight = weight.copy()
-            (weight_stride,) = weight.strides
-        if squares is not None:
-            squares_feature, squares_sample = squares.strides
-            squares_sample *= squares.shape[1] > 1
+        model, n = self.model, block.data.shape[1]
+        dtype = np.dtype(np.float32 if model.itemsize == 4 else np.float64)
+        # The arrays are held until the pass is done.
+        _held, fields = as_job(block, squares, dtype)
         resp_strides = (0, 0) if resp is None else resp.strides[-2:]
         lost = workspace.array("lost", (model.n_mixtures * n,), np.int64)
         scratch = workspace.array("scratch", (self._scratch_bytes,), np.uint8)
         job = JOB.pack(
-            n,
-            address(data),
-            source,
-            *data.strides,
-            address(weight),
-            weight_stride,
-            address(squares),
-            squares_feature,
-            squares_sample,
+            *fields,
             address(sums),
             address(loglik),
             address(log_norm),

@@ -23,6 +23,7 @@ from skem.core.posterior import (
     wishart_digammas,
 )
 from skem.core.quadratic import Quadratic
+from skem.core.regularization import Fixed
 from skem.core.statistics import Statistics
 
 NOTHING = Scatter(np.zeros(()), np.zeros(()))
@@ -54,7 +55,7 @@ def public_covariance(structure: Structure, scatter: np.ndarray, d: int) -> np.n
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(Fixed):
     """p(θ), in the coordinates of an EM map.
 
     With V_0 = W_0⁻¹ in `scatter` as the structure's scatter has it, `mean` m_0,
@@ -191,29 +192,6 @@ class Prior:
         return own - prior + 0.5 * (degrees - before) * expected - 0.5 * d * degrees
 
     # What else a regularization can do.
-
-    @property
-    def pins(self) -> bool:
-        return False
-
-    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
-        return cholesky
-
-    def scaled(self, share: float) -> Prior:
-        return self
-
-    def rescaled(self, scale: np.ndarray) -> Prior:
-        return self
-
-    def renewed(
-        self,
-        structure: Structure,
-        within: Scatter,
-        total: Scatter,
-        total_weight: float,
-        n_features: int,
-    ) -> Prior:
-        return self
 
     def covariances(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -263,8 +263,35 @@ class ScaleFreePenalty:
         return self.epsilon * (0.5 * trace - log_det.sum(axis=-1))
 
 
+class Fixed:
+    """What a regularization does that is the same for all data and all sizes."""
+
+    @property
+    def pins(self) -> bool:
+        return False
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky
+
+    def scaled(self, share: float) -> Self:
+        return self
+
+    def rescaled(self, scale: np.ndarray) -> Self:
+        return self
+
+    def renewed(
+        self,
+        structure: Structure,
+        within: Scatter,
+        total: Scatter,
+        total_weight: float,
+        n_features: int,
+    ) -> Self:
+        return self
+
+
 @dataclass(frozen=True)
-class Ridge:
+class Ridge(Fixed):
     """A constant on the diagonal: scikit-learn's `reg_covar`.
 
     `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count
@@ -313,29 +340,6 @@ class Ridge:
         squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
         variances = ADDED * squares / counts[..., None]
         return variances.mean(axis=-1) if covariances.ndim < means.ndim else variances
-
-    @property
-    def pins(self) -> bool:
-        return False
-
-    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
-        return cholesky
-
-    def scaled(self, share: float) -> Ridge:
-        return self
-
-    def rescaled(self, scale: np.ndarray) -> Ridge:
-        return self
-
-    def renewed(
-        self,
-        structure: Structure,
-        within: Scatter,
-        total: Scatter,
-        total_weight: float,
-        n_features: int,
-    ) -> Ridge:
-        return self
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         return 0.0

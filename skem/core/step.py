@@ -19,18 +19,18 @@ import numpy as np
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Diag, Full, Spherical, Structure, Tied
+from skem.core.expectation import weight_exponent
 from skem.core.forms import CONDITION, FAR, NEGLIGIBLE
+from skem.core.fused import as_job
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, ScaleFreePenalty
 from skem.core.statistics import Statistics
 from skem.kernels import native
-from skem.kernels.native import SOURCES, STEP, Library, address
+from skem.kernels.native import STEP, Library, address
 
 STRUCTURES: dict[type, int] = {Full: 0, Tied: 1, Diag: 2, Spherical: 3}
 MOST_FEATURES = 16
 """Features beyond which LAPACK is faster."""
-MOST_WEIGHT = 2.0**50
-"""Largest weight whose sums single precision has room for; and one over the least."""
 MOST_VALUES = 2**18
 """Values of work on all samples beyond which blocks and threads are worth it."""
 
@@ -92,34 +92,14 @@ class Stepper:
         ):
             return None
         block = blocks.block(0, blocks.n_samples).observed()
-        data, weight = block.data, block.weight
-        if weight is not None and not 1 / MOST_WEIGHT < weight.max() < MOST_WEIGHT:
+        weight = block.weight
+        if weight is not None and weight_exponent(weight):
             return None
-        source = SOURCES.get(data.dtype.str)
-        if source is None or not data.flags.aligned:
-            data = data.astype(blocks.dtype)
-            source = SOURCES[data.dtype.str]
-        squares = coordinates.squares(block.data)
-        squares_strides = (0, 0)
-        if squares is not None:
-            squares_strides = (
-                squares.strides[0],
-                squares.strides[1] * (squares.shape[1] > 1),
-            )
-        job = (
-            data.shape[1],
-            address(data),
-            source,
-            *data.strides,
-            address(weight),
-            0 if weight is None else weight.strides[0],
-            address(squares),
-            *squares_strides,
-        )
+        samples, job = as_job(block, coordinates.squares(block.data), blocks.dtype)
         shift = np.ascontiguousarray(coordinates.shift, dtype=float)
         scale = np.ascontiguousarray(coordinates.scale, dtype=float)
         second = np.ascontiguousarray(second, dtype=float)
-        arrays = (shift, scale, second, data, weight, squares)
+        arrays = (shift, scale, second, *samples)
         return cls(
             library,
             structure,
