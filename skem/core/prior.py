@@ -191,8 +191,6 @@ class Prior(Fixed):
         prior = _log_norm(np.asarray(before), np.asarray(-self.log_det), d)
         return own - prior + 0.5 * (degrees - before) * expected - 0.5 * d * degrees
 
-    # What else a regularization can do.
-
     def covariances(
         self,
         structure: Structure,
