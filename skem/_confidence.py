@@ -136,10 +136,10 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
         >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
         >>> intervals = mixture.standard_errors(X).confidence_interval(0.95)
         >>> intervals.weights.lower.round(2), intervals.weights.upper.round(2)
-        (array([0.3 , 0.59]), array([0.41, 0.7 ]))
+        (array([0.59, 0.3 ]), array([0.7 , 0.41]))
         >>> intervals.means.lower.round(2)
-        array([[ 1.98, 53.31],
-               [ 4.23, 79.06]])
+        array([[ 4.23, 79.06],
+               [ 1.98, 53.31]])
         """
         if not 0 < level < 1:
             raise ValueError(f"level must be between 0 and 1; got {level!r}.")

@@ -682,7 +682,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> X = load_faithful().data
         >>> summary = GaussianMixture(2, n_init=5, random_state=0).fit(X).summary(X)
         >>> summary.sizes
-        array([ 97., 175.])
+        array([175.,  97.])
         >>> print(round(summary.bic, 1), round(summary.overlap[0, 1], 4))
         2322.2 0.0025
         """
@@ -802,15 +802,15 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> X = load_faithful().data
         >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
         >>> mixture.means_.round(2)
-        array([[ 2.04, 54.48],
-               [ 4.29, 79.97]])
+        array([[ 4.29, 79.97],
+               [ 2.04, 54.48]])
         >>> errors = mixture.standard_errors(X)
         >>> errors.means.round(2)
-        array([[0.03, 0.6 ],
-               [0.03, 0.46]])
+        array([[0.03, 0.46],
+               [0.03, 0.6 ]])
         >>> errors.confidence_interval(0.95).means.upper.round(2)
-        array([[ 2.09, 55.65],
-               [ 4.35, 80.87]])
+        array([[ 4.35, 80.87],
+               [ 2.09, 55.65]])
         """
         self._check_arguments(
             "standard_errors",

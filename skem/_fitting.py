@@ -148,7 +148,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._solutions(em, given, present, partial(self._solve, monitors)),
             key=height,
         )
+        if present is None and not given:
+            best = self._ordered(best)
         self._set_solution(best)
+        return best
+
+    def _ordered(self, best: Solution) -> Solution:
+        """Return the solution in an order that does not depend on the start."""
         return best
 
     def _present(self, n_features: int, advice: str) -> Parameters:

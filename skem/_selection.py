@@ -339,7 +339,7 @@ def _candidate(
     blocks = em.blocks
     mixture = GaussianMixture(K, covariance_type=name, **problem.options)
     # Without its warnings, which are a column of the table.
-    mixture._set_solution(solution)
+    mixture._set_solution(mixture._ordered(solution))
     mixture.n_features_in_ = blocks.n_features
     climbed = solution.evaluation.loglik
     climbed += blocks.total_weight * em.coordinates.log_slope

@@ -284,8 +284,9 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         >>> from skem import MixtureDiscriminantAnalysis
         >>> from sklearn.datasets import load_iris
         >>> X, y = load_iris(return_X_y=True)
-        >>> MixtureDiscriminantAnalysis(1).fit(X, y).predict_log_proba(X[:1]).round(1)
-        array([[ -0. , -58.1, -93.8]])
+        >>> classifier = MixtureDiscriminantAnalysis(1).fit(X, y)
+        >>> classifier.predict_log_proba(X[:1]).round(1) + 0.0
+        array([[  0. , -58.1, -93.8]])
         """
         self._check_is_fitted()
         X = self._check_rows(X)
@@ -315,8 +316,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> X, y = load_iris(return_X_y=True)
         >>> classifier = MixtureDiscriminantAnalysis(1).fit(X, y)
-        >>> classifier.decision_function(X[:1]).round(1)
-        array([[ -0. , -58.1, -93.8]])
+        >>> classifier.decision_function(X[:1]).round(1) + 0.0
+        array([[  0. , -58.1, -93.8]])
         """
         found = self.predict_log_proba(X)
         return found[:, 1] - found[:, 0] if found.shape[1] == 2 else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -191,7 +192,8 @@ class GaussianMixture(FittingMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components.
+        Weights of the components: the largest first, whatever the seed, unless a start
+        is given or continued.
 
     means_ : ndarray of shape (n_components, n_features)
         Means, in units of the data.
@@ -290,10 +292,10 @@ class GaussianMixture(FittingMixture):
     >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
     >>> gm = GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> gm.means_.round(6) + 0.0
-    array([[10.,  2.],
-           [ 1.,  2.]])
+    array([[ 1.,  2.],
+           [10.,  2.]])
     >>> gm.predict([[0, 0], [12, 3]])
-    array([1, 0])
+    array([0, 1])
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -597,8 +599,8 @@ class GaussianMixture(FittingMixture):
         >>> X = load_faithful().data
         >>> mixture = GaussianMixture(2, random_state=0).fit(X)
         >>> mixture.means_.round(1)
-        array([[ 2. , 54.5],
-               [ 4.3, 80. ]])
+        array([[ 4.3, 80. ],
+               [ 2. , 54.5]])
         """
         warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
         with unchanged_on_error(self):
@@ -608,6 +610,9 @@ class GaussianMixture(FittingMixture):
     def _prepared(self, blocks: Blocks) -> EMMap:
         structure = STRUCTURES[self.covariance_type]
         return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+
+    def _ordered(self, best: Solution) -> Solution:
+        return replace(best, evaluation=best.evaluation.by_weight())
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
@@ -743,6 +748,6 @@ class GaussianMixture(FittingMixture):
         >>> from skem.datasets import load_faithful
         >>> X = load_faithful().data
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
-        array([1, 0, 1, 0])
+        array([0, 1, 0, 1])
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)

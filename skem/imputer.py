@@ -154,7 +154,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         >>> from skem.datasets import load_faithful
         >>> X = load_faithful().data
         >>> GaussianMixtureImputer(2, random_state=0).fit(X).mixture_.weights_.round(2)
-        array([0.36, 0.64])
+        array([0.64, 0.36])
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)

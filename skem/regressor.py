@@ -447,7 +447,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         >>> regressor = GaussianMixtureRegressor(2, random_state=0)
         >>> law = regressor.fit(eruptions[:, None], waiting).conditional([3.0])
         >>> print(law.weights_.round(2), law.means_.ravel().round(1))
-        [0.12 0.88] [60.5 72.8]
+        [0.88 0.12] [72.8 60.5]
         """
         self._check_is_fitted()
         # Names, if there are any, are those of the row's index.

@@ -377,6 +377,7 @@ def test_components_beyond_the_colours_differ_in_marker_and_dashes(ax):
 
 def test_pyplot_makes_a_figure_only_without_axes(faithful, ax):
     plt = pytest.importorskip("matplotlib.pyplot")
+    plt.close("all")
     plt.switch_backend("agg")
     before, parameters = plt.get_fignums(), mpl.rcParams.copy()
     MixtureDisplay.from_estimator(faithful, X, ax=ax)

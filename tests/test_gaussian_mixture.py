@@ -592,3 +592,31 @@ def test_weights_that_were_normalised_are_named_as_the_cause():
     with pytest.warns(DegenerateComponentsWarning, match="Try to decrease") as caught:
         mixture.set_params(n_components=200).fit(X, sample_weight=np.ones(len(X)))
     assert "normalised" not in str(caught[0].message)
+
+
+# Order of the components
+
+
+def test_the_largest_component_is_the_first_whatever_the_seed():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(m, 1, n) for m, n in ((0, 30), (9, 60), (18, 90))])
+    fits = [GaussianMixture(3, random_state=seed).fit(X[:, None]) for seed in range(4)]
+    for fit in fits:
+        np.testing.assert_allclose(
+            fit.means_.ravel(), fits[0].means_.ravel(), rtol=1e-3
+        )
+        assert (np.diff(fit.weights_) < 0).all()
+        np.testing.assert_array_equal(fit.predict([[18.0], [9.0], [0.0]]), [0, 1, 2])
+    in_order = GaussianMixture(3, means_init=[[0.0], [9.0], [18.0]]).fit(X[:, None])
+    assert (np.diff(in_order.weights_) > 0).all()
+    again = in_order.set_params(warm_start=True, means_init=None).fit(X[:, None])
+    assert (np.diff(again.weights_) > 0).all()
+
+
+def test_components_of_equal_weight_are_in_the_order_of_their_means():
+    X = np.concatenate([np.arange(9.0), np.arange(100, 109.0)])[:, None]
+    for seed in range(4):
+        fit = GaussianMixture(2, random_state=seed).fit(X)
+        np.testing.assert_allclose(fit.means_.ravel(), [4, 104], rtol=1e-6)
+    np.testing.assert_allclose(fit.lower_bound_, fit.score(X), rtol=1e-12)
+    np.testing.assert_allclose(fit.partial_fit(X).means_.ravel(), [4, 104], rtol=1e-6)

@@ -23,6 +23,9 @@ from skem.core.step import Outcome, Stepper
 from skem.core.threads import Workspace
 from skem.core.totals import scored
 
+EQUAL_WEIGHTS = 6
+"""Decimals of weights that tell components apart when they are put in order."""
+
 
 @dataclass(frozen=True)
 class EMMap:
@@ -184,6 +187,26 @@ class Evaluation:
             objective=outcome.loglik - outcome.penalty,
             successor=outcome.successor,
         )
+        return found
+
+    def by_weight(self) -> Evaluation:
+        """Return the same with the heaviest component first.
+
+        Weights that differ by less than a fit tells apart count as equal, and then the
+        means decide, feature by feature.
+        """
+        weights = np.round(self.parameters.weights, EQUAL_WEIGHTS)
+        order = np.lexsort((*self.parameters.means.T[::-1], -weights))
+        if (order == np.arange(len(order))).all():
+            return self
+        cholesky = self.parameters.precisions_cholesky
+        found = Evaluation(
+            self.em,
+            self.parameters.ordered(order, self.em.structure.ordered(cholesky, order)),
+            self.statistics.ordered(order),
+        )
+        # Sums in another order would differ by rounding.
+        found.__dict__.update(loglik=self.loglik, objective=self.objective)
         return found
 
     @cached_property

@@ -75,6 +75,10 @@ class Statistics:
         """Give every sample `factor` times its weight."""
         return replace(self, loglik=self.loglik * factor, sums=self.sums * factor)
 
+    def ordered(self, order: np.ndarray) -> Statistics:
+        """Return the components in another order."""
+        return replace(self, sums=self.sums[order], reference=self.reference[order])
+
     def about(self, reference: np.ndarray) -> Statistics:
         """Return the sums about other points, shape (K, d).
 
