@@ -23,7 +23,7 @@ _DATE = re.compile(
 )
 _DAY = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _ID = re.compile(
-    r"(.*[\s_.-])?(id|ids|uuid|guid)|(id)[\s_.-].*|[A-Za-z]*[a-z](ID|Id)", re.I
+    r"(?i:(.*[\s_.-])?(id|ids|uuid|guid)|id[\s_.-].*)|[A-Za-z]*[a-z](ID|Id)"
 )
 _CODE = re.compile(r"\d{2,}")
 MOST_NAMES = 6
@@ -51,7 +51,9 @@ def look(sheet: Sheet) -> list[Column]:
 
 def _column(sheet: Sheet, j: int, cells: list[str], usual: str) -> Column:
     name = sheet.names[j]
-    marks = decimal_marks(cells)
+    # Without a comma anywhere there is no doubt, and nothing to look for.
+    plain = usual == "." and not any("," in cell for cell in cells)
+    marks = set() if plain else decimal_marks(cells)
     decimal = marks.pop() if len(marks) == 1 else usual
     values = [number(cell, decimal) for cell in cells]
     bad = [i for i, value in enumerate(values) if value is None]

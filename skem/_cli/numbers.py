@@ -10,6 +10,7 @@ MISSING = frozenset(
     "na n/a n.a. nan null nil none missing ? - -- . #n/a <na>".split()
 ) | {""}
 """Words for a missing value: not a number, but not the name of a column either."""
+CURRENCIES = "$€£¥ \u00a0"
 _SIGN = r"[+-]?"
 _GROUPED = {
     mark: re.compile(
@@ -41,7 +42,7 @@ def number(cell: str, decimal: str = ".") -> float | None:
                 return value
     if is_missing(cell):
         return math.nan
-    text = cell.removesuffix("%").rstrip().replace("−", "-").replace("_", "?")
+    text = cell.removesuffix("%").strip(CURRENCIES).replace("−", "-").replace("_", "?")
     if match := _GROUPED[decimal].fullmatch(text):
         text = text.replace(match["by"], "")
     try:

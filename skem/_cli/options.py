@@ -22,6 +22,7 @@ COMMANDS = {
     "summary": "print the summary of a saved mixture",
 }
 CRITERIA = "bic", "aic", "icl"
+OF_THE_FIT = "those that the mixture was fitted to"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -132,17 +133,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how a file is read."""
+def _add_reading(
+    parser: argparse.ArgumentParser, default: str
+) -> argparse._ArgumentGroup:
+    """Add the options of how a file is read, by default certain columns of it."""
     group = parser.add_argument_group("reading the file")
     group.add_argument(
         "--columns",
         metavar="A,B|1-3",
-        help="columns to use, by name or by number from 1 (default: all that have "
-        "measurements; predict and summary: those that the mixture was fitted to)",
-    )
-    group.add_argument(
-        "--exclude", metavar="A,B|1-3", help="columns not to use, likewise"
+        help=f"columns to use, by name or by number from 1 (default: {default})",
     )
     group.add_argument(
         "--header",
@@ -163,6 +162,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         help="use what there is of rows with missing values (em, the default), or "
         "leave such rows out (drop)",
     )
+    return group
 
 
 def _add_quiet(parser: argparse._ActionsContainer, what: str) -> None:
@@ -186,7 +186,12 @@ def _fit() -> argparse.ArgumentParser:
         "Parquet or Excel, with pandas; - for standard input. Cells that are empty, NA "
         "or NaN are missing values (default: the eruptions of Old Faithful)",
     )
-    _add_reading(parser)
+    group = _add_reading(parser, "all that have measurements")
+    group.add_argument(
+        "--exclude",
+        metavar="A,B|1-3",
+        help="columns not to use, by name or by number from 1",
+    )
     group = parser.add_argument_group("choosing the mixture")
     group.add_argument(
         "--components",
@@ -246,13 +251,14 @@ def _predict() -> argparse.ArgumentParser:
     parser = _parser(
         "predict",
         "Label the rows of a file by a saved mixture.\n\nThe result is CSV: the row in "
-        "the file, its columns, the label and the probability\nof each component.",
+        "the file, its columns, the label and\nthe probability of each component.",
     )
     _add_model(parser)
     parser.add_argument(
         "data", metavar="data.csv", help="a table, as for fit; - for standard input"
     )
-    _add_reading(parser)
+    _add_reading(parser, OF_THE_FIT)
+    parser.set_defaults(exclude=None)
     parser.add_argument(
         "--output", metavar="out.csv", help="write a file, not to standard output"
     )
@@ -298,7 +304,8 @@ def _summary() -> argparse.ArgumentParser:
         metavar="data.csv",
         help="a table, as for fit (default: only what is known without data)",
     )
-    _add_reading(parser)
+    _add_reading(parser, OF_THE_FIT)
+    parser.set_defaults(exclude=None)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     _add_quiet(parser, "print neither progress nor how the file was read")
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -47,13 +48,16 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
     names: Sequence[str] | None
     if is_frame(content):
         names, rows = read_frame(content, title)
-        # The first row is the first below the header, whether there is one or not.
         found = _Records(rows, list(range(1, len(rows) + 1)), "", 0)
         delimiter = ""
     else:
         text = decode(content, encoding, title, notes)
+        told = re.match(r"sep=(.)(?=[\r\n])", text)
+        if told:
+            # Excel reads the line, which becomes a comment here.
+            text = f"#{text[told.end() :]}"
         try:
-            delimiter = _delimiter(text)
+            delimiter = told[1] if told else _delimiter(text)
             found = _records(text, delimiter)
         except csv.Error as error:
             raise CommandError(f"{title} is not a CSV file: {error}") from None
@@ -101,7 +105,7 @@ def _records(text: str, delimiter: str) -> _Records:
                     continue
                 # A quoted cell may have several lines.
                 first, between = number, False
-            yield line.strip(" ") if delimiter == " " else line
+            yield f"{line.strip()}\n" if delimiter == " " else line
 
     for cells in csv.reader(source(), delimiter=delimiter, skipinitialspace=True):
         between = True
@@ -120,17 +124,24 @@ def _delimiter(text: str) -> str:
     content = (line for line in bare if line.strip() and not line.startswith("#"))
     lines = list(islice(content, LOOKED_AT))
     for delimiter in DELIMITERS:
-        widths = {_width(line, delimiter) for line in lines}
-        if len(widths) == 1 and widths.pop() > 1:
+        if _is_between_cells(delimiter, lines):
             return delimiter
     for delimiter in DELIMITERS:
         if lines and _width(lines[0], delimiter) > 1:
             return delimiter
     if any(mark in line for line in lines for mark in DELIMITERS):
-        return ","
-    widths = {_width(line, " ") for line in lines}
-    numbers = lines and all(map(is_number, lines[-1].split()))
-    return " " if numbers and len(widths) == 1 and widths.pop() > 1 else ","
+        # Below a single name, a comma is a decimal mark.
+        return ";" if all(map(is_number, lines[1:])) else ","
+    numbers = lines and any(map(is_number, lines[-1].split()))
+    return " " if numbers and _is_between_cells(" ", lines) else ","
+
+
+def _is_between_cells(delimiter: str, lines: list[str]) -> bool:
+    """Whether all lines have as many cells, but for a name that the first may lack."""
+    first, *others = (_width(line, delimiter) for line in lines or [""])
+    widths = set(others or [first])
+    width = widths.pop()
+    return not widths and first > 1 and first in (width, width - 1)
 
 
 def _width(line: str, delimiter: str) -> int:

@@ -134,6 +134,5 @@ def _values(frame: Any) -> Any:
 
 def _cell(value: Any) -> str:
     """Return a value as text, in full precision; what is missing is empty."""
-    if value is None or value != value or str(value) in ("NaT", "<NA>"):
-        return ""
-    return str(value).strip()
+    text = str(value).strip()
+    return "" if text in ("None", "nan", "NaT", "<NA>") else text
