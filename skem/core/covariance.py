@@ -21,6 +21,9 @@ from skem.core.storage import Diagonals, OneMatrix, OwnMatrices, Spheres, Storag
 NO_WEIGHT = 1e-6
 """Weight that components are given at least, to have a part in what is shared."""
 
+SINGLE = 1e-3
+"""Change of a logarithm of variances that is taken for rounding."""
+
 
 class Scatter(NamedTuple):
     """Σ r (x − μ)(x − μ)ᵀ as the structure's quadratic kind has it, with Σ r."""
@@ -91,6 +94,19 @@ class Structure(Storage):
         Those that maximise the likelihood of samples from the mixture given.
         """
         return cholesky
+
+    def allows(self, cholesky: np.ndarray, n_features: int) -> bool:
+        """Whether factors are as the structure asks, to single precision."""
+        if self.constraint is None:
+            return True
+        nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
+        return bool(np.abs(self.to_chart(cholesky, nearest)).max() < SINGLE)
+
+    @property
+    def shape_name(self) -> str:
+        """Mclust's name of it, whichever it was asked for by."""
+        names = {name: alias for alias, name in ALIASES.items()}
+        return names.get(self.name, self.name)
 
     @property
     def free(self) -> Structure:

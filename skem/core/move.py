@@ -79,8 +79,7 @@ class Moves:
             cholesky = cholesky.copy()
             cholesky[pair] = two.precisions_cholesky
         weights /= weights.sum()
-        cholesky = self.em.structure.constrained(cholesky, weights, means.shape[1])
-        return Parameters(weights, means, cholesky)
+        return self.em.constrained(Parameters(weights, means, cholesky))
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
