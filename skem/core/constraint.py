@@ -221,13 +221,12 @@ class VVE(Constraint):
     ) -> np.ndarray:
         before = None if previous is None else common_axes(previous)
         axes = rotated(W, n, self.equal_volumes, before)
-        # Not of the rotated matrices, of which rounding is a larger part.
-        variances = diagonals(transposed(axes) @ W @ axes)
+        variances = diagonals(turned(W, axes))
         if self.equal_volumes:
             variances = of_equal_volume(variances, n, geometric_means(variances))
         else:
             variances = variances / n[..., None]
-        return with_eigenvalues(axes, variances)
+        return with_eigenvalues(axes[..., None, :, :], variances)
 
 
 class EVE(VVE):

@@ -107,9 +107,9 @@ class Shaped(Local):
         ratios = np.broadcast_to(values[:n], K)[:, None]
         rest = values[n:]
         if self.name[1] != "I":
-            n = (d - 1) * (1 if self._shared(1) else K)
-            ratios = ratios + rest[:n].reshape(-1, d - 1) @ self._basis
-            rest = rest[n:]
+            rows = 1 if self._shared(1) else K
+            shapes, rest = np.split(rest, [rows * (d - 1)])
+            ratios = ratios + shapes.reshape(rows, d - 1) @ self._basis
         return np.broadcast_to(ratios, (K, d)), rest
 
     def _of_logarithms(self, counts: np.ndarray) -> list[np.ndarray]:
@@ -253,7 +253,7 @@ class Rotated(Shaped):
         ratios, rest = self._joined(values[0])
         i, j = self._pairs
         skew = np.zeros((len(base), d, d))
-        skew[:, i, j] = rest.reshape(len(base), -1)
+        skew[:, i, j] = rest.reshape(len(base), len(i))
         axes = base @ rotation(skew - transposed(skew))
         deviations = np.exp((logs + ratios) / 2)
         return self.storage.upper_factor(axes / deviations[:, None, :])
