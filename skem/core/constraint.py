@@ -26,6 +26,8 @@ ROTATIONS = 200
 HALVINGS = 30
 LEFT = 1e-14
 """Share of N d nats that an iteration may leave to be gained."""
+SHARE = 1e-4
+"""Share of what a step gains that axes which are near already may leave."""
 FLAT = 1e-10
 """Information of an angle, for each row, below which it is as good as unknown."""
 WIDEST = 0.5
@@ -367,7 +369,7 @@ def rotation(skew: np.ndarray) -> np.ndarray:
 def rotated(
     W: np.ndarray, n: np.ndarray, equal_volumes: bool, before: np.ndarray | None
 ) -> np.ndarray:
-    """Return the common axes that fit best, from those before or better ones.
+    """Return the common axes that fit best, from those before.
 
     With m_k the diagonal of Dᵀ W_k D, they minimise Σ n_k Σ_j log m_kj; or, where
     volumes are equal, N d log Σ_k g_k with g_k the geometric mean of m_k: the same to
@@ -390,7 +392,7 @@ def rotated(
         whole = sizes.sum(axis=-1, keepdims=True)
         return d * (np.log(whole) + top)[..., 0], sizes / whole
 
-    axes = _best_start(W, n, look, before)
+    axes = _best_start(W, n, look) if before is None else before
     M = turned(W, axes)
     value, weights = look(M)
     last = direction = None
@@ -399,7 +401,11 @@ def rotated(
         scoring = gradient / np.maximum(information, FLAT)
         # Over the pairs, each of which is there twice.
         decrement = 0.5 * (scoring * gradient).sum(axis=(-2, -1))
-        going = decrement > LEFT * d
+        if last is None:
+            least = LEFT * d
+            if before is not None:
+                least = np.maximum(least, SHARE * decrement)
+        going = decrement > least
         if not going.any():
             break
         conjugate = -scoring
@@ -450,15 +456,12 @@ def _best_start(
     W: np.ndarray,
     n: np.ndarray,
     look: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    before: np.ndarray | None,
 ) -> np.ndarray:
-    """Return the best axes of those before, of each matrix, and of all together."""
+    """Return the best of the axes of each matrix, and of all together."""
     each = np.moveaxis(np.linalg.eigh(W)[1], -3, 0)
     sizes = np.maximum(diagonals(W).sum(axis=-1), TINY)
     together = [W.sum(axis=-3), scaled(W, n / sizes).sum(axis=-3)]
     candidates = [*each, *(np.linalg.eigh(matrix)[1] for matrix in together)]
-    if before is not None:
-        candidates.insert(0, before)
     values = np.stack([look(turned(W, axes))[0] for axes in candidates])
     best = values.argmin(axis=0)[None, ..., None, None]
     return np.take_along_axis(np.stack(candidates), best, axis=0)[0]
