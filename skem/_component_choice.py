@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skem._validation import check_incomplete, check_sample_weight
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES, STRUCTURES
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
@@ -23,7 +23,7 @@ CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "covariance_type": [StrOptions({*STRUCTURES, "auto"})],
+    "covariance_type": [StrOptions({*SHAPES, "auto"})],
     "random_state": ["random_state"],
 }
 

@@ -15,6 +15,9 @@ MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 # A module may import those of the floors below its own.
 FLOORS = [
     {"threads", "parameters", "products", "quadratic", "dask_graph", "ties"},
+    {"storage"},
+    {"constraint"},
+    {"local"},
     {"blocks", "covariance", "seeds", "posterior"},
     {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
     {"regularization"},
