@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -40,6 +39,7 @@ from skem._support import (
     keep_support,
     kept_support,
 )
+from skem._typing import CovarianceType, ErrorMethod, RandomState, available_if
 from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import Block, Blocks
@@ -191,8 +191,18 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     `_set_parameters`.
     """
 
-    covariance_type: str
-    random_state: int | np.random.RandomState | None
+    covariance_type: CovarianceType
+    random_state: RandomState
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _by_likelihood = True
 
     def __sklearn_tags__(self) -> Tags:
@@ -576,7 +586,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
@@ -719,9 +729,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "sandwich",
+        method: ErrorMethod = "sandwich",
         n_boot: int = 200,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
@@ -847,7 +857,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> np.ndarray:
         """Mass of the mixture where its density is at most that at each row.
 
@@ -931,7 +941,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         support: Support,
         n_samples: int,
-        random_state: int | np.random.RandomState | None,
+        random_state: RandomState,
         levels: np.ndarray,
         X: np.ndarray,
     ) -> np.ndarray:
@@ -961,7 +971,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         prob: float,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> float:
         """Log-density on the border of the highest-density region of mass `prob`.
 
@@ -1011,9 +1021,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
-    def _support(
-        self, n_samples: int, random_state: int | np.random.RandomState | None
-    ) -> Support:
+    def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
         key = (self.covariance_type, n_samples, seed)

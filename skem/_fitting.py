@@ -26,6 +26,7 @@ from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._text import count
+from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
     Data,
     check_data,
@@ -70,14 +71,20 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     n_components: int
     tol: float
     max_iter: int
-    n_init: int | str
-    init_params: str
-    algorithm: str
+    reg_covar: float | Auto
+    n_init: int | Auto
+    init_params: InitParams
+    algorithm: Algorithm
     warm_start: bool
     learning_decay: float
     learning_window: float | None
     verbose: int
     verbose_interval: int
+
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:

@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import open_blocks, reopening
@@ -27,6 +26,15 @@ from skem._selection_table import (
     check_numbers_of_components,
     table,
 )
+from skem._typing import (
+    Algorithm,
+    Auto,
+    CovarianceType,
+    Criterion,
+    InitParams,
+    RandomState,
+    available_if,
+)
 from skem._validation import N_JOBS, check_n_samples
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import STRUCTURES
@@ -38,6 +46,8 @@ from skem.gaussian_mixture import (
     of_small_weights,
 )
 
+COVARIANCE_TYPES: Any = tuple(STRUCTURES)
+"""What is tried by default."""
 NEAR = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
@@ -202,6 +212,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     (272,)
     """
 
+    best_estimator_: GaussianMixture
+    n_components_: int
+    covariance_type_: CovarianceType
+    criterion_: float
+    best_index_: int
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [StrOptions(set(STRUCTURES)), "array-like"],
@@ -222,15 +241,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self,
         n_components: int | Sequence[int] = tuple(range(1, 10)),
         *,
-        covariance_type: str | Sequence[str] = tuple(STRUCTURES),
-        criterion: str = "bic",
+        covariance_type: CovarianceType | Sequence[CovarianceType] = COVARIANCE_TYPES,
+        criterion: Criterion = "bic",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
         n_init: int = 8,
-        init_params: str = "kmeans",
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        init_params: InitParams = "kmeans",
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         n_jobs: int | None = None,
         refit: bool = True,
         verbose: int = 0,
@@ -371,7 +390,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         if best.mixture is None:
             raise ValueError(best.warning)
         self.n_components_ = best.n_components
-        self.covariance_type_ = best.covariance_type
+        self.covariance_type_ = best.mixture.covariance_type
         self.criterion_ = float(self.results_["criterion"][self.best_index_])
         if best.warning:
             warnings.warn(
@@ -586,7 +605,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the chosen mixture, in random order.
@@ -762,7 +781,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         sample: bool = False,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> Any:
         """Fill in missing values, NaN, by the chosen mixture.
 
