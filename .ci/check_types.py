@@ -29,7 +29,7 @@ def check(command: list[str], scripts: Path) -> None:
         if line.endswith("# wrong")
     }
     if found != marked:
-        print(ran.stdout, ran.stderr)
+        print(ran.stdout, ran.stderr, flush=True)
         sys.exit(
             f"{command[2]}: {sorted(found - marked)} are errors and should not be, "
             f"{sorted(marked - found)} should be and are not"

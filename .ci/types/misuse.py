@@ -28,6 +28,7 @@ n: str = mixture.n_iter_  # wrong
 BayesianGaussianMixture(2, weight_concentration_prior_type="process")  # wrong
 GaussianMixtureIC(covariance_type=["full", "round"])  # wrong
 GaussianMixtureIC(criterion="dic")  # wrong
+GaussianMixtureIC().fit(X).bic()  # wrong
 GaussianMixtureRegressor("some")  # wrong
 GaussianMixtureImputer(covariance_type="automatic")  # wrong
 MixtureDiscriminantAnalysis(covariance_type={0: "fully"})  # wrong

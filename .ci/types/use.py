@@ -65,6 +65,11 @@ selection = GaussianMixtureIC(
 assert_type(selection.best_estimator_, GaussianMixture)
 assert_type(selection.results_, dict[str, Array])
 assert_type(selection.criterion_, float)
+assert_type(selection.means_, Array)
+assert_type(selection.lower_bound_, float)
+assert_type(selection.predict(X), Array)
+assert_type(selection.score(X, sample_weight=np.ones(100)), float)
+assert_type(selection.summary(X).means, Array)
 GaussianMixture(selection.n_components_, covariance_type=selection.covariance_type_)
 
 regressor = GaussianMixtureRegressor("auto", covariance_type="auto").fit(X, y)
