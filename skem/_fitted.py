@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
@@ -42,7 +47,7 @@ from skem._support import (
 from skem._typing import CovarianceType, ErrorMethod, RandomState, available_if
 from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
@@ -72,6 +77,20 @@ def _write_log_density(
     """Fill `out` with log-densities, those out of its range at its limits."""
     info = np.finfo(out.dtype)
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
+
+
+def _write_responsibilities(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the posterior probabilities of the components."""
+    expectation.write_responsibilities(block, ws, out)
+
+
+def _write_labels(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the most probable components."""
+    out[:] = expectation.labels(block, ws)
 
 
 def _write_component_log_density(
@@ -184,7 +203,13 @@ def _sampled_support(
     return Sampled(np.sort(np.concatenate(log_density)))
 
 
-class FittedMixture(Joint, DensityMixin, BaseEstimator):
+class FittedMixture(
+    Joint,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
@@ -200,6 +225,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     precisions_: np.ndarray
     precisions_cholesky_: np.ndarray
     n_parameters_: int
+    labels_: np.ndarray
     n_features_in_: int
     feature_names_in_: np.ndarray
 
@@ -209,6 +235,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -392,14 +419,44 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         array([[0.951, 0.049],
                [0.263, 0.737]])
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.write_responsibilities(block, ws, out)
-
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write)
+        return self._evaluate(X, (len(self.means_),), _write_responsibilities)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        So that a mixture may be a step of a pipeline, as a k-means clustering.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        Returns
+        -------
+        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
+            so on.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.transform([[-2.0], [-1.0]]).round(3)
+        array([[0.951, 0.049],
+               [0.263, 0.737]])
+        >>> mixture.get_feature_names_out()
+        array(['gaussianmixture0', 'gaussianmixture1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.means_)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -423,13 +480,16 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> mixture.predict([[-2.0], [1.0]])
         array([0, 1])
         """
+        return self._evaluate(X, (), _write_labels, dtype=np.intp)
 
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            out[:] = expectation.labels(block, ws)
-
-        return self._evaluate(X, (), write, dtype=np.intp)
+    def _label(self, blocks: Blocks) -> None:
+        """Set `labels_`, if the rows of a fit are in memory."""
+        self.__dict__.pop("labels_", None)
+        if isinstance(blocks, ArrayBlocks) and not is_mapped(blocks.X):
+            labels = np.empty(blocks.n_samples, np.int32)
+            at = self._expectation(blocks.dtype)
+            write = partial(_write_labels, at)
+            self.labels_ = blocks.fill(labels, write, at.values_per_sample)
 
     def _totals(
         self,

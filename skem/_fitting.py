@@ -140,7 +140,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
+            self._label(blocks)
             self._warn(best)
+
+    def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the labels of the rows of a fit."""
+        found = vars(self).get("labels_")
+        return self.predict(X) if found is None else found.astype(np.intp)
 
     def _fit_blocks(
         self,
@@ -338,7 +344,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             else:
                 self._gather(state, data, weight)
         self.converged_ = False
-        for name in ("lower_bounds_", "_progress"):
+        for name in ("labels_", "lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
 

@@ -265,6 +265,11 @@ class BayesianGaussianMixture(FittingMixture):
     lower_bounds_ : list of float of length `n_iter_`
         The bound after each of these steps. Not there after `partial_fit`.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
+
     n_features_in_ : int
         Number of features seen during `fit`.
 
@@ -880,7 +885,7 @@ class BayesianGaussianMixture(FittingMixture):
         >>> BayesianGaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
 
 
 def _effective(counts: np.ndarray) -> int:

@@ -242,6 +242,11 @@ class GaussianMixture(FittingMixture):
     n_parameters_ : int
         Number of free parameters of the model.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
+
     n_features_in_ : int
         Number of features seen during `fit`.
 
@@ -753,4 +758,4 @@ class GaussianMixture(FittingMixture):
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)

@@ -9,7 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -54,7 +60,9 @@ NEAR = 10.0
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
-class GaussianMixtureIC(DensityMixin, BaseEstimator):
+class GaussianMixtureIC(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
     """Gaussian mixture chosen by an information criterion.
 
     Mixtures with each number of components and each covariance structure are fitted,
@@ -222,6 +230,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     n_iter_ = AttributeOfBest[int]()
     lower_bound_ = AttributeOfBest[float]()
     lower_bounds_ = AttributeOfBest[list[float]]()
+    labels_ = AttributeOfBest[np.ndarray]()
     n_components_: int
     covariance_type_: CovarianceType
     criterion_: float
@@ -281,6 +290,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def fit(
@@ -379,6 +389,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             for name in structures
         ]
         self._choose(found, remedy)
+        if self.refit:
+            with opened() as again:
+                self.best_estimator_._label(again)
 
     def _options(self) -> dict[str, Any]:
         names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
@@ -445,6 +458,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             check_is_fitted(self)
         return self.best_estimator_
 
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return self.n_components_
+
     def _choice(self) -> str:
         """Say what was chosen, in a line."""
         return (
@@ -501,7 +519,8 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> selection.fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        self.fit(X, y, sample_weight=sample_weight)
+        return self.best_estimator_._labels_or_predict(X)
 
     @available_if(is_kept)
     def score(
@@ -538,6 +557,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
     predict = of_best(GaussianMixture.predict)
     predict_proba = of_best(GaussianMixture.predict_proba)
+    transform = of_best(GaussianMixture.transform)
     score_samples = of_best(GaussianMixture.score_samples)
     component_log_density = of_best(GaussianMixture.component_log_density)
     bic = of_best(GaussianMixture.bic)
