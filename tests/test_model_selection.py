@@ -1,12 +1,13 @@
 """Choosing a mixture by a criterion, and testing for one more component."""
 
 import pickle
+from inspect import signature
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -166,6 +167,61 @@ def test_delegates_to_the_chosen_mixture(X):
     weight = np.arange(100.0)
     assert selection.score(X, sample_weight=weight) == mixture.score(X, None, weight)
     assert np.array_equal(selection.sample(5)[0], mixture.sample(5)[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("weights_", "means_", "covariances_", "precisions_", "n_parameters_"),
+        *("precisions_cholesky_", "degenerate_components_", "converged_", "n_iter_"),
+        *("lower_bound_", "lower_bounds_"),
+    ],
+)
+def test_attributes_are_those_of_the_chosen_mixture(name, selected):
+    assert getattr(selected, name) is getattr(selected.best_estimator_, name)
+    assert not hasattr(clone(selected), name)
+    with pytest.raises(NotFittedError, match=f"has no {name}"):
+        getattr(clone(selected), name)
+
+
+@pytest.fixture(scope="module")
+def selected():
+    X = load_faithful().data
+    return GaussianMixtureIC((1, 2), covariance_type="full", random_state=0).fit(X)
+
+
+def test_every_method_of_a_mixture_is_delegated(selected):
+    X, mixture = load_faithful().data, selected.best_estimator_
+    assert selected.summary(X).sizes.tolist() == [175, 97]
+    assert selected.hdr_level(0.9) == mixture.hdr_level(0.9)
+    probability = selected.support_probability(X, 1000, random_state=0)
+    assert np.array_equal(probability, mixture.support_probability(X, 1000, 0))
+    errors = selected.standard_errors(X, method="hessian")
+    own = mixture.standard_errors(X, method="hessian")
+    assert np.array_equal(errors.means, own.means)
+    assert np.array_equal(selected.to_sklearn().means_, mixture.means_)
+    others = {"partial_fit", "from_parameters", "from_sklearn"}
+    public = {name for name in dir(mixture) if callable(getattr(mixture, name))}
+    wanted = {name for name in public - others if not name.startswith(("_", "set_"))}
+    assert wanted <= set(dir(selected))
+
+
+def test_delegated_methods_are_documented_and_typed():
+    assert GaussianMixtureIC.predict.__doc__ == GaussianMixture.predict.__doc__
+    assert str(signature(GaussianMixtureIC.score)) == str(
+        signature(GaussianMixture.score)
+    )
+
+
+def test_repr_shows_the_choice(selected):
+    text = repr(selected)
+    assert eval(text).get_params() == selected.get_params()
+    assert text.endswith("# chosen: 2 components, full, bic 2322.2")
+    assert repr(clone(selected)) in text and "chosen" not in repr(clone(selected))
+    html = selected._repr_html_()
+    assert "best_estimator_: 2 components, full, bic 2322.2" in html
+    assert "best_estimator_" not in clone(selected)._repr_html_()
+    assert "chosen" not in make_pipeline(selected)._repr_html_().split("best_")[0]
 
 
 def test_without_refit_there_is_no_mixture(X):
