@@ -369,6 +369,7 @@ def test_bootstrap_finds_two_clusters(X):
     assert (test.bootstrap_statistics >= 0).all()
 
 
+@pytest.mark.slow
 def test_bootstrap_p_values_of_one_normal_are_spread():
     # Five p-values from {1/10, ..., 1}: at least one is above 0.3 but for a chance
     # of 0.3⁵ = 0.002, and one below 0.8 likewise; the seeds are fixed anyway.
