@@ -214,8 +214,17 @@ CHUNKED = {
 }
 
 
-@pytest.mark.parametrize("kind", ["none", "NumPy", "Dask", "number"])
-@pytest.mark.parametrize("chunked", CHUNKED)
+KINDS = ["none", "NumPy", "Dask", "number"]
+
+
+@pytest.mark.parametrize(
+    ("chunked", "kind"),
+    [
+        *((chunked, "Dask") for chunked in CHUNKED),
+        *(("unknown, columns", kind) for kind in KINDS if kind != "Dask"),
+        ("persisted", "NumPy"),
+    ],
+)
 def test_rows_may_be_chunked_in_any_way(chunked, kind, X, weight):
     weights = {
         "none": (None, None),

@@ -470,15 +470,14 @@ EXTREMES = {
 def test_any_finite_data_are_drawn(name):
     data = EXTREMES[name]
     mixture = GaussianMixture(2, random_state=0, max_iter=20).fit(data)
-    for features in (None, 0):
-        for given in (data, None):
-            figure = Figure((2, 2), dpi=40)
-            MixtureDisplay.from_estimator(
-                mixture, given, features=features, ax=figure.add_subplot()
-            )
-            figure.draw_without_rendering()
-            (ax,) = figure.axes
-            assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
+    for features, given in ((None, data), (None, None), (0, data)):
+        figure = Figure((2, 2), dpi=40)
+        MixtureDisplay.from_estimator(
+            mixture, given, features=features, ax=figure.add_subplot()
+        )
+        figure.draw_without_rendering()
+        (ax,) = figure.axes
+        assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
 
 
 def test_narrow_data_far_from_zero_fill_the_view(ax):
