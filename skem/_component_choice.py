@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._typing import Auto, CovarianceType
 from skem._validation import check_incomplete, check_sample_weight
-from skem.core.covariance import SHAPES, STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
 
