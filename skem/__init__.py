@@ -1,7 +1,7 @@
 """Gaussian mixtures for scikit-learn users: fast, exact and hard to break."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
@@ -54,18 +54,20 @@ _HOMES = {
 _MODULES = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        value = getattr(import_module(f"skem.{_MODULES[name]}"), name)
-        globals()[name] = value
-        return value
-    if not name.startswith("_"):
-        try:
-            return import_module(f"skem.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"skem.{name}":
-                raise
-    raise AttributeError(f"module 'skem' has no attribute {name!r}")
+if not TYPE_CHECKING:
+    # Type checkers would take it for a promise of every name.
+    def __getattr__(name):
+        if name in _MODULES:
+            value = getattr(import_module(f"skem.{_MODULES[name]}"), name)
+            globals()[name] = value
+            return value
+        if not name.startswith("_"):
+            try:
+                return import_module(f"skem.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"skem.{name}":
+                    raise
+        raise AttributeError(f"module 'skem' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skem._validation import check_matrices, check_means, check_weights
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 
 if TYPE_CHECKING:
     from skem.bayesian_mixture import BayesianGaussianMixture
@@ -198,7 +198,7 @@ def _decoded_mixture(document: Any) -> Any:
         mixture._as_fitted = document["fingerprint"]
     if mixture._covariances_by_hand() is not None:
         K, d = attributes["means_"].shape
-        structure = STRUCTURES[mixture.covariance_type]
+        structure = SHAPES[mixture.covariance_type]
         check_matrices(attributes["covariances_"], structure, K, d, "covariance")
     mixture._expectation(np.dtype(float))
     return mixture
@@ -217,7 +217,7 @@ def _check(mixture: Any, attributes: dict[str, Any]) -> None:
     check_means(means, K, d)
     if attributes["n_features_in_"] != d:
         raise ValueError(f"n_features_in_ should be {d}, as means_ has {d} columns")
-    structure = STRUCTURES[mixture.covariance_type]
+    structure = SHAPES[mixture.covariance_type]
     shape = structure.shape(K, d)
     one = shape if structure.shared else shape[1:]
     for name, value in attributes.items():
@@ -230,6 +230,10 @@ def _check(mixture: Any, attributes: dict[str, Any]) -> None:
     diagonal = np.einsum("...ii->...i", factor) if structure.matrices else factor
     if not (diagonal > 0).all():
         raise ValueError("precisions_cholesky_ should not be singular")
+    if not structure.allows(factor, d):
+        raise ValueError(
+            f"precisions_cholesky_ should have the shape {mixture.covariance_type!r}"
+        )
 
 
 def _is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:

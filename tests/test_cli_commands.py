@@ -147,10 +147,10 @@ def test_mixtures_that_cannot_be_written_are_told(refuse, tmp_path, monkeypatch)
 
 
 def test_json_has_the_numbers_in_full(succeed, X):
-    arguments = ["--components", "1-3", "--covariance", "tied,full"]
+    arguments = ["--components", "1,2", "--covariance", "tied,full"]
     out = json.loads(succeed(*arguments, "--json"))
     selection = GaussianMixtureIC(
-        range(1, 4), covariance_type=("tied", "full"), random_state=0
+        (1, 2), covariance_type=("tied", "full"), random_state=0
     ).fit(X)
     assert out["skem"] == skem.__version__
     assert out["data"] == {
@@ -188,10 +188,10 @@ def test_quiet_prints_nothing(succeed, tmp_path):
 @pytest.mark.parametrize("criterion", ["aic", "icl"])
 def test_other_criteria_choose(criterion, succeed, X):
     out = succeed(
-        "--components", "1-4", "--covariance", "full", "--criterion", criterion
+        "--components", "1,2", "--covariance", "full", "--criterion", criterion
     )
     selection = GaussianMixtureIC(
-        range(1, 5), covariance_type="full", criterion=criterion, random_state=0
+        (1, 2), covariance_type="full", criterion=criterion, random_state=0
     ).fit(X)
     name = criterion.upper()
     assert f"Candidates by {name}, the lowest first" in out

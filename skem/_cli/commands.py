@@ -26,8 +26,8 @@ from skem._cli.progress import progress
 from skem._cli.report import fit_as_json, report, summary_as_json, title
 from skem._cli.table import Table, load_table
 from skem._files import load
-from skem._text import count, paragraph
-from skem.core.covariance import STRUCTURES
+from skem._text import count, listed, paragraph
+from skem.core.covariance import SHAPES
 from skem.exceptions import DegenerateComponentsWarning
 from skem.model_selection import GaussianMixtureIC
 
@@ -53,7 +53,7 @@ def fit(options: Namespace) -> None:
             files.append((path, name))
     notes: list[str] = []
     components = _numbers_of_components(data, options.components, notes)
-    shapes = _shapes(data, options.covariance, notes)
+    shapes: Any = _shapes(data, options.covariance, notes)
     selection = GaussianMixtureIC(
         components,
         covariance_type=shapes,
@@ -122,13 +122,11 @@ def _shapes(data: Table, requested: list[str] | None, notes: list[str]) -> list[
     kinds: dict[int, list[str]] = {}
     for name in names:
         # In one dimension there is one variance, or one for each component.
-        kinds.setdefault(STRUCTURES[name].n_parameters(2, 1), []).append(name)
+        kinds.setdefault(SHAPES[name].n_parameters(2, 1), []).append(name)
     for first, *same in kinds.values():
         if same:
             are = "is" if len(same) == 1 else "are"
-            notes.append(
-                f"With one column, {' and '.join(same)} {are} the same as {first}."
-            )
+            notes.append(f"With one column, {listed(same)} {are} the same as {first}.")
     return [same[0] for same in kinds.values()]
 
 

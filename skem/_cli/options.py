@@ -81,15 +81,15 @@ def _components(text: str) -> list[range]:
 
 def _structures(text: str) -> list[str]:
     """Parse all, or names like full,tied, without repetitions."""
-    from skem.core.covariance import STRUCTURES
+    from skem.core.covariance import FOURTEEN, SHAPES
 
     names = [name.strip() for name in text.split(",")]
     if names == ["all"]:
-        return list(STRUCTURES)
+        return list(FOURTEEN)
     for name in names:
-        if name not in STRUCTURES:
+        if name not in SHAPES:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(STRUCTURES)}, all"
+                f"{name!r} is none of {', '.join(SHAPES)}, all"
             )
     return list(dict.fromkeys(names))
 
@@ -203,9 +203,9 @@ def _fit() -> argparse.ArgumentParser:
         "--covariance",
         type=_structures,
         metavar="full|full,tied|all",
-        help="structures of the covariances to try, by the names that the "
-        "covariance_type of GaussianMixture has (default: full, tied, diag and "
-        "spherical)",
+        help="structures of the covariances to try, by scikit-learn's names or by "
+        "mclust's, such as VVE; all are mclust's fourteen (default: full, tied, diag "
+        "and spherical)",
     )
     group.add_argument(
         "--criterion",
