@@ -13,12 +13,13 @@ import pytest
 import skem
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem.__main__ import main
+from skem._cli import options
 from skem._cli import progress as progress_module
 from skem._cli.commands import _with_rows_of_file
 from skem._cli.options import parse
 from skem._cli.progress import progress
 from skem._cli.table import load_table
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES, STRUCTURES
 from skem.datasets import load_faithful
 
 FAST = ["--components", "2", "--covariance", "full"]
@@ -386,6 +387,11 @@ def test_every_command_has_its_help(command, capsys):
     out = capsys.readouterr().out
     assert out.startswith("usage: skem")
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_names_of_structures_are_all_that_there_are():
+    assert {*options.SKLEARN, *options.MCLUST} == set(SHAPES)
+    assert options.SKLEARN == tuple(GaussianMixtureIC().covariance_type)
 
 
 def test_mistyped_commands_are_told(refuse):

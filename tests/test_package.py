@@ -58,7 +58,14 @@ def test_star_import_brings_all():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--colums", "3"], ["missing.csv"], ["pedict", "x"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--colums", "3"],
+        ["--covariance", "x"],
+        ["missing.csv"],
+        ["pedict", "x"],
+    ],
 )
 def test_help_and_mistakes_import_nothing_that_takes_time(arguments):
     code = f"""

@@ -43,9 +43,11 @@ class Column:
 def look(sheet: Sheet) -> list[Column]:
     """Look at all columns."""
     cells = list(map(list, zip(*sheet.rows, strict=True)))
-    marks = decimal_marks(cell for column in cells for cell in column if "," in cell)
-    few = sheet.delimiter == ";" and any("," in c for column in cells for c in column)
-    usual = "," if marks == {","} or (few and not marks) else "."
+    with_comma = [cell for column in cells for cell in column if "," in cell]
+    marks = decimal_marks(with_comma)
+    # Files have semicolons between cells where the comma is the decimal mark.
+    unsaid = not marks and bool(with_comma) and sheet.delimiter == ";"
+    usual = "," if marks == {","} or unsaid else "."
     return [_column(sheet, j, column, usual) for j, column in enumerate(cells)]
 
 

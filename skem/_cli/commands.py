@@ -27,7 +27,7 @@ from skem._cli.report import fit_as_json, report, summary_as_json, title
 from skem._cli.table import Table, load_table
 from skem._files import load
 from skem._text import count, listed, paragraph
-from skem.core.covariance import SHAPES
+from skem.core.covariance import FOURTEEN, SHAPES
 from skem.exceptions import DegenerateComponentsWarning
 from skem.model_selection import GaussianMixtureIC
 
@@ -117,6 +117,8 @@ def _numbers_of_components(
 def _shapes(data: Table, requested: list[str] | None, notes: list[str]) -> list[str]:
     """Return the structures that differ, of those that are asked for."""
     names = requested or list(GaussianMixtureIC().covariance_type)
+    if names == ["all"]:
+        names = list(FOURTEEN)
     if data.values.shape[1] > 1:
         return names
     kinds: dict[int, list[str]] = {}

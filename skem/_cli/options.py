@@ -22,6 +22,11 @@ COMMANDS = {
     "summary": "print the summary of a saved mixture",
 }
 CRITERIA = "bic", "aic", "icl"
+SKLEARN = "full", "tied", "diag", "spherical"
+MCLUST = (
+    *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE"),
+    *("VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"),
+)
 OF_THE_FIT = "those that the mixture was fitted to"
 
 
@@ -81,15 +86,13 @@ def _components(text: str) -> list[range]:
 
 def _structures(text: str) -> list[str]:
     """Parse all, or names like full,tied, without repetitions."""
-    from skem.core.covariance import FOURTEEN, SHAPES
-
     names = [name.strip() for name in text.split(",")]
     if names == ["all"]:
-        return list(FOURTEEN)
+        return names
     for name in names:
-        if name not in SHAPES:
+        if name not in (*SKLEARN, *MCLUST):
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(SHAPES)}, all"
+                f"{name!r} is none of {', '.join([*SKLEARN, *MCLUST])}, all"
             )
     return list(dict.fromkeys(names))
 
@@ -203,9 +206,8 @@ def _fit() -> argparse.ArgumentParser:
         "--covariance",
         type=_structures,
         metavar="full|full,tied|all",
-        help="structures of the covariances to try, by scikit-learn's names or by "
-        "mclust's, such as VVE; all are mclust's fourteen (default: full, tied, diag "
-        "and spherical)",
+        help=f"structures of the covariances to try: {', '.join(SKLEARN)} (the "
+        f"default), and mclust's {', '.join(MCLUST)}, which all stands for",
     )
     group.add_argument(
         "--criterion",

@@ -43,7 +43,8 @@ class _Records(NamedTuple):
 
 def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
     """Read a file; `header` tells whether its first row has names, if that is known."""
-    title, notes = title_of(path), list[str]()
+    title = title_of(path)
+    notes: list[str] = []
     content = read_bytes(path)
     names: Sequence[str] | None
     if is_frame(content):

@@ -29,7 +29,8 @@ _MARKS = {
 }
 """Byte order marks; those of UTF-32 begin like those of UTF-16."""
 _PARQUET = b"PAR1"
-_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_EXCEL = b"PK\x03\x04", _OLD_EXCEL
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\x1b")
 INSTALL = "pip install 'skem[files]'"
 
@@ -103,6 +104,8 @@ def read_frame(content: bytes, title: str) -> tuple[list[str] | None, list[list[
     """Return the names, of Parquet, and the cells of a file that pandas reads."""
     parquet = content.startswith(_PARQUET)
     kind, engine = ("Parquet", "pyarrow") if parquet else ("Excel", "openpyxl")
+    if content.startswith(_OLD_EXCEL):
+        engine = "xlrd"
     try:
         import pandas as pd
 
