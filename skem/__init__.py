@@ -1,6 +1,11 @@
 """Gaussian mixtures for scikit-learn users: fast, exact and hard to break."""
 
-from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
+from skem._bootstrap_lrt import (
+    BootstrapLRT,
+    SequentialBootstrapLRT,
+    bootstrap_lrt,
+    sequential_bootstrap_lrt,
+)
 from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem._versions import show_versions
@@ -24,8 +29,10 @@ __all__ = [
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
     "MixtureOutlierDetector",
+    "SequentialBootstrapLRT",
     "StandardErrors",
     "bootstrap_lrt",
+    "sequential_bootstrap_lrt",
     "show_versions",
 ]
 __version__ = "0.1.0"

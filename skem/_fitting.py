@@ -126,7 +126,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         with (
             open_blocks(self, X, sample_weight, reset=True) as blocks,
             monitored(self, X, sample_weight) as monitors,
-            _explained_failure(blocks.dtype),
+            explained_failure(blocks.dtype),
         ):
             check_n_samples(blocks.n_observed, self.n_components)
             present = None
@@ -322,7 +322,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             weight = without_empty_rows(X, weight)
             if weight is not None and not weight.any():
                 return
-        with _explained_failure(computing_dtype(X)):
+        with explained_failure(computing_dtype(X)):
             if state is None:
                 state = self._begin_gathering(X)
             self._check_unchanged(state, BEGIN_ANEW)
@@ -412,7 +412,7 @@ def _names_of_params(kind: Any) -> list[str]:
 
 
 @contextmanager
-def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+def explained_failure(dtype: np.dtype) -> Iterator[None]:
     """Tell users what to do about a covariance that is not positive definite."""
     try:
         yield
