@@ -8,6 +8,7 @@ from skem._bootstrap_lrt import (
 )
 from skem._confidence import StandardErrors
 from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+from skem._merge import MergedComponents, merge_components
 from skem._versions import show_versions
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.discriminant import MixtureDiscriminantAnalysis
@@ -26,12 +27,14 @@ __all__ = [
     "GaussianMixtureIC",
     "GaussianMixtureImputer",
     "GaussianMixtureRegressor",
+    "MergedComponents",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
     "MixtureOutlierDetector",
     "SequentialBootstrapLRT",
     "StandardErrors",
     "bootstrap_lrt",
+    "merge_components",
     "sequential_bootstrap_lrt",
     "show_versions",
 ]

@@ -1,4 +1,4 @@
-"""The bootstrap test of one more component: valid, sequential, and of all kinds of data."""
+"""The bootstrap test of one more component: valid, sequential, for any rows."""
 
 import pickle
 
@@ -100,7 +100,10 @@ def test_given_starts_are_those_of_another_number_of_components(X):
     ("options", "message"),
     [
         ({"max_components": 2, "min_components": 2}, "max_components must be larger"),
-        ({"n_boot": 9}, "no p-value is below 0.1, so that none is as low as alpha = 0.05"),
+        (
+            {"n_boot": 9},
+            "no p-value is below 0.1, so that none is as low as alpha = 0.05",
+        ),
         ({"alpha": 0.0}, "The 'alpha' parameter"),
         ({"max_components": 101}, "Expected n_samples >= n_components"),
     ],

@@ -147,9 +147,9 @@ class Search:
                 continue
 
     def affordable(self, em: EMMap, most: int) -> int:
-        """Return how many starts or moves are tried: fewer, if there are few components.
+        """Return how many starts or moves are tried: fewer, if steps are long.
 
-        Or if steps are long.
+        Or if there are few components.
         """
         K = self.n_components
         return affordable(em, K, min(most, EACH * K))
