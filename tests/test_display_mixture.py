@@ -454,6 +454,16 @@ def test_legend_and_title_say_what_is_drawn(faithful, ax):
     assert names_of_legend(drawn.ax_.get_legend())[0] == "components, by number"
 
 
+def test_legend_is_in_the_corner_with_the_fewest_rows(ax):
+    mixture = GaussianMixture.from_parameters(
+        [0.4, 0.3, 0.3], [[9.0, 9.0], [0.0, 9.0], [9.0, 0.0]], np.ones(3), "spherical"
+    )
+    MixtureDisplay.from_estimator(mixture, ax=ax)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent().transformed(ax.transAxes.inverted())
+    assert box.x0 < 0.1 and box.y0 < 0.1
+
+
 def test_legend_and_title_of_a_grid_are_beside_it():
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")

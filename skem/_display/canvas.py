@@ -54,6 +54,12 @@ class Canvas:
                 entries += legend.regions(self.mass)
         return entries
 
+    def points_shown(self) -> np.ndarray:
+        """Return points (n, 2) of one or two features, where a legend is not to be."""
+        if self.lines:
+            return np.stack(self.lines[-1].get_data(), axis=1)
+        return self.shown.mixture.means_ if self.shown.X is None else self.shown.X
+
     def line(self, ax: Axes) -> None:
         """Draw the only feature."""
         limits = self._limits(0)

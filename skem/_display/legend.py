@@ -98,12 +98,30 @@ def regions(mass: Sequence[float]) -> list[Any]:
     ]
 
 
-def draw(ax: Axes, entries: Sequence[Any], *, beside: bool) -> None:
-    """Draw entries beside the axes, or where there is room within."""
-    place: dict[str, Any] = {"loc": "best", "framealpha": 0.8}
+def draw(ax: Axes, entries: Sequence[Any], points: np.ndarray, *, beside: bool) -> None:
+    """Draw entries beside the axes, or in the corner with the fewest points (n, 2)."""
+    place: dict[str, Any] = {"loc": _freest(ax, points), "framealpha": 0.8}
     if beside:
         place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
     ax.legend(handles=list(entries), fontsize="x-small", **place)
+
+
+def _freest(ax: Axes, points: np.ndarray) -> str:
+    """Return the corner that holds the fewest points.
+
+    matplotlib's own "best" place takes minutes where numbers are huge.
+    """
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    x, y = points.T
+    with np.errstate(all="ignore"):
+        x = (x / 2 - left / 2) / (right / 2 - left / 2)
+        y = (y / 2 - bottom / 2) / (top / 2 - bottom / 2)
+    inside = {"upper": y > 0.5, "lower": y <= 0.5, "right": x > 0.5, "left": x <= 0.5}
+    corners = [f"{i} {j}" for i in ("upper", "lower") for j in ("right", "left")]
+    return min(
+        corners,
+        key=lambda c: np.count_nonzero(inside[c.split()[0]] & inside[c.split()[1]]),
+    )
 
 
 def draw_outside(figure: Any, entries: Sequence[Any]) -> None:

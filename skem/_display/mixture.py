@@ -414,7 +414,7 @@ class MixtureDisplay:
             draw(axes)
             axes.set_title(title, fontsize="medium")
             if entries:
-                legend.draw(axes, entries, beside=ax is None)
+                legend.draw(axes, entries, canvas.points_shown(), beside=ax is None)
         self.lines_, self.points_ = canvas.lines, canvas.points
         self.ellipses_, self.contours_ = canvas.ellipses, canvas.contours
         self.levels_ = canvas.levels
