@@ -7,7 +7,12 @@ from skem._bootstrap_lrt import (
     sequential_bootstrap_lrt,
 )
 from skem._confidence import StandardErrors
-from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+from skem._display import (
+    ConvergenceDisplay,
+    CriterionDisplay,
+    MixtureDisplay,
+    QuantileDisplay,
+)
 from skem._merge import MergedComponents, merge_components
 from skem._versions import show_versions
 from skem.bayesian_mixture import BayesianGaussianMixture
@@ -31,6 +36,7 @@ __all__ = [
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
     "MixtureOutlierDetector",
+    "QuantileDisplay",
     "SequentialBootstrapLRT",
     "StandardErrors",
     "bootstrap_lrt",
