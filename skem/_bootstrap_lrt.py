@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from skem._simulated import Rows, checked_rows, ratios, without_start
 from skem._text import count
+from skem._typing import RandomState, validate_params
 from skem._validation import N_JOBS
 from skem.gaussian_mixture import GaussianMixture
 
@@ -82,7 +83,7 @@ def bootstrap_lrt(
     k1: int,
     n_boot: int = 99,
     n_jobs: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> BootstrapLRT:
     """Test k0 against k1 components by a parametric bootstrap.
@@ -247,7 +248,7 @@ def sequential_bootstrap_lrt(
     alpha: float = 0.05,
     n_boot: int = 99,
     n_jobs: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> SequentialBootstrapLRT:
     """Test one more component at a time, and stop at the first that is not significant.

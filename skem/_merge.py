@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skem._dask import is_dask
@@ -21,6 +21,7 @@ from skem._hierarchy import (
     merged_in_turn,
     two_lines,
 )
+from skem._typing import validate_params
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -68,9 +68,11 @@ class Canvas:
             self.lines += decisions.draw_line_of_uncertainty(
                 ax, self.shown.mixture, limits
             )
-            if self.shown.X is not None and self.shown.uncertainty is not None:
-                rows = np.c_[self.shown.X[:, 0], self.shown.uncertainty]
-                self.points += panels.draw_points(ax, rows, self.shown.labels, None)
+            X, labels = self.shown.X, self.shown.labels
+            if X is not None and labels is not None:
+                if self.shown.uncertainty is not None:
+                    rows = np.c_[X[:, 0], self.shown.uncertainty]
+                    self.points += panels.draw_points(ax, rows, labels, None)
             ax.set_xlim(*limits)
             ax.set_ylim(bottom=0)
             open_frame(ax)

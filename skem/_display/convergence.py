@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +15,10 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from skem._blocks import array_blocks
 from skem._display.style import GRAY, line_style, open_frame, single_axes
 from skem._text import count
+from skem._typing import Algorithm
 from skem._validation import check_data, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.solve import solve
@@ -25,6 +26,7 @@ from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 
@@ -89,6 +91,10 @@ class ConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Any
+    figure_: Figure
+    lines_: list[Line2D]
+
     def __init__(
         self,
         *,
@@ -109,7 +115,7 @@ class ConvergenceDisplay:
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        algorithms: Sequence[str] = ("em", "auto"),
+        algorithms: Sequence[Algorithm] = ("em", "auto"),
         floor: float = 1e-6,
         max_iter: int | None = None,
         ax: Any = None,
@@ -221,7 +227,7 @@ class ConvergenceDisplay:
         _check_against(against)
         if against == "time" and self.seconds is None:
             raise ValueError("The times of the passes are not known.")
-        self.lines_: list[Line2D] = []
+        self.lines_ = []
         if ax is None and self.seconds is not None:
             import matplotlib.pyplot as plt
 
@@ -229,9 +235,9 @@ class ConvergenceDisplay:
                 1
             ]
         if ax is None or hasattr(ax, "plot"):
-            self.ax_ = single_axes(ax)
-            self.figure_ = self.ax_.figure
-            self._draw(self.ax_, against)
+            one = single_axes(ax)
+            self.ax_, self.figure_ = one, cast("Figure", one.figure)
+            self._draw(one, against)
             return self
         axes = np.asarray(ax, dtype=object)
         if axes.shape != (2,) or self.seconds is None:
@@ -313,7 +319,7 @@ def _traces(
     start.fit(X, sample_weight=sample_weight)
     data = check_data(start, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    structure = STRUCTURES[start.covariance_type]
+    structure = SHAPES[start.covariance_type]
     with array_blocks(data, weight) as blocks:
         em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
         point = em.coordinates.inward(structure, start._parameters())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -13,6 +13,7 @@ from skem._text import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 MARGIN = 0.08
@@ -109,6 +110,13 @@ class CriterionDisplay:
     >>> plt.show()  # doctest: +SKIP
     >>> plt.close(display.figure_)
     """
+
+    ax_: Axes
+    figure_: Figure
+    n_cut_off_: int
+    lines_: list[Line2D]
+    hollow_: list[Line2D]
+    best_: Line2D
 
     def __init__(
         self,
@@ -208,9 +216,9 @@ class CriterionDisplay:
         if limit is not None and not limit > 0:
             raise ValueError(f"limit should be positive, got {limit!r}")
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
-        self.hollow_: list[Line2D] = []
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
+        self.lines_ = []
+        self.hollow_ = []
         view = self._view(self._limit() if limit is None else limit)
         # In the order of the search, and not of the alphabet.
         for index, name in enumerate(dict.fromkeys(self.covariance_types.tolist())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,11 @@ from skem._validation import check_data, check_n_values, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.collections import PathCollection
+    from matplotlib.contour import QuadContourSet
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Ellipse
 
 Histogram = tuple[np.ndarray, np.ndarray]
 KINDS = ("density", "uncertainty", "boundaries")
@@ -142,6 +146,14 @@ class MixtureDisplay:
     >>> plt.show()  # doctest: +SKIP
     >>> plt.close(display.figure_)
     """
+
+    ax_: Any
+    figure_: Figure
+    lines_: list[Line2D]
+    points_: list[PathCollection]
+    ellipses_: list[Ellipse]
+    contours_: list[QuadContourSet]
+    levels_: list[np.ndarray]
 
     def __init__(
         self,
@@ -398,9 +410,9 @@ class MixtureDisplay:
         entries = canvas.entries() if show_legend else []
         p = len(self.feature_names)
         if p > 2:
-            self.ax_ = axes = grid_axes(ax, p)
-            canvas.grid(axes)
-            self.figure_ = axes[0, 0].figure
+            grid = grid_axes(ax, p)
+            canvas.grid(grid)
+            self.ax_, self.figure_ = grid, grid[0, 0].figure
             if ax is None:
                 self.figure_.suptitle(title, fontsize="medium")
                 if entries:
@@ -408,8 +420,8 @@ class MixtureDisplay:
             elif hasattr(ax, "set_title"):
                 ax.set_title(title, fontsize="medium")
         else:
-            self.ax_ = axes = single_axes(ax)
-            self.figure_ = axes.figure
+            axes = single_axes(ax)
+            self.ax_, self.figure_ = axes, cast("Figure", axes.figure)
             draw = canvas.line if p == 1 else canvas.plane
             draw(axes)
             axes.set_title(title, fontsize="medium")

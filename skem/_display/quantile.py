@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from skem._validation import check_data, check_n_values, check_sample_weight
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 
@@ -72,6 +73,11 @@ class QuantileDisplay:
     >>> plt.show()  # doctest: +SKIP
     >>> plt.close(display.figure_)
     """
+
+    ax_: Axes
+    figure_: Figure
+    points_: Line2D
+    line_: Line2D
 
     def __init__(
         self, *, data: np.ndarray, mixture: np.ndarray, feature_name: str = "x"
@@ -180,13 +186,11 @@ class QuantileDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
         ends = [
             min(self.data[0], self.mixture[0]),
             max(self.data[-1], self.mixture[-1]),
         ]
-        self.line_: Line2D
-        self.points_: Line2D
         (self.line_,) = ax.plot(ends, ends, color=GRAY, lw=1.0, zorder=1)
         (self.points_,) = ax.plot(
             self.mixture, self.data, color=COLORS[0], marker="o", ms=3, ls=""
