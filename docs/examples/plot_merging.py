@@ -47,7 +47,7 @@ plt.show()
 # Sure of the cluster, not of the component
 # -----------------------------------------
 #
-# Where the arms of a cross meet, the component is uncertain. Between clusters it is not.
+# Where the arms of a cross meet, the component is uncertain. Between clusters, not.
 
 MixtureDisplay.from_estimator(mixture, X, kind="uncertainty")
 plt.show()
