@@ -426,10 +426,14 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: Any,
         fold: Callable[[Expectation, Blocks], Totals] = scored,
+        labels: Any = None,
     ) -> Totals:
         """Fold the data into totals."""
         self._check_is_fitted()
-        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+        K = len(self.means_)
+        with open_blocks(
+            self, X, sample_weight, reset=False, labels=labels, n_components=K
+        ) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
 
     def score(
@@ -468,7 +472,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         return totals.loglik / totals.weight
 
     @available_if(_of_likelihood)
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Bayesian information criterion: the lower the better.
 
         −2ℓ + p log N, with ℓ the total log-likelihood, p the number of free
@@ -481,6 +490,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -496,14 +508,19 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.bic([[-2.0], [0.0], [1.0]]), 2)
         13.85
         """
-        return self._bic(self._totals(X, sample_weight))
+        return self._bic(self._totals(X, sample_weight, labels=labels))
 
     def _bic(self, totals: Totals) -> float:
         penalty = self._n_parameters() * math.log(totals.weight)
         return -2 * totals.loglik + penalty
 
     @available_if(_of_likelihood)
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Akaike information criterion, −2ℓ + 2p: the lower the better.
 
         Parameters
@@ -513,6 +530,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -528,11 +548,16 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.aic([[-2.0], [0.0], [1.0]]), 2)
         18.36
         """
-        totals = self._totals(X, sample_weight)
+        totals = self._totals(X, sample_weight, labels=labels)
         return -2 * totals.loglik + 2 * self._n_parameters()
 
     @available_if(_of_likelihood)
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Integrated completed likelihood: the lower the better.
 
         The BIC plus −2 Σ_i v_i max_k log r_ik, a price on components that overlap
@@ -546,6 +571,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -566,7 +594,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.icl([[-2.0], [0.0], [1.0]]), 2)
         13.96
         """
-        totals = self._totals(X, sample_weight, classified)
+        totals = self._totals(X, sample_weight, classified, labels)
         return self._bic(totals) - 2 * totals.certainty
 
     def _n_parameters(self) -> int:
@@ -723,6 +751,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         n_boot: int = 200,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        labels: ArrayLike | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
 
@@ -760,6 +789,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         n_jobs : int or None, default=None
             The number of refits at a time, in processes of joblib.
+
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
 
         Returns
         -------
@@ -830,11 +862,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             X, _ = check_data(self, X, reset=False)
             seed = self.random_state if random_state is None else random_state
             weight = check_sample_weight(sample_weight, X)
-            errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
+            errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            blocks = unthreaded_blocks(self, X, sample_weight)
+            K = len(parameters.means)
+            blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             expectation = self._expectation(blocks.dtype)
             errors = standard_errors(structure, parameters, expectation, blocks, method)
         estimates = Estimates.of(

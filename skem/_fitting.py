@@ -122,13 +122,18 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, labels: Any = None
+    ) -> None:
+        K = self.n_components
         with (
-            open_blocks(self, X, sample_weight, reset=True) as blocks,
+            open_blocks(
+                self, X, sample_weight, reset=True, labels=labels, n_components=K
+            ) as blocks,
             monitored(self, X, sample_weight) as monitors,
             _explained_failure(blocks.dtype),
         ):
-            check_n_samples(blocks.n_observed, self.n_components)
+            check_n_samples(blocks.n_observed, K)
             present = None
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)

@@ -238,6 +238,33 @@ def check_total_weight(total: float) -> None:
         )
 
 
+def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | None:
+    """Validate known components of shape (n_samples,), −1 where they are not known.
+
+    None if none of them is known.
+    """
+    if labels is None:
+        return None
+    labels = check_array(
+        labels, dtype=None, ensure_2d=False, ensure_min_samples=0, input_name="labels"
+    )
+    if labels.ndim != 1 or len(labels) != len(X):
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+    if labels.dtype.kind not in "iuf" or (labels != np.round(labels)).any():
+        raise ValueError(
+            "The labels should be integers, indices of components or -1 where the "
+            f"component is not known, got {labels.dtype} values."
+        )
+    if len(labels) and (labels.min() < -1 or labels.max() >= n_components):
+        raise ValueError(
+            f"The labels should be in the range [-1, {n_components - 1}] for "
+            f"n_components={n_components}, but got max value {labels.max()}, min value "
+            f"{labels.min()}"
+        )
+    known = labels.astype(np.intp)
+    return known if (known >= 0).any() else None
+
+
 def check_n_samples(n_samples: int, n_components: int) -> None:
     """Require as many samples of positive weight as components."""
     if n_samples < n_components:

@@ -224,7 +224,8 @@ class GaussianMixture(FittingMixture):
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
-        per sample (weighted); equals ``score(X, sample_weight=sample_weight)``. After
+        per sample (weighted); equals ``score(X, sample_weight=sample_weight)`` unless
+        there are labels, which it is the likelihood of, too. After
         `partial_fit` the running mean of each batch's log-likelihood at the parameters
         before it, as of data held out, with the weights of the statistics.
 
@@ -540,7 +541,11 @@ class GaussianMixture(FittingMixture):
         )
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Estimate the parameters.
 
@@ -563,6 +568,15 @@ class GaussianMixture(FittingMixture):
             a zero weight as leaving it out. Their sum N plays the role of the number
             of samples, so do not normalise them to one.
 
+        labels : array-like of shape (n_samples,), default=None
+            Known components: an integer from 0 to ``n_components - 1`` for each row, or
+            −1 where it is not known, as in scikit-learn's semi-supervised estimators. A
+            row whose component k is known adds log w_k N(x | μ_k, Σ_k) to the
+            log-likelihood, and counts for that component alone. Components are then
+            returned in the order of the labels; those without a label are free. For
+            arrays only, and not for Dask collections. With metadata routing, ask for
+            them by ``set_fit_request(labels=True)``.
+
         Returns
         -------
         self : object
@@ -574,7 +588,11 @@ class GaussianMixture(FittingMixture):
             If X has infinite values, a feature without any value, or fewer rows than
             components; if weights are negative or all zero; if a start has the wrong
             shape; or, with a numeric `reg_covar`, if a covariance is not positive
-            definite. The estimator then stays as it was.
+            definite; or if labels are not integers in their range. The estimator then
+            stays as it was.
+
+        NotImplementedError
+            If there are labels of a Dask collection.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.
@@ -604,7 +622,7 @@ class GaussianMixture(FittingMixture):
         """
         warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -612,6 +630,8 @@ class GaussianMixture(FittingMixture):
         return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
 
     def _ordered(self, best: Solution) -> Solution:
+        if len(best.evaluation.em.known_components):
+            return best
         return replace(best, evaluation=best.evaluation.by_weight())
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
@@ -722,7 +742,11 @@ class GaussianMixture(FittingMixture):
         return self
 
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Estimate the parameters, and label the data by them.
 
@@ -737,10 +761,13 @@ class GaussianMixture(FittingMixture):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
 
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
+
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row.
+            Index of the most probable component of each row, by its features alone.
 
         Examples
         --------
@@ -750,4 +777,4 @@ class GaussianMixture(FittingMixture):
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight, labels).predict(X)

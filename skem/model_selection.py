@@ -256,7 +256,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         return tags
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Fit every candidate, and choose one.
 
@@ -271,6 +275,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Their sum N plays the role of the number of samples,
             in the criterion too: so do not normalise them to one.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, −1 where they are not known, as for `GaussianMixture`.
+            Every candidate must have a component for each label. The criterion is of
+            what is known, too.
 
         Returns
         -------
@@ -307,16 +316,28 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         (2, 'full')
         """
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        labels: ArrayLike | None,
+    ) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        with open_blocks(self, X, sample_weight, reset=True) as blocks:
+        with open_blocks(
+            self,
+            X,
+            sample_weight,
+            reset=True,
+            labels=labels,
+            n_components=components[0],
+        ) as blocks:
             rows = blocks.n_observed
             check_n_samples(rows, components[0])
             # More components than rows cannot be started: those candidates fail.
@@ -417,7 +438,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
     @available_if(_kept)
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Choose a mixture, and label the data by it.
 
@@ -431,6 +456,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -446,7 +474,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> selection.fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight, labels).predict(X)
 
     @available_if(_kept)
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -623,7 +651,12 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         return self._best().sample(n_samples, random_state, given)
 
     @available_if(_kept)
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Bayesian information criterion of the chosen mixture: the lower the better.
 
         Parameters
@@ -633,6 +666,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -648,10 +684,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> round(selection.bic(X), 1)
         2322.2
         """
-        return self._best().bic(X, sample_weight)
+        return self._best().bic(X, sample_weight, labels)
 
     @available_if(_kept)
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Akaike information criterion of the chosen mixture: the lower the better.
 
         Parameters
@@ -661,6 +702,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -676,10 +720,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> round(selection.aic(X), 1)
         2282.5
         """
-        return self._best().aic(X, sample_weight)
+        return self._best().aic(X, sample_weight, labels)
 
     @available_if(_kept)
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Integrated completed likelihood of the chosen mixture: the lower the better.
 
         Parameters
@@ -689,6 +738,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -704,7 +756,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> round(selection.icl(X), 1)
         2322.7
         """
-        return self._best().icl(X, sample_weight)
+        return self._best().icl(X, sample_weight, labels)
 
     @available_if(_kept)
     def marginal(self, features: Sequence[int | str] | int | str) -> GaussianMixture:

@@ -7,8 +7,9 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, random_ranks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
@@ -23,6 +24,12 @@ from skem.core.step import Outcome, Stepper
 from skem.core.threads import Workspace
 from skem.core.totals import scored
 
+LABELLED = 100
+"""Rows known of a component that any part of the rows has, if there are so many."""
+COMPARED = 1_000
+"""Rows known of a component that decide which component of a start it is."""
+LARGEST = 1e100
+"""Nats beyond which a log-density counts as no better."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
 
@@ -97,7 +104,7 @@ class EMMap:
 
         The penalty shrinks with the weight, so that the optimum is about the same.
         """
-        blocks = self.blocks.take(self.blocks.random_rows(most, rng))
+        blocks = self.blocks.take(self.random_rows(most, rng))
         share = blocks.total_weight / self.blocks.total_weight
         return replace(
             self,
@@ -107,6 +114,66 @@ class EMMap:
                 blocks, self.coordinates, self.structure, self.whole
             ),
         )
+
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight, and of known ones.
+
+        Of each known component there are some, however few they are.
+        """
+        rows = self.blocks.random_rows(most, rng)
+        if self.blocks.known is None or len(rows) == self.blocks.n_observed:
+            return rows
+        return np.union1d(rows, self._known_rows(LABELLED, rng))
+
+    def _known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component."""
+        blocks = self.blocks
+        assert isinstance(blocks, ArrayBlocks) and blocks.known is not None
+        observed = blocks.known >= 0
+        if blocks.weight is not None:
+            observed &= blocks.weight > 0
+        rows = np.flatnonzero(observed)
+        parts = (rows[blocks.known[rows] == k] for k in self.known_components)
+        return np.concatenate(
+            [part[random_ranks(len(part), most, rng)] for part in parts]
+        )
+
+    @cached_property
+    def known_components(self) -> np.ndarray:
+        """Components that some rows are known to belong to."""
+        known = self.blocks.known
+        return np.unique(known[known >= 0]) if known is not None else np.empty(0, int)
+
+    @cached_property
+    def _compared(self) -> list[tuple[int, Block]]:
+        """Rows of each known component that starts are compared with."""
+        blocks = self.blocks
+        rows = np.sort(self._known_rows(COMPARED, np.random.RandomState(0)))
+        taken = blocks.take(rows)
+        block = taken.block(0, len(rows))
+        return [
+            (int(k), block.only(taken.known == k)._replace(known=None))
+            for k in self.known_components
+        ]
+
+    def admitted(self, start: Parameters) -> Parameters:
+        """Return a start with its components in the order of what is known."""
+        if self.blocks.known is None:
+            return start
+        K = len(start.weights)
+        gain = np.zeros((K, K))
+        expectation = self.expectation(start)
+        for k, block in self._compared:
+            found = expectation.component_log_density(block, Workspace())
+            v = np.ones(found.shape[1]) if block.weight is None else block.weight
+            gain[k] = np.maximum(found, -LARGEST) @ v
+        _, order = linear_sum_assignment(gain, maximize=True)
+        cholesky = self.structure.ordered(start.precisions_cholesky, order)
+        return start.ordered(order, cholesky)
+
+    def movable(self, n_components: int) -> np.ndarray:
+        """Mask of the components that may be taken away: nothing is known of them."""
+        return ~np.isin(np.arange(n_components), self.known_components)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

@@ -111,6 +111,17 @@ class Form(ABC):
         """Return the form of one mixture of a stack."""
         return replace(self, parameters=self.parameters[index])
 
+    def of_component(self, k: int) -> Parameters:
+        """Return the parameters of one component alone, with its weight."""
+        parameters, one = self.parameters, slice(k, k + 1)
+        cholesky = parameters.precisions_cholesky
+        if not self.structure.shared:
+            *stack, _, _ = parameters.means.shape
+            cholesky = cholesky[(slice(None),) * len(stack) + (one,)]
+        return Parameters(
+            parameters.weights[..., one], parameters.means[..., one, :], cholesky
+        )
+
     def careful(self, block: Loaded) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate samples at any distance: `log_norm` and responsibilities.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
@@ -39,7 +40,8 @@ def initialize(
     em: EMMap, method: Initializer, n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
-    return seeded(em, method, n_components, rng, subsample(em, n_components, rng))
+    rows = subsample(em, n_components, rng)
+    return em.admitted(seeded(em, method, n_components, rng, rows))
 
 
 def seeded(
@@ -55,10 +57,44 @@ def seeded(
     return em.maximise(rows.labelled(em, resp))
 
 
+def of_known(rows: Rows) -> Initializer:
+    """Return a starting method that begins with the rows whose component is known.
+
+    If there are some of each component, all others are left out. Else those go to the
+    nearest of the means of the known and of rows chosen far from them.
+    """
+    known = rows.block.known
+    assert known is not None
+
+    def method(
+        Z: np.ndarray,
+        weight: np.ndarray,
+        n_components: int,
+        rng: np.random.RandomState,
+    ) -> np.ndarray:
+        resp = (known == np.arange(n_components)[:, None]).astype(float)
+        sizes = resp @ weight
+        found = sizes > 0
+        if found.all():
+            return resp
+        seeds = resp @ (Z * weight[:, None]) / np.where(found, sizes, 1)[:, None]
+        others = np.flatnonzero(known == -1)
+        for k in np.flatnonzero(~found):
+            apart = cdist(Z[others], seeds[found], "sqeuclidean").min(axis=1)
+            apart = apart * weight[others] + np.finfo(float).tiny
+            seeds[k] = Z[others[rng.choice(len(others), p=apart / apart.sum())]]
+            found[k] = True
+        nearest = cdist(Z[others], seeds, "sqeuclidean").argmin(axis=1)
+        resp[nearest, others] = 1
+        return resp
+
+    return method
+
+
 def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
-    taken = em.blocks.take(em.blocks.random_rows(most, rng))
+    taken = em.blocks.take(em.random_rows(most, rng))
     z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     block = taken.block(0, taken.n_samples)._replace(weight=None)

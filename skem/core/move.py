@@ -29,7 +29,7 @@ class Moves:
     """Ways to leave a mixture, drawn at random.
 
     `resp` (K, n) are posterior probabilities of the rows; `dispensable` are the
-    components, those first that would be missed the least.
+    components that may be, those first that would be missed the least.
     """
 
     em: EMMap
@@ -45,7 +45,9 @@ class Moves:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
         resp = responsibilities(em, parameters, rows.block)
-        return cls(em, parameters, rows, resp, dispensable(resp, rows.weight))
+        order = dispensable(resp, rows.weight)
+        order = order[em.movable(len(order))[order]]
+        return cls(em, parameters, rows, resp, order)
 
     def draw(self, rng: np.random.RandomState) -> Parameters:
         """Take a dispensable component away and split the one that owns a random row.
@@ -55,7 +57,8 @@ class Moves:
         same component, whichever is nearer.
         """
         Z, weight, K = self.rows.Z, self.rows.weight, len(self.parameters.weights)
-        gone = int(self.dispensable[min(rng.geometric(0.5), K) - 1])
+        last = len(self.dispensable)
+        gone = int(self.dispensable[min(rng.geometric(0.5), last) - 1])
         here = rng.choice(len(Z), p=weight / weight.sum())
         owners = self.resp[:, here] + CERTAIN
         owners[gone] = 0

@@ -144,6 +144,7 @@ class Sample:
     ) -> Sample:
         """Look at rows, the same ones in every fit."""
         taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+        taken = replace(taken, known=None)
         if blocks.incomplete:
             X, inverse = distinct_rows(taken.X)
         else:
