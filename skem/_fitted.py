@@ -809,7 +809,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         ValueError
             If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
-            Dask collection for the bootstrap.
+            Dask collection for the bootstrap; if parameters were `fixed` in the fit,
+            for another method than the bootstrap.
 
         Notes
         -----
@@ -853,6 +854,11 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         )
         self._check_is_fitted()
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        if method != "bootstrap" and getattr(self, "_n_given", 0):
+            raise ValueError(
+                "Of a mixture with fixed parameters, standard errors are those of the "
+                "bootstrap: pass method='bootstrap'."
+            )
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(

@@ -87,6 +87,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
 
+    def _is_start(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether given parts are to be started from, and left."""
+        return bool(given)
+
     def _start_parameters(self) -> Parameters:
         """Return the present parameters, in units of the data, to start from."""
         return self._parameters()
@@ -153,7 +157,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._solutions(em, given, present, partial(self._solve, monitors)),
             key=height,
         )
-        if present is None and not given:
+        if present is None and not self._is_start(given):
             best = self._ordered(best)
         self._set_solution(best)
         return best
@@ -161,6 +165,11 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _ordered(self, best: Solution) -> Solution:
         """Return the solution in an order that does not depend on the start."""
         return best
+
+    def _searches(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether a good optimum is looked for, and not just starts finished."""
+        possible = self.n_init == "auto" and self.n_components > 1 and self.max_iter > 0
+        return possible and not self._is_start(given)
 
     def _present(self, n_features: int, advice: str) -> Parameters:
         """Return the present parameters, if they are those of such a mixture."""
@@ -190,13 +199,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         K = self.n_components
         rng = check_random_state(self.random_state)
         if present is not None:
-            start = em.coordinates.inward(em.structure, present)
+            start = em.with_fixed(em.coordinates.inward(em.structure, present))
             yield finish(em, start, progress=getattr(self, "_progress", None))
+        elif self._searches(given):
+            yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
             start = Parameters(**given)
             yield finish(em, em.coordinates.inward(em.structure, start))
-        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
-            yield self._search(em, finish, rng).optimum(em)
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
             for _ in range(n_init):

@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture as Peer
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._fitting import FittingMixture, unchanged_on_error
+from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import rows_of_components
 from skem._validation import (
@@ -25,6 +26,7 @@ from skem.core.blocks import Blocks
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
+from skem.core.fixed import Fixed
 from skem.core.members import members
 from skem.core.parameters import Parameters
 from skem.core.seeds import INITIALIZERS
@@ -146,6 +148,15 @@ class GaussianMixture(FittingMixture):
             (n_features, n_features)               if 'tied',
             (n_components, n_features)             if 'diag',
             (n_components, n_features, n_features) if 'full'
+
+    fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
+        What stays as it is given: weights by `weights_init` (1/K each if that is None),
+        means by `means_init`, covariances by `precisions_init`. A dict has a bool for
+        each, or one for each component, as ``{"means": [True, False]}``: components
+        that are not fixed start from the values that are given for them. Free weights
+        share what the fixed ones leave. What is fixed is not counted in
+        `n_parameters_`. Covariances that components share are fixed together. If
+        nothing else is given to start from, a good optimum is looked for as by default.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver. None of them ever accepts a fall of the penalised likelihood, and
@@ -310,6 +321,7 @@ class GaussianMixture(FittingMixture):
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
+        "fixed": [StrOptions(set(PARTS)), list, tuple, set, frozenset, dict, None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -332,6 +344,7 @@ class GaussianMixture(FittingMixture):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
+        fixed: Any = None,
         algorithm: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -350,6 +363,7 @@ class GaussianMixture(FittingMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.fixed = fixed
         self.algorithm = algorithm
         self.random_state = random_state
         self.warm_start = warm_start
@@ -587,9 +601,9 @@ class GaussianMixture(FittingMixture):
         ValueError
             If X has infinite values, a feature without any value, or fewer rows than
             components; if weights are negative or all zero; if a start has the wrong
-            shape; or, with a numeric `reg_covar`, if a covariance is not positive
-            definite; or if labels are not integers in their range. The estimator then
-            stays as it was.
+            shape, or what is fixed has no value; or, with a numeric `reg_covar`, if a
+            covariance is not positive definite; or if labels are not integers in their
+            range. The estimator then stays as it was.
 
         NotImplementedError
             If there are labels of a Dask collection.
@@ -627,10 +641,28 @@ class GaussianMixture(FittingMixture):
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         structure = STRUCTURES[self.covariance_type]
-        return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+        fixed = self._fixed(blocks.n_features)
+        em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+        if fixed is None:
+            return em
+        return replace(em, fixed=fixed.inward(structure, em.coordinates))
+
+    def _fixed(self, n_features: int) -> Fixed | None:
+        """Return what is fixed, in units of the data."""
+        return fixed_parts(
+            check_fixed(self.fixed, self.n_components),
+            self._check_starts(n_features),
+            STRUCTURES[self.covariance_type],
+            self.n_components,
+            n_features,
+        )
+
+    def _is_start(self, given: dict[str, np.ndarray]) -> bool:
+        masks = check_fixed(self.fixed, self.n_components)
+        return len(given) == 3 or not wholly_fixed(masks, given)
 
     def _ordered(self, best: Solution) -> Solution:
-        if len(best.evaluation.em.known_components):
+        if not best.evaluation.em.exchangeable:
             return best
         return replace(best, evaluation=best.evaluation.by_weight())
 
@@ -648,8 +680,21 @@ class GaussianMixture(FittingMixture):
             given["precisions_cholesky"] = structure.factor_precisions(precisions)
         return given
 
+    def _n_parameters(self) -> int:
+        return super()._n_parameters() - getattr(self, "_n_given", 0)
+
     def _set_stream(self, stream: Stream) -> None:
         super()._set_stream(stream)
+        fixed = stream.fixed
+        self._n_given = 0 if fixed is None else fixed.n_parameters(stream.structure)
+        if fixed is not None:
+            # To the last digit, which another unit may change.
+            d = fixed.parameters.shape[1]
+            exact = self._fixed(d)
+            if exact is not None:
+                found = exact.restored(self._parameters())
+                self.weights_ = found.weights.astype(self.weights_.dtype)
+                self.means_ = found.means.astype(self.means_.dtype)
         self.n_parameters_ = self._n_parameters()
         self.degenerate_components_ = degenerate_components(
             stream.structure, stream.parameters, stream.size

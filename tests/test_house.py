@@ -17,7 +17,7 @@ FLOORS = [
     {"threads", "parameters", "products", "quadratic", "dask_graph", "ties"},
     {"blocks", "covariance", "seeds", "posterior"},
     {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
-    {"regularization"},
+    {"regularization", "fixed"},
     {"far", "maximisation"},
     {"forms", "prior"},
     {"fused"},

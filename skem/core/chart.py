@@ -21,13 +21,13 @@ class Chart:
     With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
     the structure's log-Cholesky coordinates of Σ. At the base point the information of
     the complete data in these coordinates is the identity. Every vector is a mixture.
-    `pinned` restores what of its precision Cholesky factors must not change.
+    `restored` puts back what of it must not change.
     """
 
     structure: Structure
     base: Parameters
     total_weight: float
-    pinned: Callable[[np.ndarray], np.ndarray] | None = None
+    restored: Callable[[Parameters], Parameters] | None = None
 
     @cached_property
     def _scale(self) -> np.ndarray:
@@ -96,11 +96,12 @@ class Chart:
         shares = np.exp(log_shares - log_shares.max())
         base = self.base.precisions_cholesky
         cholesky = self.structure.from_chart(base, covariances)
-        return self._assembled(
+        found = self._assembled(
             shares / shares.sum(),
             self.base.means + self.structure.color_rows(base, means),
-            cholesky if self.pinned is None else self.pinned(cholesky),
+            cholesky,
         )
+        return found if self.restored is None else self.restored(found)
 
     def farthest(self, step: np.ndarray) -> float:
         """Return the largest move of a step, in standard deviations or logarithms."""

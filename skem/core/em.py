@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation, total_statistics
+from skem.core.fixed import Fixed
 from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
 from skem.core.parameters import Parameters
@@ -40,7 +41,8 @@ class EMMap:
 
     `total` are the one-component statistics of the data, and `sample` the rows that the
     regularization takes the scale of clusters from, if it does. Where values are
-    missing, `whole` is the one component that rows are completed by for a start.
+    missing, `whole` is the one component that rows are completed by for a start. What
+    is given of the mixture is `fixed`, in coordinates.
     """
 
     blocks: Blocks
@@ -50,6 +52,7 @@ class EMMap:
     total: Statistics
     sample: Sample | None = None
     whole: Parameters | None = None
+    fixed: Fixed | None = None
 
     @classmethod
     def prepare(
@@ -148,6 +151,8 @@ class EMMap:
     def _compared(self) -> list[tuple[int, Block]]:
         """Rows of each known component that starts are compared with."""
         blocks = self.blocks
+        if blocks.known is None:
+            return []
         rows = np.sort(self._known_rows(COMPARED, np.random.RandomState(0)))
         taken = blocks.take(rows)
         block = taken.block(0, len(rows))
@@ -157,32 +162,52 @@ class EMMap:
         ]
 
     def admitted(self, start: Parameters) -> Parameters:
-        """Return a start with its components in the order of what is known."""
-        if self.blocks.known is None:
+        """Return a start with its components in the order of what is known or given.
+
+        What is given is put in its place.
+        """
+        fixed = self.fixed
+        if self.blocks.known is None and fixed is None:
             return start
         K = len(start.weights)
-        gain = np.zeros((K, K))
+        loss = np.zeros((K, K)) if fixed is None else fixed.distances(start)
         expectation = self.expectation(start)
         for k, block in self._compared:
             found = expectation.component_log_density(block, Workspace())
             v = np.ones(found.shape[1]) if block.weight is None else block.weight
-            gain[k] = np.maximum(found, -LARGEST) @ v
-        _, order = linear_sum_assignment(gain, maximize=True)
+            loss[k] -= np.maximum(found, -LARGEST) @ v
+        _, order = linear_sum_assignment(loss)
         cholesky = self.structure.ordered(start.precisions_cholesky, order)
-        return start.ordered(order, cholesky)
+        return self.with_fixed(start.ordered(order, cholesky))
 
     def movable(self, n_components: int) -> np.ndarray:
-        """Mask of the components that may be taken away: nothing is known of them."""
-        return ~np.isin(np.arange(n_components), self.known_components)
+        """Mask of components that may be taken away: nothing is known or given."""
+        free = ~np.isin(np.arange(n_components), self.known_components)
+        return free if self.fixed is None else free & ~self.fixed.placed
+
+    def with_fixed(self, parameters: Parameters) -> Parameters:
+        """Put what is given in its place."""
+        return parameters if self.fixed is None else self.fixed.restored(parameters)
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether components may come in any order."""
+        alike = self.fixed is None or self.fixed.alike
+        return alike and self.blocks.known is None
+
+    def restored(self, parameters: Parameters) -> Parameters:
+        """Put back what of a mixture must not change."""
+        if self.regularization.pins:
+            cholesky = parameters.precisions_cholesky
+            cholesky = self.regularization.pinned(self.structure, cholesky)
+            parameters = replace(parameters, precisions_cholesky=cholesky)
+        return self.with_fixed(parameters)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
-        pinned = (
-            partial(self.regularization.pinned, self.structure)
-            if self.regularization.pins
-            else None
-        )
-        return Chart(self.structure, base, self.blocks.total_weight, pinned)
+        changes = self.regularization.pins or self.fixed is not None
+        restored = self.restored if changes else None
+        return Chart(self.structure, base, self.blocks.total_weight, restored)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.
@@ -224,6 +249,11 @@ class EMMap:
         )
         return Evaluation(self, parameters, statistics)
 
+    def started(self, statistics: Statistics) -> Parameters:
+        """M-step of labelled rows, for a start: nothing of it is given yet."""
+        free = self if self.fixed is None else replace(self, fixed=None)
+        return free.maximise(statistics)
+
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
@@ -233,7 +263,12 @@ class EMMap:
         else:
             scatter = statistics.within(self.total)
         return maximise(
-            self.structure, self.regularization, statistics, scatter, previous
+            self.structure,
+            self.regularization,
+            statistics,
+            scatter,
+            previous,
+            self.fixed,
         )
 
 
@@ -250,10 +285,10 @@ class Evaluation:
         """Return one of which all is known."""
         found = cls(em, parameters, outcome.statistics)
         found.__dict__.update(
-            loglik=outcome.loglik,
-            objective=outcome.loglik - outcome.penalty,
-            successor=outcome.successor,
+            loglik=outcome.loglik, objective=outcome.loglik - outcome.penalty
         )
+        if em.fixed is None:
+            found.__dict__.update(successor=outcome.successor)
         return found
 
     def by_weight(self) -> Evaluation:

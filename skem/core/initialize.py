@@ -54,7 +54,7 @@ def seeded(
     """Seed by `method` on a subsample, then take one M-step."""
     with on_checked_data():
         resp = method(rows.Z, rows.weight, n_components, rng) * rows.weight
-    return em.maximise(rows.labelled(em, resp))
+    return em.started(rows.labelled(em, resp))
 
 
 def of_known(rows: Rows) -> Initializer:

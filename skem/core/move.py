@@ -73,7 +73,7 @@ class Moves:
     def _split(self, gone: int, owner: int, halves: np.ndarray) -> Parameters:
         """Put two components, of rows with weights (2, n), in the place of two."""
         pair = [gone, owner]
-        two = self.em.maximise(self.rows.labelled(self.em, halves))
+        two = self.em.started(self.rows.labelled(self.em, halves))
         weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
         weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
         means[pair] = two.means

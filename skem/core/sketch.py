@@ -180,4 +180,4 @@ class Sketch:
                 quadratic.of_matrices(scatter),
             ]
         )
-        return em.maximise(Statistics(0.0, sums, self.means, quadratic))
+        return em.started(Statistics(0.0, sums, self.means, quadratic))
