@@ -30,6 +30,7 @@ from skem._blocks import (
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import check_dask_data, is_dask, map_lazily
 from skem._joint import Given, Joint
+from skem._noise import background_of, check_no_noise
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import (
@@ -48,6 +49,7 @@ from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -84,28 +86,38 @@ def _write_component_log_density(
 
 
 def expectation_at(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None = None,
 ) -> Expectation:
     """Return the kernels that evaluate blocks; of small mixtures those of before.
 
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
+    `log_widths` are those of noise, if there is any.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
-        return _prepared(covariance_type, parameters, dtype)
+        return _prepared(covariance_type, parameters, dtype, log_widths)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
-    return _kept(kind, covariance_type, np.dtype(dtype), *keys)
+    noise = None if log_widths is None else log_widths.tobytes()
+    return _kept(kind, covariance_type, np.dtype(dtype), noise, *keys)
 
 
 def _prepared(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None,
 ) -> Expectation:
     structure = STRUCTURES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
-    return Expectation(choose_form(structure, inward, dtype), coordinates)
+    if log_widths is not None:
+        log_widths = log_widths + coordinates.log_slopes
+    return Expectation(choose_form(structure, inward, dtype, log_widths), coordinates)
 
 
 @lru_cache(maxsize=16)
@@ -113,10 +125,12 @@ def _kept(
     kind: Any,
     covariance_type: str,
     dtype: np.dtype,
+    noise: bytes | None,
     *keys: tuple[tuple[int, ...], bytes],
 ) -> Expectation:
     arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
-    return _prepared(covariance_type, kind(*arrays), dtype)
+    log_widths = None if noise is None else np.frombuffer(noise)
+    return _prepared(covariance_type, kind(*arrays), dtype, log_widths)
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -291,7 +305,15 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
     def _density(self, dtype: np.dtype) -> Expectation:
         """Return those of the density that `sample` draws from."""
-        return expectation_at(self.covariance_type, self._parameters(), dtype)
+        background = self._background
+        log_widths = None if background is None else background.log_widths
+        parameters = self._parameters()
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths)
+
+    @property
+    def _background(self) -> Background | None:
+        """Return where noise is, if there is any."""
+        return background_of(self)
 
     def _evaluate(
         self,
@@ -370,7 +392,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Returns
         -------
         resp : ndarray or Dask array of shape (n_samples, n_components)
-            Probabilities; each row sums to one, however far it is from the data.
+            Probabilities; each row sums to one, however far it is from the data. With
+            `noise` there is one more column, the last, for it.
 
         Examples
         --------
@@ -389,7 +412,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             expectation.write_responsibilities(block, ws, out)
 
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write)
+        columns = len(self.means_) + (self._background is not None)
+        return self._evaluate(X, (columns,), write)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -402,7 +426,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray or Dask array of shape (n_samples,)
-            Indices of components.
+            Indices of components; −1 for `noise`.
 
         Examples
         --------
@@ -418,6 +442,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
         ) -> None:
             out[:] = expectation.labels(block, ws)
+            if expectation.form.background is not None:
+                # Noise is the last one.
+                out[out == expectation.form.shape[-1] - 1] = -1
 
         return self._evaluate(X, (), write, dtype=np.intp)
 
@@ -631,7 +658,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             Rows.
 
         y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
+            The component that each row was drawn from; −1 for `noise`, which is drawn
+            evenly from the region of the data of the fit.
 
         Raises
         ------
@@ -665,7 +693,13 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         )
         weights = np.asarray(self.weights_, dtype=float)
         means = np.asarray(self.means_, dtype=float)
-        return _draw(weights, means, color, n_samples, rng)
+        background = self._background
+        if background is None:
+            return _draw(weights, means, color, n_samples, rng)
+        noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
+        X, labels = _draw(weights, means, color, n_samples, rng)
+        X[noise] = background.draw(int(noise.sum()), rng)
+        return X, np.where(noise, -1, labels)
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -734,6 +768,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             overlap=bhattacharyya(structure, parameters),
             lower_bound=getattr(self, "lower_bound_", None),
             converged=getattr(self, "converged_", None),
+            noise_weight=getattr(self, "noise_weight_", None),
         )
         if X is None:
             return summary
@@ -809,8 +844,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         ValueError
             If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
-            Dask collection for the bootstrap; if parameters were `fixed` in the fit,
-            for another method than the bootstrap.
+            Dask collection for the bootstrap; if there is `noise`, or parameters were
+            `fixed` in the fit, for another method than the bootstrap.
 
         Notes
         -----
@@ -854,10 +889,11 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         )
         self._check_is_fitted()
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
-        if method != "bootstrap" and getattr(self, "_n_given", 0):
+        noise = self._background is not None
+        if method != "bootstrap" and (noise or getattr(self, "_n_given", 0)):
             raise ValueError(
-                "Of a mixture with fixed parameters, standard errors are those of the "
-                "bootstrap: pass method='bootstrap'."
+                f"Of a mixture with {'noise' if noise else 'fixed parameters'}, "
+                "standard errors are those of the bootstrap: pass method='bootstrap'."
             )
         if method == "bootstrap":
             if is_dask(X):
@@ -952,6 +988,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             "support_probability", n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         if is_dask(X):
             levels = evaluate_rows(self, X, self._density, _write_log_density, ())
             # Made once, and not in each chunk.
@@ -1042,6 +1079,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         return self._support(n_samples, random_state).level(prob)
 
     def _check_arguments(self, of: str, **arguments: Any) -> None:

@@ -199,20 +199,23 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         K = self.n_components
         rng = check_random_state(self.random_state)
         if present is not None:
-            start = em.with_fixed(em.coordinates.inward(em.structure, present))
+            start = em.coordinates.inward(em.structure, present)
+            start = em.with_fixed(em.with_noise(start))
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif self._searches(given):
             yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
             start = Parameters(**given)
-            yield finish(em, em.coordinates.inward(em.structure, start))
+            start = em.with_noise(em.coordinates.inward(em.structure, start))
+            yield finish(em, start)
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
             for _ in range(n_init):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                yield finish(em, em.coordinates.inward(em.structure, start))
+                start = em.with_noise(em.coordinates.inward(em.structure, start))
+                yield finish(em, start)
 
     def _solve(
         self,

@@ -57,6 +57,8 @@ def fixed_parts(
     structure: Structure,
     n_components: int,
     n_features: int,
+    *,
+    noise: bool = False,
 ) -> Fixed | None:
     """Return what is fixed, in units of the data; weights that are not given are 1/K.
 
@@ -77,16 +79,18 @@ def fixed_parts(
                 f"is {structure.name!r}: fix all of the covariances, or none."
             )
     none = np.zeros(K, bool)
+    weights = given.get("weights", np.full(K, 1 / K))
     unit, _ = structure.factor(np.ones(structure.shape(K, d)))
     if structure.matrices:
         unit = np.broadcast_to(np.eye(d), structure.shape(K, d))
     return Fixed(
         Parameters(
-            given.get("weights", np.full(K, 1 / K)),
+            weights / weights.sum() if noise else weights,
             given.get("means", np.zeros((K, d))),
             given.get("precisions_cholesky", unit),
         ),
         *(masks.get(name, none) for name in PARTS),
+        noise=noise,
     )
 
 

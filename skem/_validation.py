@@ -282,8 +282,10 @@ def _check_shape(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def check_weights(weights: Any, n_components: int) -> np.ndarray:
-    """Validate component weights: in [0, 1], summing to one."""
+def check_weights(
+    weights: Any, n_components: int, *, noise: bool = False
+) -> np.ndarray:
+    """Validate component weights: in [0, 1], summing to one, or to less with noise."""
     weights = check_array(weights, dtype=FLOATS, ensure_2d=False)
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0).any() or (weights > 1).any():
@@ -292,7 +294,8 @@ def check_weights(weights: Any, n_components: int) -> np.ndarray:
             f"but got max value {weights.max():.5f}, min value {weights.min():.5f}"
         )
     atol = 1e-6 if weights.dtype == np.float32 else 1e-8
-    if abs(1 - weights.sum()) > atol:
+    left = 1 - weights.sum()
+    if abs(left) > atol and not (noise and 0 < left < 1):
         raise ValueError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}"

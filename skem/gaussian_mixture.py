@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._fitting import FittingMixture, unchanged_on_error
 from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
+from skem._noise import check_no_noise
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import rows_of_components
 from skem._validation import (
@@ -34,6 +35,8 @@ from skem.core.solve import Solution
 from skem.core.stream import Stream
 from skem.exceptions import DegenerateComponentsWarning
 
+OF_NOISE = 2
+"""Parameters of noise: its weight and its volume."""
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
 )
@@ -135,7 +138,8 @@ class GaussianMixture(FittingMixture):
         - 'random_from_data': means are rows chosen at random.
 
     weights_init : array-like of shape (n_components,), default=None
-        Weights to start from. None: made by `init_params`.
+        Weights to start from. None: made by `init_params`. With `noise` they may add
+        up to less than one: the rest is that of noise.
 
     means_init : array-like of shape (n_components, n_features), default=None
         Means to start from. None: made by `init_params`.
@@ -149,14 +153,27 @@ class GaussianMixture(FittingMixture):
             (n_components, n_features)             if 'diag',
             (n_components, n_features, n_features) if 'full'
 
+    noise : bool or float, default=None
+        Whether one more component is noise, of constant density 1/V over the region of
+        the data [6]_: rows that belong to no cluster then do not widen those that there
+        are. Its weight is `noise_weight_`. True: V is the volume of the data's bounding
+        box, along the features or along the principal axes, whichever is smaller, as
+        mclust's `hypvol`. A float is the density itself, 1/V in units of the data, as
+        mclust's `Vinv`. `predict` gives −1 to noise, `predict_proba` has one more
+        column, the last, and the density of `score_samples` includes it. Of a row with
+        missing values, V is that of the features that it has, all widths of the box
+        being scaled by one factor. Marginal and conditional laws, regions of highest
+        density, and `to_sklearn` are not there with noise.
+
     fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
         What stays as it is given: weights by `weights_init` (1/K each if that is None),
         means by `means_init`, covariances by `precisions_init`. A dict has a bool for
         each, or one for each component, as ``{"means": [True, False]}``: components
         that are not fixed start from the values that are given for them. Free weights
         share what the fixed ones leave. What is fixed is not counted in
-        `n_parameters_`. Covariances that components share are fixed together. If
-        nothing else is given to start from, a good optimum is looked for as by default.
+        `n_parameters_`. Covariances that components share are fixed together. With
+        noise, fixed weights are shares of what that leaves. If nothing else is given to
+        start from, a good optimum is looked for as by default.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver. None of them ever accepts a fall of the penalised likelihood, and
@@ -204,7 +221,15 @@ class GaussianMixture(FittingMixture):
     ----------
     weights_ : ndarray of shape (n_components,)
         Weights of the components: the largest first, whatever the seed, unless a start
-        is given or continued.
+        or labels are given, or a start is continued. With noise they add up to
+        ``1 - noise_weight_``.
+
+    noise_weight_ : float
+        Weight of the noise. Only with `noise`.
+
+    noise_volume_ : float
+        V, the volume of the region of the noise, in units of the data. Only with
+        `noise`.
 
     means_ : ndarray of shape (n_components, n_features)
         Means, in units of the data.
@@ -251,7 +276,8 @@ class GaussianMixture(FittingMixture):
         rest on; `partial_fit` does not.
 
     n_parameters_ : int
-        Number of free parameters of the model.
+        Number of free parameters of the model; noise has two, its weight and its
+        volume, as in mclust.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -296,6 +322,8 @@ class GaussianMixture(FittingMixture):
     .. [5] Q. Zhao, V. Hautamäki, I. Kärkkäinen and P. Fränti (2012). Random swap EM
        algorithm for Gaussian mixture models. Pattern Recognition Letters 33(16),
        2120-2126.
+    .. [6] C. Fraley and A. E. Raftery (2002). Model-based clustering, discriminant
+       analysis, and density estimation. JASA 97(458), 611-631.
 
     Examples
     --------
@@ -321,6 +349,7 @@ class GaussianMixture(FittingMixture):
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
         "fixed": [StrOptions(set(PARTS)), list, tuple, set, frozenset, dict, None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
@@ -344,6 +373,7 @@ class GaussianMixture(FittingMixture):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
+        noise: bool | float | None = None,
         fixed: Any = None,
         algorithm: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -363,6 +393,7 @@ class GaussianMixture(FittingMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.noise = noise
         self.fixed = fixed
         self.algorithm = algorithm
         self.random_state = random_state
@@ -538,6 +569,7 @@ class GaussianMixture(FittingMixture):
         True
         """
         self._check_is_fitted()
+        check_no_noise(self, "Mixtures of scikit-learn's")
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
         single = np.asarray(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
@@ -600,10 +632,11 @@ class GaussianMixture(FittingMixture):
         ------
         ValueError
             If X has infinite values, a feature without any value, or fewer rows than
-            components; if weights are negative or all zero; if a start has the wrong
-            shape, or what is fixed has no value; or, with a numeric `reg_covar`, if a
-            covariance is not positive definite; or if labels are not integers in their
-            range. The estimator then stays as it was.
+            components; if ``noise=True`` and a feature is constant; if weights are
+            negative or all zero; if a start has the wrong shape, or what is fixed has
+            no value; or, with a numeric `reg_covar`, if a covariance is not positive
+            definite; or if labels are not integers in their range. The estimator then
+            stays as it was.
 
         NotImplementedError
             If there are labels of a Dask collection.
@@ -642,7 +675,8 @@ class GaussianMixture(FittingMixture):
     def _prepared(self, blocks: Blocks) -> EMMap:
         structure = STRUCTURES[self.covariance_type]
         fixed = self._fixed(blocks.n_features)
-        em = EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+        K = self.n_components
+        em = EMMap.prepare(blocks, structure, K, self.reg_covar, self.noise)
         if fixed is None:
             return em
         return replace(em, fixed=fixed.inward(structure, em.coordinates))
@@ -655,7 +689,11 @@ class GaussianMixture(FittingMixture):
             STRUCTURES[self.covariance_type],
             self.n_components,
             n_features,
+            noise=self._has_noise(),
         )
+
+    def _has_noise(self) -> bool:
+        return self.noise is not None and self.noise is not False
 
     def _is_start(self, given: dict[str, np.ndarray]) -> bool:
         masks = check_fixed(self.fixed, self.n_components)
@@ -672,7 +710,8 @@ class GaussianMixture(FittingMixture):
         structure = STRUCTURES[self.covariance_type]
         given = {}
         if self.weights_init is not None:
-            given["weights"] = check_weights(self.weights_init, K)
+            noise = self._has_noise()
+            given["weights"] = check_weights(self.weights_init, K, noise=noise)
         if self.means_init is not None:
             given["means"] = check_means(self.means_init, K, d)
         if self.precisions_init is not None:
@@ -681,10 +720,12 @@ class GaussianMixture(FittingMixture):
         return given
 
     def _n_parameters(self) -> int:
-        return super()._n_parameters() - getattr(self, "_n_given", 0)
+        of_noise = 0 if self._background is None else OF_NOISE
+        return super()._n_parameters() + of_noise - getattr(self, "_n_given", 0)
 
     def _set_stream(self, stream: Stream) -> None:
         super()._set_stream(stream)
+        self._set_noise(stream)
         fixed = stream.fixed
         self._n_given = 0 if fixed is None else fixed.n_parameters(stream.structure)
         if fixed is not None:
@@ -699,6 +740,15 @@ class GaussianMixture(FittingMixture):
         self.degenerate_components_ = degenerate_components(
             stream.structure, stream.parameters, stream.size
         )
+
+    def _set_noise(self, stream: Stream) -> None:
+        """Set the attributes of noise, or take away those of an earlier fit."""
+        for name in ("_noise", "noise_weight_", "noise_volume_"):
+            self.__dict__.pop(name, None)
+        if stream.background is not None:
+            self._noise = stream.background
+            self.noise_weight_ = float(stream.parameters.noise_weight)
+            self.noise_volume_ = stream.background.volume
 
     def _warn_of_components(self, best: Solution) -> None:
         """Name the components that the data do not support."""

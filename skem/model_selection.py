@@ -100,6 +100,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     default='kmeans'
         How fresh starts are made, as in `GaussianMixture`.
 
+    noise : bool or float, default=None
+        Whether all candidates have a component of noise, as in `GaussianMixture`.
+
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in `GaussianMixture`.
 
@@ -211,6 +214,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(INITIALIZERS))],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "n_jobs": N_JOBS,
@@ -229,6 +233,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         max_iter: int = 1000,
         n_init: int = 8,
         init_params: str = "kmeans",
+        noise: bool | float | None = None,
         algorithm: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
@@ -243,6 +248,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.noise = noise
         self.algorithm = algorithm
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -374,7 +380,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self._choose(found, remedy)
 
     def _options(self) -> dict[str, Any]:
-        names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
+        names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
         options = {name: getattr(self, name) for name in names}
         return options | {"random_state": self.random_state}
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"linear"},
     {"incomplete"},
     {"expectation", "student"},
-    {"totals", "step", "members"},
+    {"totals", "step", "members", "noise"},
     {"scale"},
     {"em"},
     {"initialize", "stream", "bayes"},

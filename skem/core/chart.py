@@ -28,11 +28,20 @@ class Chart:
     base: Parameters
     total_weight: float
     restored: Callable[[Parameters], Parameters] | None = None
+    noise: bool = False
+    """Whether there is one more weight, what the others leave of one."""
 
     @cached_property
     def _scale(self) -> np.ndarray:
         weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
         return np.sqrt(self.total_weight * weights)[:, None]
+
+    @cached_property
+    def _weight_scale(self) -> np.ndarray:
+        if not self.noise:
+            return self._scale[:, 0]
+        own = max(float(self.base.noise_weight), SMALLEST_WEIGHT)
+        return np.append(self._scale[:, 0], np.sqrt(self.total_weight * own))
 
     @cached_property
     def _mean_scale(self) -> np.ndarray:
@@ -48,13 +57,14 @@ class Chart:
 
     def _log_shares(self, parameters: Parameters) -> np.ndarray:
         """Logarithms of what the components share."""
-        return parameters.log_weights
+        logs = parameters.log_weights
+        return np.append(logs, parameters.log_noise_weight) if self.noise else logs
 
     def _assembled(
         self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
     ) -> Parameters:
         """Return the mixture of these shares."""
-        return Parameters(shares, means, cholesky)
+        return Parameters(shares[: len(means)], means, cholesky)
 
     def _size_of(self, log_ratio: np.ndarray) -> float:
         """Size of a change of the logarithms of shares."""
@@ -62,11 +72,12 @@ class Chart:
 
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-weights, means and covariances of a vector, without their scales."""
-        K, d = self.base.shape
-        log_weights = vector[:K] / self._scale[:, 0]
-        means = vector[K : K + K * d].reshape(K, d) / self._mean_scale
+        (K, d), n_weights = self.base.shape, len(self._weight_scale)
+        end = n_weights + K * d
+        log_weights = vector[:n_weights] / self._weight_scale
+        means = vector[n_weights:end].reshape(K, d) / self._mean_scale
         rows = len(self._covariance_scale)
-        covariances = vector[K + K * d :].reshape(rows, -1) / self._covariance_scale
+        covariances = vector[end:].reshape(rows, -1) / self._covariance_scale
         return log_weights, means, covariances
 
     def pack(self, parameters: Parameters) -> np.ndarray:
@@ -83,7 +94,7 @@ class Chart:
         )
         return np.concatenate(
             [
-                self._scale[:, 0] * log_ratio,
+                self._weight_scale * log_ratio,
                 (self._mean_scale * means).ravel(),
                 (self._covariance_scale * covariances).ravel(),
             ]

@@ -17,6 +17,7 @@ from skem.core.expectation import Expectation, total_statistics
 from skem.core.fixed import Fixed
 from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
+from skem.core.noise import Background, clean
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.scale import Sample, as_one, one_scatter
@@ -29,6 +30,8 @@ LABELLED = 100
 """Rows known of a component that any part of the rows has, if there are so many."""
 COMPARED = 1_000
 """Rows known of a component that decide which component of a start it is."""
+LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
+"""The weight of noise in a start, if there is less of it."""
 LARGEST = 1e100
 """Nats beyond which a log-density counts as no better."""
 EQUAL_WEIGHTS = 6
@@ -42,7 +45,8 @@ class EMMap:
     `total` are the one-component statistics of the data, and `sample` the rows that the
     regularization takes the scale of clusters from, if it does. Where values are
     missing, `whole` is the one component that rows are completed by for a start. What
-    is given of the mixture is `fixed`, in coordinates.
+    is given of the mixture is `fixed`, in coordinates. With a `background` one more
+    component is noise.
     """
 
     blocks: Blocks
@@ -53,6 +57,7 @@ class EMMap:
     sample: Sample | None = None
     whole: Parameters | None = None
     fixed: Fixed | None = None
+    background: Background | None = None
 
     @classmethod
     def prepare(
@@ -61,20 +66,36 @@ class EMMap:
         structure: Structure,
         n_components: int,
         reg_covar: float | str,
+        noise: float | None = None,
     ) -> EMMap:
         """Standardise the data, and set the regularization to suit them.
 
-        `reg_covar` is "auto", or a variance in squared units of the data.
+        `reg_covar` is "auto", or a variance in squared units of the data. `noise` is
+        True, the density of noise, or None (or False) if there is none.
         """
         coordinates = standardising_coordinates(blocks, structure)
+        background = None
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
         if reg_covar != "auto":
             whole = as_one(blocks, coordinates, structure)
             total = total_statistics(blocks, coordinates, structure, whole)
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
             ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
-            return cls(blocks, coordinates, structure, ridge, total, None, whole)
+            return cls(
+                blocks,
+                coordinates,
+                structure,
+                ridge,
+                total,
+                whole=whole,
+                background=background,
+            )
         sample = Sample.of(blocks, coordinates, structure)
+        if background is not None:
+            # Noise is wider than any cluster.
+            sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
         coordinates, whole = sample.coordinates, sample.whole
         total = total_statistics(blocks, coordinates, structure, whole)
         penalty = ScaleFreePenalty.of_data(
@@ -82,7 +103,16 @@ class EMMap:
             one_scatter(total, incomplete=blocks.incomplete),
             blocks.total_weight,
         )
-        return cls(blocks, coordinates, structure, penalty, total, sample, whole)
+        return cls(
+            blocks,
+            coordinates,
+            structure,
+            penalty,
+            total,
+            sample,
+            whole,
+            background=background,
+        )
 
     @property
     def scales(self) -> dict[int, np.ndarray]:
@@ -167,6 +197,7 @@ class EMMap:
         What is given is put in its place.
         """
         fixed = self.fixed
+        start = self.with_noise(start)
         if self.blocks.known is None and fixed is None:
             return start
         K = len(start.weights)
@@ -184,6 +215,13 @@ class EMMap:
         """Mask of components that may be taken away: nothing is known or given."""
         free = ~np.isin(np.arange(n_components), self.known_components)
         return free if self.fixed is None else free & ~self.fixed.placed
+
+    def with_noise(self, start: Parameters) -> Parameters:
+        """Leave something for noise, if there is: nothing would stay nothing."""
+        if self.background is None or start.noise_weight >= LEAST_NOISE:
+            return start
+        weights = start.weights * ((1 - STARTING_NOISE) / start.weights.sum())
+        return replace(start, weights=weights)
 
     def with_fixed(self, parameters: Parameters) -> Parameters:
         """Put what is given in its place."""
@@ -207,7 +245,8 @@ class EMMap:
         """Return unconstrained coordinates about `base`."""
         changes = self.regularization.pins or self.fixed is not None
         restored = self.restored if changes else None
-        return Chart(self.structure, base, self.blocks.total_weight, restored)
+        noise = self.background is not None
+        return Chart(self.structure, base, self.blocks.total_weight, restored, noise)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.
@@ -220,9 +259,18 @@ class EMMap:
         """Return what a part of the rows has led to, as a start for all of them."""
         return parameters
 
-    def expectation(self, parameters: Parameters) -> Expectation:
+    @cached_property
+    def _log_widths(self) -> np.ndarray | None:
+        """Those of noise, in coordinates."""
+        background = self.background
+        return None if background is None else background.inward(self.coordinates)
+
+    def expectation(
+        self, parameters: Parameters, dtype: np.dtype | None = None
+    ) -> Expectation:
         """Return the kernels that evaluate a block at `parameters`."""
-        form = choose_form(self.structure, parameters, self.blocks.dtype)
+        dtype = self.blocks.dtype if dtype is None else dtype
+        form = choose_form(self.structure, parameters, dtype, self._log_widths)
         return Expectation(form, self.coordinates)
 
     def of_points(self, parameters: Parameters) -> Expectation:
@@ -233,6 +281,8 @@ class EMMap:
 
     @cached_property
     def _stepper(self) -> Stepper | None:
+        if self.background is not None:
+            return None
         return Stepper.of(
             self.blocks, self.coordinates, self.structure, self.total_second
         )

@@ -6,6 +6,7 @@ What is incomplete is computed in a room of its own (`incomplete`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -164,14 +165,19 @@ class Expectation:
     @cached_property
     def _incomplete(self) -> Incomplete:
         form = self.form
-        return Incomplete(form.structure, form.parameters, self.coordinates)
+        return Incomplete(
+            form.structure, form.parameters, self.coordinates, form.background
+        )
 
     @cached_property
     def _each(self) -> list[Expectation]:
         """Those of each component by itself, with its weight, in the same form."""
         form, K = self.form, self.form.parameters.shape[-2]
         return [
-            replace(self, form=replace(form, parameters=form.of_component(k)))
+            replace(
+                self,
+                form=replace(form, parameters=form.of_component(k), background=None),
+            )
             for k in range(K)
         ]
 
@@ -189,7 +195,7 @@ class Expectation:
     @property
     def values_per_sample(self) -> int:
         """Size of the work on one sample, in numbers."""
-        return self.form.n_rows() + self.form.parameters.weights.size
+        return self.form.n_rows() + math.prod(self.form.shape)
 
     @property
     def multiplications_per_sample(self) -> int:
@@ -198,7 +204,7 @@ class Expectation:
 
     def _logits(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Return room for them."""
-        shape = (*self.form.parameters.weights.shape, block.data.shape[1])
+        shape = (*self.form.shape, block.data.shape[1])
         return workspace.array("logits", shape, self.form.dtype)
 
     def _softmax(
@@ -238,8 +244,7 @@ class Expectation:
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
         resp *= factor[..., None, :]
-        sums = self.form.sums(resp, loaded, workspace)
-        return Statistics(loglik, sums, self.form.reference, self.form.quadratic)
+        return self.form.statistics(loglik, self.form.sums(resp, loaded, workspace))
 
     def _statistics_of_known(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold a block in which some samples belong to a known component.
@@ -285,7 +290,8 @@ class Expectation:
         means, cholesky = form.parameters.means, form.parameters.precisions_cholesky
         parameters = Parameters(np.ones(len(means)), means, cholesky)
         centred = Centred(form.structure, parameters, form.dtype)
-        logits = self._logits(block, workspace)
+        shape = (len(means), block.data.shape[1])
+        logits = workspace.array("logits", shape, form.dtype)
         with np.errstate(all="ignore"):
             loaded = centred.load(self.coordinates, block.data, workspace)
             centred.logits(loaded, logits, workspace)

@@ -24,6 +24,8 @@ class Fixed:
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
+    noise: bool = False
+    """Whether weights are shares of what noise leaves, and not of one."""
 
     def inward(self, structure: Structure, coordinates: Coordinates) -> Fixed:
         """Return the same in coordinates."""
@@ -95,7 +97,8 @@ class Fixed:
             own = np.where(self.weights, 0.0, np.maximum(weights, TINY))
             left = 1 - given.weights[self.weights].sum()
             share = np.maximum(own.sum(axis=-1, keepdims=True), TINY)
-            weights = np.where(
+            whole = weights.sum(axis=-1, keepdims=True) if self.noise else 1.0
+            weights = whole * np.where(
                 self.weights, given.weights, own / share * max(left, 0.0)
             )
         if self.means.any():

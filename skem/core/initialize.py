@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.spatial.distance import cdist
 from skem.core.blocks import Block
 from skem.core.em import EMMap
 from skem.core.expectation import filled_rows
+from skem.core.noise import clean
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
@@ -52,9 +54,21 @@ def seeded(
     rows: Rows,
 ) -> Parameters:
     """Seed by `method` on a subsample, then take one M-step."""
+    Z, weight, kept = rows.Z, rows.weight, None
+    if em.background is not None and rows.block.known is None and rng.uniform() < 0.5:
+        kept = clean(Z, rng)
     with on_checked_data():
-        resp = method(rows.Z, rows.weight, n_components, rng) * rows.weight
-    return em.started(rows.labelled(em, resp))
+        if kept is None or len(np.unique(Z[kept], axis=0)) < n_components:
+            resp = method(Z, weight, n_components, rng)
+        else:
+            # What is noise has no label.
+            resp = np.zeros((n_components, len(Z)))
+            resp[:, kept] = method(Z[kept], weight[kept], n_components, rng)
+        resp *= weight
+    statistics = rows.labelled(em, resp)
+    if kept is not None:
+        statistics = replace(statistics, noise=weight[~kept].sum())
+    return em.started(statistics)
 
 
 def of_known(rows: Rows) -> Initializer:

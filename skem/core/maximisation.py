@@ -64,6 +64,8 @@ def maximise(
     means = statistics.means
     if previous is not None:
         means = np.where(counts[..., None] > 0, means, previous.means)
-    weights = counts / counts.sum(axis=-1, keepdims=True)
+    # Noise has what they leave of one.
+    total = counts.sum(axis=-1) + statistics.noise
+    weights = counts / total[..., None]
     found = Parameters(weights, means, cholesky)
     return found if fixed is None else fixed.restored(found)

@@ -221,6 +221,12 @@ class Sample:
             sample = sample._rows(np.flatnonzero(near))
         return sample
 
+    def only(self, chosen: np.ndarray) -> Sample:
+        """Return the rows of a mask; all of them if they would be few."""
+        d = self.blocks.n_features
+        few = chosen.sum() < 2 * pseudo_rows(self.structure, d)
+        return self if few else self._rows(np.flatnonzero(chosen))
+
     def _rows(self, rows: np.ndarray) -> Sample:
         blocks = self.blocks.take(rows)
         whole = as_one(blocks, self.coordinates, self.structure)

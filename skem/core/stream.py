@@ -21,6 +21,7 @@ from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
 from skem.core.fixed import Fixed
 from skem.core.incomplete import distinct_rows
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization
 from skem.core.scale import one_component
@@ -179,6 +180,7 @@ class Stream:
     - `seen`: weight of all rows so far
     - `kind`: the map that a step is one of
     - `fixed`: the parts of the mixture that are given
+    - `background`: where noise is, if one more component is noise
     - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
       weight of as many rows as the averages are as precise as
     """
@@ -194,6 +196,7 @@ class Stream:
     dtype: np.dtype
     kind: type[EMMap] = EMMap
     fixed: Fixed | None = None
+    background: Background | None = None
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Stream:
@@ -212,6 +215,7 @@ class Stream:
             dtype=em.blocks.dtype,
             kind=type(em),
             fixed=em.fixed,
+            background=em.background,
         )
 
     @property
@@ -256,6 +260,7 @@ class Stream:
             ),
             total,
             fixed=self.fixed,
+            background=self.background,
         )
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)
