@@ -110,7 +110,8 @@ def bootstrap_lrt(
     estimator : GaussianMixture
         Whose parameters every fit has, but for the number of components, the start,
         and `n_init`, which counts fresh starts beside the splits and mergers of the
-        other mixture's components; 4 if it is 'auto'. It is not changed.
+        other mixture's components; 4 if it is 'auto'. It is not changed. `noise` and
+        `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
         Data. NaN is a missing value.
@@ -177,6 +178,12 @@ def bootstrap_lrt(
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     template = clone(estimator)
     template._validate_params()
+    for name in ("noise", "fixed"):
+        if getattr(template, name):
+            raise ValueError(
+                f"The test is of mixtures without {name}, got "
+                f"{name}={getattr(template, name)!r}."
+            )
     data = check_data(template, X, reset=True)
     weight = check_sample_weight(sample_weight, data.X)
     with array_blocks(data, weight) as blocks:

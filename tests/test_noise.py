@@ -236,7 +236,7 @@ def test_the_region_may_lie_along_the_principal_axes():
 
 
 def test_samples_and_streams_and_summary(rng):
-    X, z = noise_data()
+    X, _ = noise_data()
     mixture = GaussianMixture(2, noise=True, random_state=0).fit(X)
     drawn, labels = mixture.sample(4000, random_state=1)
     assert np.mean(labels == -1) == pytest.approx(mixture.noise_weight_, abs=0.02)

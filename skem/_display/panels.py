@@ -72,7 +72,10 @@ def draw_points(
     collections = []
     for k in np.unique(labels):
         rows = labels == k
-        color, marker, _ = style(k)
+        color, marker, name = GRAY, ".", "noise"
+        if k >= 0:
+            color, marker, _ = style(k)
+            name = f"component {k}"
         collections.append(
             ax.scatter(
                 X[rows, 0],
@@ -82,7 +85,7 @@ def draw_points(
                 marker=marker,
                 alpha=0.65,
                 linewidths=0,
-                label=f"component {k}",
+                label=name,
                 zorder=2,
             )
         )
