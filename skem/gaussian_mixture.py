@@ -730,12 +730,9 @@ class GaussianMixture(FittingMixture):
         self._n_given = 0 if fixed is None else fixed.n_parameters(stream.structure)
         if fixed is not None:
             # To the last digit, which another unit may change.
-            d = fixed.parameters.shape[1]
-            exact = self._fixed(d)
-            if exact is not None:
-                found = exact.restored(self._parameters())
-                self.weights_ = found.weights.astype(self.weights_.dtype)
-                self.means_ = found.means.astype(self.means_.dtype)
+            found = fixed.outward().restored(self._parameters())
+            self.weights_ = found.weights.astype(self.weights_.dtype)
+            self.means_ = found.means.astype(self.means_.dtype)
         self.n_parameters_ = self._n_parameters()
         self.degenerate_components_ = degenerate_components(
             stream.structure, stream.parameters, stream.size

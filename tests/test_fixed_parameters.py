@@ -180,6 +180,9 @@ def test_gaps_weights_labels_single_precision_and_streams(X, rng):
         stream.partial_fit(batch)
     np.testing.assert_array_equal(stream.means_, CENTRES)
     np.testing.assert_allclose(stream.covariances_, expected, atol=0.2)
+    # What is fixed is so for the whole stream.
+    stream.set_params(means_init=CENTRES + 1).partial_fit(X[:50])
+    np.testing.assert_array_equal(stream.means_, CENTRES)
 
 
 def test_standard_errors_are_the_bootstrap(X):

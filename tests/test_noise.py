@@ -9,7 +9,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from skem import GaussianMixture, GaussianMixtureIC
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureDisplay,
+    bootstrap_lrt,
+)
 from skem.kernels import native
 
 TYPES = ["full", "tied", "diag", "spherical"]
@@ -322,6 +327,22 @@ def test_what_there_is_not_with_noise():
     GaussianMixture(2, noise=0.01, covariance_type="diag").fit(constant)
     with pytest.raises(ValueError, match="'noise' parameter"):
         GaussianMixture(2, noise=-1.0).fit(X)
+
+
+def test_pictures_show_noise_in_grey_and_the_test_of_k_refuses_it():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    from matplotlib.colors import to_rgba
+
+    X, _ = noise_data()
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X)
+    gray = [p for p in display.points_ if p.get_label() == "noise"]
+    assert len(gray) == 1
+    np.testing.assert_allclose(gray[0].get_facecolor()[0][:3], to_rgba("#8C8C8C")[:3])
+    assert len(gray[0].get_offsets()) == np.count_nonzero(mixture.predict(X) == -1)
+    plt.close(display.figure_)
+    with pytest.raises(ValueError, match="without noise"):
+        bootstrap_lrt(GaussianMixture(noise=True), X, 1, 2)
 
 
 def chevrons(rng, n=700, m=300):

@@ -26,10 +26,17 @@ class Fixed:
     covariances: np.ndarray
     noise: bool = False
     """Whether weights are shares of what noise leaves, and not of one."""
+    exact: Parameters | None = None
+    """The values in units of the data, as they were given."""
 
     def inward(self, structure: Structure, coordinates: Coordinates) -> Fixed:
         """Return the same in coordinates."""
-        return replace(self, parameters=coordinates.inward(structure, self.parameters))
+        inward = coordinates.inward(structure, self.parameters)
+        return replace(self, parameters=inward, exact=self.parameters)
+
+    def outward(self) -> Fixed:
+        """Return the same in units of the data, without what rounding does."""
+        return self if self.exact is None else replace(self, parameters=self.exact)
 
     @property
     def placed(self) -> np.ndarray:
