@@ -890,7 +890,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self._check_is_fitted()
         structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
         noise = self._background is not None
-        if method != "bootstrap" and (noise or getattr(self, "_n_given", 0)):
+        given = getattr(self, "_n_given", 0) > 0
+        if method != "bootstrap" and (noise or given):
             raise ValueError(
                 f"Of a mixture with {'noise' if noise else 'fixed parameters'}, "
                 "standard errors are those of the bootstrap: pass method='bootstrap'."

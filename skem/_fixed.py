@@ -89,8 +89,10 @@ def fixed_parts(
             given.get("means", np.zeros((K, d))),
             given.get("precisions_cholesky", unit),
         ),
-        *(masks.get(name, none) for name in PARTS),
-        noise=noise,
+        masks.get("weights", none),
+        masks.get("means", none),
+        masks.get("covariances", none),
+        noise,
     )
 
 

@@ -731,8 +731,10 @@ class GaussianMixture(FittingMixture):
         if fixed is not None:
             # To the last digit, which another unit may change.
             found = fixed.outward().restored(self._parameters())
-            self.weights_ = found.weights.astype(self.weights_.dtype)
-            self.means_ = found.means.astype(self.means_.dtype)
+            weights, means = found.weights, found.means
+            self.__dict__.update(
+                weights_=weights.astype(stream.dtype), means_=means.astype(stream.dtype)
+            )
         self.n_parameters_ = self._n_parameters()
         self.degenerate_components_ = degenerate_components(
             stream.structure, stream.parameters, stream.size
