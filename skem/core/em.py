@@ -223,6 +223,10 @@ class EMMap:
         weights = start.weights * ((1 - STARTING_NOISE) / start.weights.sum())
         return replace(start, weights=weights)
 
+    def ready(self, start: Parameters) -> Parameters:
+        """Return a start as the structure, noise and what is given allow it."""
+        return self.with_fixed(self.with_noise(self.constrained(start)))
+
     def with_fixed(self, parameters: Parameters) -> Parameters:
         """Put what is given in its place."""
         return parameters if self.fixed is None else self.fixed.restored(parameters)
@@ -247,6 +251,14 @@ class EMMap:
         restored = self.restored if changes else None
         noise = self.background is not None
         return Chart(self.structure, base, self.blocks.total_weight, restored, noise)
+
+    def constrained(self, parameters: Parameters) -> Parameters:
+        """Return parameters with the nearest covariances that the structure allows."""
+        before, d = parameters.precisions_cholesky, self.blocks.n_features
+        cholesky = self.structure.constrained(before, parameters.weights, d)
+        if cholesky is before:
+            return parameters
+        return replace(parameters, precisions_cholesky=cholesky)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.

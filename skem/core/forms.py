@@ -14,6 +14,7 @@ scatter within it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import Structure
 from skem.core.far import evaluate_far, log_constants, within_widths
 from skem.core.parameters import Parameters
 from skem.core.products import sum_over_columns, times_block
@@ -248,7 +249,7 @@ class Expanded(Form):
 
     def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
         rows, b = block.rows.shape
-        flat = resp.reshape(-1, b)
+        flat = resp.reshape(math.prod(resp.shape[:-1]), b)
         return sum_over_columns(flat, block.rows).reshape(*resp.shape[:-1], rows)
 
     def _linear_log_norm(self, rows: np.ndarray) -> np.ndarray:
@@ -360,11 +361,7 @@ def uncancelled(
     quadratic = structure.quadratic
     if structure.logit_quadratic == quadratic:
         return structure, parameters
-    twin = next(
-        other
-        for other in STRUCTURES.values()
-        if other.quadratic == other.logit_quadratic == quadratic
-    )
+    twin = structure.free
     *stack, K, d = parameters.means.shape
     cholesky = parameters.precisions_cholesky
     shape = (*stack, *twin.shape(K, d))

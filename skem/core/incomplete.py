@@ -43,10 +43,9 @@ from skem.core.forms import (
     condition,
     joined_by_noise,
 )
-from skem.core.linear import linear_step
+from skem.core.linear import linear_step, masked_step
 from skem.core.parameters import Parameters
 from skem.core.quadratic import (
-    Nothing,
     Pairs,
     Quadratic,
     diagonal_positions,
@@ -62,6 +61,8 @@ PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
 FREQUENT = 32
 """Rows of a pattern from which it is expanded."""
+HIGHEST = 300
+"""Nats of a density at its highest, below which exponentials need no shift."""
 FARTHEST = 1e8
 """Nats beyond which differences between components are lost to rounding."""
 
@@ -649,38 +650,40 @@ class Incomplete:
         return sums[..., :-1, :], sums[..., -1, 0]
 
     def _of_masks(self, block: Block, workspace: Workspace) -> Statistics:
-        """Independent features: log-densities are linear in [m, m x, m x²]."""
+        """Independent features: log-densities are linear in [1, m x, m x², m]."""
         means, roots = self._means, self._factors
         d, b = block.data.shape
-        rows = workspace.array("masks", (3 * d, b), np.float64)
-        mask, z, second = rows[:d], rows[d : 2 * d], rows[2 * d :]
-        self.coordinates.load(block.data, z)
-        np.equal(z, z, out=mask)
-        np.copyto(z, 0, where=mask == 0)
-        with np.errstate(over="ignore"):
-            np.square(z, out=second)
-        squares = self.coordinates.squares(block.data)
-        if squares is not None:
-            second += squares * mask
+        K = self.parameters.shape[-2]
         precisions = roots**2
         linear = precisions * means
-        constants = np.log(roots) - 0.5 * (LOG_2PI + means * linear)
-        log_weights = self.parameters.log_weights.reshape(-1, 1)
-        theta = np.hstack([log_weights, constants, linear, -0.5 * precisions])
-        theta = theta.reshape(-1, self.parameters.shape[-2], 1 + 3 * d)
+        peaks = np.log(roots) - 0.5 * LOG_2PI
+        constants = peaks - 0.5 * means * linear
+        # No log-density of a mixture is above its highest, whatever is missing.
+        highest = np.maximum(peaks.reshape(-1, K, d).max(axis=1), 0).sum(axis=1)
         if self.background is not None:
-            of_noise = np.concatenate([[0.0], -self.background, np.zeros(2 * d)])
+            highest = np.maximum(highest, np.maximum(-self.background, 0).sum())
+        bounded = bool(highest.max() < HIGHEST)
+        shift = highest if bounded else np.zeros_like(highest)
+        log_weights = self.parameters.log_weights.reshape(-1, K) - shift[:, None]
+        theta = np.hstack(
+            [log_weights.reshape(-1, 1), linear, -0.5 * precisions, constants]
+        ).reshape(-1, K, 1 + 3 * d)
+        if self.background is not None:
+            of_noise = np.zeros((len(theta), 1 + 3 * d))
+            of_noise[:, 0], of_noise[:, 1 + 2 * d :] = -shift, -self.background
             theta = self._with_noise(theta, of_noise)
-        found = linear_step(theta, rows, block.weight, Nothing(), None, workspace)
+        found = masked_step(theta, block, self.coordinates, workspace, bounded=bounded)
         if len(found.lost):
             return self._by_row(block, workspace)
-        v = np.ones(b) if block.weight is None else block.weight
-        log_slopes = self.coordinates.log_slopes
-        unit = log_slopes @ (mask @ v - v.sum())
+        total = b if block.weight is None else block.weight.sum()
         own, noise = self._split(found.sums)
-        counts, observed, first, second = np.split(
+        counts, first, second, observed = np.split(
             own.reshape(-1, 1 + 3 * d), [1, 1 + d, 1 + 2 * d], axis=1
         )
+        # Rows have one component each, so that any mixture counts what was observed.
+        seen = found.sums[0, :, 1 + 2 * d :].sum(axis=0)
+        unit = self.coordinates.log_slopes @ (seen - total)
+        loglik = found.loglik + total * shift + unit
         # About the means, and with the variances of what is missing.
         variances = second - 2 * means * first + means**2 * observed
         variances += (counts - observed) / precisions
@@ -688,7 +691,7 @@ class Incomplete:
         q = np.zeros((quadratic.size(d), len(means)))
         quadratic.add_squares(q, variances.T)
         return self._statistics(
-            found.loglik + unit, counts[:, 0], first - means * observed, q.T, noise
+            loglik, counts[:, 0], first - means * observed, q.T, noise
         )
 
     def _by_pattern(self, block: Block, workspace: Workspace) -> Statistics:

@@ -56,7 +56,10 @@ def maximise(
     d = statistics.n_features
     if fixed is not None:
         scatter = fixed.about_given(structure, statistics, scatter)
-    covariances = regularization.covariances(structure, scatter, d, statistics.means)
+    before = None if previous is None else previous.precisions_cholesky
+    covariances = regularization.covariances(
+        structure, scatter, d, statistics.means, before
+    )
     if fixed is not None:
         covariances = fixed.with_covariances(structure, covariances)
     cholesky = factor(structure, regularization, covariances, d)

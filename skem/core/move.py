@@ -86,7 +86,8 @@ class Moves:
             cholesky = cholesky.copy()
             cholesky[pair] = two.precisions_cholesky
         left = 1.0 if self.em.background is None else 1 - noise
-        return Parameters(weights * (left / weights.sum()), means, cholesky)
+        weights *= left / weights.sum()
+        return self.em.constrained(Parameters(weights, means, cholesky))
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
