@@ -97,7 +97,7 @@ def bootstrap_lrt(
     ----------
     estimator : GaussianMixture
         Whose parameters every fit has, but for the number of components and the start.
-        It is not changed.
+        It is not changed. `noise` and `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
         Data. NaN is a missing value.
@@ -260,7 +260,7 @@ def sequential_bootstrap_lrt(
     ----------
     estimator : GaussianMixture
         Whose parameters every fit has, but for the number of components and the start.
-        It is not changed.
+        It is not changed. `noise` and `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
         Data. NaN is a missing value.

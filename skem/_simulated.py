@@ -51,6 +51,12 @@ class Rows(NamedTuple):
 def without_start(estimator: GaussianMixture) -> GaussianMixture:
     """Return a mixture of the same parameters without a start."""
     template = clone(estimator)
+    for name in ("noise", "fixed"):
+        if getattr(template, name):
+            raise ValueError(
+                f"The test is of mixtures without {name}, got "
+                f"{name}={getattr(template, name)!r}."
+            )
     starts = {"weights_init": None, "means_init": None, "precisions_init": None}
     template.set_params(**starts, warm_start=False, verbose=0)
     template._validate_params()

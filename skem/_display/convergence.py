@@ -321,7 +321,7 @@ def _traces(
     weight = check_sample_weight(sample_weight, data.X)
     structure = SHAPES[start.covariance_type]
     with array_blocks(data, weight) as blocks:
-        em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
+        em = start._prepared(blocks)
         point = em.coordinates.inward(structure, start._parameters())
         return {name: _trace(em, point, name, tol, max_iter) for name in algorithms}
 

@@ -75,7 +75,7 @@ def draw_points(
                 alpha=0.65,
                 # A cross has no inside.
                 linewidths=0 if k >= 0 else 0.6,
-                label=f"component {k}",
+                label=f"component {k}" if k >= 0 else "noise",
                 zorder=2,
             )
         )
