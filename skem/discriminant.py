@@ -38,10 +38,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         1 to 9, chosen for each class by itself. A mapping has one of these for each
         class.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'} or mapping, \
-    default='full'
-        The structure of the covariances within each class. 'auto' is that with the
-        lowest BIC, for each class by itself. A mapping has one of these for each class.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'} or \
+    mapping, default='full'
+        The structure of the covariances within each class, as in `GaussianMixture`.
+        'auto' is that of the first four with the lowest BIC, for each class by itself.
+        A mapping has one of these for each class.
 
     priors : array-like of shape (n_classes,), default=None
         Probabilities of the classes, in the order of `classes_`. None: the shares of

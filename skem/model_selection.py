@@ -65,9 +65,10 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
         The numbers of components to try. Gaps are allowed.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical'} or sequence of them, \
-    default=('full', 'tied', 'diag', 'spherical')
-        The covariance structures to try, as in `GaussianMixture`.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'all'} or \
+    sequence of them, default=('full', 'tied', 'diag', 'spherical')
+        The covariance structures to try, as in `GaussianMixture`. 'all' are these four
+        and the ten others that R's mclust has.
 
     criterion : {'bic', 'aic', 'icl'}, default='bic'
         What is minimised:

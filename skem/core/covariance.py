@@ -244,7 +244,7 @@ class Shaped(Structure):
         return self.constraint.least_points(n_features)
 
     def local(self, base: np.ndarray, n_features: int) -> Local:
-        return local(self.name, self, base, n_features)
+        return local(self.constraint.name, self, base, n_features)
 
     def constrained(
         self, cholesky: np.ndarray, weights: np.ndarray, n_features: int
