@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -181,7 +181,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         check_writable(options.plot, *files)
     notes: list[str] = []
     components = _numbers_of_components(data, options.components, notes)
-    shapes = _shapes(data, options.covariance, notes)
+    shapes: Any = _shapes(data, options.covariance, notes)
     selection = GaussianMixtureIC(
         components, covariance_type=shapes, random_state=options.random_state
     )

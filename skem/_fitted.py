@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -40,9 +44,10 @@ from skem._support import (
     keep_support,
     kept_support,
 )
+from skem._typing import CovarianceType, ErrorMethod, RandomState, available_if
 from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import SHAPES
 from skem.core.expectation import Expectation
@@ -72,6 +77,20 @@ def _write_log_density(
     """Fill `out` with log-densities, those out of its range at its limits."""
     info = np.finfo(out.dtype)
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
+
+
+def _write_responsibilities(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the posterior probabilities of the components."""
+    expectation.write_responsibilities(block, ws, out)
+
+
+def _write_labels(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the most probable components."""
+    out[:] = expectation.labels(block, ws)
 
 
 def _write_component_log_density(
@@ -184,21 +203,39 @@ def _sampled_support(
     return Sampled(np.sort(np.concatenate(log_density)))
 
 
-class FittedMixture(Joint, DensityMixin, BaseEstimator):
+class FittedMixture(
+    Joint,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
     `_set_parameters`.
     """
 
-    covariance_type: str
-    random_state: int | np.random.RandomState | None
+    covariance_type: CovarianceType
+    random_state: RandomState
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    labels_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _by_likelihood = True
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -382,14 +419,44 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         array([[0.951, 0.049],
                [0.263, 0.737]])
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.write_responsibilities(block, ws, out)
-
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write)
+        return self._evaluate(X, (len(self.means_),), _write_responsibilities)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        So that a mixture may be a step of a pipeline, as a k-means clustering.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        Returns
+        -------
+        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
+            so on.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.transform([[-2.0], [-1.0]]).round(3)
+        array([[0.951, 0.049],
+               [0.263, 0.737]])
+        >>> mixture.get_feature_names_out()
+        array(['gaussianmixture0', 'gaussianmixture1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.means_)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -413,13 +480,16 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> mixture.predict([[-2.0], [1.0]])
         array([0, 1])
         """
+        return self._evaluate(X, (), _write_labels, dtype=np.intp)
 
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            out[:] = expectation.labels(block, ws)
-
-        return self._evaluate(X, (), write, dtype=np.intp)
+    def _label(self, blocks: Blocks) -> None:
+        """Set `labels_`, if the rows of a fit are in memory."""
+        self.__dict__.pop("labels_", None)
+        if isinstance(blocks, ArrayBlocks) and not is_mapped(blocks.X):
+            labels = np.empty(blocks.n_samples, np.int32)
+            at = self._expectation(blocks.dtype)
+            write = partial(_write_labels, at)
+            self.labels_ = blocks.fill(labels, write, at.values_per_sample)
 
     def _totals(
         self,
@@ -576,7 +646,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
@@ -719,9 +789,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "sandwich",
+        method: ErrorMethod = "sandwich",
         n_boot: int = 200,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
@@ -847,7 +917,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> np.ndarray:
         """Mass of the mixture where its density is at most that at each row.
 
@@ -931,7 +1001,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         support: Support,
         n_samples: int,
-        random_state: int | np.random.RandomState | None,
+        random_state: RandomState,
         levels: np.ndarray,
         X: np.ndarray,
     ) -> np.ndarray:
@@ -961,7 +1031,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         prob: float,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> float:
         """Log-density on the border of the highest-density region of mass `prob`.
 
@@ -1011,9 +1081,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
-    def _support(
-        self, n_samples: int, random_state: int | np.random.RandomState | None
-    ) -> Support:
+    def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
         key = (self.covariance_type, n_samples, seed)

@@ -26,6 +26,7 @@ from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._text import count
+from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
     Data,
     check_data,
@@ -70,14 +71,20 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     n_components: int
     tol: float
     max_iter: int
-    n_init: int | str
-    init_params: str
-    algorithm: str
+    reg_covar: float | Auto
+    n_init: int | Auto
+    init_params: InitParams
+    algorithm: Algorithm
     warm_start: bool
     learning_decay: float
     learning_window: float | None
     verbose: int
     verbose_interval: int
+
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -133,7 +140,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
+            self._label(blocks)
             self._warn(best)
+
+    def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the labels of the rows of a fit."""
+        found = vars(self).get("labels_")
+        return self.predict(X) if found is None else found.astype(np.intp)
 
     def _fit_blocks(
         self,
@@ -333,7 +346,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             else:
                 self._gather(state, data, weight)
         self.converged_ = False
-        for name in ("lower_bounds_", "_progress"):
+        for name in ("labels_", "lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
 

@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skem._conditional import LIMIT, Conditioner, impute
 from skem._features import check_features, feature_index, names_of
+from skem._typing import CovarianceType, RandomState
 from skem._univariate import cdf, quantile
 from skem._validation import check_incomplete
 from skem.core.covariance import SHAPES
@@ -104,8 +105,8 @@ def like(X: Any, values: np.ndarray) -> Any:
 class Joint:
     """Methods of a fitted mixture that take features apart."""
 
-    covariance_type: str
-    random_state: Any
+    covariance_type: CovarianceType
+    random_state: RandomState
 
     if TYPE_CHECKING:
 
@@ -206,7 +207,7 @@ class Joint:
         self,
         X: ArrayLike,
         sample: bool = False,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> Any:
         """Fill in missing values, NaN, from what is observed in the same row.
 

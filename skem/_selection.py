@@ -337,7 +337,8 @@ def _candidate(
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
     blocks = em.blocks
-    mixture = GaussianMixture(K, covariance_type=name, **problem.options)
+    named: Any = name
+    mixture = GaussianMixture(K, covariance_type=named, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(mixture._ordered(solution))
     mixture.n_features_in_ = blocks.n_features

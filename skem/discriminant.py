@@ -17,6 +17,7 @@ from sklearn.utils.validation import column_or_1d
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, log_weights
 from skem._fitting import unchanged_on_error
+from skem._typing import Auto, CovarianceType, RandomState
 from skem._validation import check_sample_weight
 from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
@@ -106,6 +107,12 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     array([0, 2])
     """
 
+    classes_: np.ndarray
+    priors_: np.ndarray
+    mixtures_: list[GaussianMixture]
+    mixture_: GaussianMixture
+    n_components_: np.ndarray
+
     _parameter_constraints: dict = CONSTRAINTS | {
         "n_components": [*CONSTRAINTS["n_components"], Mapping],
         "covariance_type": [*CONSTRAINTS["covariance_type"], Mapping],
@@ -114,11 +121,13 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int | str | Mapping[Any, int | str] = "auto",
+        n_components: int | Auto | Mapping[Any, int | Auto] = "auto",
         *,
-        covariance_type: str | Mapping[Any, str] = "full",
+        covariance_type: CovarianceType
+        | Auto
+        | Mapping[Any, CovarianceType | Auto] = "full",
         priors: ArrayLike | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skem._fitting import FittingMixture, unchanged_on_error
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import rows_of_components
+from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._validation import (
     check_matrices,
     check_means,
@@ -246,6 +247,11 @@ class GaussianMixture(FittingMixture):
     n_parameters_ : int
         Number of free parameters of the model.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
+
     n_features_in_ : int
         Number of features seen during `fit`.
 
@@ -305,6 +311,8 @@ class GaussianMixture(FittingMixture):
     array([0, 1])
     """
 
+    degenerate_components_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(SHAPES))],
@@ -329,17 +337,17 @@ class GaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | str = "auto",
-        init_params: str = "kmeans",
+        n_init: int | Auto = "auto",
+        init_params: InitParams = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         warm_start: bool = False,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
@@ -370,7 +378,7 @@ class GaussianMixture(FittingMixture):
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         **params: Any,
     ) -> Self:
         """Build a fitted mixture from its parameters, without data.
@@ -764,4 +772,4 @@ class GaussianMixture(FittingMixture):
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
