@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -259,7 +259,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         ]
         joined = GaussianMixture(
             int(self.n_components_.sum()),
-            covariance_type=name,
+            covariance_type=cast(CovarianceType, name),
             random_state=self.random_state,
         )
         joined._set_parameters(

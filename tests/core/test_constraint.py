@@ -186,3 +186,34 @@ def test_points_that_determine_a_component(name, points):
 def test_singular_scatter_is_seen(shape):
     W, n = np.zeros((3, 2, 2)), np.ones(3)
     assert shape.factor(estimate(shape, W, n))[1].all()
+
+
+@pytest.mark.parametrize("name", FOURTEEN)
+def test_what_a_structure_includes_it_can_keep(name, rng):
+    larger = FOURTEEN[name]
+    matrices, weights = random_scatter(rng, 4, d=3)
+    for smaller in FOURTEEN.values():
+        if not larger.includes(smaller):
+            continue
+        within = kept(smaller, matrices)
+        if smaller.shared:
+            within = within[0]
+        cholesky, _ = smaller.factor(within)
+        cholesky = smaller.constrained(cholesky, weights, 3)
+        found = larger.adopted(smaller, cholesky, (4, 3))
+        assert found.shape == larger.shape(4, 3)
+        assert larger.allows(found, 3)
+        # The same distances.
+        rows = rng.normal(size=(4, 3))
+        np.testing.assert_allclose(
+            np.square(larger.whiten_rows(found, rows)).sum(axis=1),
+            np.square(smaller.whiten_rows(cholesky, rows)).sum(axis=1),
+        )
+
+
+def test_structures_include_those_with_less_freedom():
+    names = [name for name, one in SHAPES.items() if SHAPES["VEE"].includes(one)]
+    expected = {"tied", "spherical", "EII", "EEI", "VEI", "VEE", "EEE", "VII"}
+    assert set(names) == expected
+    assert all(SHAPES["full"].includes(one) for one in FOURTEEN.values())
+    assert not SHAPES["EEV"].includes(SHAPES["VEE"])
