@@ -4,10 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
+    from skem._bootstrap_lrt import (
+        BootstrapLRT,
+        SequentialBootstrapLRT,
+        bootstrap_lrt,
+        sequential_bootstrap_lrt,
+    )
     from skem._confidence import StandardErrors
-    from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+    from skem._display import (
+        ConvergenceDisplay,
+        CriterionDisplay,
+        MixtureDisplay,
+        QuantileDisplay,
+    )
     from skem._files import load
+    from skem._merge import MergedComponents, merge_components
     from skem._versions import show_versions
     from skem.bayesian_mixture import BayesianGaussianMixture
     from skem.discriminant import MixtureDiscriminantAnalysis
@@ -26,22 +37,34 @@ __all__ = [
     "GaussianMixtureIC",
     "GaussianMixtureImputer",
     "GaussianMixtureRegressor",
+    "MergedComponents",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
     "MixtureOutlierDetector",
+    "QuantileDisplay",
+    "SequentialBootstrapLRT",
     "StandardErrors",
     "bootstrap_lrt",
     "load",
+    "merge_components",
+    "sequential_bootstrap_lrt",
     "show_versions",
 ]
 __version__ = "0.1.0"
 
 # Imported when they are first asked for: ``skem --help`` needs none of them.
 _HOMES = {
-    "_bootstrap_lrt": ["BootstrapLRT", "bootstrap_lrt"],
+    "_bootstrap_lrt": [
+        *("BootstrapLRT", "bootstrap_lrt"),
+        *("SequentialBootstrapLRT", "sequential_bootstrap_lrt"),
+    ],
     "_confidence": ["StandardErrors"],
-    "_display": ["ConvergenceDisplay", "CriterionDisplay", "MixtureDisplay"],
+    "_display": [
+        *("ConvergenceDisplay", "CriterionDisplay"),
+        *("MixtureDisplay", "QuantileDisplay"),
+    ],
     "_files": ["load"],
+    "_merge": ["MergedComponents", "merge_components"],
     "_versions": ["show_versions"],
     "bayesian_mixture": ["BayesianGaussianMixture"],
     "discriminant": ["MixtureDiscriminantAnalysis"],

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skem._noise import background_of
 from skem._validation import check_matrices, check_means, check_weights
 from skem.core.covariance import SHAPES
+from skem.core.noise import Background
 
 if TYPE_CHECKING:
     from skem.bayesian_mixture import BayesianGaussianMixture
@@ -28,7 +31,8 @@ CLASSES = {
     "BayesianGaussianMixture": "skem.bayesian_mixture",
 }
 DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
-KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "fingerprint"}
+KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
+STATE = {"fingerprint", "n_given", "noise"}
 DATA = {"labels_"}
 """What there is one of for each row of the fit, and is not saved."""
 ATTRIBUTES: dict[str, str] = {
@@ -54,6 +58,8 @@ ATTRIBUTES: dict[str, str] = {
     "degrees_of_freedom_prior_": "float",
     "covariance_prior_": "covariance",
     "n_effective_components_": "int",
+    "noise_weight_": "float",
+    "noise_volume_": "float",
 }
 """The fitted attributes that a file may have, and what each of them is."""
 
@@ -77,6 +83,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         raise NotImplementedError(
             f"save does not know the attribute {min(unknown)!r} of the mixture."
         )
+    noise = background_of(mixture)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -84,8 +91,12 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         "class": name,
         "parameters": _encoded_all(mixture.get_params(deep=False), "parameter"),
         "attributes": _encoded_all(fitted, "attribute"),
-        # Tells whether covariances and factors are as the fit has made them.
-        "fingerprint": getattr(mixture, "_as_fitted", None),
+        "state": {
+            # Tells whether covariances and factors are as the fit has made them.
+            "fingerprint": getattr(mixture, "_as_fitted", None),
+            "n_given": getattr(mixture, "_n_given", None),
+            "noise": None if noise is None else _encoded_all(asdict(noise), "noise"),
+        },
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     target = Path(os.path.realpath(path))
@@ -192,10 +203,10 @@ def _decoded_mixture(document: Any) -> Any:
         raise _UnreadableError(f"{name} has no attribute {min(unknown)!r}")
     mixture = kind(**parameters)
     mixture._validate_params()
-    _check(mixture, attributes)
+    state = _decoded_state(document["state"], attributes)
+    _check(mixture, attributes, noise="_noise" in state)
     vars(mixture).update(attributes, _fitted_type=mixture.covariance_type)
-    if document["fingerprint"] is not None:
-        mixture._as_fitted = document["fingerprint"]
+    vars(mixture).update(state)
     if mixture._covariances_by_hand() is not None:
         K, d = attributes["means_"].shape
         structure = SHAPES[mixture.covariance_type]
@@ -204,7 +215,29 @@ def _decoded_mixture(document: Any) -> Any:
     return mixture
 
 
-def _check(mixture: Any, attributes: dict[str, Any]) -> None:
+def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the private attributes of a fit: its fingerprint, what is given, noise."""
+    if not isinstance(document, dict) or document.keys() != STATE:
+        raise ValueError(f"state should have {', '.join(sorted(STATE))}")
+    found: dict[str, Any] = {}
+    for name, key in (("_as_fitted", "fingerprint"), ("_n_given", "n_given")):
+        if (value := document[key]) is not None:
+            if not _FITS["int"](value):
+                raise ValueError(f"{key} is not a whole number")
+            found[name] = value
+    if document["noise"] is not None:
+        noise = _decoded_all(document["noise"])
+        d = np.shape(attributes.get("means_"))[-1:]
+        shapes = {"log_widths": d, "corner": d, "edges": 2 * d}
+        if noise.keys() != shapes.keys() or not all(
+            _is_array(noise[name], shape) for name, shape in shapes.items()
+        ):
+            raise ValueError("noise is not of the right type and shape")
+        found["_noise"] = Background(**noise)
+    return found
+
+
+def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
     """Require that attributes are what they should be."""
     for name in ("weights_", "means_", "precisions_cholesky_", "n_features_in_"):
         if name not in attributes:
@@ -213,7 +246,7 @@ def _check(mixture: Any, attributes: dict[str, Any]) -> None:
     if not isinstance(means, np.ndarray) or means.ndim != 2:
         raise ValueError("means_ should be an array of two dimensions")
     K, d = means.shape
-    check_weights(attributes["weights_"], K)
+    check_weights(attributes["weights_"], K, noise=noise)
     check_means(means, K, d)
     if attributes["n_features_in_"] != d:
         raise ValueError(f"n_features_in_ should be {d}, as means_ has {d} columns")
@@ -311,6 +344,10 @@ def _encoded(value: Any) -> Any:
         return _encoded(np.asarray(value))
     if isinstance(value, tuple):
         return {"tuple": [_encoded(each) for each in value]}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted(_encoded(each) for each in value)}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: _encoded(each) for key, each in value.items()}}
     if isinstance(value, list):
         return [_encoded(each) for each in value]
     if isinstance(value, float):
@@ -333,6 +370,10 @@ def _decoded(value: Any) -> Any:
         return value
     if value.keys() == {"tuple"}:
         return tuple(_decoded(each) for each in value["tuple"])
+    if value.keys() == {"set"}:
+        return set(_decoded(value["set"]))
+    if value.keys() == {"dict"}:
+        return _decoded_all(value["dict"])
     if value.keys() == {"float"}:
         if not re.fullmatch("-?inf|nan", value["float"]):
             raise ValueError(f"{value['float']!r} is no number")

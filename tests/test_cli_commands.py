@@ -325,6 +325,18 @@ def test_predict_takes_any_saved_mixture(succeed, write, tmp_path):
     assert [int(row[2]) for row in rows] == mixture.predict([[1.1], [5.2]]).tolist()
 
 
+def test_predict_tells_noise(succeed, X, write, tmp_path):
+    rows = np.concatenate([X, np.random.default_rng(0).uniform(0, 100, (40, 2))])
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(rows)
+    mixture.save(tmp_path / "noise.json")
+    path = write("3.6,79\n50.5,3\n2,55\n")
+    header, found = table_of(succeed("predict", tmp_path / "noise.json", path))
+    assert header[-4:] == ["label", "p0", "p1", "noise"]
+    expected = mixture.predict([[3.6, 79], [50.5, 3], [2, 55]]).tolist()
+    assert [int(row[3]) for row in found] == expected
+    assert expected[1] == -1
+
+
 @pytest.mark.parametrize("command", ["predict", "summary", "sample"])
 def test_files_that_are_no_mixtures_are_refused(command, refuse, write, tmp_path):
     data = write("a\n1.5\n2\n")

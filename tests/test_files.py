@@ -127,6 +127,25 @@ def test_mixtures_at_the_limits_of_the_range_are_kept(X, through_a_file):
     assert_same(mixture, through_a_file(mixture))
 
 
+def test_noise_is_kept(X, through_a_file):
+    rows = np.concatenate([X, np.random.default_rng(0).uniform(0, 100, (40, 2))])
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(rows)
+    other = through_a_file(mixture)
+    assert_same(mixture, other)
+    assert -1 in other.predict(rows)
+    assert other.bic(rows) == mixture.bic(rows)
+
+
+@pytest.mark.parametrize("fixed", ["means", {"means"}, {"means": [True, False]}])
+def test_what_is_fixed_is_kept(fixed, X, through_a_file):
+    mixture = GaussianMixture(
+        2, fixed=fixed, means_init=[[2.0, 54.0], [4.3, 80.0]], random_state=0
+    ).fit(X)
+    other = through_a_file(mixture)
+    assert_same(mixture, other)
+    assert other._n_parameters() == mixture.n_parameters_
+
+
 def test_streams_go_on_from_the_parameters(X, through_a_file):
     mixture = GaussianMixture(2, random_state=0).partial_fit(X)
     other = through_a_file(mixture)
@@ -240,7 +259,10 @@ NOT_DEFINITE = array([[[1.0, 2.0], [2.0, 1.0]]] * 2)
         (at("class", value="os.system"), "unknown class 'os.system'"),
         (at("class", value=["a"]), "unknown class"),
         (at("hook", value=1), "'hook', which skem does not know"),
-        (without("fingerprint"), "lacks 'fingerprint'"),
+        (without("state"), "lacks 'state'"),
+        (without("state", "noise"), "state should have fingerprint, n_given, noise"),
+        (at("state", "fingerprint", value="a"), "fingerprint is not a whole number"),
+        (at("state", "noise", value={"corner": [1.0]}), "noise is not of the right"),
         (at("parameters", "novel", value=1), "no parameter 'novel'"),
         (at("parameters", "tol", value=-1.0), "The 'tol' parameter"),
         (at("parameters", "covariance_type", value="round"), "'covariance_type'"),

@@ -80,7 +80,7 @@ def _write_results(
     mixture = selection.best_estimator_
     if options.labels is not None:
         with written(options.labels, encoding="utf-8", newline="") as file:
-            write_labels(file, data, mixture.predict_proba(data.values))
+            write_labels(file, data, mixture)
     if options.plot is not None:
         with progress(f"drawing {options.plot}", options.quiet):
             write_picture(options.plot, mixture, data)
@@ -190,7 +190,7 @@ def predict(options: Namespace) -> None:
     _say(data, options.quiet)
     out = io.StringIO()
     with progress(f"labelling {count(len(data.values), 'row')}", options.quiet):
-        write_labels(out, data, mixture.predict_proba(data.values))
+        write_labels(out, data, mixture)
     _output(options, out.getvalue())
 
 

@@ -11,24 +11,30 @@ import numpy as np
 from skem._cli.table import Table
 
 
-def write_labels(file: IO[Any], data: Table, resp: np.ndarray) -> None:
+def write_labels(file: IO[Any], data: Table, mixture: Any) -> None:
     """Write the row in the file, its cells, its label and probabilities, as CSV.
 
     Rows that were left out have no label.
     """
-    csv.writer(file, lineterminator="\n").writerows(_rows(data, resp))
+    labels, resp = mixture.predict(data.values), mixture.predict_proba(data.values)
+    names = [f"p{k}" for k in range(len(mixture.means_))]
+    if resp.shape[1] > len(names):
+        names.append("noise")
+    rows = _rows(data, labels, resp, names)
+    csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def _rows(data: Table, resp: np.ndarray) -> Iterator[list[Any]]:
-    sheet, K = data.sheet, resp.shape[1]
-    own = ["row", "label", *(f"p{k}" for k in range(K))]
+def _rows(
+    data: Table, labels: np.ndarray, resp: np.ndarray, names: list[str]
+) -> Iterator[list[Any]]:
+    sheet = data.sheet
+    own = ["row", "label", *names]
     row, *others = [_free(name, sheet.names) for name in own]
     yield [row, *sheet.names, *others]
-    labels = resp.argmax(axis=1)
     found = dict(zip(data.kept.tolist(), range(len(labels)), strict=True))
     for i, (line, cells) in enumerate(zip(sheet.lines, sheet.rows, strict=True)):
         if (j := found.get(i)) is None:
-            yield [line, *cells, *[""] * (K + 1)]
+            yield [line, *cells, *[""] * (len(names) + 1)]
         else:
             shown = (f"{p:.6f}" for p in resp[j].tolist())
             yield [line, *cells, int(labels[j]), *shown]
