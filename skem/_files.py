@@ -227,7 +227,7 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
             found[name] = value
     if document["noise"] is not None:
         noise = _decoded_all(document["noise"])
-        d = np.shape(attributes.get("means_"))[-1:]
+        d = np.shape(attributes.get("means_", ()))[-1:]
         shapes = {"log_widths": d, "corner": d, "edges": 2 * d}
         if noise.keys() != shapes.keys() or not all(
             _is_array(noise[name], shape) for name, shape in shapes.items()
