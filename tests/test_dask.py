@@ -158,7 +158,7 @@ def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
 
 
 def test_no_bit_depends_on_the_scheduler(client, X, weight):
-    data = da.from_array(X, chunks=(21, 2))
+    data = da.from_array(X, chunks=(45, 2))
     with client.as_current():
         there = mixture().fit(data, sample_weight=weight)
     here = mixture().fit(data, sample_weight=weight)
