@@ -131,7 +131,7 @@ def test_kernels_are_called_from_one_place():
 def test_importing_skem_imports_no_extra():
     code = """
 import sys, skem
-assert not {"dask", "distributed", "matplotlib", "pandas"} & set(sys.modules)
+assert not {"dask", "distributed", "matplotlib"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
