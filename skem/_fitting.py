@@ -142,7 +142,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
                 self, X, sample_weight, reset=True, labels=labels, n_components=K
             ) as blocks,
             monitored(self, X, sample_weight) as monitors,
-            _explained_failure(blocks.dtype),
+            explained_failure(blocks.dtype),
         ):
             check_n_samples(blocks.n_observed, K)
             present = None
@@ -351,7 +351,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             weight = without_empty_rows(X, weight)
             if weight is not None and not weight.any():
                 return
-        with _explained_failure(computing_dtype(X)):
+        with explained_failure(computing_dtype(X)):
             if state is None:
                 state = self._begin_gathering(X)
             self._check_unchanged(state, BEGIN_ANEW)
@@ -441,7 +441,7 @@ def _names_of_params(kind: Any) -> list[str]:
 
 
 @contextmanager
-def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+def explained_failure(dtype: np.dtype) -> Iterator[None]:
     """Tell users what to do about a covariance that is not positive definite."""
     try:
         yield

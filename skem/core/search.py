@@ -155,12 +155,8 @@ class Search:
 
         Or if there are few components.
         """
-        d = em.blocks.n_features
-        size = 1 + d + em.structure.logit_quadratic.size(d)
-        if em.blocks.incomplete:
-            size = GAPS * (1 + d + em.structure.quadratic.size(d))
-        products = em.blocks.n_samples * self.n_components * size
-        return min(most, EACH * self.n_components, max(FEWEST, WORK // products))
+        K = self.n_components
+        return affordable(em, K, min(most, EACH * K))
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
@@ -217,6 +213,16 @@ class Search:
             max_iter=CATCH_UP,
             callback=Race(value, CATCH_UP),
         )
+
+
+def affordable(em: EMMap, n_components: int, most: int) -> int:
+    """Return how many mixtures climb together: fewer than `most`, if steps are long."""
+    d = em.blocks.n_features
+    size = 1 + d + em.structure.logit_quadratic.size(d)
+    if em.blocks.incomplete:
+        size = GAPS * (1 + d + em.structure.quadratic.size(d))
+    products = em.blocks.n_samples * n_components * size
+    return min(most, max(FEWEST, WORK // products))
 
 
 def farthest(chart: Chart, parameters: Parameters) -> float:
