@@ -91,8 +91,10 @@ def test_parameters_are_those_of_scikit_learn_and_more():
     ours, theirs = GaussianMixture().get_params(), Peer().get_params()
     assert set(ours) - set(theirs) == {
         "algorithm",
+        "fixed",
         "learning_decay",
         "learning_window",
+        "noise",
     }
     assert set(theirs) <= set(ours)
 
