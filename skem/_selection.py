@@ -77,7 +77,8 @@ class Problem:
         `scales` of clusters are those that are known.
         """
         with self.opened() as blocks:
-            em = EMMap.prepare(blocks, structure, 1, self.options["reg_covar"])
+            reg_covar, noise = self.options["reg_covar"], self.options["noise"]
+            em = EMMap.prepare(blocks, structure, 1, reg_covar, noise)
             em.scales.update(scales or {})
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
