@@ -11,6 +11,7 @@ from skem.imputer import GaussianMixtureImputer
 from skem.model_selection import GaussianMixtureIC
 from skem.outlier import MixtureOutlierDetector
 from skem.regressor import GaussianMixtureRegressor
+from skem.student_mixture import StudentMixture
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -25,6 +26,7 @@ __all__ = [
     "MixtureDisplay",
     "MixtureOutlierDetector",
     "StandardErrors",
+    "StudentMixture",
     "bootstrap_lrt",
     "show_versions",
 ]

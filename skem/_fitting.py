@@ -87,6 +87,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
 
+    def _start_of(self, given: dict[str, np.ndarray]) -> Parameters:
+        """Return a start of which all parts are given."""
+        return Parameters(**given)
+
     def _start_parameters(self) -> Parameters:
         """Return the present parameters, in units of the data, to start from."""
         return self._parameters()
@@ -98,6 +102,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
         return Search(methods, self.n_components, rng, finish, accelerator)
+
+    def _begun(self, evaluation: Evaluation) -> Stream:
+        """Return the stream that what has been fitted is the beginning of."""
+        return Stream.begin(evaluation)
 
     def _bound_of(self, total_weight: float) -> float:
         """Return the weight of the rows that `lower_bound_` is divided by."""
@@ -188,7 +196,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             start = em.coordinates.inward(em.structure, present)
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif len(given) == 3:
-            start = Parameters(**given)
+            start = self._start_of(given)
             yield finish(em, em.coordinates.inward(em.structure, start))
         elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
             yield self._search(em, finish, rng).optimum(em)
@@ -239,7 +247,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
-        self._set_stream(Stream.begin(best.evaluation))
+        self._set_stream(self._begun(best.evaluation))
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values

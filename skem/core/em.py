@@ -12,7 +12,7 @@ from skem.core.blocks import Block, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
-from skem.core.expectation import Expectation, total_statistics
+from skem.core.expectation import Expectation, filled_rows, total_statistics
 from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
 from skem.core.parameters import Parameters
@@ -128,9 +128,28 @@ class EMMap:
         """Return what a part of the rows has led to, as a start for all of them."""
         return parameters
 
-    def expectation(self, parameters: Parameters) -> Expectation:
-        """Return the kernels that evaluate a block at `parameters`."""
-        form = choose_form(self.structure, parameters, self.blocks.dtype)
+    def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return raw data (d, n) as `filled_rows` does."""
+        return filled_rows(data, self.coordinates, self.structure, self.whole)
+
+    def gathered(self, Z: np.ndarray) -> np.ndarray:
+        """Return rows (n, d) as clusterings that go by distances may see them."""
+        return Z
+
+    def of_labels(
+        self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None
+    ) -> Statistics:
+        """Return the statistics of rows (n, d) with weighted responsibilities."""
+        return Statistics.of_labels(self.structure.quadratic, Z, resp, squares)
+
+    def expectation(
+        self, parameters: Parameters, dtype: np.dtype | None = None
+    ) -> Expectation:
+        """Return the kernels that evaluate a block at `parameters`.
+
+        In the type of the blocks, if no other is given.
+        """
+        form = choose_form(self.structure, parameters, dtype or self.blocks.dtype)
         return Expectation(form, self.coordinates)
 
     def of_points(self, parameters: Parameters) -> Expectation:
@@ -200,10 +219,11 @@ class Evaluation:
         if (order == np.arange(len(order))).all():
             return self
         cholesky = self.parameters.precisions_cholesky
-        found = Evaluation(
-            self.em,
-            self.parameters.ordered(order, self.em.structure.ordered(cholesky, order)),
-            self.statistics.ordered(order),
+        cholesky = self.em.structure.ordered(cholesky, order)
+        found = replace(
+            self,
+            parameters=self.parameters.ordered(order, cholesky),
+            statistics=self.statistics.ordered(order),
         )
         # Sums in another order would differ by rounding.
         found.__dict__.update(loglik=self.loglik, objective=self.objective)

@@ -8,7 +8,6 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import filled_rows
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
@@ -30,9 +29,7 @@ class Rows(NamedTuple):
 
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""
-        return em.of_part(
-            Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
-        )
+        return em.of_part(em.of_labels(self.Z, resp, self.squares))
 
 
 def initialize(
@@ -51,7 +48,8 @@ def seeded(
 ) -> Parameters:
     """Seed by `method` on a subsample, then take one M-step."""
     with on_checked_data():
-        resp = method(rows.Z, rows.weight, n_components, rng) * rows.weight
+        near = em.gathered(rows.Z)
+        resp = method(near, rows.weight, n_components, rng) * rows.weight
     return em.maximise(rows.labelled(em, resp))
 
 
@@ -59,7 +57,7 @@ def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
     taken = em.blocks.take(em.blocks.random_rows(most, rng))
-    z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
+    z, squares = em.filled(taken.X.T)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     block = taken.block(0, taken.n_samples)._replace(weight=None)
     return Rows(block, np.ascontiguousarray(z.T), weight, squares)

@@ -14,8 +14,6 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation
-from skem.core.forms import choose_form
 from skem.core.initialize import Rows, subsample
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
@@ -71,14 +69,11 @@ class Moves:
         """Put two components, of rows with weights (2, n), in the place of two."""
         pair = [gone, owner]
         two = self.em.maximise(self.rows.labelled(self.em, halves))
-        weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
+        weights = self.parameters.weights.copy()
         weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
-        means[pair] = two.means
-        cholesky = self.parameters.precisions_cholesky
-        if not self.em.structure.shared:
-            cholesky = cholesky.copy()
-            cholesky[pair] = two.precisions_cholesky
-        return Parameters(weights / weights.sum(), means, cholesky)
+        return self.parameters.spliced(
+            pair, two, weights / weights.sum(), shared=self.em.structure.shared
+        )
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -94,5 +89,5 @@ def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
 
 def responsibilities(em: EMMap, parameters: Parameters, block: Block) -> np.ndarray:
     """Posterior probabilities (K, n)."""
-    form = choose_form(em.structure, parameters, np.dtype(float))
-    return Expectation(form, em.coordinates).responsibilities(block, Workspace())
+    expectation = em.expectation(parameters, np.dtype(float))
+    return expectation.responsibilities(block, Workspace())

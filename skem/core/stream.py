@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.special import boxcox
@@ -191,9 +191,10 @@ class Stream:
     size: float
     dtype: np.dtype
     kind: type[EMMap] = EMMap
+    farthest: ClassVar[dict[np.dtype, float]] = FARTHEST
 
     @classmethod
-    def begin(cls, evaluation: Evaluation) -> Stream:
+    def begin(cls, evaluation: Evaluation) -> Self:
         """Begin as if what has been fitted had been the stream so far."""
         em, statistics = evaluation.em, evaluation.complete
         N = em.blocks.total_weight
@@ -222,7 +223,13 @@ class Stream:
         # That of a covariance with another included.
         return (1 + d + self.structure.quadratic.size(d) + K) * max(K, d)
 
-    def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Stream:
+    def map_of(
+        self, batch: ArrayBlocks, regularization: Regularization, total: Statistics
+    ) -> EMMap:
+        """Return the map of a batch."""
+        return self.kind(batch, self.coordinates, self.structure, regularization, total)
+
+    def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Self:
         """Take one step with a batch.
 
         Raises `IllDefinedCovarianceError` as the M-step does.
@@ -239,10 +246,8 @@ class Stream:
         total = total_statistics(batch, self.coordinates, self.structure, whole)
         seen = _moved(before, total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
-        em = self.kind(
+        em = self.map_of(
             batch,
-            self.coordinates,
-            self.structure,
             self.regularization.renewed(
                 self.structure,
                 (self.averages * size).scatter(),
@@ -269,7 +274,7 @@ class Stream:
         unit = 1.0 if coordinates.unit is None else coordinates.unit
         most = float(np.finfo(batch.dtype).max) / 4
         with np.errstate(over="ignore"):
-            reach = FARTHEST[batch.dtype] / coordinates.scale
+            reach = self.farthest[batch.dtype] / coordinates.scale
             low, high = (
                 # Neither x nor x·unit may leave the range.
                 np.clip(

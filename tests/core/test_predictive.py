@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skem.core.student import StudentMixture
+from skem.core.predictive import PredictiveMixture
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -14,7 +14,7 @@ def test_density_is_that_of_multivariate_t(make_mixture, structure, rng, shared)
     beta = np.array([1.0, 8.0, 30.0])
     nu = np.array([7.5]) if shared else np.array([2.5, 9.0, 40.0])
     X = rng.normal(scale=5, size=(50, d))
-    student = StudentMixture.of(structure, mixture.parameters, beta, nu)
+    student = PredictiveMixture.of(structure, mixture.parameters, beta, nu)
     gaussian = (mixture.joint(X) - np.log(mixture.parameters.weights)).T
     expected = np.zeros(len(X))
     for k, degrees in enumerate(np.broadcast_to(nu, K)):
@@ -27,7 +27,7 @@ def test_density_is_that_of_multivariate_t(make_mixture, structure, rng, shared)
 
 def test_a_row_out_of_range_has_a_density(make_mixture, structure):
     mixture = make_mixture(structure, 2, 2)
-    student = StudentMixture.of(
+    student = PredictiveMixture.of(
         structure, mixture.parameters, np.ones(2), np.full(2, 3.0)
     )
     assert student.log_density(np.full((2, 1), -np.inf))[0] == -np.inf
@@ -39,7 +39,7 @@ def test_marginals_are_those_of_multivariate_t(make_mixture, structure, rng, obs
     K, d, observed = 3, 3, np.array(observed)
     mixture = make_mixture(structure, K, d)
     parameters, beta, nu = mixture.parameters, np.array([1.0, 8, 30]), 4.5
-    student = StudentMixture.of(structure, parameters, beta, np.array([nu]))
+    student = PredictiveMixture.of(structure, parameters, beta, np.array([nu]))
     X = rng.normal(scale=5, size=(20, observed.sum()))
     gaussian, expected = np.empty((K, 20)), np.zeros(20)
     for k in range(K):
@@ -58,7 +58,7 @@ def test_marginals_are_those_of_multivariate_t(make_mixture, structure, rng, obs
 
 def test_a_row_without_a_value_has_density_one(make_mixture, structure):
     mixture = make_mixture(structure, 2, 2)
-    student = StudentMixture.of(
+    student = PredictiveMixture.of(
         structure, mixture.parameters, np.ones(2), np.full(2, 3.0)
     )
     none = student.marginal(structure, mixture.parameters, np.zeros(2, bool))
