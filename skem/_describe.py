@@ -30,7 +30,8 @@ def describe(summary: MixtureSummary) -> Iterator[Section]:
     yield _components(summary)
     yield _fit(summary)
     yield Section("Means", _by_component(summary, summary.means))
-    yield Section("Standard deviations", _by_component(summary, deviations))
+    title = "Standard deviations" if summary.df is None else "Scales"
+    yield Section(title, _by_component(summary, deviations))
     yield from _correlations(summary)
     yield from _overlap(summary.overlap)
 

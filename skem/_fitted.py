@@ -1034,6 +1034,14 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
                 keep_support(self, parameters, key, found)
         return found
 
+    def _bells(self, squares: np.ndarray) -> np.ndarray:
+        """Densities (K, n) of one feature at squared distances, relative to peaks."""
+        return np.exp(-0.5 * squares)
+
+    def _peak_ratios(self) -> np.ndarray | float:
+        """Peaks of these densities, in those of Gaussians."""
+        return 1.0
+
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         """Log-density of complete rows, without a check of their features' names."""
         return evaluate_array(Data(X, False), self._density, write_log_density, ())

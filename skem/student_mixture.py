@@ -925,6 +925,13 @@ class StudentMixture(FittingMixture):
             )
         return Sampled(np.sort(np.concatenate(found)))
 
+    def _bells(self, squares: np.ndarray) -> np.ndarray:
+        df = np.minimum(self._parameters().df, GAUSSIAN)[:, None]
+        return np.exp(-0.5 * (df + 1) * np.log1p(squares / df))
+
+    def _peak_ratios(self) -> np.ndarray:
+        return np.exp(correction(self._parameters().df, 1))
+
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> MixtureSummary:
