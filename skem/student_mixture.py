@@ -483,7 +483,7 @@ class StudentMixture(FittingMixture):
     def _parameters(self) -> StudentParameters:
         found = super()._parameters()
         df = check_df(self.df_, len(found.weights), "df_")
-        return StudentParameters(*found.arrays, df)
+        return StudentParameters.of(found, df)
 
     def _n_parameters(self) -> int:
         return super()._n_parameters() + self._freedom_of_fit().size
@@ -513,7 +513,7 @@ class StudentMixture(FittingMixture):
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         self._freedom()
-        return GaussianMixture._check_starts(self, n_features)  # type: ignore[arg-type]
+        return GaussianMixture._check_starts(self, n_features)
 
     def _start_of(self, given: dict[str, np.ndarray]) -> Parameters:
         return StudentParameters(**given, df=self._freedom().start)
@@ -538,7 +538,7 @@ class StudentMixture(FittingMixture):
         )
 
     def _warn_of_components(self, best: Solution) -> None:
-        GaussianMixture._warn_of_components(self, best)  # type: ignore[arg-type]
+        GaussianMixture._warn_of_components(self, best)
 
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -829,7 +829,7 @@ class StudentMixture(FittingMixture):
         mixture.df_ = np.array(self.df_)
         found = gaussian._parameters()
         df = self._parameters().df
-        parameters = StudentParameters(*found.arrays, df)
+        parameters = StudentParameters.of(found, df)
         dtype = gaussian.means_.dtype
         for name, value in mixture._parameter_attributes(
             parameters, gaussian.covariances_
@@ -916,7 +916,8 @@ class StudentMixture(FittingMixture):
         assert isinstance(parameters, StudentParameters)
         rng = check_random_state(seed)
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
-        expectation, found = density_of(structure, parameters), []
+        expectation: Any = density_of(structure, parameters)
+        found = []
         for start in range(0, n_samples, rows):
             X, _ = drawn(structure, parameters, min(rows, n_samples - start), rng)
             data = Data(X, False)

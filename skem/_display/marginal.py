@@ -68,7 +68,7 @@ def marginal(
     if hasattr(estimator, "df_"):
         mixture = StudentMixture(len(weights), random_state=0)
         df = np.asarray(estimator.df_, dtype=float)
-        parameters = StudentParameters(*parameters.arrays, df)
+        parameters = StudentParameters.of(parameters, df)
     else:
         mixture = GaussianMixture(len(weights), random_state=0)
     mixture._set_parameters(parameters, np.clip(covariances, -limit, limit))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.special import boxcox
@@ -25,7 +25,7 @@ from skem.core.regularization import Regularization
 from skem.core.scale import one_component
 from skem.core.statistics import Statistics
 
-FARTHEST = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
+FARTHEST: dict[Any, float] = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
 """Standard deviations from the start beyond which a value counts as being there:
 squares of more would leave the floating-point range."""
 START_ROWS_PER_COMPONENT = 150
@@ -191,7 +191,7 @@ class Stream:
     size: float
     dtype: np.dtype
     kind: type[EMMap] = EMMap
-    farthest: ClassVar[dict[np.dtype, float]] = FARTHEST
+    farthest: ClassVar[dict[Any, float]] = FARTHEST
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Self:

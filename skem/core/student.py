@@ -33,6 +33,13 @@ class StudentParameters(Parameters):
 
     df: np.ndarray
 
+    @classmethod
+    def of(cls, parameters: Parameters, df: np.ndarray) -> Self:
+        """Return a mixture's with ν beside them."""
+        return cls(
+            parameters.weights, parameters.means, parameters.precisions_cholesky, df
+        )
+
     def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
         """Return the components in another order, with their factors in that order."""
         return replace(super().ordered(order, cholesky), df=self.df[order])
@@ -62,11 +69,13 @@ class StudentStatistics(Statistics):
 
     def __add__(self, other: Any) -> Self:
         """Merge two sets of samples; both must be about the same reference."""
-        return replace(super().__add__(other), owned=self.owned + other.owned)  # type: ignore[return-value]
+        found: Any = super().__add__(other)
+        return replace(found, owned=self.owned + other.owned)
 
     def __iadd__(self, other: Any) -> Self:
         """Merge into the sums of this one."""
-        return replace(super().__iadd__(other), owned=self.owned + other.owned)  # type: ignore[return-value]
+        found: Any = super().__iadd__(other)
+        return replace(found, owned=self.owned + other.owned)
 
     def __sizeof__(self) -> int:
         """Count the arrays."""
@@ -74,11 +83,13 @@ class StudentStatistics(Statistics):
 
     def __mul__(self, factor: float) -> Self:
         """Give every sample `factor` times its weight."""
-        return replace(super().__mul__(factor), owned=self.owned * factor)  # type: ignore[return-value]
+        found: Any = super().__mul__(factor)
+        return replace(found, owned=self.owned * factor)
 
     def ordered(self, order: np.ndarray) -> Self:
         """Return the components in another order."""
-        return replace(super().ordered(order), owned=self.owned[order])  # type: ignore[return-value]
+        found: Any = super().ordered(order)
+        return replace(found, owned=self.owned[order])
 
     def pooled(self) -> Statistics:
         """Return the statistics of one component, with the weights that rows have."""

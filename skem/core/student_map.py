@@ -59,11 +59,12 @@ class StudentMap(EMMap):
     ) -> StudentMap:
         """Standardise the data, and set the regularization to suit their bulk."""
         bulk = Bulk.of(blocks, structure)
-        coordinates, regularization, sample = bulk.coordinates, None, None
+        coordinates, sample = bulk.coordinates, None
+        regularization: Regularization
         if reg_covar == "auto":
             sample = Sample.of(bulk.blocks, coordinates, structure)
             coordinates, whole, total = sample.coordinates, sample.whole, sample.total
-            regularization: Regularization = ScaleFreePenalty.of_data(
+            regularization = ScaleFreePenalty.of_data(
                 sample.scale(n_components),
                 one_scatter(total, incomplete=blocks.incomplete),
                 blocks.total_weight,
@@ -242,7 +243,7 @@ class StudentChart(Chart):
 class StudentStream(Stream):
     """A t mixture and the statistics that stand for what it has seen."""
 
-    farthest: ClassVar[dict[np.dtype, float]] = {
+    farthest: ClassVar[dict[Any, float]] = {
         np.dtype(np.float64): 1e4,
         np.dtype(np.float32): 1e4,
     }

@@ -165,7 +165,9 @@ class StudentExpectation:
             completed,
         )
 
-    def _log_density(self, part: Part) -> tuple[np.ndarray, ...]:
+    def _log_density(
+        self, part: Part
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """Log w t(x) of all components, with u, log(1 + δ/ν), and what is beyond."""
         df = self.parameters.df[..., None]
         d = part.n_observed

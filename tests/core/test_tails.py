@@ -21,7 +21,7 @@ def mixture(make_mixture, structure):
 
 
 def expectation(mixture, df=DF, reach=np.inf):
-    parameters = StudentParameters(*mixture.parameters.arrays, df)
+    parameters = StudentParameters.of(mixture.parameters, df)
     plain = Coordinates(np.zeros(d), np.ones(d))
     return StudentExpectation(mixture.structure, parameters, plain, reach)
 
