@@ -11,11 +11,12 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from skem._blocks import array_blocks, to_be_fitted
 from skem._selection import Problem, candidates
 from skem._text import count
+from skem._typing import RandomState, validate_params
 from skem._validation import (
     N_JOBS,
     Data,
@@ -95,7 +96,7 @@ def bootstrap_lrt(
     k1: int,
     n_boot: int = 99,
     n_jobs: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> BootstrapLRT:
     """Test k0 against k1 components by a parametric bootstrap.

@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -40,11 +44,12 @@ from skem._support import (
     keep_support,
     kept_support,
 )
+from skem._typing import CovarianceType, ErrorMethod, RandomState, available_if
 from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
@@ -72,6 +77,20 @@ def write_log_density(
     """Fill `out` with log-densities, those out of its range at its limits."""
     info = np.finfo(out.dtype)
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
+
+
+def _write_responsibilities(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the posterior probabilities of the components."""
+    expectation.write_responsibilities(block, ws, out)
+
+
+def _write_labels(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the most probable components."""
+    out[:] = expectation.labels(block, ws)
 
 
 def _write_component_log_density(
@@ -102,7 +121,7 @@ def expectation_at(
 def _prepared(
     covariance_type: str, parameters: Parameters, dtype: np.dtype
 ) -> Expectation:
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
     return Expectation(choose_form(structure, inward, dtype), coordinates)
@@ -168,7 +187,7 @@ def _sampled_support(
     rng: np.random.RandomState,
 ) -> Sampled:
     """Return the support by draws of the density."""
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     rows = max(1, SAMPLED_VALUES // parameters.shape[1])
     # Of the density, not by `sample`, which goes by edited covariances.
     color = partial(structure.color, parameters.precisions_cholesky)
@@ -184,21 +203,39 @@ def _sampled_support(
     return Sampled(np.sort(np.concatenate(log_density)))
 
 
-class FittedMixture(Joint, DensityMixin, BaseEstimator):
+class FittedMixture(
+    Joint,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
     `_set_parameters`.
     """
 
-    covariance_type: str
-    random_state: int | np.random.RandomState | None
+    covariance_type: CovarianceType
+    random_state: RandomState
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    labels_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _by_likelihood = True
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -231,7 +268,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self, parameters: Parameters, covariances: np.ndarray
     ) -> dict[str, Any]:
         """Return the fitted attributes that make a mixture of these parameters."""
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         with np.errstate(over="ignore", under="ignore"):
             precisions = structure.precisions(parameters.precisions_cholesky)
         limit = np.finfo(precisions.dtype).max
@@ -251,7 +288,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         `precisions_cholesky_` may be any square root of the precisions then, or be
         missing.
         """
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
             roots = np.asarray(self.precisions_cholesky_, dtype=float)
             cholesky = structure.upper_factor(roots)
@@ -382,14 +419,44 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         array([[0.951, 0.049],
                [0.263, 0.737]])
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.write_responsibilities(block, ws, out)
-
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write)
+        return self._evaluate(X, (len(self.means_),), _write_responsibilities)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        So that a mixture may be a step of a pipeline, as a k-means clustering.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        Returns
+        -------
+        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
+            so on.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.transform([[-2.0], [-1.0]]).round(3)
+        array([[0.951, 0.049],
+               [0.263, 0.737]])
+        >>> mixture.get_feature_names_out()
+        array(['gaussianmixture0', 'gaussianmixture1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.means_)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -413,13 +480,16 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> mixture.predict([[-2.0], [1.0]])
         array([0, 1])
         """
+        return self._evaluate(X, (), _write_labels, dtype=np.intp)
 
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            out[:] = expectation.labels(block, ws)
-
-        return self._evaluate(X, (), write, dtype=np.intp)
+    def _label(self, blocks: Blocks) -> None:
+        """Set `labels_`, if the rows of a fit are in memory."""
+        self.__dict__.pop("labels_", None)
+        if isinstance(blocks, ArrayBlocks) and not is_mapped(blocks.X):
+            labels = np.empty(blocks.n_samples, np.int32)
+            at = self._expectation(blocks.dtype)
+            write = partial(_write_labels, at)
+            self.labels_ = blocks.fill(labels, write, at.values_per_sample)
 
     def _totals(
         self,
@@ -571,12 +641,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         self._check_is_fitted()
-        return STRUCTURES[self.covariance_type].n_free(*np.shape(self.means_))
+        return SHAPES[self.covariance_type].n_free(*np.shape(self.means_))
 
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
@@ -628,7 +698,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         by_hand = self._covariances_by_hand()
         color = (
             partial(structure.color, self._parameters().precisions_cholesky)
@@ -689,7 +759,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self._check_is_fitted()
         if X is None and sample_weight is not None:
             raise ValueError("`sample_weight` are weights of X, which is None.")
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(parameters.shape[1])]
@@ -719,9 +789,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "sandwich",
+        method: ErrorMethod = "sandwich",
         n_boot: int = 200,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
@@ -820,7 +890,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             n_jobs=n_jobs,
         )
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -847,7 +917,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> np.ndarray:
         """Mass of the mixture where its density is at most that at each row.
 
@@ -931,7 +1001,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         support: Support,
         n_samples: int,
-        random_state: int | np.random.RandomState | None,
+        random_state: RandomState,
         levels: np.ndarray,
         X: np.ndarray,
     ) -> np.ndarray:
@@ -942,7 +1012,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         if not len(found):
             return mass
         patterns = Patterns.of(missing[:, found])
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         seed = self.random_state if random_state is None else random_state
         for p, observed in enumerate(patterns.observed):
             rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
@@ -958,7 +1028,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         prob: float,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> float:
         """Log-density on the border of the highest-density region of mass `prob`.
 
@@ -1018,9 +1088,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             found = _sampled_support(structure.name, parameters, n_samples, rng)
         return found
 
-    def _support(
-        self, n_samples: int, random_state: int | np.random.RandomState | None
-    ) -> Support:
+    def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
         key = (self.covariance_type, n_samples, seed)
@@ -1028,7 +1096,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None
         if found is None:
-            structure = STRUCTURES[self.covariance_type]
+            structure = SHAPES[self.covariance_type]
             found = self._support_of(structure, parameters, n_samples, seed)
             if same:
                 keep_support(self, parameters, key, found)

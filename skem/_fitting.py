@@ -26,6 +26,7 @@ from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._text import count
+from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
     Data,
     check_data,
@@ -38,7 +39,7 @@ from skem._validation import (
 from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
@@ -70,14 +71,20 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     n_components: int
     tol: float
     max_iter: int
-    n_init: int | str
-    init_params: str
-    algorithm: str
+    reg_covar: float | Auto
+    n_init: int | Auto
+    init_params: InitParams
+    algorithm: Algorithm
     warm_start: bool
     learning_decay: float
     learning_window: float | None
     verbose: int
     verbose_interval: int
+
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -141,7 +148,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
+            self._label(blocks)
             self._warn(best)
+
+    def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the labels of the rows of a fit."""
+        found = vars(self).get("labels_")
+        return self.predict(X) if found is None else found.astype(np.intp)
 
     def _fit_blocks(
         self,
@@ -169,7 +182,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the present parameters, if they are those of such a mixture."""
         if hasattr(self, "_stream"):
             self._check_unchanged(self._stream, advice)
-        present, structure = self._start_parameters(), STRUCTURES[self.covariance_type]
+        present, structure = self._start_parameters(), SHAPES[self.covariance_type]
         before = (present.means.shape, present.precisions_cholesky.shape)
         shape = (self.n_components, n_features)
         if before != (shape, structure.shape(*shape)):
@@ -194,10 +207,11 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if present is not None:
             start = em.coordinates.inward(em.structure, present)
+            start = em.constrained(start)
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif len(given) == 3:
-            start = self._start_of(given)
-            yield finish(em, em.coordinates.inward(em.structure, start))
+            start = em.coordinates.inward(em.structure, self._start_of(given))
+            yield finish(em, em.constrained(start))
         elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
             yield self._search(em, finish, rng).optimum(em)
         else:
@@ -206,7 +220,8 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                yield finish(em, em.coordinates.inward(em.structure, start))
+                start = em.coordinates.inward(em.structure, start)
+                yield finish(em, em.constrained(start))
 
     def _solve(
         self,
@@ -339,7 +354,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             else:
                 self._gather(state, data, weight)
         self.converged_ = False
-        for name in ("lower_bounds_", "_progress"):
+        for name in ("labels_", "lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
 
@@ -368,7 +383,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Have no rows yet, but perhaps parameters to start from."""
         fitted = hasattr(self, "means_")
         start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         return Gathering(structure, self.n_components, X[:0], start=start)
 
     def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:

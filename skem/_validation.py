@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
+from skem._columns import check_no_dates, explained
 from skem.core.covariance import Structure
 
 FLOATS = [np.float64, np.float32]
@@ -63,6 +64,21 @@ def _is_valid(estimator: Any, X: Any, min_samples: int) -> bool:
     )
 
 
+def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """Validate X as scikit-learn does; errors name the column that is no numbers."""
+    check_no_dates(X)
+    try:
+        return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        of_types = ("could not convert", "Complex data")
+        if isinstance(error, ValueError) and not str(error).startswith(of_types):
+            raise
+        told = explained(X, error)
+        if told is error:
+            raise
+        raise told from None
+
+
 class Data(NamedTuple):
     """A validated array, and whether it has missing values, NaN."""
 
@@ -80,7 +96,7 @@ def check_data(
     if min_samples is None:
         min_samples = 2 if reset else 1
     if reset or not _is_valid(estimator, X, min_samples):
-        X = validate_data(
+        X = validate_rows(
             estimator,
             X,
             reset=reset,
@@ -145,7 +161,7 @@ def check_incomplete(
         name = type(estimator).__name__
         assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
         return X
-    return validate_data(
+    return validate_rows(
         estimator,
         X,
         reset=reset,

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skem._fitting import FittingMixture, unchanged_on_error
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import rows_of_components
+from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._validation import (
     check_matrices,
     check_means,
@@ -22,7 +23,7 @@ from skem._validation import (
 )
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Blocks
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
 from skem.core.members import members
@@ -241,6 +242,11 @@ class GaussianMixture(FittingMixture):
     n_parameters_ : int
         Number of free parameters of the model.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
+
     n_features_in_ : int
         Number of features seen during `fit`.
 
@@ -298,9 +304,11 @@ class GaussianMixture(FittingMixture):
     array([0, 1])
     """
 
+    degenerate_components_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(SHAPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -322,17 +330,17 @@ class GaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | str = "auto",
-        init_params: str = "kmeans",
+        n_init: int | Auto = "auto",
+        init_params: InitParams = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         warm_start: bool = False,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
@@ -363,7 +371,7 @@ class GaussianMixture(FittingMixture):
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         **params: Any,
     ) -> Self:
         """Build a fitted mixture from its parameters, without data.
@@ -414,7 +422,7 @@ class GaussianMixture(FittingMixture):
         mixture = cls(len(means), covariance_type=covariance_type, **params)
         mixture._validate_params()
         n_components, n_features = means.shape
-        structure = STRUCTURES[covariance_type]
+        structure = SHAPES[covariance_type]
         covariances = check_matrices(
             covariances, structure, n_components, n_features, "covariance"
         )
@@ -422,6 +430,12 @@ class GaussianMixture(FittingMixture):
         if failed.any():
             raise ValueError(
                 f"'{covariance_type} covariance' should be symmetric, positive-definite"
+            )
+        if not structure.allows(cholesky, n_features):
+            raise ValueError(
+                f"'{covariance_type} covariance' should have the shape that this name "
+                f"stands for; use covariance_type={structure.free.name!r} for "
+                "covariances of any shape"
             )
         mixture._set_parameters(
             Parameters(
@@ -523,7 +537,7 @@ class GaussianMixture(FittingMixture):
         True
         """
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         single = np.asarray(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
         covariances = getattr(self, "covariances_", None)
@@ -608,7 +622,7 @@ class GaussianMixture(FittingMixture):
         return self
 
     def _prepared(self, blocks: Blocks) -> EMMap:
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
 
     def _ordered(self, best: Solution) -> Solution:
@@ -617,7 +631,7 @@ class GaussianMixture(FittingMixture):
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
         K, d = self.n_components, n_features
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         given = {}
         if self.weights_init is not None:
             given["weights"] = check_weights(self.weights_init, K)
@@ -750,4 +764,4 @@ class GaussianMixture(FittingMixture):
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)

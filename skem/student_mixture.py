@@ -29,7 +29,7 @@ from skem._validation import Data, check_matrices, check_means, check_weights
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Block, Blocks
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.degeneracy import degenerate_components
 from skem.core.em import EMMap, Evaluation
 from skem.core.far import LOG_2PI
@@ -319,7 +319,7 @@ class StudentMixture(FittingMixture):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(SHAPES))],
         "df": [
             StrOptions({"estimate", "common"}),
             Interval(Real, 0.0, None, closed="right"),
@@ -445,7 +445,7 @@ class StudentMixture(FittingMixture):
         K, d = means.shape
         mixture = cls(K, covariance_type=covariance_type, **params)
         mixture._validate_params()
-        structure = STRUCTURES[covariance_type]
+        structure = SHAPES[covariance_type]
         covariances = check_matrices(covariances, structure, K, d, "covariance")
         cholesky, failed = structure.factor(covariances)
         if failed.any():
@@ -495,12 +495,12 @@ class StudentMixture(FittingMixture):
         return Freedom(np.ones(K), fixed, self.df == "common" if not fixed else False)
 
     def _density(self, dtype: np.dtype) -> Any:
-        return density_of(STRUCTURES[self.covariance_type], self._parameters())
+        return density_of(SHAPES[self.covariance_type], self._parameters())
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         return StudentMap.of_data(
             blocks,
-            STRUCTURES[self.covariance_type],
+            SHAPES[self.covariance_type],
             self.n_components,
             self.reg_covar,
             self._freedom(),
@@ -789,7 +789,7 @@ class StudentMixture(FittingMixture):
 
     def _conditioner(self) -> Conditioner:
         parameters = self._parameters()
-        return StudentConditioner(STRUCTURES[self.covariance_type], parameters)
+        return StudentConditioner(SHAPES[self.covariance_type], parameters)
 
     def marginal(self, features: Sequence[int | str] | int | str) -> Any:
         """Return the mixture of some of the features.
@@ -970,7 +970,7 @@ class StudentMixture(FittingMixture):
         """
         found = super().summary(X, sample_weight)
         parameters = self._parameters()
-        overlap = sampled_overlap(STRUCTURES[self.covariance_type], parameters)
+        overlap = sampled_overlap(SHAPES[self.covariance_type], parameters)
         return replace(found, overlap=overlap, df=parameters.df)
 
     def standard_errors(

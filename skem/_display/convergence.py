@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,9 +13,10 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skem._blocks import array_blocks
 from skem._display.style import GRAY, line_style, open_frame, single_axes
+from skem._typing import Algorithm
 from skem._validation import check_data, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.solve import solve
@@ -23,6 +24,7 @@ from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 
@@ -78,6 +80,10 @@ class ConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Axes
+    figure_: Figure
+    lines_: list[Line2D]
+
     def __init__(
         self,
         *,
@@ -96,7 +102,7 @@ class ConvergenceDisplay:
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        algorithms: Sequence[str] = ("em", "auto"),
+        algorithms: Sequence[Algorithm] = ("em", "auto"),
         floor: float = 1e-6,
         max_iter: int | None = None,
         ax: Axes | None = None,
@@ -193,8 +199,8 @@ class ConvergenceDisplay:
         from matplotlib.ticker import MaxNLocator, NullLocator
 
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
+        self.lines_ = []
         for index, (name, gaps) in enumerate(self.gaps.items()):
             color, marker, dashes = line_style(index)
             reached = np.flatnonzero(gaps <= self.floor)
@@ -250,7 +256,7 @@ def _traces(
     start.fit(X, sample_weight=sample_weight)
     data = check_data(start, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    structure = STRUCTURES[start.covariance_type]
+    structure = SHAPES[start.covariance_type]
     with array_blocks(data, weight) as blocks:
         em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
         point = em.coordinates.inward(structure, start._parameters())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -12,6 +12,7 @@ from skem._display.style import BLACK, GRAY, Style, line_style, open_frame, sing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 MARGIN = 0.08
@@ -97,6 +98,12 @@ class CriterionDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Axes
+    figure_: Figure
+    lines_: list[Line2D]
+    hollow_: list[Line2D]
+    best_: Line2D
+
     def __init__(
         self,
         *,
@@ -179,9 +186,9 @@ class CriterionDisplay:
         from matplotlib.ticker import MaxNLocator
 
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
-        self.hollow_: list[Line2D] = []
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
+        self.lines_ = []
+        self.hollow_ = []
         view = self._view()
         # In the order of the search, and not of the alphabet.
         for index, name in enumerate(dict.fromkeys(self.covariance_types.tolist())):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,11 @@ from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.contour import QuadContourSet
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Ellipse
 
 Histogram = tuple[np.ndarray, np.ndarray]
 
@@ -116,6 +121,14 @@ class MixtureDisplay:
     >>> plt.show()  # doctest: +SKIP
     >>> plt.close(display.figure_)
     """
+
+    ax_: Any
+    figure_: Figure
+    lines_: list[Line2D]
+    points_: list[PathCollection]
+    ellipses_: list[Ellipse]
+    contours_: list[QuadContourSet]
+    levels_: list[np.ndarray]
 
     def __init__(
         self,
@@ -308,17 +321,17 @@ class MixtureDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         _check_sizes(standard_deviations, mass)
-        self.lines_: list = []
-        self.points_: list = []
-        self.ellipses_: list = []
-        self.contours_: list = []
-        self.levels_: list = []
+        self.lines_ = []
+        self.points_ = []
+        self.ellipses_ = []
+        self.contours_ = []
+        self.levels_ = []
         p = len(self.feature_names)
         if p > 2:
             self._plot_grid(grid_axes(ax, p), standard_deviations, mass)
             return self
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
         if p == 1:
             self._curves(ax, 0)
             number_curves(ax, self.mixture, 0)

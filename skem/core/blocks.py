@@ -230,6 +230,16 @@ class ArrayBlocks:
         return reduce(iadd, self.workers.map(fold_group, groups))
 
 
+def is_mapped(X: np.ndarray) -> bool:
+    """Whether an array is, or is a view of, a file that is mapped into memory."""
+    array: Any = X
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
 def _distinct(n: int, size: int, rng: np.random.RandomState) -> np.ndarray:
     """So many sorted integers below `n`, in memory of their number, not of `n`.
 

@@ -71,8 +71,11 @@ class Moves:
         two = self.em.maximise(self.rows.labelled(self.em, halves))
         weights = self.parameters.weights.copy()
         weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
-        return self.parameters.spliced(
-            pair, two, weights / weights.sum(), shared=self.em.structure.shared
+        weights /= weights.sum()
+        return self.em.constrained(
+            self.parameters.spliced(
+                pair, two, weights, shared=self.em.structure.shared
+            )
         )
 
 

@@ -162,8 +162,9 @@ class StudentMap(EMMap):
         """M-step. A component without rows within reach keeps its location."""
         assert isinstance(statistics, StudentStatistics)
         d, sizes, means = statistics.n_features, statistics.sizes, statistics.means
+        before = None if previous is None else previous.precisions_cholesky
         covariances = self.regularization.covariances(
-            self.structure, statistics.scatter(), d, means
+            self.structure, statistics.scatter(), d, means, before
         )
         cholesky = factor(self.structure, self.regularization, covariances, d)
         if previous is not None:
