@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,7 @@ from skem._joint import Given, check_numbers, check_probabilities
 from skem._standard_errors import METHODS
 from skem._summary import MixtureSummary
 from skem._support import Sampled, Support
+from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._validation import Data, check_matrices, check_means, check_weights
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Block, Blocks
@@ -161,8 +162,8 @@ class StudentMixture(FittingMixture):
         The number of mixture components, K.
 
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        The structure of the scale matrices, as that of the covariances in
-        :class:`~skem.GaussianMixture`.
+        The structure of the scale matrices: any that the covariances of
+        :class:`~skem.GaussianMixture` may have.
 
     df : {'estimate', 'common'}, float or array-like of shape (n_components,), \
     default='estimate'
@@ -270,6 +271,10 @@ class StudentMixture(FittingMixture):
         Indices of components that the data do not support, as in
         :class:`~skem.GaussianMixture`.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of. Not there for
+        memory-mapped files and Dask collections, nor after `partial_fit`.
+
     n_parameters_ : int
         Number of free parameters, estimated degrees of freedom among them.
 
@@ -317,6 +322,9 @@ class StudentMixture(FittingMixture):
     array([0.1, 8.1])
     """
 
+    df_: np.ndarray
+    degenerate_components_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(SHAPES))],
@@ -347,19 +355,19 @@ class StudentMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
-        df: str | float | ArrayLike = "estimate",
+        covariance_type: CovarianceType = "full",
+        df: Literal["estimate", "common"] | float | ArrayLike = "estimate",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | str = "auto",
-        init_params: str = "kmeans",
+        n_init: int | Auto = "auto",
+        init_params: InitParams = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
         df_init: float | ArrayLike | None = None,
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         warm_start: bool = False,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
@@ -393,7 +401,7 @@ class StudentMixture(FittingMixture):
         means: ArrayLike,
         covariances: ArrayLike,
         df: float | ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         **params: Any,
     ) -> Self:
         """Build a fitted mixture from its parameters, without data.
@@ -669,12 +677,12 @@ class StudentMixture(FittingMixture):
         >>> StudentMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
 
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
@@ -741,7 +749,7 @@ class StudentMixture(FittingMixture):
         self,
         X: ArrayLike,
         sample: bool = False,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> Any:
         """Fill in missing values, NaN, by their conditional means.
 
@@ -980,7 +988,7 @@ class StudentMixture(FittingMixture):
         *,
         method: str = "bootstrap",
         n_boot: int = 200,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, locations and scale matrices.
