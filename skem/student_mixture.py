@@ -521,7 +521,17 @@ class StudentMixture(FittingMixture):
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         self._freedom()
-        return GaussianMixture._check_starts(self, n_features)
+        K, d = self.n_components, n_features
+        given = {}
+        if self.weights_init is not None:
+            given["weights"] = check_weights(self.weights_init, K)
+        if self.means_init is not None:
+            given["means"] = check_means(self.means_init, K, d)
+        if self.precisions_init is not None:
+            structure = SHAPES[self.covariance_type]
+            precisions = check_matrices(self.precisions_init, structure, K, d)
+            given["precisions_cholesky"] = structure.factor_precisions(precisions)
+        return given
 
     def _start_of(self, given: dict[str, np.ndarray]) -> Parameters:
         return StudentParameters(**given, df=self._freedom().start)

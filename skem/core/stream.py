@@ -19,7 +19,9 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
+from skem.core.fixed import Fixed
 from skem.core.incomplete import distinct_rows
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization
 from skem.core.scale import one_component
@@ -177,6 +179,8 @@ class Stream:
     - `unit`: weight of the start, which the forgetting counts by
     - `seen`: weight of all rows so far
     - `kind`: the map that a step is one of
+    - `fixed`: the parts of the mixture that are given
+    - `background`: where noise is, if one more component is noise
     - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
       weight of as many rows as the averages are as precise as
     """
@@ -192,6 +196,8 @@ class Stream:
     dtype: np.dtype
     kind: type[EMMap] = EMMap
     farthest: ClassVar[dict[Any, float]] = FARTHEST
+    fixed: Fixed | None = None
+    background: Background | None = None
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Self:
@@ -209,6 +215,8 @@ class Stream:
             size=N,
             dtype=em.blocks.dtype,
             kind=type(em),
+            fixed=em.fixed,
+            background=em.background,
         )
 
     @property
@@ -227,7 +235,15 @@ class Stream:
         self, batch: ArrayBlocks, regularization: Regularization, total: Statistics
     ) -> EMMap:
         """Return the map of a batch."""
-        return self.kind(batch, self.coordinates, self.structure, regularization, total)
+        return self.kind(
+            batch,
+            self.coordinates,
+            self.structure,
+            regularization,
+            total,
+            fixed=self.fixed,
+            background=self.background,
+        )
 
     def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Self:
         """Take one step with a batch.

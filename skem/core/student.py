@@ -9,7 +9,7 @@ and scatter, and r for the rest (Peel & McLachlan 2000, Statistics and Computing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -65,7 +65,7 @@ class StudentStatistics(Statistics):
     - `owned[k]` = Σ_i v_i r_ik [1, E(log τ − τ), whether the row is out of reach]
     """
 
-    owned: np.ndarray
+    owned: np.ndarray = field(kw_only=True)
 
     def __add__(self, other: Any) -> Self:
         """Merge two sets of samples; both must be about the same reference."""

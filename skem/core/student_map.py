@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,9 +83,9 @@ class StudentMap(EMMap):
             total,
             sample,
             whole,
-            freedom,
-            bulk.low,
-            bulk.high,
+            freedom=freedom,
+            low=bulk.low,
+            high=bulk.high,
         )
 
     def restricted(self, most: int, rng: np.random.RandomState) -> StudentMap:
@@ -98,13 +98,13 @@ class StudentMap(EMMap):
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
-        pinned = (
-            partial(self.regularization.pinned, self.structure)
-            if self.regularization.pins
-            else None
+        return StudentChart(
+            self.structure,
+            base,
+            self.blocks.total_weight,
+            self.restored if self.regularization.pins else None,
+            freedom=self.freedom,
         )
-        total = self.blocks.total_weight
-        return StudentChart(self.structure, base, total, pinned, self.freedom)
 
     def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return raw data (d, n) as `filled_rows` does, none of them out of range."""
@@ -134,7 +134,7 @@ class StudentMap(EMMap):
         owned[:, 0] = resp.sum(axis=1)
         owned[:, 1] = self.freedom.labelled(owned[:, 0])
         return StudentStatistics(
-            0.0, found.sums, found.reference, found.quadratic, owned
+            0.0, found.sums, found.reference, found.quadratic, owned=owned
         )
 
     def expectation(self, parameters: Parameters, dtype: np.dtype | None = None) -> Any:

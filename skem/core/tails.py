@@ -253,7 +253,7 @@ class StudentExpectation:
             else:
                 sums = self.form.sums(scale, part.of, workspace)
                 reference = self.form.reference
-        return StudentStatistics(loglik[()], sums, reference, quadratic, owned)
+        return StudentStatistics(loglik[()], sums, reference, quadratic, owned=owned)
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""

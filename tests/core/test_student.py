@@ -74,7 +74,11 @@ def test_labels_lead_to_the_start():
 def test_parts_of_data_add_up(rng):
     parts = [
         StudentStatistics(
-            1.0, rng.random((2, 5)), np.zeros((2, 2)), Squares(), rng.random((2, 3))
+            1.0,
+            rng.random((2, 5)),
+            np.zeros((2, 2)),
+            Squares(),
+            owned=rng.random((2, 3)),
         )
         for _ in range(2)
     ]
