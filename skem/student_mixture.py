@@ -25,7 +25,14 @@ from skem._joint import Given, check_numbers, check_probabilities
 from skem._standard_errors import METHODS
 from skem._summary import MixtureSummary
 from skem._support import Sampled, Support
-from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
+from skem._typing import (
+    Algorithm,
+    Auto,
+    CovarianceType,
+    ErrorMethod,
+    InitParams,
+    RandomState,
+)
 from skem._validation import Data, check_matrices, check_means, check_weights
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Block, Blocks
@@ -298,10 +305,12 @@ class StudentMixture(FittingMixture):
     An estimate of ν is precise only if it is small: with a thousand rows, 20 and 50 fit
     about equally well. Of a cluster without heavy tails it may be anything large.
 
-    All is computed in float64; float32 data give float32 attributes. `conditional`, and
-    `sample` and `impute` with draws given values, are not there: t components given
-    values have scale matrices that depend on them. `standard_errors` are those of the
-    bootstrap.
+    All is computed in float64; float32 data give float32 attributes.
+
+    Known labels of rows, fixed parts and a noise component are for Gaussian mixtures
+    only. `conditional`, and `sample` and `impute` with draws given values, are not
+    there: t components given values have scale matrices that depend on them.
+    `standard_errors` are those of the bootstrap.
 
     References
     ----------
@@ -996,10 +1005,11 @@ class StudentMixture(FittingMixture):
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "bootstrap",
+        method: ErrorMethod = "bootstrap",
         n_boot: int = 200,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        labels: ArrayLike | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, locations and scale matrices.
 
@@ -1027,6 +1037,9 @@ class StudentMixture(FittingMixture):
         n_jobs : int or None, default=None
             The number of refits at a time, in processes of joblib.
 
+        labels : None
+            Only there for consistency: fits know no labels.
+
         Returns
         -------
         errors : StandardErrors
@@ -1040,7 +1053,7 @@ class StudentMixture(FittingMixture):
             negative or all zero; if X is a Dask collection.
 
         NotImplementedError
-            If `method` is another one of a Gaussian mixture's.
+            If `method` is another one of a Gaussian mixture's, or labels are given.
 
         Examples
         --------
@@ -1052,6 +1065,8 @@ class StudentMixture(FittingMixture):
         >>> errors.means.shape
         (2, 2)
         """
+        if labels is not None:
+            raise NotImplementedError("A StudentMixture knows no labels of rows.")
         if method in METHODS:
             raise NotImplementedError(
                 f"method={method!r} is of Gaussian mixtures. Take method='bootstrap'."
