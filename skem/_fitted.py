@@ -53,7 +53,7 @@ from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import SHAPES
+from skem.core.covariance import SHAPES, Structure
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
@@ -76,7 +76,7 @@ SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
 
-def _write_log_density(
+def write_log_density(
     expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with log-densities, those out of its range at its limits."""
@@ -179,7 +179,7 @@ def _whole_number(n_samples: Any) -> int:
     return int(n_samples)
 
 
-def _draw(
+def draw(
     weights: np.ndarray,
     means: np.ndarray,
     color: Callable[[int, np.ndarray], np.ndarray],
@@ -213,12 +213,12 @@ def _sampled_support(
     color = partial(structure.color, parameters.precisions_cholesky)
     weights, means = parameters.weights, parameters.means
     parts = (
-        _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
+        draw(weights, means, color, min(rows, n_samples - start), rng)[0]
         for start in range(0, n_samples, rows)
     )
     at = partial(expectation_at, covariance_type, parameters)
     log_density = [
-        evaluate_array(Data(X, False), at, _write_log_density, ()) for X in parts
+        evaluate_array(Data(X, False), at, write_log_density, ()) for X in parts
     ]
     return Sampled(np.sort(np.concatenate(log_density)))
 
@@ -392,7 +392,7 @@ class FittedMixture(
         >>> mixture.score_samples([[-2.0], [1.0]]).round(3)
         array([-1.38 , -1.401])
         """
-        return self._evaluate(X, (), _write_log_density)
+        return self._evaluate(X, (), write_log_density)
 
     def component_log_density(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each component at each row, without its weight.
@@ -769,9 +769,9 @@ class FittedMixture(
         means = np.asarray(self.means_, dtype=float)
         background = self._background
         if background is None:
-            return _draw(weights, means, color, n_samples, rng)
+            return draw(weights, means, color, n_samples, rng)
         noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
-        X, labels = _draw(weights, means, color, n_samples, rng)
+        X, labels = draw(weights, means, color, n_samples, rng)
         X[noise] = background.draw(int(noise.sum()), rng)
         return X, np.where(noise, -1, labels)
 
@@ -1108,14 +1108,14 @@ class FittedMixture(
         self._check_is_fitted()
         check_no_noise(self, "Regions of highest density")
         if is_dask(X):
-            levels = evaluate_rows(self, X, self._density, _write_log_density, ())
+            levels = evaluate_rows(self, X, self._density, write_log_density, ())
             # Made once, and not in each chunk.
             support = self._support(n_samples, random_state)
             below = partial(self._below, support, n_samples, random_state)
             X = check_dask_data(self, X, reset=False)
             return map_lazily(below, levels.astype(float), X)
         data = check_data(self, X, reset=False)
-        levels = evaluate_array(data, self._density, _write_log_density, ())
+        levels = evaluate_array(data, self._density, write_log_density, ())
         support = self._support(n_samples, random_state)
         return self._below(
             support, n_samples, random_state, levels.astype(float), data.X
@@ -1144,10 +1144,7 @@ class FittedMixture(
                 mass[rows] = 1.0
                 continue
             own, marginal = marginal_parameters(structure, parameters, observed)
-            of_these = exact_support(own, marginal)
-            if of_these is None:
-                rng = check_random_state(seed)
-                of_these = _sampled_support(own.name, marginal, n_samples, rng)
+            of_these = self._support_of(own, marginal, n_samples, seed)
             mass[rows] = of_these.below(levels[rows])
         return mass
 
@@ -1206,6 +1203,16 @@ class FittedMixture(
             ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
+    def _support_of(
+        self, structure: Structure, parameters: Parameters, n_samples: int, seed: Any
+    ) -> Support:
+        """Return the support of a density, by draws where there is no closed form."""
+        found = exact_support(structure, parameters)
+        if found is None:
+            rng = check_random_state(seed)
+            found = _sampled_support(structure.name, parameters, n_samples, rng)
+        return found
+
     def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
@@ -1214,16 +1221,20 @@ class FittedMixture(
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None
         if found is None:
-            found = exact_support(SHAPES[self.covariance_type], parameters)
-            if found is None:
-                rng = check_random_state(seed)
-                found = _sampled_support(
-                    self.covariance_type, parameters, n_samples, rng
-                )
+            structure = SHAPES[self.covariance_type]
+            found = self._support_of(structure, parameters, n_samples, seed)
             if same:
                 keep_support(self, parameters, key, found)
         return found
 
+    def _bells(self, squares: np.ndarray) -> np.ndarray:
+        """Densities (K, n) of one feature at squared distances, relative to peaks."""
+        return np.exp(-0.5 * squares)
+
+    def _peak_ratios(self) -> np.ndarray | float:
+        """Peaks of these densities, in those of Gaussians."""
+        return 1.0
+
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         """Log-density of complete rows, without a check of their features' names."""
-        return evaluate_array(Data(X, False), self._density, _write_log_density, ())
+        return evaluate_array(Data(X, False), self._density, write_log_density, ())

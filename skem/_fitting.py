@@ -94,6 +94,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
 
+    def _start_of(self, given: dict[str, np.ndarray]) -> Parameters:
+        """Return a start of which all parts are given."""
+        return Parameters(**given)
+
     def _is_start(self, given: dict[str, np.ndarray]) -> bool:
         """Whether given parts are to be started from, and left."""
         return bool(given)
@@ -109,6 +113,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
         return Search(methods, self.n_components, rng, finish, accelerator)
+
+    def _begun(self, evaluation: Evaluation) -> Stream:
+        """Return the stream that what has been fitted is the beginning of."""
+        return Stream.begin(evaluation)
 
     def _bound_of(self, total_weight: float) -> float:
         """Return the weight of the rows that `lower_bound_` is divided by."""
@@ -218,7 +226,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         elif self._searches(given):
             yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
-            start = em.coordinates.inward(em.structure, Parameters(**given))
+            start = em.coordinates.inward(em.structure, self._start_of(given))
             yield finish(em, em.ready(start))
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
@@ -268,7 +276,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
-        self._set_stream(Stream.begin(best.evaluation))
+        self._set_stream(self._begun(best.evaluation))
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values

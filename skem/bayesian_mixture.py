@@ -40,6 +40,7 @@ from skem.core.expectation import Expectation
 from skem.core.incomplete import Patterns
 from skem.core.parameters import Parameters
 from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
+from skem.core.predictive import PredictiveMixture
 from skem.core.prior import Prior
 from skem.core.regularization import Regularization
 from skem.core.revise import BayesianSearch, spread_starts
@@ -47,7 +48,6 @@ from skem.core.search import STARTS, Search
 from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution
 from skem.core.stream import Stream
-from skem.core.student import StudentMixture
 from skem.core.threads import Workspace
 
 OWNED = 1.0
@@ -71,7 +71,7 @@ POSTERIOR = (
 
 
 def _write_predictive(
-    student: StudentMixture,
+    student: PredictiveMixture,
     structure: Structure,
     parameters: Parameters,
     expectation: Expectation,
@@ -601,8 +601,8 @@ class BayesianGaussianMixture(FittingMixture):
     def _expectation(self, dtype: np.dtype) -> Expectation:
         return expectation_at(self.covariance_type, self._posterior(), dtype)
 
-    def _student(self) -> StudentMixture:
-        return StudentMixture.of(
+    def _student(self) -> PredictiveMixture:
+        return PredictiveMixture.of(
             STRUCTURES[self.covariance_type],
             self._parameters(),
             np.asarray(self.mean_precision_, dtype=float),

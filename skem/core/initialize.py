@@ -10,7 +10,6 @@ from scipy.spatial.distance import cdist
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import filled_rows
 from skem.core.noise import clean
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
@@ -35,9 +34,7 @@ class Rows(NamedTuple):
 
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""
-        return em.of_part(
-            Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
-        )
+        return em.of_part(em.of_labels(self.Z, resp, self.squares))
 
 
 def initialize(
@@ -61,12 +58,13 @@ def seeded(
     if kept is not None and rng.uniform() < 0.5:
         kept = None
     with on_checked_data():
+        near = em.gathered(Z)
         if kept is None:
-            resp = method(Z, weight, n_components, rng)
+            resp = method(near, weight, n_components, rng)
         else:
             # What is noise has no label.
             resp = np.zeros((n_components, len(Z)))
-            resp[:, kept] = method(Z[kept], weight[kept], n_components, rng)
+            resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
         resp *= weight
     statistics = rows.labelled(em, resp)
     if kept is not None:
@@ -123,7 +121,7 @@ def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
     taken = em.blocks.take(em.random_rows(most, rng))
-    z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
+    z, squares = em.filled(taken.X.T)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     block = taken.block(0, taken.n_samples)._replace(weight=None)
     return Rows(block, np.ascontiguousarray(z.T), weight, squares)
