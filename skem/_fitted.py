@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Callable
 from functools import lru_cache, partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -66,7 +67,7 @@ ARGUMENTS: dict = {
     "random_state": ["random_state"],
 }
 KEPT_BYTES = 2**15
-"""Size of a mixture, beyond which comparing it takes as long as preparing it saves."""
+"""Size of a mixture, beyond which those of before are not looked up by all values."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -103,16 +104,22 @@ def _write_component_log_density(
 
 
 def expectation_at(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    owner: FittedMixture | None = None,
 ) -> Expectation:
-    """Return the kernels that evaluate blocks; of small mixtures those of before.
+    """Return the kernels that evaluate blocks, those of before if there are any.
 
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
+    Of large mixtures the last ones are kept, as long as their owner is there.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
-        return _prepared(covariance_type, parameters, dtype)
+        if owner is None:
+            return _prepared(covariance_type, parameters, dtype)
+        return _of_owner(owner, covariance_type, parameters, dtype)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
     return _kept(kind, covariance_type, np.dtype(dtype), *keys)
@@ -125,6 +132,38 @@ def _prepared(
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
     return Expectation(choose_form(structure, inward, dtype), coordinates)
+
+
+class _Last(NamedTuple):
+    """What was prepared last for a mixture, and of which values."""
+
+    covariance_type: str
+    dtype: np.dtype
+    arrays: list[np.ndarray]
+    expectation: Expectation
+
+
+_last: WeakKeyDictionary[FittedMixture, _Last] = WeakKeyDictionary()
+
+
+def _of_owner(
+    owner: FittedMixture,
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+) -> Expectation:
+    last, arrays = _last.get(owner), parameters.arrays
+    if (
+        last is not None
+        and (last.covariance_type, last.dtype) == (covariance_type, dtype)
+        and len(last.arrays) == len(arrays)
+        and all(map(np.array_equal, last.arrays, arrays))
+    ):
+        return last.expectation
+    expectation = _prepared(covariance_type, parameters, dtype)
+    copies = [array.copy() for array in arrays]
+    _last[owner] = _Last(covariance_type, np.dtype(dtype), copies, expectation)
+    return expectation
 
 
 @lru_cache(maxsize=16)
@@ -328,7 +367,7 @@ class FittedMixture(
 
     def _density(self, dtype: np.dtype) -> Expectation:
         """Return those of the density that `sample` draws from."""
-        return expectation_at(self.covariance_type, self._parameters(), dtype)
+        return expectation_at(self.covariance_type, self._parameters(), dtype, self)
 
     def _evaluate(
         self,

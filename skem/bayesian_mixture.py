@@ -599,7 +599,7 @@ class BayesianGaussianMixture(FittingMixture):
         return self._posterior()
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
-        return expectation_at(self.covariance_type, self._posterior(), dtype)
+        return expectation_at(self.covariance_type, self._posterior(), dtype, self)
 
     def _student(self) -> StudentMixture:
         return StudentMixture.of(
