@@ -26,6 +26,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skem._array_api import like_given
 from skem._blocks import (
     evaluate_array,
     evaluate_rows,
@@ -1032,9 +1033,10 @@ class FittedMixture(
         data = check_data(self, X, reset=False)
         levels = evaluate_array(data, self._density, _write_log_density, ())
         support = self._support(n_samples, random_state)
-        return self._below(
+        mass = self._below(
             support, n_samples, random_state, levels.astype(float), data.X
         )
+        return like_given(X, mass)
 
     def _below(
         self,

@@ -22,6 +22,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from skem._array_api import like_given
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
@@ -146,7 +147,9 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
         """Return the labels of the rows of a fit."""
         found = vars(self).get("labels_")
-        return self.predict(X) if found is None else found.astype(np.intp)
+        if found is None:
+            return self.predict(X)
+        return like_given(X, found.astype(np.intp))
 
     def _fit_blocks(
         self,

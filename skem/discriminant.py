@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from skem._array_api import as_numpy
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, log_weights
 from skem._fitting import unchanged_on_error
@@ -181,7 +182,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None"
             )
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(as_numpy(y), warn=True)
         check_array(y[:, None], dtype=None, input_name="y", estimator=self)
         check_consistent_length(X, y)
         check_classification_targets(y)
