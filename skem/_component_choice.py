@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._typing import Auto, CovarianceType
 from skem._validation import check_incomplete, check_sample_weight
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
 
@@ -24,7 +24,7 @@ CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "covariance_type": [StrOptions({*STRUCTURES, "auto"})],
+    "covariance_type": [StrOptions({*SHAPES, "auto"})],
     "random_state": ["random_state"],
 }
 

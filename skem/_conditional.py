@@ -20,7 +20,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
 from skem.core.parameters import Parameters
 
@@ -178,13 +178,13 @@ class Conditioner:
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
         """Return that of a fitted mixture."""
-        return cls(STRUCTURES[mixture.covariance_type], mixture._parameters())
+        return cls(SHAPES[mixture.covariance_type], mixture._parameters())
 
     @classmethod
     def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
         """Return that of one Gaussian."""
         parameters = Parameters(np.ones(1), mean[None], cholesky[None])
-        return cls(STRUCTURES["full"], parameters)
+        return cls(SHAPES["full"], parameters)
 
     @cached_property
     def sd(self) -> np.ndarray:

@@ -51,7 +51,7 @@ from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
@@ -129,7 +129,7 @@ def expectation_at(
 def _prepared(
     covariance_type: str, parameters: Parameters, dtype: np.dtype
 ) -> Expectation:
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
     return Expectation(choose_form(structure, inward, dtype), coordinates)
@@ -227,7 +227,7 @@ def _sampled_support(
     rng: np.random.RandomState,
 ) -> Sampled:
     """Return the support by draws of the density."""
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     rows = max(1, SAMPLED_VALUES // parameters.shape[1])
     # Of the density, not by `sample`, which goes by edited covariances.
     color = partial(structure.color, parameters.precisions_cholesky)
@@ -308,7 +308,7 @@ class FittedMixture(
         self, parameters: Parameters, covariances: np.ndarray
     ) -> dict[str, Any]:
         """Return the fitted attributes that make a mixture of these parameters."""
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         with np.errstate(over="ignore", under="ignore"):
             precisions = structure.precisions(parameters.precisions_cholesky)
         limit = np.finfo(precisions.dtype).max
@@ -328,7 +328,7 @@ class FittedMixture(
         `precisions_cholesky_` may be any square root of the precisions then, or be
         missing.
         """
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
             roots = np.asarray(self.precisions_cholesky_, dtype=float)
             cholesky = structure.upper_factor(roots)
@@ -681,7 +681,7 @@ class FittedMixture(
 
     def _n_parameters(self) -> int:
         self._check_is_fitted()
-        return STRUCTURES[self.covariance_type].n_free(*np.shape(self.means_))
+        return SHAPES[self.covariance_type].n_free(*np.shape(self.means_))
 
     def sample(
         self,
@@ -738,7 +738,7 @@ class FittedMixture(
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         by_hand = self._covariances_by_hand()
         color = (
             partial(structure.color, self._parameters().precisions_cholesky)
@@ -799,7 +799,7 @@ class FittedMixture(
         self._check_is_fitted()
         if X is None and sample_weight is not None:
             raise ValueError("`sample_weight` are weights of X, which is None.")
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(parameters.shape[1])]
@@ -930,7 +930,7 @@ class FittedMixture(
             n_jobs=n_jobs,
         )
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -1053,7 +1053,7 @@ class FittedMixture(
         if not len(found):
             return mass
         patterns = Patterns.of(missing[:, found])
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         seed = self.random_state if random_state is None else random_state
         for p, observed in enumerate(patterns.observed):
             rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
@@ -1130,7 +1130,7 @@ class FittedMixture(
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None
         if found is None:
-            found = exact_support(STRUCTURES[self.covariance_type], parameters)
+            found = exact_support(SHAPES[self.covariance_type], parameters)
             if found is None:
                 rng = check_random_state(seed)
                 found = _sampled_support(

@@ -40,7 +40,7 @@ from skem._validation import (
 from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
@@ -177,7 +177,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the present parameters, if they are those of such a mixture."""
         if hasattr(self, "_stream"):
             self._check_unchanged(self._stream, advice)
-        present, structure = self._start_parameters(), STRUCTURES[self.covariance_type]
+        present, structure = self._start_parameters(), SHAPES[self.covariance_type]
         before = (present.means.shape, present.precisions_cholesky.shape)
         shape = (self.n_components, n_features)
         if before != (shape, structure.shape(*shape)):
@@ -202,10 +202,11 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if present is not None:
             start = em.coordinates.inward(em.structure, present)
+            start = em.constrained(start)
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif len(given) == 3:
-            start = Parameters(**given)
-            yield finish(em, em.coordinates.inward(em.structure, start))
+            start = em.coordinates.inward(em.structure, Parameters(**given))
+            yield finish(em, em.constrained(start))
         elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
             yield self._search(em, finish, rng).optimum(em)
         else:
@@ -214,7 +215,8 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                yield finish(em, em.coordinates.inward(em.structure, start))
+                start = em.coordinates.inward(em.structure, start)
+                yield finish(em, em.constrained(start))
 
     def _solve(
         self,
@@ -376,7 +378,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Have no rows yet, but perhaps parameters to start from."""
         fitted = hasattr(self, "means_")
         start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         return Gathering(structure, self.n_components, X[:0], start=start)
 
     def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:

@@ -16,7 +16,7 @@ from skem._features import check_features, feature_index, names_of
 from skem._typing import CovarianceType, RandomState
 from skem._univariate import cdf, quantile
 from skem._validation import check_incomplete
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -29,11 +29,15 @@ Given = Any
 def fitted_from(
     source: Any, parameters: Parameters, features: Sequence[int]
 ) -> GaussianMixture:
-    """Return a fitted mixture of some features of another one, of its structure."""
+    """Return a fitted mixture of some features of another one.
+
+    Of its structure, or where that does not pass on to parts, of matrices or variances
+    without constraints.
+    """
     # A mixture has these methods, and they return mixtures.
     from skem.gaussian_mixture import GaussianMixture
 
-    structure = STRUCTURES[source.covariance_type]
+    structure = SHAPES[source.covariance_type].of_parts
     single = np.asarray(source.means_).dtype == np.float32
     dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore", under="ignore"):
@@ -41,7 +45,7 @@ def fitted_from(
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
     mixture = GaussianMixture(
         len(parameters.weights),
-        covariance_type=source.covariance_type,
+        covariance_type=structure.name,
         random_state=source.random_state,
     )
     mixture._set_parameters(

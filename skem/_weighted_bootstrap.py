@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 
 CLOSE = 1e-3
 """Nats that a refit may leave: a few hundredths of a standard error."""
@@ -48,7 +48,7 @@ def weighted_bootstrap(
     # Without data a component stays where it is, and that tells nothing.
     empty = np.asarray(mixture.weights_) == 0
     means[empty] = np.inf
-    if not STRUCTURES[mixture.covariance_type].shared:
+    if not SHAPES[mixture.covariance_type].shared:
         covariances[empty] = np.inf
     return weights, means, covariances
 

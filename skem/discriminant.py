@@ -20,7 +20,7 @@ from skem._conditional import LIMIT, Conditioner, log_weights
 from skem._fitting import unchanged_on_error
 from skem._typing import Auto, CovarianceType, RandomState
 from skem._validation import check_sample_weight
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 from skem.gaussian_mixture import GaussianMixture
 
@@ -237,15 +237,14 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _joined(self) -> GaussianMixture:
         """Return the mixture of all components."""
         types = {each.covariance_type for each in self.mixtures_}
-        name = next(iter(types)) if len(types) == 1 else "full"
-        if STRUCTURES[name].shared:
-            name = "full"
+        # What is asked of the components of a class need not hold for those of all.
+        name = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
         factors, covariances = [], []
         for each in self.mixtures_:
             K, d = each.means_.shape
             root, covariance = each.precisions_cholesky_, each.covariances_
-            structure = STRUCTURES[each.covariance_type]
-            if each.covariance_type != name:
+            structure = SHAPES[each.covariance_type]
+            if structure.quadratic != SHAPES[name].quadratic or structure.shared:
                 shape, eye = (K, d, d), np.eye(d)
                 if not structure.matrices:
                     root = np.reshape(root, (K, -1, 1)) * eye

@@ -23,7 +23,7 @@ from skem._validation import (
 )
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Blocks
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
 from skem.core.members import members
@@ -308,7 +308,7 @@ class GaussianMixture(FittingMixture):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(SHAPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -422,7 +422,7 @@ class GaussianMixture(FittingMixture):
         mixture = cls(len(means), covariance_type=covariance_type, **params)
         mixture._validate_params()
         n_components, n_features = means.shape
-        structure = STRUCTURES[covariance_type]
+        structure = SHAPES[covariance_type]
         covariances = check_matrices(
             covariances, structure, n_components, n_features, "covariance"
         )
@@ -430,6 +430,12 @@ class GaussianMixture(FittingMixture):
         if failed.any():
             raise ValueError(
                 f"'{covariance_type} covariance' should be symmetric, positive-definite"
+            )
+        if not structure.allows(cholesky, n_features):
+            raise ValueError(
+                f"'{covariance_type} covariance' should have the shape that this name "
+                f"stands for; use covariance_type={structure.free.name!r} for "
+                "covariances of any shape"
             )
         mixture._set_parameters(
             Parameters(
@@ -531,7 +537,7 @@ class GaussianMixture(FittingMixture):
         True
         """
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         single = np.asarray(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
         covariances = getattr(self, "covariances_", None)
@@ -616,7 +622,7 @@ class GaussianMixture(FittingMixture):
         return self
 
     def _prepared(self, blocks: Blocks) -> EMMap:
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
 
     def _ordered(self, best: Solution) -> Solution:
@@ -625,7 +631,7 @@ class GaussianMixture(FittingMixture):
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
         K, d = self.n_components, n_features
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         given = {}
         if self.weights_init is not None:
             given["weights"] = check_weights(self.weights_init, K)

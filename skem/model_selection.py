@@ -44,7 +44,7 @@ from skem._typing import (
 )
 from skem._validation import N_JOBS, check_n_samples
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES, STRUCTURES
 from skem.core.seeds import INITIALIZERS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import (
@@ -241,7 +241,7 @@ class GaussianMixtureIC(
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions(set(STRUCTURES)), "array-like"],
+        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
         "criterion": [StrOptions(set(CRITERIA))],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
@@ -371,7 +371,7 @@ class GaussianMixtureIC(
             )
             found = candidates(problem, structures, self.n_jobs if elsewhere else 1)
             least = min(
-                (STRUCTURES[name] for name in structures),
+                (SHAPES[name] for name in structures),
                 key=lambda structure: structure.least_points(blocks.n_features),
             )
             remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY

@@ -16,7 +16,7 @@ from skem._display.style import GRAY, line_style, open_frame, single_axes
 from skem._typing import Algorithm
 from skem._validation import check_data, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.solve import solve
@@ -256,7 +256,7 @@ def _traces(
     start.fit(X, sample_weight=sample_weight)
     data = check_data(start, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    structure = STRUCTURES[start.covariance_type]
+    structure = SHAPES[start.covariance_type]
     with array_blocks(data, weight) as blocks:
         em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
         point = em.coordinates.inward(structure, start._parameters())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 from skem.gaussian_mixture import GaussianMixture
 
@@ -31,7 +31,7 @@ def check_mixture(estimator: Any) -> None:
 
 def roots(estimator: Any) -> np.ndarray:
     """Return A with Σ = A Aᵀ for each component, shape (K, d, d)."""
-    structure = STRUCTURES[estimator.covariance_type]
+    structure = SHAPES[estimator.covariance_type]
     # Of scikit-learn's mixtures too, which may have been built by hand.
     cholesky = structure.upper_factor(
         np.asarray(estimator.precisions_cholesky_, dtype=float)
@@ -67,7 +67,7 @@ def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
 
 def standard_deviations(mixture: GaussianMixture) -> np.ndarray:
     """Return the standard deviation of each feature in each component, (K, d)."""
-    structure = STRUCTURES[mixture.covariance_type]
+    structure = SHAPES[mixture.covariance_type]
     return structure.standard_deviations(
         mixture.precisions_cholesky_, mixture.means_.shape
     )

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from skem.core.covariance import Structure
+from skem.core.local import Local
 from skem.core.parameters import Parameters
 
 SMALLEST_WEIGHT = 1e-10
@@ -19,9 +20,10 @@ class Chart:
     """EM-local coordinates about a base point θ⁰.
 
     With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
-    the structure's log-Cholesky coordinates of Σ. At the base point the information of
-    the complete data in these coordinates is the identity. Every vector is a mixture.
-    `pinned` restores what of its precision Cholesky factors must not change.
+    the structure's own coordinates of Σ, by the root of their information. At the base
+    point that of the complete data in these coordinates is the identity. Every vector
+    is a mixture. `pinned` restores what of its precision Cholesky factors must not
+    change.
     """
 
     structure: Structure
@@ -39,12 +41,15 @@ class Chart:
         return self._scale
 
     @cached_property
+    def _local(self) -> Local:
+        return self.structure.local(
+            self.base.precisions_cholesky, self.base.means.shape[1]
+        )
+
+    @cached_property
     def _covariance_scale(self) -> np.ndarray:
-        if self.structure.shared:
-            return np.full((1, 1), np.sqrt(self.total_weight))
-        # A variance that d features share has d times the information.
-        shared = 1 if self.structure.scales_features else self.base.means.shape[1]
-        return self._scale * np.sqrt(shared)
+        weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
+        return self._local.scale(self.total_weight * weights, self.total_weight)
 
     def _log_shares(self, parameters: Parameters) -> np.ndarray:
         """Logarithms of what the components share."""
@@ -75,9 +80,7 @@ class Chart:
         log_ratio = self._log_shares(parameters) - base
         # Softmax leaves a common constant free: the shares' mean of zero fixes it.
         log_ratio -= np.exp(base) @ log_ratio
-        covariances = self.structure.to_chart(
-            self.base.precisions_cholesky, parameters.precisions_cholesky
-        )
+        covariances = self._local.pack(parameters.precisions_cholesky)
         means = self.structure.whiten_rows(
             self.base.precisions_cholesky, parameters.means - self.base.means
         )
@@ -95,7 +98,7 @@ class Chart:
         log_shares = self._log_shares(self.base) + log_ratio
         shares = np.exp(log_shares - log_shares.max())
         base = self.base.precisions_cholesky
-        cholesky = self.structure.from_chart(base, covariances)
+        cholesky = self._local.unpack(covariances)
         return self._assembled(
             shares / shares.sum(),
             self.base.means + self.structure.color_rows(base, means),

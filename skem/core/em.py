@@ -117,6 +117,14 @@ class EMMap:
         )
         return Chart(self.structure, base, self.blocks.total_weight, pinned)
 
+    def constrained(self, parameters: Parameters) -> Parameters:
+        """Return parameters with the nearest covariances that the structure allows."""
+        before, d = parameters.precisions_cholesky, self.blocks.n_features
+        cholesky = self.structure.constrained(before, parameters.weights, d)
+        if cholesky is before:
+            return parameters
+        return replace(parameters, precisions_cholesky=cholesky)
+
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.
 

@@ -38,10 +38,9 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
 from skem.core.forms import CONDITION, MAX_EXPANDED_FEATURES, condition
-from skem.core.linear import linear_step
+from skem.core.linear import linear_step, masked_step
 from skem.core.parameters import Parameters
 from skem.core.quadratic import (
-    Nothing,
     Pairs,
     Quadratic,
     diagonal_positions,
@@ -57,6 +56,8 @@ PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
 FREQUENT = 32
 """Rows of a pattern from which it is expanded."""
+HIGHEST = 300
+"""Nats of a density at its highest, below which exponentials need no shift."""
 FARTHEST = 1e8
 """Nats beyond which differences between components are lost to rounding."""
 
@@ -606,43 +607,40 @@ class Incomplete:
         )
 
     def _of_masks(self, block: Block, workspace: Workspace) -> Statistics:
-        """Independent features: log-densities are linear in [m, m x, m x²]."""
+        """Independent features: log-densities are linear in [1, m x, m x², m]."""
         means, roots = self._means, self._factors
         d, b = block.data.shape
-        rows = workspace.array("masks", (3 * d, b), np.float64)
-        mask, z, second = rows[:d], rows[d : 2 * d], rows[2 * d :]
-        self.coordinates.load(block.data, z)
-        np.equal(z, z, out=mask)
-        np.copyto(z, 0, where=mask == 0)
-        with np.errstate(over="ignore"):
-            np.square(z, out=second)
-        squares = self.coordinates.squares(block.data)
-        if squares is not None:
-            second += squares * mask
+        K = self.parameters.shape[-2]
         precisions = roots**2
         linear = precisions * means
-        constants = np.log(roots) - 0.5 * (LOG_2PI + means * linear)
-        log_weights = self.parameters.log_weights.reshape(-1, 1)
-        theta = np.hstack([log_weights, constants, linear, -0.5 * precisions])
-        theta = theta.reshape(-1, self.parameters.shape[-2], 1 + 3 * d)
-        found = linear_step(theta, rows, block.weight, Nothing(), None, workspace)
+        peaks = np.log(roots) - 0.5 * LOG_2PI
+        constants = peaks - 0.5 * means * linear
+        # No log-density of a mixture is above its highest, whatever is missing.
+        highest = np.maximum(peaks.reshape(-1, K, d).max(axis=1), 0).sum(axis=1)
+        bounded = bool(highest.max() < HIGHEST)
+        shift = highest if bounded else np.zeros_like(highest)
+        log_weights = self.parameters.log_weights.reshape(-1, K) - shift[:, None]
+        theta = np.hstack(
+            [log_weights.reshape(-1, 1), linear, -0.5 * precisions, constants]
+        ).reshape(-1, K, 1 + 3 * d)
+        found = masked_step(theta, block, self.coordinates, workspace, bounded=bounded)
         if len(found.lost):
             return self._by_row(block, workspace)
-        v = np.ones(b) if block.weight is None else block.weight
-        log_slopes = self.coordinates.log_slopes
-        unit = log_slopes @ (mask @ v - v.sum())
-        counts, observed, first, second = np.split(
+        total = b if block.weight is None else block.weight.sum()
+        counts, first, second, observed = np.split(
             found.sums.reshape(-1, 1 + 3 * d), [1, 1 + d, 1 + 2 * d], axis=1
         )
+        # Rows have one component each, so that any mixture counts what was observed.
+        seen = observed[:K].sum(axis=0)
+        unit = self.coordinates.log_slopes @ (seen - total)
+        loglik = found.loglik + total * shift + unit
         # About the means, and with the variances of what is missing.
         variances = second - 2 * means * first + means**2 * observed
         variances += (counts - observed) / precisions
         quadratic = self.structure.quadratic
         q = np.zeros((quadratic.size(d), len(means)))
         quadratic.add_squares(q, variances.T)
-        return self._statistics(
-            found.loglik + unit, counts[:, 0], first - means * observed, q.T
-        )
+        return self._statistics(loglik, counts[:, 0], first - means * observed, q.T)
 
     def _by_pattern(self, block: Block, workspace: Workspace) -> Statistics:
         """Expand the patterns that many rows have; take the others row by row."""

@@ -52,7 +52,10 @@ def maximise(
     An empty component keeps its previous mean.
     """
     d = statistics.n_features
-    covariances = regularization.covariances(structure, scatter, d, statistics.means)
+    before = None if previous is None else previous.precisions_cholesky
+    covariances = regularization.covariances(
+        structure, scatter, d, statistics.means, before
+    )
     cholesky = factor(structure, regularization, covariances, d)
     counts = statistics.counts
     means = statistics.means

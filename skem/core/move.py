@@ -78,7 +78,8 @@ class Moves:
         if not self.em.structure.shared:
             cholesky = cholesky.copy()
             cholesky[pair] = two.precisions_cholesky
-        return Parameters(weights / weights.sum(), means, cholesky)
+        weights /= weights.sum()
+        return self.em.constrained(Parameters(weights, means, cholesky))
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -14,13 +14,13 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import PAIRS
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.initialize import Rows
 from skem.core.parameters import TINY, Parameters
 from skem.core.statistics import Statistics
+from skem.core.storage import PAIRS
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
