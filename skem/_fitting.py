@@ -26,6 +26,7 @@ from skem._array_api import like_given
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._state import plain, restored
 from skem._text import count
 from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
@@ -62,6 +63,8 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
+INTERNAL = ("_stream", "_progress")
+"""Attributes that are objects of the core."""
 BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
 
@@ -143,6 +146,23 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             best = self._fit_blocks(blocks, present, monitors)
             self._label(blocks)
             self._warn(best)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with internal objects as plain values."""
+        state = super().__getstate__()
+        return {
+            name: plain(value) if name in INTERNAL else value
+            for name, value in state.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the attributes of another mixture."""
+        super().__setstate__(
+            {
+                name: restored(value) if name in INTERNAL else value
+                for name, value in state.items()
+            }
+        )
 
     def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
         """Return the labels of the rows of a fit."""

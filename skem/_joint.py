@@ -43,9 +43,10 @@ def fitted_from(
     with np.errstate(over="ignore", under="ignore"):
         covariances = structure.covariances(parameters.precisions_cholesky)
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
+    name: Any = structure.name
     mixture = GaussianMixture(
         len(parameters.weights),
-        covariance_type=structure.name,
+        covariance_type=name,
         random_state=source.random_state,
     )
     mixture._set_parameters(

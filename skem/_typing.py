@@ -7,7 +7,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-CovarianceType = Literal["full", "tied", "diag", "spherical"]
+PeerCovarianceType = Literal["full", "tied", "diag", "spherical"]
+"""Those that scikit-learn has as well."""
+CovarianceType = Literal[
+    PeerCovarianceType,
+    "EII",
+    "EEI",
+    "VEI",
+    "EVI",
+    "VEE",
+    "EVE",
+    "VVE",
+    "EEV",
+    "VEV",
+    "EVV",
+    "VVV",
+    "EEE",
+    "VVI",
+    "VII",
+]
 Algorithm = Literal["auto", "em", "squarem", "lbfgs"]
 InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 Criterion = Literal["bic", "aic", "icl"]
@@ -38,6 +56,7 @@ __all__ = [
     "Criterion",
     "ErrorMethod",
     "InitParams",
+    "PeerCovarianceType",
     "RandomState",
     "WeightPriorType",
     "available_if",

@@ -24,8 +24,8 @@ from skem._summary import MixtureSummary
 from skem._typing import (
     Algorithm,
     Auto,
-    CovarianceType,
     InitParams,
+    PeerCovarianceType,
     RandomState,
     WeightPriorType,
 )
@@ -379,7 +379,7 @@ class BayesianGaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: CovarianceType = "full",
+        covariance_type: PeerCovarianceType = "full",
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",
         max_iter: int = 1000,

@@ -238,7 +238,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         """Return the mixture of all components."""
         types = {each.covariance_type for each in self.mixtures_}
         # What is asked of the components of a class need not hold for those of all.
-        name = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
+        name: Any = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
         factors, covariances = [], []
         for each in self.mixtures_:
             K, d = each.means_.shape

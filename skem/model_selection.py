@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -259,7 +259,9 @@ class GaussianMixtureIC(
         self,
         n_components: int | Sequence[int] = tuple(range(1, 10)),
         *,
-        covariance_type: CovarianceType | Sequence[CovarianceType] = COVARIANCE_TYPES,
+        covariance_type: CovarianceType
+        | Literal["all"]
+        | Sequence[CovarianceType] = COVARIANCE_TYPES,
         criterion: Criterion = "bic",
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",

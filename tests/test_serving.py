@@ -1,6 +1,7 @@
 """A fitted mixture in other hands: single rows, scikit-learn's class, other tools."""
 
 import gc
+import pickle
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from skem import (
     GaussianMixtureIC,
     _fitted,
 )
+from skem._state import KIND, restored
 from skem.core.covariance import STRUCTURES
 
 
@@ -124,6 +126,51 @@ def test_onnx_labels_rows_as_here(kind, covariance_type, X):
     )
     labels = session.run(None, {session.get_inputs()[0].name: rows})[0]
     assert np.array_equal(labels.ravel(), mixture.predict(rows))
+
+
+def kinds_within(value):
+    """Return the types of what a pickle or a file of skops has to hold."""
+    if isinstance(value, dict):
+        return set().union(*map(kinds_within, value.values()))
+    if isinstance(value, list | tuple):
+        return {type(value)}.union(*map(kinds_within, value))
+    if hasattr(value, "get_params"):
+        return {type(value)} | kinds_within(value.__getstate__())
+    return {type(value)}
+
+
+VALUES = {bool, int, float, str, bytes, type(None), list, tuple, np.ndarray, np.float64}
+PARAMS = [
+    *({"covariance_type": name} for name in ("full", "tied", "diag", "VVE")),
+    {"reg_covar": 1e-6, "algorithm": "em", "max_iter": 3},
+]
+
+
+@pytest.mark.parametrize("params", PARAMS, ids=str)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_state_is_of_plain_values_and_resumes(params, X):
+    mixture = GaussianMixture(2, random_state=0, **params).fit(X)
+    early = GaussianMixture(2, random_state=0, **params).partial_fit(X[:20])
+    for each in (mixture, early, early.partial_fit(X)):
+        assert kinds_within(each) <= VALUES | {GaussianMixture}
+        copy = pickle.loads(pickle.dumps(each))
+        copy.partial_fit(X[:50])
+        each.partial_fit(X[:50])
+        assert np.array_equal(copy.means_, each.means_)
+
+
+def test_state_of_a_bayesian_mixture_is_plain_too(X):
+    for _, prior in BAYESIAN[:2]:
+        mixture = bayesian("diag", prior, X)
+        assert kinds_within(mixture) <= VALUES | {BayesianGaussianMixture}
+        copy = pickle.loads(pickle.dumps(mixture)).partial_fit(X)
+        assert np.array_equal(copy.means_, mixture.partial_fit(X).means_)
+
+
+@pytest.mark.parametrize("name", ["os:system", "skem._state:import_module", "skem:x"])
+def test_a_state_makes_no_other_objects(name):
+    with pytest.raises(ValueError, match="is no class of skem"):
+        restored({KIND: "dataclass", "name": name, "fields": {}})
 
 
 @pytest.mark.parametrize("name", skem.__all__)
