@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from skem._noise import check_no_noise
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import SHAPES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
@@ -177,7 +178,11 @@ class Conditioner:
 
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
-        """Return that of a fitted mixture."""
+        """Return that of a fitted mixture.
+
+        Raises `NotImplementedError` if there is noise.
+        """
+        check_no_noise(mixture, "Marginal and conditional laws")
         return cls(SHAPES[mixture.covariance_type], mixture._parameters())
 
     @classmethod

@@ -81,6 +81,8 @@ def _fit(summary: MixtureSummary) -> Section:
     cells = {"parameters": str(summary.n_parameters)}
     if summary.converged is not None:
         cells["converged"] = "yes" if summary.converged else "no"
+    if summary.noise_weight is not None:
+        cells["weight of noise"] = f"{summary.noise_weight:.4f}"
     if summary.n_samples is not None:
         (cells["samples"],) = _amounts(np.array([summary.n_samples]))
     numbers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from skem._blocks import (
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import check_dask_data, is_dask, map_lazily
 from skem._joint import Given, Joint
+from skem._noise import background_of, check_no_noise
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import (
@@ -55,6 +57,7 @@ from skem.core.covariance import SHAPES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -91,8 +94,11 @@ def _write_responsibilities(
 def _write_labels(
     expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
-    """Fill `out` with the most probable components."""
+    """Fill `out` with the most probable components, −1 for noise."""
     out[:] = expectation.labels(block, ws)
+    if expectation.form.background is not None:
+        # Noise is the last one.
+        out[out == expectation.form.shape[-1] - 1] = -1
 
 
 def _write_component_log_density(
@@ -108,6 +114,7 @@ def expectation_at(
     covariance_type: str,
     parameters: Parameters,
     dtype: np.dtype,
+    log_widths: np.ndarray | None = None,
     owner: FittedMixture | None = None,
 ) -> Expectation:
     """Return the kernels that evaluate blocks, those of before if there are any.
@@ -115,24 +122,31 @@ def expectation_at(
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
     Of large mixtures the last ones are kept, as long as their owner is there.
+    `log_widths` are those of noise, if there is any.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
         if owner is None:
-            return _prepared(covariance_type, parameters, dtype)
-        return _of_owner(owner, covariance_type, parameters, dtype)
+            return _prepared(covariance_type, parameters, dtype, log_widths)
+        return _of_owner(owner, covariance_type, parameters, dtype, log_widths)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
-    return _kept(kind, covariance_type, np.dtype(dtype), *keys)
+    noise = None if log_widths is None else log_widths.tobytes()
+    return _kept(kind, covariance_type, np.dtype(dtype), noise, *keys)
 
 
 def _prepared(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None,
 ) -> Expectation:
     structure = SHAPES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
-    return Expectation(choose_form(structure, inward, dtype), coordinates)
+    if log_widths is not None:
+        log_widths = log_widths + coordinates.log_slopes
+    return Expectation(choose_form(structure, inward, dtype, log_widths), coordinates)
 
 
 class _Last(NamedTuple):
@@ -152,8 +166,11 @@ def _of_owner(
     covariance_type: str,
     parameters: Parameters,
     dtype: np.dtype,
+    log_widths: np.ndarray | None,
 ) -> Expectation:
     last, arrays = _last.get(owner), parameters.arrays
+    if log_widths is not None:
+        arrays = (*arrays, log_widths)
     if (
         last is not None
         and (last.covariance_type, last.dtype) == (covariance_type, dtype)
@@ -161,7 +178,7 @@ def _of_owner(
         and all(map(np.array_equal, last.arrays, arrays))
     ):
         return last.expectation
-    expectation = _prepared(covariance_type, parameters, dtype)
+    expectation = _prepared(covariance_type, parameters, dtype, log_widths)
     copies = [array.copy() for array in arrays]
     _last[owner] = _Last(covariance_type, np.dtype(dtype), copies, expectation)
     return expectation
@@ -172,10 +189,12 @@ def _kept(
     kind: Any,
     covariance_type: str,
     dtype: np.dtype,
+    noise: bytes | None,
     *keys: tuple[tuple[int, ...], bytes],
 ) -> Expectation:
     arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
-    return _prepared(covariance_type, kind(*arrays), dtype)
+    log_widths = None if noise is None else np.frombuffer(noise)
+    return _prepared(covariance_type, kind(*arrays), dtype, log_widths)
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -368,7 +387,15 @@ class FittedMixture(
 
     def _density(self, dtype: np.dtype) -> Expectation:
         """Return those of the density that `sample` draws from."""
-        return expectation_at(self.covariance_type, self._parameters(), dtype, self)
+        background = self._background
+        log_widths = None if background is None else background.log_widths
+        parameters = self._parameters()
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths, self)
+
+    @property
+    def _background(self) -> Background | None:
+        """Return where noise is, if there is any."""
+        return background_of(self)
 
     def _evaluate(
         self,
@@ -447,7 +474,8 @@ class FittedMixture(
         Returns
         -------
         resp : ndarray or Dask array of shape (n_samples, n_components)
-            Probabilities; each row sums to one, however far it is from the data.
+            Probabilities; each row sums to one, however far it is from the data. With
+            `noise` there is one more column, the last, for it.
 
         Examples
         --------
@@ -460,7 +488,7 @@ class FittedMixture(
                [0.263, 0.737]])
         """
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), _write_responsibilities)
+        return self._evaluate(X, (self._n_features_out,), _write_responsibilities)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Turn rows into features: their posterior probabilities.
@@ -496,7 +524,7 @@ class FittedMixture(
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
-        return len(self.means_)
+        return len(self.means_) + (self._background is not None)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -509,7 +537,7 @@ class FittedMixture(
         Returns
         -------
         labels : ndarray or Dask array of shape (n_samples,)
-            Indices of components.
+            Indices of components; −1 for `noise`.
 
         Examples
         --------
@@ -529,17 +557,23 @@ class FittedMixture(
             labels = np.empty(blocks.n_samples, np.int32)
             at = self._expectation(blocks.dtype)
             write = partial(_write_labels, at)
-            self.labels_ = blocks.fill(labels, write, at.values_per_sample)
+            # By their features alone, as `predict`.
+            unknown = replace(blocks, known=None)
+            self.labels_ = unknown.fill(labels, write, at.values_per_sample)
 
     def _totals(
         self,
         X: ArrayLike,
         sample_weight: Any,
         fold: Callable[[Expectation, Blocks], Totals] = scored,
+        labels: Any = None,
     ) -> Totals:
         """Fold the data into totals."""
         self._check_is_fitted()
-        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+        K = len(self.means_)
+        with open_blocks(
+            self, X, sample_weight, reset=False, labels=labels, n_components=K
+        ) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
 
     def score(
@@ -578,7 +612,12 @@ class FittedMixture(
         return totals.loglik / totals.weight
 
     @available_if(_of_likelihood)
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Bayesian information criterion: the lower the better.
 
         −2ℓ + p log N, with ℓ the total log-likelihood, p the number of free
@@ -591,6 +630,9 @@ class FittedMixture(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -606,14 +648,19 @@ class FittedMixture(
         >>> round(mixture.bic([[-2.0], [0.0], [1.0]]), 2)
         13.85
         """
-        return self._bic(self._totals(X, sample_weight))
+        return self._bic(self._totals(X, sample_weight, labels=labels))
 
     def _bic(self, totals: Totals) -> float:
         penalty = self._n_parameters() * math.log(totals.weight)
         return -2 * totals.loglik + penalty
 
     @available_if(_of_likelihood)
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Akaike information criterion, −2ℓ + 2p: the lower the better.
 
         Parameters
@@ -623,6 +670,9 @@ class FittedMixture(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -638,11 +688,16 @@ class FittedMixture(
         >>> round(mixture.aic([[-2.0], [0.0], [1.0]]), 2)
         18.36
         """
-        totals = self._totals(X, sample_weight)
+        totals = self._totals(X, sample_weight, labels=labels)
         return -2 * totals.loglik + 2 * self._n_parameters()
 
     @available_if(_of_likelihood)
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Integrated completed likelihood: the lower the better.
 
         The BIC plus −2 Σ_i v_i max_k log r_ik, a price on components that overlap
@@ -656,6 +711,9 @@ class FittedMixture(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -676,7 +734,7 @@ class FittedMixture(
         >>> round(mixture.icl([[-2.0], [0.0], [1.0]]), 2)
         13.96
         """
-        totals = self._totals(X, sample_weight, classified)
+        totals = self._totals(X, sample_weight, classified, labels)
         return self._bic(totals) - 2 * totals.certainty
 
     def _n_parameters(self) -> int:
@@ -713,7 +771,8 @@ class FittedMixture(
             Rows.
 
         y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
+            The component that each row was drawn from; −1 for `noise`, which is drawn
+            evenly from the region of the data of the fit.
 
         Raises
         ------
@@ -747,7 +806,13 @@ class FittedMixture(
         )
         weights = np.asarray(self.weights_, dtype=float)
         means = np.asarray(self.means_, dtype=float)
-        return _draw(weights, means, color, n_samples, rng)
+        background = self._background
+        if background is None:
+            return _draw(weights, means, color, n_samples, rng)
+        noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
+        X, labels = _draw(weights, means, color, n_samples, rng)
+        X[noise] = background.draw(int(noise.sum()), rng)
+        return X, np.where(noise, -1, labels)
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -816,6 +881,7 @@ class FittedMixture(
             overlap=bhattacharyya(structure, parameters),
             lower_bound=getattr(self, "lower_bound_", None),
             converged=getattr(self, "converged_", None),
+            noise_weight=getattr(self, "noise_weight_", None),
         )
         if X is None:
             return summary
@@ -833,6 +899,7 @@ class FittedMixture(
         n_boot: int = 200,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        labels: ArrayLike | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
 
@@ -871,6 +938,9 @@ class FittedMixture(
         n_jobs : int or None, default=None
             The number of refits at a time, in processes of joblib.
 
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
+
         Returns
         -------
         errors : StandardErrors
@@ -887,7 +957,8 @@ class FittedMixture(
         ValueError
             If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
-            Dask collection for the bootstrap.
+            Dask collection for the bootstrap; if there is `noise`, or parameters were
+            `fixed` in the fit, for another method than the bootstrap.
 
         Notes
         -----
@@ -931,6 +1002,13 @@ class FittedMixture(
         )
         self._check_is_fitted()
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
+        noise = self._background is not None
+        given = getattr(self, "_n_given", 0) > 0
+        if method != "bootstrap" and (noise or given):
+            raise ValueError(
+                f"Of a mixture with {'noise' if noise else 'fixed parameters'}, "
+                "standard errors are those of the bootstrap: pass method='bootstrap'."
+            )
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -940,11 +1018,12 @@ class FittedMixture(
             X, _ = check_data(self, X, reset=False)
             seed = self.random_state if random_state is None else random_state
             weight = check_sample_weight(sample_weight, X)
-            errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
+            errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            blocks = unthreaded_blocks(self, X, sample_weight)
+            K = len(parameters.means)
+            blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             expectation = self._expectation(blocks.dtype)
             errors = standard_errors(structure, parameters, expectation, blocks, method)
         estimates = Estimates.of(
@@ -1023,6 +1102,7 @@ class FittedMixture(
             "support_probability", n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         if is_dask(X):
             levels = evaluate_rows(self, X, self._density, _write_log_density, ())
             # Made once, and not in each chunk.
@@ -1114,6 +1194,7 @@ class FittedMixture(
             "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         return self._support(n_samples, random_state).level(prob)
 
     def _check_arguments(self, of: str, **arguments: Any) -> None:

@@ -63,7 +63,7 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
-INTERNAL = ("_stream", "_progress")
+INTERNAL = ("_stream", "_progress", "_noise")
 """Attributes that are objects of the core."""
 BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
@@ -97,6 +97,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
+
+    def _is_start(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether given parts are to be started from, and left."""
+        return bool(given)
 
     def _start_parameters(self) -> Parameters:
         """Return the present parameters, in units of the data, to start from."""
@@ -133,13 +137,18 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, labels: Any = None
+    ) -> None:
+        K = self.n_components
         with (
-            open_blocks(self, X, sample_weight, reset=True) as blocks,
+            open_blocks(
+                self, X, sample_weight, reset=True, labels=labels, n_components=K
+            ) as blocks,
             monitored(self, X, sample_weight) as monitors,
-            _explained_failure(blocks.dtype),
+            explained_failure(blocks.dtype),
         ):
-            check_n_samples(blocks.n_observed, self.n_components)
+            check_n_samples(blocks.n_observed, K)
             present = None
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
@@ -184,7 +193,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._solutions(em, given, present, partial(self._solve, monitors)),
             key=height,
         )
-        if present is None and not given:
+        if present is None and not self._is_start(given):
             best = self._ordered(best)
         self._set_solution(best)
         return best
@@ -192,6 +201,11 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _ordered(self, best: Solution) -> Solution:
         """Return the solution in an order that does not depend on the start."""
         return best
+
+    def _searches(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether a good optimum is looked for, and not just starts finished."""
+        possible = self.n_init == "auto" and self.n_components > 1 and self.max_iter > 0
+        return possible and not self._is_start(given)
 
     def _present(self, n_features: int, advice: str) -> Parameters:
         """Return the present parameters, if they are those of such a mixture."""
@@ -222,13 +236,13 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if present is not None:
             start = em.coordinates.inward(em.structure, present)
-            start = em.constrained(start)
+            start = em.ready(start)
             yield finish(em, start, progress=getattr(self, "_progress", None))
+        elif self._searches(given):
+            yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
             start = em.coordinates.inward(em.structure, Parameters(**given))
-            yield finish(em, em.constrained(start))
-        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
-            yield self._search(em, finish, rng).optimum(em)
+            yield finish(em, em.ready(start))
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
             for _ in range(n_init):
@@ -236,7 +250,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
                 start = em.coordinates.inward(em.structure, start)
-                yield finish(em, em.constrained(start))
+                yield finish(em, em.ready(start))
 
     def _solve(
         self,
@@ -360,7 +374,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             weight = without_empty_rows(X, weight)
             if weight is not None and not weight.any():
                 return
-        with _explained_failure(computing_dtype(X)):
+        with explained_failure(computing_dtype(X)):
             if state is None:
                 state = self._begin_gathering(X)
             self._check_unchanged(state, BEGIN_ANEW)
@@ -450,7 +464,7 @@ def _names_of_params(kind: Any) -> list[str]:
 
 
 @contextmanager
-def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+def explained_failure(dtype: np.dtype) -> Iterator[None]:
     """Tell users what to do about a covariance that is not positive definite."""
     try:
         yield

@@ -7,25 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-PeerCovarianceType = Literal["full", "tied", "diag", "spherical"]
-"""Those that scikit-learn has as well."""
+SharedCovarianceType = Literal["full", "tied", "diag", "spherical"]
+"""Those that scikit-learn has, too."""
 CovarianceType = Literal[
-    PeerCovarianceType,
-    "EII",
-    "EEI",
-    "VEI",
-    "EVI",
-    "VEE",
-    "EVE",
-    "VVE",
-    "EEV",
-    "VEV",
-    "EVV",
-    "VVV",
-    "EEE",
-    "VVI",
-    "VII",
-]
+    "full", "tied", "diag", "spherical",
+    "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE",
+    "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV",
+]  # fmt: skip
 Algorithm = Literal["auto", "em", "squarem", "lbfgs"]
 InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 Criterion = Literal["bic", "aic", "icl"]
@@ -56,8 +44,8 @@ __all__ = [
     "Criterion",
     "ErrorMethod",
     "InitParams",
-    "PeerCovarianceType",
     "RandomState",
+    "SharedCovarianceType",
     "WeightPriorType",
     "available_if",
     "validate_params",

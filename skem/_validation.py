@@ -258,6 +258,33 @@ def check_total_weight(total: float) -> None:
         )
 
 
+def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | None:
+    """Validate known components of shape (n_samples,), −1 where they are not known.
+
+    None if none of them is known.
+    """
+    if labels is None:
+        return None
+    labels = check_array(
+        labels, dtype=None, ensure_2d=False, ensure_min_samples=0, input_name="labels"
+    )
+    if labels.ndim != 1 or len(labels) != len(X):
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+    if labels.dtype.kind not in "iuf" or (labels != np.round(labels)).any():
+        raise ValueError(
+            "The labels should be integers, indices of components or -1 where the "
+            f"component is not known, got {labels.dtype} values."
+        )
+    if len(labels) and (labels.min() < -1 or labels.max() >= n_components):
+        raise ValueError(
+            f"The labels should be in the range [-1, {n_components - 1}] for "
+            f"n_components={n_components}, but got max value {labels.max()}, min value "
+            f"{labels.min()}"
+        )
+    known = labels.astype(np.intp)
+    return known if (known >= 0).any() else None
+
+
 def check_n_samples(n_samples: int, n_components: int) -> None:
     """Require as many samples of positive weight as components."""
     if n_samples < n_components:
@@ -275,8 +302,10 @@ def _check_shape(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def check_weights(weights: Any, n_components: int) -> np.ndarray:
-    """Validate component weights: in [0, 1], summing to one."""
+def check_weights(
+    weights: Any, n_components: int, *, noise: bool = False
+) -> np.ndarray:
+    """Validate component weights: in [0, 1], summing to one, or to less with noise."""
     weights = check_array(as_numpy(weights), dtype=FLOATS, ensure_2d=False)
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0).any() or (weights > 1).any():
@@ -285,7 +314,8 @@ def check_weights(weights: Any, n_components: int) -> np.ndarray:
             f"but got max value {weights.max():.5f}, min value {weights.min():.5f}"
         )
     atol = 1e-6 if weights.dtype == np.float32 else 1e-8
-    if abs(1 - weights.sum()) > atol:
+    left = 1 - weights.sum()
+    if abs(left) > atol and not (noise and 0 < left < 1):
         raise ValueError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}"

@@ -25,8 +25,8 @@ from skem._typing import (
     Algorithm,
     Auto,
     InitParams,
-    PeerCovarianceType,
     RandomState,
+    SharedCovarianceType,
     WeightPriorType,
 )
 from skem._validation import check_covariance_prior, check_mean_prior
@@ -379,7 +379,7 @@ class BayesianGaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: PeerCovarianceType = "full",
+        covariance_type: SharedCovarianceType = "full",
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
@@ -646,7 +646,9 @@ class BayesianGaussianMixture(FittingMixture):
         return self._posterior()
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
-        return expectation_at(self.covariance_type, self._posterior(), dtype, self)
+        return expectation_at(
+            self.covariance_type, self._posterior(), dtype, owner=self
+        )
 
     def _student(self) -> StudentMixture:
         return StudentMixture.of(

@@ -79,9 +79,10 @@ class GaussianMixtureIC(
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
         The numbers of components to try. Gaps are allowed.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical'} or sequence of them, \
-    default=('full', 'tied', 'diag', 'spherical')
-        The covariance structures to try, as in `GaussianMixture`.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'all'} or \
+    sequence of them, default=('full', 'tied', 'diag', 'spherical')
+        The covariance structures to try, as in `GaussianMixture`. 'all' are these four
+        and the ten others that R's mclust has.
 
     criterion : {'bic', 'aic', 'icl'}, default='bic'
         What is minimised:
@@ -113,6 +114,9 @@ class GaussianMixtureIC(
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
         How fresh starts are made, as in `GaussianMixture`.
+
+    noise : bool or float, default=None
+        Whether all candidates have a component of noise, as in `GaussianMixture`.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in `GaussianMixture`.
@@ -248,6 +252,7 @@ class GaussianMixtureIC(
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(INITIALIZERS))],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "n_jobs": N_JOBS,
@@ -268,6 +273,7 @@ class GaussianMixtureIC(
         max_iter: int = 1000,
         n_init: int = 8,
         init_params: InitParams = "kmeans",
+        noise: bool | float | None = None,
         algorithm: Algorithm = "auto",
         random_state: RandomState = None,
         n_jobs: int | None = None,
@@ -282,6 +288,7 @@ class GaussianMixtureIC(
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.noise = noise
         self.algorithm = algorithm
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -296,7 +303,11 @@ class GaussianMixtureIC(
         return tags
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Fit every candidate, and choose one.
 
@@ -311,6 +322,11 @@ class GaussianMixtureIC(
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Their sum N plays the role of the number of samples,
             in the criterion too: so do not normalise them to one.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, −1 where they are not known, as for `GaussianMixture`.
+            Every candidate must have a component for each label. The criterion is of
+            what is known, too.
 
         Returns
         -------
@@ -347,16 +363,28 @@ class GaussianMixtureIC(
         (2, 'full')
         """
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        labels: ArrayLike | None,
+    ) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        with open_blocks(self, X, sample_weight, reset=True) as blocks:
+        with open_blocks(
+            self,
+            X,
+            sample_weight,
+            reset=True,
+            labels=labels,
+            n_components=components[0],
+        ) as blocks:
             rows = blocks.n_observed
             check_n_samples(rows, components[0])
             # More components than rows cannot be started: those candidates fail.
@@ -396,7 +424,7 @@ class GaussianMixtureIC(
                 self.best_estimator_._label(again)
 
     def _options(self) -> dict[str, Any]:
-        names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
+        names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
         options = {name: getattr(self, name) for name in names}
         return options | {"random_state": self.random_state}
 
@@ -463,7 +491,7 @@ class GaussianMixtureIC(
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
-        return self.n_components_
+        return self._best()._n_features_out
 
     def _choice(self) -> str:
         """Say what was chosen, in a line."""
@@ -492,7 +520,11 @@ class GaussianMixtureIC(
 
     @available_if(is_kept)
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Choose a mixture, and label the data by it.
 
@@ -506,6 +538,9 @@ class GaussianMixtureIC(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -521,7 +556,7 @@ class GaussianMixtureIC(
         >>> selection.fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        self.fit(X, y, sample_weight=sample_weight)
+        self.fit(X, y, sample_weight, labels)
         return self.best_estimator_._labels_or_predict(X)
 
     @available_if(is_kept)

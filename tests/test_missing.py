@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
 from skem._blocks import array_blocks, to_be_fitted
-from skem._bootstrap_lrt import _gaps
+from skem._simulated import gaps_of
 from skem._validation import Data
 from skem.core import blocks as core_blocks
 from skem.core.covariance import STRUCTURES
@@ -373,7 +373,7 @@ def test_bootstrap_data_have_the_gaps_of_the_data():
         mixture, X, 1, 2, n_boot=1, random_state=0, sample_weight=weight
     )
     assert np.isfinite(test.bootstrap_statistics).all()
-    gaps = _gaps(X, weight, int(weight.sum()))
+    gaps = gaps_of(X, weight, int(weight.sum()))
     expected = np.repeat(np.isnan(X), weight, axis=0)
     np.testing.assert_array_equal(gaps, expected)
 

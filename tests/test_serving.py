@@ -159,6 +159,13 @@ def test_state_is_of_plain_values_and_resumes(params, X):
         assert np.array_equal(copy.means_, each.means_)
 
 
+def test_state_of_a_mixture_with_noise_is_plain_too(X):
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(X)
+    assert kinds_within(mixture) <= VALUES | {GaussianMixture}
+    copy = pickle.loads(pickle.dumps(mixture))
+    assert np.array_equal(copy.predict_proba(X), mixture.predict_proba(X))
+
+
 def test_state_of_a_bayesian_mixture_is_plain_too(X):
     for _, prior in BAYESIAN[:2]:
         mixture = bayesian("diag", prior, X)
@@ -247,8 +254,9 @@ def test_arrays_of_other_libraries_come_back_as_they_came(mixture, X, xp):
 
 def test_starts_and_streams_of_other_libraries_are_taken(X, xp):
     start = xp.asarray([[0.0, 0.0], [5.0, 5.0]])
-    mixture = GaussianMixture(2, means_init=start).fit(xp.asarray(X))
-    own = GaussianMixture(2, means_init=[[0.0, 0.0], [5.0, 5.0]]).fit(X)
+    mixture = GaussianMixture(2, means_init=start, random_state=0).fit(xp.asarray(X))
+    given = {"means_init": [[0.0, 0.0], [5.0, 5.0]], "random_state": 0}
+    own = GaussianMixture(2, **given).fit(X)
     assert np.array_equal(mixture.means_, own.means_)
     stream = GaussianMixture(2, random_state=0).partial_fit(xp.asarray(X))
     stream.partial_fit(xp.asarray(X[:10]))

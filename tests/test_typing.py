@@ -23,7 +23,7 @@ X = load_faithful(as_frame=True).data[::4]
     ("name", "values"),
     [
         ("CovarianceType", SHAPES),
-        ("PeerCovarianceType", STRUCTURES),
+        ("SharedCovarianceType", STRUCTURES),
         ("Algorithm", ACCELERATORS),
         ("InitParams", INITIALIZERS),
         ("Criterion", CRITERIA),

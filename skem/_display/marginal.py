@@ -44,9 +44,22 @@ def roots(estimator: Any) -> np.ndarray:
 def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
     """Return the marginal mixture of some features, with full covariances."""
     chosen = list(features)
+    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
+    return _of_roots(estimator, means, roots(estimator)[:, chosen])
+
+
+def projected(estimator: Any, directions: np.ndarray) -> GaussianMixture:
+    """Return the mixture of Vᵀ(x − μ), with μ the mean of the mixture."""
+    means = np.asarray(estimator.means_, dtype=float)
+    offsets = means - np.asarray(estimator.weights_, dtype=float) @ means
+    rows = np.einsum("dp,kde->kpe", directions, roots(estimator))
+    return _of_roots(estimator, offsets @ directions, rows)
+
+
+def _of_roots(estimator: Any, means: np.ndarray, rows: np.ndarray) -> GaussianMixture:
+    """Return a mixture with covariances A Aᵀ, for A (K, p, d)."""
     # Through factors, which have half the range of exponents of the covariances:
     # A Aᵀ = Rᵀ R for Aᵀ = Q R, and so U = R⁻¹.
-    rows = roots(estimator)[:, chosen]
     upper = np.asarray(np.linalg.qr(np.swapaxes(rows, 1, 2), mode="r"))
     sign = np.where(np.einsum("kii->ki", upper) < 0, -1.0, 1.0)
     upper = upper * sign[:, :, None]
@@ -56,12 +69,11 @@ def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
     with np.errstate(over="ignore", under="ignore"):
         covariances = np.swapaxes(upper, 1, 2) @ upper
     weights = np.asarray(estimator.weights_, dtype=float)
-    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
     mixture = GaussianMixture(len(weights), covariance_type="full", random_state=0)
     mixture._set_parameters(
         Parameters(weights, means, cholesky), np.clip(covariances, -limit, limit)
     )
-    mixture.n_features_in_ = len(chosen)
+    mixture.n_features_in_ = means.shape[1]
     return mixture
 
 

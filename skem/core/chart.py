@@ -22,19 +22,27 @@ class Chart:
     With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
     the structure's own coordinates of Σ, by the root of their information. At the base
     point that of the complete data in these coordinates is the identity. Every vector
-    is a mixture. `pinned` restores what of its precision Cholesky factors must not
-    change.
+    is a mixture. `restored` puts back what of it must not change.
     """
 
     structure: Structure
     base: Parameters
     total_weight: float
-    pinned: Callable[[np.ndarray], np.ndarray] | None = None
+    restored: Callable[[Parameters], Parameters] | None = None
+    noise: bool = False
+    """Whether there is one more weight, what the others leave of one."""
 
     @cached_property
     def _scale(self) -> np.ndarray:
         weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
         return np.sqrt(self.total_weight * weights)[:, None]
+
+    @cached_property
+    def _weight_scale(self) -> np.ndarray:
+        if not self.noise:
+            return self._scale[:, 0]
+        own = max(float(self.base.noise_weight), SMALLEST_WEIGHT)
+        return np.append(self._scale[:, 0], np.sqrt(self.total_weight * own))
 
     @cached_property
     def _mean_scale(self) -> np.ndarray:
@@ -53,13 +61,14 @@ class Chart:
 
     def _log_shares(self, parameters: Parameters) -> np.ndarray:
         """Logarithms of what the components share."""
-        return parameters.log_weights
+        logs = parameters.log_weights
+        return np.append(logs, parameters.log_noise_weight) if self.noise else logs
 
     def _assembled(
         self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
     ) -> Parameters:
         """Return the mixture of these shares."""
-        return Parameters(shares, means, cholesky)
+        return Parameters(shares[: len(means)], means, cholesky)
 
     def _size_of(self, log_ratio: np.ndarray) -> float:
         """Size of a change of the logarithms of shares."""
@@ -67,11 +76,12 @@ class Chart:
 
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-weights, means and covariances of a vector, without their scales."""
-        K, d = self.base.shape
-        log_weights = vector[:K] / self._scale[:, 0]
-        means = vector[K : K + K * d].reshape(K, d) / self._mean_scale
+        (K, d), n_weights = self.base.shape, len(self._weight_scale)
+        end = n_weights + K * d
+        log_weights = vector[:n_weights] / self._weight_scale
+        means = vector[n_weights:end].reshape(K, d) / self._mean_scale
         rows = len(self._covariance_scale)
-        covariances = vector[K + K * d :].reshape(rows, -1) / self._covariance_scale
+        covariances = vector[end:].reshape(rows, -1) / self._covariance_scale
         return log_weights, means, covariances
 
     def pack(self, parameters: Parameters) -> np.ndarray:
@@ -86,7 +96,7 @@ class Chart:
         )
         return np.concatenate(
             [
-                self._scale[:, 0] * log_ratio,
+                self._weight_scale * log_ratio,
                 (self._mean_scale * means).ravel(),
                 (self._covariance_scale * covariances).ravel(),
             ]
@@ -99,11 +109,12 @@ class Chart:
         shares = np.exp(log_shares - log_shares.max())
         base = self.base.precisions_cholesky
         cholesky = self._local.unpack(covariances)
-        return self._assembled(
+        found = self._assembled(
             shares / shares.sum(),
             self.base.means + self.structure.color_rows(base, means),
-            cholesky if self.pinned is None else self.pinned(cholesky),
+            cholesky,
         )
+        return found if self.restored is None else self.restored(found)
 
     def farthest(self, step: np.ndarray) -> float:
         """Return the largest move of a step, in standard deviations or logarithms."""
