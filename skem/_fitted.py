@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skem._array_api import like_given
 from skem._blocks import (
     evaluate_array,
     evaluate_rows,
@@ -71,7 +73,7 @@ ARGUMENTS: dict = {
     "random_state": ["random_state"],
 }
 KEPT_BYTES = 2**15
-"""Size of a mixture, beyond which comparing it takes as long as preparing it saves."""
+"""Size of a mixture, beyond which those of before are not looked up by all values."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -115,16 +117,20 @@ def expectation_at(
     parameters: Parameters,
     dtype: np.dtype,
     log_widths: np.ndarray | None = None,
+    owner: FittedMixture | None = None,
 ) -> Expectation:
-    """Return the kernels that evaluate blocks; of small mixtures those of before.
+    """Return the kernels that evaluate blocks, those of before if there are any.
 
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
+    Of large mixtures the last ones are kept, as long as their owner is there.
     `log_widths` are those of noise, if there is any.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
-        return _prepared(covariance_type, parameters, dtype, log_widths)
+        if owner is None:
+            return _prepared(covariance_type, parameters, dtype, log_widths)
+        return _of_owner(owner, covariance_type, parameters, dtype, log_widths)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
     noise = None if log_widths is None else log_widths.tobytes()
@@ -143,6 +149,41 @@ def _prepared(
     if log_widths is not None:
         log_widths = log_widths + coordinates.log_slopes
     return Expectation(choose_form(structure, inward, dtype, log_widths), coordinates)
+
+
+class _Last(NamedTuple):
+    """What was prepared last for a mixture, and of which values."""
+
+    covariance_type: str
+    dtype: np.dtype
+    arrays: list[np.ndarray]
+    expectation: Expectation
+
+
+_last: WeakKeyDictionary[FittedMixture, _Last] = WeakKeyDictionary()
+
+
+def _of_owner(
+    owner: FittedMixture,
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None,
+) -> Expectation:
+    last, arrays = _last.get(owner), parameters.arrays
+    if log_widths is not None:
+        arrays = (*arrays, log_widths)
+    if (
+        last is not None
+        and (last.covariance_type, last.dtype) == (covariance_type, dtype)
+        and len(last.arrays) == len(arrays)
+        and all(map(np.array_equal, last.arrays, arrays))
+    ):
+        return last.expectation
+    expectation = _prepared(covariance_type, parameters, dtype, log_widths)
+    copies = [array.copy() for array in arrays]
+    _last[owner] = _Last(covariance_type, np.dtype(dtype), copies, expectation)
+    return expectation
 
 
 @lru_cache(maxsize=16)
@@ -351,7 +392,7 @@ class FittedMixture(
         background = self._background
         log_widths = None if background is None else background.log_widths
         parameters = self._parameters()
-        return expectation_at(self.covariance_type, parameters, dtype, log_widths)
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths, self)
 
     @property
     def _background(self) -> Background | None:
@@ -1117,9 +1158,10 @@ class FittedMixture(
         data = check_data(self, X, reset=False)
         levels = evaluate_array(data, self._density, write_log_density, ())
         support = self._support(n_samples, random_state)
-        return self._below(
+        mass = self._below(
             support, n_samples, random_state, levels.astype(float), data.X
         )
+        return like_given(X, mass)
 
     def _below(
         self,

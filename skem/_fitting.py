@@ -22,9 +22,11 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from skem._array_api import like_given
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._state import plain, restored
 from skem._text import count
 from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
@@ -61,6 +63,8 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
+INTERNAL = ("_stream", "_progress", "_noise")
+"""Attributes that are objects of the core."""
 BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
 
@@ -160,10 +164,29 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._label(blocks)
             self._warn(best)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with internal objects as plain values."""
+        state = super().__getstate__()
+        return {
+            name: plain(value) if name in INTERNAL else value
+            for name, value in state.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the attributes of another mixture."""
+        super().__setstate__(
+            {
+                name: restored(value) if name in INTERNAL else value
+                for name, value in state.items()
+            }
+        )
+
     def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
         """Return the labels of the rows of a fit."""
         found = vars(self).get("labels_")
-        return self.predict(X) if found is None else found.astype(np.intp)
+        if found is None:
+            return self.predict(X)
+        return like_given(X, found.astype(np.intp))
 
     def _fit_blocks(
         self,

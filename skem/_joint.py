@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 
+from skem._array_api import like_given
 from skem._conditional import LIMIT, Conditioner, impute
 from skem._features import check_features, feature_index, names_of
 from skem._typing import CovarianceType, RandomState
@@ -99,7 +100,7 @@ def like(X: Any, values: np.ndarray) -> Any:
     """Return values as X is: with its index and columns, if it is of pandas."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return type(X)(values, index=X.index, columns=X.columns)
-    return values
+    return like_given(X, values)
 
 
 class Joint:
