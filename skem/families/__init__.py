@@ -1,0 +1,1 @@
+"""Families: the laws that columns of a table may have, given the component."""
