@@ -6,8 +6,10 @@ from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
 from skem._versions import show_versions
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.discriminant import MixtureDiscriminantAnalysis
+from skem.families.family import Family
 from skem.gaussian_mixture import GaussianMixture
 from skem.imputer import GaussianMixtureImputer
+from skem.mixture_model import MixtureModel
 from skem.model_selection import GaussianMixtureIC
 from skem.outlier import MixtureOutlierDetector
 from skem.regressor import GaussianMixtureRegressor
@@ -17,12 +19,14 @@ __all__ = [
     "BootstrapLRT",
     "ConvergenceDisplay",
     "CriterionDisplay",
+    "Family",
     "GaussianMixture",
     "GaussianMixtureIC",
     "GaussianMixtureImputer",
     "GaussianMixtureRegressor",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
+    "MixtureModel",
     "MixtureOutlierDetector",
     "StandardErrors",
     "bootstrap_lrt",
