@@ -189,9 +189,7 @@ def _finite(name: str, numbers: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def encoded(
-    column: Column, labels: Sequence[Any], handle_unknown: str
-) -> np.ndarray:
+def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.ndarray:
     """Codes of categories that are known, as floats, NaN for what is missing."""
     own = column.as_categories()
     assert own.codes is not None

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin, _fit_context
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -33,7 +33,7 @@ UNKNOWN = -1
 """Label of rows of which the component is not known."""
 
 
-class MixtureModel(ClusterMixin, DensityMixin, BaseEstimator):
+class MixtureModel(DensityMixin, BaseEstimator):
     """Mixture model of a table: each column has a family of distributions.
 
     Clusters rows of numbers, counts, categories and gaps by likelihood. Columns, or
@@ -324,9 +324,7 @@ class MixtureModel(ClusterMixin, DensityMixin, BaseEstimator):
             if known is None:
                 point = by_weight(em, point)
             self._set_fit(columns, table, product.as_points(), point, best)
-            scored = TableMap(
-                em.product.as_points(), em.values, em.weight, em.workers
-            )
+            scored = TableMap(em.product.as_points(), em.values, em.weight, em.workers)
             total = float(weight.sum())
             self.lower_bound_ = scored.evaluate(point).loglik / total
         if not best.converged:
@@ -710,9 +708,10 @@ def _check_labels(
     known = np.asarray(labels)
     if known.shape != (n_rows,):
         raise ValueError(f"labels.shape == {known.shape}, expected {(n_rows,)}!")
-    if known.dtype.kind not in "iu" or not (
-        (known >= UNKNOWN) & (known < n_components)
-    ).all():
+    if (
+        known.dtype.kind not in "iu"
+        or not ((known >= UNKNOWN) & (known < n_components)).all()
+    ):
         raise ValueError(
             "labels must be integers: components from 0 to n_components - 1, and -1 "
             "where they are not known."

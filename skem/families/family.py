@@ -16,6 +16,7 @@ import numpy as np
 
 Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
+LARGEST_COUNT = 2.0**53
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
 
@@ -428,6 +429,8 @@ def whole_numbers(x: np.ndarray) -> None:
         raise ValueError("has negative values")
     if (x != np.floor(x)).any():
         raise ValueError("has values that are not whole numbers")
+    if (x > LARGEST_COUNT).any():
+        raise ValueError("has counts beyond 2**53")
 
 
 def positive(x: np.ndarray) -> None:

@@ -24,6 +24,8 @@ from skem.families.family import SMALLEST_COUNT, Kind, Laws, Look, Model, positi
 
 LOG_2PI = float(np.log(2 * np.pi))
 LIMIT = CONDITION[np.dtype(float)]
+FAR = 1e7
+"""Standard deviations of the data that values are from their middle, at most."""
 FARTHEST = 1e300
 """Log-densities are at least minus this."""
 
@@ -155,7 +157,7 @@ class GaussianModel:
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, z, q(z)], or the values where patterns are needed."""
-        values = self.family.transform(values)
+        values = self._near(self.family.transform(values))
         if not self.linear:
             return values
         d = self.d
@@ -173,6 +175,14 @@ class GaussianModel:
         if squares is not None:
             self._quadratic.add_squares(own[d:], squares)
         return rows
+
+    def _near(self, values: np.ndarray) -> np.ndarray:
+        """Values within `FAR` of the middle: beyond, digits would not tell laws apart.
+
+        No row of a fit is that far.
+        """
+        low, high = self._values(np.array([[-FAR, FAR]])).T[:, :, None]
+        return np.clip(values, low, high)
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """Log-slopes of the coordinates and of the transform, where values are."""
@@ -394,13 +404,19 @@ class GaussianModel:
         """Draw from the component."""
         noise = rng.standard_normal((self.d, n))
         z = self.structure.color(laws["cholesky"], k, noise)
-        return self._outward(z + laws["means"][k][:, None])
+        return self.outside(z + laws["means"][k][:, None])
 
-    def _outward(self, z: np.ndarray) -> np.ndarray:
-        x = z / self.coordinates.scale[:, None] + self.coordinates.shift[:, None]
-        if self.coordinates.unit is not None:
-            x = x / self.coordinates.unit[:, None]
-        return self.family.inverse(x)
+    def _values(self, z: np.ndarray) -> np.ndarray:
+        """Undo the coordinates."""
+        with np.errstate(over="ignore"):
+            x = z / self.coordinates.scale[:, None] + self.coordinates.shift[:, None]
+            if self.coordinates.unit is not None:
+                x = x / self.coordinates.unit[:, None]
+        return x
+
+    def outside(self, z: np.ndarray) -> np.ndarray:
+        """Values of coordinates, (d, n), in the units of the columns."""
+        return self.family.inverse(self._values(z))
 
     def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Complete by conditional means given the row; of logarithms where these are.
@@ -415,7 +431,7 @@ class GaussianModel:
             replace(self.coordinates, ties=None),
         )
         z = plain.conditional_means(block, resp)
-        return np.where(np.isnan(values), self._outward(z), values)
+        return np.where(np.isnan(values), self.outside(z), values)
 
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""

@@ -61,14 +61,21 @@ class NegativeBinomialModel(Seen):
     epsilon: float
     place: tuple[float, float]
     least: float
+    unique: np.ndarray | None = None
 
     linear = False
-    n_rows = 2
+    n_rows = 3
+
+    def of(self, values: np.ndarray) -> NegativeBinomialModel:
+        """Return the model with the different counts, of which it makes tables."""
+        return replace(self, unique=np.unique(np.nan_to_num(values)))
 
     def rows(self, values: np.ndarray) -> np.ndarray:
-        """[mask, x]."""
+        """[mask, x, place of x in the table]."""
+        assert self.unique is not None
         mask = ~np.isnan(values)
-        return np.vstack([mask, np.where(mask, values, 0.0)])
+        x = np.where(mask, values, 0.0)
+        return np.vstack([mask, x, np.searchsorted(self.unique, x)])
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """−log x!."""
@@ -79,20 +86,19 @@ class NegativeBinomialModel(Seen):
 
     def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
         """Log Γ(x + s) − log Γ(s) + s log(s/(s + μ)) + x log(μ/(s + μ))."""
-        mask, x = rows
-        s, mean = laws["size"], laws["mean"]
-        zero, one = -s * np.log1p(mean / s), -np.log1p(s / mean)
-        unique, place = np.unique(x, return_inverse=True)
-        rising = gammaln(unique + s[:, None]) - gammaln(s)[:, None]
-        return rising[:, place] + zero[:, None] * mask + one[:, None] * x
+        assert self.unique is not None
+        mask, x, place = rows
+        rising = _rising(self.unique, laws["size"])[:, place.astype(np.intp)]
+        zero, one = _linear(laws)
+        return rising + zero * mask + one * x
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [1, x, s (ψ(x + s) − ψ(s))]."""
-        mask, x = rows
-        unique, place = np.unique(x, return_inverse=True)
-        tables = _shares(unique, laws["size"])
+        assert self.unique is not None
+        mask, x, place = rows
+        tables = _shares(self.unique, laws["size"])
         r = resp * mask
-        rising = np.einsum("kb,kb->k", r, tables[:, place])
+        rising = np.einsum("kb,kb->k", r, tables[:, place.astype(np.intp)])
         return np.stack([r.sum(axis=1), r @ x, rising], axis=1)
 
     def maximise(
@@ -134,10 +140,10 @@ class NegativeBinomialModel(Seen):
 
     def penalty(self, laws: Laws) -> float:
         """−ε Σ_k mean log p_k of the pooled counts."""
-        rows = np.stack([np.ones_like(self.pooled), self.pooled])
-        base = self.base(self.pooled[None])
-        values = (self.logits(laws, rows) + base).mean(axis=1)
-        return float(-self.epsilon * values.sum())
+        zero, one = _linear(laws)
+        values = _rising(self.pooled, laws["size"]) + zero + one * self.pooled
+        values += self.base(self.pooled[None])
+        return float(-self.epsilon * values.mean(axis=1).sum())
 
     @staticmethod
     def _free(laws: Laws) -> np.ndarray:
@@ -200,6 +206,17 @@ class NegativeBinomialModel(Seen):
     def scaled(self, share: float) -> NegativeBinomialModel:
         """Return the model with so much of the penalty."""
         return replace(self, epsilon=self.epsilon * share)
+
+
+def _rising(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Log Γ(x + s) − log Γ(s), (K, n)."""
+    return gammaln(x + size[:, None]) - gammaln(size)[:, None]
+
+
+def _linear(laws: Laws) -> tuple[np.ndarray, np.ndarray]:
+    """S log(s/(s + μ)) and log(μ/(s + μ)), (K, 1)."""
+    s, mean = laws["size"][:, None], laws["mean"][:, None]
+    return -s * np.log1p(mean / s), -np.log1p(s / mean)
 
 
 def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -67,6 +67,9 @@ class TableSearch:
         """Label rows by k-means, by near rows, and at random, in turn."""
         Z, K = np.ascontiguousarray(em.product.embed(em.values)), self.n_components
         methods = (kmeans, random_labels, nearest_random_row, nearest_kmeans_seed)
+        if len(Z) < K:
+            # Of few distinct rows, each with a weight.
+            methods = (random_labels,)
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         for i in range(most):
             with on_checked_data():
@@ -123,7 +126,7 @@ class TableSearch:
         left = resp.copy()
         left[away] = 0
         total = left.sum(axis=0)
-        share = resp.sum(axis=1)
+        share = resp.sum(axis=1) + 1e-9
         share[away] = 0
         left = np.where(total > 1e-6, left / np.maximum(total, 1e-300), 0.0)
         # What belonged to that component alone goes by size.

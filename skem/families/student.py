@@ -174,11 +174,11 @@ class StudentModel(Seen):
     ) -> np.ndarray:
         """Draw from the component."""
         z = laws["location"][k] + laws["scale"][k] * rng.standard_t(laws["df"][k], n)
-        return self.gaussian._outward(z[None])
+        return self.gaussian.outside(z[None])
 
     def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Complete by Σ r μ_k, which is the median where there is no mean."""
-        mean = self.gaussian._outward((laws["location"] @ resp)[None])
+        mean = self.gaussian.outside((laws["location"] @ resp)[None])
         return np.where(np.isnan(values), mean, values)
 
     def n_free(self, n_components: int) -> int:
@@ -187,7 +187,7 @@ class StudentModel(Seen):
 
     def outward(self, laws: Laws) -> Laws:
         """Location, scale and ν in units of the column."""
-        location = self.gaussian._outward(laws["location"][None])[0]
+        location = self.gaussian.outside(laws["location"][None])[0]
         scale = laws["scale"] / self.gaussian.coordinates.slope[0]
         return {"location": location, "scale": scale, "df": laws["df"]}
 
