@@ -155,8 +155,8 @@ class Columns:
         if len(lacking):
             j = int(lacking[0])
             raise ValueError(
-                f"Feature {j} ({names[j]!r}) of X has no value at all: it is missing in "
-                "every row. Leave it out."
+                f"Feature {j} ({names[j]!r}) of X has no value at all: it is missing "
+                "in every row. Leave it out."
             )
         return found
 
@@ -235,7 +235,7 @@ def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
 def distinct(
     values: np.ndarray, weight: np.ndarray, known: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return one row of each kind, and the weights of all of it; None if there is no gain.
+    """Return the first row of each kind, and its weight; None if there is no gain.
 
     Of whole numbers, NaN among them.
     """

@@ -138,8 +138,8 @@ def _read_values(name: str, values: np.ndarray) -> Column:
         return Column(name, CATEGORIES, None, codes.ravel(), plain)
     if kind != "O":
         raise ValueError(
-            f"Column {name!r} has the dtype {values.dtype}, which is neither of numbers "
-            "nor of categories. Turn it into one of them, or leave it out."
+            f"Column {name!r} has the dtype {values.dtype}, which is neither of "
+            "numbers nor of categories. Turn it into one of them, or leave it out."
         )
     missing = np.array([_is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
@@ -197,8 +197,8 @@ def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.nd
     unknown = [label for label in own.labels if label not in known]
     if unknown and handle_unknown == "error":
         raise ValueError(
-            f"Found unknown categories {unknown[:5]} in column {column.name!r}; the fit "
-            'has not seen them. With handle_unknown="missing" they count as missing.'
+            f"Found unknown categories {unknown[:5]} in column {column.name!r}; the "
+            'fit has not seen them. With handle_unknown="missing" they count as missing.'
         )
     place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
     return place[own.codes]

@@ -614,8 +614,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at "
-                "least one sample."
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
+                "at least one sample."
             )
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed)

@@ -100,7 +100,7 @@ class CategoricalModel(Seen):
         return np.log(laws["proportions"]) @ rows
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Counts of categories."""
+        """Return the counts of categories."""
         return resp @ rows.T
 
     def maximise(

@@ -94,7 +94,7 @@ class Model(Protocol):
         """M-step of labels, without earlier parameters."""
 
     def penalty(self, laws: Laws) -> float:
-        """What the objective is below the log-likelihood."""
+        """Return what the objective is below the log-likelihood."""
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """Coordinates about `base`: the complete data's information is about one."""
@@ -328,7 +328,7 @@ class ColumnModel(Seen):
         return found
 
     def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-        """[−A, η]."""
+        """Return [−A, η]."""
         natural, norm = self.family.natural(laws)
         return np.column_stack([-norm, natural]), np.zeros(len(norm))
 

@@ -209,18 +209,18 @@ class NegativeBinomialModel(Seen):
 
 
 def _rising(x: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Log Γ(x + s) − log Γ(s), (K, n)."""
+    """Return log Γ(x + s) − log Γ(s), (K, n)."""
     return gammaln(x + size[:, None]) - gammaln(size)[:, None]
 
 
 def _linear(laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-    """S log(s/(s + μ)) and log(μ/(s + μ)), (K, 1)."""
+    """Return s log(s/(s + μ)) and log(μ/(s + μ)), (K, 1)."""
     s, mean = laws["size"][:, None], laws["mean"][:, None]
     return -s * np.log1p(mean / s), -np.log1p(s / mean)
 
 
 def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """s (ψ(x + s) − ψ(s)) = Σ_{j < x} s/(j + s), (K, n)."""
+    """Return s (ψ(x + s) − ψ(s)) = Σ_{j < x} s/(j + s), (K, n)."""
     s = size[:, None]
     return s * (digamma(x + s) - digamma(s))
 

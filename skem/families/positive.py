@@ -47,7 +47,7 @@ class Exponential(Family):
         return np.ones((len(laws["mean"]), 1))
 
     def embed(self, x: np.ndarray) -> np.ndarray:
-        """The cube root is about symmetric (Wilson & Hilferty)."""
+        """Take the cube root, which is about symmetric (Wilson & Hilferty)."""
         return np.cbrt(x)
 
     def draw(

@@ -139,7 +139,7 @@ class Product:
         return Rows(linear, own, known, weight)
 
     def base(self, values: np.ndarray) -> np.ndarray:
-        """What log-densities have that does not depend on parameters, (b,)."""
+        """Return what of log-densities does not depend on parameters, (b,)."""
         pairs = zip(self.models, self.places, strict=True)
         return sum(model.base(values[place]) for model, place in pairs)
 
@@ -176,7 +176,7 @@ class Product:
         return logits
 
     def folded(self, point: Point, found: Coefficients, rows: Rows) -> Sums:
-        """The E-step of a block."""
+        """Take the E-step of a block."""
         logits = self.logits(point, found, rows)
         log_norm = softmax(logits)
         loglik = float(log_norm @ rows.weight)
@@ -191,7 +191,7 @@ class Product:
         resp: np.ndarray,
         loglik: float = 0.0,
     ) -> Sums:
-        """Sums for weighted responsibilities (K, b)."""
+        """Return sums for weighted responsibilities (K, b)."""
         own = [
             self.models[j].sums(point.laws[j], self._rows_of(rows, j), resp)
             if own
@@ -220,7 +220,7 @@ class Product:
         return Point(counts / counts.sum(), tuple(laws))
 
     def penalty(self, point: Point) -> float:
-        """What the objective is below the log-likelihood."""
+        """Return what the objective is below the log-likelihood."""
         pairs = zip(self.models, point.laws, strict=True)
         return sum(model.penalty(laws) for model, laws in pairs)
 

@@ -144,7 +144,7 @@ class TableSearch:
 def random_labels(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Uniform draws from the simplex, in part: as latent classes are started, (K, n)."""
+    """Uniform draws from the simplex, in part, as latent classes are started."""
     draws = rng.exponential(size=(n_components, len(Z)))
     return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
 
