@@ -25,14 +25,14 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
     apart: list[Group] = []
     if isinstance(families, Mapping):
         pairs: Iterable[tuple[Any, Any]] = [(f, [c]) for c, f in families.items()]
-    elif isinstance(families, str):
+    elif isinstance(families, str | Kind):
         pairs = [] if families == "auto" else [(families, range(len(names)))]
     else:
         pairs = _pairs(families)
     for family, columns in pairs:
         places = [_place(column, names) for column in _listed(columns)]
         found = _grouped(_kind(family, covariance_type), places)
-        if isinstance(families, str | Mapping):
+        if isinstance(families, str | Kind | Mapping):
             chosen += found
         else:
             apart += found

@@ -45,13 +45,13 @@ class MixtureModel(DensityMixin, BaseEstimator):
     n_components : int, default=1
         The number of mixture components, K.
 
-    families : 'auto', str, mapping or list of (family, columns), default='auto'
+    families : 'auto', str, Family, mapping or list of pairs, default='auto'
         The family of each column:
 
         - 'auto': categorical for columns of categories, text and bools, and Gaussian
           for those of numbers; `families_` says which it was. A column of Python
           objects is one of numbers if all of its values are.
-        - str: one family for all columns.
+        - str or Family: one family for all columns.
         - mapping from columns (names or places) to families. Columns that are not
           named are as with 'auto'.
         - list of pairs (family, columns), as in
@@ -678,6 +678,15 @@ class MixtureModel(DensityMixin, BaseEstimator):
         >>> from skem import MixtureModel
         >>> X = [[0], [1], [1], [0], [1], [1]]
         >>> MixtureModel(families="bernoulli").fit(X).summary()
+        Mixture of 1 component: 1 free parameter, mean log-likelihood -0.636514
+        <BLANKLINE>
+                     0
+          weight  1.00
+        <BLANKLINE>
+        Proportions of categories
+        <BLANKLINE>
+                      0
+          x0 = 1  0.667
         """
         check_is_fitted(self)
         return TableSummary(
