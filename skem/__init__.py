@@ -9,6 +9,7 @@ from skem.discriminant import MixtureDiscriminantAnalysis
 from skem.families.family import Family
 from skem.gaussian_mixture import GaussianMixture
 from skem.imputer import GaussianMixtureImputer
+from skem.mixture_ic import MixtureIC
 from skem.mixture_model import MixtureModel
 from skem.model_selection import GaussianMixtureIC
 from skem.outlier import MixtureOutlierDetector
@@ -26,6 +27,7 @@ __all__ = [
     "GaussianMixtureRegressor",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
+    "MixtureIC",
     "MixtureModel",
     "MixtureOutlierDetector",
     "StandardErrors",

@@ -198,7 +198,7 @@ def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.nd
     if unknown and handle_unknown == "error":
         raise ValueError(
             f"Found unknown categories {unknown[:5]} in column {column.name!r}; the "
-            'fit has not seen them. With handle_unknown="missing" they count as missing.'
+            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
         )
     place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
     return place[own.codes]

@@ -515,17 +515,20 @@ class MixtureModel(DensityMixin, BaseEstimator):
             In nats per row.
         """
         log_density = self.score_samples(X)
-        return float(np.average(log_density, weights=self._given(sample_weight, X)))
+        return float(
+            np.average(
+                log_density, weights=self._given(sample_weight, len(log_density))
+            )
+        )
 
     @staticmethod
-    def _given(sample_weight: ArrayLike | None, X: Any) -> np.ndarray:
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
+    def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
         weight = check_sample_weight(sample_weight, np.empty((n, 0)))
         return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
 
     def _criterion(self, X: Any, sample_weight: ArrayLike | None, price: Any) -> float:
         log_density = self.score_samples(X)
-        weight = self._given(sample_weight, X)
+        weight = self._given(sample_weight, len(log_density))
         total = float(weight.sum())
         return float(-2 * log_density @ weight + price(total) * self.n_parameters_)
 
@@ -582,7 +585,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
             The lower the better.
         """
         log_density, resp = self._posterior(X)
-        weight = self._given(sample_weight, X)
+        weight = self._given(sample_weight, len(log_density))
         certainty = float(np.log(resp.max(axis=0)) @ weight)
         bic = -2 * float(log_density @ weight)
         bic += math.log(float(weight.sum())) * self.n_parameters_

@@ -86,7 +86,9 @@ def test_parameters_are_found_again(data, model):
     np.testing.assert_allclose(found["visits"]["rate"], [1, 5, 20], rtol=0.3)
     np.testing.assert_allclose(found["calls"]["mean"], [2, 10, 30], rtol=0.3)
     np.testing.assert_allclose(found["calls"]["size"], [3, 3, 3], rtol=0.6)
-    np.testing.assert_allclose(found["member"]["probability"], [0.1, 0.5, 0.9], atol=0.15)
+    np.testing.assert_allclose(
+        found["member"]["probability"], [0.1, 0.5, 0.9], atol=0.15
+    )
     np.testing.assert_allclose(found["score"]["location"], [0, 3, 9], atol=0.5)
     plan = model.categories_["plan"].tolist()
     likeliest = [plan[c] for c in found["plan"]["proportions"].argmax(axis=1)]
@@ -221,8 +223,14 @@ def test_equal_rows_are_merged_without_a_change(rng):
     one = MixtureModel(2, families="categorical", random_state=0, tol=1e-9)
     merged = clone(one).fit(X)
     # A column of many values, the same for every row but for its digits.
-    apart = clone(one).set_params(families={0: "categorical", 1: "categorical",
-                                            2: "categorical", 3: "exponential"})
+    apart = clone(one).set_params(
+        families={
+            0: "categorical",
+            1: "categorical",
+            2: "categorical",
+            3: "exponential",
+        }
+    )
     apart.fit(np.column_stack([X, np.ones(500)]), labels=labels)
     assert merged.lower_bound_ == pytest.approx(apart.lower_bound_ + 1, abs=1e-6)
 

@@ -20,6 +20,7 @@ from skem.core.expectation import exponentials
 from skem.core.parameters import TINY
 from skem.core.products import sum_over_columns, times_block
 from skem.core.threads import Workers, Workspace
+from skem.families.categories import CategoricalModel
 from skem.families.family import Laws, Model
 
 BLOCK_VALUES = 2**18
@@ -27,6 +28,10 @@ BLOCK_VALUES = 2**18
 LEAST_ROWS = 256
 KEPT_VALUES = 2**26
 """Values of features that are kept from pass to pass, at most: half a gigabyte."""
+LARGEST_TABLE = 1024
+"""Combinations of categories that are looked up in one table, at most."""
+SAFE = 1e-200
+"""Products of proportions that have all of their digits."""
 SMALLEST_WEIGHT = 1e-10
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
@@ -46,10 +51,14 @@ class Point:
 
 
 class Rows(NamedTuple):
-    """Features of a block of samples: F, those of other families, labels, weights."""
+    """Features of a block of samples: F, those of other families, labels, weights.
+
+    `codes` are places in the tables of columns of categories that are looked up.
+    """
 
     linear: np.ndarray
     own: list[np.ndarray | None]
+    codes: list[np.ndarray]
     known: np.ndarray | None
     weight: np.ndarray
 
@@ -81,17 +90,84 @@ class Coefficients(NamedTuple):
     own: list[bool]
 
 
+class Lookup(NamedTuple):
+    """Columns of categories that share one table of log-proportions, by place.
+
+    `shape` has the number of categories of each, and one more where cells are missing.
+    To look a sum of several columns up takes no longer than that of one.
+    """
+
+    members: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def codes(self, product: Product, values: np.ndarray) -> np.ndarray:
+        """Places of rows in the table, (b,)."""
+        code = np.zeros(values.shape[1], dtype=np.intp)
+        for j, size in zip(self.members, self.shape, strict=True):
+            column = values[product.places[j][0]]
+            code *= size
+            code += np.nan_to_num(column, nan=size - 1).astype(np.intp)
+        return code
+
+    def table(self, product: Product, theta: np.ndarray) -> np.ndarray:
+        """Log-proportions of all combinations, (K, size); of what is missing 0."""
+        table = np.zeros((len(theta), 1))
+        for j, size in zip(self.members, self.shape, strict=True):
+            own = np.zeros((len(theta), 1, size))
+            part = product.slices[j]
+            assert part is not None
+            own[:, 0, : part.stop - part.start] = theta[:, part]
+            table = (table[:, :, None] + own).reshape(len(theta), -1)
+        return table
+
+    def add(
+        self, product: Product, code: np.ndarray, resp: np.ndarray, sums: np.ndarray
+    ) -> None:
+        """Write the counts of categories where R Fᵀ has them."""
+        size = math.prod(self.shape)
+        found = np.stack([np.bincount(code, r, size) for r in resp])
+        found = found.reshape(len(resp), *self.shape)
+        for axis, j in enumerate(self.members):
+            others = tuple(a + 1 for a in range(len(self.shape)) if a != axis)
+            part = product.slices[j]
+            assert part is not None
+            counts = found.sum(axis=others)
+            sums[:, part] = counts[:, : part.stop - part.start]
+
+
 @dataclass(frozen=True)
 class Product:
     """Models of groups of columns: `places` are the columns of each."""
 
     models: tuple[Model, ...]
     places: tuple[np.ndarray, ...]
+    lookups: tuple[Lookup, ...] = ()
 
     def of(self, values: np.ndarray) -> Product:
         """Return the models as they are for values that may be missing."""
         pairs = zip(self.models, self.places, strict=True)
-        return replace(self, models=tuple(m.of(values[p]) for m, p in pairs))
+        models = tuple(m.of(values[p]) for m, p in pairs)
+        groups: list[list[tuple[int, int]]] = [[]]
+        size = 1
+        for j, (model, place) in enumerate(zip(models, self.places, strict=True)):
+            if isinstance(model, CategoricalModel):
+                own = model.n_rows + int(np.isnan(values[place[0]]).any())
+                if size * own > LARGEST_TABLE and groups[-1]:
+                    groups.append([])
+                    size = 1
+                size *= own
+                groups[-1].append((j, own))
+        lookups = tuple(Lookup(*zip(*group, strict=True)) for group in groups if group)
+        return replace(self, models=models, lookups=lookups)
+
+    @cached_property
+    def dense(self) -> np.ndarray:
+        """Rows of Θᵀ that F has, all but those of what is looked up."""
+        kept = np.ones(self.n_linear, dtype=bool)
+        for lookup in self.lookups:
+            for j in lookup.members:
+                kept[self.slices[j]] = False
+        return np.flatnonzero(kept)
 
     def as_points(self) -> Product:
         """Return the models that take values that rows share for points."""
@@ -99,7 +175,7 @@ class Product:
 
     @cached_property
     def slices(self) -> list[slice | None]:
-        """Rows of F of each linear model; the first row of F is ones."""
+        """Rows of Θᵀ of each linear model; the first one is of ones."""
         found: list[slice | None] = []
         start = 1
         for model in self.models:
@@ -112,31 +188,34 @@ class Product:
 
     @cached_property
     def n_linear(self) -> int:
-        """Rows of F."""
+        """Rows of Θᵀ."""
         return 1 + sum(model.n_rows for model in self.models if model.linear)
 
     @cached_property
     def n_rows(self) -> int:
         """Rows of features."""
-        return 1 + sum(model.n_rows for model in self.models)
+        others = sum(model.n_rows for model in self.models if not model.linear)
+        return len(self.dense) + others + len(self.lookups)
 
     def rows(
         self, values: np.ndarray, known: np.ndarray | None, weight: np.ndarray
     ) -> Rows:
         """Features of a block of values (d, b)."""
-        linear = np.empty((self.n_linear, values.shape[1]))
+        linear = np.empty((len(self.dense), values.shape[1]))
         linear[0] = 1
-        own: list[np.ndarray | None] = []
-        for model, place, part in zip(
-            self.models, self.places, self.slices, strict=True
-        ):
-            found = model.rows(values[place])
-            if part is None:
-                own.append(found)
+        looked_up = {j for lookup in self.lookups for j in lookup.members}
+        own: list[np.ndarray | None] = [None] * len(self.models)
+        start = 1
+        for j, (model, place) in enumerate(zip(self.models, self.places, strict=True)):
+            if j in looked_up:
+                continue
+            if model.linear:
+                linear[start : start + model.n_rows] = model.rows(values[place])
+                start += model.n_rows
             else:
-                linear[part] = found
-                own.append(None)
-        return Rows(linear, own, known, weight)
+                own[j] = model.rows(values[place])
+        codes = [lookup.codes(self, values) for lookup in self.lookups]
+        return Rows(linear, own, codes, known, weight)
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """Return what of log-densities does not depend on parameters, (b,)."""
@@ -161,12 +240,23 @@ class Product:
         if own is not None:
             return own
         assert part is not None
-        return rows.linear[part]
+        first = int(np.searchsorted(self.dense, part.start))
+        return rows.linear[first : first + part.stop - part.start]
 
     def logits(self, point: Point, found: Coefficients, rows: Rows) -> np.ndarray:
         """Log w_k p(x | k) less the base, (K, b)."""
         logits = np.empty((len(point.weights), rows.linear.shape[1]))
-        times_block(found.theta, rows.linear, logits)
+        theta = found.theta
+        if not self.lookups:
+            times_block(theta, rows.linear, logits)
+        elif len(self.dense) == 1:
+            logits[:] = theta[:, :1]
+        else:
+            times_block(np.ascontiguousarray(theta[:, self.dense]), rows.linear, logits)
+        for lookup, code in zip(self.lookups, rows.codes, strict=True):
+            table = lookup.table(self, theta)
+            for row, own_table in zip(logits, table, strict=True):
+                row += own_table.take(code, mode="clip")
         for j, own in enumerate(found.own):
             if own:
                 logits += self.models[j].logits(point.laws[j], self._rows_of(rows, j))
@@ -177,11 +267,37 @@ class Product:
 
     def folded(self, point: Point, found: Coefficients, rows: Rows) -> Sums:
         """Take the E-step of a block."""
-        logits = self.logits(point, found, rows)
-        log_norm = softmax(logits)
+        log_norm, resp = self.responsibilities(point, found, rows)
         loglik = float(log_norm @ rows.weight)
-        logits *= rows.weight
-        return self.totals(point, found, rows, logits, loglik)
+        resp *= rows.weight
+        return self.totals(point, found, rows, resp, loglik)
+
+    def responsibilities(
+        self, point: Point, found: Coefficients, rows: Rows
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-densities less the base, (b,), and posterior probabilities, (K, b)."""
+        tables_alone = len(self.dense) == 1 and not any(found.own)
+        if self.lookups and tables_alone and rows.known is None:
+            resp = self._products(point, found, rows)
+            total = resp.sum(axis=0)
+            if total.min(initial=1.0) > SAFE:
+                resp /= total
+                return np.log(total), resp
+        logits = self.logits(point, found, rows)
+        return softmax(logits), logits
+
+    def _products(self, point: Point, found: Coefficients, rows: Rows) -> np.ndarray:
+        """w_k Π p(x_j | k): of tables alone it takes no exponential of each row."""
+        first, *others = (
+            np.exp(lookup.table(self, found.theta)) for lookup in self.lookups
+        )
+        first *= np.exp(found.theta[:, :1])
+        resp = np.empty((len(first), rows.linear.shape[1]))
+        for k, row in enumerate(resp):
+            first[k].take(rows.codes[0], out=row, mode="clip")
+            for table, code in zip(others, rows.codes[1:], strict=True):
+                row *= table[k].take(code, mode="clip")
+        return resp
 
     def totals(
         self,
@@ -198,15 +314,29 @@ class Product:
             else None
             for j, own in enumerate(found.own)
         ]
-        return Sums(loglik, sum_over_columns(resp, rows.linear), own)
+        return Sums(loglik, self._linear_sums(rows, resp), own)
+
+    def _linear_sums(self, rows: Rows, resp: np.ndarray) -> np.ndarray:
+        """R Fᵀ, with the counts of what is looked up."""
+        if not self.lookups:
+            return sum_over_columns(resp, rows.linear)
+        sums = np.zeros((len(resp), self.n_linear))
+        sums[:, self.dense] = sum_over_columns(resp, rows.linear)
+        for lookup, code in zip(self.lookups, rows.codes, strict=True):
+            lookup.add(self, code, resp, sums)
+        return sums
 
     def started(self, rows: Rows, resp: np.ndarray) -> Point:
         """M-step of labelled rows, for (weighted) responsibilities (K, n)."""
+        counts = resp.sum(axis=1)
+        linear = self._linear_sums(rows, resp)
+        looked_up = {j for lookup in self.lookups for j in lookup.members}
         laws = tuple(
-            model.start(self._rows_of(rows, j), resp)
+            model.maximise(linear[:, self.slices[j]], counts, None)
+            if j in looked_up
+            else model.start(self._rows_of(rows, j), resp)
             for j, model in enumerate(self.models)
         )
-        counts = resp.sum(axis=1)
         return Point(counts / counts.sum(), laws)
 
     def maximise(self, sums: Sums, previous: Point) -> Point:
@@ -345,10 +475,11 @@ class TableMap:
         found = self.product.coefficients(point)
         for cut in self._cuts():
             with np.errstate(over="ignore", under="ignore"):
-                logits = self.product.logits(point, found, self.block(cut))
-                log_norm = softmax(logits)
+                log_norm, resp = self.product.responsibilities(
+                    point, found, self.block(cut)
+                )
             here = slice(*cut)
-            yield here, log_norm + self.product.base(self.values[:, here]), logits
+            yield here, log_norm + self.product.base(self.values[:, here]), resp
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The EM map of a table: beside the published fits of latent class models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,10 @@ from skem.families.product import Sums, TableMap
 
 CARCINOMA = (
     "0000000:34 0000100:2 0100000:6 0100001:1 0100100:4 0100101:5 1000000:2 "
-    "1010101:1 1100000:2 1100001:1 1100100:2 1100101:7 1100111:1 1101001:1 1101101:2 1101111:3 "
-    "1110101:13 1110111:5 1111101:10 1111111:16"
+    "1010101:1 1100000:2 1100001:1 1100100:2 1100101:7 1100111:1 1101001:1 "
+    "1101101:2 1101111:3 1110101:13 1110111:5 1111101:10 1111111:16"
 )
-"""Seven pathologists' ratings of 118 slides (Agresti 2002, table 13.1), as poLCA has."""
+"""Seven pathologists' ratings of 118 slides (Agresti 2002, table 13.1)."""
 POLCA = {2: -317.2568373, 3: -293.7049788}
 """Log-likelihoods of poLCA's best fits (Linzer & Lewis 2011)."""
 
@@ -88,6 +90,41 @@ def test_clusters_narrower_than_digits_allow_are_centred(rng):
     peer = GaussianMixture(2, random_state=0, tol=1e-6).fit(X)
     assert ours._product.of(X.T).coefficients(ours._point).own == [True]
     assert ours.lower_bound_ == pytest.approx(peer.lower_bound_, abs=1e-7)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_tables_of_categories_are_those_of_matrix_products(rng, gaps):
+    # Six columns of 4 make two tables, and products of proportions; with a column of
+    # numbers there are logarithms.
+    X = np.column_stack([rng.integers(4, size=(300, 6)), rng.normal(size=300)])
+    if gaps:
+        X[rng.random(X.shape) < 0.2] = np.nan
+    families = dict.fromkeys(range(6), "categorical")
+    weight = rng.uniform(size=300)
+    for columns in (6, 7):
+        model = MixtureModel(3, families={j: families[j] for j in range(6)}, tol=10.0)
+        model.set_params(random_state=0).fit(X[:, :columns])
+        values = np.ascontiguousarray(X[:, :columns].T)
+        product, point = model._product.of(values), model._point
+        slow = replace(product, lookups=())
+        sums = []
+        for each in (product, slow):
+            rows = each.rows(values, None, weight)
+            found = each.coefficients(point)
+            sums.append(each.folded(point, found, rows))
+        assert len(product.lookups) == 2
+        assert sums[0].loglik == pytest.approx(sums[1].loglik)
+        np.testing.assert_allclose(sums[0].linear, sums[1].linear, atol=1e-10)
+
+
+def test_products_of_small_proportions_are_taken_in_logarithms():
+    X = np.zeros((40, 60))
+    X[::2] = 1
+    model = MixtureModel(2, families="bernoulli", random_state=0).fit(X)
+    row = np.r_[np.zeros(30), np.ones(30)][None]
+    p = np.array([law["probability"] for law in model.parameters_.values()]).T
+    joint = np.log(np.where(row == 1, p, 1 - p)).sum(axis=1) + np.log(model.weights_)
+    assert model.score_samples(row)[0] == pytest.approx(np.logaddexp(*joint))
 
 
 def test_sums_of_parts_are_those_of_the_whole(rng):
