@@ -156,7 +156,7 @@ def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
     found: dict[Hashable, int] = {}
     codes = np.full(len(values), -1)
     for i in np.flatnonzero(~missing):
-        value = _plain(values[i])
+        value: Any = _plain(values[i])
         if not isinstance(value, str | bytes | bool | Real):
             raise TypeError(
                 f"A value of column {name!r} is a {type(value).__name__}: the argument "

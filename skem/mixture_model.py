@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skem._families import Columns, distinct, resolve
 from skem._fitting import unchanged_on_error
 from skem._table import Table, read_table, rebuilt
+from skem._table_errors import TableStandardErrors, errors_of, unflattened
 from skem._table_summary import TableSummary
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
@@ -407,29 +408,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
             columns.names[j]: _label_array(labels)
             for j, labels in sorted(columns.labels.items())
         }
-        self._set_parameters(columns, product, point)
+        self.parameters_, self.covariances_ = _parameters(columns, product, point)
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         self.n_parameters_ = product.n_free(self.n_components)
-
-    def _set_parameters(self, columns: Columns, product: Any, point: Point) -> None:
-        found: dict[str, dict[str, np.ndarray]] = {}
-        self.covariances_: dict[tuple[str, ...], np.ndarray] = {}
-        for (kind, places), model, laws in zip(
-            columns.groups, product.models, point.laws, strict=True
-        ):
-            names = [columns.names[j] for j in places]
-            outward = model.outward(laws)
-            if isinstance(kind, Gaussian):
-                self.covariances_[tuple(names)] = outward["covariances"]
-                for i, name in enumerate(names):
-                    found[name] = {
-                        "mean": outward["means"][:, i],
-                        "standard_deviation": outward["standard_deviations"][:, i],
-                    }
-            else:
-                found[names[0]] = outward
-        self.parameters_ = {name: found[name] for name in columns.names}
 
     def _map(self, X: Any) -> TableMap:
         """Return the fitted mixture's map of validated data."""
@@ -668,6 +650,55 @@ class MixtureModel(DensityMixin, BaseEstimator):
             values[place] = model.filled(laws, values[place], resp)
         return self._rebuilt(values)
 
+    def standard_errors(
+        self, X: Any, sample_weight: ArrayLike | None = None
+    ) -> TableStandardErrors:
+        """Return standard errors of the parameters, from the scores of the rows.
+
+        The information is the sum of outer products of the scores, which is right where
+        the model is [1]_. Parameters that the data do not identify have NaN.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table that was fitted.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as repeated rows.
+
+        Returns
+        -------
+        errors : TableStandardErrors
+            With `weights` and `parameters`, in the shapes of `weights_` and
+            `parameters_`.
+
+        References
+        ----------
+        .. [1] I. Meilijson (1989). A fast improvement to the EM algorithm on its own
+           terms. JRSS B 51(1), 127-138.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0], [1], [1], [0], [1], [1], [1], [1]]
+        >>> model = MixtureModel(families="bernoulli").fit(X)
+        >>> errors = model.standard_errors(X)
+        >>> errors.parameters["x0"]["probability"].round(2)
+        array([0.15])
+        """
+        em = self._map(X)
+        weight = self._given(sample_weight, em.n_samples)
+        errors = errors_of(em, self._point, weight, self._outward)
+        return TableStandardErrors(errors["weights"], unflattened(errors))
+
+    def _outward(self, point: Point) -> dict[Any, np.ndarray]:
+        """Return the weights, and the parameters by column and name."""
+        found = _parameters(self._columns, self._product, point)[0]
+        flat: dict[Any, np.ndarray] = {"weights": point.weights}
+        for name, laws in found.items():
+            flat |= {(name, key): values for key, values in laws.items()}
+        return flat
+
     def summary(self) -> TableSummary:
         """Return per-component tables of what the columns are like, to be printed.
 
@@ -700,6 +731,29 @@ class MixtureModel(DensityMixin, BaseEstimator):
             self.n_parameters_,
             self.lower_bound_,
         )
+
+
+def _parameters(
+    columns: Columns, product: Any, point: Point
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[tuple[str, ...], np.ndarray]]:
+    """Return the parameters of each column, and the covariances of groups."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    covariances: dict[tuple[str, ...], np.ndarray] = {}
+    for (kind, places), model, laws in zip(
+        columns.groups, product.models, point.laws, strict=True
+    ):
+        names = [columns.names[j] for j in places]
+        outward = model.outward(laws)
+        if isinstance(kind, Gaussian):
+            covariances[tuple(names)] = outward["covariances"]
+            for i, name in enumerate(names):
+                found[name] = {
+                    "mean": outward["means"][:, i],
+                    "standard_deviation": outward["standard_deviations"][:, i],
+                }
+        else:
+            found[names[0]] = outward
+    return {name: found[name] for name in columns.names}, covariances
 
 
 def _label_array(labels: Sequence[Any]) -> np.ndarray:

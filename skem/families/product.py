@@ -220,7 +220,8 @@ class Product:
     def base(self, values: np.ndarray) -> np.ndarray:
         """Return what of log-densities does not depend on parameters, (b,)."""
         pairs = zip(self.models, self.places, strict=True)
-        return sum(model.base(values[place]) for model, place in pairs)
+        none = np.zeros(values.shape[1])
+        return sum((model.base(values[place]) for model, place in pairs), none)
 
     def coefficients(self, point: Point) -> Coefficients:
         """Return what a pass at a point multiplies rows by."""

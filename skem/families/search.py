@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skem.core.seeds import (
+    Initializer,
     kmeans,
     nearest_kmeans_seed,
     nearest_random_row,
@@ -66,10 +67,15 @@ class TableSearch:
     def starts(self, em: TableMap, most: int) -> Iterator[Point]:
         """Label rows by k-means, by near rows, and at random, in turn."""
         Z, K = np.ascontiguousarray(em.product.embed(em.values)), self.n_components
-        methods = (kmeans, random_labels, nearest_random_row, nearest_kmeans_seed)
+        methods: list[Initializer] = [
+            kmeans,
+            random_labels,
+            nearest_random_row,
+            nearest_kmeans_seed,
+        ]
         if len(Z) < K:
             # Of few distinct rows, each with a weight.
-            methods = (random_labels,)
+            methods = [random_labels]
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         for i in range(most):
             with on_checked_data():
