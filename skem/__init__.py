@@ -2,7 +2,12 @@
 
 from skem._bootstrap_lrt import BootstrapLRT, bootstrap_lrt
 from skem._confidence import StandardErrors
-from skem._display import ConvergenceDisplay, CriterionDisplay, MixtureDisplay
+from skem._display import (
+    ConvergenceDisplay,
+    CriterionDisplay,
+    MixtureDisplay,
+    TableDisplay,
+)
 from skem._versions import show_versions
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.discriminant import MixtureDiscriminantAnalysis
@@ -31,6 +36,7 @@ __all__ = [
     "MixtureModel",
     "MixtureOutlierDetector",
     "StandardErrors",
+    "TableDisplay",
     "bootstrap_lrt",
     "show_versions",
 ]

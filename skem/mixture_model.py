@@ -604,16 +604,33 @@ class MixtureModel(DensityMixin, BaseEstimator):
             )
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed)
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        values = np.empty((self.n_features_in_, n_samples))
-        stops = np.cumsum(counts)
-        product, point = self._product, self._point
-        for k, (stop, n) in enumerate(zip(stops, counts, strict=True)):
-            for model, place, laws in zip(
-                product.models, product.places, point.laws, strict=True
+        labels, values = self._labelled_draws(n_samples, rng)
+        return self._rebuilt(values), labels
+
+    def _labelled_draws(
+        self, n: int, rng: np.random.RandomState
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Components, and values (d, n)."""
+        counts = rng.multinomial(n, self.weights_ / self.weights_.sum())
+        values = np.empty((self.n_features_in_, n))
+        product, laws = self._product, self._point.laws
+        for k, stop in enumerate(np.cumsum(counts)):
+            here = slice(stop - counts[k], stop)
+            for model, place, law in zip(
+                product.models, product.places, laws, strict=True
             ):
-                values[place, stop - n : stop] = model.draw(laws, k, int(n), rng)
-        return self._rebuilt(values), np.repeat(np.arange(len(counts)), counts)
+                values[place, here] = model.draw(law, k, int(counts[k]), rng)
+        return np.repeat(np.arange(len(counts)), counts), values
+
+    def _column_log_density(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Log-densities of the components at values of one column, (K, n)."""
+        values = np.full((self.n_features_in_, len(x)), np.nan)
+        values[j] = x
+        product = self._product.of(values)
+        even = Point(np.ones(len(self.weights_)), self._point.laws)
+        found = product.coefficients(even)
+        rows = product.rows(values, None, np.ones(len(x)))
+        return product.logits(even, found, rows) + product.base(values)
 
     def _rebuilt(self, values: np.ndarray) -> Any:
         return rebuilt(
