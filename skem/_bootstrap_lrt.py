@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from skem._blocks import array_blocks, to_be_fitted
 from skem._selection import Problem, candidates
+from skem._table_lrt import simulated_ratios
 from skem._text import count
 from skem._validation import (
     N_JOBS,
@@ -24,6 +25,7 @@ from skem._validation import (
     check_sample_weight,
 )
 from skem.gaussian_mixture import GaussianMixture
+from skem.mixture_model import MixtureModel
 
 FRESH = 4
 """Fresh starts of each fit if the estimator leaves their number open."""
@@ -77,7 +79,7 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
 
 @validate_params(
     {
-        "estimator": [GaussianMixture],
+        "estimator": [GaussianMixture, MixtureModel],
         "X": ["array-like"],
         "k0": [Interval(Integral, 1, None, closed="left")],
         "k1": [Interval(Integral, 1, None, closed="left")],
@@ -89,7 +91,7 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     prefer_skip_nested_validation=True,
 )
 def bootstrap_lrt(
-    estimator: GaussianMixture,
+    estimator: GaussianMixture | MixtureModel,
     X: ArrayLike,
     k0: int,
     k1: int,
@@ -107,13 +109,13 @@ def bootstrap_lrt(
 
     Parameters
     ----------
-    estimator : GaussianMixture
+    estimator : GaussianMixture or MixtureModel
         Whose parameters every fit has, but for the number of components, the start,
         and `n_init`, which counts fresh starts beside the splits and mergers of the
         other mixture's components; 4 if it is 'auto'. It is not changed.
 
     X : array-like of shape (n_samples, n_features)
-        Data. NaN is a missing value.
+        Data. NaN is a missing value. A table, for a `MixtureModel`.
 
     k0 : int
         Number of components under the null hypothesis.
@@ -177,6 +179,11 @@ def bootstrap_lrt(
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     template = clone(estimator)
     template._validate_params()
+    if isinstance(template, MixtureModel):
+        statistic, statistics = simulated_ratios(
+            template, X, (k0, k1), n_boot, n_jobs, random_state, sample_weight
+        )
+        return _result(statistic, statistics)
     data = check_data(template, X, reset=True)
     weight = check_sample_weight(sample_weight, data.X)
     with array_blocks(data, weight) as blocks:
@@ -203,9 +210,13 @@ def bootstrap_lrt(
             delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed), gaps)
             for seed in seeds[1:]
         )
-    statistics = np.array(simulated)
+    return _result(statistic, np.array(simulated))
+
+
+def _result(statistic: float, statistics: np.ndarray) -> BootstrapLRT:
     reached = int(np.count_nonzero(statistics >= statistic))
-    return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), statistics)
+    p_value = (1 + reached) / (len(statistics) + 1)
+    return BootstrapLRT(statistic, p_value, statistics)
 
 
 def _gaps(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:

@@ -235,12 +235,19 @@ def rebuilt(
             table[name] = table[name].astype(dtype)
         elif dtype.kind in "iu" and (table[name] % 1 == 0).all():
             table[name] = table[name].astype(dtype)
-        elif dtype.kind in "bOUT" and name in categories:
+        elif (
+            dtype.kind in "bOUT" and not table[name].isna().any() and name in categories
+        ):
             table[name] = table[name].astype(dtype)
     return table
 
 
 def _decoded(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Labels of codes; numbers stay numbers."""
-    found = labels[codes.astype(int)]
+    """Labels of codes; numbers stay numbers, and gaps are None or NaN."""
+    missing = np.isnan(codes)
+    found = labels[np.where(missing, 0, codes).astype(int)]
+    if missing.any():
+        found = found.astype(float if labels.dtype.kind in "iuf" else object)
+        found[missing] = np.nan if found.dtype == float else None
+        return found
     return found.astype(float) if labels.dtype.kind in "iuf" else found
