@@ -23,6 +23,7 @@ def X():
     return X
 
 
+@pytest.mark.slow
 def test_the_right_one_is_chosen(X):
     selection = MixtureIC((1, 2, 3), families={2: "poisson"}, random_state=0).fit(X)
     assert (selection.n_components_, selection.covariance_type_) == (2, "diag")

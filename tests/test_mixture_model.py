@@ -26,7 +26,7 @@ RANDOM = "starts draw rows at random, and repeated rows are other rows"
 
 
 @parametrize_with_checks(
-    [MixtureModel(), MixtureModel(2), MixtureModel(2, covariance_type="diag")],
+    [MixtureModel(), MixtureModel(2, covariance_type="diag")],
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": RANDOM}
         if estimator.n_components > 1
@@ -94,7 +94,7 @@ def test_parameters_are_found_again(data, model):
     likeliest = [plan[c] for c in found["plan"]["proportions"].argmax(axis=1)]
     assert likeliest == ["free", "basic", "pro"]
     # Weights, two means and variances and a covariance, and of the other families.
-    assert model.n_parameters_ == 2 + 3 * (5 + 2 + 1 + 2 + 1 + 2 + 1 + 2 + 3) - 0 + 0
+    assert model.n_parameters_ == 2 + 3 * (5 + 2 + 1 + 2 + 1 + 2 + 1 + 2 + 3)
     assert (np.diff(model.weights_) <= 0).all()
 
 
@@ -162,6 +162,7 @@ def test_a_missing_cell_leaves_its_column_out(data, model):
     np.testing.assert_allclose(model.predict_proba(nothing)[0], model.weights_)
 
 
+@pytest.mark.slow
 def test_gaps_are_fitted_and_filled(data):
     table, z = data
     rng = np.random.default_rng(3)
@@ -220,7 +221,7 @@ def test_known_labels_stay_and_number_the_components(rng):
 def test_equal_rows_are_merged_without_a_change(rng):
     X = rng.integers(3, size=(500, 3))
     labels = np.full(500, -1)
-    one = MixtureModel(2, families="categorical", random_state=0, tol=1e-9)
+    one = MixtureModel(2, families="categorical", random_state=0, tol=1e-4)
     merged = clone(one).fit(X)
     # A column of many values, the same for every row but for its digits.
     apart = clone(one).set_params(
@@ -232,7 +233,7 @@ def test_equal_rows_are_merged_without_a_change(rng):
         }
     )
     apart.fit(np.column_stack([X, np.ones(500)]), labels=labels)
-    assert merged.lower_bound_ == pytest.approx(apart.lower_bound_ + 1, abs=1e-6)
+    assert merged.lower_bound_ == pytest.approx(apart.lower_bound_ + 1, abs=1e-5)
 
 
 def test_auto_goes_by_what_columns_hold():
@@ -344,7 +345,7 @@ def test_unknown_categories_are_an_error_or_missing():
         ("poisson", np.repeat([3.0, 1e12], 10)),
         ("negative_binomial", np.repeat([3.0, 1e12], 10)),
         ("gamma", np.full(20, 2.0)),
-        ("student", np.zeros(20)),
+        pytest.param("student", np.zeros(20), marks=pytest.mark.slow),
         ("categorical", np.zeros(20)),
         ("gaussian", np.zeros(20)),
     ],
@@ -366,7 +367,7 @@ def test_far_rows_belong_to_the_nearest_component():
 def test_too_few_steps_warn_and_models_are_pickled(data, model):
     table, _ = data
     with pytest.warns(ConvergenceWarning, match="did not converge"):
-        MixtureModel(3, families=FAMILIES, max_iter=1, random_state=0).fit(table)
+        MixtureModel(2, max_iter=1, random_state=0).fit(table[["age", "plan"]][:50])
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(table), model.predict(table))
 

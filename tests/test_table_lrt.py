@@ -7,6 +7,7 @@ import pytest
 from skem import MixtureModel, bootstrap_lrt
 
 
+@pytest.mark.slow
 def test_two_classes_are_told_from_one_and_not_from_three():
     rng = np.random.default_rng(0)
     z = rng.integers(2, size=120)

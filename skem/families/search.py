@@ -60,7 +60,9 @@ class TableSearch:
 
     def first(self, em: TableMap, most: int) -> Solution:
         """Finish the best start."""
-        starts = list(self.starts(em, min(most, EACH * self.n_components)))
+        # One component has one optimum.
+        most = min(most, EACH * self.n_components) if self.n_components > 1 else 1
+        starts = list(self.starts(em, most))
         trials = self.climbed(em, starts, SCREENING)
         return self.finish(em, trials[0].parameters, None)
 

@@ -27,6 +27,7 @@ def carcinoma():
     return np.array(rows, float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_components", POLCA)
 def test_maximum_likelihood_is_that_of_polca(carcinoma, n_components):
     model = MixtureModel(
@@ -102,10 +103,12 @@ def test_tables_of_categories_are_those_of_matrix_products(rng, gaps):
     families = dict.fromkeys(range(6), "categorical")
     weight = rng.uniform(size=300)
     for columns in (6, 7):
-        model = MixtureModel(3, families={j: families[j] for j in range(6)}, tol=10.0)
-        model.set_params(random_state=0).fit(X[:, :columns])
+        model = MixtureModel(families={j: families[j] for j in range(6)})
+        model.fit(X[:, :columns])
         values = np.ascontiguousarray(X[:, :columns].T)
-        product, point = model._product.of(values), model._point
+        product = model._product.of(values)
+        em = TableMap(product, values, weight, Workers())
+        point = em.labelled(rng.dirichlet(np.ones(3), 300).T)
         slow = replace(product, lookups=())
         sums = []
         for each in (product, slow):
@@ -117,6 +120,7 @@ def test_tables_of_categories_are_those_of_matrix_products(rng, gaps):
         np.testing.assert_allclose(sums[0].linear, sums[1].linear, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_products_of_small_proportions_are_taken_in_logarithms():
     X = np.zeros((40, 60))
     X[::2] = 1
@@ -132,8 +136,10 @@ def test_sums_of_parts_are_those_of_the_whole(rng):
         [rng.normal(size=300), rng.poisson(4, 300), rng.normal(size=300)]
     )
     families = {1: "negative_binomial", 2: "student"}
-    model = MixtureModel(2, families=families, random_state=0, tol=1.0).fit(X)
-    product, point = model._product.of(X.T), model._point
+    values = np.ascontiguousarray(X.T, dtype=float)
+    product = MixtureModel(families=families).fit(X)._product.of(values)
+    em = TableMap(product, values, np.ones(300), Workers())
+    point = em.labelled(rng.dirichlet(np.ones(2), 300).T)
     weight = rng.uniform(size=300)
     coefficients = product.coefficients(point)
     parts = [
