@@ -20,16 +20,22 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
-    # README, CHANGELOG, CONTRIBUTING and benchmarks/results are Markdown, and
+    # CHANGELOG, CONTRIBUTING and the pages of benchmarks are Markdown, and
     # included rather than copied, so that each measured number is written once.
     "myst_parser",
+    "sphinx_design",
     "repository",
     # Formulas become MathML, which browsers draw by themselves: the pages need no
     # script from elsewhere, and can be read without a network.
     "mathml",
 ]
 html_math_renderer = "mathml"
-exclude_patterns = ["_build", "examples", "auto_examples/**.ipynb"]
+exclude_patterns = [
+    "_build",
+    "examples",
+    "auto_examples/**.ipynb",
+    "migration/differences.md",
+]
 templates_path = ["_templates"]
 default_role = "literal"
 smartquotes = False

@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -26,11 +26,10 @@ from skem._cli.picture import check_picture, write_picture
 from skem._cli.report import report
 from skem._cli.table import Table, load_table
 from skem._text import count
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import FOURTEEN, SHAPES, STRUCTURES
 from skem.exceptions import DegenerateComponentsWarning
 
 DEFAULT_COMPONENTS = range(1, 10)
-SAME_IN_ONE_DIMENSION = ["full", "diag", "spherical"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,11 +58,11 @@ def _structures(text: str) -> list[str]:
     """Parse all, or names like full,tied, without repetitions."""
     names = [name.strip() for name in text.split(",")]
     if names == ["all"]:
-        return list(STRUCTURES)
+        return list(FOURTEEN)
     for name in names:
-        if name not in STRUCTURES:
+        if name not in SHAPES:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(STRUCTURES)}, all"
+                f"{name!r} is none of {', '.join(SHAPES)}, all"
             )
     return list(dict.fromkeys(names))
 
@@ -102,10 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--covariance",
         type=_structures,
-        default="all",
+        default=",".join(STRUCTURES),
         metavar="all|full|full,tied",
-        help=f"structures of the covariances to try: {', '.join(STRUCTURES)} "
-        "(default: all)",
+        help=f"structures of the covariances to try: {', '.join(FOURTEEN)} "
+        f"(default: {','.join(STRUCTURES)})",
     )
     parser.add_argument(
         "--labels",
@@ -153,12 +152,20 @@ def _shapes(data: Table, requested: list[str], notes: list[str]) -> list[str]:
     """Return the structures that differ, of those that are asked for."""
     if data.values.shape[1] > 1:
         return requested
-    same = [name for name in requested if name in SAME_IN_ONE_DIMENSION]
-    if len(same) > 1:
-        others = " and ".join(same[1:])
-        are = "is" if len(same) == 2 else "are"
-        notes.append(f"With one column, {others} {are} the same as {same[0]}.")
-    return [name for name in requested if name not in same[1:]]
+    kept = []
+    # A variance that all have in common, or one for each.
+    for n_parameters in (1, 2):
+        first, *others = [
+            name
+            for name in requested
+            if SHAPES[name].n_parameters(2, 1) == n_parameters
+        ] or [None]
+        kept.append(first)
+        if others:
+            are = "is" if len(others) == 1 else "are"
+            names = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
+            notes.append(f"With one column, {names} {are} the same as {first}.")
+    return [name for name in requested if name in kept]
 
 
 def _run(arguments: Sequence[str] | None) -> None:
@@ -174,7 +181,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         check_writable(options.plot, *files)
     notes: list[str] = []
     components = _numbers_of_components(data, options.components, notes)
-    shapes = _shapes(data, options.covariance, notes)
+    shapes: Any = _shapes(data, options.covariance, notes)
     selection = GaussianMixtureIC(
         components, covariance_type=shapes, random_state=options.random_state
     )

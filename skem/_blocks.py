@@ -18,6 +18,7 @@ from skem._dask import dask_blocks, evaluate_lazily, is_dask
 from skem._validation import (
     Data,
     check_data,
+    check_labels,
     check_n_filled,
     check_n_values,
     check_sample_weight,
@@ -34,14 +35,22 @@ Writer = Callable[[Expectation, np.ndarray, Block, Workspace], None]
 
 @contextmanager
 def open_blocks(
-    estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool
+    estimator: Any,
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    reset: bool,
+    labels: Any = None,
+    n_components: int = 0,
 ) -> Iterator[Blocks]:
     """Validate data and weights, and hold them ready as blocks.
 
     With ``reset=True``, as in a fit, the features are remembered by the estimator;
-    else they must be those that it remembers.
+    else they must be those that it remembers. `labels` are components that rows are
+    known to belong to, of so many.
     """
     if is_dask(X):
+        refuse_labels(labels)
         with Workers() as workers:
             chunks = dask_blocks(estimator, X, sample_weight, workers, reset=reset)
             if reset:
@@ -50,37 +59,60 @@ def open_blocks(
     else:
         data = check_data(estimator, X, reset=reset)
         weight = check_sample_weight(sample_weight, data.X)
-        with array_blocks(data, weight) as blocks:
+        known = check_labels(labels, data.X, n_components)
+        with array_blocks(data, weight, known=known) as blocks:
             yield to_be_fitted(estimator, blocks) if reset else blocks
 
 
-def unthreaded_blocks(estimator: Any, X: Any, sample_weight: Any) -> Blocks:
+def refuse_labels(labels: Any) -> None:
+    """Raise if there are labels, of a Dask collection."""
+    if labels is not None:
+        raise NotImplementedError(
+            "labels cannot be given for Dask collections. Pass X as an array, which "
+            "may be mapped from a file."
+        )
+
+
+def unthreaded_blocks(
+    estimator: Any, X: Any, sample_weight: Any, labels: Any, n_components: int
+) -> Blocks:
     """Validate data and weights, as blocks in float64 that leave threads to BLAS."""
     double = np.dtype(float)
     # Not entered, they are the calling thread.
     workers: Workers = Workers()
     if is_dask(X):
+        refuse_labels(labels)
         blocks = dask_blocks(estimator, X, sample_weight, workers, reset=False)
         return replace(blocks, dtype=double)
     data = check_data(estimator, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    return replace(blocks_of(data, weight, workers), dtype=double)
+    known = check_labels(labels, data.X, n_components)
+    return replace(blocks_of(data, weight, workers, known), dtype=double)
 
 
 @contextmanager
 def array_blocks(
-    data: Data, weight: np.ndarray | None, empty_weight: float = 0.0
+    data: Data,
+    weight: np.ndarray | None,
+    empty_weight: float = 0.0,
+    known: np.ndarray | None = None,
 ) -> Iterator[ArrayBlocks]:
     """Hold a validated array ready as blocks."""
     with Workers() as workers:
-        blocks = blocks_of(data, weight, workers)
+        blocks = blocks_of(data, weight, workers, known)
         yield replace(blocks, empty_weight=empty_weight)
 
 
-def blocks_of(data: Data, weight: np.ndarray | None, workers: Workers) -> ArrayBlocks:
-    """Return a validated array and weights as blocks."""
+def blocks_of(
+    data: Data,
+    weight: np.ndarray | None,
+    workers: Workers,
+    known: np.ndarray | None = None,
+) -> ArrayBlocks:
+    """Return a validated array, weights and known components as blocks."""
     X, incomplete = data
-    return ArrayBlocks(X, weight, workers, computing_dtype(X), incomplete)
+    dtype = computing_dtype(X)
+    return ArrayBlocks(X, weight, workers, dtype, incomplete, known=known)
 
 
 def to_be_fitted(estimator: Any, blocks: ArrayBlocks) -> ArrayBlocks:
@@ -90,7 +122,12 @@ def to_be_fitted(estimator: Any, blocks: ArrayBlocks) -> ArrayBlocks:
     """
     if not blocks.incomplete:
         return blocks
-    filled = replace(blocks, weight=without_empty_rows(blocks.X, blocks.weight))
+    weight = without_empty_rows(blocks.X, blocks.weight)
+    if weight is not None and blocks.known is not None:
+        # What is known of a row without a value tells of the weights.
+        before = 1.0 if blocks.weight is None else blocks.weight
+        weight = np.where(blocks.known >= 0, before, weight)
+    filled = replace(blocks, weight=weight)
     check_n_filled(filled.n_observed)
     check_all_features(estimator, filled)
     return replace(filled, empty_weight=blocks.total_weight - filled.total_weight)
@@ -117,7 +154,9 @@ def reopening(
     """
     if isinstance(blocks, ArrayBlocks):
         data = Data(blocks.X, blocks.incomplete)
-        opened = partial(array_blocks, data, blocks.weight, blocks.empty_weight)
+        opened = partial(
+            array_blocks, data, blocks.weight, blocks.empty_weight, blocks.known
+        )
         return opened, True
     return lambda: nullcontext(blocks), False
 

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
-from numbers import Integral
-from typing import Any, NamedTuple
+from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
-from skem._blocks import array_blocks, to_be_fitted
-from skem._selection import Problem, candidates
+from skem._simulated import Rows, checked_rows, ratios, without_start
 from skem._table_lrt import simulated_ratios
 from skem._text import count
-from skem._validation import (
-    N_JOBS,
-    Data,
-    check_data,
-    check_n_samples,
-    check_sample_weight,
-)
+from skem._typing import RandomState, validate_params
+from skem._validation import N_JOBS
 from skem.gaussian_mixture import GaussianMixture
 from skem.mixture_model import MixtureModel
 
-FRESH = 4
-"""Fresh starts of each fit if the estimator leaves their number open."""
-
-
-MOST_ROWS = 10**8
-"""Rows of a simulated data set: more weight than that is not on the scale of rows."""
+COMMON: dict = {
+    "estimator": [GaussianMixture],
+    "X": ["array-like"],
+    "n_boot": [Interval(Integral, 1, None, closed="left")],
+    "n_jobs": N_JOBS,
+    "random_state": ["random_state"],
+    "sample_weight": ["array-like", None],
+}
 
 
 class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
@@ -79,14 +72,10 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
 
 @validate_params(
     {
+        **COMMON,
         "estimator": [GaussianMixture, MixtureModel],
-        "X": ["array-like"],
         "k0": [Interval(Integral, 1, None, closed="left")],
         "k1": [Interval(Integral, 1, None, closed="left")],
-        "n_boot": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": N_JOBS,
-        "random_state": ["random_state"],
-        "sample_weight": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -97,7 +86,7 @@ def bootstrap_lrt(
     k1: int,
     n_boot: int = 99,
     n_jobs: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> BootstrapLRT:
     """Test k0 against k1 components by a parametric bootstrap.
@@ -110,9 +99,8 @@ def bootstrap_lrt(
     Parameters
     ----------
     estimator : GaussianMixture or MixtureModel
-        Whose parameters every fit has, but for the number of components, the start,
-        and `n_init`, which counts fresh starts beside the splits and mergers of the
-        other mixture's components; 4 if it is 'auto'. It is not changed.
+        Whose parameters every fit has, but for the number of components and the start.
+        It is not changed. `noise` and `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
         Data. NaN is a missing value. A table, for a `MixtureModel`.
@@ -150,12 +138,24 @@ def bootstrap_lrt(
         to more than 1e8, or a mixture cannot be fitted under the estimator's
         `reg_covar`.
 
+    See Also
+    --------
+    sequential_bootstrap_lrt : The test of one more component, from few to many.
+
     Notes
     -----
-    The log-likelihoods are those of the fitted mixtures, whose covariances are
-    regularized as the estimator says; a ratio that this makes negative counts as 0,
-    in the data as in the simulations. Where values are missing, the simulated data
-    lack those that the rows of the data lack.
+    The mixture of k0 components is fitted to the data as the estimator fits it. Fits to
+    simulated data start from the parameters that these were drawn from. The larger
+    mixture is reached from the smaller one, for the data and for the simulations alike:
+    a component is cut in two in up to 15 random ways, and the most hopeful result is
+    followed to its optimum. Both are needed for a valid p-value, and cost a small part
+    of two full searches. So `statistic` may differ from that of two mixtures that were
+    fitted apart. Mixtures of tables are fitted by full searches, all of them.
+
+    The log-likelihoods are those of the fitted mixtures, regularized as the estimator
+    says; simulated data have the penalty of the data. A ratio that this makes negative
+    counts as 0, in the data as in the simulations. Where values are missing, the
+    simulated data lack those that the rows of the data lack.
 
     References
     ----------
@@ -177,94 +177,183 @@ def bootstrap_lrt(
             raise ValueError(f"{name} must be a number of components; got {value}.")
     if k1 <= k0:
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
-    template = clone(estimator)
-    template._validate_params()
-    if isinstance(template, MixtureModel):
-        statistic, statistics = simulated_ratios(
-            template, X, (k0, k1), n_boot, n_jobs, random_state, sample_weight
+    if isinstance(estimator, MixtureModel):
+        statistic, simulated = simulated_ratios(
+            estimator, X, (k0, k1), n_boot, n_jobs, random_state, sample_weight
         )
-        return _result(statistic, statistics)
-    data = check_data(template, X, reset=True)
-    weight = check_sample_weight(sample_weight, data.X)
-    with array_blocks(data, weight) as blocks:
-        blocks = to_be_fitted(template, blocks)
-        check_n_samples(blocks.n_observed, k1)
-        weight = blocks.weight
-    n_rows = len(data.X)
-    if weight is not None:
-        total = float(weight.sum(dtype=float))
-        if total > MOST_ROWS:
-            raise ValueError(
-                f"Sample weights add up to {total:.3g}, and so many rows would have to "
-                f"be simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such "
-                f"as the {count(n_rows, 'row')} that there are."
-            )
-        n_rows = max(k1, 2, round(total))
-    seeds = check_random_state(random_state).randint(
-        np.iinfo(np.int32).max, size=n_boot + 1
-    )
-    gaps = _gaps(data.X, weight, n_rows) if data.incomplete else None
-    null, statistic = _fit(template, data, weight, (k0, k1), int(seeds[0]))
-    with Parallel(n_jobs=n_jobs) as parallel:
-        simulated = parallel(
-            delayed(_simulate)(template, null, n_rows, (k0, k1), int(seed), gaps)
-            for seed in seeds[1:]
+        reached = int(np.count_nonzero(simulated >= statistic))
+        return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)
+    template = without_start(estimator)
+    sample = checked_rows(template, X, sample_weight, k1)
+    rng = check_random_state(random_state)
+    return _test(template, sample, (k0, k1), n_boot, n_jobs, rng)
+
+
+class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
+    """Result of `sequential_bootstrap_lrt`, a named tuple.
+
+    Attributes
+    ----------
+    n_components : int
+        The number of components that the tests end with.
+
+    tests : list of BootstrapLRT
+        Those of `min_components` against one more, and so on, that were made.
+
+    min_components : int
+        Components under the null hypothesis of the first of them.
+
+    alpha : float
+        The level.
+
+    See Also
+    --------
+    sequential_bootstrap_lrt : Function that returns it.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixture, sequential_bootstrap_lrt
+    >>> from skem.datasets import load_acidity
+    >>> X = load_acidity().data
+    >>> print(
+    ...     sequential_bootstrap_lrt(GaussianMixture(), X, n_boot=39, random_state=0)
+    ... )
+    1 against 2 components: likelihood ratio statistic 82.3, p = 0.025 (39 simulations)
+    2 against 3 components: likelihood ratio statistic 7.2, p = 0.225 (39 simulations)
+    2 components at level 0.05
+    """
+
+    n_components: int
+    tests: list[BootstrapLRT]
+    min_components: int
+    alpha: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"{k} against {k + 1} components: {str(test)[0].lower()}{str(test)[1:]}"
+            for k, test in enumerate(self.tests, self.min_components)
+        ]
+        end = f"{count(self.n_components, 'component')} at level {self.alpha:g}"
+        if self.tests[-1].p_value <= self.alpha:
+            end = f"At least {end}: the last test is significant, too"
+        return "\n".join([*lines, end])
+
+
+@validate_params(
+    {
+        **COMMON,
+        "max_components": [Interval(Integral, 2, None, closed="left")],
+        "min_components": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def sequential_bootstrap_lrt(
+    estimator: GaussianMixture,
+    X: ArrayLike,
+    max_components: int = 9,
+    *,
+    min_components: int = 1,
+    alpha: float = 0.05,
+    n_boot: int = 99,
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+    sample_weight: ArrayLike | None = None,
+) -> SequentialBootstrapLRT:
+    """Test one more component at a time, and stop at the first that is not significant.
+
+    As `mclustBootstrapLRT` of R's mclust does. If the mixture has K components,
+    more are found with a probability of about `alpha`.
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+        Whose parameters every fit has, but for the number of components and the start.
+        It is not changed. `noise` and `fixed` must be None.
+
+    X : array-like of shape (n_samples, n_features)
+        Data. NaN is a missing value.
+
+    max_components : int, default=9
+        The largest number of components; the last test is that against it.
+
+    min_components : int, default=1
+        Components under the null hypothesis of the first test.
+
+    alpha : float, default=0.05
+        Level: a test with a larger p-value is the last one. `n_boot` must be large
+        enough for a smaller one: 1 / (n_boot + 1) is the least.
+
+    n_boot : int, default=99
+        Number of data sets that are simulated and fitted, for each test.
+
+    n_jobs : int or None, default=None
+        The number of simulations at a time, in processes of joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed. Pass an int for reproducible results, which do not depend on `n_jobs`.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights, as in `bootstrap_lrt`.
+
+    Returns
+    -------
+    result : SequentialBootstrapLRT
+        A named tuple of `n_components`, `tests`, `min_components` and `alpha`, which
+        prints as a line for each test.
+
+    Raises
+    ------
+    ValueError
+        If `max_components` is not larger than `min_components`, no p-value of `n_boot`
+        simulations is as low as `alpha`, X has fewer rows than `max_components`, the
+        weights sum up to more than 1e8, or a mixture cannot be fitted under the
+        estimator's `reg_covar`.
+
+    See Also
+    --------
+    bootstrap_lrt : One of these tests.
+
+    Examples
+    --------
+    >>> from skem import GaussianMixture, sequential_bootstrap_lrt
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> result = sequential_bootstrap_lrt(
+    ...     GaussianMixture(covariance_type="tied"), X, n_boot=19, random_state=0
+    ... )
+    >>> result.n_components, len(result.tests)
+    (3, 3)
+    """
+    if max_components <= min_components:
+        raise ValueError(
+            "max_components must be larger than min_components; got "
+            f"max_components = {max_components}, min_components = {min_components}."
         )
-    return _result(statistic, np.array(simulated))
+    if (n_boot + 1) * alpha < 1:
+        raise ValueError(
+            f"With n_boot = {n_boot} no p-value is below {1 / (n_boot + 1):.3g}, so "
+            f"that none is as low as alpha = {alpha:g}. Increase n_boot."
+        )
+    template = without_start(estimator)
+    sample = checked_rows(template, X, sample_weight, max_components)
+    rng = check_random_state(random_state)
+    tests: list[BootstrapLRT] = []
+    for k in range(min_components, max_components):
+        tests.append(_test(template, sample, (k, k + 1), n_boot, n_jobs, rng))
+        if tests[-1].p_value > alpha:
+            return SequentialBootstrapLRT(k, tests, min_components, alpha)
+    return SequentialBootstrapLRT(max_components, tests, min_components, alpha)
 
 
-def _result(statistic: float, statistics: np.ndarray) -> BootstrapLRT:
-    reached = int(np.count_nonzero(statistics >= statistic))
-    p_value = (1 + reached) / (len(statistics) + 1)
-    return BootstrapLRT(statistic, p_value, statistics)
-
-
-def _gaps(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """Return what so many rows lack: those of the data, as often as they weigh."""
-    missing = np.isnan(X)
-    if weight is None:
-        return missing
-    cumulated = np.cumsum(weight, dtype=float)
-    places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
-    gaps = missing[np.searchsorted(cumulated, places)]
-    # A feature that has a value in a row of little weight keeps one.
-    gaps[0] &= ~gaps.all(axis=0)
-    return gaps
-
-
-def _fit(
+def _test(
     template: GaussianMixture,
-    data: Data,
-    weight: np.ndarray | None,
+    rows: Rows,
     components: tuple[int, int],
-    seed: int,
-) -> tuple[GaussianMixture, float]:
-    """Return the smaller mixture, and the likelihood ratio statistic."""
-    names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
-    options: dict[str, Any] = {name: getattr(template, name) for name in names}
-    n_init = FRESH if isinstance(template.n_init, str) else template.n_init
-    opened = partial(array_blocks, data, weight)
-    problem = Problem(opened, components, n_init, "bic", np.inf, seed, options)
-    null, alternative = candidates(problem, [template.covariance_type], n_jobs=1)
-    for candidate in (null, alternative):
-        if candidate.mixture is None:
-            raise ValueError(candidate.warning)
-    assert null.mixture is not None
-    ratio = 2 * (alternative.log_likelihood - null.log_likelihood)
-    return null.mixture, max(0.0, ratio)
-
-
-def _simulate(
-    template: GaussianMixture,
-    null: GaussianMixture,
-    n_rows: int,
-    components: tuple[int, int],
-    seed: int,
-    gaps: np.ndarray | None,
-) -> float:
-    """Return the statistic of data drawn from the smaller mixture, with such gaps."""
-    X, _ = null.sample(n_rows, random_state=seed)
-    if gaps is not None:
-        X[gaps] = np.nan
-    _, statistic = _fit(template, Data(X, gaps is not None), None, components, seed)
-    return statistic
+    n_boot: int,
+    n_jobs: int | None,
+    rng: np.random.RandomState,
+) -> BootstrapLRT:
+    statistic, simulated = ratios(template, rows, components, n_boot, n_jobs, rng)
+    reached = int(np.count_nonzero(simulated >= statistic))
+    return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)

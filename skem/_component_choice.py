@@ -11,10 +11,11 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skem._typing import Auto, CovarianceType
 from skem._validation import check_incomplete, check_sample_weight
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.gaussian_mixture import GaussianMixture
-from skem.model_selection import GaussianMixtureIC
+from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
 
 MOST_COMPONENTS = 9
 """As many as are tried where the number is chosen."""
@@ -23,15 +24,15 @@ CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "covariance_type": [StrOptions({*STRUCTURES, "auto"})],
+    "covariance_type": [StrOptions({*SHAPES, "auto"})],
     "random_state": ["random_state"],
 }
 
 
 def fit_mixture(
     X: np.ndarray,
-    n_components: int | str,
-    covariance_type: str,
+    n_components: int | Auto,
+    covariance_type: CovarianceType | Auto,
     random_state: Any,
     sample_weight: Any = None,
     names: Sequence[str] | None = None,
@@ -49,7 +50,7 @@ def fit_mixture(
         selection = GaussianMixtureIC(
             sizes,
             covariance_type=(
-                list(STRUCTURES) if covariance_type == "auto" else covariance_type
+                COVARIANCE_TYPES if covariance_type == "auto" else covariance_type
             ),
             random_state=random_state,
         )
@@ -57,7 +58,7 @@ def fit_mixture(
     else:
         mixture = GaussianMixture(
             cast(int, n_components),
-            covariance_type=covariance_type,
+            covariance_type=cast(CovarianceType, covariance_type),
             random_state=random_state,
         ).fit(X, sample_weight=weight)
     if names is not None:
@@ -67,6 +68,9 @@ def fit_mixture(
 
 class WithMixture:
     """Tags and checks of an estimator that has a mixture inside."""
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags of scikit-learn."""

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from skem._noise import check_no_noise
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
 from skem.core.parameters import Parameters
 
@@ -177,14 +178,18 @@ class Conditioner:
 
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
-        """Return that of a fitted mixture."""
-        return cls(STRUCTURES[mixture.covariance_type], mixture._parameters())
+        """Return that of a fitted mixture.
+
+        Raises `NotImplementedError` if there is noise.
+        """
+        check_no_noise(mixture, "Marginal and conditional laws")
+        return cls(SHAPES[mixture.covariance_type], mixture._parameters())
 
     @classmethod
     def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
         """Return that of one Gaussian."""
         parameters = Parameters(np.ones(1), mean[None], cholesky[None])
-        return cls(STRUCTURES["full"], parameters)
+        return cls(SHAPES["full"], parameters)
 
     @cached_property
     def sd(self) -> np.ndarray:

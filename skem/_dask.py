@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
 
 from skem._validation import (
     FLOATS,
@@ -22,6 +21,7 @@ from skem._validation import (
     computing_dtype,
     has_missing,
     is_scalar,
+    validate_rows,
     without_empty_rows,
 )
 from skem.core.blocks import ArrayBlocks, Write
@@ -69,7 +69,7 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
 def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
     """Validate an empty array or frame of the same features."""
     keep = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
-    return validate_data(
+    return validate_rows(
         estimator,
         X,
         reset=reset,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skem._text import Column, Section, count, printable, rounded, shorten
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 
 if TYPE_CHECKING:
     from skem._summary import MixtureSummary
@@ -81,6 +81,8 @@ def _fit(summary: MixtureSummary) -> Section:
     cells = {"parameters": str(summary.n_parameters)}
     if summary.converged is not None:
         cells["converged"] = "yes" if summary.converged else "no"
+    if summary.noise_weight is not None:
+        cells["weight of noise"] = f"{summary.noise_weight:.4f}"
     if summary.n_samples is not None:
         (cells["samples"],) = _amounts(np.array([summary.n_samples]))
     numbers = {
@@ -119,7 +121,7 @@ def _correlations(summary: MixtureSummary) -> Iterator[Section]:
     names, matrices = _names(summary), summary.correlations
     if len(names) == 1 or not len(matrices):
         return
-    shared = STRUCTURES[summary.covariance_type].shared
+    shared = SHAPES[summary.covariance_type].shared
     owners = ["all"] if shared else [str(k) for k in range(len(matrices))]
     few = len(names) * len(matrices) <= MOST_ROWS
     if few and 2 < len(names) <= LARGEST_MATRIX:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import (
@@ -30,6 +35,7 @@ from skem._blocks import (
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import check_dask_data, is_dask, map_lazily
 from skem._joint import Given, Joint
+from skem._noise import background_of, check_no_noise
 from skem._standard_errors import METHODS, standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._support import (
@@ -40,14 +46,16 @@ from skem._support import (
     keep_support,
     kept_support,
 )
+from skem._typing import CovarianceType, ErrorMethod, RandomState, available_if
 from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
@@ -74,6 +82,23 @@ def _write_log_density(
     out[:] = np.clip(expectation.log_density(block, ws), info.min, info.max)
 
 
+def _write_responsibilities(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the posterior probabilities of the components."""
+    expectation.write_responsibilities(block, ws, out)
+
+
+def _write_labels(
+    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+) -> None:
+    """Fill `out` with the most probable components, −1 for noise."""
+    out[:] = expectation.labels(block, ws)
+    if expectation.form.background is not None:
+        # Noise is the last one.
+        out[out == expectation.form.shape[-1] - 1] = -1
+
+
 def _write_component_log_density(
     expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
@@ -84,28 +109,38 @@ def _write_component_log_density(
 
 
 def expectation_at(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None = None,
 ) -> Expectation:
     """Return the kernels that evaluate blocks; of small mixtures those of before.
 
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
+    `log_widths` are those of noise, if there is any.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
-        return _prepared(covariance_type, parameters, dtype)
+        return _prepared(covariance_type, parameters, dtype, log_widths)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
-    return _kept(kind, covariance_type, np.dtype(dtype), *keys)
+    noise = None if log_widths is None else log_widths.tobytes()
+    return _kept(kind, covariance_type, np.dtype(dtype), noise, *keys)
 
 
 def _prepared(
-    covariance_type: str, parameters: Parameters, dtype: np.dtype
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None,
 ) -> Expectation:
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)
     inward = coordinates.inward(structure, parameters)
-    return Expectation(choose_form(structure, inward, dtype), coordinates)
+    if log_widths is not None:
+        log_widths = log_widths + coordinates.log_slopes
+    return Expectation(choose_form(structure, inward, dtype, log_widths), coordinates)
 
 
 @lru_cache(maxsize=16)
@@ -113,10 +148,12 @@ def _kept(
     kind: Any,
     covariance_type: str,
     dtype: np.dtype,
+    noise: bytes | None,
     *keys: tuple[tuple[int, ...], bytes],
 ) -> Expectation:
     arrays = (np.frombuffer(values).reshape(shape) for shape, values in keys)
-    return _prepared(covariance_type, kind(*arrays), dtype)
+    log_widths = None if noise is None else np.frombuffer(noise)
+    return _prepared(covariance_type, kind(*arrays), dtype, log_widths)
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -168,7 +205,7 @@ def _sampled_support(
     rng: np.random.RandomState,
 ) -> Sampled:
     """Return the support by draws of the density."""
-    structure = STRUCTURES[covariance_type]
+    structure = SHAPES[covariance_type]
     rows = max(1, SAMPLED_VALUES // parameters.shape[1])
     # Of the density, not by `sample`, which goes by edited covariances.
     color = partial(structure.color, parameters.precisions_cholesky)
@@ -184,21 +221,39 @@ def _sampled_support(
     return Sampled(np.sort(np.concatenate(log_density)))
 
 
-class FittedMixture(Joint, DensityMixin, BaseEstimator):
+class FittedMixture(
+    Joint,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
     """The methods of a mixture that need its parameters, and not how it was fitted.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
     `_set_parameters`.
     """
 
-    covariance_type: str
-    random_state: int | np.random.RandomState | None
+    covariance_type: CovarianceType
+    random_state: RandomState
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    labels_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _by_likelihood = True
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -231,7 +286,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self, parameters: Parameters, covariances: np.ndarray
     ) -> dict[str, Any]:
         """Return the fitted attributes that make a mixture of these parameters."""
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         with np.errstate(over="ignore", under="ignore"):
             precisions = structure.precisions(parameters.precisions_cholesky)
         limit = np.finfo(precisions.dtype).max
@@ -251,7 +306,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         `precisions_cholesky_` may be any square root of the precisions then, or be
         missing.
         """
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
             roots = np.asarray(self.precisions_cholesky_, dtype=float)
             cholesky = structure.upper_factor(roots)
@@ -291,7 +346,15 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
     def _density(self, dtype: np.dtype) -> Expectation:
         """Return those of the density that `sample` draws from."""
-        return expectation_at(self.covariance_type, self._parameters(), dtype)
+        background = self._background
+        log_widths = None if background is None else background.log_widths
+        parameters = self._parameters()
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths)
+
+    @property
+    def _background(self) -> Background | None:
+        """Return where noise is, if there is any."""
+        return background_of(self)
 
     def _evaluate(
         self,
@@ -370,7 +433,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Returns
         -------
         resp : ndarray or Dask array of shape (n_samples, n_components)
-            Probabilities; each row sums to one, however far it is from the data.
+            Probabilities; each row sums to one, however far it is from the data. With
+            `noise` there is one more column, the last, for it.
 
         Examples
         --------
@@ -382,14 +446,44 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         array([[0.951, 0.049],
                [0.263, 0.737]])
         """
-
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            expectation.write_responsibilities(block, ws, out)
-
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write)
+        return self._evaluate(X, (self._n_features_out,), _write_responsibilities)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        So that a mixture may be a step of a pipeline, as a k-means clustering.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        Returns
+        -------
+        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
+            so on.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> mixture.transform([[-2.0], [-1.0]]).round(3)
+        array([[0.951, 0.049],
+               [0.263, 0.737]])
+        >>> mixture.get_feature_names_out()
+        array(['gaussianmixture0', 'gaussianmixture1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.means_) + (self._background is not None)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -402,7 +496,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray or Dask array of shape (n_samples,)
-            Indices of components.
+            Indices of components; −1 for `noise`.
 
         Examples
         --------
@@ -413,23 +507,32 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> mixture.predict([[-2.0], [1.0]])
         array([0, 1])
         """
+        return self._evaluate(X, (), _write_labels, dtype=np.intp)
 
-        def write(
-            expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
-        ) -> None:
-            out[:] = expectation.labels(block, ws)
-
-        return self._evaluate(X, (), write, dtype=np.intp)
+    def _label(self, blocks: Blocks) -> None:
+        """Set `labels_`, if the rows of a fit are in memory."""
+        self.__dict__.pop("labels_", None)
+        if isinstance(blocks, ArrayBlocks) and not is_mapped(blocks.X):
+            labels = np.empty(blocks.n_samples, np.int32)
+            at = self._expectation(blocks.dtype)
+            write = partial(_write_labels, at)
+            # By their features alone, as `predict`.
+            unknown = replace(blocks, known=None)
+            self.labels_ = unknown.fill(labels, write, at.values_per_sample)
 
     def _totals(
         self,
         X: ArrayLike,
         sample_weight: Any,
         fold: Callable[[Expectation, Blocks], Totals] = scored,
+        labels: Any = None,
     ) -> Totals:
         """Fold the data into totals."""
         self._check_is_fitted()
-        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+        K = len(self.means_)
+        with open_blocks(
+            self, X, sample_weight, reset=False, labels=labels, n_components=K
+        ) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
 
     def score(
@@ -468,7 +571,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         return totals.loglik / totals.weight
 
     @available_if(_of_likelihood)
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Bayesian information criterion: the lower the better.
 
         −2ℓ + p log N, with ℓ the total log-likelihood, p the number of free
@@ -481,6 +589,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -496,14 +607,19 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.bic([[-2.0], [0.0], [1.0]]), 2)
         13.85
         """
-        return self._bic(self._totals(X, sample_weight))
+        return self._bic(self._totals(X, sample_weight, labels=labels))
 
     def _bic(self, totals: Totals) -> float:
         penalty = self._n_parameters() * math.log(totals.weight)
         return -2 * totals.loglik + penalty
 
     @available_if(_of_likelihood)
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Akaike information criterion, −2ℓ + 2p: the lower the better.
 
         Parameters
@@ -513,6 +629,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -528,11 +647,16 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.aic([[-2.0], [0.0], [1.0]]), 2)
         18.36
         """
-        totals = self._totals(X, sample_weight)
+        totals = self._totals(X, sample_weight, labels=labels)
         return -2 * totals.loglik + 2 * self._n_parameters()
 
     @available_if(_of_likelihood)
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> float:
         """Integrated completed likelihood: the lower the better.
 
         The BIC plus −2 Σ_i v_i max_k log r_ik, a price on components that overlap
@@ -546,6 +670,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------
@@ -566,17 +693,17 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         >>> round(mixture.icl([[-2.0], [0.0], [1.0]]), 2)
         13.96
         """
-        totals = self._totals(X, sample_weight, classified)
+        totals = self._totals(X, sample_weight, classified, labels)
         return self._bic(totals) - 2 * totals.certainty
 
     def _n_parameters(self) -> int:
         self._check_is_fitted()
-        return STRUCTURES[self.covariance_type].n_free(*np.shape(self.means_))
+        return SHAPES[self.covariance_type].n_free(*np.shape(self.means_))
 
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the mixture, in random order.
@@ -603,7 +730,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             Rows.
 
         y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
+            The component that each row was drawn from; −1 for `noise`, which is drawn
+            evenly from the region of the data of the fit.
 
         Raises
         ------
@@ -628,7 +756,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         by_hand = self._covariances_by_hand()
         color = (
             partial(structure.color, self._parameters().precisions_cholesky)
@@ -637,7 +765,13 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         )
         weights = np.asarray(self.weights_, dtype=float)
         means = np.asarray(self.means_, dtype=float)
-        return _draw(weights, means, color, n_samples, rng)
+        background = self._background
+        if background is None:
+            return _draw(weights, means, color, n_samples, rng)
+        noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
+        X, labels = _draw(weights, means, color, n_samples, rng)
+        X[noise] = background.draw(int(noise.sum()), rng)
+        return X, np.where(noise, -1, labels)
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -689,7 +823,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self._check_is_fitted()
         if X is None and sample_weight is not None:
             raise ValueError("`sample_weight` are weights of X, which is None.")
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(parameters.shape[1])]
@@ -706,6 +840,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             overlap=bhattacharyya(structure, parameters),
             lower_bound=getattr(self, "lower_bound_", None),
             converged=getattr(self, "converged_", None),
+            noise_weight=getattr(self, "noise_weight_", None),
         )
         if X is None:
             return summary
@@ -719,10 +854,11 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "sandwich",
+        method: ErrorMethod = "sandwich",
         n_boot: int = 200,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
+        labels: ArrayLike | None = None,
     ) -> StandardErrors:
         """Estimate standard errors of the weights, means and covariances.
 
@@ -761,6 +897,9 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         n_jobs : int or None, default=None
             The number of refits at a time, in processes of joblib.
 
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
+
         Returns
         -------
         errors : StandardErrors
@@ -777,7 +916,8 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         ValueError
             If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
-            Dask collection for the bootstrap.
+            Dask collection for the bootstrap; if there is `noise`, or parameters were
+            `fixed` in the fit, for another method than the bootstrap.
 
         Notes
         -----
@@ -820,7 +960,14 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             n_jobs=n_jobs,
         )
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
+        noise = self._background is not None
+        given = getattr(self, "_n_given", 0) > 0
+        if method != "bootstrap" and (noise or given):
+            raise ValueError(
+                f"Of a mixture with {'noise' if noise else 'fixed parameters'}, "
+                "standard errors are those of the bootstrap: pass method='bootstrap'."
+            )
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -830,11 +977,12 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             X, _ = check_data(self, X, reset=False)
             seed = self.random_state if random_state is None else random_state
             weight = check_sample_weight(sample_weight, X)
-            errors = weighted_bootstrap(self, X, weight, n_boot, seed, n_jobs)
+            errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            blocks = unthreaded_blocks(self, X, sample_weight)
+            K = len(parameters.means)
+            blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             expectation = self._expectation(blocks.dtype)
             errors = standard_errors(structure, parameters, expectation, blocks, method)
         estimates = Estimates.of(
@@ -847,7 +995,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         X: ArrayLike,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> np.ndarray:
         """Mass of the mixture where its density is at most that at each row.
 
@@ -913,6 +1061,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             "support_probability", n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         if is_dask(X):
             levels = evaluate_rows(self, X, self._density, _write_log_density, ())
             # Made once, and not in each chunk.
@@ -931,7 +1080,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         support: Support,
         n_samples: int,
-        random_state: int | np.random.RandomState | None,
+        random_state: RandomState,
         levels: np.ndarray,
         X: np.ndarray,
     ) -> np.ndarray:
@@ -942,7 +1091,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         if not len(found):
             return mass
         patterns = Patterns.of(missing[:, found])
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         seed = self.random_state if random_state is None else random_state
         for p, observed in enumerate(patterns.observed):
             rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
@@ -961,7 +1110,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         self,
         prob: float,
         n_samples: int = 100_000,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> float:
         """Log-density on the border of the highest-density region of mass `prob`.
 
@@ -1003,6 +1152,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
+        check_no_noise(self, "Regions of highest density")
         return self._support(n_samples, random_state).level(prob)
 
     def _check_arguments(self, of: str, **arguments: Any) -> None:
@@ -1011,9 +1161,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
             ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
-    def _support(
-        self, n_samples: int, random_state: int | np.random.RandomState | None
-    ) -> Support:
+    def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
         key = (self.covariance_type, n_samples, seed)
@@ -1021,7 +1169,7 @@ class FittedMixture(Joint, DensityMixin, BaseEstimator):
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None
         if found is None:
-            found = exact_support(STRUCTURES[self.covariance_type], parameters)
+            found = exact_support(SHAPES[self.covariance_type], parameters)
             if found is None:
                 rng = check_random_state(seed)
                 found = _sampled_support(

@@ -26,6 +26,7 @@ from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._text import count
+from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
     Data,
     check_data,
@@ -38,7 +39,7 @@ from skem._validation import (
 from skem.core.accelerate import ACCELERATORS, Progress
 from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
@@ -70,14 +71,20 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     n_components: int
     tol: float
     max_iter: int
-    n_init: int | str
-    init_params: str
-    algorithm: str
+    reg_covar: float | Auto
+    n_init: int | Auto
+    init_params: InitParams
+    algorithm: Algorithm
     warm_start: bool
     learning_decay: float
     learning_window: float | None
     verbose: int
     verbose_interval: int
+
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -86,6 +93,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
+
+    def _is_start(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether given parts are to be started from, and left."""
+        return bool(given)
 
     def _start_parameters(self) -> Parameters:
         """Return the present parameters, in units of the data, to start from."""
@@ -122,18 +133,29 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, labels: Any = None
+    ) -> None:
+        K = self.n_components
         with (
-            open_blocks(self, X, sample_weight, reset=True) as blocks,
+            open_blocks(
+                self, X, sample_weight, reset=True, labels=labels, n_components=K
+            ) as blocks,
             monitored(self, X, sample_weight) as monitors,
-            _explained_failure(blocks.dtype),
+            explained_failure(blocks.dtype),
         ):
-            check_n_samples(blocks.n_observed, self.n_components)
+            check_n_samples(blocks.n_observed, K)
             present = None
             if self.warm_start and hasattr(self, "means_"):
                 present = self._present(blocks.n_features, START_ANEW)
             best = self._fit_blocks(blocks, present, monitors)
+            self._label(blocks)
             self._warn(best)
+
+    def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the labels of the rows of a fit."""
+        found = vars(self).get("labels_")
+        return self.predict(X) if found is None else found.astype(np.intp)
 
     def _fit_blocks(
         self,
@@ -148,7 +170,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._solutions(em, given, present, partial(self._solve, monitors)),
             key=height,
         )
-        if present is None and not given:
+        if present is None and not self._is_start(given):
             best = self._ordered(best)
         self._set_solution(best)
         return best
@@ -157,11 +179,16 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the solution in an order that does not depend on the start."""
         return best
 
+    def _searches(self, given: dict[str, np.ndarray]) -> bool:
+        """Whether a good optimum is looked for, and not just starts finished."""
+        possible = self.n_init == "auto" and self.n_components > 1 and self.max_iter > 0
+        return possible and not self._is_start(given)
+
     def _present(self, n_features: int, advice: str) -> Parameters:
         """Return the present parameters, if they are those of such a mixture."""
         if hasattr(self, "_stream"):
             self._check_unchanged(self._stream, advice)
-        present, structure = self._start_parameters(), STRUCTURES[self.covariance_type]
+        present, structure = self._start_parameters(), SHAPES[self.covariance_type]
         before = (present.means.shape, present.precisions_cholesky.shape)
         shape = (self.n_components, n_features)
         if before != (shape, structure.shape(*shape)):
@@ -186,19 +213,21 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if present is not None:
             start = em.coordinates.inward(em.structure, present)
+            start = em.ready(start)
             yield finish(em, start, progress=getattr(self, "_progress", None))
-        elif len(given) == 3:
-            start = Parameters(**given)
-            yield finish(em, em.coordinates.inward(em.structure, start))
-        elif self.n_init == "auto" and K > 1 and not given and self.max_iter > 0:
+        elif self._searches(given):
             yield self._search(em, finish, rng).optimum(em)
+        elif len(given) == 3:
+            start = em.coordinates.inward(em.structure, Parameters(**given))
+            yield finish(em, em.ready(start))
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
             for _ in range(n_init):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                yield finish(em, em.coordinates.inward(em.structure, start))
+                start = em.coordinates.inward(em.structure, start)
+                yield finish(em, em.ready(start))
 
     def _solve(
         self,
@@ -322,7 +351,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             weight = without_empty_rows(X, weight)
             if weight is not None and not weight.any():
                 return
-        with _explained_failure(computing_dtype(X)):
+        with explained_failure(computing_dtype(X)):
             if state is None:
                 state = self._begin_gathering(X)
             self._check_unchanged(state, BEGIN_ANEW)
@@ -331,7 +360,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             else:
                 self._gather(state, data, weight)
         self.converged_ = False
-        for name in ("lower_bounds_", "_progress"):
+        for name in ("labels_", "lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
 
@@ -360,7 +389,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Have no rows yet, but perhaps parameters to start from."""
         fitted = hasattr(self, "means_")
         start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         return Gathering(structure, self.n_components, X[:0], start=start)
 
     def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:
@@ -412,7 +441,7 @@ def _names_of_params(kind: Any) -> list[str]:
 
 
 @contextmanager
-def _explained_failure(dtype: np.dtype) -> Iterator[None]:
+def explained_failure(dtype: np.dtype) -> Iterator[None]:
     """Tell users what to do about a covariance that is not positive definite."""
     try:
         yield

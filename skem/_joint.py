@@ -12,9 +12,10 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skem._conditional import LIMIT, Conditioner, impute
 from skem._features import check_features, feature_index, names_of
+from skem._typing import CovarianceType, RandomState
 from skem._univariate import cdf, quantile
 from skem._validation import check_incomplete
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ Given = Any
 def fitted_from(
     source: Any, parameters: Parameters, features: Sequence[int]
 ) -> GaussianMixture:
-    """Return a fitted mixture of some features of another one, of its structure."""
+    """Return a fitted mixture of some features of another one.
+
+    Of its structure, or where that does not pass on to parts, of matrices or variances
+    without constraints.
+    """
     # A mixture has these methods, and they return mixtures.
     from skem.gaussian_mixture import GaussianMixture
 
-    structure = STRUCTURES[source.covariance_type]
+    structure = SHAPES[source.covariance_type].of_parts
     single = np.asarray(source.means_).dtype == np.float32
     dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore", under="ignore"):
@@ -39,7 +44,7 @@ def fitted_from(
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
     mixture = GaussianMixture(
         len(parameters.weights),
-        covariance_type=source.covariance_type,
+        covariance_type=structure.name,
         random_state=source.random_state,
     )
     mixture._set_parameters(
@@ -100,8 +105,8 @@ def like(X: Any, values: np.ndarray) -> Any:
 class Joint:
     """Methods of a fitted mixture that take features apart."""
 
-    covariance_type: str
-    random_state: Any
+    covariance_type: CovarianceType
+    random_state: RandomState
 
     if TYPE_CHECKING:
 
@@ -202,7 +207,7 @@ class Joint:
         self,
         X: ArrayLike,
         sample: bool = False,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> Any:
         """Fill in missing values, NaN, from what is observed in the same row.
 

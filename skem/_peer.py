@@ -11,7 +11,7 @@ import numpy as np
 import sklearn.mixture
 from sklearn.utils.validation import check_is_fitted
 
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 
 OF_A_FIT = (
@@ -48,7 +48,7 @@ def parameters_of(peer: Any) -> tuple[Parameters, np.ndarray]:
             "from_parameters makes a mixture."
         )
     check_is_fitted(peer, "means_")
-    structure = STRUCTURES[peer.covariance_type]
+    structure = SHAPES[peer.covariance_type]
     weights, means, covariances, roots = (
         np.array(getattr(peer, name))
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")
@@ -68,10 +68,10 @@ def peer_of(
     mixture: Any, parameters: Parameters, covariances: np.ndarray
 ) -> sklearn.mixture.GaussianMixture:
     """Return scikit-learn's mixture of the same parameters."""
-    structure = STRUCTURES[mixture.covariance_type]
+    structure = SHAPES[mixture.covariance_type]
     peer = sklearn.mixture.GaussianMixture(
         len(parameters.weights),
-        covariance_type=mixture.covariance_type,
+        covariance_type=structure.peer,
         random_state=mixture.random_state,
     )
     peer.weights_, peer.means_ = parameters.weights, parameters.means

@@ -18,7 +18,7 @@ from skem._selection_table import Candidate, worth_refining
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Blocks
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, STRUCTURES, Structure
 from skem.core.em import EMMap
 from skem.core.initialize import subsample
 from skem.core.parameters import Parameters
@@ -75,7 +75,8 @@ class Problem:
         `scales` of clusters are those that are known.
         """
         with self.opened() as blocks:
-            em = EMMap.prepare(blocks, structure, 1, self.options["reg_covar"])
+            reg_covar, noise = self.options["reg_covar"], self.options["noise"]
+            em = EMMap.prepare(blocks, structure, 1, reg_covar, noise)
             em.scales.update(scales or {})
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
@@ -180,7 +181,7 @@ def candidates(
     to it with more patience; and others, should they now be as near. So the result does
     not depend on how many structures are worked on at a time.
     """
-    structures = [STRUCTURES[name] for name in covariance_types]
+    structures = [SHAPES[name] for name in covariance_types]
     rng = np.random.RandomState(problem.seed)
     fresh = _fresh(problem, min(SPARSE, problem.n_init), rng)
     # Processes: on small data most of the time goes to Python, which threads would
@@ -225,7 +226,7 @@ def _fresh(problem: Problem, n_init: int, rng: np.random.RandomState) -> Fresh:
     scale, in turn: neither finds the clusters of all data.
     """
     method = INITIALIZERS[problem.options["init_params"]]
-    scales = {structure.scales_features: structure for structure in STRUCTURES.values()}
+    scales = {each.scales_features: each for each in STRUCTURES.values()}
     with ExitStack() as stack:
         maps = [
             stack.enter_context(problem.stages(structure))[0]
@@ -337,7 +338,8 @@ def _candidate(
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
     em, parameters = solution.evaluation.em, solution.evaluation.parameters
     blocks = em.blocks
-    mixture = GaussianMixture(K, covariance_type=name, **problem.options)
+    named: Any = name
+    mixture = GaussianMixture(K, covariance_type=named, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(mixture._ordered(solution))
     mixture.n_features_in_ = blocks.n_features

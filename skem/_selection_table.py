@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skem._text import rows_of_components
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import FOURTEEN, SHAPES
 from skem.gaussian_mixture import GaussianMixture
 
 CRITERIA = ("bic", "aic", "icl")
@@ -97,15 +97,19 @@ def check_numbers_of_components(n_components: Any) -> list[int]:
 def check_covariance_types(covariance_type: Any) -> list[str]:
     """Return the different structures, in the given order."""
     names = _listed(covariance_type, str)
+    if names == ["all"]:
+        return list(FOURTEEN)
     for name in names:
-        if not isinstance(name, str) or name not in STRUCTURES:
+        if not isinstance(name, str) or name not in SHAPES:
             raise ValueError(
                 "The 'covariance_type' parameter must be a str among "
-                f"{list(STRUCTURES)} or a sequence of them. Got {name!r} instead."
+                f"{[*SHAPES, 'all']} or a sequence of them. Got {name!r} instead."
             )
     if not names:
         raise ValueError("The 'covariance_type' parameter must not be empty.")
-    return list(dict.fromkeys(map(str, names)))
+    # A structure may have two names.
+    different = {SHAPES[name].shape_name: str(name) for name in reversed(names)}
+    return [name for name in dict.fromkeys(names) if name in different.values()]
 
 
 def worth_refining(

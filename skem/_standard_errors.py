@@ -15,6 +15,7 @@ from operator import add
 
 import numpy as np
 
+from skem._tangent import Tangent
 from skem.core.blocks import Block, Blocks
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation
@@ -108,6 +109,14 @@ class Scores:
             q *= r
             scores[self.covariance(min(k, self.n_covariances - 1))] += q
         return scores
+
+    @cached_property
+    def tangent(self) -> Tangent | None:
+        """What is free of the covariances, where something is asked of them."""
+        if self.structure.constraint is None:
+            return None
+        cholesky, (_, d) = self.parameters.precisions_cholesky, self.parameters.shape
+        return Tangent(self.structure, cholesky, d)
 
     def own(self, k: int) -> np.ndarray:
         """Return the rows that belong to one component alone."""
@@ -213,6 +222,13 @@ class Scores:
             ]
         )
 
+    def scatter(self, gradient: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return U₀ᵀ W U₀ from the sums of the scores of covariances."""
+        units = np.where(self.logarithmic, SQRT2, 1.0)
+        gradient = gradient[self.covariance(0).start :].reshape(len(counts), -1)
+        sums = gradient * units + counts[:, None] * self.expected[:, 0]
+        return self.structure.quadratic.unpack(sums, self.parameters.shape[1])
+
     def _of_component(
         self, data: np.ndarray | Whitened, k: int, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -251,12 +267,15 @@ class Sums:
     """Σ v Cov_r h."""
     counts: np.ndarray
     """Σ v r."""
+    gradient: np.ndarray
+    """Σ v s."""
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
             self.scores + other.scores,
             self.missing + other.missing,
             self.counts + other.counts,
+            self.gradient + other.gradient,
         )
 
 
@@ -324,11 +343,20 @@ class Spread:
         K = len(root)
         outer = sums.scores
         outer[:K, :K] += np.outer(root, root) * total
-        diagonal = scores.of_complete_data(sums.counts)
+        complete = np.diag(scores.of_complete_data(sums.counts))
+        missing, tangent = sums.missing, scores.tangent
+        if tangent is not None:
+            before = scores.covariance(0).start
+            columns = tangent.columns(before)
+            outer = columns.T @ outer @ columns
+            missing = columns.T @ missing @ columns
+            scatter = scores.scatter(sums.gradient, sums.counts)
+            complete = columns.T @ complete @ columns
+            complete[before:, before:] = tangent.information(scatter, sums.counts)
         by_scores = InverseInformation.of(outer, np.diagonal(outer))
         if method == "opg":
             return cls(by_scores.steps, (by_scores,))
-        observed = InverseInformation.of(np.diag(diagonal) - sums.missing, diagonal)
+        observed = InverseInformation.of(complete - missing, np.diagonal(complete))
         if method == "hessian":
             return cls(observed.steps, (observed,))
         return cls(observed.between(outer), (observed, by_scores))
@@ -402,8 +430,9 @@ def standard_errors(
         columns[:K] -= scores.root_weights[:, None] * root
         product[:K] = columns[:K] @ columns.T
         product[:, :K] = product[:K].T
-        counts = resp @ np.broadcast_to(np.square(root), len(resp[0]))
-        return Sums(product, missing, counts)
+        roots = np.broadcast_to(root, len(resp[0]))
+        counts = resp @ np.square(roots)
+        return Sums(product, missing, counts, columns @ roots)
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
     found = _public(scores, Spread.of(method, scores, sums))
@@ -422,9 +451,15 @@ def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
         spread.errors(scores.means(k), partial(structure.color, cholesky, k))
         for k in range(K)
     ]
+    slopes, tangent = _covariance_slopes(scores), scores.tangent
+    rows = [scores.covariance(row) for row in range(len(slopes))]
+    if tangent is not None:
+        # Each covariance depends on all that is free.
+        slopes = slopes @ tangent.jacobian
+        rows = len(rows) * [slice(rows[0].start, None)]
     covariances = [
-        spread.errors(scores.covariance(row), partial(np.matmul, slope))
-        for row, slope in enumerate(_covariance_slopes(scores))
+        spread.errors(its_rows, partial(np.matmul, slope))
+        for its_rows, slope in zip(rows, slopes, strict=True)
     ]
     shaped = structure.quadratic.unpack(np.stack(covariances), d)
     return weights, np.stack(means), shaped.reshape(structure.shape(K, d))

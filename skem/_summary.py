@@ -60,6 +60,9 @@ class MixtureSummary:
     converged : bool or None
         `converged_`, None if the mixture was not fitted to data.
 
+    noise_weight : float or None
+        `noise_weight_`, None if there is no noise.
+
     n_samples : float or None
         Number of rows N, or sum of their weights.
 
@@ -91,6 +94,7 @@ class MixtureSummary:
     overlap: np.ndarray
     lower_bound: float | None
     converged: bool | None
+    noise_weight: float | None = None
     n_samples: float | None = None
     sizes: np.ndarray | None = None
     effective_sizes: np.ndarray | None = None
@@ -194,8 +198,9 @@ def agreement(expectation: Expectation, blocks: Blocks) -> Agreement:
         return Agreement(
             Totals.of(block, log_density, log_largest),
             float(entr(resp).sum(axis=0) @ weight),
-            np.bincount(resp.argmax(axis=0), weights=weight, minlength=K),
-            resp @ weight,
+            # Without noise, the last row.
+            np.bincount(resp.argmax(axis=0), weights=weight, minlength=K)[:K],
+            resp[:K] @ weight,
         )
 
     found = blocks.fold(kernel, 2 * expectation.values_per_sample)

@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
+from skem._columns import check_no_dates, explained
 from skem.core.covariance import Structure
 
 FLOATS = [np.float64, np.float32]
@@ -63,6 +64,21 @@ def _is_valid(estimator: Any, X: Any, min_samples: int) -> bool:
     )
 
 
+def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """Validate X as scikit-learn does; errors name the column that is no numbers."""
+    check_no_dates(X)
+    try:
+        return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        of_types = ("could not convert", "Complex data")
+        if isinstance(error, ValueError) and not str(error).startswith(of_types):
+            raise
+        told = explained(X, error)
+        if told is error:
+            raise
+        raise told from None
+
+
 class Data(NamedTuple):
     """A validated array, and whether it has missing values, NaN."""
 
@@ -80,7 +96,7 @@ def check_data(
     if min_samples is None:
         min_samples = 2 if reset else 1
     if reset or not _is_valid(estimator, X, min_samples):
-        X = validate_data(
+        X = validate_rows(
             estimator,
             X,
             reset=reset,
@@ -145,7 +161,7 @@ def check_incomplete(
         name = type(estimator).__name__
         assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
         return X
-    return validate_data(
+    return validate_rows(
         estimator,
         X,
         reset=reset,
@@ -238,6 +254,33 @@ def check_total_weight(total: float) -> None:
         )
 
 
+def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | None:
+    """Validate known components of shape (n_samples,), −1 where they are not known.
+
+    None if none of them is known.
+    """
+    if labels is None:
+        return None
+    labels = check_array(
+        labels, dtype=None, ensure_2d=False, ensure_min_samples=0, input_name="labels"
+    )
+    if labels.ndim != 1 or len(labels) != len(X):
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+    if labels.dtype.kind not in "iuf" or (labels != np.round(labels)).any():
+        raise ValueError(
+            "The labels should be integers, indices of components or -1 where the "
+            f"component is not known, got {labels.dtype} values."
+        )
+    if len(labels) and (labels.min() < -1 or labels.max() >= n_components):
+        raise ValueError(
+            f"The labels should be in the range [-1, {n_components - 1}] for "
+            f"n_components={n_components}, but got max value {labels.max()}, min value "
+            f"{labels.min()}"
+        )
+    known = labels.astype(np.intp)
+    return known if (known >= 0).any() else None
+
+
 def check_n_samples(n_samples: int, n_components: int) -> None:
     """Require as many samples of positive weight as components."""
     if n_samples < n_components:
@@ -255,8 +298,10 @@ def _check_shape(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def check_weights(weights: Any, n_components: int) -> np.ndarray:
-    """Validate component weights: in [0, 1], summing to one."""
+def check_weights(
+    weights: Any, n_components: int, *, noise: bool = False
+) -> np.ndarray:
+    """Validate component weights: in [0, 1], summing to one, or to less with noise."""
     weights = check_array(weights, dtype=FLOATS, ensure_2d=False)
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0).any() or (weights > 1).any():
@@ -265,7 +310,8 @@ def check_weights(weights: Any, n_components: int) -> np.ndarray:
             f"but got max value {weights.max():.5f}, min value {weights.min():.5f}"
         )
     atol = 1e-6 if weights.dtype == np.float32 else 1e-8
-    if abs(1 - weights.sum()) > atol:
+    left = 1 - weights.sum()
+    if abs(left) > atol and not (noise and 0 < left < 1):
         raise ValueError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}"

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 
 CLOSE = 1e-3
 """Nats that a refit may leave: a few hundredths of a standard error."""
@@ -20,6 +20,7 @@ def weighted_bootstrap(
     mixture: Any,
     X: np.ndarray,
     weight: np.ndarray | None,
+    labels: Any,
     n_boot: int,
     random_state: int | np.random.RandomState | None,
     n_jobs: int | None,
@@ -40,7 +41,8 @@ def weighted_bootstrap(
         np.iinfo(np.int32).max, size=n_boot
     )
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_replicate)(template, mixture, X, weight, int(seed)) for seed in seeds
+        delayed(_replicate)(template, mixture, X, weight, labels, int(seed))
+        for seed in seeds
     )
     weights, means, covariances = (
         np.std(values, axis=0, ddof=1) for values in zip(*found, strict=True)
@@ -48,13 +50,18 @@ def weighted_bootstrap(
     # Without data a component stays where it is, and that tells nothing.
     empty = np.asarray(mixture.weights_) == 0
     means[empty] = np.inf
-    if not STRUCTURES[mixture.covariance_type].shared:
+    if not SHAPES[mixture.covariance_type].shared:
         covariances[empty] = np.inf
     return weights, means, covariances
 
 
 def _replicate(
-    template: Any, mixture: Any, X: np.ndarray, weight: np.ndarray | None, seed: int
+    template: Any,
+    mixture: Any,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    labels: Any,
+    seed: int,
 ) -> tuple[np.ndarray, ...]:
     """Return the parameters of one refit."""
     shape = np.ones(len(X)) if weight is None else weight
@@ -64,6 +71,7 @@ def _replicate(
     with warnings.catch_warnings():
         # Of the fit itself they have told already.
         warnings.simplefilter("ignore")
-        replicate.fit(X, sample_weight=drawn)
+        known = {} if labels is None else {"labels": labels}
+        replicate.fit(X, sample_weight=drawn, **known)
     found = (replicate.weights_, replicate.means_, replicate.covariances_)
     return tuple(np.asarray(values, dtype=float) for values in found)

@@ -21,6 +21,14 @@ from skem._fitting import FittingMixture, unchanged_on_error
 from skem._joint import Given
 from skem._peer import copy_of_a_fit, warn_of_hooks
 from skem._summary import MixtureSummary
+from skem._typing import (
+    Algorithm,
+    Auto,
+    CovarianceType,
+    InitParams,
+    RandomState,
+    WeightPriorType,
+)
 from skem._validation import check_covariance_prior, check_mean_prior
 from skem.core.accelerate import ACCELERATORS
 from skem.core.bayes import Beliefs, VariationalMap, outward
@@ -257,6 +265,11 @@ class BayesianGaussianMixture(FittingMixture):
     lower_bounds_ : list of float of length `n_iter_`
         The bound after each of these steps. Not there after `partial_fit`.
 
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
+
     n_features_in_ : int
         Number of features seen during `fit`.
 
@@ -308,6 +321,16 @@ class BayesianGaussianMixture(FittingMixture):
            [ 2.1, 54.7]])
     """
 
+    weight_concentration_: np.ndarray | tuple[np.ndarray, np.ndarray]
+    mean_precision_: np.ndarray
+    degrees_of_freedom_: Any
+    weight_concentration_prior_: float
+    mean_precision_prior_: float
+    mean_prior_: np.ndarray
+    degrees_of_freedom_prior_: float
+    covariance_prior_: Any
+    n_effective_components_: int
+
     _by_likelihood = False
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -345,20 +368,20 @@ class BayesianGaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | str = "auto",
-        init_params: str = "kmeans",
-        weight_concentration_prior_type: str = "dirichlet_process",
+        n_init: int | Auto = "auto",
+        init_params: InitParams = "kmeans",
+        weight_concentration_prior_type: WeightPriorType = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
         mean_prior: ArrayLike | None = None,
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: float | ArrayLike | None = "auto",
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         warm_start: bool = False,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
@@ -631,7 +654,7 @@ class BayesianGaussianMixture(FittingMixture):
     def sample(
         self,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         given: Given | None = None,
         *,
         posterior_predictive: bool = False,
@@ -862,7 +885,7 @@ class BayesianGaussianMixture(FittingMixture):
         >>> BayesianGaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
 
 
 def _effective(counts: np.ndarray) -> int:

@@ -17,8 +17,9 @@ from sklearn.utils.validation import column_or_1d
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, log_weights
 from skem._fitting import unchanged_on_error
+from skem._typing import Auto, CovarianceType, RandomState
 from skem._validation import check_sample_weight
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 from skem.gaussian_mixture import GaussianMixture
 
@@ -105,6 +106,12 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     array([0, 2])
     """
 
+    classes_: np.ndarray
+    priors_: np.ndarray
+    mixtures_: list[GaussianMixture]
+    mixture_: GaussianMixture
+    n_components_: np.ndarray
+
     _parameter_constraints: dict = CONSTRAINTS | {
         "n_components": [*CONSTRAINTS["n_components"], Mapping],
         "covariance_type": [*CONSTRAINTS["covariance_type"], Mapping],
@@ -113,11 +120,13 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int | str | Mapping[Any, int | str] = "auto",
+        n_components: int | Auto | Mapping[Any, int | Auto] = "auto",
         *,
-        covariance_type: str | Mapping[Any, str] = "full",
+        covariance_type: CovarianceType
+        | Auto
+        | Mapping[Any, CovarianceType | Auto] = "full",
         priors: ArrayLike | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -227,15 +236,14 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _joined(self) -> GaussianMixture:
         """Return the mixture of all components."""
         types = {each.covariance_type for each in self.mixtures_}
-        name = next(iter(types)) if len(types) == 1 else "full"
-        if STRUCTURES[name].shared:
-            name = "full"
+        # What is asked of the components of a class need not hold for those of all.
+        name = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
         factors, covariances = [], []
         for each in self.mixtures_:
             K, d = each.means_.shape
             root, covariance = each.precisions_cholesky_, each.covariances_
-            structure = STRUCTURES[each.covariance_type]
-            if each.covariance_type != name:
+            structure = SHAPES[each.covariance_type]
+            if structure.quadratic != SHAPES[name].quadratic or structure.shared:
                 shape, eye = (K, d, d), np.eye(d)
                 if not structure.matrices:
                     root = np.reshape(root, (K, -1, 1)) * eye

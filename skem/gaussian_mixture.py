@@ -13,8 +13,11 @@ from sklearn.mixture import GaussianMixture as Peer
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._fitting import FittingMixture, unchanged_on_error
+from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
+from skem._noise import check_no_noise
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem._text import rows_of_components
+from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._validation import (
     check_matrices,
     check_means,
@@ -22,9 +25,10 @@ from skem._validation import (
 )
 from skem.core.accelerate import ACCELERATORS
 from skem.core.blocks import Blocks
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.degeneracy import degenerate_components, scarce
 from skem.core.em import EMMap, Evaluation
+from skem.core.fixed import Fixed
 from skem.core.members import members
 from skem.core.parameters import Parameters
 from skem.core.seeds import INITIALIZERS
@@ -32,6 +36,8 @@ from skem.core.solve import Solution
 from skem.core.stream import Stream
 from skem.exceptions import DegenerateComponentsWarning
 
+OF_NOISE = 2
+"""Parameters of noise: its weight and its volume."""
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
 )
@@ -133,7 +139,8 @@ class GaussianMixture(FittingMixture):
         - 'random_from_data': means are rows chosen at random.
 
     weights_init : array-like of shape (n_components,), default=None
-        Weights to start from. None: made by `init_params`.
+        Weights to start from. None: made by `init_params`. With `noise` they may add
+        up to less than one: the rest is that of noise.
 
     means_init : array-like of shape (n_components, n_features), default=None
         Means to start from. None: made by `init_params`.
@@ -146,6 +153,28 @@ class GaussianMixture(FittingMixture):
             (n_features, n_features)               if 'tied',
             (n_components, n_features)             if 'diag',
             (n_components, n_features, n_features) if 'full'
+
+    noise : bool or float, default=None
+        Whether one more component is noise, of constant density 1/V over the region of
+        the data [6]_: rows that belong to no cluster then do not widen those that there
+        are. Its weight is `noise_weight_`. True: V is the volume of the data's bounding
+        box, along the features or along the principal axes, whichever is smaller, as
+        mclust's `hypvol`. A float is the density itself, 1/V in units of the data, as
+        mclust's `Vinv`. `predict` gives −1 to noise, `predict_proba` has one more
+        column, the last, and the density of `score_samples` includes it. Of a row with
+        missing values, V is that of the features that it has, all widths of the box
+        being scaled by one factor. Marginal and conditional laws, regions of highest
+        density, and `to_sklearn` are not there with noise.
+
+    fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
+        What stays as it is given: weights by `weights_init` (1/K each if that is None),
+        means by `means_init`, covariances by `precisions_init`. A dict has a bool for
+        each, or one for each component, as ``{"means": [True, False]}``: components
+        that are not fixed start from the values that are given for them. Free weights
+        share what the fixed ones leave. What is fixed is not counted in
+        `n_parameters_`. Covariances that components share are fixed together. With
+        noise, fixed weights are shares of what that leaves. If nothing else is given to
+        start from, a good optimum is looked for as by default.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver. None of them ever accepts a fall of the penalised likelihood, and
@@ -193,7 +222,15 @@ class GaussianMixture(FittingMixture):
     ----------
     weights_ : ndarray of shape (n_components,)
         Weights of the components: the largest first, whatever the seed, unless a start
-        is given or continued.
+        or labels are given, or a start is continued. With noise they add up to
+        ``1 - noise_weight_``.
+
+    noise_weight_ : float
+        Weight of the noise. Only with `noise`.
+
+    noise_volume_ : float
+        V, the volume of the region of the noise, in units of the data. Only with
+        `noise`.
 
     means_ : ndarray of shape (n_components, n_features)
         Means, in units of the data.
@@ -224,7 +261,8 @@ class GaussianMixture(FittingMixture):
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
-        per sample (weighted); equals ``score(X, sample_weight=sample_weight)``. After
+        per sample (weighted); equals ``score(X, sample_weight=sample_weight)`` unless
+        there are labels, which it is the likelihood of, too. After
         `partial_fit` the running mean of each batch's log-likelihood at the parameters
         before it, as of data held out, with the weights of the statistics.
 
@@ -239,7 +277,13 @@ class GaussianMixture(FittingMixture):
         rest on; `partial_fit` does not.
 
     n_parameters_ : int
-        Number of free parameters of the model.
+        Number of free parameters of the model; noise has two, its weight and its
+        volume, as in mclust.
+
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, as by
+        `predict`. Not there for memory-mapped files and Dask collections, whose labels
+        `predict` computes, nor after `partial_fit`.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -284,6 +328,8 @@ class GaussianMixture(FittingMixture):
     .. [5] Q. Zhao, V. Hautamäki, I. Kärkkäinen and P. Fränti (2012). Random swap EM
        algorithm for Gaussian mixture models. Pattern Recognition Letters 33(16),
        2120-2126.
+    .. [6] C. Fraley and A. E. Raftery (2002). Model-based clustering, discriminant
+       analysis, and density estimation. JASA 97(458), 611-631.
 
     Examples
     --------
@@ -298,9 +344,11 @@ class GaussianMixture(FittingMixture):
     array([0, 1])
     """
 
+    degenerate_components_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(SHAPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -309,6 +357,8 @@ class GaussianMixture(FittingMixture):
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
+        "fixed": [StrOptions(set(PARTS)), list, tuple, set, frozenset, dict, None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -322,17 +372,19 @@ class GaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | str = "auto",
-        init_params: str = "kmeans",
+        n_init: int | Auto = "auto",
+        init_params: InitParams = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        noise: bool | float | None = None,
+        fixed: Any = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         warm_start: bool = False,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
@@ -349,6 +401,8 @@ class GaussianMixture(FittingMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.noise = noise
+        self.fixed = fixed
         self.algorithm = algorithm
         self.random_state = random_state
         self.warm_start = warm_start
@@ -363,7 +417,7 @@ class GaussianMixture(FittingMixture):
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         **params: Any,
     ) -> Self:
         """Build a fitted mixture from its parameters, without data.
@@ -414,7 +468,7 @@ class GaussianMixture(FittingMixture):
         mixture = cls(len(means), covariance_type=covariance_type, **params)
         mixture._validate_params()
         n_components, n_features = means.shape
-        structure = STRUCTURES[covariance_type]
+        structure = SHAPES[covariance_type]
         covariances = check_matrices(
             covariances, structure, n_components, n_features, "covariance"
         )
@@ -422,6 +476,12 @@ class GaussianMixture(FittingMixture):
         if failed.any():
             raise ValueError(
                 f"'{covariance_type} covariance' should be symmetric, positive-definite"
+            )
+        if not structure.allows(cholesky, n_features):
+            raise ValueError(
+                f"'{covariance_type} covariance' should have the shape that this name "
+                f"stands for; use covariance_type={structure.free.name!r} for "
+                "covariances of any shape"
             )
         mixture._set_parameters(
             Parameters(
@@ -523,7 +583,8 @@ class GaussianMixture(FittingMixture):
         True
         """
         self._check_is_fitted()
-        structure, parameters = STRUCTURES[self.covariance_type], self._parameters()
+        check_no_noise(self, "Mixtures of scikit-learn's")
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
         single = np.asarray(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
         covariances = getattr(self, "covariances_", None)
@@ -540,7 +601,11 @@ class GaussianMixture(FittingMixture):
         )
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Estimate the parameters.
 
@@ -563,6 +628,15 @@ class GaussianMixture(FittingMixture):
             a zero weight as leaving it out. Their sum N plays the role of the number
             of samples, so do not normalise them to one.
 
+        labels : array-like of shape (n_samples,), default=None
+            Known components: an integer from 0 to ``n_components - 1`` for each row, or
+            −1 where it is not known, as in scikit-learn's semi-supervised estimators. A
+            row whose component k is known adds log w_k N(x | μ_k, Σ_k) to the
+            log-likelihood, and counts for that component alone. Components are then
+            returned in the order of the labels; those without a label are free. For
+            arrays only, and not for Dask collections. With metadata routing, ask for
+            them by ``set_fit_request(labels=True)``.
+
         Returns
         -------
         self : object
@@ -572,9 +646,14 @@ class GaussianMixture(FittingMixture):
         ------
         ValueError
             If X has infinite values, a feature without any value, or fewer rows than
-            components; if weights are negative or all zero; if a start has the wrong
-            shape; or, with a numeric `reg_covar`, if a covariance is not positive
-            definite. The estimator then stays as it was.
+            components; if ``noise=True`` and a feature is constant; if weights are
+            negative or all zero; if a start has the wrong shape, or what is fixed has
+            no value; or, with a numeric `reg_covar`, if a covariance is not positive
+            definite; or if labels are not integers in their range. The estimator then
+            stays as it was.
+
+        NotImplementedError
+            If there are labels of a Dask collection.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.
@@ -604,23 +683,49 @@ class GaussianMixture(FittingMixture):
         """
         warn_of_hooks(type(self), GaussianMixture, stacklevel=3)
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     def _prepared(self, blocks: Blocks) -> EMMap:
-        structure = STRUCTURES[self.covariance_type]
-        return EMMap.prepare(blocks, structure, self.n_components, self.reg_covar)
+        structure = SHAPES[self.covariance_type]
+        fixed = self._fixed(blocks.n_features)
+        K = self.n_components
+        em = EMMap.prepare(blocks, structure, K, self.reg_covar, self.noise)
+        if fixed is None:
+            return em
+        return replace(em, fixed=fixed.inward(structure, em.coordinates))
+
+    def _fixed(self, n_features: int) -> Fixed | None:
+        """Return what is fixed, in units of the data."""
+        return fixed_parts(
+            check_fixed(self.fixed, self.n_components),
+            self._check_starts(n_features),
+            SHAPES[self.covariance_type],
+            self.n_components,
+            n_features,
+            noise=self._has_noise(),
+        )
+
+    def _has_noise(self) -> bool:
+        return self.noise is not None and self.noise is not False
+
+    def _is_start(self, given: dict[str, np.ndarray]) -> bool:
+        masks = check_fixed(self.fixed, self.n_components)
+        return len(given) == 3 or not wholly_fixed(masks, given)
 
     def _ordered(self, best: Solution) -> Solution:
+        if not best.evaluation.em.exchangeable:
+            return best
         return replace(best, evaluation=best.evaluation.by_weight())
 
     def _check_starts(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the given parts of a start, in the terms of `Parameters`."""
         K, d = self.n_components, n_features
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         given = {}
         if self.weights_init is not None:
-            given["weights"] = check_weights(self.weights_init, K)
+            noise = self._has_noise()
+            given["weights"] = check_weights(self.weights_init, K, noise=noise)
         if self.means_init is not None:
             given["means"] = check_means(self.means_init, K, d)
         if self.precisions_init is not None:
@@ -628,12 +733,35 @@ class GaussianMixture(FittingMixture):
             given["precisions_cholesky"] = structure.factor_precisions(precisions)
         return given
 
+    def _n_parameters(self) -> int:
+        of_noise = 0 if self._background is None else OF_NOISE
+        return super()._n_parameters() + of_noise - getattr(self, "_n_given", 0)
+
     def _set_stream(self, stream: Stream) -> None:
         super()._set_stream(stream)
+        self._set_noise(stream)
+        fixed = stream.fixed
+        self._n_given = 0 if fixed is None else fixed.n_parameters(stream.structure)
+        if fixed is not None:
+            # To the last digit, which another unit may change.
+            found = fixed.outward().restored(self._parameters())
+            weights, means = found.weights, found.means
+            self.__dict__.update(
+                weights_=weights.astype(stream.dtype), means_=means.astype(stream.dtype)
+            )
         self.n_parameters_ = self._n_parameters()
         self.degenerate_components_ = degenerate_components(
             stream.structure, stream.parameters, stream.size
         )
+
+    def _set_noise(self, stream: Stream) -> None:
+        """Set the attributes of noise, or take away those of an earlier fit."""
+        for name in ("_noise", "noise_weight_", "noise_volume_"):
+            self.__dict__.pop(name, None)
+        if stream.background is not None:
+            self._noise = stream.background
+            self.noise_weight_ = float(stream.parameters.noise_weight)
+            self.noise_volume_ = stream.background.volume
 
     def _warn_of_components(self, best: Solution) -> None:
         """Name the components that the data do not support."""
@@ -722,7 +850,11 @@ class GaussianMixture(FittingMixture):
         return self
 
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Estimate the parameters, and label the data by them.
 
@@ -737,10 +869,13 @@ class GaussianMixture(FittingMixture):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
 
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
+
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row.
+            Index of the most probable component of each row, by its features alone.
 
         Examples
         --------
@@ -750,4 +885,4 @@ class GaussianMixture(FittingMixture):
         >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight, labels)._labels_or_predict(X)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,8 @@ from sklearn.utils.validation import _check_feature_names_in
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import Conditioner, impute
 from skem._fitting import unchanged_on_error
+from skem._typing import Auto, CovarianceType, RandomState
+from skem.gaussian_mixture import GaussianMixture
 
 
 class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
@@ -95,6 +96,10 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
            [ 4. , 78.4]])
     """
 
+    mixture_: GaussianMixture
+    n_components_: int
+    indicator_: MissingIndicator | None
+
     _parameter_constraints: dict = CONSTRAINTS | {
         "missing_values": [MissingValues(numeric_only=True)],
         "sample_posterior": ["boolean"],
@@ -104,14 +109,14 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int | str = "auto",
+        n_components: int | Auto = "auto",
         *,
-        covariance_type: str = "full",
-        missing_values: Real | float = np.nan,
+        covariance_type: CovarianceType | Auto = "full",
+        missing_values: float = np.nan,
         sample_posterior: bool = False,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

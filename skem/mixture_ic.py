@@ -21,7 +21,7 @@ from skem._selection_table import check_covariance_types, check_numbers_of_compo
 from skem._table import read_table
 from skem._validation import N_JOBS
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.mixture_model import MixtureModel
 
 CRITERIA = ("bic", "aic", "icl")
@@ -42,8 +42,8 @@ class MixtureIC(DensityMixin, BaseEstimator):
         The families of the columns, as in `MixtureModel`.
 
     covariance_type : str or sequence of str, default=('full', 'diag')
-        The structures of Gaussian columns to try. Only the first one is, where there
-        are less than two of them.
+        The structures of Gaussian columns to try; 'all' is mclust's fourteen. Where
+        less than two columns are correlated, only the first one is tried.
 
     criterion : {'bic', 'aic', 'icl'}, default='bic'
         What is minimised, as in `GaussianMixtureIC`.
@@ -119,7 +119,7 @@ class MixtureIC(DensityMixin, BaseEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "families": "no_validation",
-        "covariance_type": [StrOptions(set(STRUCTURES)), "array-like"],
+        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
         "criterion": [StrOptions(set(CRITERIA))],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
         "pseudo_observations": [

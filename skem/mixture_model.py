@@ -23,7 +23,7 @@ from skem._table_errors import TableStandardErrors, errors_of, unflattened
 from skem._table_summary import TableSummary
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.solve import Solution, solve
 from skem.core.threads import Workers
 from skem.families.gaussian import Gaussian
@@ -193,7 +193,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "families": "no_validation",
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(SHAPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "pseudo_observations": [
             StrOptions({"auto"}),

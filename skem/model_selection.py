@@ -9,16 +9,21 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import open_blocks, reopening
+from skem._delegate import AttributeOfBest, is_kept, of_best, visual_block
 from skem._fitting import unchanged_on_error
-from skem._joint import Given
 from skem._selection import Problem, candidates
 from skem._selection_table import (
     CRITERIA,
@@ -27,9 +32,19 @@ from skem._selection_table import (
     check_numbers_of_components,
     table,
 )
+from skem._text import count
+from skem._typing import (
+    Algorithm,
+    Auto,
+    CovarianceType,
+    Criterion,
+    InitParams,
+    RandomState,
+    available_if,
+)
 from skem._validation import N_JOBS, check_n_samples
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES, STRUCTURES
 from skem.core.seeds import INITIALIZERS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import (
@@ -38,17 +53,16 @@ from skem.gaussian_mixture import (
     of_small_weights,
 )
 
+COVARIANCE_TYPES: Any = tuple(STRUCTURES)
+"""What is tried by default."""
 NEAR = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
-def _kept(selection: GaussianMixtureIC) -> bool:
-    """Whether there is a mixture to ask, now or after a fit."""
-    return bool(selection.refit)
-
-
-class GaussianMixtureIC(DensityMixin, BaseEstimator):
+class GaussianMixtureIC(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
     """Gaussian mixture chosen by an information criterion.
 
     Mixtures with each number of components and each covariance structure are fitted,
@@ -100,6 +114,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     default='kmeans'
         How fresh starts are made, as in `GaussianMixture`.
 
+    noise : bool or float, default=None
+        Whether all candidates have a component of noise, as in `GaussianMixture`.
+
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in `GaussianMixture`.
 
@@ -123,7 +140,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     Attributes
     ----------
     best_estimator_ : GaussianMixture
-        The chosen mixture, fitted. Only with ``refit=True``.
+        The chosen mixture, fitted. Only with ``refit=True``. `weights_`, `means_`,
+        `covariances_` and its other fitted attributes, and its methods, are those of
+        the search, too.
 
     n_components_ : int
         Its number of components.
@@ -202,15 +221,37 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
     (272,)
     """
 
+    best_estimator_: GaussianMixture
+    weights_ = AttributeOfBest[np.ndarray]()
+    means_ = AttributeOfBest[np.ndarray]()
+    covariances_ = AttributeOfBest[np.ndarray]()
+    precisions_ = AttributeOfBest[np.ndarray]()
+    precisions_cholesky_ = AttributeOfBest[np.ndarray]()
+    degenerate_components_ = AttributeOfBest[np.ndarray]()
+    n_parameters_ = AttributeOfBest[int]()
+    converged_ = AttributeOfBest[bool]()
+    n_iter_ = AttributeOfBest[int]()
+    lower_bound_ = AttributeOfBest[float]()
+    lower_bounds_ = AttributeOfBest[list[float]]()
+    labels_ = AttributeOfBest[np.ndarray]()
+    n_components_: int
+    covariance_type_: CovarianceType
+    criterion_: float
+    best_index_: int
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions(set(STRUCTURES)), "array-like"],
+        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
         "criterion": [StrOptions(set(CRITERIA))],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(INITIALIZERS))],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "n_jobs": N_JOBS,
@@ -222,15 +263,16 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self,
         n_components: int | Sequence[int] = tuple(range(1, 10)),
         *,
-        covariance_type: str | Sequence[str] = tuple(STRUCTURES),
-        criterion: str = "bic",
+        covariance_type: CovarianceType | Sequence[CovarianceType] = COVARIANCE_TYPES,
+        criterion: Criterion = "bic",
         tol: float = 1e-2,
-        reg_covar: float | str = "auto",
+        reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
         n_init: int = 8,
-        init_params: str = "kmeans",
-        algorithm: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        init_params: InitParams = "kmeans",
+        noise: bool | float | None = None,
+        algorithm: Algorithm = "auto",
+        random_state: RandomState = None,
         n_jobs: int | None = None,
         refit: bool = True,
         verbose: int = 0,
@@ -243,6 +285,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.noise = noise
         self.algorithm = algorithm
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -253,10 +296,15 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         """Say that NaN is a missing value."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Fit every candidate, and choose one.
 
@@ -271,6 +319,11 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Their sum N plays the role of the number of samples,
             in the criterion too: so do not normalise them to one.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, −1 where they are not known, as for `GaussianMixture`.
+            Every candidate must have a component for each label. The criterion is of
+            what is known, too.
 
         Returns
         -------
@@ -307,16 +360,28 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         (2, 'full')
         """
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        labels: ArrayLike | None,
+    ) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        with open_blocks(self, X, sample_weight, reset=True) as blocks:
+        with open_blocks(
+            self,
+            X,
+            sample_weight,
+            reset=True,
+            labels=labels,
+            n_components=components[0],
+        ) as blocks:
             rows = blocks.n_observed
             check_n_samples(rows, components[0])
             # More components than rows cannot be started: those candidates fail.
@@ -333,7 +398,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             )
             found = candidates(problem, structures, self.n_jobs if elsewhere else 1)
             least = min(
-                (STRUCTURES[name] for name in structures),
+                (SHAPES[name] for name in structures),
                 key=lambda structure: structure.least_points(blocks.n_features),
             )
             remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY
@@ -351,9 +416,12 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             for name in structures
         ]
         self._choose(found, remedy)
+        if self.refit:
+            with opened() as again:
+                self.best_estimator_._label(again)
 
     def _options(self) -> dict[str, Any]:
-        names = ("tol", "reg_covar", "max_iter", "init_params", "algorithm")
+        names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
         options = {name: getattr(self, name) for name in names}
         return options | {"random_state": self.random_state}
 
@@ -371,7 +439,7 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         if best.mixture is None:
             raise ValueError(best.warning)
         self.n_components_ = best.n_components
-        self.covariance_type_ = best.covariance_type
+        self.covariance_type_ = best.mixture.covariance_type
         self.criterion_ = float(self.results_["criterion"][self.best_index_])
         if best.warning:
             warnings.warn(
@@ -412,12 +480,48 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
             )
 
     def _best(self) -> GaussianMixture:
-        check_is_fitted(self)
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if "best_estimator_" not in vars(self):
+            check_is_fitted(self)
         return self.best_estimator_
 
-    @available_if(_kept)
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return self.n_components_
+
+    def _choice(self) -> str:
+        """Say what was chosen, in a line."""
+        return (
+            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
+            f"{self.criterion} {self.criterion_:.1f}"
+        )
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        unfitted = super().__repr__(N_CHAR_MAX)
+        if "criterion_" not in vars(self):
+            return unfitted
+        return f"{unfitted}  # chosen: {self._choice()}"
+
+    def _sk_visual_block_(self) -> Any:
+        """Show the chosen mixture in notebooks, as scikit-learn's searches do."""
+        best = vars(self).get("best_estimator_")
+        if best is None:
+            return visual_block("single", self, names=type(self).__name__)
+        return visual_block(
+            "parallel",
+            [best],
+            names=[f"best_estimator_: {self._choice()}"],
+            name_details=[str(best)],
+        )
+
+    @available_if(is_kept)
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Choose a mixture, and label the data by it.
 
@@ -431,6 +535,9 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
 
         Returns
         -------
@@ -446,110 +553,10 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         >>> selection.fit_predict(X)[:4]
         array([0, 1, 0, 1])
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        self.fit(X, y, sample_weight, labels)
+        return self.best_estimator_._labels_or_predict(X)
 
-    @available_if(_kept)
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Label each row with the most probable component of the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Indices of components.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.predict([[2, 55], [4.3, 80]])
-        array([1, 0])
-        """
-        return self._best().predict(X)
-
-    @available_if(_kept)
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Posterior probability of each component of the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, `n_components_`)
-            Probabilities; each row sums to one.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.predict_proba([[2, 55], [4.3, 80]]).round(3)
-        array([[0., 1.],
-               [1., 0.]])
-        """
-        return self._best().predict_proba(X)
-
-    @available_if(_kept)
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Log-density of each row under the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            Log-density at each row, in nats.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.score_samples([[2, 55]]).round(1)
-        array([-3.3])
-        """
-        return self._best().score_samples(X)
-
-    @available_if(_kept)
-    def component_log_density(self, X: ArrayLike) -> np.ndarray:
-        """Log-density of each component of the chosen mixture, without its weight.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples, `n_components_`)
-            Log-densities, in nats.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.component_log_density([[2, 55]]).shape
-        (1, 2)
-        """
-        return self._best().component_log_density(X)
-
-    @available_if(_kept)
+    @available_if(is_kept)
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> float:
@@ -582,265 +589,22 @@ class GaussianMixtureIC(DensityMixin, BaseEstimator):
         """
         return self._best().score(X, sample_weight=sample_weight)
 
-    @available_if(_kept)
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-        given: Given | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw from the chosen mixture, in random order.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed. None: the estimator's `random_state`.
-
-        given : mapping, or array-like of shape (n_features,), default=None
-            Values that some features have in all rows, as in `conditional`.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> rows, labels = selection.sample(3, random_state=0)
-        >>> rows.shape, labels.shape
-        ((3, 2), (3,))
-        """
-        return self._best().sample(n_samples, random_state, given)
-
-    @available_if(_kept)
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion of the chosen mixture: the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        bic : float
-            The criterion.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> round(selection.bic(X), 1)
-        2322.2
-        """
-        return self._best().bic(X, sample_weight)
-
-    @available_if(_kept)
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion of the chosen mixture: the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        aic : float
-            The criterion.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> round(selection.aic(X), 1)
-        2282.5
-        """
-        return self._best().aic(X, sample_weight)
-
-    @available_if(_kept)
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Integrated completed likelihood of the chosen mixture: the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        icl : float
-            The criterion.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> round(selection.icl(X), 1)
-        2322.7
-        """
-        return self._best().icl(X, sample_weight)
-
-    @available_if(_kept)
-    def marginal(self, features: Sequence[int | str] | int | str) -> GaussianMixture:
-        """Return the chosen mixture of some of the features.
-
-        Parameters
-        ----------
-        features : int, str or sequence of them
-            The features, by index or by name, in the order wanted.
-
-        Returns
-        -------
-        mixture : GaussianMixture
-            Fitted, with the structure of the chosen one.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.marginal(1).means_.round(1).ravel()
-        array([80. , 54.5])
-        """
-        return self._best().marginal(features)
-
-    @available_if(_kept)
-    def conditional(self, values: Given) -> GaussianMixture:
-        """Return the chosen mixture of the other features, given the values of some.
-
-        Parameters
-        ----------
-        values : mapping, or array-like of shape (n_features,)
-            A value for each given feature, by index or by name; or a row, with NaN for
-            the features that are not given.
-
-        Returns
-        -------
-        mixture : GaussianMixture
-            Of the features without a value, in their order.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.conditional({0: 3.0}).means_.round(1).ravel()
-        array([72.8, 60.5])
-        """
-        return self._best().conditional(values)
-
-    @available_if(_kept)
-    def impute(
-        self,
-        X: ArrayLike,
-        sample: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> Any:
-        """Fill in missing values, NaN, by the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data, with NaN for what is missing.
-
-        sample : bool, default=False
-            Whether to draw missing values from their law given the others, or to put
-            their conditional means.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws. None: the estimator's `random_state`.
-
-        Returns
-        -------
-        X : ndarray or DataFrame of shape (n_samples, n_features)
-            A copy with nothing missing: a pandas DataFrame if X is one.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.impute([[3.0, np.nan]]).round(1)
-        array([[ 3. , 71.3]])
-        """
-        return self._best().impute(X, sample, random_state)
-
-    @available_if(_kept)
-    def cdf(self, x: ArrayLike) -> np.ndarray:
-        """Probability of at most x, under a chosen mixture of one feature.
-
-        Parameters
-        ----------
-        x : array-like
-            Numbers, in an array of any shape.
-
-        Returns
-        -------
-        prob : ndarray of the shape of x
-            Probabilities.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data[:, 1:]
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.cdf([60.0, 90.0]).round(2)
-        array([0.3 , 0.97])
-        """
-        return self._best().cdf(x)
-
-    @available_if(_kept)
-    def quantile(self, q: ArrayLike) -> np.ndarray:
-        """Quantile of a chosen mixture of one feature.
-
-        Parameters
-        ----------
-        q : array-like
-            Probabilities from 0 to 1, in an array of any shape.
-
-        Returns
-        -------
-        x : ndarray of the shape of q
-            Quantiles; infinite for 0 and 1.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data[:, 1:]
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.quantile([0.1, 0.9]).round(0)
-        array([51., 86.])
-        """
-        return self._best().quantile(q)
+    predict = of_best(GaussianMixture.predict)
+    predict_proba = of_best(GaussianMixture.predict_proba)
+    transform = of_best(GaussianMixture.transform)
+    score_samples = of_best(GaussianMixture.score_samples)
+    component_log_density = of_best(GaussianMixture.component_log_density)
+    bic = of_best(GaussianMixture.bic)
+    aic = of_best(GaussianMixture.aic)
+    icl = of_best(GaussianMixture.icl)
+    sample = of_best(GaussianMixture.sample)
+    summary = of_best(GaussianMixture.summary)
+    standard_errors = of_best(GaussianMixture.standard_errors)
+    support_probability = of_best(GaussianMixture.support_probability)
+    hdr_level = of_best(GaussianMixture.hdr_level)
+    marginal = of_best(GaussianMixture.marginal)
+    conditional = of_best(GaussianMixture.conditional)
+    impute = of_best(GaussianMixture.impute)
+    cdf = of_best(GaussianMixture.cdf)
+    quantile = of_best(GaussianMixture.quantile)
+    to_sklearn = of_best(GaussianMixture.to_sklearn)

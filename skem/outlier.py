@@ -21,6 +21,7 @@ from skem._calibration import (
 )
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._fitting import unchanged_on_error
+from skem._typing import Auto, CovarianceType, RandomState
 from skem._validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
@@ -116,6 +117,11 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     array([ 1, -1])
     """
 
+    mixture_: GaussianMixture
+    n_components_: int
+    offset_: float
+    support_threshold_: float
+
     _parameter_constraints: dict = CONSTRAINTS | {
         "false_alarm_rate": [Interval(Real, 0, 0.5, closed="neither")],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
@@ -123,12 +129,12 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int | str = "auto",
+        n_components: int | Auto = "auto",
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType | Auto = "full",
         false_alarm_rate: float = 0.01,
         contamination: float | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from skem._conditional import LIMIT, Conditioner, Laws
 from skem._features import check_features, names_of
 from skem._fitting import unchanged_on_error
 from skem._joint import check_probabilities
+from skem._typing import Auto, CovarianceType, RandomState
 from skem._univariate import quantile
 from skem._validation import FLOATS
 from skem.gaussian_mixture import GaussianMixture
@@ -98,14 +99,18 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     array([[58.6, 71.9, 81.6]])
     """
 
+    mixture_: GaussianMixture
+    n_components_: int
+    n_targets_: int
+
     _parameter_constraints: dict = CONSTRAINTS
 
     def __init__(
         self,
-        n_components: int | str = "auto",
+        n_components: int | Auto = "auto",
         *,
-        covariance_type: str = "full",
-        random_state: int | np.random.RandomState | None = None,
+        covariance_type: CovarianceType | Auto = "full",
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -268,6 +273,17 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         """Leave out the axis of targets, the second, if y was 1-D."""
         return values[:, 0] if self._flat else values
 
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: Literal[False] = False,
+        return_cov: Literal[False] = False,
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, return_cov: bool = False
+    ) -> Any: ...
     def predict(
         self, X: ArrayLike, return_std: bool = False, return_cov: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
@@ -381,7 +397,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         self,
         X: ArrayLike,
         n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> np.ndarray:
         """Draw targets from their law given each row.
 

@@ -61,6 +61,7 @@ def exit_code_of_fork(job):
     return os.waitstatus_to_exitcode(status)
 
 
+@pytest.mark.slow
 def test_workers_of_a_grid_search_keep_to_their_share_of_threads(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)

@@ -11,15 +11,24 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skem import GaussianMixture, MixtureDiscriminantAnalysis
 
 
+@parametrize_with_checks([MixtureDiscriminantAnalysis(2, covariance_type="diag")])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimator_checks(estimator, check):
+    run_check(estimator, check)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         MixtureDiscriminantAnalysis(1),
-        MixtureDiscriminantAnalysis(2, covariance_type="diag"),
         MixtureDiscriminantAnalysis(1, covariance_type="tied"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_estimator_checks(estimator, check):
+def test_estimator_checks_of_other_configurations(estimator, check):
+    run_check(estimator, check)
+
+
+def run_check(estimator, check):
     if "sample_weight_equivalence" in check.func.__name__:
         pytest.skip("as many features as rows, where densities are rounding; see below")
     check(estimator)

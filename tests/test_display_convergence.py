@@ -80,6 +80,44 @@ def test_picture(ax):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["em", "auto"]
 
 
+def test_time_is_shown_beside_passes(ax):
+    mixture = GaussianMixture(3, random_state=0)
+    display = ConvergenceDisplay.from_estimator(mixture, X, ax=ax)
+    for name, seconds in display.seconds.items():
+        assert seconds.shape == display.gaps[name].shape
+        assert seconds[0] > 0 and (np.diff(seconds) > 0).all()
+    for text, line in zip(ax.get_legend().get_texts(), display.lines_, strict=True):
+        name, _, rest = text.get_text().partition(": ")
+        n, last = len(line.get_xdata()), display.seconds[name]
+        assert rest == f"{n} passes, {last[n - 1]:.2g} s"
+    axes = Figure().subplots(1, 2)
+    assert display.plot(ax=axes).ax_ is not ax
+    *_, auto = display.lines_
+    assert len(display.lines_) == 4
+    n = len(auto.get_xdata())
+    np.testing.assert_array_equal(auto.get_xdata(), display.seconds["auto"][:n])
+    assert [each.get_xlabel() for each in axes] == ["passes over the data", "seconds"]
+    single = display.plot(ax=Figure().add_subplot(), against="time")
+    assert single.ax_.get_xlabel() == "seconds"
+    with pytest.raises(ValueError, match=r"an array of two if times .* shape \(3,\)"):
+        display.plot(ax=Figure().subplots(1, 3))
+    with pytest.raises(ValueError, match="against should be one of"):
+        display.plot(ax=ax, against="hours")
+    without = ConvergenceDisplay(gaps=display.gaps)
+    with pytest.raises(ValueError, match="times of the passes are not known"):
+        without.plot(ax=ax, against="time")
+
+
+def test_new_figure_has_both():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    display = ConvergenceDisplay.from_estimator(GaussianMixture(1), X)
+    try:
+        assert len(display.figure_.axes) == len(display.ax_) == 2
+    finally:
+        plt.close(display.figure_)
+
+
 def test_a_fit_that_is_done_at_the_start_is_drawn(ax):
     display = ConvergenceDisplay.from_estimator(GaussianMixture(1), X, ax=ax)
     ax.figure.draw_without_rendering()

@@ -49,12 +49,12 @@ def test_one_line_for_each_covariance_type(draw):
     assert [line.get_label() for line in display.lines_] == ["full", "diag"]
     for line, values in zip(display.lines_, VALUES.reshape(2, 4), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4])
-        np.testing.assert_array_equal(line.get_ydata(), values)
+        np.testing.assert_array_equal(line.get_ydata(), values - 20)
     assert display.hollow_ == []
-    assert position(display.best_) == (2, 20)
+    assert position(display.best_) == (2, 0)
     assert display.ax_.get_xlabel() == "number of components"
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["full", "diag", "chosen"]
+    assert labels == ["full", "diag", "chosen: 2, full"]
     looks = {(line.get_color(), line.get_marker()) for line in display.lines_}
     assert len(looks) == 2
 
@@ -64,7 +64,9 @@ def test_one_line_for_each_covariance_type(draw):
     [("bic", "BIC"), ("aic", "AIC"), ("icl", "ICL"), ("mine", "mine")],
 )
 def test_criterion_is_named(criterion, label, draw):
-    assert draw(Search(criterion).fit()).ax_.get_ylabel() == label
+    assert draw(Search(criterion).fit()).ax_.get_ylabel() == (
+        f"{label} above the best, 20.0"
+    )
 
 
 def test_candidates_in_any_order_are_drawn_by_number_of_components(draw):
@@ -75,7 +77,7 @@ def test_candidates_in_any_order_are_drawn_by_number_of_components(draw):
     display = draw(search)
     for line in display.lines_:
         np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4])
-    assert position(display.best_) == (2, 20)
+    assert position(display.best_) == (2, 0)
 
 
 def test_candidates_that_could_not_be_chosen_are_hollow(draw):
@@ -84,24 +86,54 @@ def test_candidates_that_could_not_be_chosen_are_hollow(draw):
     values[[2, 3, 7]] = 15.0, -1e6, np.nan
     eligible = np.isin(np.arange(8), [2, 3, 7], invert=True)
     display = draw(Search().fit(values, eligible))
-    assert position(display.best_) == (2, 20)
+    assert position(display.best_) == (2, 0)
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2])
     np.testing.assert_array_equal(display.lines_[1].get_xdata(), [1, 2, 3])
     low, high = display.ax_.get_ylim()
-    assert list(map(position, display.hollow_)) == [(3, 15), (4, low), (4, high)]
+    assert list(map(position, display.hollow_)) == [(3, -5), (4, low), (4, high)]
     assert [line.get_marker() for line in display.hollow_] == ["o", "v", "^"]
     assert {line.get_markerfacecolor() for line in display.hollow_} == {"white"}
     # The far one does not flatten the others.
-    assert 10 < low < 15
-    assert 60 < high < 70
+    assert -10 < low < -5
+    assert 40 < high < 50
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert labels[-1] == "not eligible"
+
+
+def test_hopeless_candidates_are_cut_off_and_counted(draw):
+    values = np.array([2000.0, 0.0, 5.0, 9.0, 1500.0, 400.0, 25.0, 28.0]) + 100
+    display = draw(Search().fit(values))
+    assert display.n_cut_off_ == 3
+    low, high = display.ax_.get_ylim()
+    assert low < 0 and 28 < high < 40
+    assert [text.get_text() for text in display.ax_.texts] == [
+        "3 candidates above, up to 2000"
+    ]
+    # Lines go on beyond the view.
+    assert display.lines_[0].get_ydata()[0] == 2000
+    everything = display.plot(ax=Figure().add_subplot(), limit=np.inf)
+    assert (everything.n_cut_off_, len(everything.ax_.texts)) == (0, 0)
+    assert everything.ax_.get_ylim()[1] > 2000
+    closer = CriterionDisplay.from_estimator(
+        Search().fit(values), limit=10, ax=Figure().add_subplot()
+    )
+    assert closer.n_cut_off_ == 5
+    assert 10 <= closer.ax_.get_ylim()[1] < 12
+    with pytest.raises(ValueError, match="limit should be positive"):
+        display.plot(ax=Figure().add_subplot(), limit=0)
+
+
+def test_many_good_candidates_are_all_in_view(draw):
+    values = np.array([900.0, 0.0, 500.0, 600.0, 800.0, 450.0, 700.0, 610.0])
+    display = draw(Search().fit(values))
+    assert display.n_cut_off_ == 0
+    assert display.ax_.get_ylim()[1] > 900
 
 
 def test_one_candidate_is_in_view(draw):
     search = Search().fit(np.full(8, 7.0), np.arange(8) == 0)
     low, high = draw(search).ax_.get_ylim()
-    assert low < 7 < high
+    assert low < 0 < high
 
 
 def test_ticks_are_whole_numbers_even_if_there_is_but_one(draw):

@@ -86,7 +86,7 @@ def render(draw, path):
                 labelbottom=False,
                 labelleft=False,
             )
-            ax.set(xlabel="", ylabel="")
+            ax.set(xlabel="", ylabel="", title="")
         figure.savefig(path, metadata={"Software": None})
     return path
 

@@ -1,6 +1,5 @@
 """MixtureDisplay: what it draws, from what, and how it refuses."""
 
-import subprocess
 import sys
 from itertools import combinations
 
@@ -17,6 +16,8 @@ from sklearn.model_selection import GridSearchCV
 from skem import GaussianMixture, MixtureDisplay
 from skem._display import density
 from skem._display.marginal import marginal
+from skem._display.projection import directions
+from skem._display.style import point_style
 from skem.datasets import load_faithful
 
 X = load_faithful().data
@@ -303,8 +304,60 @@ def test_features_of_a_larger_mixture(make_mixture, structure, ax):
     np.testing.assert_array_equal(display.X, draws[:, [7, 3]])
     # Labels are those of the whole mixture, and not of the marginal.
     np.testing.assert_array_equal(display.labels, mixture.predict(draws))
-    with pytest.raises(ValueError, match="12 features would not be legible"):
-        MixtureDisplay.from_estimator(mixture, draws, ax=ax)
+
+
+def test_directions_separate_the_means_first_and_then_the_covariances(rng):
+    # Of twelve features one tells the means apart, and another one the variances.
+    means, variances = np.zeros((2, 12)), np.ones((2, 12))
+    means[:, 5], variances[:, 9] = [-30.0, 30.0], [0.04, 1.96]
+    units = 10.0 ** rng.integers(-3, 4, 12)
+    mixture = GaussianMixture.from_parameters(
+        [0.5, 0.5], means * units, variances * units**2, "diag"
+    )
+    X, _ = mixture.sample(80, random_state=0)
+    X[0, 0] = np.nan
+    display = MixtureDisplay.from_estimator(mixture, X, ax=Figure().add_subplot())
+    assert display.feature_names == ["direction 1", "direction 2"]
+    loadings = np.abs(display.directions * units[:, None])
+    expected = np.zeros((12, 2))
+    expected[5, 0] = expected[9, 1] = 1.0
+    np.testing.assert_allclose(loadings, expected, atol=1e-6)
+    # The picture's mixture is that of the projected rows; a row with a gap has none.
+    assert display.X.shape == (79, 2)
+    complete = X[1:]
+    np.testing.assert_allclose(display.X, complete @ display.directions, atol=1e-6)
+    np.testing.assert_array_equal(display.labels, mixture.predict(complete))
+    within = np.einsum("k,kij->ij", [0.5, 0.5], display.mixture.covariances_)
+    np.testing.assert_allclose(within, np.eye(2), atol=1e-9)
+    assert display.mixture.means_[:, 0] == pytest.approx([-30, 30])
+
+
+def test_directions_do_not_depend_on_units(make_mixture, structure):
+    mixture = make_mixture(structure, K=4, d=3)
+    A = np.diag([1e-3, 1.0, 1e4])
+    one = GaussianMixture.from_parameters(
+        mixture.parameters.weights, mixture.parameters.means, mixture.dense
+    )
+    other = GaussianMixture.from_parameters(
+        one.weights_, one.means_ @ A + 7, A @ one.covariances_ @ A
+    )
+    V, W = directions(one, 3), A @ directions(other, 3)
+    np.testing.assert_allclose(np.abs(V), np.abs(W), rtol=1e-6, atol=1e-9)
+    # Σ w (μ − m)(μ − m)ᵀ v = λ W v, with λ descending.
+    offsets = one.means_ - one.weights_ @ one.means_
+    between = np.einsum("k,ki,kj->ij", one.weights_, offsets, offsets)
+    apart = V.T @ between @ V
+    np.testing.assert_allclose(apart, np.diag(np.diagonal(apart)), atol=1e-9)
+    assert (np.diff(np.diagonal(apart)) < 0).all()
+
+
+def test_number_of_directions_is_chosen(faithful):
+    display = MixtureDisplay.from_estimator(
+        faithful, X, n_directions=1, ax=Figure().add_subplot()
+    )
+    assert display.ax_.get_xlabel() == "direction 1"
+    assert display.directions.shape == (2, 1)
+    assert len(display.histograms) == 1
 
 
 def test_features_by_name(ax):
@@ -372,6 +425,139 @@ def test_components_beyond_the_colours_differ_in_marker_and_dashes(ax):
     assert len(looks) == K
 
 
+def names_of_legend(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_legend_and_title_say_what_is_drawn(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, X, mass=(0.5, 0.955), ax=ax)
+    assert ax.get_title() == "GaussianMixture: 2 components"
+    assert names_of_legend(ax.get_legend()) == [
+        "component 0 (64%)",
+        "component 1 (36%)",
+        "1, 2 standard deviations",
+        "50 % of the mixture",
+        "95.5 % of the mixture",
+    ]
+    *_, inner, outer = ax.get_legend().get_patches()
+    # The darker one is the one within.
+    assert sum(inner.get_facecolor()[:3]) < sum(outer.get_facecolor()[:3])
+    display.plot(ax=Figure().add_subplot(), show_legend=False)
+    assert display.ax_.get_legend() is None
+    line = MixtureDisplay.from_estimator(faithful, X, features=0, ax=display.ax_)
+    assert names_of_legend(line.ax_.get_legend())[2:] == ["mixture", "data"]
+    many = GaussianMixture.from_parameters(
+        np.full(9, 1 / 9), np.eye(9)[:, :2], np.ones(9), "spherical"
+    )
+    drawn = MixtureDisplay.from_estimator(many, ax=Figure().add_subplot())
+    assert names_of_legend(drawn.ax_.get_legend())[0] == "components, by number"
+
+
+def test_legend_is_in_the_corner_with_the_fewest_rows(ax):
+    mixture = GaussianMixture.from_parameters(
+        [0.4, 0.3, 0.3], [[9.0, 9.0], [0.0, 9.0], [9.0, 0.0]], np.ones(3), "spherical"
+    )
+    MixtureDisplay.from_estimator(mixture, ax=ax)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent().transformed(ax.transAxes.inverted())
+    assert box.x0 < 0.1 and box.y0 < 0.1
+
+
+def test_legend_and_title_of_a_grid_are_beside_it():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    mixture = GaussianMixture.from_parameters(
+        [1.0], [[0.0] * 3], np.ones(1), "spherical"
+    )
+    figure = MixtureDisplay.from_estimator(mixture).figure_
+    try:
+        assert figure.get_suptitle() == "GaussianMixture: 1 component"
+        (legend,) = figure.legends
+        assert names_of_legend(legend)[:2] == ["component 0 (100%)", "mixture"]
+    finally:
+        plt.close(figure)
+    ax = Figure().add_subplot()
+    within = MixtureDisplay.from_estimator(mixture, ax=ax)
+    assert not within.figure_.legends
+    assert ax.get_title() == "GaussianMixture: 1 component"
+
+
+@pytest.mark.parametrize("given", [[-1, 0, 1], ["b", "a", "b"]])
+def test_given_labels_colour_the_rows(faithful, given, ax):
+    labels = np.resize(given, len(X))
+    display = MixtureDisplay.from_estimator(faithful, X, labels=labels, ax=ax)
+    codes = np.unique(labels, return_inverse=True)[1] - (given[0] == -1)
+    np.testing.assert_array_equal(display.labels, codes)
+    colors = [c.get_facecolor()[0, :3].tolist() for c in display.points_]
+    expected = [mpl.colors.to_rgb(point_style(k).color) for k in np.unique(codes)]
+    assert colors == [list(color) for color in expected]
+    names = names_of_legend(ax.get_legend())[2:]
+    assert names[: len(expected)] == (
+        ["unlabelled", "label 0", "label 1"] if given[0] == -1 else ["a", "b"]
+    )
+
+
+def test_uncertainty_is_shaded_and_gives_points_their_area(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, X, kind="uncertainty", ax=ax)
+    uncertainty = 1 - faithful.predict_proba(X).max(axis=1)
+    np.testing.assert_allclose(display.uncertainty, uncertainty)
+    sizes = np.concatenate([c.get_sizes() for c in display.points_])
+    order = np.concatenate([np.flatnonzero(display.labels == k) for k in (0, 1)])
+    # Most areas are the least one, up to rounding of the uncertainty.
+    ranks = np.argsort(uncertainty[order])
+    assert (np.diff(sizes[ranks]) >= -1e-9).all()
+    assert sizes.max() > 5 * sizes.min()
+    assert display.levels_ == []
+    (shades,) = (c for c in ax.collections if hasattr(c, "levels"))
+    # Up to a half, for two components.
+    assert shades.levels[-1] == 0.5
+    other = MixtureDisplay.from_estimator(
+        faithful, X, features=0, kind="uncertainty", ax=Figure().add_subplot()
+    )
+    (curve,) = other.lines_
+    part = marginal(faithful, [0])
+    expected = 1 - part.predict_proba(curve.get_xdata()[:, None]).max(axis=1)
+    np.testing.assert_allclose(curve.get_ydata(), expected)
+    assert other.ax_.get_ylabel() == "uncertainty"
+    assert expected.max() > 0.45
+
+
+def test_boundaries_are_where_two_components_are_as_probable(faithful, ax):
+    display = MixtureDisplay.from_estimator(faithful, kind="boundaries", ax=ax)
+    lines = [c for c in ax.collections if hasattr(c, "levels")]
+    # One for each component, in the same place.
+    assert len(lines) == 2
+    points = np.concatenate([path.vertices for c in lines for path in c.get_paths()])
+    proba = faithful.predict_proba(points)
+    # Linear interpolation on a fine grid.
+    np.testing.assert_allclose(proba[:, 0], 0.5, atol=0.05)
+    assert len(display.ellipses_) == 4
+    line = MixtureDisplay.from_estimator(
+        faithful, features=0, kind="boundaries", ax=Figure().add_subplot()
+    )
+    bounds = [
+        each.get_xdata()[0]
+        for each in line.ax_.lines
+        if each not in line.lines_ and len(each.get_xdata()) == 2
+    ]
+    # The wider component is also the more probable one on the other, far side.
+    proba = marginal(faithful, [0]).predict_proba(np.array(bounds)[:, None])
+    np.testing.assert_allclose(proba[:, 0], 0.5, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["uncertainty", "boundaries"])
+@pytest.mark.parametrize("K", [1, 3])
+def test_all_kinds_are_drawn_of_any_number_of_features(kind, K, rng):
+    data = rng.normal(size=(60, 3))
+    mixture = GaussianMixture(K, random_state=0).fit(data)
+    for features in (0, (0, 1), None):
+        figure = Figure((3, 3), dpi=40)
+        MixtureDisplay.from_estimator(
+            mixture, data, features=features, kind=kind, ax=figure.add_subplot()
+        )
+        figure.draw_without_rendering()
+
+
 # Manners
 
 
@@ -396,11 +582,6 @@ def test_plot_draws_again(faithful, ax):
     assert display.plot(ax=other, standard_deviations=(1,), mass=(0.9,)) is display
     assert display.ax_ is other
     assert (len(display.ellipses_), len(display.levels_[0])) == (2, 1)
-
-
-def test_import_does_not_need_matplotlib():
-    code = "import sys, skem; assert 'matplotlib' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_missing_matplotlib_is_told(faithful, monkeypatch):
@@ -429,6 +610,11 @@ def test_missing_matplotlib_is_told(faithful, monkeypatch):
         ({"standard_deviations": (np.inf,)}, "standard_deviations should be a seq"),
         ({"mass": 0.5}, "mass should be a sequence of numbers between 0 and 1"),
         ({"mass": ("a",)}, "mass should be a sequence of numbers between 0 and 1"),
+        ({"labels": np.ones(272)}, "labels was given without X"),
+        ({"X": X, "labels": np.ones(5)}, "inconsistent numbers of samples"),
+        ({"kind": "classes"}, "kind should be one of"),
+        ({"n_directions": 3}, "n_directions should be an integer from 1 to 2, got 3"),
+        ({"n_directions": 1, "features": 0}, "either features or n_directions"),
         ({"max_points": -1}, "max_points should be a non-negative integer"),
         ({"max_points": 1.5}, "max_points should be a non-negative integer"),
     ],
@@ -476,15 +662,14 @@ EXTREMES = {
 def test_any_finite_data_are_drawn(name):
     data = EXTREMES[name]
     mixture = GaussianMixture(2, random_state=0, max_iter=20).fit(data)
-    for features in (None, 0):
-        for given in (data, None):
-            figure = Figure((2, 2), dpi=40)
-            MixtureDisplay.from_estimator(
-                mixture, given, features=features, ax=figure.add_subplot()
-            )
-            figure.draw_without_rendering()
-            (ax,) = figure.axes
-            assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
+    for features, given in ((None, data), (None, None), (0, data)):
+        figure = Figure((2, 2), dpi=40)
+        MixtureDisplay.from_estimator(
+            mixture, given, features=features, ax=figure.add_subplot()
+        )
+        figure.draw_without_rendering()
+        (ax,) = figure.axes
+        assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
 
 
 def test_narrow_data_far_from_zero_fill_the_view(ax):

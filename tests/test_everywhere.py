@@ -43,11 +43,11 @@ def elsewhere(X, weight, tmp_path):
     yield "memmap", mapped, weight
     frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
     yield "DataFrame", frame, weight
-    for chunks in (N, 97, 40):
-        there = None if weight is None else da.from_array(weight, chunks=chunks)
-        yield f"Dask, {chunks}", da.from_array(X, chunks=(chunks, X.shape[1])), there
     if weight is None:
+        yield "Dask", da.from_array(X, chunks=(97, X.shape[1])), None
         yield "Dask DataFrame", dd.from_pandas(frame, npartitions=3), None
+    else:
+        yield "Dask", da.from_array(X, chunks=(97, 1)), da.from_array(weight, 40)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

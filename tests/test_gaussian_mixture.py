@@ -327,6 +327,7 @@ def test_warm_start_resumes():
     assert np.allclose(parts.means_, whole.means_, rtol=1e-10)
     assert np.allclose(parts.covariances_, whole.covariances_, rtol=1e-10)
 
+    X = blobs(spread=1.5)
     single = GaussianMixture(3, n_init=1, **params).fit(X)
     parts = GaussianMixture(3, n_init=1, max_iter=1, warm_start=True, **params)
     converged = [quietly(parts, X).converged_ for _ in range(single.n_iter_)]
@@ -486,8 +487,9 @@ def test_attributes_set_by_hand_make_a_mixture_as_in_scikit_learn():
     assert np.array_equal(by_hand.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_results_do_not_depend_on_the_number_of_threads(covariance_type):
-    X = blobs(n=60_000)
+def test_results_do_not_depend_on_the_number_of_threads(covariance_type, monkeypatch):
+    monkeypatch.setattr("skem.core.blocks.BLOCK_BYTES", 2**18)
+    X = blobs(n=20_000)
     params = {"covariance_type": covariance_type, "random_state": 0}
     mixtures, scores = [], []
     for threads in (1, 2, 3):

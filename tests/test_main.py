@@ -984,24 +984,28 @@ def test_example_in_the_documentation_runs():
     assert results.failed == 0
 
 
-def test_module_runs_as_a_program(tmp_path):
-    def program(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "skem", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(skem.__file__).parents[1])},
-            timeout=120,
-            check=False,
-        )
+def run_program(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "skem", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(skem.__file__).parents[1])},
+        timeout=120,
+        check=False,
+    )
 
-    done = program("--components", "2", "--labels", "out.csv")
+
+@pytest.mark.slow
+def test_module_runs_as_a_program(tmp_path):
+    done = run_program(tmp_path, "--components", "2", "--labels", "out.csv")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Old Faithful: 272 rows")
     assert len(read_labels(tmp_path / "out.csv")[1]) == 272
 
-    done = program("missing.csv")
+
+def test_program_that_fails_says_so_by_its_status(tmp_path):
+    done = run_program(tmp_path, "missing.csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "skem: error: cannot read missing.csv: No such file or directory\n"

@@ -17,7 +17,7 @@ from skem.core import search as search_module
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
 ORDERS = ["C", "F"]
-N_ROWS = 500_000
+N_ROWS = 200_000
 SCORES = ["score", "bic", "aic", "icl"]
 ROWWISE = ["score_samples", "predict_proba", "predict"]
 

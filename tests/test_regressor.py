@@ -14,15 +14,24 @@ from skem.datasets import load_faithful
 ERUPTIONS, WAITING = load_faithful().data.T
 
 
+@parametrize_with_checks([GaussianMixtureRegressor(2, covariance_type="diag")])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimator_checks(estimator, check):
+    run_check(estimator, check)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         GaussianMixtureRegressor(1),
-        GaussianMixtureRegressor(2, covariance_type="diag"),
         GaussianMixtureRegressor(1, covariance_type="auto"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_estimator_checks(estimator, check):
+def test_estimator_checks_of_other_configurations(estimator, check):
+    run_check(estimator, check)
+
+
+def run_check(estimator, check):
     if "sample_weight_equivalence" in check.func.__name__:
         pytest.skip("as many features as rows, where slopes are rounding; see below")
     check(estimator)

@@ -20,11 +20,22 @@ from skem.core.seeds import INITIALIZERS
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 INIT_PARAMS = ["kmeans", "k-means++", "random", "random_from_data"]
-CONFIGURATIONS = [GaussianMixture()] + [
-    GaussianMixture(K, covariance_type=covariance_type, init_params=init_params)
-    for K, covariance_type, init_params in itertools.product(
-        [2, 3], COVARIANCE_TYPES, INIT_PARAMS
+
+
+def configured(K, covariance_type, init_params):
+    return GaussianMixture(K, covariance_type=covariance_type, init_params=init_params)
+
+
+# Each value of a parameter once, and all of them with each other.
+TYPICAL = [GaussianMixture()] + [
+    configured(K, *params)
+    for K, params in zip(
+        [2, 3, 2, 3], zip(COVARIANCE_TYPES, INIT_PARAMS, strict=True), strict=True
     )
+]
+ALL = [
+    configured(*params)
+    for params in itertools.product([2, 3], COVARIANCE_TYPES, INIT_PARAMS)
 ]
 
 
@@ -38,10 +49,26 @@ def labels_by_place(Z, weight, n_components, rng):
     return (labels == np.arange(n_components)[:, None]).astype(float)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
-@parametrize_with_checks(CONFIGURATIONS)
+ignoring_warnings = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore::skem.exceptions.DegenerateComponentsWarning",
+)
+
+
+@ignoring_warnings
+@parametrize_with_checks(TYPICAL)
 def test_estimator_checks(estimator, check, monkeypatch):
+    run_check(estimator, check, monkeypatch)
+
+
+@pytest.mark.slow
+@ignoring_warnings
+@parametrize_with_checks(ALL)
+def test_estimator_checks_of_all_configurations(estimator, check, monkeypatch):
+    run_check(estimator, check, monkeypatch)
+
+
+def run_check(estimator, check, monkeypatch):
     if estimator.n_components > 1 and check.func.__name__ == WEIGHT_CHECK:
         # Seeds are drawn at random from rows, and repeated rows are other rows: one
         # start is made of labels that are the same for both.

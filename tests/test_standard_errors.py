@@ -97,17 +97,16 @@ def by_definition(mixture, X, dense, method="opg"):
 
     scores = scores_at(vector, 1e-5)
     outer = scores @ scores.T
-    h = 1e-4
-    observed = [
-        (scores_at(vector - step, h) - scores_at(vector + step, h)).sum(axis=1)
-        for step in h * np.eye(len(vector))
-    ]
-    hessian = np.linalg.inv(np.array(observed) / (2 * h))
-    inverse = {
-        "opg": np.linalg.inv(outer),
-        "hessian": hessian,
-        "sandwich": hessian @ outer @ hessian,
-    }[method]
+    if method == "opg":
+        inverse = np.linalg.inv(outer)
+    else:
+        h = 1e-4
+        observed = [
+            (scores_at(vector - step, h) - scores_at(vector + step, h)).sum(axis=1)
+            for step in h * np.eye(len(vector))
+        ]
+        hessian = np.linalg.inv(np.array(observed) / (2 * h))
+        inverse = hessian @ outer @ hessian
     errors = np.sqrt(np.diagonal(inverse))
     weights, means, covariances = unpack(errors)
     weights[-1] = np.sqrt(inverse[: K - 1, : K - 1].sum())
@@ -127,13 +126,12 @@ def at_maximum(mixture, X, **params):
     return start.set_params(**params).fit(X)
 
 
-@pytest.mark.parametrize("method", ["sandwich", "hessian"])
-def test_second_derivatives_are_those_of_the_definition(method, mixture, X, dense):
+def test_second_derivatives_are_those_of_the_definition(mixture, X, dense):
     # Away from the maximum they would depend on the coordinates.
     mixture = at_maximum(mixture, X)
-    expected = by_definition(mixture, X, dense, method)
+    expected = by_definition(mixture, X, dense, "sandwich")
     # Second differences with steps of 1e-4 are rounded to 1e-16 of 1e3 over 1e-8.
-    assert_same(mixture.standard_errors(X, method=method), expected, rtol=1e-4)
+    assert_same(mixture.standard_errors(X, method="sandwich"), expected, rtol=1e-4)
 
 
 def test_default_is_the_sandwich(mixture, X):
@@ -220,11 +218,11 @@ def test_bootstrap_counts_weights_as_rows(rng):
     X = rng.standard_normal((60, 2))
     mixture = GaussianMixture(1).fit(X)
     found = mixture.standard_errors(
-        X, np.full(60, 4), method="bootstrap", n_boot=200, random_state=0
+        X, np.full(60, 4), method="bootstrap", n_boot=100, random_state=0
     )
-    # Of 240 rows in fours; five standard errors of 5 %.
+    # Of 240 rows in fours; five standard errors of 7 %.
     expected = mixture.standard_errors(X, np.full(60, 4))
-    np.testing.assert_allclose(found.means, expected.means, rtol=0.25)
+    np.testing.assert_allclose(found.means, expected.means, rtol=0.35)
 
 
 def test_shapes(mixture, X):

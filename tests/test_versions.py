@@ -27,7 +27,9 @@ def test_package_that_is_not_there_is_told(capsys, monkeypatch):
     assert "no-such-package: None" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("asked", ["numpy", "compiled"])
+@pytest.mark.parametrize(
+    "asked", ["numpy", pytest.param("compiled", marks=pytest.mark.slow)]
+)
 def test_kernel_that_runs_is_told(asked):
     told = subprocess.run(
         [sys.executable, "-c", "import skem; skem.show_versions()"],

@@ -8,7 +8,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
 PAGES = {
-    "README.md": "index",
+    "benchmarks/README.md": "measured/index",
     "CHANGELOG.md": "changes",
     "CONTRIBUTING.md": "contributing",
     "benchmarks/results": "measured/index",

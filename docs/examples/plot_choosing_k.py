@@ -55,7 +55,7 @@ clusters = GaussianMixtureIC(range(1, 7), criterion="icl", random_state=0).fit(X
 
 figure, panels = plt.subplots(1, 2, figsize=(7, 3.6), layout="constrained")
 for axes, chosen in zip(panels, (search, clusters), strict=True):
-    MixtureDisplay.from_estimator(chosen.best_estimator_, X, ax=axes)
+    MixtureDisplay.from_estimator(chosen.best_estimator_, X, show_legend=False, ax=axes)
     axes.set_title(
         f"{chosen.criterion.upper()}: {chosen.n_components_} {chosen.covariance_type_}"
     )

@@ -40,7 +40,7 @@ for row, prior in rows:
             weight_concentration_prior=concentration,
             random_state=0,
         ).fit(X)
-        MixtureDisplay.from_estimator(mixture, X, ax=axes)
+        MixtureDisplay.from_estimator(mixture, X, show_legend=False, ax=axes)
         axes.set_title(
             f"{prior.split('_')[1]}, {concentration:g}: "
             f"{mixture.n_effective_components_}"

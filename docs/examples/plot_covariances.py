@@ -35,7 +35,12 @@ for axes, structure in zip(
 ):
     mixture = GaussianMixture(3, covariance_type=structure, random_state=0).fit(X)
     MixtureDisplay.from_estimator(
-        mixture, X, standard_deviations=[2], mass=[0.5, 0.9], ax=axes
+        mixture,
+        X,
+        standard_deviations=[2],
+        mass=[0.5, 0.9],
+        show_legend=False,
+        ax=axes,
     )
     axes.label_outer()
     axes.set_title(

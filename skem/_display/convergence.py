@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,9 +14,11 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skem._blocks import array_blocks
 from skem._display.style import GRAY, line_style, open_frame, single_axes
+from skem._text import count
+from skem._typing import Algorithm
 from skem._validation import check_data, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.em import EMMap, Evaluation
 from skem.core.parameters import Parameters
 from skem.core.solve import solve
@@ -23,7 +26,11 @@ from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+
+AGAINST = ("passes", "time")
 
 
 class ConvergenceDisplay:
@@ -33,7 +40,8 @@ class ConvergenceDisplay:
     All parameters are stored as attributes.
 
     For each solver, the nats of (penalised) log-likelihood that are missing to the
-    best value that any of them reaches are drawn against the passes over the data.
+    best value that any of them reaches are drawn against the passes over the data, and
+    against time.
 
     Parameters
     ----------
@@ -48,16 +56,21 @@ class ConvergenceDisplay:
     tol : float, default=None
         Tolerance to mark, in nats.
 
+    seconds : dict of str to ndarray of shape (n_passes,), default=None
+        For each solver, the time from its beginning to the end of each pass. None: not
+        known, and only passes are drawn.
+
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the picture.
+    ax_ : matplotlib Axes, or ndarray of Axes of shape (2,)
+        Axes with the picture: against passes, and against time.
 
     figure_ : matplotlib Figure
         Figure with the picture.
 
     lines_ : list of matplotlib Line2D
-        One line for each solver, with a marker where it ends.
+        One line for each solver, with a marker where it ends; then the same against
+        time.
 
     See Also
     --------
@@ -78,16 +91,22 @@ class ConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Any
+    figure_: Figure
+    lines_: list[Line2D]
+
     def __init__(
         self,
         *,
         gaps: dict[str, np.ndarray],
         floor: float = 1e-6,
         tol: float | None = None,
+        seconds: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.gaps = gaps
         self.floor = floor
         self.tol = tol
+        self.seconds = seconds
 
     @classmethod
     def from_estimator(
@@ -96,10 +115,11 @@ class ConvergenceDisplay:
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        algorithms: Sequence[str] = ("em", "auto"),
+        algorithms: Sequence[Algorithm] = ("em", "auto"),
         floor: float = 1e-6,
         max_iter: int | None = None,
-        ax: Axes | None = None,
+        ax: Any = None,
+        against: str = "passes",
     ) -> Self:
         """Fit data by several solvers from the same start, and draw their progress.
 
@@ -125,8 +145,12 @@ class ConvergenceDisplay:
         max_iter : int, default=None
             The largest number of steps. None: the estimator's.
 
-        ax : matplotlib Axes, default=None
-            Axes to draw in. None: those of a new figure, made by pyplot.
+        ax : matplotlib Axes or array-like of two of them, default=None
+            Axes to draw in: one, against `against`, or two, against passes and against
+            time. None: two of a new figure, made by pyplot; one if times are not known.
+
+        against : {"passes", "time"}, default="passes"
+            What is on the horizontal axis if there is but one.
 
         Returns
         -------
@@ -171,18 +195,28 @@ class ConvergenceDisplay:
                 f"max_iter should be None or a non-negative integer, got {max_iter!r}"
             )
         steps = estimator.max_iter if max_iter is None else max_iter
+        _check_against(against)
         traces = _traces(estimator, X, sample_weight, algorithms, floor, steps)
-        best = max(trace.max() for trace in traces.values())
-        gaps = {name: best - trace for name, trace in traces.items()}
-        return cls(gaps=gaps, floor=floor, tol=estimator.tol).plot(ax=ax)
+        best = max(trace.max() for trace, _ in traces.values())
+        display = cls(
+            gaps={name: best - trace for name, (trace, _) in traces.items()},
+            floor=floor,
+            tol=estimator.tol,
+            seconds={name: seconds for name, (_, seconds) in traces.items()},
+        )
+        return display.plot(ax=ax, against=against)
 
-    def plot(self, ax: Axes | None = None) -> Self:
+    def plot(self, ax: Any = None, *, against: str = "passes") -> Self:
         """Draw the picture.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw in. None: those of a new figure, made by pyplot.
+        ax : matplotlib Axes or array-like of two of them, default=None
+            Axes to draw in: one, against `against`, or two, against passes and against
+            time. None: two of a new figure, made by pyplot; one if times are not known.
+
+        against : {"passes", "time"}, default="passes"
+            What is on the horizontal axis if there is but one.
 
         Returns
         -------
@@ -190,17 +224,47 @@ class ConvergenceDisplay:
             The picture.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        _check_against(against)
+        if against == "time" and self.seconds is None:
+            raise ValueError("The times of the passes are not known.")
+        self.lines_ = []
+        if ax is None and self.seconds is not None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.subplots(1, 2, sharey=True, figsize=(8, 4), layout="constrained")[
+                1
+            ]
+        if ax is None or hasattr(ax, "plot"):
+            one = single_axes(ax)
+            self.ax_, self.figure_ = one, cast("Figure", one.figure)
+            self._draw(one, against)
+            return self
+        axes = np.asarray(ax, dtype=object)
+        if axes.shape != (2,) or self.seconds is None:
+            raise ValueError(
+                "Expected ax to be one, or an array of two if times are known; got "
+                f"shape {axes.shape}"
+            )
+        self.ax_, self.figure_ = axes, axes[0].figure
+        for each, what in zip(axes, AGAINST, strict=True):
+            self._draw(each, what)
+        axes[1].set_ylabel("")
+        axes[1].get_legend().remove()
+        return self
+
+    def _draw(self, ax: Axes, against: str) -> None:
         from matplotlib.ticker import MaxNLocator, NullLocator
 
-        ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
         for index, (name, gaps) in enumerate(self.gaps.items()):
             color, marker, dashes = line_style(index)
             reached = np.flatnonzero(gaps <= self.floor)
-            end = reached[0] + 1 if len(reached) else len(gaps)
+            end = int(reached[0]) + 1 if len(reached) else len(gaps)
+            passes, label = np.arange(1, end + 1), name
+            if self.seconds is not None:
+                spent = self.seconds[name][:end]
+                label = f"{name}: {count(end, 'pass', 'passes')}, {spent[-1]:.2g} s"
             self.lines_ += ax.plot(
-                np.arange(1, end + 1),
+                passes if against == "passes" else spent,
                 np.maximum(gaps[:end], self.floor),
                 color=color,
                 ls=dashes,
@@ -210,7 +274,7 @@ class ConvergenceDisplay:
                 ms=5,
                 markevery=[end - 1],
                 clip_on=False,
-                label=name,
+                label=label,
             )
         if self.tol is not None and self.tol > self.floor:
             ax.axhline(self.tol, color=GRAY, lw=0.8, ls=":", zorder=1)
@@ -226,14 +290,19 @@ class ConvergenceDisplay:
             )
         ax.set_yscale("log")
         ax.yaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        if against == "passes":
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         ax.set_ylim(bottom=self.floor)
         ax.set_xlim(left=0)
-        ax.set_xlabel("passes over the data")
+        ax.set_xlabel("passes over the data" if against == "passes" else "seconds")
         ax.set_ylabel("nats below the best")
         ax.legend(frameon=False, fontsize="small")
         open_frame(ax)
-        return self
+
+
+def _check_against(against: str) -> None:
+    if against not in AGAINST:
+        raise ValueError(f"against should be one of {AGAINST}, got {against!r}")
 
 
 def _traces(
@@ -243,32 +312,37 @@ def _traces(
     algorithms: Sequence[str],
     tol: float,
     max_iter: int,
-) -> dict[str, np.ndarray]:
-    """Return the best objective so far after each pass of each solver, in nats."""
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the best objective after each pass of each solver, in nats, and when."""
     # A fit without steps gives its start.
     start = clone(estimator).set_params(max_iter=0, n_init=1, verbose=0)
     start.fit(X, sample_weight=sample_weight)
     data = check_data(start, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    structure = STRUCTURES[start.covariance_type]
+    structure = SHAPES[start.covariance_type]
     with array_blocks(data, weight) as blocks:
-        em = EMMap.prepare(blocks, structure, start.n_components, start.reg_covar)
+        em = start._prepared(blocks)
         point = em.coordinates.inward(structure, start._parameters())
         return {name: _trace(em, point, name, tol, max_iter) for name in algorithms}
 
 
 def _trace(
     em: EMMap, start: Parameters, algorithm: str, tol: float, max_iter: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     # Not the history of the solution, which has the likelihood without its penalty,
     # and no pass that was in vain.
     objectives: list[float] = []
+    seconds: list[float] = []
+    # What is prepared once is not the first solver's time.
+    em.evaluate(start)
+    began = time.perf_counter()
 
     def evaluate(parameters: Parameters) -> Evaluation:
         evaluation = em.evaluate(parameters)
         objectives.append(evaluation.objective)
+        seconds.append(time.perf_counter() - began)
         return evaluation
 
     accelerator: Any = ACCELERATORS[algorithm](em.chart, None)
     solve(evaluate, start, accelerator, tol=tol, max_iter=max_iter)
-    return np.maximum.accumulate(objectives)
+    return np.maximum.accumulate(objectives), np.array(seconds)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skem._display.style import BLACK, GRAY, Style, line_style, open_frame, single_axes
+from skem._text import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 MARGIN = 0.08
 """Share of the eligible candidates' range that is left free on either side."""
 SLACK = 0.5
 """Share of it within which candidates that may not be chosen still widen the view."""
+SHOWN = 3
+"""One of so many eligible candidates is in view, at least."""
+LEAST = 30.0
+"""Differences that are always in view."""
+HOPELESS = 4.0
+"""How many times as far the worst one must be for any to be cut off."""
 
 
 class CriterionDisplay:
@@ -26,8 +34,11 @@ class CriterionDisplay:
     It is recommended to use :meth:`from_estimator` to create a `CriterionDisplay`. All
     parameters are stored as attributes.
 
-    The criterion is drawn against the number of components, one line for each
-    covariance type, and the winner is circled. Candidates that could not be chosen,
+    The criterion, less that of the winner, is drawn against the number of components,
+    one line for each covariance type, and the winner is circled. If the worst
+    candidates are so far off that the others would not be told apart, the view ends
+    before them, and a line of text says how many there are. Candidates that could not
+    be chosen,
     because their fit failed or is spurious, are hollow and on no line; those that
     would be out of view are triangles on the edge that is nearest to them, and failed
     ones on the upper edge.
@@ -69,6 +80,9 @@ class CriterionDisplay:
     best_ : matplotlib Line2D
         The circle about the winner.
 
+    n_cut_off_ : int
+        Number of eligible candidates above the view.
+
     See Also
     --------
     CriterionDisplay.from_estimator : Picture of a search.
@@ -92,10 +106,17 @@ class CriterionDisplay:
     ...     criterion="bic",
     ... ).plot()
     >>> display.ax_.get_ylabel()
-    'BIC'
+    'BIC above the best, 2322.2'
     >>> plt.show()  # doctest: +SKIP
     >>> plt.close(display.figure_)
     """
+
+    ax_: Axes
+    figure_: Figure
+    n_cut_off_: int
+    lines_: list[Line2D]
+    hollow_: list[Line2D]
+    best_: Line2D
 
     def __init__(
         self,
@@ -115,7 +136,9 @@ class CriterionDisplay:
         self.criterion = criterion
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, limit: float | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw a fitted search.
 
         Parameters
@@ -123,6 +146,11 @@ class CriterionDisplay:
         estimator : estimator instance
             Fitted search, with the attributes `criterion`, `results_` and
             `best_index_`.
+
+        limit : float, default=None
+            The largest difference from the winner that is in view; infinite for all of
+            them. None: as far as it takes to see a third of the candidates, and 30 at
+            least; all of them, if the worst one is no more than four times as far.
 
         ax : matplotlib Axes, default=None
             Axes to draw in. None: those of a new figure, made by pyplot.
@@ -136,6 +164,8 @@ class CriterionDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If `limit` is not positive.
 
         Examples
         --------
@@ -145,8 +175,8 @@ class CriterionDisplay:
         >>> X = load_faithful().data
         >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
         >>> display = CriterionDisplay.from_estimator(selection)
-        >>> display.ax_.get_ylabel()
-        'BIC'
+        >>> display.best_.get_label()
+        'chosen: 2, full'
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
@@ -160,15 +190,20 @@ class CriterionDisplay:
             best_index=int(estimator.best_index_),
             criterion=str(estimator.criterion),
         )
-        return display.plot(ax=ax)
+        return display.plot(ax=ax, limit=limit)
 
-    def plot(self, ax: Axes | None = None) -> Self:
+    def plot(self, ax: Axes | None = None, *, limit: float | None = None) -> Self:
         """Draw the picture.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw in. None: those of a new figure, made by pyplot.
+
+        limit : float, default=None
+            The largest difference from the winner that is in view; infinite for all of
+            them. None: as far as it takes to see a third of the candidates, and 30 at
+            least; all of them, if the worst one is no more than four times as far.
 
         Returns
         -------
@@ -178,24 +213,27 @@ class CriterionDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
+        if limit is not None and not limit > 0:
+            raise ValueError(f"limit should be positive, got {limit!r}")
         ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Line2D] = []
-        self.hollow_: list[Line2D] = []
-        view = self._view()
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
+        self.lines_ = []
+        self.hollow_ = []
+        view = self._view(self._limit() if limit is None else limit)
         # In the order of the search, and not of the alphabet.
         for index, name in enumerate(dict.fromkeys(self.covariance_types.tolist())):
             self._draw_type(ax, name, line_style(index), view)
         (self.best_,) = ax.plot(
             self.n_components[self.best_index],
-            self.values[self.best_index],
+            0.0,
             marker="o",
             ms=11,
             mfc="none",
             mec=BLACK,
             mew=1.2,
             ls="",
-            label="chosen",
+            label=f"chosen: {self.n_components[self.best_index]}, "
+            f"{self.covariance_types[self.best_index]}",
             zorder=4,
         )
         if self.hollow_:
@@ -207,7 +245,9 @@ class CriterionDisplay:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("number of components")
         known = self.criterion in {"bic", "aic", "icl"}
-        ax.set_ylabel(self.criterion.upper() if known else self.criterion)
+        name = self.criterion.upper() if known else self.criterion
+        ax.set_ylabel(f"{name} above the best, {self.values[self.best_index]:.1f}")
+        self._say_what_is_cut_off(ax, view[1])
         # Above the axes, as there may be lines anywhere within.
         ax.legend(
             loc="lower center",
@@ -221,29 +261,68 @@ class CriterionDisplay:
         open_frame(ax)
         return self
 
-    def _view(self) -> tuple[float, float]:
-        """Return limits that show all eligible candidates, and others near them."""
-        finite = np.isfinite(self.values)
-        eligible = self.values[self.eligible & finite]
+    @property
+    def _differences(self) -> np.ndarray:
+        """The criterion less that of the winner."""
+        best = self.values[self.best_index]
+        return self.values - (best if np.isfinite(best) else 0.0)
+
+    def _eligible_differences(self) -> np.ndarray:
+        values = self._differences
+        finite = np.isfinite(values)
+        eligible = values[self.eligible & finite]
         if not len(eligible):
-            eligible = self.values[finite] if finite.any() else np.zeros(1)
+            eligible = values[finite] if finite.any() else np.zeros(1)
+        return np.sort(eligible)
+
+    def _limit(self) -> float:
+        """Return how far the view goes, to tell the best candidates apart."""
+        eligible = self._eligible_differences()
+        # The last one of the best third.
+        enough = max(LEAST, (1 + MARGIN) * eligible[(len(eligible) - 1) // SHOWN])
+        return float(enough) if eligible[-1] > HOPELESS * enough else np.inf
+
+    def _say_what_is_cut_off(self, ax: Axes, top: float) -> None:
+        beyond = self._eligible_differences()
+        beyond = beyond[beyond > top]
+        self.n_cut_off_ = len(beyond)
+        if len(beyond):
+            ax.annotate(
+                f"{count(len(beyond), 'candidate')} above, up to {beyond[-1]:.0f}",
+                (0.99, 0.98),
+                xycoords="axes fraction",
+                ha="right",
+                va="top",
+                fontsize="small",
+                color=GRAY,
+            )
+
+    def _view(self, limit: float) -> tuple[float, float]:
+        """Return limits that show eligible candidates, and others near them."""
+        values = self._differences
+        finite = np.isfinite(values)
+        eligible = self._eligible_differences()
+        eligible = eligible[eligible <= limit]
         low, high = float(eligible.min()), float(eligible.max())
         span = high - low or max(1.0, 1e-3 * abs(high))
-        near = self.values[finite]
+        near = values[finite]
         near = near[(near > low - SLACK * span) & (near < high + SLACK * span)]
         low, high = min(low, *near, low), max(high, *near, high)
+        if np.isfinite(limit):
+            high = limit
         margin = MARGIN * span
         return low - margin, high + margin
 
     def _draw_type(
         self, ax: Axes, name: str, style: Style, view: tuple[float, float]
     ) -> None:
+        values = self._differences
         mine = np.flatnonzero(self.covariance_types == name)
         mine = mine[np.argsort(self.n_components[mine], kind="stable")]
-        shown = mine[self.eligible[mine] & np.isfinite(self.values[mine])]
+        shown = mine[self.eligible[mine] & np.isfinite(values[mine])]
         self.lines_ += ax.plot(
             self.n_components[shown],
-            self.values[shown],
+            values[shown],
             color=style.color,
             marker=style.marker,
             ls=style.dashes,
@@ -252,7 +331,7 @@ class CriterionDisplay:
             label=name,
         )
         for i in np.setdiff1d(mine, shown):
-            place, marker = _place(float(self.values[i]), view, style.marker)
+            place, marker = _place(float(values[i]), view, style.marker)
             self.hollow_ += ax.plot(
                 self.n_components[i],
                 place,

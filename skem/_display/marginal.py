@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
 from skem.gaussian_mixture import GaussianMixture
 
@@ -31,7 +31,7 @@ def check_mixture(estimator: Any) -> None:
 
 def roots(estimator: Any) -> np.ndarray:
     """Return A with Σ = A Aᵀ for each component, shape (K, d, d)."""
-    structure = STRUCTURES[estimator.covariance_type]
+    structure = SHAPES[estimator.covariance_type]
     # Of scikit-learn's mixtures too, which may have been built by hand.
     cholesky = structure.upper_factor(
         np.asarray(estimator.precisions_cholesky_, dtype=float)
@@ -44,9 +44,22 @@ def roots(estimator: Any) -> np.ndarray:
 def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
     """Return the marginal mixture of some features, with full covariances."""
     chosen = list(features)
+    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
+    return _of_roots(estimator, means, roots(estimator)[:, chosen])
+
+
+def projected(estimator: Any, directions: np.ndarray) -> GaussianMixture:
+    """Return the mixture of Vᵀ(x − μ), with μ the mean of the mixture."""
+    means = np.asarray(estimator.means_, dtype=float)
+    offsets = means - np.asarray(estimator.weights_, dtype=float) @ means
+    rows = np.einsum("dp,kde->kpe", directions, roots(estimator))
+    return _of_roots(estimator, offsets @ directions, rows)
+
+
+def _of_roots(estimator: Any, means: np.ndarray, rows: np.ndarray) -> GaussianMixture:
+    """Return a mixture with covariances A Aᵀ, for A (K, p, d)."""
     # Through factors, which have half the range of exponents of the covariances:
     # A Aᵀ = Rᵀ R for Aᵀ = Q R, and so U = R⁻¹.
-    rows = roots(estimator)[:, chosen]
     upper = np.asarray(np.linalg.qr(np.swapaxes(rows, 1, 2), mode="r"))
     sign = np.where(np.einsum("kii->ki", upper) < 0, -1.0, 1.0)
     upper = upper * sign[:, :, None]
@@ -56,18 +69,17 @@ def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
     with np.errstate(over="ignore", under="ignore"):
         covariances = np.swapaxes(upper, 1, 2) @ upper
     weights = np.asarray(estimator.weights_, dtype=float)
-    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
     mixture = GaussianMixture(len(weights), covariance_type="full", random_state=0)
     mixture._set_parameters(
         Parameters(weights, means, cholesky), np.clip(covariances, -limit, limit)
     )
-    mixture.n_features_in_ = len(chosen)
+    mixture.n_features_in_ = means.shape[1]
     return mixture
 
 
 def standard_deviations(mixture: GaussianMixture) -> np.ndarray:
     """Return the standard deviation of each feature in each component, (K, d)."""
-    structure = STRUCTURES[mixture.covariance_type]
+    structure = SHAPES[mixture.covariance_type]
     return structure.standard_deviations(
         mixture.precisions_cholesky_, mixture.means_.shape
     )

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 
-from skem._display import density, panels
-from skem._display.features import features_to_draw
-from skem._display.grid import grid_axes, label_outer
-from skem._display.marginal import check_mixture, marginal
-from skem._display.numbers import number_curves, number_means
-from skem._display.style import open_frame, single_axes
+from skem._display import density, legend
+from skem._display.canvas import Canvas
+from skem._display.features import Shown
+from skem._display.grid import grid_axes
+from skem._display.marginal import check_mixture
+from skem._display.style import single_axes
 from skem._features import names_of
+from skem._text import count
 from skem._validation import check_data, check_n_values, check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.contour import QuadContourSet
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Ellipse
 
 Histogram = tuple[np.ndarray, np.ndarray]
+KINDS = ("density", "uncertainty", "boundaries")
 
 
 class MixtureDisplay:
@@ -42,6 +51,11 @@ class MixtureDisplay:
       hold each `mass` of the mixture, in shades of grey.
     - More: a grid of pairs. On its diagonal are the marginals of single features,
       below it the data and the ellipses, and above it the regions.
+    - More than ten, of which none are chosen: two directions, along which the
+      components are the furthest apart (Scrucca 2010 [3]_).
+
+    In the place of the regions of highest density, the uncertainty of the most probable
+    component can be drawn, or the boundaries between the components.
 
     Components have their numbers, in the order of `means_`, at their means, and
     colours that most colour-blind readers can tell apart (Okabe & Ito [1]_).
@@ -58,13 +72,27 @@ class MixtureDisplay:
         Rows to draw as points.
 
     labels : ndarray of shape (n_points,), default=None
-        The component that each of them is coloured by.
+        The component, or the label, that each of them is coloured by; −1 is grey.
 
     sample_weight : ndarray of shape (n_points,), default=None
         Weights of the points, which areas are in proportion to.
 
     histograms : list of (heights, edges) of length p, default=None
         Histogram of each feature, with an area of one.
+
+    label_names : dict of int to str, default=None
+        Names of labels that were given. None: labels are components.
+
+    uncertainty : ndarray of shape (n_points,), default=None
+        Probability of each of the rows that its most probable component is not the one.
+
+    directions : ndarray of shape (n_features, p), default=None
+        The directions that are drawn, if they are no features: what is drawn of a row x
+        is Vᵀ(x − μ), with μ the mean of the mixture. Within components, they have a
+        mean variance of one and no correlation.
+
+    title : str, default=None
+        Title of the picture. None: the number of components.
 
     Attributes
     ----------
@@ -100,6 +128,8 @@ class MixtureDisplay:
        https://jfly.uni-koeln.de/color/
     .. [2] R. J. Hyndman (1996). Computing and graphing highest density regions. The
        American Statistician 50(2), 120-126.
+    .. [3] L. Scrucca (2010). Dimension reduction for model-based clustering. Statistics
+       and Computing 20(4), 471-484.
 
     Examples
     --------
@@ -117,6 +147,14 @@ class MixtureDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Any
+    figure_: Figure
+    lines_: list[Line2D]
+    points_: list[PathCollection]
+    ellipses_: list[Ellipse]
+    contours_: list[QuadContourSet]
+    levels_: list[np.ndarray]
+
     def __init__(
         self,
         *,
@@ -126,6 +164,10 @@ class MixtureDisplay:
         labels: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,
         histograms: list[Histogram] | None = None,
+        label_names: dict[int, str] | None = None,
+        uncertainty: np.ndarray | None = None,
+        directions: np.ndarray | None = None,
+        title: str | None = None,
     ) -> None:
         self.mixture = mixture
         self.feature_names = feature_names
@@ -133,6 +175,10 @@ class MixtureDisplay:
         self.labels = labels
         self.sample_weight = sample_weight
         self.histograms = histograms
+        self.label_names = label_names
+        self.uncertainty = uncertainty
+        self.directions = directions
+        self.title = title
 
     @classmethod
     def from_estimator(
@@ -140,13 +186,17 @@ class MixtureDisplay:
         estimator: Any,
         X: ArrayLike | None = None,
         *,
+        kind: str = "density",
+        labels: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         features: Sequence[int | str] | int | str | None = None,
+        n_directions: int | None = None,
         feature_names: Sequence[str] | None = None,
         bins: int | ArrayLike | None = None,
         max_points: int = 2000,
         standard_deviations: Sequence[float] = (1, 2),
         mass: Sequence[float] = (0.5, 0.8, 0.95),
+        show_legend: bool = True,
         ax: Any = None,
     ) -> Self:
         """Draw a fitted mixture.
@@ -161,12 +211,32 @@ class MixtureDisplay:
         X : array-like of shape (n_samples, n_features), default=None
             Data to draw, with all features of the mixture.
 
+        kind : {"density", "uncertainty", "boundaries"}, default="density"
+            What is drawn behind ellipses: the regions of highest density; or, in shades
+            of grey, the probability that the most probable component is not the one,
+            and points have an area that grows with theirs; or the region of each
+            component in its colour, where it is the most probable one. The last two are
+            those of the mixture that is drawn, which knows the features that are drawn
+            alone. Of one feature, "uncertainty" is a curve.
+
+        labels : array-like of shape (n_samples,), default=None
+            Labels to colour the rows of X by, such as known classes or merged clusters;
+            −1 is grey. None: their most probable components.
+
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows of X.
 
         features : sequence of {int, str}, int or str, default=None
             Features to draw, by index or name; the mixture that is drawn is their
-            marginal. None: all of them, if there are at most ten.
+            marginal. None: all of them if there are at most ten, else directions.
+
+        n_directions : int, default=None
+            Number of directions to draw in the place of features, at most ten. The
+            first ones are those along which the means of the components are the
+            furthest apart, relative to the variance within components; others those
+            along which their covariances differ. Rows with missing values are not
+            drawn. None: features, or two directions if there are more than ten
+            features and none are chosen.
 
         feature_names : sequence of str of length n_features, default=None
             Names of all features. None: those seen in `fit`, or x0, x1, ….
@@ -185,6 +255,10 @@ class MixtureDisplay:
         mass : sequence of float, default=(0.5, 0.8, 0.95)
             Masses of the regions of highest density. Their levels are quantiles of
             20000 draws, always the same, which meet a mass to about 0.004.
+
+        show_legend : bool, default=True
+            Whether to draw a legend: beside the axes of a new figure, or within given
+            ones. A grid within given axes has none.
 
         ax : matplotlib Axes, default=None
             Axes to draw in. A grid takes their place, or is drawn in an array of Axes
@@ -220,27 +294,48 @@ class MixtureDisplay:
         check_mixture(fitted)
         if isinstance(fitted, GaussianMixture):
             fitted._check_is_fitted()
-        if sample_weight is not None and X is None:
-            raise ValueError("sample_weight was given without X")
+        for name, given in (("sample_weight", sample_weight), ("labels", labels)):
+            if given is not None and X is None:
+                raise ValueError(f"{name} was given without X")
         if not isinstance(max_points, Integral) or max_points < 0:
             raise ValueError(
                 f"max_points should be a non-negative integer, got {max_points!r}"
             )
-        _check_sizes(standard_deviations, mass)
+        _check_sizes(kind, standard_deviations, mass)
         names = names_of(estimator, np.shape(fitted.means_)[1], feature_names)
-        chosen = features_to_draw(features, names)
+        shown = Shown.of(fitted, features, n_directions, names)
         display = cls(
-            mixture=marginal(fitted, chosen),
-            feature_names=[names[j] for j in chosen],
+            mixture=shown.mixture,
+            feature_names=shown.names,
+            directions=shown.directions,
+            title=_title(fitted),
         )
         if X is not None:
-            data = check_data(estimator, X, reset=False).X[:, chosen]
+            data = check_data(estimator, X, reset=False).X
             weight = check_sample_weight(sample_weight, data)
-            display._take_histograms(data, weight, bins)
-            # Of a Dask collection, the labels are lazy.
-            labels = np.asarray(estimator.predict(X))
-            display._take_points(data, labels, weight, max_points)
-        return display.plot(ax=ax, standard_deviations=standard_deviations, mass=mass)
+            drawn = shown.of_rows(data)
+            display._take_histograms(drawn, weight, bins)
+            if labels is not None:
+                check_consistent_length(data, labels)
+                codes, display.label_names = _coded(labels)
+            else:
+                # Of a Dask collection, the labels are lazy.
+                codes = np.asarray(estimator.predict(X))
+            rows = display._rows_of_points(drawn, weight, max_points)
+            if len(rows):
+                display.X = density.drawable(drawn[rows])
+                display.labels = codes[rows]
+                display.sample_weight = None if weight is None else weight[rows]
+                if kind == "uncertainty":
+                    proba = np.asarray(estimator.predict_proba(X))
+                    display.uncertainty = 1 - proba[rows].max(axis=1)
+        return display.plot(
+            ax=ax,
+            kind=kind,
+            standard_deviations=standard_deviations,
+            mass=mass,
+            show_legend=show_legend,
+        )
 
     def _take_histograms(
         self, X: np.ndarray, weight: np.ndarray | None, bins: int | ArrayLike | None
@@ -260,13 +355,10 @@ class MixtureDisplay:
                 edges = np.histogram_bin_edges(x, bins)
             self.histograms.append((density.histogram(x, edges, own), edges))
 
-    def _take_points(
-        self,
-        X: np.ndarray,
-        labels: np.ndarray,
-        weight: np.ndarray | None,
-        max_points: int,
-    ) -> None:
+    def _rows_of_points(
+        self, X: np.ndarray, weight: np.ndarray | None, max_points: int
+    ) -> np.ndarray:
+        """Return the rows that are drawn as points."""
         shown = ~np.isnan(X).any(axis=1)
         rows = np.flatnonzero(shown if weight is None else shown & (weight > 0))
         if len(rows) > max_points:
@@ -274,18 +366,16 @@ class MixtureDisplay:
             rows = np.sort(
                 check_random_state(0).choice(rows, max_points, replace=False)
             )
-        if not len(rows):
-            return
-        self.X = density.drawable(X[rows])
-        self.labels = labels[rows]
-        self.sample_weight = None if weight is None else weight[rows]
+        return rows
 
     def plot(
         self,
         ax: Any = None,
         *,
+        kind: str = "density",
         standard_deviations: Sequence[float] = (1, 2),
         mass: Sequence[float] = (0.5, 0.8, 0.95),
+        show_legend: bool = True,
     ) -> Self:
         """Draw the picture.
 
@@ -295,11 +385,18 @@ class MixtureDisplay:
             Axes to draw in. A grid takes their place, or is drawn in an array of Axes
             of shape (p, p). None: those of a new figure, made by pyplot.
 
+        kind : {"density", "uncertainty", "boundaries"}, default="density"
+            What is drawn behind ellipses, as in :meth:`from_estimator`.
+
         standard_deviations : sequence of float, default=(1, 2)
             Sizes of the ellipses: Mahalanobis distances from the mean.
 
         mass : sequence of float, default=(0.5, 0.8, 0.95)
             Masses of the regions of highest density.
+
+        show_legend : bool, default=True
+            Whether to draw a legend: beside the axes of a new figure, or within given
+            ones. A grid within given axes has none.
 
         Returns
         -------
@@ -307,83 +404,56 @@ class MixtureDisplay:
             The picture.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        _check_sizes(standard_deviations, mass)
-        self.lines_: list = []
-        self.points_: list = []
-        self.ellipses_: list = []
-        self.contours_: list = []
-        self.levels_: list = []
+        _check_sizes(kind, standard_deviations, mass)
+        canvas = Canvas(self, kind, standard_deviations, mass)
+        title = self.title or _title(self.mixture)
+        entries = canvas.entries() if show_legend else []
         p = len(self.feature_names)
         if p > 2:
-            self._plot_grid(grid_axes(ax, p), standard_deviations, mass)
-            return self
-        ax = single_axes(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        if p == 1:
-            self._curves(ax, 0)
-            number_curves(ax, self.mixture, 0)
-            ax.set_ylabel("density")
+            grid = grid_axes(ax, p)
+            canvas.grid(grid)
+            self.ax_, self.figure_ = grid, grid[0, 0].figure
+            if ax is None:
+                self.figure_.suptitle(title, fontsize="medium")
+                if entries:
+                    legend.draw_outside(self.figure_, entries)
+            elif hasattr(ax, "set_title"):
+                ax.set_title(title, fontsize="medium")
         else:
-            self._regions(ax, (0, 1), mass)
-            self._ellipses(ax, (0, 1), standard_deviations)
-            number_means(ax, self.mixture, (0, 1), 1.0)
-            ax.set_ylabel(self.feature_names[1])
-        ax.set_xlabel(self.feature_names[0])
+            axes = single_axes(ax)
+            self.ax_, self.figure_ = axes, cast("Figure", axes.figure)
+            draw = canvas.line if p == 1 else canvas.plane
+            draw(axes)
+            axes.set_title(title, fontsize="medium")
+            if entries:
+                legend.draw(axes, entries, canvas.points_shown(), beside=ax is None)
+        self.lines_, self.points_ = canvas.lines, canvas.points
+        self.ellipses_, self.contours_ = canvas.ellipses, canvas.contours
+        self.levels_ = canvas.levels
         return self
 
-    def _plot_grid(
-        self, axes: np.ndarray, sizes: Sequence[float], mass: Sequence[float]
-    ) -> None:
-        self.ax_, self.figure_ = axes, axes[0, 0].figure
-        for i, j in product(range(len(axes)), repeat=2):
-            if i == j:
-                self._curves(axes[i, j], j)
-            elif i > j:
-                self._ellipses(axes[i, j], (j, i), sizes)
-            else:
-                self._regions(axes[i, j], (j, i), mass)
-                number_means(axes[i, j], self.mixture, (j, i), 0.75)
-        label_outer(axes, self.feature_names)
 
-    def _limits(self, j: int) -> tuple[float, float]:
-        shown = [] if self.X is None else [self.X[:, j]]
-        if self.histograms is not None:
-            # The range of all rows, of which X may be a subset.
-            shown.append(self.histograms[j][1])
-        return density.view(self.mixture, j, np.concatenate(shown) if shown else None)
-
-    def _curves(self, ax: Axes, j: int) -> None:
-        limits = self._limits(j)
-        if self.histograms is not None:
-            panels.draw_histogram(ax, *self.histograms[j])
-        self.lines_ += panels.draw_curves(ax, self.mixture, j, limits)
-        ax.set_xlim(*limits)
-        ax.set_ylim(bottom=0)
-        open_frame(ax)
-
-    def _ellipses(
-        self, ax: Axes, pair: tuple[int, int], sizes: Sequence[float]
-    ) -> None:
-        if self.X is not None and self.labels is not None:
-            self.points_ += panels.draw_points(
-                ax, self.X[:, pair], self.labels, self.sample_weight
-            )
-        self.ellipses_ += panels.draw_ellipses(ax, self.mixture, pair, sizes)
-        self._set_limits(ax, pair)
-
-    def _regions(self, ax: Axes, pair: tuple[int, int], mass: Sequence[float]) -> None:
-        limits = self._limits(pair[0]), self._limits(pair[1])
-        levels, contours = panels.draw_regions(ax, self.mixture, pair, limits, mass)
-        self.levels_.append(levels)
-        self.contours_.append(contours)
-        self._set_limits(ax, pair)
-
-    def _set_limits(self, ax: Axes, pair: tuple[int, int]) -> None:
-        ax.set_xlim(*self._limits(pair[0]))
-        ax.set_ylim(*self._limits(pair[1]))
+def _title(fitted: Any) -> str:
+    """Say what is drawn: the class, and how many components of what structure."""
+    kind = type(fitted).__name__
+    return f"{kind}: {count(len(fitted.weights_), 'component')}"
 
 
-def _check_sizes(standard_deviations: Sequence[float], mass: Sequence[float]) -> None:
+def _coded(labels: Any) -> tuple[np.ndarray, dict[int, str]]:
+    """Return labels as numbers of colours, with their names; −1 is none."""
+    labels = column_or_1d(labels)
+    if labels.dtype.kind in "iub":
+        codes = labels.astype(int)
+        return codes, {-1: "unlabelled"} | {k: f"label {k}" for k in set(codes) - {-1}}
+    values, codes = np.unique(labels, return_inverse=True)
+    return codes, dict(enumerate(map(str, values)))
+
+
+def _check_sizes(
+    kind: str, standard_deviations: Sequence[float], mass: Sequence[float]
+) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind should be one of {KINDS}, got {kind!r}")
     if not _are_between(standard_deviations, 0.0, np.inf):
         raise ValueError(
             "standard_deviations should be a sequence of positive numbers, got "

@@ -14,6 +14,8 @@ from skem._display.style import (
     BLACK,
     GRAY,
     REGIONS,
+    point_style,
+    scale,
     style,
 )
 from skem.gaussian_mixture import GaussianMixture
@@ -24,16 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.contour import QuadContourSet
     from matplotlib.lines import Line2D
     from matplotlib.patches import Ellipse, StepPatch
-
-LARGEST_AREA = 9.0
-"""Area of the marker of a heavy row, in units of that of a mean one, at most."""
-
-
-def scale(ax: Axes) -> float:
-    """Return a factor for lines and markers, below one in small axes."""
-    box = ax.get_window_extent()
-    inches = min(box.width, box.height) / ax.figure.dpi
-    return float(np.clip(inches / 2, 0.5, 1.0))
 
 
 def draw_histogram(ax: Axes, heights: np.ndarray, edges: np.ndarray) -> StepPatch:
@@ -62,17 +54,17 @@ def draw_curves(
 
 
 def draw_points(
-    ax: Axes, X: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
+    ax: Axes, X: np.ndarray, labels: np.ndarray, relative: np.ndarray | None
 ) -> list[PathCollection]:
-    """Draw rows, coloured by component, with an area in proportion to their weight."""
+    """Draw rows, coloured by label; markers have areas relative to a common one."""
     area = float(np.clip(3000 / len(X), 2, 12)) * scale(ax) ** 2
     areas = np.full(len(X), area)
-    if sample_weight is not None:
-        areas *= np.minimum(sample_weight / sample_weight.mean(), LARGEST_AREA)
+    if relative is not None:
+        areas *= relative
     collections = []
-    for k in np.unique(labels):
+    for k in np.unique(labels).tolist():
         rows = labels == k
-        color, marker, _ = style(k)
+        color, marker, _ = point_style(k)
         collections.append(
             ax.scatter(
                 X[rows, 0],
@@ -81,8 +73,9 @@ def draw_points(
                 color=color,
                 marker=marker,
                 alpha=0.65,
-                linewidths=0,
-                label=f"component {k}",
+                # A cross has no inside.
+                linewidths=0 if k >= 0 else 0.6,
+                label=f"component {k}" if k >= 0 else "noise",
                 zorder=2,
             )
         )

@@ -38,6 +38,11 @@ def style(k: int) -> Style:
     return Style(COLORS[index], MARKERS[lap % 6], DASHES[lap % 4])
 
 
+def point_style(k: int) -> Style:
+    """Return the style of points; −1 is for those that belong to no component."""
+    return style(k) if k >= 0 else Style(GRAY, "x", ":")
+
+
 def line_style(k: int) -> Style:
     """Return a style for one of a few lines: colours and markers change together."""
     lap, index = divmod(k, len(COLORS))
@@ -52,6 +57,13 @@ def single_axes(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
+
+
+def scale(ax: Axes) -> float:
+    """Return a factor for lines and markers, below one in small axes."""
+    box = ax.get_window_extent()
+    inches = min(box.width, box.height) / ax.figure.dpi
+    return min(max(inches / 2, 0.5), 1.0)
 
 
 def halo() -> list[AbstractPathEffect]:

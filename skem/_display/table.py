@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skem._display.features import features_to_draw
+from skem._display.features import MOST_FEATURES
 from skem._display.style import open_frame, style
+from skem._features import check_features
 from skem._text import shorten
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class TableDisplay:
             The fitted mixture.
 
         features : int, str or sequence of them, default=None
-            The columns to draw, by place or name. None: all of them, up to ten.
+            The columns to draw, by place or name. None: the first ten.
 
         Returns
         -------
@@ -110,7 +111,9 @@ class TableDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         names = list(estimator.families_)
-        chosen = features_to_draw(features, names)
+        chosen = list(range(len(names)))[:MOST_FEATURES]
+        if features is not None:
+            chosen = check_features(features, names)
         panels = {names[j]: _panel(estimator, names[j], j) for j in chosen}
         return cls(panels, estimator.weights_).plot()
 

@@ -181,7 +181,10 @@ class VariationalMap(EMMap):
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
         return PosteriorChart(
-            self.structure, base, self.blocks.total_weight, None, self.regularization
+            self.structure,
+            base,
+            self.blocks.total_weight,
+            prior=self.regularization,
         )
 
     def evaluate(self, parameters: Parameters) -> Evaluation:

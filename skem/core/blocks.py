@@ -37,7 +37,8 @@ A = TypeVar("A", bound=Additive)
 class Block(NamedTuple):
     """Consecutive samples: ``data`` is (features, samples), a view.
 
-    `incomplete` says that the data it is of have missing values, NaN.
+    `incomplete` says that the data it is of have missing values, NaN. `known` are the
+    components that samples are known to belong to, −1 where that is not known.
     """
 
     start: int
@@ -45,13 +46,21 @@ class Block(NamedTuple):
     data: np.ndarray
     weight: np.ndarray | None
     incomplete: bool = False
+    known: np.ndarray | None = None
 
     def observed(self) -> Block:
         """Leave out the samples of weight zero."""
         if self.weight is None or self.weight.all():
             return self
-        kept = self.weight > 0
-        return self._replace(data=self.data[:, kept], weight=self.weight[kept])
+        return self.only(self.weight > 0)
+
+    def only(self, chosen: np.ndarray) -> Block:
+        """Return some of the samples, by a mask or by indices."""
+        return self._replace(
+            data=self.data[:, chosen],
+            weight=None if self.weight is None else self.weight[chosen],
+            known=None if self.known is None else self.known[chosen],
+        )
 
 
 Kernel = Callable[[Block, Workspace], A]
@@ -91,6 +100,10 @@ class Blocks(Protocol):
     def empty_weight(self) -> float:
         """Weight of rows without any value, to which a fit gives none here."""
 
+    @property
+    def known(self) -> np.ndarray | None:
+        """The component of each row, −1 where it is not known; None if none is."""
+
     def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in a fixed order."""
 
@@ -121,7 +134,8 @@ class ArrayBlocks:
     Both may be of any real type, byte order and memory layout: what needs another is
     converted block by block. `dtype` is the floating-point type that blocks are
     computed in. In `incomplete` data a NaN is a missing value; rows without any value
-    weigh `empty_weight`, and have the weight zero here.
+    weigh `empty_weight`, and have the weight zero here. `known` are the components
+    that rows are known to belong to, −1 where that is not known.
     """
 
     X: np.ndarray
@@ -130,6 +144,7 @@ class ArrayBlocks:
     dtype: np.dtype
     incomplete: bool = False
     empty_weight: float = 0.0
+    known: np.ndarray | None = None
 
     @property
     def n_samples(self) -> int:
@@ -175,7 +190,8 @@ class ArrayBlocks:
         weight = self.weight
         if weight is not None:
             weight = weight[start:stop].astype(float, copy=False)
-        return Block(start, stop, self.X[start:stop].T, weight, self.incomplete)
+        known = None if self.known is None else self.known[start:stop]
+        return Block(start, stop, self.X[start:stop].T, weight, self.incomplete, known)
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight."""
@@ -188,7 +204,10 @@ class ArrayBlocks:
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return some of the rows, as blocks of their own."""
         weight = None if self.weight is None else self.weight[rows].astype(float)
-        return replace(self, X=self.X[rows], weight=weight, empty_weight=0.0)
+        known = None if self.known is None else self.known[rows]
+        return replace(
+            self, X=self.X[rows], weight=weight, empty_weight=0.0, known=known
+        )
 
     def map(self, kernel: Kernel[A], values_per_sample: int) -> Iterator[A]:
         """Yield the kernel's value for each block, in order."""
@@ -228,6 +247,16 @@ class ArrayBlocks:
             )
 
         return reduce(iadd, self.workers.map(fold_group, groups))
+
+
+def is_mapped(X: np.ndarray) -> bool:
+    """Whether an array is, or is a view of, a file that is mapped into memory."""
+    array: Any = X
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def _distinct(n: int, size: int, rng: np.random.RandomState) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from skem.core.covariance import Structure
+from skem.core.local import Local
 from skem.core.parameters import Parameters
 
 SMALLEST_WEIGHT = 1e-10
@@ -19,15 +20,17 @@ class Chart:
     """EM-local coordinates about a base point θ⁰.
 
     With s_k = √(N w⁰_k): s (log w − log w⁰), under softmax; s U⁰ᵀ(μ − μ⁰); and s times
-    the structure's log-Cholesky coordinates of Σ. At the base point the information of
-    the complete data in these coordinates is the identity. Every vector is a mixture.
-    `pinned` restores what of its precision Cholesky factors must not change.
+    the structure's own coordinates of Σ, by the root of their information. At the base
+    point that of the complete data in these coordinates is the identity. Every vector
+    is a mixture. `restored` puts back what of it must not change.
     """
 
     structure: Structure
     base: Parameters
     total_weight: float
-    pinned: Callable[[np.ndarray], np.ndarray] | None = None
+    restored: Callable[[Parameters], Parameters] | None = None
+    noise: bool = False
+    """Whether there is one more weight, what the others leave of one."""
 
     @cached_property
     def _scale(self) -> np.ndarray:
@@ -35,26 +38,37 @@ class Chart:
         return np.sqrt(self.total_weight * weights)[:, None]
 
     @cached_property
+    def _weight_scale(self) -> np.ndarray:
+        if not self.noise:
+            return self._scale[:, 0]
+        own = max(float(self.base.noise_weight), SMALLEST_WEIGHT)
+        return np.append(self._scale[:, 0], np.sqrt(self.total_weight * own))
+
+    @cached_property
     def _mean_scale(self) -> np.ndarray:
         return self._scale
 
     @cached_property
+    def _local(self) -> Local:
+        return self.structure.local(
+            self.base.precisions_cholesky, self.base.means.shape[1]
+        )
+
+    @cached_property
     def _covariance_scale(self) -> np.ndarray:
-        if self.structure.shared:
-            return np.full((1, 1), np.sqrt(self.total_weight))
-        # A variance that d features share has d times the information.
-        shared = 1 if self.structure.scales_features else self.base.means.shape[1]
-        return self._scale * np.sqrt(shared)
+        weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
+        return self._local.scale(self.total_weight * weights, self.total_weight)
 
     def _log_shares(self, parameters: Parameters) -> np.ndarray:
         """Logarithms of what the components share."""
-        return parameters.log_weights
+        logs = parameters.log_weights
+        return np.append(logs, parameters.log_noise_weight) if self.noise else logs
 
     def _assembled(
         self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
     ) -> Parameters:
         """Return the mixture of these shares."""
-        return Parameters(shares, means, cholesky)
+        return Parameters(shares[: len(means)], means, cholesky)
 
     def _size_of(self, log_ratio: np.ndarray) -> float:
         """Size of a change of the logarithms of shares."""
@@ -62,11 +76,12 @@ class Chart:
 
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-weights, means and covariances of a vector, without their scales."""
-        K, d = self.base.shape
-        log_weights = vector[:K] / self._scale[:, 0]
-        means = vector[K : K + K * d].reshape(K, d) / self._mean_scale
+        (K, d), n_weights = self.base.shape, len(self._weight_scale)
+        end = n_weights + K * d
+        log_weights = vector[:n_weights] / self._weight_scale
+        means = vector[n_weights:end].reshape(K, d) / self._mean_scale
         rows = len(self._covariance_scale)
-        covariances = vector[K + K * d :].reshape(rows, -1) / self._covariance_scale
+        covariances = vector[end:].reshape(rows, -1) / self._covariance_scale
         return log_weights, means, covariances
 
     def pack(self, parameters: Parameters) -> np.ndarray:
@@ -75,15 +90,13 @@ class Chart:
         log_ratio = self._log_shares(parameters) - base
         # Softmax leaves a common constant free: the shares' mean of zero fixes it.
         log_ratio -= np.exp(base) @ log_ratio
-        covariances = self.structure.to_chart(
-            self.base.precisions_cholesky, parameters.precisions_cholesky
-        )
+        covariances = self._local.pack(parameters.precisions_cholesky)
         means = self.structure.whiten_rows(
             self.base.precisions_cholesky, parameters.means - self.base.means
         )
         return np.concatenate(
             [
-                self._scale[:, 0] * log_ratio,
+                self._weight_scale * log_ratio,
                 (self._mean_scale * means).ravel(),
                 (self._covariance_scale * covariances).ravel(),
             ]
@@ -95,12 +108,13 @@ class Chart:
         log_shares = self._log_shares(self.base) + log_ratio
         shares = np.exp(log_shares - log_shares.max())
         base = self.base.precisions_cholesky
-        cholesky = self.structure.from_chart(base, covariances)
-        return self._assembled(
+        cholesky = self._local.unpack(covariances)
+        found = self._assembled(
             shares / shares.sum(),
             self.base.means + self.structure.color_rows(base, means),
-            cholesky if self.pinned is None else self.pinned(cholesky),
+            cholesky,
         )
+        return found if self.restored is None else self.restored(found)
 
     def farthest(self, step: np.ndarray) -> float:
         """Return the largest move of a step, in standard deviations or logarithms."""

@@ -49,7 +49,7 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
 
 
 def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
-    here = em.evaluate(Parameters.stacked(starts))
+    here = em.evaluate(Parameters.stacked([em.admitted(start) for start in starts]))
     before = here.objective
     for step in range(steps):
         before, successor = here.objective, here.successor

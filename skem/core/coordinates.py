@@ -135,25 +135,25 @@ def _clipped(slope: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class _Range:
+class Extent:
     """Smallest and largest value per feature; adding joins two ranges."""
 
     low: np.ndarray
     high: np.ndarray
 
-    def __add__(self, other: _Range) -> _Range:
-        return _Range(
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(
             np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         )
 
 
-def _range(block: Block, workspace: Workspace) -> _Range:
+def _extent(block: Block, workspace: Workspace) -> Extent:
     data = block.data
     if data.dtype.kind == "b":
         data = data.view(np.uint8)
     if data.shape[1] == 0:
         infinite = np.full(data.shape[0], np.inf)
-        return _Range(infinite, -infinite)
+        return Extent(infinite, -infinite)
     # Contiguous rows reduce several times faster than strided ones.
     native = data.dtype.newbyteorder("=")
     copy = workspace.array("range", data.shape, native)
@@ -162,8 +162,13 @@ def _range(block: Block, workspace: Workspace) -> _Range:
         missing = np.isnan(copy)
         low = copy.min(axis=1, where=~missing, initial=np.inf)
         high = copy.max(axis=1, where=~missing, initial=-np.inf)
-        return _Range(low.astype(float), high.astype(float))
-    return _Range(copy.min(axis=1).astype(float), copy.max(axis=1).astype(float))
+        return Extent(low.astype(float), high.astype(float))
+    return Extent(copy.min(axis=1).astype(float), copy.max(axis=1).astype(float))
+
+
+def extent_of(blocks: Blocks) -> Extent:
+    """Return the smallest and the largest value of each feature."""
+    return blocks.fold(_extent, blocks.n_features)
 
 
 def _power_means(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
@@ -195,7 +200,7 @@ def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinat
     constant feature gets the geometric mean of the other features' standard
     deviations; if every feature is constant, the largest absolute value, or 1.
     """
-    extent = blocks.fold(_range, blocks.n_features)
+    extent = extent_of(blocks)
     unit = _units(extent, blocks.dtype)
     low, high = (x if unit is None else x * unit for x in (extent.low, extent.high))
     middle, width = low / 2 + high / 2, high / 2 - low / 2
@@ -225,7 +230,7 @@ def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinat
     return Coordinates(_representable(shift, blocks.dtype), 1 / spread, unit)
 
 
-def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
+def _units(extent: Extent, dtype: np.dtype) -> np.ndarray | None:
     """Powers of two that bring widths into safe range; None if they are in it."""
     info = np.finfo(dtype)
     largest = np.maximum(np.abs(extent.low), np.abs(extent.high))
@@ -238,7 +243,7 @@ def _units(extent: _Range, dtype: np.dtype) -> np.ndarray | None:
     return _power_of_two(np.where(extreme, -np.round(exponent), 0.0))
 
 
-def _common_unit(extent: _Range, dtype: np.dtype) -> np.ndarray:
+def _common_unit(extent: Extent, dtype: np.dtype) -> np.ndarray:
     """Power of two, the same for all features, with room for the largest value.
 
     It is as large as may be, so that the narrowest features lose nothing.

@@ -95,6 +95,11 @@ class DaskBlocks:
         """Whether there are missing values, NaN."""
         return any(tally.incomplete for tally in self.tallies)
 
+    @property
+    def known(self) -> None:
+        """Components of rows cannot be given."""
+        return None
+
     @cached_property
     def _observed(self) -> Chunks:
         return self.chunks.only(

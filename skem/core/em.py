@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from skem.core.blocks import Block, Blocks
+from skem.core.blocks import ArrayBlocks, Block, Blocks, random_ranks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation, total_statistics
+from skem.core.fixed import Fixed
 from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
+from skem.core.noise import Background, clean
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.scale import Sample, as_one, one_scatter
@@ -23,6 +26,14 @@ from skem.core.step import Outcome, Stepper
 from skem.core.threads import Workspace
 from skem.core.totals import scored
 
+LABELLED = 100
+"""Rows known of a component that any part of the rows has, if there are so many."""
+COMPARED = 1_000
+"""Rows known of a component that decide which component of a start it is."""
+LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
+"""The weight of noise in a start, if there is less of it."""
+LARGEST = 1e100
+"""Nats beyond which a log-density counts as no better."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
 
@@ -33,7 +44,9 @@ class EMMap:
 
     `total` are the one-component statistics of the data, and `sample` the rows that the
     regularization takes the scale of clusters from, if it does. Where values are
-    missing, `whole` is the one component that rows are completed by for a start.
+    missing, `whole` is the one component that rows are completed by for a start. What
+    is given of the mixture is `fixed`, in coordinates. With a `background` one more
+    component is noise.
     """
 
     blocks: Blocks
@@ -43,6 +56,8 @@ class EMMap:
     total: Statistics
     sample: Sample | None = None
     whole: Parameters | None = None
+    fixed: Fixed | None = None
+    background: Background | None = None
 
     @classmethod
     def prepare(
@@ -51,20 +66,36 @@ class EMMap:
         structure: Structure,
         n_components: int,
         reg_covar: float | str,
+        noise: float | None = None,
     ) -> EMMap:
         """Standardise the data, and set the regularization to suit them.
 
-        `reg_covar` is "auto", or a variance in squared units of the data.
+        `reg_covar` is "auto", or a variance in squared units of the data. `noise` is
+        True, the density of noise, or None (or False) if there is none.
         """
         coordinates = standardising_coordinates(blocks, structure)
+        background = None
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
         if reg_covar != "auto":
             whole = as_one(blocks, coordinates, structure)
             total = total_statistics(blocks, coordinates, structure, whole)
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
             ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
-            return cls(blocks, coordinates, structure, ridge, total, None, whole)
+            return cls(
+                blocks,
+                coordinates,
+                structure,
+                ridge,
+                total,
+                whole=whole,
+                background=background,
+            )
         sample = Sample.of(blocks, coordinates, structure)
+        if background is not None:
+            # Noise is wider than any cluster.
+            sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
         coordinates, whole = sample.coordinates, sample.whole
         total = total_statistics(blocks, coordinates, structure, whole)
         penalty = ScaleFreePenalty.of_data(
@@ -72,7 +103,16 @@ class EMMap:
             one_scatter(total, incomplete=blocks.incomplete),
             blocks.total_weight,
         )
-        return cls(blocks, coordinates, structure, penalty, total, sample, whole)
+        return cls(
+            blocks,
+            coordinates,
+            structure,
+            penalty,
+            total,
+            sample,
+            whole,
+            background=background,
+        )
 
     @property
     def scales(self) -> dict[int, np.ndarray]:
@@ -97,7 +137,7 @@ class EMMap:
 
         The penalty shrinks with the weight, so that the optimum is about the same.
         """
-        blocks = self.blocks.take(self.blocks.random_rows(most, rng))
+        blocks = self.blocks.take(self.random_rows(most, rng))
         share = blocks.total_weight / self.blocks.total_weight
         return replace(
             self,
@@ -108,14 +148,117 @@ class EMMap:
             ),
         )
 
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight, and of known ones.
+
+        Of each known component there are some, however few they are.
+        """
+        rows = self.blocks.random_rows(most, rng)
+        if self.blocks.known is None or len(rows) == self.blocks.n_observed:
+            return rows
+        return np.union1d(rows, self._known_rows(LABELLED, rng))
+
+    def _known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component."""
+        blocks = self.blocks
+        assert isinstance(blocks, ArrayBlocks) and blocks.known is not None
+        observed = blocks.known >= 0
+        if blocks.weight is not None:
+            observed &= blocks.weight > 0
+        rows = np.flatnonzero(observed)
+        parts = (rows[blocks.known[rows] == k] for k in self.known_components)
+        return np.concatenate(
+            [part[random_ranks(len(part), most, rng)] for part in parts]
+        )
+
+    @cached_property
+    def known_components(self) -> np.ndarray:
+        """Components that some rows are known to belong to."""
+        known = self.blocks.known
+        return np.unique(known[known >= 0]) if known is not None else np.empty(0, int)
+
+    @cached_property
+    def _compared(self) -> list[tuple[int, Block]]:
+        """Rows of each known component that starts are compared with."""
+        blocks = self.blocks
+        if blocks.known is None:
+            return []
+        rows = np.sort(self._known_rows(COMPARED, np.random.RandomState(0)))
+        taken = blocks.take(rows)
+        block = taken.block(0, len(rows))
+        return [
+            (int(k), block.only(taken.known == k)._replace(known=None))
+            for k in self.known_components
+        ]
+
+    def admitted(self, start: Parameters) -> Parameters:
+        """Return a start with its components in the order of what is known or given.
+
+        What is given is put in its place.
+        """
+        fixed = self.fixed
+        start = self.with_noise(start)
+        if self.blocks.known is None and fixed is None:
+            return start
+        K = len(start.weights)
+        loss = np.zeros((K, K)) if fixed is None else fixed.distances(start)
+        expectation = self.expectation(start)
+        for k, block in self._compared:
+            found = expectation.component_log_density(block, Workspace())
+            v = np.ones(found.shape[1]) if block.weight is None else block.weight
+            loss[k] -= np.maximum(found, -LARGEST) @ v
+        _, order = linear_sum_assignment(loss)
+        cholesky = self.structure.ordered(start.precisions_cholesky, order)
+        return self.with_fixed(start.ordered(order, cholesky))
+
+    def movable(self, n_components: int) -> np.ndarray:
+        """Mask of components that may be taken away: nothing is known or given."""
+        free = ~np.isin(np.arange(n_components), self.known_components)
+        return free if self.fixed is None else free & ~self.fixed.placed
+
+    def with_noise(self, start: Parameters) -> Parameters:
+        """Leave something for noise, if there is: nothing would stay nothing."""
+        if self.background is None or start.noise_weight >= LEAST_NOISE:
+            return start
+        weights = start.weights * ((1 - STARTING_NOISE) / start.weights.sum())
+        return replace(start, weights=weights)
+
+    def ready(self, start: Parameters) -> Parameters:
+        """Return a start as the structure, noise and what is given allow it."""
+        return self.with_fixed(self.with_noise(self.constrained(start)))
+
+    def with_fixed(self, parameters: Parameters) -> Parameters:
+        """Put what is given in its place."""
+        return parameters if self.fixed is None else self.fixed.restored(parameters)
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether components may come in any order."""
+        alike = self.fixed is None or self.fixed.alike
+        return alike and self.blocks.known is None
+
+    def restored(self, parameters: Parameters) -> Parameters:
+        """Put back what of a mixture must not change."""
+        if self.regularization.pins:
+            cholesky = parameters.precisions_cholesky
+            cholesky = self.regularization.pinned(self.structure, cholesky)
+            parameters = replace(parameters, precisions_cholesky=cholesky)
+        return self.with_fixed(parameters)
+
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
-        pinned = (
-            partial(self.regularization.pinned, self.structure)
-            if self.regularization.pins
-            else None
-        )
-        return Chart(self.structure, base, self.blocks.total_weight, pinned)
+        changes = self.regularization.pins or self.fixed is not None
+        restored = self.restored if changes else None
+        noise = self.background is not None
+        return Chart(self.structure, base, self.blocks.total_weight, restored, noise)
+
+    def constrained(self, parameters: Parameters) -> Parameters:
+        """Return parameters with the nearest covariances that the structure allows."""
+        before, d = parameters.precisions_cholesky, self.blocks.n_features
+        cholesky = self.structure.constrained(before, parameters.weights, d)
+        if cholesky is before:
+            return parameters
+        return replace(parameters, precisions_cholesky=cholesky)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.
@@ -128,9 +271,18 @@ class EMMap:
         """Return what a part of the rows has led to, as a start for all of them."""
         return parameters
 
-    def expectation(self, parameters: Parameters) -> Expectation:
+    @cached_property
+    def _log_widths(self) -> np.ndarray | None:
+        """Those of noise, in coordinates."""
+        background = self.background
+        return None if background is None else background.inward(self.coordinates)
+
+    def expectation(
+        self, parameters: Parameters, dtype: np.dtype | None = None
+    ) -> Expectation:
         """Return the kernels that evaluate a block at `parameters`."""
-        form = choose_form(self.structure, parameters, self.blocks.dtype)
+        dtype = self.blocks.dtype if dtype is None else dtype
+        form = choose_form(self.structure, parameters, dtype, self._log_widths)
         return Expectation(form, self.coordinates)
 
     def of_points(self, parameters: Parameters) -> Expectation:
@@ -141,6 +293,8 @@ class EMMap:
 
     @cached_property
     def _stepper(self) -> Stepper | None:
+        if self.background is not None:
+            return None
         return Stepper.of(
             self.blocks, self.coordinates, self.structure, self.total_second
         )
@@ -157,6 +311,11 @@ class EMMap:
         )
         return Evaluation(self, parameters, statistics)
 
+    def started(self, statistics: Statistics) -> Parameters:
+        """M-step of labelled rows, for a start: nothing of it is given yet."""
+        free = self if self.fixed is None else replace(self, fixed=None)
+        return free.maximise(statistics)
+
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
@@ -166,7 +325,12 @@ class EMMap:
         else:
             scatter = statistics.within(self.total)
         return maximise(
-            self.structure, self.regularization, statistics, scatter, previous
+            self.structure,
+            self.regularization,
+            statistics,
+            scatter,
+            previous,
+            self.fixed,
         )
 
 
@@ -183,10 +347,10 @@ class Evaluation:
         """Return one of which all is known."""
         found = cls(em, parameters, outcome.statistics)
         found.__dict__.update(
-            loglik=outcome.loglik,
-            objective=outcome.loglik - outcome.penalty,
-            successor=outcome.successor,
+            loglik=outcome.loglik, objective=outcome.loglik - outcome.penalty
         )
+        if em.fixed is None:
+            found.__dict__.update(successor=outcome.successor)
         return found
 
     def by_weight(self) -> Evaluation:

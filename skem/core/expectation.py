@@ -6,6 +6,7 @@ What is incomplete is computed in a room of its own (`incomplete`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -164,7 +165,28 @@ class Expectation:
     @cached_property
     def _incomplete(self) -> Incomplete:
         form = self.form
-        return Incomplete(form.structure, form.parameters, self.coordinates)
+        return Incomplete(
+            form.structure, form.parameters, self.coordinates, form.background
+        )
+
+    @cached_property
+    def _each(self) -> list[Expectation]:
+        """Those of each component by itself, with its weight, in the same form."""
+        form, K = self.form, self.form.parameters.shape[-2]
+        return [
+            replace(
+                self,
+                form=replace(form, parameters=form.of_component(k), background=None),
+            )
+            for k in range(K)
+        ]
+
+    def _parts(self, block: Block) -> Iterator[tuple[int, np.ndarray, Block]]:
+        """Cut a block by what is known: component or −1, mask, and its samples."""
+        assert block.known is not None
+        for k in np.unique(block.known).tolist():
+            chosen = block.known == k
+            yield k, chosen, block.only(chosen)._replace(known=None)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the compiled pass: it is of this process."""
@@ -173,7 +195,7 @@ class Expectation:
     @property
     def values_per_sample(self) -> int:
         """Size of the work on one sample, in numbers."""
-        return self.form.n_rows() + self.form.parameters.weights.size
+        return self.form.n_rows() + math.prod(self.form.shape)
 
     @property
     def multiplications_per_sample(self) -> int:
@@ -182,7 +204,7 @@ class Expectation:
 
     def _logits(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Return room for them."""
-        shape = (*self.form.parameters.weights.shape, block.data.shape[1])
+        shape = (*self.form.shape, block.data.shape[1])
         return workspace.array("logits", shape, self.form.dtype)
 
     def _softmax(
@@ -201,6 +223,8 @@ class Expectation:
         The log-likelihood is without the form's common term. Incomplete blocks have
         all that they contribute, in their log-likelihood and statistics.
         """
+        if block.known is not None:
+            return self._statistics_of_known(block, workspace)
         if block.incomplete:
             return self._incomplete.statistics(block, workspace)
         weight = block.weight
@@ -220,11 +244,36 @@ class Expectation:
             loglik = log_norm.astype(float) @ weight + self.form.peak * weight.sum()
             factor *= weight
         resp *= factor[..., None, :]
-        sums = self.form.sums(resp, loaded, workspace)
-        return Statistics(loglik, sums, self.form.reference, self.form.quadratic)
+        return self.form.statistics(loglik, self.form.sums(resp, loaded, workspace))
+
+    def _statistics_of_known(self, block: Block, workspace: Workspace) -> Statistics:
+        """Fold a block in which some samples belong to a known component.
+
+        The log-likelihood of these is log w_k N(x | μ_k, Σ_k), and they have all of the
+        responsibility.
+        """
+        unknown = np.flatnonzero(block.known == -1)
+        rest = block.only(unknown)._replace(known=None)
+        total = self.statistics(rest, workspace)
+        loglik, sums = np.asarray(total.loglik).copy(), total.sums
+        for k, _, own in self._parts(block):
+            if k >= 0:
+                found = self._each[k].statistics(own, workspace)
+                sums[..., k, :] += found.sums[..., 0, :]
+                loglik += found.loglik
+        return replace(total, loglik=loglik[()], sums=sums)
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """Log p(x) in the units of the data, shape (b,), float64."""
+        """Log p(x) in the units of the data, shape (b,), float64.
+
+        Of a sample of a known component, log w_k N(x | μ_k, Σ_k).
+        """
+        if block.known is not None:
+            out = np.empty(len(block.known))
+            for k, chosen, own in self._parts(block):
+                by = self if k < 0 else self._each[k]
+                out[chosen] = by.log_density(own, Workspace())
+            return out
         if block.incomplete:
             return self._finite(self._incomplete.evaluate(block, workspace)[0])
         if self._fused is not None:
@@ -241,7 +290,8 @@ class Expectation:
         means, cholesky = form.parameters.means, form.parameters.precisions_cholesky
         parameters = Parameters(np.ones(len(means)), means, cholesky)
         centred = Centred(form.structure, parameters, form.dtype)
-        logits = self._logits(block, workspace)
+        shape = (len(means), block.data.shape[1])
+        logits = workspace.array("logits", shape, form.dtype)
         with np.errstate(all="ignore"):
             loaded = centred.load(self.coordinates, block.data, workspace)
             centred.logits(loaded, logits, workspace)
@@ -253,6 +303,10 @@ class Expectation:
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log p(x) and log max_k r_k, shape (b,), float64, and `responsibilities`."""
+        if block.known is not None:
+            log_density = self.log_density(block, workspace)
+            resp = self.responsibilities(block, workspace)
+            return log_density, np.log(resp.max(axis=0).astype(float)), resp
         if block.incomplete:
             log_density, resp = self._incomplete.evaluate(block, workspace)
             return self._finite(log_density), np.log(resp.max(axis=0)), resp
@@ -287,6 +341,14 @@ class Expectation:
 
     def responsibilities(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Posterior probabilities, shape (K, b), perhaps in the workspace."""
+        if block.known is not None:
+            free = block._replace(known=None)
+            resp = self.responsibilities(free, workspace).copy()
+            resp[..., block.known >= 0] = 0
+            for k, chosen, _ in self._parts(block):
+                if k >= 0:
+                    resp[..., k, chosen] = 1
+            return resp
         if block.incomplete:
             return self._incomplete.responsibilities(block, workspace)
         if self._fused is not None:
@@ -319,6 +381,10 @@ class Expectation:
 
     def labels(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Return the most probable component of each sample, (b,)."""
+        if block.known is not None:
+            free = block._replace(known=None)
+            labels = self.labels(free, workspace)
+            return np.where(block.known >= 0, block.known, labels)
         if block.incomplete:
             return self._incomplete.responsibilities(block, workspace).argmax(axis=0)
         if self._fused is not None:
@@ -359,7 +425,11 @@ def total_statistics(
         expectation = Expectation(
             Centred(structure, whole, np.dtype(float)), coordinates
         )
-        found = blocks.fold(expectation.statistics, expectation.values_per_sample)
+
+        def completed(block: Block, workspace: Workspace) -> Statistics:
+            return expectation.statistics(block._replace(known=None), workspace)
+
+        found = blocks.fold(completed, expectation.values_per_sample)
         return replace(found, loglik=0.0).about(np.zeros((1, d)))
 
     def kernel(block: Block, workspace: Workspace) -> Statistics:

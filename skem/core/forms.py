@@ -14,6 +14,7 @@ scatter within it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ from skem.core.far import evaluate_far, log_constants, within_widths
 from skem.core.parameters import Parameters
 from skem.core.products import sum_over_columns, times_block
 from skem.core.quadratic import Quadratic
+from skem.core.statistics import Statistics
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
@@ -87,10 +89,38 @@ class Form(ABC):
     structure: Structure
     parameters: Parameters
     dtype: np.dtype
+    background: np.ndarray | None = None
+    """Logarithms of the widths of noise, (d,): it is the last row of the logits."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(…, K), the shape of the logits of a sample, noise among them."""
+        *stack, K = self.parameters.weights.shape
+        return (*stack, K + (self.background is not None))
 
     @cached_property
     def _peaks(self) -> np.ndarray:
-        return log_constants(self.structure, self.parameters)
+        peaks = log_constants(self.structure, self.parameters)
+        if self.background is None:
+            return peaks
+        noise = self.parameters.log_noise_weight - self.background.sum()
+        return np.concatenate([peaks, noise[..., None]], axis=-1)
+
+    def statistics(self, loglik: Any, sums: np.ndarray) -> Statistics:
+        """Return the sums of all rows of the logits as statistics."""
+        noise: Any = 0.0
+        if self.background is not None:
+            sums, noise = sums[..., :-1, :], sums[..., -1, 0]
+        return Statistics(loglik, sums, self.reference, self.quadratic, noise)
+
+    def with_noise(
+        self, log_density: np.ndarray, resp: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add noise to log-densities (b,) and responsibilities (K, b), if there is."""
+        if self.background is None:
+            return log_density, resp
+        noise = float(self.parameters.log_noise_weight - self.background.sum())
+        return joined_by_noise(log_density, resp, np.full(len(log_density), noise))
 
     @cached_property
     def constants(self) -> np.ndarray:
@@ -111,6 +141,17 @@ class Form(ABC):
         """Return the form of one mixture of a stack."""
         return replace(self, parameters=self.parameters[index])
 
+    def of_component(self, k: int) -> Parameters:
+        """Return the parameters of one component alone, with its weight."""
+        parameters, one = self.parameters, slice(k, k + 1)
+        cholesky = parameters.precisions_cholesky
+        if not self.structure.shared:
+            *stack, _, _ = parameters.means.shape
+            cholesky = cholesky[(slice(None),) * len(stack) + (one,)]
+        return Parameters(
+            parameters.weights[..., one], parameters.means[..., one, :], cholesky
+        )
+
     def careful(self, block: Loaded) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate samples at any distance: `log_norm` and responsibilities.
 
@@ -121,7 +162,8 @@ class Form(ABC):
         # What widths take is common to all components if the rest is.
         if self.bounded and block.squares is not None:
             squares = np.broadcast_to(block.squares, z.shape)
-        log_density, resp = evaluate_far(self.structure, self.parameters, z, squares)
+        far = evaluate_far(self.structure, self.parameters, z, squares)
+        log_density, resp = self.with_noise(*far)
         limit = float(np.finfo(self.dtype).max)
         if self.bounded:
             log_norm = log_density - self.peak
@@ -177,8 +219,11 @@ class Expanded(Form):
         means = self.parameters.means
         natural = self.structure.natural(self.parameters.precisions_cholesky, means)
         linear = natural[..., : means.shape[-1]]
-        constant = self.constants - 0.5 * (means * linear).sum(axis=-1)
-        theta = np.concatenate([constant[..., None], natural], axis=-1)
+        constants = self.constants.copy()
+        constants[..., : means.shape[-2]] -= 0.5 * (means * linear).sum(axis=-1)
+        theta = np.concatenate(
+            [constants[..., None], with_row_of_noise(self, natural)], axis=-1
+        )
         return theta.astype(self.dtype, copy=False)
 
     def n_rows(self) -> int:
@@ -204,7 +249,7 @@ class Expanded(Form):
 
     def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
         rows, b = block.rows.shape
-        flat = resp.reshape(self.parameters.weights.size, b)
+        flat = resp.reshape(math.prod(resp.shape[:-1]), b)
         return sum_over_columns(flat, block.rows).reshape(*resp.shape[:-1], rows)
 
     def _linear_log_norm(self, rows: np.ndarray) -> np.ndarray:
@@ -248,17 +293,22 @@ class Centred(Form):
         for mixture in np.ndindex(out.shape[:-2]):
             means, cholesky = self._means[mixture], self._cholesky[mixture]
             for k, row in enumerate(out[mixture]):
+                if k == len(means):
+                    row[:] = 0
+                    continue
                 np.subtract(block.z, means[k, :, None], out=centred)
                 white = self.structure.whiten(cholesky, k, centred)
                 np.einsum("db,db->b", white, white, out=row)
         out *= -0.5
         out += self.constants[..., None].astype(self.dtype)
         if block.squares is not None:
-            out += within_widths(self.structure, self.parameters, block.squares)
+            within = within_widths(self.structure, self.parameters, block.squares)
+            out[..., : within.shape[-2], :] += within
 
     def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
         d = len(block.z)
         sums = np.empty((*resp.shape[:-1], 1 + d + self.quadratic.size(d)))
+        means = with_row_of_noise(self, self._means)
         for k in np.ndindex(resp.shape[:-1]):
             r = resp[k]
             kept = np.flatnonzero(r > NEGLIGIBLE * r.max(initial=0.0))
@@ -267,7 +317,7 @@ class Centred(Form):
             else:
                 z = block.z
             centred = workspace.array("centred", z.shape, self.dtype)
-            np.subtract(z, self._means[k][:, None], out=centred)
+            np.subtract(z, means[k][:, None], out=centred)
             sums[k][0] = r.sum(dtype=float)
             sums[k][1 : 1 + d] = centred @ r
             sums[k][1 + d :] = self.quadratic.weighted_sum(centred, r)
@@ -281,8 +331,57 @@ class Centred(Form):
         return self._means.astype(float)
 
 
-def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -> Form:
-    """Return the cheaper form that is precise enough, in `dtype` or float64."""
+def with_row_of_noise(form: Form, values: np.ndarray, axis: int = -2) -> np.ndarray:
+    """Append zeros along the axis of components, if there is noise: it has no place."""
+    if form.background is None:
+        return values
+    row = np.zeros_like(np.take(values, [0], axis=axis))
+    return np.concatenate([values, row], axis=axis)
+
+
+def joined_by_noise(
+    log_density: np.ndarray, resp: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add a component's log w_0 p_0 (…, b) to log-densities and responsibilities."""
+    total = np.logaddexp(log_density, noise)
+    share = np.exp(log_density - total)
+    own = np.exp(noise - total)
+    return total, np.concatenate(
+        [resp * share[..., None, :], own[..., None, :]], axis=-2
+    )
+
+
+def uncancelled(
+    structure: Structure, parameters: Parameters
+) -> tuple[Structure, Parameters]:
+    """Return the same mixture with each component's covariance by itself.
+
+    Beside noise, what components share does not cancel in the responsibilities.
+    """
+    quadratic = structure.quadratic
+    if structure.logit_quadratic == quadratic:
+        return structure, parameters
+    twin = structure.free
+    *stack, K, d = parameters.means.shape
+    cholesky = parameters.precisions_cholesky
+    shape = (*stack, *twin.shape(K, d))
+    if cholesky.shape != shape:
+        cholesky = np.broadcast_to(np.expand_dims(cholesky, len(stack)), shape)
+    return twin, Parameters(parameters.weights, parameters.means, cholesky)
+
+
+def choose_form(
+    structure: Structure,
+    parameters: Parameters,
+    dtype: np.dtype,
+    background: np.ndarray | None = None,
+) -> Form:
+    """Return the cheaper form that is precise enough, in `dtype` or float64.
+
+    `background` are the logarithms of the widths of noise, if there is any.
+    """
+    if background is not None:
+        structure, parameters = uncancelled(structure, parameters)
     d = parameters.means.shape[-1]
     size = structure.logit_quadratic.size(d)
     cheap = size <= MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2
@@ -291,5 +390,5 @@ def choose_form(structure: Structure, parameters: Parameters, dtype: np.dtype) -
         if worst > SINGLE:
             dtype = np.dtype(np.float64)
         if cheap and worst <= CONDITION[dtype]:
-            return Expanded(structure, parameters, dtype)
-    return Centred(structure, parameters, dtype)
+            return Expanded(structure, parameters, dtype, background)
+    return Centred(structure, parameters, dtype, background)

@@ -25,6 +25,7 @@ from skem.core.forms import (
     Centred,
     Expanded,
     Form,
+    with_row_of_noise,
 )
 from skem.core.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
 from skem.core.statistics import Statistics
@@ -34,6 +35,8 @@ from skem.kernels.native import JOB, SOURCES, Library, Model, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
 """Numbers of the quadratic parts in fold.cpp."""
+MASKED = 4
+"""Number of [x², m] there, of masks m of what is not missing."""
 CENTRED = {Norm, Squares, Pairs}
 """Those that the centred form is compiled for, too."""
 MAX_CENTRED_FEATURES = 160
@@ -141,7 +144,7 @@ class Fused:
         library, kind = native.library(), KINDS.get(type(form.quadratic))
         if library is None or kind is None or coordinates.unit is not None:
             return None
-        *_, K, d = form.parameters.shape
+        K, d = form.shape[-1], form.parameters.shape[-1]
         centred = isinstance(form, Centred)
         matrices = form.structure.matrices
         if centred and type(form.quadratic) not in CENTRED:
@@ -154,10 +157,13 @@ class Fused:
             cholesky = parameters.precisions_cholesky
             if form.structure.shared and not matrices:
                 cholesky = np.repeat(cholesky[..., None, :], K, axis=-2)
+            of_components = parameters.weights.ndim - 1
+            cholesky = with_row_of_noise(form, cholesky, of_components)
             if coordinates.ties is not None:
                 diagonals = form.structure.precision_diagonals(
                     parameters.precisions_cholesky, parameters.shape
                 )
+                diagonals = with_row_of_noise(form, diagonals)
         common = None
         if not form.bounded and parameters.weights.ndim == 1:
             cholesky_of_all = parameters.precisions_cholesky
@@ -174,7 +180,7 @@ class Fused:
             _contiguous(coordinates.shift),
             _contiguous(coordinates.scale),
             _contiguous(form.theta) if isinstance(form, Expanded) else None,
-            _contiguous(parameters.means) if centred else None,
+            _contiguous(with_row_of_noise(form, parameters.means)) if centred else None,
             None if cholesky is None else _contiguous(cholesky),
             _contiguous(form.constants) if centred else None,
             None if diagonals is None else _contiguous(diagonals),
@@ -187,10 +193,8 @@ class Fused:
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics."""
         form, b = self.form, block.data.shape[1]
-        mixtures, (K, d) = (
-            form.parameters.weights.shape[:-1],
-            form.parameters.shape[-2:],
-        )
+        *mixtures, K = form.shape
+        d = form.parameters.shape[-1]
         sums = np.empty((*mixtures, K, 1 + d + form.quadratic.size(d)))
         loglik = np.empty(mixtures)
         squares = self.coordinates.squares(block.data)
@@ -206,7 +210,7 @@ class Fused:
             loglik[mixture] += log_norm @ weight
             weighted = (resp * weight).astype(form.dtype)
             sums[mixture] += one.sums(weighted, loaded, Workspace())
-        return Statistics(loglik[()], sums, form.reference, form.quadratic)
+        return form.statistics(loglik[()], sums)
 
     def log_norm(
         self, block: Block, workspace: Workspace, resp: np.ndarray | None = None
@@ -235,7 +239,7 @@ class Fused:
         found = self.compiled.run(block, squares, workspace, labels=labels)
         if len(found):
             few = _only(block, found)
-            shape = (self.form.parameters.weights.size, len(found))
+            shape = (*self.form.shape, len(found))
             resp = np.empty(shape, self.form.dtype)
             self.responsibilities(few, Workspace(), resp)
             labels[found] = resp.argmax(axis=0)

@@ -37,11 +37,15 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.far import LOG_2PI, evaluate_far
-from skem.core.forms import CONDITION, MAX_EXPANDED_FEATURES, condition
-from skem.core.linear import linear_step
+from skem.core.forms import (
+    CONDITION,
+    MAX_EXPANDED_FEATURES,
+    condition,
+    joined_by_noise,
+)
+from skem.core.linear import linear_step, masked_step
 from skem.core.parameters import Parameters
 from skem.core.quadratic import (
-    Nothing,
     Pairs,
     Quadratic,
     diagonal_positions,
@@ -57,6 +61,8 @@ PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
 FREQUENT = 32
 """Rows of a pattern from which it is expanded."""
+HIGHEST = 300
+"""Nats of a density at its highest, below which exponentials need no shift."""
 FARTHEST = 1e8
 """Nats beyond which differences between components are lost to rounding."""
 
@@ -479,6 +485,20 @@ class Incomplete:
     structure: Structure
     parameters: Parameters
     coordinates: Coordinates
+    background: np.ndarray | None = None
+    """Logarithms of the widths of noise, the last of the responsibilities."""
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """(…, K), with noise among the components."""
+        *stack, K = self.parameters.weights.shape
+        return (*stack, K + (self.background is not None))
+
+    def _noise(self, patterns: Patterns) -> np.ndarray:
+        """Log w_0 p_0 of what was observed of each row, (…, b)."""
+        assert self.background is not None
+        own = (patterns.observed @ self.background)[patterns.of_row]
+        return self.parameters.log_noise_weight[..., None] - own
 
     @cached_property
     def _means(self) -> np.ndarray:
@@ -542,6 +562,9 @@ class Incomplete:
         with np.errstate(all="ignore"):
             logits = completed.log_density.reshape(*shape, b)
             logits = logits + self.parameters.log_weights[..., None]
+            if self.background is not None:
+                noise = self._noise(piece.patterns)[..., None, :]
+                logits = np.concatenate([logits, noise], axis=-2)
             top = logits.max(axis=-2, keepdims=True)
             resp = np.exp(logits - top)
             total = resp.sum(axis=-2, keepdims=True)
@@ -568,9 +591,10 @@ class Incomplete:
                 squares = piece.squares
                 if squares is not None:
                     squares = squares[kept][:, rows]
-                log_norm[mixture][rows], resp[mixture][:, rows] = evaluate_far(
-                    structure, marginal, piece.z[kept][:, rows], squares
-                )
+                far = evaluate_far(structure, marginal, piece.z[kept][:, rows], squares)
+                if self.background is not None:
+                    far = joined_by_noise(*far, self._noise(piece.patterns)[..., rows])
+                log_norm[mixture][rows], resp[mixture][:, rows] = far
 
     def _unit(self, patterns: Patterns) -> np.ndarray:
         """Log |dz/dx| of the features that each row has, (b,)."""
@@ -592,7 +616,12 @@ class Incomplete:
         return self._by_row(block, workspace)
 
     def _statistics(
-        self, loglik: np.ndarray, counts: np.ndarray, first: np.ndarray, q: np.ndarray
+        self,
+        loglik: np.ndarray,
+        counts: np.ndarray,
+        first: np.ndarray,
+        q: np.ndarray,
+        noise: np.ndarray,
     ) -> Statistics:
         """Return statistics about the means, of arrays of all G components."""
         quadratic, shape = self.structure.quadratic, self.parameters.shape
@@ -603,37 +632,58 @@ class Incomplete:
             sums.reshape(*shape[:-1], -1),
             means,
             quadratic,
+            noise.reshape(shape[:-2])[()],
         )
 
+    def _with_noise(self, theta: np.ndarray, of_noise: np.ndarray) -> np.ndarray:
+        """Append coefficients of noise (…, size), without its weight."""
+        if self.background is None:
+            return theta
+        own = np.broadcast_to(of_noise, (*theta.shape[:-2], theta.shape[-1])).copy()
+        own[..., 0] += self.parameters.log_noise_weight.reshape(-1)
+        return np.concatenate([theta, own[..., None, :]], axis=-2)
+
+    def _split(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Split sums (M, K, size) into those of components, and counts of noise."""
+        if self.background is None:
+            return sums, np.zeros(sums.shape[:-2])
+        return sums[..., :-1, :], sums[..., -1, 0]
+
     def _of_masks(self, block: Block, workspace: Workspace) -> Statistics:
-        """Independent features: log-densities are linear in [m, m x, m x²]."""
+        """Independent features: log-densities are linear in [1, m x, m x², m]."""
         means, roots = self._means, self._factors
         d, b = block.data.shape
-        rows = workspace.array("masks", (3 * d, b), np.float64)
-        mask, z, second = rows[:d], rows[d : 2 * d], rows[2 * d :]
-        self.coordinates.load(block.data, z)
-        np.equal(z, z, out=mask)
-        np.copyto(z, 0, where=mask == 0)
-        with np.errstate(over="ignore"):
-            np.square(z, out=second)
-        squares = self.coordinates.squares(block.data)
-        if squares is not None:
-            second += squares * mask
+        K = self.parameters.shape[-2]
         precisions = roots**2
         linear = precisions * means
-        constants = np.log(roots) - 0.5 * (LOG_2PI + means * linear)
-        log_weights = self.parameters.log_weights.reshape(-1, 1)
-        theta = np.hstack([log_weights, constants, linear, -0.5 * precisions])
-        theta = theta.reshape(-1, self.parameters.shape[-2], 1 + 3 * d)
-        found = linear_step(theta, rows, block.weight, Nothing(), None, workspace)
+        peaks = np.log(roots) - 0.5 * LOG_2PI
+        constants = peaks - 0.5 * means * linear
+        # No log-density of a mixture is above its highest, whatever is missing.
+        highest = np.maximum(peaks.reshape(-1, K, d).max(axis=1), 0).sum(axis=1)
+        if self.background is not None:
+            highest = np.maximum(highest, np.maximum(-self.background, 0).sum())
+        bounded = bool(highest.max() < HIGHEST)
+        shift = highest if bounded else np.zeros_like(highest)
+        log_weights = self.parameters.log_weights.reshape(-1, K) - shift[:, None]
+        theta = np.hstack(
+            [log_weights.reshape(-1, 1), linear, -0.5 * precisions, constants]
+        ).reshape(-1, K, 1 + 3 * d)
+        if self.background is not None:
+            of_noise = np.zeros((len(theta), 1 + 3 * d))
+            of_noise[:, 0], of_noise[:, 1 + 2 * d :] = -shift, -self.background
+            theta = self._with_noise(theta, of_noise)
+        found = masked_step(theta, block, self.coordinates, workspace, bounded=bounded)
         if len(found.lost):
             return self._by_row(block, workspace)
-        v = np.ones(b) if block.weight is None else block.weight
-        log_slopes = self.coordinates.log_slopes
-        unit = log_slopes @ (mask @ v - v.sum())
-        counts, observed, first, second = np.split(
-            found.sums.reshape(-1, 1 + 3 * d), [1, 1 + d, 1 + 2 * d], axis=1
+        total = b if block.weight is None else block.weight.sum()
+        own, noise = self._split(found.sums)
+        counts, first, second, observed = np.split(
+            own.reshape(-1, 1 + 3 * d), [1, 1 + d, 1 + 2 * d], axis=1
         )
+        # Rows have one component each, so that any mixture counts what was observed.
+        seen = found.sums[0, :, 1 + 2 * d :].sum(axis=0)
+        unit = self.coordinates.log_slopes @ (seen - total)
+        loglik = found.loglik + total * shift + unit
         # About the means, and with the variances of what is missing.
         variances = second - 2 * means * first + means**2 * observed
         variances += (counts - observed) / precisions
@@ -641,7 +691,7 @@ class Incomplete:
         q = np.zeros((quadratic.size(d), len(means)))
         quadratic.add_squares(q, variances.T)
         return self._statistics(
-            found.loglik + unit, counts[:, 0], first - means * observed, q.T
+            loglik, counts[:, 0], first - means * observed, q.T, noise
         )
 
     def _by_pattern(self, block: Block, workspace: Workspace) -> Statistics:
@@ -679,9 +729,14 @@ class Incomplete:
             n = rows.stop - rows.start if own is None else own.sum()
             loglik = loglik + found.loglik + n * expanded.unit[i]
             all_sums.append(found.sums)
-        counts, first, second = expanded.completed(np.stack(all_sums))
+        own, noise = self._split(np.stack(all_sums))
+        counts, first, second = expanded.completed(own)
         statistics = self._statistics(
-            loglik * np.ones(expanded.theta.shape[1]), counts, first, second
+            loglik * np.ones(expanded.theta.shape[1]),
+            counts,
+            first,
+            second,
+            noise.sum(axis=0),
         )
         if not left:
             return statistics
@@ -695,7 +750,7 @@ class Incomplete:
         shape, quadratic = self.parameters.shape, self.structure.quadratic
         *mixtures, K, d = shape
         sums = np.zeros((*mixtures, K, 1 + d + quadratic.size(d)))
-        loglik = np.zeros(mixtures)
+        loglik, noise = np.zeros((2, *mixtures))
         for piece in self.pieces(block, workspace):
             completed = self._completed(piece)
             log_norm, resp = self._softmax(piece, completed)
@@ -705,11 +760,15 @@ class Incomplete:
             else:
                 loglik += (log_norm + unit) @ piece.weight
                 resp *= piece.weight
+            if self.background is not None:
+                noise += resp[..., -1, :].sum(axis=-1)
+                resp = resp[..., :-1, :]
             resp = resp.reshape(-1, resp.shape[-1])
             # Squares of what is farther than any row of a fit may overflow.
             with np.errstate(over="ignore", invalid="ignore"):
                 sums += completed.sums(resp, quadratic).reshape(sums.shape)
-        return Statistics(loglik[()], sums, self.parameters.means, quadratic)
+        means = self.parameters.means
+        return Statistics(loglik[()], sums, means, quadratic, noise[()])
 
     def evaluate(
         self, block: Block, workspace: Workspace
@@ -717,7 +776,7 @@ class Incomplete:
         """Log p of what was observed, in units of the data, (b,), and (K, b) of r."""
         b = block.data.shape[1]
         log_density = np.empty(b)
-        resp = np.empty((len(self.parameters.weights), b))
+        resp = np.empty((*self._shape, b))
         for piece in self.pieces(block, workspace):
             order = piece.patterns.order
             log_norm, own = self._softmax(piece, self._completed(piece))
@@ -727,8 +786,7 @@ class Incomplete:
 
     def responsibilities(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Posterior probabilities, (…, K, b)."""
-        shape = self.parameters.weights.shape
-        resp = np.empty((*shape, block.data.shape[1]))
+        resp = np.empty((*self._shape, block.data.shape[1]))
         for piece in self.pieces(block, workspace):
             _, own = self._softmax(piece, self._completed(piece))
             resp[..., piece.patterns.order] = own
@@ -864,7 +922,12 @@ class Expanded:
         )
         K = step.parameters.shape[-2]
         theta = np.moveaxis(theta.reshape(-1, P, theta.shape[-1]), 1, 0)
-        self.theta = np.ascontiguousarray(theta.reshape(P, -1, K, theta.shape[-1]))
+        theta = theta.reshape(P, -1, K, theta.shape[-1])
+        if step.background is not None:
+            of_noise = np.zeros((P, 1, theta.shape[-1]))
+            of_noise[..., 0] = -(observed @ step.background)[:, None]
+            theta = step._with_noise(theta, of_noise)
+        self.theta = np.ascontiguousarray(theta)
         log_slopes = step.coordinates.log_slopes
         self.unit = observed @ log_slopes - log_slopes.sum()
         self._observed = observed

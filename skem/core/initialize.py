@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
 from skem.core.expectation import filled_rows
+from skem.core.noise import clean
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
@@ -39,7 +42,8 @@ def initialize(
     em: EMMap, method: Initializer, n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
-    return seeded(em, method, n_components, rng, subsample(em, n_components, rng))
+    rows = subsample(em, n_components, rng)
+    return em.admitted(seeded(em, method, n_components, rng, rows))
 
 
 def seeded(
@@ -50,15 +54,61 @@ def seeded(
     rows: Rows,
 ) -> Parameters:
     """Seed by `method` on a subsample, then take one M-step."""
+    Z, weight, kept = rows.Z, rows.weight, None
+    if em.background is not None and rows.block.known is None and rng.uniform() < 0.5:
+        kept = clean(Z, rng)
     with on_checked_data():
-        resp = method(rows.Z, rows.weight, n_components, rng) * rows.weight
-    return em.maximise(rows.labelled(em, resp))
+        if kept is None or len(np.unique(Z[kept], axis=0)) < n_components:
+            resp = method(Z, weight, n_components, rng)
+        else:
+            # What is noise has no label.
+            resp = np.zeros((n_components, len(Z)))
+            resp[:, kept] = method(Z[kept], weight[kept], n_components, rng)
+        resp *= weight
+    statistics = rows.labelled(em, resp)
+    if kept is not None:
+        statistics = replace(statistics, noise=weight[~kept].sum())
+    return em.started(statistics)
+
+
+def of_known(rows: Rows) -> Initializer:
+    """Return a starting method that begins with the rows whose component is known.
+
+    If there are some of each component, all others are left out. Else those go to the
+    nearest of the means of the known and of rows chosen far from them.
+    """
+    known = rows.block.known
+    assert known is not None
+
+    def method(
+        Z: np.ndarray,
+        weight: np.ndarray,
+        n_components: int,
+        rng: np.random.RandomState,
+    ) -> np.ndarray:
+        resp = (known == np.arange(n_components)[:, None]).astype(float)
+        sizes = resp @ weight
+        found = sizes > 0
+        if found.all():
+            return resp
+        seeds = resp @ (Z * weight[:, None]) / np.where(found, sizes, 1)[:, None]
+        others = np.flatnonzero(known == -1)
+        for k in np.flatnonzero(~found):
+            apart = cdist(Z[others], seeds[found], "sqeuclidean").min(axis=1)
+            apart = apart * weight[others] + np.finfo(float).tiny
+            seeds[k] = Z[others[rng.choice(len(others), p=apart / apart.sum())]]
+            found[k] = True
+        nearest = cdist(Z[others], seeds, "sqeuclidean").argmin(axis=1)
+        resp[nearest, others] = 1
+        return resp
+
+    return method
 
 
 def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
-    taken = em.blocks.take(em.blocks.random_rows(most, rng))
+    taken = em.blocks.take(em.random_rows(most, rng))
     z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     block = taken.block(0, taken.n_samples)._replace(weight=None)

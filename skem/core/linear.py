@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.core.blocks import Block
+from skem.core.coordinates import Coordinates
 from skem.core.forms import NEGLIGIBLE
-from skem.core.fused import KINDS, Pass
+from skem.core.fused import KINDS, MASKED, Pass
 from skem.core.products import sum_over_columns, times_block
 from skem.core.quadratic import Quadratic
 from skem.core.threads import Workspace
@@ -49,34 +50,82 @@ def linear_step(
     (M, K, _), (d, b) = theta.shape, rows.shape
     library = native.library()
     if library is None:
-        return _in_numpy(theta, rows, weight, quadratic, squares, workspace)
+        features = workspace.array("features", (theta.shape[-1], b), np.float64)
+        features[0], features[1 : 1 + d] = 1, rows
+        with np.errstate(all="ignore"):
+            quadratic.expand(rows, features[1 + d :])
+            if squares is not None:
+                quadratic.add_squares(features[1 + d :], squares)
+        return _in_numpy(theta, features, weight, workspace)
     theta = np.ascontiguousarray(theta)
     zeros, ones = np.zeros(d), np.ones(d)
     model = Model(
         8, False, KINDS[type(quadratic)], False, False, d, K, M,
         zeros, ones, theta, None, None, None, None, None, math.inf, NEGLIGIBLE,
     )  # fmt: skip
-    sums, loglik = np.empty(theta.shape), np.empty(M)
     block = Block(0, b, rows, weight)
-    lost = Pass(library, model).run(block, squares, workspace, sums=sums, loglik=loglik)
-    return Linear(loglik, sums, np.unique(lost % b) if len(lost) else lost)
+    return _compiled(Pass(library, model), theta, block, squares, workspace)
+
+
+def masked_step(
+    theta: np.ndarray,
+    block: Block,
+    coordinates: Coordinates,
+    workspace: Workspace,
+    *,
+    bounded: bool,
+) -> Linear:
+    """Take the step for T(x) = [1, z, z², m], with z = 0 and m = 0 for missing values.
+
+    Coefficients are (M, K, 1 + 3d), and z are the block's values in coordinates.
+    `bounded` says that logits are at most 0.
+    """
+    (M, K, _), (d, b) = theta.shape, block.data.shape
+    squares = coordinates.squares(block.data)
+    library = native.library()
+    if library is None or coordinates.unit is not None:
+        features = workspace.array("features", (1 + 3 * d, b), np.float64)
+        z, second, mask = (features[1 + i * d : 1 + (i + 1) * d] for i in range(3))
+        features[0] = 1
+        coordinates.load(block.data, z)
+        np.equal(z, z, out=mask)
+        np.copyto(z, 0, where=mask == 0)
+        with np.errstate(over="ignore"):
+            np.square(z, out=second)
+        if squares is not None:
+            second += squares * mask
+        return _in_numpy(theta, features, block.weight, workspace)
+    model = Model(
+        8, False, MASKED, False, bounded, d, K, M,
+        np.ascontiguousarray(coordinates.shift, dtype=float),
+        np.ascontiguousarray(coordinates.scale, dtype=float),
+        np.ascontiguousarray(theta), None, None, None, None, None, math.inf, NEGLIGIBLE,
+    )  # fmt: skip
+    return _compiled(Pass(library, model), theta, block, squares, workspace)
+
+
+def _compiled(
+    compiled: Pass,
+    theta: np.ndarray,
+    block: Block,
+    squares: np.ndarray | None,
+    workspace: Workspace,
+) -> Linear:
+    sums, loglik = np.empty(theta.shape), np.empty(len(theta))
+    lost = compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+    rows = np.unique(lost % block.data.shape[1]) if len(lost) else lost
+    return Linear(loglik, sums, rows)
 
 
 def _in_numpy(
     theta: np.ndarray,
-    rows: np.ndarray,
+    features: np.ndarray,
     weight: np.ndarray | None,
-    quadratic: Quadratic,
-    squares: np.ndarray | None,
     workspace: Workspace,
 ) -> Linear:
-    (M, K, size), (d, b) = theta.shape, rows.shape
-    features = workspace.array("features", (size, b), np.float64)
-    features[0], features[1 : 1 + d] = 1, rows
+    M, K, size = theta.shape
+    b = features.shape[1]
     with np.errstate(all="ignore"):
-        quadratic.expand(rows, features[1 + d :])
-        if squares is not None:
-            quadratic.add_squares(features[1 + d :], squares)
         resp = workspace.array("logits", (M, K, b), np.float64)
         times_block(theta.reshape(-1, size), features, resp.reshape(-1, b))
         top = resp.max(axis=1, keepdims=True)

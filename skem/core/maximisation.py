@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skem.core.covariance import Scatter, Structure
+from skem.core.fixed import Fixed
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError, Regularization
 from skem.core.statistics import Statistics
@@ -46,17 +47,28 @@ def maximise(
     statistics: Statistics,
     scatter: Scatter,
     previous: Parameters | None = None,
+    fixed: Fixed | None = None,
 ) -> Parameters:
     """Return the parameters that statistics and their scatter lead to.
 
-    An empty component keeps its previous mean.
+    An empty component keeps its previous mean, and what is fixed stays as it is.
     """
     d = statistics.n_features
-    covariances = regularization.covariances(structure, scatter, d, statistics.means)
+    if fixed is not None:
+        scatter = fixed.about_given(structure, statistics, scatter)
+    before = None if previous is None else previous.precisions_cholesky
+    covariances = regularization.covariances(
+        structure, scatter, d, statistics.means, before
+    )
+    if fixed is not None:
+        covariances = fixed.with_covariances(structure, covariances)
     cholesky = factor(structure, regularization, covariances, d)
     counts = statistics.counts
     means = statistics.means
     if previous is not None:
         means = np.where(counts[..., None] > 0, means, previous.means)
-    weights = counts / counts.sum(axis=-1, keepdims=True)
-    return Parameters(weights, means, cholesky)
+    # Noise has what they leave of one.
+    total = counts.sum(axis=-1) + statistics.noise
+    weights = counts / total[..., None]
+    found = Parameters(weights, means, cholesky)
+    return found if fixed is None else fixed.restored(found)

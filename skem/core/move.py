@@ -14,8 +14,6 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation
-from skem.core.forms import choose_form
 from skem.core.initialize import Rows, subsample
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
@@ -28,8 +26,9 @@ CERTAIN = 1e-12
 class Moves:
     """Ways to leave a mixture, drawn at random.
 
-    `resp` (K, n) are posterior probabilities of the rows; `dispensable` are the
-    components, those first that would be missed the least.
+    `resp` (K, n) are posterior probabilities of the rows, with noise in one more row if
+    there is any; `dispensable` are the
+    components that may be, those first that would be missed the least.
     """
 
     em: EMMap
@@ -45,7 +44,9 @@ class Moves:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
         resp = responsibilities(em, parameters, rows.block)
-        return cls(em, parameters, rows, resp, dispensable(resp, rows.weight))
+        order = dispensable(resp[: len(parameters.weights)], rows.weight)
+        order = order[em.movable(len(order))[order]]
+        return cls(em, parameters, rows, resp, order)
 
     def draw(self, rng: np.random.RandomState) -> Parameters:
         """Take a dispensable component away and split the one that owns a random row.
@@ -55,11 +56,12 @@ class Moves:
         same component, whichever is nearer.
         """
         Z, weight, K = self.rows.Z, self.rows.weight, len(self.parameters.weights)
-        gone = int(self.dispensable[min(rng.geometric(0.5), K) - 1])
+        last = len(self.dispensable)
+        gone = int(self.dispensable[min(rng.geometric(0.5), last) - 1])
         here = rng.choice(len(Z), p=weight / weight.sum())
         owners = self.resp[:, here] + CERTAIN
         owners[gone] = 0
-        owner = int(rng.choice(K, p=owners / owners.sum()))
+        owner = int(rng.choice(len(owners), p=owners / owners.sum()))
         # What the owner would have, were the other one not there.
         resp = (self.resp[owner] + CERTAIN) / (1 - self.resp[gone] + K * CERTAIN)
         share = resp * weight
@@ -68,17 +70,24 @@ class Moves:
         return self._split(gone, owner, np.stack([share * nearer, share * ~nearer]))
 
     def _split(self, gone: int, owner: int, halves: np.ndarray) -> Parameters:
-        """Put two components, of rows with weights (2, n), in the place of two."""
-        pair = [gone, owner]
-        two = self.em.maximise(self.rows.labelled(self.em, halves))
+        """Put two components, of rows with weights (2, n), in the place of two.
+
+        Noise only loses rows.
+        """
         weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
+        pair = [gone, owner] if owner < len(weights) else [gone]
+        halves = halves[: len(pair)]
+        two = self.em.started(self.rows.labelled(self.em, halves))
+        noise = max(float(self.parameters.noise_weight), 0.0)
         weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
         means[pair] = two.means
         cholesky = self.parameters.precisions_cholesky
         if not self.em.structure.shared:
             cholesky = cholesky.copy()
             cholesky[pair] = two.precisions_cholesky
-        return Parameters(weights / weights.sum(), means, cholesky)
+        left = 1.0 if self.em.background is None else 1 - noise
+        weights *= left / weights.sum()
+        return self.em.constrained(Parameters(weights, means, cholesky))
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -94,5 +103,5 @@ def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
 
 def responsibilities(em: EMMap, parameters: Parameters, block: Block) -> np.ndarray:
     """Posterior probabilities (K, n)."""
-    form = choose_form(em.structure, parameters, np.dtype(float))
-    return Expectation(form, em.coordinates).responsibilities(block, Workspace())
+    expectation = em.expectation(parameters, np.dtype(float))
+    return expectation.responsibilities(block, Workspace())

@@ -17,7 +17,8 @@ class Parameters:
     """Weights, means and precision Cholesky factors of all K components.
 
     The factor U is upper triangular with Σ⁻¹ = U Uᵀ; its shape is the structure's.
-    Several mixtures are stacked along a leading axis of each array.
+    Several mixtures are stacked along a leading axis of each array. If there is noise,
+    its weight is what is left of one.
     """
 
     weights: np.ndarray
@@ -54,6 +55,16 @@ class Parameters:
     def shape(self) -> tuple[int, ...]:
         """(K, d), after the axis of a stack."""
         return self.means.shape
+
+    @property
+    def noise_weight(self) -> np.ndarray:
+        """The weight of noise, what the others leave of one."""
+        return np.maximum(1 - self.weights.sum(axis=-1), 0.0)
+
+    @property
+    def log_noise_weight(self) -> np.ndarray:
+        """Log w_0, finite also where it is zero."""
+        return np.log(np.maximum(self.noise_weight, TINY))
 
     @cached_property
     def log_weights(self) -> np.ndarray:

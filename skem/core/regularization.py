@@ -44,8 +44,12 @@ class Regularization(Protocol):
         scatter: Scatter,
         n_features: int,
         means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the regularized covariances, of components with these means."""
+        """Return the regularized covariances, of components with these means.
+
+        `previous` are the precision Cholesky factors of a step before.
+        """
 
     @property
     def pins(self) -> bool:
@@ -214,10 +218,44 @@ class ScaleFreePenalty:
         scatter: Scatter,
         n_features: int,
         means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
     ) -> np.ndarray:
         prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
-        covariances = structure.estimate(scatter, prior, n_features)
+        if self.null is not None and structure.constraint is not None:
+            return self._of_others(structure, scatter, prior, previous)
+        covariances = structure.estimate(scatter, prior, n_features, previous)
         return covariances if self.null is None else self._floored(covariances)
+
+    def _of_others(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        prior: Scatter,
+        previous: np.ndarray | None,
+    ) -> np.ndarray:
+        """Constrain covariances in the directions that are not null alone."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            eigenvalues, vectors = np.linalg.eigh(self.null)
+            basis = vectors[:, eigenvalues < 0.5]
+        else:
+            basis = np.eye(len(self.null))[:, self.null < 0.5]
+
+        def within(values: np.ndarray) -> np.ndarray:
+            return basis.T @ values @ basis if structure.matrices else values @ basis
+
+        factors = None
+        if previous is not None:
+            factors, failed = structure.factor(within(structure.covariances(previous)))
+            factors = None if failed.any() else factors
+        found = structure.estimate(
+            Scatter(within(scatter.values), scatter.counts),
+            Scatter(within(prior.values), prior.counts),
+            basis.shape[1],
+            factors,
+        )
+        back = basis @ found @ basis.T if structure.matrices else found @ basis.T
+        return back + self.floor * self.null
 
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""
@@ -235,7 +273,14 @@ class ScaleFreePenalty:
 
     def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
         # Else rounding makes them drift, and the likelihood with them.
-        covariances = self._floored(structure.covariances(cholesky))
+        covariances = structure.covariances(cholesky)
+        if structure.constraint is None:
+            covariances = self._floored(covariances)
+        else:
+            # They may be equal in volume with the null directions alone.
+            ones = Scatter(covariances, np.ones(covariances.shape[:1]))
+            nothing = Scatter(np.zeros_like(self.target), np.zeros(()))
+            covariances = self._of_others(structure, ones, nothing, cholesky)
         restored, failed = structure.factor(covariances)
         return cholesky if failed.any() else restored
 
@@ -313,12 +358,20 @@ class Ridge(Fixed):
         scatter: Scatter,
         n_features: int,
         means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
     ) -> np.ndarray:
         counts = scatter.counts + ADDED
+        nothing = Scatter(np.zeros(()), np.zeros(()))
+        if structure.constraint is not None:
+            # Added to a covariance it would change its shape.
+            values = structure.quadratic.unpack(
+                structure.quadratic.of_matrices(np.diag(self.variances)), n_features
+            )
+            added = counts.reshape(counts.shape + (1,) * values.ndim) * values
+            raised = Scatter(scatter.values + added, counts)
+            return structure.estimate(raised, nothing, n_features, previous)
         covariances = structure.estimate(
-            Scatter(scatter.values, counts),
-            Scatter(np.zeros(()), np.zeros(())),
-            n_features,
+            Scatter(scatter.values, counts), nothing, n_features
         )
         covariances = structure.add_to_diagonal(covariances, self.variances)
         if structure.matrices or means is None or (covariances > 0).all():

@@ -144,6 +144,7 @@ class Sample:
     ) -> Sample:
         """Look at rows, the same ones in every fit."""
         taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+        taken = replace(taken, known=None)
         if blocks.incomplete:
             X, inverse = distinct_rows(taken.X)
         else:
@@ -219,6 +220,12 @@ class Sample:
                 break
             sample = sample._rows(np.flatnonzero(near))
         return sample
+
+    def only(self, chosen: np.ndarray) -> Sample:
+        """Return the rows of a mask; all of them if they would be few."""
+        d = self.blocks.n_features
+        few = chosen.sum() < 2 * pseudo_rows(self.structure, d)
+        return self if few else self._rows(np.flatnonzero(chosen))
 
     def _rows(self, rows: np.ndarray) -> Sample:
         blocks = self.blocks.take(rows)

@@ -22,7 +22,7 @@ from skem.core.accelerate import Accelerator
 from skem.core.chart import Chart
 from skem.core.climb import Trial, climb
 from skem.core.em import EMMap
-from skem.core.initialize import seeded, subsample
+from skem.core.initialize import of_known, seeded, subsample
 from skem.core.move import Moves
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
@@ -140,7 +140,11 @@ class Search:
         """Make diverse starts; those that fail are left out."""
         K = self.n_components
         rows = subsample(em, K, self.rng)
-        for method in islice(cycle(self.methods), self.affordable(em, self.n_starts)):
+        methods: Sequence[Initializer] = self.methods
+        if rows.block.known is not None:
+            # Every second one begins with the rows that are known.
+            methods = [m for each in methods for m in (of_known(rows), each)]
+        for method in islice(cycle(methods), self.affordable(em, self.n_starts)):
             try:
                 yield seeded(em, method, K, self.rng, rows)
             except IllDefinedCovarianceError:
@@ -151,12 +155,8 @@ class Search:
 
         Or if there are few components.
         """
-        d = em.blocks.n_features
-        size = 1 + d + em.structure.logit_quadratic.size(d)
-        if em.blocks.incomplete:
-            size = GAPS * (1 + d + em.structure.quadratic.size(d))
-        products = em.blocks.n_samples * self.n_components * size
-        return min(most, EACH * self.n_components, max(FEWEST, WORK // products))
+        K = self.n_components
+        return affordable(em, K, min(most, EACH * K))
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
@@ -165,7 +165,8 @@ class Search:
         """
         failures = 0
         # One component has nowhere to go.
-        for _ in range(ROUNDS if best.converged and self.n_components > 1 else 0):
+        may_move = self.n_components > 1 and em.movable(self.n_components).any()
+        for _ in range(ROUNDS if best.converged and may_move else 0):
             found = self.after_moves(em, best)
             failures = failures + 1 if found is best else 0
             if failures == self.patience:
@@ -212,6 +213,16 @@ class Search:
             max_iter=CATCH_UP,
             callback=Race(value, CATCH_UP),
         )
+
+
+def affordable(em: EMMap, n_components: int, most: int) -> int:
+    """Return how many mixtures climb together: fewer than `most`, if steps are long."""
+    d = em.blocks.n_features
+    size = 1 + d + em.structure.logit_quadratic.size(d)
+    if em.blocks.incomplete:
+        size = GAPS * (1 + d + em.structure.quadratic.size(d))
+    products = em.blocks.n_samples * n_components * size
+    return min(most, max(FEWEST, WORK // products))
 
 
 def farthest(chart: Chart, parameters: Parameters) -> float:

@@ -14,13 +14,11 @@ import numpy as np
 
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import PAIRS
 from skem.core.em import EMMap
-from skem.core.expectation import Expectation
-from skem.core.forms import choose_form
 from skem.core.initialize import Rows
 from skem.core.parameters import TINY, Parameters
 from skem.core.statistics import Statistics
+from skem.core.storage import PAIRS
 from skem.core.threads import Workspace
 from skem.core.ties import weighted_squares
 
@@ -56,13 +54,12 @@ class Sketch:
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
-        form = choose_form(em.structure, parameters, em.blocks.dtype)
-        expectation = Expectation(form, em.coordinates)
+        expectation = em.expectation(parameters)
         coordinates, means = em.coordinates, parameters.means
         K, d = means.shape
 
         def kernel(block: Block, workspace: Workspace) -> np.ndarray:
-            resp = expectation.responsibilities(block, workspace).astype(float)
+            resp = expectation.responsibilities(block, workspace)[:K].astype(float)
             weighted = resp if block.weight is None else resp * block.weight
             sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
             if block.incomplete:
@@ -180,4 +177,4 @@ class Sketch:
                 quadratic.of_matrices(scatter),
             ]
         )
-        return em.maximise(Statistics(0.0, sums, self.means, quadratic))
+        return em.started(Statistics(0.0, sums, self.means, quadratic))

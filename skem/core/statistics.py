@@ -22,6 +22,7 @@ class Statistics:
     - `loglik` = Σ_i v_i log p(x_i)
     - `sums[k]` = Σ_i v_i r_ik [1, y_i, q(y_i)], the layout of T(y)
     - `reference[k]` = c_k, shape (K, d)
+    - `noise` = Σ_i v_i r_i0, of a component without a place, if there is one
 
     Arrays may have leading axes, one entry of which is a mixture by itself.
     """
@@ -30,6 +31,7 @@ class Statistics:
     sums: np.ndarray
     reference: np.ndarray
     quadratic: Quadratic
+    noise: Any = 0.0
 
     @classmethod
     def of_labels(
@@ -59,13 +61,20 @@ class Statistics:
     def __add__(self, other: Statistics) -> Statistics:
         """Merge two sets of samples; both must be about the same reference."""
         return replace(
-            self, loglik=self.loglik + other.loglik, sums=self.sums + other.sums
+            self,
+            loglik=self.loglik + other.loglik,
+            sums=self.sums + other.sums,
+            noise=self.noise + other.noise,
         )
 
     def __iadd__(self, other: Statistics) -> Statistics:
         """Merge into the sums of this one."""
         np.add(self.sums, other.sums, out=self.sums)
-        return replace(self, loglik=self.loglik + other.loglik)
+        return replace(
+            self,
+            loglik=self.loglik + other.loglik,
+            noise=self.noise + other.noise,
+        )
 
     def __sizeof__(self) -> int:
         """Count the arrays, for schedulers that ask how much there is to be sent."""
@@ -73,7 +82,12 @@ class Statistics:
 
     def __mul__(self, factor: float) -> Statistics:
         """Give every sample `factor` times its weight."""
-        return replace(self, loglik=self.loglik * factor, sums=self.sums * factor)
+        return replace(
+            self,
+            loglik=self.loglik * factor,
+            sums=self.sums * factor,
+            noise=self.noise * factor,
+        )
 
     def ordered(self, order: np.ndarray) -> Statistics:
         """Return the components in another order."""

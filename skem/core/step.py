@@ -86,6 +86,7 @@ class Stepper:
             or type(structure) not in STRUCTURES
             or not isinstance(blocks, ArrayBlocks)
             or blocks.incomplete
+            or blocks.known is not None
             or coordinates.unit is not None
             or blocks.n_features > MOST_FEATURES
             or blocks.n_samples * blocks.n_features > MOST_VALUES

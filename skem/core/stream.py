@@ -19,7 +19,9 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
+from skem.core.fixed import Fixed
 from skem.core.incomplete import distinct_rows
+from skem.core.noise import Background
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization
 from skem.core.scale import one_component
@@ -177,6 +179,8 @@ class Stream:
     - `unit`: weight of the start, which the forgetting counts by
     - `seen`: weight of all rows so far
     - `kind`: the map that a step is one of
+    - `fixed`: the parts of the mixture that are given
+    - `background`: where noise is, if one more component is noise
     - `size`: 1 / Σ ω², with ω the share that each row has in the averages: the
       weight of as many rows as the averages are as precise as
     """
@@ -191,6 +195,8 @@ class Stream:
     size: float
     dtype: np.dtype
     kind: type[EMMap] = EMMap
+    fixed: Fixed | None = None
+    background: Background | None = None
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Stream:
@@ -208,6 +214,8 @@ class Stream:
             size=N,
             dtype=em.blocks.dtype,
             kind=type(em),
+            fixed=em.fixed,
+            background=em.background,
         )
 
     @property
@@ -251,6 +259,8 @@ class Stream:
                 batch.n_features,
             ),
             total,
+            fixed=self.fixed,
+            background=self.background,
         )
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)

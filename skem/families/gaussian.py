@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from skem.core.blocks import ArrayBlocks, Block
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
+from skem.core.covariance import SHAPES, Structure
 from skem.core.em import EMMap
 from skem.core.forms import CONDITION, condition
 from skem.core.incomplete import Incomplete
@@ -55,9 +54,9 @@ class Gaussian(Kind):
     multivariate = True
 
     def __init__(self, covariance_type: str = "full") -> None:
-        if covariance_type not in STRUCTURES:
+        if covariance_type not in SHAPES:
             raise ValueError(
-                f"covariance_type must be one of {sorted(STRUCTURES)}; got "
+                f"covariance_type must be one of {sorted(SHAPES)}; got "
                 f"{covariance_type!r}."
             )
         self.covariance_type = covariance_type
@@ -83,7 +82,7 @@ class Gaussian(Kind):
         missing = np.isnan(X)
         weight = np.where(missing.all(axis=1), 0.0, look.weight)
         blocks = ArrayBlocks(X, weight, Workers(), np.dtype(float), missing.any())
-        structure = STRUCTURES[self.covariance_type]
+        structure = SHAPES[self.covariance_type]
         em = EMMap.prepare(blocks, structure, look.n_components, "auto")
         penalty = em.regularization
         assert isinstance(penalty, ScaleFreePenalty)
@@ -367,11 +366,16 @@ class GaussianModel:
         """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""
         return float(self.penal.penalty(self.structure, self._parameters(laws)))
 
+    def _restored(self, parameters: Parameters) -> Parameters:
+        """Put back what no component may change: directions without any variance."""
+        cholesky = self.penal.pinned(self.structure, parameters.precisions_cholesky)
+        return replace(parameters, precisions_cholesky=cholesky)
+
     def _chart(self, base: Laws, counts: np.ndarray) -> Chart:
-        pinned = partial(self.penal.pinned, self.structure) if self.penal.pins else None
+        restored = self._restored if self.penal.pins else None
         counts = np.maximum(counts, SMALLEST_COUNT)
         place = replace(self._parameters(base), weights=counts / counts.sum())
-        return Chart(self.structure, place, float(counts.sum()), pinned)
+        return Chart(self.structure, place, float(counts.sum()), restored)
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """Whitened means and log-Cholesky coordinates."""

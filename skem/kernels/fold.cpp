@@ -30,8 +30,9 @@ namespace {
 // What the caller passes. Every field has eight bytes.
 // ---------------------------------------------------------------------------
 
-// q(x) of T(x) = [1, x, q(x)].
-enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS };
+// q(x) of T(x) = [1, x, q(x)]. Of MASKED it is [x_i², m_i], with m_i = 1, or 0 and x_i = 0
+// where a value is NaN.
+enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS, MASKED };
 
 // What is the same for all blocks. K components of each of M mixtures, d features.
 struct Model {
@@ -309,14 +310,15 @@ constexpr int64_t LISTED = 12;        // columns from which negligible registers
 // Products x_i x_j, j ≥ i, that q(x) has of a feature, in this order.
 INLINE int64_t products(const Model &m, int64_t i) {
     switch (m.kind) {
-    case SQUARES: return 1;
+    case SQUARES:
+    case MASKED: return 1;
     case PAIRS: return m.d - i;
     default: return 0;
     }
 }
 
 INLINE int64_t n_quadratic(const Model &m) {
-    int64_t size = m.kind == NORM;
+    int64_t size = m.kind == NORM ? 1 : m.kind == MASKED ? m.d : 0;
     for (int64_t i = 0; i < m.d; i++) size += products(m, i);
     return size;
 }
@@ -516,6 +518,7 @@ template <class T> class Pass {
             T *row = z + i * stride;
             const V shift = splat<T>((T)model.shift[i]), scale = splat<T>((T)model.scale[i]);
             for (int64_t s = n; s < used; s++) row[s] = (T)model.shift[i];
+            if (model.kind == MASKED) mask(row, t + (1 + 2 * d + i) * stride, (T)model.shift[i]);
             V beyond{};
             for (int64_t s = 0; s < used; s += lanes) {
                 const V x = (load(row + s) - shift) * scale;
@@ -528,6 +531,15 @@ template <class T> class Pass {
         load_squares();
         if (!model.centred) expand(z);
         load_weights();
+    }
+
+    // Put what becomes zero in the place of missing values.
+    void mask(T *row, T *out, T zero) {
+        for (int64_t s = 0; s < used; s += lanes) {
+            const V x = load(row + s);
+            store(out + s, select<T>(x == x, splat<T>((T)1), V{}));
+            store(row + s, select<T>(x == x, x, splat<T>(zero)));
+        }
     }
 
     // Leave out samples whose squares are beyond the range, in all that follows.
@@ -595,8 +607,9 @@ template <class T> class Pass {
     void add_squares() {
         T *q = t + (1 + d) * stride;
         for (int64_t i = 0; i < d && model.kind != NOTHING; i++) {
+            const T *there = model.kind == MASKED ? t + (1 + 2 * d + i) * stride : t;
             for (int64_t s = 0; s < used; s += lanes)
-                store(q + s, load(q + s) + load(squares + i * stride + s));
+                store(q + s, load(q + s) + load(there + s) * load(squares + i * stride + s));
             q += products(model, i) * stride;
         }
     }
@@ -1311,6 +1324,9 @@ class Stepper {
 EXPORT int64_t skem_sizes(void) {
     return ((int64_t)sizeof(Model) << 20 | (int64_t)sizeof(Job)) << 20 | (int64_t)sizeof(Step);
 }
+
+// What the structs mean, and what can be done with them.
+EXPORT int64_t skem_version(void) { return 2; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

@@ -32,6 +32,8 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
+VERSION = 2
+"""Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2d")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P")
@@ -80,6 +82,7 @@ def load(level: int) -> Library | None:
         functions = ctypes.CDLL(str(path(level)))
         for name, arguments in {
             "skem_sizes": [],
+            "skem_version": [],
             "skem_level": [],
             "skem_scratch": [ctypes.c_char_p],
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
@@ -91,6 +94,8 @@ def load(level: int) -> Library | None:
     except (OSError, AttributeError):
         return None
     if functions.skem_sizes() != (MODEL.size << 20 | JOB.size) << 20 | STEP.size:
+        return None
+    if functions.skem_version() != VERSION:
         return None
     return Library(level, functions)
 

@@ -265,7 +265,7 @@ def test_no_step_changes_a_variance_that_is_given(structure, columns, make_block
     vector = rng.normal(0, 3, chart.pack(base).size)
     found, free = (
         structure.covariances(each.unpack(vector).precisions_cholesky)
-        for each in (chart, replace(chart, pinned=None))
+        for each in (chart, replace(chart, restored=None))
     )
     if structure.matrices:
         Z = em.coordinates.load(X.T, np.empty((3, 50)))

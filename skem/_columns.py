@@ -1,0 +1,102 @@
+"""Say which column of the data is not of numbers, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+DATES = (
+    "dates",
+    "turn them into numbers first, such as the days since the first of them",
+)
+DURATIONS = ("durations", "turn them into numbers first, such as seconds")
+CATEGORIES = (
+    "categories",
+    "turn them into columns of numbers first, for instance by "
+    "sklearn.preprocessing.OneHotEncoder",
+)
+TEXT = (
+    "text",
+    "turn it into numbers first: pandas.to_numeric reads numbers, "
+    "sklearn.preprocessing.OneHotEncoder encodes categories",
+)
+COMPLEX = (
+    "complex numbers",
+    "split them into their real and imaginary parts",
+)
+OF_KIND = {"M": DATES, "m": DURATIONS, "c": COMPLEX}
+
+
+def check_no_dates(X: Any) -> None:
+    """Raise `TypeError` for dates or durations, which would be taken for integers."""
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None:
+        dtypes = [getattr(X, "dtype", None)]
+    if any(getattr(dtype, "kind", None) in ("M", "m") for dtype in dtypes):
+        raise explained(X, TypeError())
+
+
+def explained(X: Any, error: Exception) -> Exception:
+    """Return the error of a conversion to numbers, with the column that it is of."""
+    for name, column in _columns(X):
+        found = _what_is_there(column)
+        if found is None:
+            continue
+        what, advice, value = found
+        example = "" if value is None else f", such as {value!r}"
+        said = str(error).rstrip(".")
+        # Promotion of types is told in the terms of NumPy.
+        told = f"{said}. " if said.startswith(("could not", "float()")) else ""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        return kind(
+            f"{told}Column {name!r} of X has {what}{example}, and a mixture takes real "
+            f"numbers. Leave the column out, or {advice}."
+        )
+    return error
+
+
+def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the name or the index of each column, and the column."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        at = getattr(X, "iloc", X)
+        for j, name in enumerate(names):
+            yield name, at[:, j]
+        return
+    try:
+        array = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+    except ValueError:  # rows of different lengths
+        return
+    if array.ndim == 2:
+        yield from enumerate(array.T)
+
+
+def _what_is_there(column: Any) -> tuple[str, str, Any] | None:
+    """Return what a column has in place of numbers, advice, and a value; or None."""
+    kind = getattr(column.dtype, "kind", None)
+    if kind in OF_KIND:
+        return (*OF_KIND[kind], None)
+    for value in column:
+        try:
+            # What is missing, None or pandas' NA, is no number either.
+            if value is not None and type(value).__name__ not in ("NAType", "NaTType"):
+                float(value)
+        except (TypeError, ValueError):
+            return _what_it_is(column, value)
+    return None
+
+
+def _what_it_is(column: Any, value: Any) -> tuple[str, str, Any]:
+    if isinstance(value, date) or type(value).__name__ == "Period":
+        return (*DATES, None)
+    if isinstance(value, timedelta):
+        return (*DURATIONS, None)
+    if str(column.dtype).lower().startswith("categor"):
+        return (*CATEGORIES, value)
+    if isinstance(value, str):
+        return (*TEXT, str(value))
+    advice = "turn them into numbers first"
+    return f"objects of type {type(value).__name__}", advice, None

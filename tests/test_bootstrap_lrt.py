@@ -1,0 +1,135 @@
+"""The bootstrap test of one more component: valid, sequential, for any rows."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from skem import (
+    GaussianMixture,
+    SequentialBootstrapLRT,
+    bootstrap_lrt,
+    sequential_bootstrap_lrt,
+)
+from skem.datasets import load_faithful, load_galaxies
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(6, [1, 2], (40, 2))])
+
+
+def ratio_of_fits(X, k0, k1):
+    small, large = (GaussianMixture(k, random_state=0).fit(X) for k in (k0, k1))
+    return 2 * len(X) * (large.score(X) - small.score(X))
+
+
+@pytest.mark.parametrize("k0", [1, 2])
+def test_statistic_is_that_of_two_fits_where_these_find_the_same_optima(k0):
+    X = load_galaxies().data
+    test = bootstrap_lrt(GaussianMixture(), X, k0, k0 + 1, n_boot=1, random_state=0)
+    # Each of four fits ends within 0.01 nats of an optimum.
+    assert test.statistic == pytest.approx(ratio_of_fits(X, k0, k0 + 1), abs=0.05)
+
+
+def test_several_more_components_are_reached():
+    X = load_faithful().data
+    test = bootstrap_lrt(GaussianMixture(), X, 1, 3, n_boot=1, random_state=0)
+    two = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=1, random_state=0)
+    assert test.statistic > two.statistic + 10
+
+
+def test_sequence_stops_at_the_first_that_is_not_significant(X):
+    result = sequential_bootstrap_lrt(GaussianMixture(), X, n_boot=19, random_state=0)
+    assert result.n_components == 2
+    first, last = result.tests
+    assert first.p_value <= 0.05 < last.p_value
+    # One generator goes through all tests; the first is a test by itself.
+    alone = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=19, random_state=0)
+    np.testing.assert_array_equal(
+        first.bootstrap_statistics, alone.bootstrap_statistics
+    )
+    lines = str(result).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("1 against 2 components: likelihood ratio statistic")
+    assert lines[-1] == "2 components at level 0.05"
+
+
+def test_sequence_may_begin_later_and_end_sooner(X):
+    options = {"n_boot": 9, "alpha": 0.2, "random_state": 0}
+    later = sequential_bootstrap_lrt(
+        GaussianMixture(), X, 3, min_components=2, **options
+    )
+    assert (later.n_components, len(later.tests), later.min_components) == (2, 1, 2)
+    sooner = sequential_bootstrap_lrt(GaussianMixture(), X, 2, **options)
+    assert (sooner.n_components, len(sooner.tests)) == (2, 1)
+    assert str(sooner).splitlines()[-1] == (
+        "At least 2 components at level 0.2: the last test is significant, too"
+    )
+    assert isinstance(pickle.loads(pickle.dumps(later)), SequentialBootstrapLRT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: {"X": X.astype(np.float32)},
+        lambda X: {"X": np.where(np.arange(200).reshape(X.shape) % 7, X, np.nan)},
+        lambda X: {"X": X, "sample_weight": np.arange(len(X)) % 3},
+    ],
+    ids=["float32", "missing values", "weights"],
+)
+def test_all_kinds_of_data_and_structures_are_tested(X, structure, change):
+    mixture = GaussianMixture(covariance_type=structure.name, tol=0.1)
+    test = bootstrap_lrt(mixture, k0=1, k1=2, n_boot=3, random_state=0, **change(X))
+    # Clusters six standard deviations apart.
+    assert test.p_value == 0.25
+    assert test.statistic > 50 > test.bootstrap_statistics.max()
+
+
+def test_given_starts_are_those_of_another_number_of_components(X):
+    mixture = GaussianMixture(2, means_init=X[:2], warm_start=True)
+    test = bootstrap_lrt(mixture, X, 1, 2, n_boot=1, random_state=0)
+    other = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=1, random_state=0)
+    assert test.statistic == other.statistic
+    assert mixture.means_init is not None and not hasattr(mixture, "means_")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_components": 2, "min_components": 2}, "max_components must be larger"),
+        (
+            {"n_boot": 9},
+            "no p-value is below 0.1, so that none is as low as alpha = 0.05",
+        ),
+        ({"alpha": 0.0}, "The 'alpha' parameter"),
+        ({"max_components": 101}, "Expected n_samples >= n_components"),
+    ],
+)
+def test_sequences_that_cannot_be_are_refused(X, options, message):
+    with pytest.raises(ValueError, match=message):
+        sequential_bootstrap_lrt(GaussianMixture(), X, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k0", [1, 2])
+def test_p_values_are_uniform_if_there_are_no_more_components(k0):
+    means = np.array([[0.0, 0.0], [4.0, 1.0]])[:k0]
+    truth = GaussianMixture.from_parameters(
+        np.full(k0, 1 / k0), means, np.ones((k0, 2)), "diag"
+    )
+    n, mixture = 80, GaussianMixture(covariance_type="diag")
+    p_values = []
+    for seed in range(n):
+        X, _ = truth.sample(50, random_state=seed)
+        test = bootstrap_lrt(mixture, X, k0, k0 + 1, n_boot=19, random_state=seed)
+        p_values.append(test.p_value)
+    # Of an exact test each of 20 p-values has probability 1/20. A count is out of these
+    # limits once in 500 times; a test whose simulations fall short of their optima
+    # would have many low p-values.
+    for level in (0.1, 0.25, 0.5, 0.75):
+        low, high = binom.interval(0.998, n, level)
+        count = np.count_nonzero(np.array(p_values) <= level + 1e-9)
+        assert low <= count <= high, (level, count)
