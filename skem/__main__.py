@@ -152,19 +152,19 @@ def _shapes(data: Table, requested: list[str], notes: list[str]) -> list[str]:
     """Return the structures that differ, of those that are asked for."""
     if data.values.shape[1] > 1:
         return requested
-    kept = []
+    kept: list[str] = []
     # A variance that all have in common, or one for each.
     for n_parameters in (1, 2):
-        first, *others = [
+        same = [
             name
             for name in requested
             if SHAPES[name].n_parameters(2, 1) == n_parameters
-        ] or [None]
-        kept.append(first)
-        if others:
-            are = "is" if len(others) == 1 else "are"
-            names = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
-            notes.append(f"With one column, {names} {are} the same as {first}.")
+        ]
+        kept += same[:1]
+        if len(same) > 1:
+            others = " and ".join(filter(None, [", ".join(same[1:-1]), same[-1]]))
+            are = "is" if len(same) == 2 else "are"
+            notes.append(f"With one column, {others} {are} the same as {same[0]}.")
     return [name for name in requested if name in kept]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,7 @@ def fitted_from(
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
     mixture = GaussianMixture(
         len(parameters.weights),
-        covariance_type=structure.name,
+        covariance_type=cast(CovarianceType, structure.name),
         random_state=source.random_state,
     )
     mixture._set_parameters(

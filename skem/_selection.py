@@ -42,6 +42,8 @@ SHORT = 0.3
 CLOSE = 5.0
 """Nats behind the best one within which candidates are searched with patience."""
 PATIENCE = 3
+BEHIND = 0.01
+"""Nats by which a candidate may be behind one that its structure includes."""
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
 
@@ -215,6 +217,7 @@ def candidates(
                 )
                 for those, known in zip(near, done, strict=True):
                     known |= those
+    settled = _nested(problem, structures, settled)
     rows = zip(*(each.candidates for each in settled), strict=True)
     return [candidate for row in rows for candidate in row]
 
@@ -314,6 +317,68 @@ def _refine(
             end = known[0] if solution is None else solution.evaluation.parameters
             found[K] = candidate, end
         return settled.updated(found)
+
+
+def _nested(
+    problem: Problem, structures: Sequence[Structure], settled: Sequence[Settled]
+) -> list[Settled]:
+    """Let no candidate be less likely than one of a structure that its own includes.
+
+    Such a candidate goes on from there. That takes the rows as they are, and so is done
+    where they are few.
+    """
+    improved = list(settled)
+    order = sorted(range(len(structures)), key=lambda i: sum(structures[i].freedom))
+    for own in order:
+        better: dict[int, tuple[Structure, Candidate]] = {}
+        for i in order:
+            if i == own or not structures[own].includes(structures[i]):
+                continue
+            pairs = zip(improved[own].candidates, improved[i].candidates, strict=True)
+            for candidate, other in pairs:
+                K = candidate.n_components
+                least = candidate if K not in better else better[K][1]
+                if None in (candidate.mixture, other.mixture) or other.warning:
+                    continue
+                if other.log_likelihood > least.log_likelihood + BEHIND:
+                    better[K] = structures[i], other
+        if better:
+            improved[own] = _continued(problem, structures[own], improved[own], better)
+    return improved
+
+
+def _continued(
+    problem: Problem,
+    structure: Structure,
+    settled: Settled,
+    better: dict[int, tuple[Structure, Candidate]],
+) -> Settled:
+    """Fit some of the candidates from those of other structures."""
+    accelerate = ACCELERATORS[problem.options["algorithm"]]
+    tol, max_iter = problem.options["tol"], problem.options["max_iter"]
+    before = {c.n_components: c for c in settled.candidates}
+    found: dict[int, tuple[Candidate, Parameters]] = {}
+    with problem.stages(structure, settled.walked.scales) as stages:
+        if len(stages) > 1:
+            return settled
+        for K, (smaller, other) in better.items():
+            begin = time.perf_counter()
+            assert other.mixture is not None
+            start = other.mixture._parameters()
+            cholesky = structure.adopted(
+                smaller, start.precisions_cholesky, start.shape
+            )
+            start = replace(start, precisions_cholesky=cholesky)
+            em = stages[-1].for_components(K)
+            start = em.coordinates.inward(structure, start)
+            solution = _unless_ill_defined(follow, accelerate, tol, max_iter, em, start)
+            seconds = before[K].seconds + time.perf_counter() - begin
+            candidate = _candidate(problem, structure, K, solution, seconds)
+            worse = candidate.warning and not before[K].warning
+            if solution is not None and not worse:
+                if candidate.log_likelihood > before[K].log_likelihood:
+                    found[K] = candidate, solution.evaluation.parameters
+    return settled.updated(found)
 
 
 def _unless_ill_defined(

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-CovarianceType = Literal["full", "tied", "diag", "spherical"]
+SharedCovarianceType = Literal["full", "tied", "diag", "spherical"]
+"""Those that scikit-learn has, too."""
+CovarianceType = Literal[
+    "full", "tied", "diag", "spherical",
+    "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE",
+    "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV",
+]  # fmt: skip
 Algorithm = Literal["auto", "em", "squarem", "lbfgs"]
 InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 Criterion = Literal["bic", "aic", "icl"]
@@ -39,6 +45,7 @@ __all__ = [
     "ErrorMethod",
     "InitParams",
     "RandomState",
+    "SharedCovarianceType",
     "WeightPriorType",
     "available_if",
     "validate_params",

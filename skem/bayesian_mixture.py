@@ -24,9 +24,9 @@ from skem._summary import MixtureSummary
 from skem._typing import (
     Algorithm,
     Auto,
-    CovarianceType,
     InitParams,
     RandomState,
+    SharedCovarianceType,
     WeightPriorType,
 )
 from skem._validation import check_covariance_prior, check_mean_prior
@@ -368,7 +368,7 @@ class BayesianGaussianMixture(FittingMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: CovarianceType = "full",
+        covariance_type: SharedCovarianceType = "full",
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",
         max_iter: int = 1000,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,10 +39,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         1 to 9, chosen for each class by itself. A mapping has one of these for each
         class.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'} or mapping, \
-    default='full'
-        The structure of the covariances within each class. 'auto' is that with the
-        lowest BIC, for each class by itself. A mapping has one of these for each class.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'} or \
+    mapping, default='full'
+        The structure of the covariances within each class, as in `GaussianMixture`.
+        'auto' is that of the first four with the lowest BIC, for each class by itself.
+        A mapping has one of these for each class.
 
     priors : array-like of shape (n_classes,), default=None
         Probabilities of the classes, in the order of `classes_`. None: the shares of
@@ -258,7 +259,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         ]
         joined = GaussianMixture(
             int(self.n_components_.sum()),
-            covariance_type=name,
+            covariance_type=cast(CovarianceType, name),
             random_state=self.random_state,
         )
         joined._set_parameters(

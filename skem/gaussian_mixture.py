@@ -79,13 +79,18 @@ class GaussianMixture(FittingMixture):
     n_components : int, default=1
         The number of mixture components, K.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ...}, default='full'
         The structure of the covariances:
 
         - 'full': each component has its own general covariance matrix.
         - 'tied': all components share the same general covariance matrix.
         - 'diag': each component has its own diagonal covariance matrix.
         - 'spherical': each component has its own single variance.
+        - 'EII', 'EEI', 'VEI', 'EVI', 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV': of
+          Σ_k = λ_k D_k A_k D_kᵀ, |A_k| = 1, the volume λ, the shape A and the
+          orientation D, in this order, are equal in all components (E), vary (V), or
+          are those of the identity (I), as in R's mclust [7]_. 'VVV', 'EEE', 'VVI' and
+          'VII' are other names of 'full', 'tied', 'diag' and 'spherical'.
 
     tol : float, default=1e-2
         The total log-likelihood, in nats, that the fit may still leave to be gained.
@@ -149,10 +154,10 @@ class GaussianMixture(FittingMixture):
         Precisions (inverse covariances) to start from. None: made by `init_params`.
         The shape depends on `covariance_type`::
 
-            (n_components,)                        if 'spherical',
+            (n_components,)                        if 'spherical' or 'EII',
             (n_features, n_features)               if 'tied',
-            (n_components, n_features)             if 'diag',
-            (n_components, n_features, n_features) if 'full'
+            (n_components, n_features)             if 'diag' or '..I',
+            (n_components, n_features, n_features) if 'full' or another
 
     noise : bool or float, default=None
         Whether one more component is noise, of constant density 1/V over the region of
@@ -239,10 +244,10 @@ class GaussianMixture(FittingMixture):
         Covariances, in squared units of the data. The shape depends on
         `covariance_type`::
 
-            (n_components,)                        if 'spherical',
+            (n_components,)                        if 'spherical' or 'EII',
             (n_features, n_features)               if 'tied',
-            (n_components, n_features)             if 'diag',
-            (n_components, n_features, n_features) if 'full'
+            (n_components, n_features)             if 'diag' or '..I',
+            (n_components, n_features, n_features) if 'full' or another
 
     precisions_ : ndarray
         Inverses of the covariances, of the same shape.
@@ -330,6 +335,8 @@ class GaussianMixture(FittingMixture):
        2120-2126.
     .. [6] C. Fraley and A. E. Raftery (2002). Model-based clustering, discriminant
        analysis, and density estimation. JASA 97(458), 611-631.
+    .. [7] G. Celeux and G. Govaert (1995). Gaussian parsimonious clustering models.
+       Pattern Recognition 28(5), 781-793.
 
     Examples
     --------
@@ -433,8 +440,9 @@ class GaussianMixture(FittingMixture):
         covariances : array-like
             Covariances, positive definite, in the shape of `covariances_`.
 
-        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-            The structure of the covariances.
+        covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ...}, \
+    default='full'
+            The structure of the covariances, as for the estimator. They must have it.
 
         **params : dict
             Further parameters of the estimator.

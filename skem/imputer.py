@@ -34,8 +34,10 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         The number of components of the mixture. 'auto' is that with the lowest BIC of
         1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'}, default='full'
-        The structure of the covariances. 'auto' is that with the lowest BIC.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
+    default='full'
+        The structure of the covariances, as in `GaussianMixture`. 'auto' is that of the
+        first four with the lowest BIC.
 
     missing_values : int or np.nan, default=np.nan
         What stands for a missing value. In data frames pandas' NA does, too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,9 +79,10 @@ class GaussianMixtureIC(
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
         The numbers of components to try. Gaps are allowed.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical'} or sequence of them, \
-    default=('full', 'tied', 'diag', 'spherical')
-        The covariance structures to try, as in `GaussianMixture`.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'all'} or \
+    sequence of them, default=('full', 'tied', 'diag', 'spherical')
+        The covariance structures to try, as in `GaussianMixture`. 'all' are these four
+        and the ten others that R's mclust has.
 
     criterion : {'bic', 'aic', 'icl'}, default='bic'
         What is minimised:
@@ -263,7 +264,9 @@ class GaussianMixtureIC(
         self,
         n_components: int | Sequence[int] = tuple(range(1, 10)),
         *,
-        covariance_type: CovarianceType | Sequence[CovarianceType] = COVARIANCE_TYPES,
+        covariance_type: CovarianceType
+        | Literal["all"]
+        | Sequence[CovarianceType] = COVARIANCE_TYPES,
         criterion: Criterion = "bic",
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",

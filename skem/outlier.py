@@ -40,8 +40,10 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         The number of components of the mixture. 'auto' is that with the lowest BIC of
         1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'}, default='full'
-        The structure of the covariances. 'auto' is that with the lowest BIC.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
+    default='full'
+        The structure of the covariances, as in `GaussianMixture`. 'auto' is that of the
+        first four with the lowest BIC.
 
     false_alarm_rate : float, default=0.01
         The share of new rows, of the law of the training rows, that are to be labelled

@@ -45,9 +45,11 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         The number of components of the joint mixture. 'auto' is that with the lowest
         BIC of 1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'}, default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
+    default='full'
         The structure of the joint covariances. With 'diag' and 'spherical' the means
-        are constant in each component. 'auto' is that with the lowest BIC.
+        are constant in each component. 'auto' is that of the first four with the lowest
+        BIC; `GaussianMixture` describes the others.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fit, and of `sample_y` where that is given none.

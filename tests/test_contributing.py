@@ -13,7 +13,7 @@ from scipy.stats import geom, norm
 from sklearn.utils._param_validation import StrOptions
 
 from skem import GaussianMixture, MixtureModel
-from skem.core import covariance, fused
+from skem.core import constraint, covariance, fused, storage
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.threads import Workspace
@@ -27,17 +27,36 @@ K, d = 3, 2
 @pytest.fixture
 def structure(monkeypatch):
     """Return the example's structure, registered as the guide says."""
-    (source,) = re.findall("```python\n(class .*?)```", GUIDE.read_text("utf-8"), re.S)
-    namespace = dict(vars(covariance))
+    found = example("TiedDiag")()
+    register(monkeypatch, found)
+    return found
+
+
+@pytest.fixture
+def proportional(monkeypatch):
+    """Return the example's constraint, as a structure of another name."""
+    found = covariance.ShapedDiagonals(example("Proportional")())
+    found.name = "proportional"
+    register(monkeypatch, found)
+    return found
+
+
+def example(name):
+    """Return a class of the guide."""
+    sources = re.findall("```python\n(class .*?)```", GUIDE.read_text("utf-8"), re.S)
+    (source,) = (each for each in sources if each.startswith(f"class {name}("))
+    namespace = vars(storage) | vars(constraint) | vars(covariance)
     exec(source, namespace)
-    structure = namespace[re.match(r"class (\w+)", source)[1]]()
-    monkeypatch.setitem(covariance.STRUCTURES, structure.name, structure)
+    return namespace[name]
+
+
+def register(monkeypatch, structure):
+    monkeypatch.setitem(covariance.SHAPES, structure.name, structure)
     monkeypatch.setitem(
         GaussianMixture._parameter_constraints,
         "covariance_type",
-        [StrOptions(set(covariance.STRUCTURES))],
+        [StrOptions(set(covariance.SHAPES))],
     )
-    return structure
 
 
 @pytest.fixture
@@ -72,6 +91,21 @@ def test_example_fits_a_shared_diagonal(structure, X, algorithm):
     squares = np.square(X[:, None] - mixture.means_)
     within = np.einsum("nk,nkd->d", resp, squares) / len(X)
     np.testing.assert_allclose(mixture.covariances_, within, rtol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["em", "lbfgs"])
+def test_example_of_a_constraint_is_the_shape_it_says(proportional, X, algorithm):
+    options = {"algorithm": algorithm, "tol": 1e-8, "random_state": 0}
+    found, expected = (
+        GaussianMixture(K, covariance_type=name, **options).fit(X)
+        for name in (proportional.name, "VEI")
+    )
+    assert found.n_parameters_ == expected.n_parameters_ == K * d + K - 1 + K + d - 1
+    np.testing.assert_allclose(found.covariances_, expected.covariances_, rtol=1e-4)
+    for errors, others in zip(
+        found.standard_errors(X), expected.standard_errors(X), strict=True
+    ):
+        np.testing.assert_allclose(errors, others, rtol=1e-3)
 
 
 def test_example_flags_what_is_not_positive(structure):

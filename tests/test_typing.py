@@ -11,7 +11,7 @@ from skem import _typing
 from skem._fitted import METHODS
 from skem._selection_table import CRITERIA
 from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import STRUCTURES
+from skem.core.covariance import SHAPES, STRUCTURES
 from skem.core.posterior import WEIGHT_PRIORS
 from skem.core.seeds import INITIALIZERS
 from skem.datasets import load_faithful
@@ -22,7 +22,8 @@ X = load_faithful(as_frame=True).data[::4]
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("CovarianceType", STRUCTURES),
+        ("CovarianceType", SHAPES),
+        ("SharedCovarianceType", STRUCTURES),
         ("Algorithm", ACCELERATORS),
         ("InitParams", INITIALIZERS),
         ("Criterion", CRITERIA),

@@ -109,6 +109,30 @@ class Structure(Storage):
         return names.get(self.name, self.name)
 
     @property
+    def freedom(self) -> tuple[int, ...]:
+        """How much of volume, shape and orientation is free: none, one, or each."""
+        return tuple(map("IEV".index, self.shape_name))
+
+    def includes(self, other: Structure) -> bool:
+        """Whether all that another structure allows is allowed here, too."""
+        pairs = zip(other.freedom, self.freedom, strict=True)
+        return all(its <= own for its, own in pairs)
+
+    def adopted(
+        self, other: Structure, cholesky: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return factors of a structure that is included, as they are kept here."""
+        K, d = shape
+        if other.matrices:
+            dense = np.broadcast_to(cholesky, (K, d, d))
+        else:
+            variances = np.broadcast_to(cholesky.reshape(K, -1), (K, d))
+            if not self.matrices:
+                return variances if self.shape(K, d) == (K, d) else cholesky
+            dense = variances[:, :, None] * np.eye(d)
+        return dense[0] if self.shared else dense
+
+    @property
     def free(self) -> Structure:
         """The structure of the same matrices or variances, each by itself."""
         return STRUCTURES["full" if self.shared else self.peer]
@@ -244,7 +268,7 @@ class Shaped(Structure):
         return self.constraint.least_points(n_features)
 
     def local(self, base: np.ndarray, n_features: int) -> Local:
-        return local(self.name, self, base, n_features)
+        return local(self.constraint.name, self, base, n_features)
 
     def constrained(
         self, cholesky: np.ndarray, weights: np.ndarray, n_features: int

@@ -197,6 +197,7 @@ class Prior(Fixed):
         scatter: Scatter,
         n_features: int,
         means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return expected covariances without what the means add."""
         prior = Scatter(self.scatter, np.asarray(self.degrees_of_freedom))
