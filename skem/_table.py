@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -153,7 +153,7 @@ def _read_values(name: str, values: np.ndarray) -> Column:
 
 
 def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
-    found: dict[Hashable, int] = {}
+    found: dict[Any, int] = {}
     codes = np.full(len(values), -1)
     for i in np.flatnonzero(~missing):
         value: Any = _plain(values[i])

@@ -116,6 +116,15 @@ class MixtureIC(DensityMixin, BaseEstimator):
     2
     """
 
+    best_estimator_: MixtureModel
+    n_components_: int
+    covariance_type_: str
+    criterion_: float
+    best_index_: int
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "families": "no_validation",

@@ -190,6 +190,18 @@ class MixtureModel(DensityMixin, BaseEstimator):
     True
     """
 
+    weights_: np.ndarray
+    parameters_: dict[str, dict[str, np.ndarray]]
+    covariances_: dict[tuple[str, ...], np.ndarray]
+    categories_: dict[str, np.ndarray]
+    families_: dict[str, str]
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    n_parameters_: int
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "families": "no_validation",

@@ -17,6 +17,7 @@ from skem._text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ACROSS = 3
 """Panels beside each other, at most."""
@@ -67,6 +68,9 @@ class TableDisplay:
     4
     >>> plt.close(display.figure_)
     """
+
+    axes_: dict[str, Axes]
+    figure_: Figure
 
     def __init__(
         self,
