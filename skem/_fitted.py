@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,7 @@ from skem._blocks import (
 )
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import check_dask_data, is_dask, map_lazily
+from skem._files import save_mixture
 from skem._joint import Given, Joint
 from skem._noise import background_of, check_no_noise
 from skem._standard_errors import METHODS, standard_errors
@@ -772,6 +774,49 @@ class FittedMixture(
         X, labels = _draw(weights, means, color, n_samples, rng)
         X[noise] = background.draw(int(noise.sum()), rng)
         return X, np.where(noise, -1, labels)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted mixture to a file, for `skem.load`.
+
+        The file is JSON: the class, the parameters of the estimator and the fitted
+        attributes, in full precision. It holds no code, and no data but the parameters.
+        It is written as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if it is there.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        NotImplementedError
+            If the class is neither `GaussianMixture` nor `BayesianGaussianMixture`, or
+            if a parameter cannot be written, such as a `RandomState`.
+
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        skem.load : Read the file.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import skem
+        >>> mixture = skem.GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = pathlib.Path(directory) / "mixture.json"
+        ...     mixture.save(path)
+        ...     skem.load(path).weights_
+        array([0.3, 0.7])
+        """
+        save_mixture(self, path)
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None

@@ -77,7 +77,7 @@ class Problem:
         `scales` of clusters are those that are known.
         """
         with self.opened() as blocks:
-            reg_covar, noise = self.options["reg_covar"], self.options["noise"]
+            reg_covar, noise = self.options["reg_covar"], self.options.get("noise")
             em = EMMap.prepare(blocks, structure, 1, reg_covar, noise)
             em.scales.update(scales or {})
             # One seed: the same rows for every structure.

@@ -602,6 +602,7 @@ class GaussianMixtureIC(
     icl = of_best(GaussianMixture.icl)
     sample = of_best(GaussianMixture.sample)
     summary = of_best(GaussianMixture.summary)
+    save = of_best(GaussianMixture.save)
     standard_errors = of_best(GaussianMixture.standard_errors)
     support_probability = of_best(GaussianMixture.support_probability)
     hdr_level = of_best(GaussianMixture.hdr_level)

@@ -1,6 +1,7 @@
 """The Bayesian mixture: scikit-learn's iterates, a true bound, and what comes with."""
 
 import copy
+import itertools
 import pickle
 import warnings
 from itertools import cycle
@@ -318,8 +319,16 @@ def nasty(rng):
     }
 
 
-@pytest.mark.parametrize("name", nasty(np.random.default_rng(0)))
-@pytest.mark.parametrize(("covariance_type", "prior"), PAIRED)
+@pytest.mark.parametrize(
+    ("name", "covariance_type", "prior"),
+    [
+        pytest.param(
+            *(name, *pair), marks=[] if (i + j) % 4 == 0 else [pytest.mark.slow]
+        )
+        for i, name in enumerate(nasty(np.random.default_rng(0)))
+        for j, pair in enumerate(itertools.product(STRUCTURES, PRIORS))
+    ],
+)
 def test_nasty_data_give_finite_numbers(rng, covariance_type, prior, name):
     X = nasty(rng)[name]
     mixture = BayesianGaussianMixture(

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -23,27 +24,41 @@ from skem.core.dask_graph import Chunks  # noqa: E402
 ROWS = 400
 
 
-@pytest.fixture(scope="module")
-def client():
-    """Return a client of two processes, which is not the default one."""
+@contextmanager
+def client_of(**params):
+    """Return a client of two workers, which is not the default one."""
     with (
         distributed.LocalCluster(
-            host="127.0.0.1",
             n_workers=2,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
+            **params,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
 
 
-@pytest.fixture
-def cluster(client):
-    """Make the client of two processes the active one."""
-    client.wait_for_workers(2, timeout=60)
-    with client.as_current():
+@pytest.fixture(scope="module")
+def client():
+    """Return a client of two workers in this process."""
+    with client_of(processes=False) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Return a client of two processes, which take long to start."""
+    with client_of(host="127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture
+def cluster(processes):
+    """Make the client of two processes the active one."""
+    processes.wait_for_workers(2, timeout=60)
+    with processes.as_current():
+        yield processes
 
 
 @pytest.fixture(
@@ -143,7 +158,7 @@ def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
 
 
 def test_no_bit_depends_on_the_scheduler(client, X, weight):
-    data = da.from_array(X, chunks=(21, 2))
+    data = da.from_array(X, chunks=(45, 2))
     with client.as_current():
         there = mixture().fit(data, sample_weight=weight)
     here = mixture().fit(data, sample_weight=weight)
@@ -375,13 +390,14 @@ def test_fit_predict_and_warm_start(X):
     np.testing.assert_allclose(twice.means_, memory.means_, rtol=1e-8)
 
 
-def test_a_fitted_mixture_holds_no_client(cluster, X):
-    fitted = mixture().fit(da.from_array(X, chunks=(150, 2)))
+def test_a_fitted_mixture_holds_no_client(client, X):
+    with client.as_current():
+        fitted = mixture().fit(da.from_array(X, chunks=(150, 2)))
     copy = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(copy.predict(X), fitted.predict(X))
 
 
-def test_only_statistics_travel(cluster, X, monkeypatch):
+def test_only_statistics_travel(client, X, monkeypatch):
     sizes, total = [], Chunks.total
 
     def measured(chunks, function):
@@ -395,7 +411,8 @@ def test_only_statistics_travel(cluster, X, monkeypatch):
 
     monkeypatch.setattr(Chunks, "total", measured)
     X = np.tile(X, (25, 1))
-    mixture().fit(da.from_array(X, chunks=(5000, 2)))
+    with client.as_current():
+        mixture().fit(da.from_array(X, chunks=(5000, 2)))
     assert len(sizes) > 5
     # Parameters, statistics and the names of classes.
     assert max(sizes) < 8_000 < X.nbytes / 10

@@ -51,8 +51,19 @@ def elsewhere(X, weight, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
-@pytest.mark.parametrize("change", DATA.values(), ids=DATA)
+# Weights take turns, and all data have them among the slow tests.
+@pytest.mark.parametrize(
+    ("change", "weighted"),
+    [
+        pytest.param(
+            *(change, weighted),
+            id=name + ", weighted" * weighted,
+            marks=[] if weighted == i % 2 else [pytest.mark.slow],
+        )
+        for i, (name, change) in enumerate(DATA.items())
+        for weighted in (False, True)
+    ],
+)
 def test_fits_are_the_same_wherever_rows_are(change, weighted, tmp_path, rng):
     X = np.ascontiguousarray(change(rng, clusters(rng)), dtype=float)
     weight = rng.integers(0, 4, N).astype(float) if weighted else None

@@ -25,7 +25,16 @@ from skem.exceptions import DegenerateComponentsWarning
 
 TYPES = ["full", "tied", "diag", "spherical"]
 INIT_PARAMS = ["kmeans", "k-means++", "random_from_data"]
-covariance_types = pytest.mark.parametrize("covariance_type", TYPES)
+# Every structure has quick tests in `tests/core`: here two of them are slow.
+covariance_types = pytest.mark.parametrize(
+    "covariance_type",
+    [
+        "full",
+        "diag",
+        pytest.param("tied", marks=pytest.mark.slow),
+        pytest.param("spherical", marks=pytest.mark.slow),
+    ],
+)
 
 # Case, structure, and log-likelihoods at the start, after 1 and 5 EM steps, and at the
 # maximum, by a program of loops over rows that shares no code with ours; checked with
@@ -329,7 +338,7 @@ def test_standard_errors_are_those_of_the_curvature(covariance_type):
 
 @pytest.mark.parametrize(
     ("method", "covariance_type"),
-    [*itertools.product(["sandwich", "opg"], TYPES), ("bootstrap", "full")],
+    [*zip(["sandwich", "opg"] * 2, TYPES, strict=True), ("bootstrap", "full")],
 )
 def test_standard_errors_agree_where_the_model_is_right(method, covariance_type):
     X = with_gaps(sample(1500), 0.2)

@@ -13,7 +13,16 @@ from skem import GaussianMixture
 from skem.core.stream import START_ROWS_PER_COMPONENT, Forgetting
 
 TYPES = ["full", "tied", "diag", "spherical"]
-covariance_types = pytest.mark.parametrize("covariance_type", TYPES)
+# Every structure has quick tests in `tests/core`: here two of them are slow.
+covariance_types = pytest.mark.parametrize(
+    "covariance_type",
+    [
+        "full",
+        "diag",
+        pytest.param("tied", marks=pytest.mark.slow),
+        pytest.param("spherical", marks=pytest.mark.slow),
+    ],
+)
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 8.0]])
 K = len(CENTRES)
 

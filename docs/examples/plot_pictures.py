@@ -89,7 +89,7 @@ plt.show()
 # More than ten features
 # ----------------------
 #
-# Thirteen measurements of wines, on the two directions along which the components are the
+# Thirteen measurements of wines, on the two directions along which components are the
 # furthest apart.
 
 wine = load_wine()
@@ -101,8 +101,8 @@ plt.show()
 # The climb
 # ---------
 #
-# From the same start: nats that plain EM and the default still lack after each pass, and
-# after how much time.
+# From the same start: nats that plain EM and the default still lack after each pass,
+# and after how much time.
 
 ConvergenceDisplay.from_estimator(GaussianMixture(3, random_state=0), faithful.data)
 plt.show()

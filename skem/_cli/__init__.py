@@ -1,4 +1,8 @@
-"""The parts of ``python -m skem``."""
+"""The parts of the command ``skem``.
+
+`main`, `options` and what reads files import no scientific package, so that ``--help``
+and mistakes are answered at once.
+"""
 
 
 class CommandError(Exception):

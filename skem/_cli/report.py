@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from skem import __version__
 from skem._cli.table import Table
 from skem._describe import model
+from skem._summary import MixtureSummary
 from skem._text import Column, count, paragraph, table
 from skem.model_selection import NEAR, GaussianMixtureIC
 
 MOST_NAMES = 12
+MOST_CANDIDATES = 5
 BEST = "<- best"
 NOT_ELIGIBLE = "not eligible"
 
 
 def report(
-    data: Table, selection: GaussianMixtureIC, seconds: float, notes: Sequence[str]
+    data: Table,
+    selection: GaussianMixtureIC,
+    seconds: float,
+    notes: Sequence[str],
+    everything: bool,
 ) -> str:
-    """Return the whole report."""
-    summary = replace(
-        selection.best_estimator_.summary(data.values), feature_names=data.names
-    )
+    """Return the whole report, with the best candidates or with all of them."""
     remarks = [*_not_eligible(selection), *notes, *_not_converged(selection)]
+    n = len(selection.results_["rank"])
+    shown = n if everything else min(n, MOST_CANDIDATES)
+    which = "" if shown == n else f", {shown} of {n} (--all shows all)"
+    name = selection.criterion.upper()
     sections = [
-        paragraph(_title(data)),
-        "Candidates, of which the lowest BIC is best\n\n" + _candidates(selection),
+        paragraph(title(data)),
+        *map(paragraph, data.notes),
+        f"Candidates by {name}, the lowest first{which}\n\n"
+        + _candidates(selection, shown),
         *map(paragraph, remarks),
-        f"Best: {summary}",
+        f"Best: {_summary(data, selection)}",
         paragraph(_effort(selection, seconds)),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _title(data: Table) -> str:
+def _summary(data: Table, selection: GaussianMixtureIC) -> MixtureSummary:
+    found = selection.best_estimator_.summary(data.values)
+    return dataclasses.replace(found, feature_names=data.names)
+
+
+def title(data: Table) -> str:
+    """Say what the data are, and how many."""
     n, d = data.values.shape
     names = ", ".join(data.names[:MOST_NAMES]) + (", ..." if d > MOST_NAMES else "")
     missing = int(np.isnan(data.values).sum())
@@ -43,20 +62,88 @@ def _title(data: Table) -> str:
     return f"{data.title}: {count(n, 'row')}, {count(d, 'column')} ({names}){gaps}"
 
 
-def _candidates(selection: GaussianMixtureIC) -> str:
+def fit_as_json(
+    data: Table, selection: GaussianMixtureIC, seconds: float, notes: Sequence[str]
+) -> str:
+    """Return the report for programs, with all candidates."""
     results = selection.results_
-    shapes = results["param_covariance_type"].tolist()
-    marks = ["" if eligible else NOT_ELIGIBLE for eligible in results["eligible"]]
+    names = {name: name.removeprefix("param_") for name in results}
+    candidates = [
+        {names[name]: column[i].item() for name, column in results.items()}
+        for i in np.argsort(results["rank"])
+    ]
+    remarks = [*_not_eligible(selection), *notes, *_not_converged(selection)]
+    return _as_json(
+        {
+            "skem": __version__,
+            "data": {
+                "source": data.title,
+                "n_samples": len(data.values),
+                "features": list(data.names),
+                "n_missing": int(np.isnan(data.values).sum()),
+            },
+            "notes": [*data.notes, *remarks],
+            "criterion": selection.criterion,
+            "seconds": seconds,
+            "candidates": candidates,
+            "best": _fields(_summary(data, selection)),
+        }
+    )
+
+
+def summary_as_json(summary: MixtureSummary) -> str:
+    """Return a summary for programs."""
+    return _as_json({"skem": __version__, **_fields(summary)})
+
+
+def _fields(summary: MixtureSummary) -> dict[str, Any]:
+    fields = {f.name: getattr(summary, f.name) for f in dataclasses.fields(summary)}
+    return {"n_components": len(summary.weights), **fields}
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has: it has no NaN, for which it gets null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _candidates(selection: GaussianMixtureIC, n_shown: int) -> str:
+    results = selection.results_
+    shown = np.argsort(results["rank"])[:n_shown]
     best = selection.best_index_
-    marks[best] = ", ".join(filter(None, [BEST, marks[best]]))
+    marks = [
+        ", ".join(
+            filter(
+                None,
+                [
+                    BEST if i == best else "",
+                    "" if results["eligible"][i] else NOT_ELIGIBLE,
+                ],
+            )
+        )
+        for i in shown
+    ]
     width = max(map(len, marks))
-    columns = [Column("K", list(map(str, results["param_n_components"])))]
-    if len(set(shapes)) > 1:
-        columns.append(Column("covariance", shapes))
+
+    def column(name: str, key: str, form: str = "{}") -> Column:
+        return Column(name, [form.format(value) for value in results[key][shown]])
+
+    columns = [column("K", "param_n_components")]
+    if len(set(results["param_covariance_type"].tolist())) > 1:
+        columns.append(column("covariance", "param_covariance_type"))
     columns += [
-        Column("log-likelihood", list(map("{:.2f}".format, results["log_likelihood"]))),
-        Column("parameters", list(map(str, results["n_parameters"]))),
-        Column("BIC", list(map("{:.2f}".format, results["bic"]))),
+        column("log-likelihood", "log_likelihood", "{:.2f}"),
+        column("parameters", "n_parameters"),
+        column(selection.criterion.upper(), "criterion", "{:.2f}"),
         Column("", [mark.ljust(width) for mark in marks]),
     ]
     return table(columns)
@@ -69,7 +156,8 @@ def _not_eligible(selection: GaussianMixtureIC) -> Iterator[str]:
     if not results["eligible"].any():
         yield f"No candidate is eligible, and the best of them is shown: {reasons}"
     elif reasons:
-        yield f"Not eligible, whatever the BIC: {reasons}"
+        name = selection.criterion.upper()
+        yield f"Not eligible, whatever the {name}: {reasons}"
 
 
 def _not_converged(selection: GaussianMixtureIC) -> Iterator[str]:
@@ -100,7 +188,7 @@ def _effort(selection: GaussianMixtureIC, seconds: float) -> str:
     far = 2 * NEAR
     if (values > selection.criterion_ + far).any():
         text += (
-            f" Those with a BIC more than {far:.0f} above the best one's were sought "
-            "less thoroughly: some may have a higher log-likelihood than is shown."
+            f" Models more than {far:.0f} {selection.criterion.upper()} above the best "
+            "were searched less thoroughly: their log-likelihood may be higher."
         )
     return text

@@ -77,11 +77,7 @@ def moments(mixture, X, resp):
     return counts, first, second
 
 
-@pytest.mark.parametrize(
-    ("rare", "piece"),
-    [(1, 2**17), (8, 1), (8, 2**17), (1000, 1)],
-    ids="rare below {}, pieces of {}".format,
-)
+@pytest.mark.parametrize(("rare", "piece"), [(1, 2**17), (8, 1), (8, 2**17), (1000, 1)])
 def test_density_and_responsibilities_are_those_of_marginals(
     mixture, rng, monkeypatch, rare, piece
 ):

@@ -3,6 +3,7 @@ import pytest
 
 from skem.core.accelerate import LBFGS
 from skem.core.blocks import Block
+from skem.core.climb import Trial
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
@@ -117,6 +118,49 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     assert path.improve(4, [good.sketch])
     assert path.found[4].objective == pytest.approx(good.objective, abs=1)
     assert not path.improve(4, [poor.sketch])
+
+
+@pytest.fixture
+def two_ends(X, make_blocks, monkeypatch):
+    """Return a path, a poor and a good optimum, and a way to say what is hoped for."""
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [4], LBFGS, 1e-2, 200)
+    path.improve(4, fresh(em, X, 4))
+    poor, good = path.found.pop(4), walk(em, X, [1, 2, 3, 4]).found[4]
+    assert good.objective > poor.objective + 10
+
+    def hope_for(*gains):
+        """Start at the poor and the good one, with gains of the last step."""
+        trials = [
+            Trial(found.parameters, found.objective, gain, 1)
+            for found, gain in zip((poor, good), gains, strict=False)
+        ]
+        monkeypatch.setattr("skem.core.path.climb", lambda *_: trials)
+
+    return path, good, hope_for
+
+
+def test_the_best_end_is_kept_whatever_was_hoped_for(two_ends):
+    path, good, hope_for = two_ends
+    hope_for(1e6, 0.0)
+    assert path.improve(4, [])
+    assert path.found[4].objective > good.objective - 0.1
+
+
+def test_an_end_below_what_was_found_is_not_kept(two_ends):
+    path, good, hope_for = two_ends
+    path.found[4] = good
+    hope_for(1e6)
+    assert not path.improve(4, [])
+    assert path.found[4] is good
+
+
+def test_a_start_without_hope_is_not_followed(two_ends, monkeypatch):
+    path, good, hope_for = two_ends
+    path.found[4] = good
+    hope_for(0.0)
+    monkeypatch.setattr(Path, "_follow", None)
+    assert not path.improve(4, [])
 
 
 def test_finds_of_other_structures_are_starts(X, make_blocks, structure):

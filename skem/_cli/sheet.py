@@ -1,0 +1,190 @@
+"""Rows of cells and the names of their columns, from whatever a file holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from skem._cli import CommandError
+from skem._cli.header import is_header, is_number
+from skem._cli.sources import decode, is_frame, read_bytes, read_frame, title_of
+from skem._text import count, printable
+
+DELIMITERS = ";\t|,"
+"""The comma comes last: it may be a decimal mark between other delimiters."""
+LOOKED_AT = 10
+"""Lines that tell the delimiter."""
+
+
+class Sheet(NamedTuple):
+    """Cells as text, the names of the columns, and the line that each row is in."""
+
+    title: str
+    names: tuple[str, ...]
+    named: bool
+    """Whether the names are from the file."""
+    rows: list[list[str]]
+    lines: list[int]
+    delimiter: str
+    notes: list[str]
+
+
+class _Records(NamedTuple):
+    rows: list[list[str]]
+    lines: list[int]
+    comment: str
+    """The last line of comments above the first row."""
+    blank: int
+
+
+def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
+    """Read a file; `header` tells whether its first row has names, if that is known."""
+    title = title_of(path)
+    notes: list[str] = []
+    content = read_bytes(path)
+    names: Sequence[str] | None
+    if is_frame(content):
+        names, rows = read_frame(content, title)
+        found = _Records(rows, list(range(1, len(rows) + 1)), "", 0)
+        delimiter = ""
+    else:
+        text = decode(content, encoding, title, notes)
+        told = re.match(r"sep=(.)(?=[\r\n])", text)
+        if told:
+            # Excel reads the line, which becomes a comment here.
+            text = f"#{text[told.end() :]}"
+        try:
+            delimiter = told[1] if told else _delimiter(text)
+            found = _records(text, delimiter)
+        except csv.Error as error:
+            raise CommandError(f"{title} is not a CSV file: {error}") from None
+        names = None
+    if not found.rows:
+        raise CommandError(f"{title} is empty")
+    rows, lines = _rectangular(title, found.rows, found.lines)
+    if names is None:
+        names = _names_of_comment(found.comment, delimiter, rows, header)
+    if names is None and is_header(rows, header, notes):
+        names, rows, lines = rows[0], rows[1:], lines[1:]
+        if not rows:
+            raise CommandError(f"{title} has a header but no rows")
+    if found.blank:
+        notes.append(f"{count(found.blank, 'blank line')} skipped.")
+    numbered = [f"column {j + 1}" for j in range(len(rows[0]))]
+    shown = [printable(name) for name in names or []]
+    return Sheet(
+        title,
+        tuple(
+            name or own for name, own in zip(shown or numbered, numbered, strict=True)
+        ),
+        names is not None,
+        rows,
+        lines,
+        delimiter,
+        notes,
+    )
+
+
+def _records(text: str, delimiter: str) -> _Records:
+    """Parse all rows up to the last that has anything in it, without the comments."""
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    comment, blank, blank_before, first, between = "", 0, 0, 0, True
+
+    def source() -> Iterator[str]:
+        nonlocal comment, blank, first, between
+        for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+            if between:
+                bare = line.strip()
+                if not bare or bare.startswith("#"):
+                    comment = bare if bare and not rows else comment
+                    blank += not bare
+                    continue
+                # A quoted cell may have several lines.
+                first, between = number, False
+            yield f"{line.strip()}\n" if delimiter == " " else line
+
+    for cells in csv.reader(source(), delimiter=delimiter, skipinitialspace=True):
+        between = True
+        rows.append([cell.strip() for cell in cells])
+        lines.append(first)
+        blank_before = blank
+    while rows and not any(rows[-1]):
+        rows.pop()
+        lines.pop()
+    return _Records(rows, lines, comment, blank_before)
+
+
+def _delimiter(text: str) -> str:
+    """Return what is between the cells of the first lines."""
+    bare = (line.strip(" \r\n") for line in io.StringIO(text, newline=""))
+    content = (line for line in bare if line.strip() and not line.startswith("#"))
+    lines = list(islice(content, LOOKED_AT))
+    for delimiter in DELIMITERS:
+        if _is_between_cells(delimiter, lines):
+            return delimiter
+    for delimiter in DELIMITERS:
+        if lines and _width(lines[0], delimiter) > 1:
+            return delimiter
+    if any(mark in line for line in lines for mark in DELIMITERS):
+        # Below a single name, a comma is a decimal mark.
+        return ";" if all(map(is_number, lines[1:])) else ","
+    numbers = lines and any(map(is_number, lines[-1].split()))
+    return " " if numbers and _is_between_cells(" ", lines) else ","
+
+
+def _is_between_cells(delimiter: str, lines: list[str]) -> bool:
+    """Whether all lines have as many cells, but for a name that the first may lack."""
+    first, *others = (_width(line, delimiter) for line in lines or [""])
+    widths = set(others or [first])
+    width = widths.pop()
+    return not widths and first > 1 and first in (width, width - 1)
+
+
+def _width(line: str, delimiter: str) -> int:
+    reader = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
+    return len(next(reader, []))
+
+
+def _rectangular(
+    title: str, rows: list[list[str]], lines: list[int]
+) -> tuple[list[list[str]], list[int]]:
+    """Require rows of one length, but for what programs are known to leave out."""
+    first = len(rows[0])
+    others = {len(cells) for cells in rows[1:]}
+    if len(rows) > 2 and others == {first + 1} and not any(map(is_number, rows[0])):
+        if any(cells[-1] for cells in rows[1:]):
+            # R writes no name above the names of the rows.
+            return [["", *rows[0]], *rows[1:]], lines
+        # A delimiter at the end of each row.
+        return [rows[0], *(cells[:-1] for cells in rows[1:])], lines
+    for cells, line in zip(rows, lines, strict=True):
+        if len(cells) != first:
+            raise CommandError(
+                f"{title}, line {line} has {count(len(cells), 'cell')}, "
+                f"but line {lines[0]} has {first}"
+            )
+    return rows, lines
+
+
+def _names_of_comment(
+    comment: str, delimiter: str, rows: list[list[str]], header: bool | None
+) -> list[str] | None:
+    """Return the names in a comment above numbers, as NumPy writes them."""
+    if header is not None or not all(map(is_number, filter(None, rows[0]))):
+        return None
+    reader = csv.reader(
+        [comment.lstrip("#").strip(" ")],
+        delimiter=delimiter or ",",
+        skipinitialspace=True,
+    )
+    cells = [cell.strip() for cell in next(reader, [])]
+    if delimiter.strip() and comment.startswith(f"#{delimiter}"):
+        cells = ["", *cells[1:]]
+    if len(cells) != len(rows[0]) or len(cells) < 2 or any(map(is_number, cells)):
+        return None
+    return cells

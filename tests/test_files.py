@@ -1,0 +1,307 @@
+"""Mixtures in files: what is written is what is read, and nothing else is."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import skem
+from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC, _files
+from skem.core.covariance import FOURTEEN, STRUCTURES
+from skem.datasets import load_faithful
+
+PRIORS = ["dirichlet_process", "dirichlet_distribution"]
+
+
+@pytest.fixture(scope="module")
+def X():
+    return load_faithful().data
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return GaussianMixture(2, random_state=0).fit(X)
+
+
+@pytest.fixture
+def through_a_file(tmp_path):
+    def through_a_file(mixture):
+        mixture.save(tmp_path / "mixture.json")
+        return skem.load(tmp_path / "mixture.json")
+
+    return through_a_file
+
+
+@pytest.fixture
+def edited(fitted, tmp_path):
+    """Load the file of a fit in which some entries are replaced."""
+    path = tmp_path / "edited.json"
+
+    def edited(change):
+        fitted.save(path)
+        document = json.loads(path.read_text("utf-8"))
+        change(document)
+        path.write_text(json.dumps(document), "utf-8")
+        return skem.load(path)
+
+    return edited
+
+
+def assert_same(mixture, other):
+    """Require the same class, parameters, attributes, predictions and draws."""
+    assert type(mixture) is type(other)
+    np.testing.assert_equal(other.get_params(), mixture.get_params())
+    # Labels are of the rows, of which none are in the file.
+    public = {name for name in vars(mixture) if name.endswith("_")} - {"labels_"}
+    assert {name for name in vars(other) if name.endswith("_")} == public
+    for name in public:
+        value, same = getattr(mixture, name), getattr(other, name)
+        assert type(same) is type(value), name
+        np.testing.assert_equal(same, value, err_msg=name, strict=True)
+        if isinstance(value, np.ndarray):
+            assert same.dtype == value.dtype, name
+    rows = np.asarray(mixture.means_, dtype=float) * 1.1
+    for method in ("predict", "predict_proba", "score_samples"):
+        np.testing.assert_array_equal(
+            getattr(other, method)(rows), getattr(mixture, method)(rows)
+        )
+    drawn, same = mixture.sample(20, 0), other.sample(20, 0)
+    np.testing.assert_array_equal(same[0], drawn[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("covariance_type", FOURTEEN)
+def test_every_structure_is_the_same_to_the_last_digit(
+    covariance_type, dtype, X, through_a_file
+):
+    mixture = GaussianMixture(
+        2, covariance_type=covariance_type, random_state=0, n_init=1, tol=1.0
+    ).fit(X.astype(dtype))
+    assert_same(mixture, through_a_file(mixture))
+
+
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+@pytest.mark.parametrize("prior", PRIORS)
+def test_posteriors_are_the_same_to_the_last_digit(
+    prior, covariance_type, X, through_a_file
+):
+    mixture = BayesianGaussianMixture(
+        2,
+        covariance_type=covariance_type,
+        weight_concentration_prior_type=prior,
+        random_state=0,
+    ).fit(X[::4])
+    assert_same(mixture, through_a_file(mixture))
+
+
+def test_names_and_starts_are_kept(X, through_a_file):
+    frame = pd.DataFrame(X, columns=["größe", "waiting"])
+    start = [[2.0, 54.0], [4.3, 80.0]]
+    mixture = GaussianMixture(2, means_init=np.array(start), tol=1e-3).fit(frame)
+    other = through_a_file(mixture)
+    assert other.feature_names_in_.tolist() == ["größe", "waiting"]
+    np.testing.assert_array_equal(other.predict(frame), mixture.predict(frame))
+    np.testing.assert_array_equal(other.means_init, mixture.means_init)
+
+
+def test_chosen_mixtures_are_saved(X, through_a_file):
+    selection = GaussianMixtureIC([1, 2], covariance_type="tied", random_state=0)
+    assert_same(selection.fit(X).best_estimator_, through_a_file(selection))
+
+
+def test_attributes_set_by_hand_are_kept(X, fitted, through_a_file):
+    mixture = pickle.loads(pickle.dumps(fitted))
+    # A square root that is not triangular, and draws by other covariances.
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    mixture.precisions_cholesky_ = mixture.precisions_cholesky_ @ turn
+    mixture.covariances_ = 4 * mixture.covariances_
+    assert_same(mixture, through_a_file(mixture))
+
+
+def test_mixtures_at_the_limits_of_the_range_are_kept(X, through_a_file):
+    # Covariances of such data are out of range, and their factors are not.
+    mixture = GaussianMixture(2, random_state=0).fit(X * 1e-170)
+    assert_same(mixture, through_a_file(mixture))
+
+
+def test_noise_is_kept(X, through_a_file):
+    rows = np.concatenate([X, np.random.default_rng(0).uniform(0, 100, (40, 2))])
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(rows)
+    other = through_a_file(mixture)
+    assert_same(mixture, other)
+    assert -1 in other.predict(rows)
+    assert other.bic(rows) == mixture.bic(rows)
+
+
+@pytest.mark.parametrize("fixed", ["means", {"means"}, {"means": [True, False]}])
+def test_what_is_fixed_is_kept(fixed, X, through_a_file):
+    mixture = GaussianMixture(
+        2, fixed=fixed, means_init=[[2.0, 54.0], [4.3, 80.0]], random_state=0
+    ).fit(X)
+    other = through_a_file(mixture)
+    assert_same(mixture, other)
+    assert other._n_parameters() == mixture.n_parameters_
+
+
+def test_streams_go_on_from_the_parameters(X, through_a_file):
+    mixture = GaussianMixture(2, random_state=0).partial_fit(X)
+    other = through_a_file(mixture)
+    assert_same(mixture, other)
+    other.partial_fit(X)
+    np.testing.assert_allclose(other.means_, mixture.means_, rtol=0.02)
+
+
+def test_file_is_standard_json_without_code(fitted, tmp_path):
+    mixture = pickle.loads(pickle.dumps(fitted))
+    mixture.lower_bound_ = -np.inf
+    mixture.save(tmp_path / "mixture.json")
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    text = (tmp_path / "mixture.json").read_text("utf-8")
+    document = json.loads(text, parse_constant=refuse)
+    assert document["format"] == "skem mixture"
+    assert document["skem"] == skem.__version__
+    weights = document["attributes"]["weights_"]["values"]
+    assert weights == fitted.weights_.tolist()
+    assert skem.load(tmp_path / "mixture.json").lower_bound_ == -np.inf
+
+
+# What is not written
+
+
+def test_what_save_does_not_know_is_refused(fitted, tmp_path):
+    class Own(GaussianMixture):
+        pass
+
+    path = tmp_path / "mixture.json"
+    own = Own(1).fit([[1.0], [2.0], [4.0]])
+    with pytest.raises(NotImplementedError, match="GaussianMixture, not Own"):
+        own.save(path)
+    mixture = pickle.loads(pickle.dumps(fitted))
+    mixture.random_state = np.random.RandomState(0)
+    with pytest.raises(NotImplementedError, match=r"'random_state': it is a Random"):
+        mixture.save(path)
+    mixture.random_state, mixture.novel_ = 0, 1.0
+    with pytest.raises(NotImplementedError, match="attribute 'novel_'"):
+        mixture.save(path)
+    with pytest.raises(NotFittedError):
+        GaussianMixture().save(path)
+    assert not path.exists()
+
+
+def test_failed_writes_leave_the_earlier_file(fitted, tmp_path, monkeypatch):
+    path = tmp_path / "mixture.json"
+    path.write_text("precious")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_files.os, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        fitted.save(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["mixture.json"]
+    assert path.read_text() == "precious"
+
+
+# What is not read
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1, 2]", b"{}", b"NaN", b"\x80\x04\x95", b"[" * 100_000, b"null"],
+)
+def test_other_files_are_refused(content, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"other\.json"):
+        skem.load(path)
+
+
+def at(*keys, value):
+    """Return what replaces an entry of a document."""
+
+    def change(document):
+        for key in keys[:-1]:
+            document = document[key]
+        document[keys[-1]] = value
+
+    return change
+
+
+def array(values, dtype="float64"):
+    shape = list(np.shape(values))
+    return {"dtype": dtype, "shape": shape, "values": np.ravel(values).tolist()}
+
+
+def without(*keys):
+    def change(document):
+        for key in keys[:-1]:
+            document = document[key]
+        del document[keys[-1]]
+
+    return change
+
+
+A = "attributes"
+NOT_DEFINITE = array([[[1.0, 2.0], [2.0, 1.0]]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (at("format", value="onnx"), "not a file that a mixture's save"),
+        (at("version", value=2), "version 2 of the format, of skem 0"),
+        (at("class", value="os.system"), "unknown class 'os.system'"),
+        (at("class", value=["a"]), "unknown class"),
+        (at("hook", value=1), "'hook', which skem does not know"),
+        (without("state"), "lacks 'state'"),
+        (without("state", "noise"), "state should have fingerprint, n_given, noise"),
+        (at("state", "fingerprint", value="a"), "fingerprint is not a whole number"),
+        (at("state", "noise", value={"corner": [1.0]}), "noise is not of the right"),
+        (at("parameters", "novel", value=1), "no parameter 'novel'"),
+        (at("parameters", "tol", value=-1.0), "The 'tol' parameter"),
+        (at("parameters", "covariance_type", value="round"), "'covariance_type'"),
+        (at("parameters", value=[]), "should be JSON objects"),
+        (at(A, "fit", value=1), "no attribute 'fit'"),
+        (without(A, "weights_"), "weights_ is missing"),
+        (at(A, "weights_", value=array([0.5, 0.6])), r"sum\(weights\) = 1.1"),
+        (at(A, "weights_", value=array([1.5, -0.5])), "range"),
+        (at(A, "weights_", value=array([1.0])), r"shape of \(2,\)"),
+        (at(A, "means_", value=array([1.0, 2.0])), "two dimensions"),
+        (at(A, "means_", value=array([[1.0], [2.0]])), "n_features_in_ should be 1"),
+        (at(A, "means_", value=3), "two dimensions"),
+        (at(A, "covariances_", value=array([1.0, 2.0])), "covariances_ is not of the"),
+        (at(A, "covariances_", value=NOT_DEFINITE), "positive-definite"),
+        (at(A, "precisions_cholesky_", value=array(np.zeros((2, 2, 2)))), "singular"),
+        (
+            at(A, "precisions_cholesky_", "values", value=[{"float": "inf"}] * 8),
+            "should be finite",
+        ),
+        (at(A, "means_", "values", value=[1.0]), "cannot reshape"),
+        (at(A, "means_", "dtype", value="object"), "unknown kind of value"),
+        (at(A, "means_", "values", value=[{"float": "__import__"}] * 4), "no number"),
+        (at(A, "lower_bound_", value="high"), "lower_bound_ is not of the right type"),
+        (at(A, "n_iter_", value=-1), "n_iter_ is not of the right type"),
+        (at(A, "degenerate_components_", value=array([7], "int64")), "degenerate"),
+    ],
+)
+def test_files_that_are_not_as_they_should_be_are_refused(change, message, edited):
+    with pytest.raises(ValueError, match=message) as caught:
+        edited(change)
+    assert "edited.json" in str(caught.value)
+
+
+def test_an_edited_file_is_read_if_it_makes_sense(edited):
+    covariances = np.array([np.eye(2), 2 * np.eye(2)])
+    mixture = edited(at(A, "covariances_", value=array(covariances)))
+    np.testing.assert_array_equal(mixture.covariances_, covariances)
+
+
+def test_missing_files_are_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        skem.load(tmp_path / "missing.json")
