@@ -16,14 +16,18 @@ if TYPE_CHECKING:
         CriterionDisplay,
         MixtureDisplay,
         QuantileDisplay,
+        TableDisplay,
     )
     from skem._files import load
     from skem._merge import MergedComponents, merge_components
     from skem._versions import show_versions
     from skem.bayesian_mixture import BayesianGaussianMixture
     from skem.discriminant import MixtureDiscriminantAnalysis
+    from skem.families.family import Family
     from skem.gaussian_mixture import GaussianMixture
     from skem.imputer import GaussianMixtureImputer
+    from skem.mixture_ic import MixtureIC
+    from skem.mixture_model import MixtureModel
     from skem.model_selection import GaussianMixtureIC
     from skem.outlier import MixtureOutlierDetector
     from skem.regressor import GaussianMixtureRegressor
@@ -34,6 +38,7 @@ __all__ = [
     "BootstrapLRT",
     "ConvergenceDisplay",
     "CriterionDisplay",
+    "Family",
     "GaussianMixture",
     "GaussianMixtureIC",
     "GaussianMixtureImputer",
@@ -41,11 +46,14 @@ __all__ = [
     "MergedComponents",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
+    "MixtureIC",
+    "MixtureModel",
     "MixtureOutlierDetector",
     "QuantileDisplay",
     "SequentialBootstrapLRT",
     "StandardErrors",
     "StudentMixture",
+    "TableDisplay",
     "bootstrap_lrt",
     "load",
     "merge_components",
@@ -63,15 +71,18 @@ _HOMES = {
     "_confidence": ["StandardErrors"],
     "_display": [
         *("ConvergenceDisplay", "CriterionDisplay"),
-        *("MixtureDisplay", "QuantileDisplay"),
+        *("MixtureDisplay", "QuantileDisplay", "TableDisplay"),
     ],
     "_files": ["load"],
     "_merge": ["MergedComponents", "merge_components"],
     "_versions": ["show_versions"],
     "bayesian_mixture": ["BayesianGaussianMixture"],
     "discriminant": ["MixtureDiscriminantAnalysis"],
+    "families": ["Family"],
     "gaussian_mixture": ["GaussianMixture"],
     "imputer": ["GaussianMixtureImputer"],
+    "mixture_ic": ["MixtureIC"],
+    "mixture_model": ["MixtureModel"],
     "model_selection": ["GaussianMixtureIC"],
     "outlier": ["MixtureOutlierDetector"],
     "regressor": ["GaussianMixtureRegressor"],

@@ -11,10 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from skem._simulated import Rows, checked_rows, ratios, without_start
+from skem._table_lrt import simulated_ratios
 from skem._text import count
 from skem._typing import RandomState, validate_params
 from skem._validation import N_JOBS
 from skem.gaussian_mixture import GaussianMixture
+from skem.mixture_model import MixtureModel
 
 COMMON: dict = {
     "estimator": [GaussianMixture],
@@ -71,13 +73,14 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
 @validate_params(
     {
         **COMMON,
+        "estimator": [GaussianMixture, MixtureModel],
         "k0": [Interval(Integral, 1, None, closed="left")],
         "k1": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
 def bootstrap_lrt(
-    estimator: GaussianMixture,
+    estimator: GaussianMixture | MixtureModel,
     X: ArrayLike,
     k0: int,
     k1: int,
@@ -95,12 +98,12 @@ def bootstrap_lrt(
 
     Parameters
     ----------
-    estimator : GaussianMixture
+    estimator : GaussianMixture or MixtureModel
         Whose parameters every fit has, but for the number of components and the start.
         It is not changed. `noise` and `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
-        Data. NaN is a missing value.
+        Data. NaN is a missing value. A table, for a `MixtureModel`.
 
     k0 : int
         Number of components under the null hypothesis.
@@ -147,7 +150,7 @@ def bootstrap_lrt(
     a component is cut in two in up to 15 random ways, and the most hopeful result is
     followed to its optimum. Both are needed for a valid p-value, and cost a small part
     of two full searches. So `statistic` may differ from that of two mixtures that were
-    fitted apart.
+    fitted apart. Mixtures of tables are fitted by full searches, all of them.
 
     The log-likelihoods are those of the fitted mixtures, regularized as the estimator
     says; simulated data have the penalty of the data. A ratio that this makes negative
@@ -174,6 +177,12 @@ def bootstrap_lrt(
             raise ValueError(f"{name} must be a number of components; got {value}.")
     if k1 <= k0:
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
+    if isinstance(estimator, MixtureModel):
+        statistic, simulated = simulated_ratios(
+            estimator, X, (k0, k1), n_boot, n_jobs, random_state, sample_weight
+        )
+        reached = int(np.count_nonzero(simulated >= statistic))
+        return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)
     template = without_start(estimator)
     sample = checked_rows(template, X, sample_weight, k1)
     rng = check_random_state(random_state)

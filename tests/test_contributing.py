@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import geom, norm
 from sklearn.utils._param_validation import StrOptions
 
-from skem import GaussianMixture
+from skem import GaussianMixture, MixtureModel
 from skem.core import constraint, covariance, fused, storage
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.threads import Workspace
+from skem.families.registry import FAMILIES
 from skem.kernels import native
 
 GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
@@ -127,6 +128,31 @@ def test_example_has_a_summary_and_standard_errors(structure, X):
         summary.standard_deviations[0] ** 2, mixture.covariances_, rtol=1e-12
     )
     assert summary.correlations.shape == (0, d, d)
+
+
+def test_example_of_a_family(monkeypatch):
+    (source,) = re.findall(
+        "```python\n(import numpy.*?)```", GUIDE.read_text("utf-8"), re.S
+    )
+    namespace = {}
+    exec(source, namespace)
+    family = namespace["Geometric"]
+    monkeypatch.setitem(FAMILIES, family.name, family)
+    rng = np.random.default_rng(0)
+    x = np.r_[rng.geometric(0.5, 300), rng.geometric(0.02, 300)].astype(float)
+    x[::10] = np.nan
+    model = MixtureModel(2, families=family.name, random_state=0, tol=1e-6)
+    model.fit(x[:, None])
+    p = model.parameters_["x0"]["probability"]
+    joint = np.log(model.weights_) + geom.logpmf(x[1:9, None], p)
+    expected = logsumexp(joint, axis=1)
+    np.testing.assert_allclose(model.score_samples(x[1:9, None]), expected, rtol=1e-9)
+    # About 270 rows each.
+    np.testing.assert_allclose(np.sort(p), [0.02, 0.5], rtol=0.2)
+    y, _ = model.sample(2000, random_state=0)
+    assert y.mean() == pytest.approx(model.weights_ @ (1 / p), rel=0.1)
+    with pytest.raises(ValueError, match="'x0' has values that are not whole"):
+        model.fit([[0.5], [2.0]])
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import skem
 
 PACKAGE = Path(skem.__file__).parent
 CORE = PACKAGE / "core"
+FAMILIES = sorted((PACKAGE / "families").glob("*.py"))
 KERNELS = sorted((PACKAGE / "kernels").glob("*.py"))
 MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
 
@@ -107,6 +108,25 @@ def test_core_does_not_know_the_estimator(path):
         if name == "skem" or any(is_within(name, module) for module in forbidden)
     }
     assert not found, f"skem/core/{path.name} imports {sorted(found)}"
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
+def test_families_know_the_core_alone(path):
+    names = imported_names(path.read_text(encoding="utf-8"), "skem.families")
+    found = {
+        name
+        for name in names
+        if is_within(name, "skem")
+        and not is_within(name, "skem.core")
+        and not is_within(name, "skem.families")
+    }
+    assert not found, f"skem/families/{path.name} imports {sorted(found)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_core_knows_no_families(path):
+    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
+    assert not {name for name in names if is_within(name, "skem.families")}
 
 
 def test_kernels_know_nothing_of_the_rest():

@@ -47,6 +47,8 @@ def fitted():
             skem.GaussianMixtureImputer(2, random_state=0).fit(X),
             skem.MixtureDiscriminantAnalysis(1).fit(X, X.waiting > 68),
             skem.MixtureOutlierDetector(2, random_state=0).fit(X),
+            skem.MixtureModel(2, random_state=0).fit(X),
+            skem.MixtureIC((1, 2), covariance_type="full", random_state=0).fit(X),
         )
     }
 
@@ -80,6 +82,7 @@ def test_declared_attributes_of_pictures():
 
     for display in (
         skem.MixtureDisplay.from_estimator(fitted()["GaussianMixture"], X),
+        skem.TableDisplay.from_estimator(fitted()["MixtureModel"]),
         skem.CriterionDisplay.from_estimator(fitted()["GaussianMixtureIC"]),
         skem.ConvergenceDisplay.from_estimator(
             fitted()["GaussianMixture"], X, max_iter=3

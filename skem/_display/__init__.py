@@ -8,10 +8,12 @@ from skem._display.convergence import ConvergenceDisplay
 from skem._display.criterion import CriterionDisplay
 from skem._display.mixture import MixtureDisplay
 from skem._display.quantile import QuantileDisplay
+from skem._display.table import TableDisplay
 
 __all__ = [
     "ConvergenceDisplay",
     "CriterionDisplay",
     "MixtureDisplay",
     "QuantileDisplay",
+    "TableDisplay",
 ]

@@ -827,6 +827,16 @@ class Incomplete:
             sums += self.completed(piece).sums(own, pairs)
         return sums
 
+    def conditional_means(self, block: Block, resp: np.ndarray) -> np.ndarray:
+        """Σ_k r_k E_k[z | what the row has], in coordinates, (d, b), for r (K, b)."""
+        z = np.empty(block.data.shape)
+        for piece in self.pieces(block, Workspace()):
+            order = piece.patterns.order
+            residuals = self._completed(piece).residuals
+            rows = residuals + self._means[:, :, None]
+            z[:, order] = np.einsum("kb,kdb->db", resp[:, order], rows)
+        return z
+
     def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
         """Yield the rows of a block, completed and whitened, in parts."""
         for piece in self.pieces(block, workspace):

@@ -1,0 +1,202 @@
+"""TableDisplay: the columns of a table, component by component."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skem._display.features import MOST_FEATURES
+from skem._display.style import open_frame, style
+from skem._features import check_features
+from skem._text import shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACROSS = 3
+"""Panels beside each other, at most."""
+POINTS = 300
+DRAWS = 2000
+"""Draws that say where a column has its values."""
+LONGEST = 14
+
+
+class TableDisplay:
+    """Picture of the mixture of a table: a panel for each column.
+
+    It is recommended to use :meth:`from_estimator` to create a `TableDisplay`. All
+    parameters are stored as attributes.
+
+    Columns of categories have bars, one for each component, of the proportions; columns
+    of counts and of numbers the components' probabilities or densities.
+
+    Parameters
+    ----------
+    panels : dict of str to tuple
+        For each column the kind of panel ('bars', 'counts' or 'density'), the
+        categories or values, and what is drawn there, of shape (n_components, n).
+
+    weights : ndarray of shape (n_components,)
+        Weights, for the legend.
+
+    Attributes
+    ----------
+    axes_ : dict of str to matplotlib Axes
+        Axes of each column.
+
+    figure_ : matplotlib Figure
+        Figure with the picture.
+
+    See Also
+    --------
+    TableDisplay.from_estimator : Picture of a fitted `MixtureModel`.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from skem import TableDisplay
+    >>> bars = ("bars", ["no", "yes"], np.array([[0.2, 0.8], [0.7, 0.3]]))
+    >>> display = TableDisplay({"votes": bars}, np.array([0.6, 0.4])).plot()
+    >>> len(display.axes_["votes"].patches)
+    4
+    >>> plt.close(display.figure_)
+    """
+
+    axes_: dict[str, Axes]
+    figure_: Figure
+
+    def __init__(
+        self,
+        panels: dict[str, tuple[str, Sequence[Any], np.ndarray]],
+        weights: np.ndarray,
+    ) -> None:
+        self.panels = panels
+        self.weights = weights
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        features: Sequence[int | str] | int | str | None = None,
+    ) -> Self:
+        """Draw the columns of a fitted mixture.
+
+        Parameters
+        ----------
+        estimator : MixtureModel
+            The fitted mixture.
+
+        features : int, str or sequence of them, default=None
+            The columns to draw, by place or name. None: the first ten.
+
+        Returns
+        -------
+        display : TableDisplay
+            The picture, drawn.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from skem import MixtureModel, TableDisplay
+        >>> model = MixtureModel(families="bernoulli").fit([[0], [1], [1], [0]])
+        >>> display = TableDisplay.from_estimator(model)
+        >>> list(display.axes_)
+        ['x0']
+        >>> plt.close(display.figure_)
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        names = list(estimator.families_)
+        chosen = list(range(len(names)))[:MOST_FEATURES]
+        if features is not None:
+            chosen = check_features(features, names)
+        panels = {names[j]: _panel(estimator, names[j], j) for j in chosen}
+        return cls(panels, estimator.weights_).plot()
+
+    def plot(self) -> Self:
+        """Draw the picture in a new figure.
+
+        Returns
+        -------
+        display : TableDisplay
+            The picture.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        n = len(self.panels)
+        across = min(ACROSS, n)
+        down = math.ceil(n / across)
+        self.figure_, axes = plt.subplots(
+            down,
+            across,
+            squeeze=False,
+            figsize=(3.4 * across, 2.6 * down),
+            layout="constrained",
+        )
+        self.axes_ = dict(zip(self.panels, axes.flat, strict=False))
+        for name, ax in self.axes_.items():
+            self._draw(ax, name)
+        for ax in list(axes.flat)[n:]:
+            ax.remove()
+        first = next(iter(self.axes_.values()))
+        handles, labels = first.get_legend_handles_labels()
+        self.figure_.legend(handles, labels, loc="outside lower center", ncols=4)
+        return self
+
+    def _draw(self, ax: Axes, name: str) -> None:
+        kind, values, heights = self.panels[name]
+        K = len(heights)
+        width = 0.8 / K
+        for k, height in enumerate(heights):
+            own = style(k)
+            label = f"component {k} ({self.weights[k]:.0%})"
+            if kind == "bars":
+                place = np.arange(len(values)) + (k - (K - 1) / 2) * width
+                ax.bar(place, height, width, color=own.color, label=label)
+            else:
+                ax.plot(
+                    np.asarray(values, float),
+                    height,
+                    color=own.color,
+                    linestyle=own.dashes,
+                    marker="." if kind == "counts" else None,
+                    label=label,
+                )
+        if kind == "bars":
+            texts = [shorten(str(value), LONGEST) for value in values]
+            ax.set_xticks(np.arange(len(values)), texts)
+        ax.set_ylim(bottom=0)
+        ax.set_title(name, fontsize="medium")
+        ax.set_ylabel("density" if kind == "density" else "probability")
+        open_frame(ax)
+
+
+def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarray]:
+    """Return what is drawn of a column."""
+    laws = model.parameters_[name]
+    if name in model.categories_:
+        labels = model.categories_[name].tolist()
+        if "probability" in laws:
+            p = laws["probability"]
+            return "bars", labels, np.column_stack([1 - p, p])
+        return "bars", labels, laws["proportions"]
+    drawn = model._labelled_draws(DRAWS, np.random.RandomState(0))[1][j]
+    low, high = np.quantile(drawn, [0.002, 0.998])
+    if (drawn == np.floor(drawn)).all():
+        n = min(POINTS, int(high - low) + 2)
+        values = np.unique(np.round(np.linspace(low, high, n)))
+        return "counts", values.tolist(), np.exp(model._column_log_density(j, values))
+    span = (high - low) or 1.0
+    # Families of positive values have no density elsewhere.
+    least = drawn.min() if drawn.min() >= 0 else -np.inf
+    values = np.linspace(max(low - 0.05 * span, least), high + 0.05 * span, POINTS)
+    return "density", values.tolist(), np.exp(model._column_log_density(j, values))

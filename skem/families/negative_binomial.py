@@ -1,0 +1,237 @@
+"""Counts that vary more than Poisson's: the negative binomial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from skem.families.family import (
+    SMALLEST_COUNT,
+    Kind,
+    Laws,
+    Look,
+    Model,
+    Seen,
+    observed,
+    whole_numbers,
+)
+
+LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
+BISECTIONS = 60
+POOLED = 64
+"""Quantiles that stand for the pooled data."""
+
+
+class NegativeBinomial(Kind):
+    """Counts with mean μ and size s: their variance is μ + μ²/s."""
+
+    name = "negative_binomial"
+    discrete = True
+
+    def check(self, x: np.ndarray) -> None:
+        """Require whole numbers from 0."""
+        whole_numbers(x)
+
+    def look(self, look: Look) -> Model:
+        """Return the model: ε pseudo-observations of the pooled counts."""
+        x, v = observed(look)
+        order = np.argsort(x, kind="stable")
+        places = (np.cumsum(v[order]) - v[order] / 2) / v.sum()
+        chosen = np.searchsorted(places, (np.arange(POOLED) + 0.5) / POOLED)
+        pooled = x[order][np.minimum(chosen, len(x) - 1)]
+        root = np.sqrt(x)
+        mean = float(np.average(root, weights=v))
+        spread = float(np.sqrt(np.average((root - mean) ** 2, weights=v))) or 1.0
+        least = max(float(np.average(x, weights=v)) * 1e-9, 1e-12)
+        return NegativeBinomialModel(pooled, look.epsilon, (mean, spread), least)
+
+
+@dataclass(frozen=True)
+class NegativeBinomialModel(Seen):
+    """Rows [mask, x]; sums Σ r [1, x, s (ψ(x + s) − ψ(s))].
+
+    log Γ(x + s) − log Γ(s) = Σ_{j < x} log(j + s), and log(j + s) is at least
+    s⁰/(j + s⁰) log s and a constant. With c the mean of what these add up to, the step
+    solves s log(1 + μ/s) = c, with μ the mean: it never lowers the likelihood.
+    """
+
+    pooled: np.ndarray
+    epsilon: float
+    place: tuple[float, float]
+    least: float
+    unique: np.ndarray | None = None
+
+    linear = False
+    n_rows = 3
+
+    def of(self, values: np.ndarray) -> NegativeBinomialModel:
+        """Return the model with the different counts, of which it makes tables."""
+        return replace(self, unique=np.unique(np.nan_to_num(values)))
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """[mask, x, place of x in the table]."""
+        assert self.unique is not None
+        mask = ~np.isnan(values)
+        x = np.where(mask, values, 0.0)
+        return np.vstack([mask, x, np.searchsorted(self.unique, x)])
+
+    def base(self, values: np.ndarray) -> np.ndarray:
+        """−log x!."""
+        return -gammaln(np.nan_to_num(values[0]) + 1)
+
+    def coefficients(self, laws: Laws) -> None:
+        """Return None: log-densities are not linear."""
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """Log Γ(x + s) − log Γ(s) + s log(s/(s + μ)) + x log(μ/(s + μ))."""
+        assert self.unique is not None
+        mask, x, place = rows
+        rising = _rising(self.unique, laws["size"])[:, place.astype(np.intp)]
+        zero, one = _linear(laws)
+        return rising + zero * mask + one * x
+
+    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Σ r [1, x, s (ψ(x + s) − ψ(s))]."""
+        assert self.unique is not None
+        mask, x, place = rows
+        tables = _shares(self.unique, laws["size"])
+        r = resp * mask
+        rising = np.einsum("kb,kb->k", r, tables[:, place.astype(np.intp)])
+        return np.stack([r.sum(axis=1), r @ x, rising], axis=1)
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """Mean, and the size by bisection."""
+        assert previous is not None
+        prior = np.stack(
+            [
+                np.ones(len(sums)),
+                np.full(len(sums), self.pooled.mean()),
+                _shares(self.pooled, previous["size"]).mean(axis=1),
+            ],
+            axis=1,
+        )
+        n, first, rising = (sums + self.epsilon * prior).T
+        there = n > 0
+        n = np.where(there, n, 1.0)
+        mean = np.maximum(first / n, self.least)
+        size = solve_size(rising / n, mean)
+        return {
+            "mean": np.where(there, mean, previous["mean"]),
+            "size": np.where(there, size, previous["size"]),
+        }
+
+    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
+        """Start from moments."""
+        r = resp * rows[0]
+        n = np.maximum(r.sum(axis=1), 1e-300)
+        mean = np.maximum(r @ rows[1] / n, self.least)
+        more = np.maximum(r @ rows[1] ** 2 / n - mean**2 - mean, 1e-3 * mean)
+        size = np.clip(mean**2 / more, 10 * LEAST_SIZE, MOST_SIZE / 10)
+        start = {"mean": mean, "size": size}
+        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+
+    def penalty(self, laws: Laws) -> float:
+        """−ε Σ_k mean log p_k of the pooled counts."""
+        zero, one = _linear(laws)
+        values = _rising(self.pooled, laws["size"]) + zero + one * self.pooled
+        values += self.base(self.pooled[None])
+        return float(-self.epsilon * values.mean(axis=1).sum())
+
+    @staticmethod
+    def _free(laws: Laws) -> np.ndarray:
+        return np.log(np.column_stack([laws["mean"], laws["size"]]))
+
+    def _information(self, base: Laws) -> np.ndarray:
+        s, mean = base["size"], base["mean"]
+        of_mean = mean / (1 + mean / s)
+        # Of what the step maximises.
+        of_size = np.maximum(s * np.log1p(mean / s) - of_mean, 1e-12)
+        return np.column_stack([of_mean, of_size])
+
+    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
+        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
+        return np.sqrt(counts * self._information(base))
+
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """√(n I) times changes of log μ and log s."""
+        return (
+            self._scale(base, counts) * (self._free(laws) - self._free(base))
+        ).ravel()
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+        scale = self._scale(base, counts)
+        mean, size = (self._free(base) + vector.reshape(scale.shape) / scale).T
+        low, high = np.log(LEAST_SIZE), np.log(MOST_SIZE)
+        return {
+            "mean": np.exp(np.clip(mean, -690, 690)),
+            "size": np.exp(np.clip(size, low, high)),
+        }
+
+    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
+        """In deviations or logarithms, whichever is less."""
+        scale = self._scale(base, counts)
+        moved = np.abs(vector.reshape(scale.shape)) / scale
+        return float((moved * np.minimum(self._information(base) ** 0.5, 1)).max())
+
+    def embed(self, values: np.ndarray) -> np.ndarray:
+        """Standardised roots."""
+        mean, spread = self.place
+        return np.nan_to_num((np.sqrt(values) - mean) / spread, nan=0.0)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw Poisson counts of gamma rates."""
+        mean, size = laws["mean"][k], laws["size"][k]
+        rate = np.minimum(rng.gamma(size, mean / size, n), 1e17)
+        return rng.poisson(rate)[None].astype(float)
+
+    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Complete by Σ r μ_k."""
+        return np.where(np.isnan(values), laws["mean"] @ resp, values)
+
+    def n_free(self, n_components: int) -> int:
+        """Two for each component."""
+        return 2 * n_components
+
+    def scaled(self, share: float) -> NegativeBinomialModel:
+        """Return the model with so much of the penalty."""
+        return replace(self, epsilon=self.epsilon * share)
+
+
+def _rising(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return log Γ(x + s) − log Γ(s), (K, n)."""
+    return gammaln(x + size[:, None]) - gammaln(size)[:, None]
+
+
+def _linear(laws: Laws) -> tuple[np.ndarray, np.ndarray]:
+    """Return s log(s/(s + μ)) and log(μ/(s + μ)), (K, 1)."""
+    s, mean = laws["size"][:, None], laws["mean"][:, None]
+    return -s * np.log1p(mean / s), -np.log1p(s / mean)
+
+
+def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return s (ψ(x + s) − ψ(s)) = Σ_{j < x} s/(j + s), (K, n)."""
+    s = size[:, None]
+    return s * (digamma(x + s) - digamma(s))
+
+
+def solve_size(rising: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Solve s log(1 + μ/s) = c, which grows with s up to μ, by bisection of log s."""
+    low = np.full(mean.shape, np.log(LEAST_SIZE))
+    high = np.full(mean.shape, np.log(MOST_SIZE))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        s = np.exp(middle)
+        below = s * np.log1p(mean / s) < rising
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.exp((low + high) / 2)

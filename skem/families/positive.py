@@ -1,0 +1,132 @@
+"""Positive values: exponential and gamma."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma
+
+from skem.families.family import Family, Laws, positive
+
+LARGEST_SHAPE = 1e6
+SMALLEST_SHAPE = 1e-3
+NEWTON_STEPS = 8
+
+
+class Exponential(Family):
+    """Waiting times with mean μ: T(x) = x, η = −1/μ, A = log μ."""
+
+    name = "exponential"
+
+    def check(self, x: np.ndarray) -> None:
+        """Require values from 0."""
+        if (x < 0).any():
+            raise ValueError("has negative values")
+
+    def statistics(self, x: np.ndarray) -> np.ndarray:
+        """Return x."""
+        return x[None]
+
+    def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
+        """−1/μ and log μ."""
+        return -1 / laws["mean"][:, None], np.log(laws["mean"])
+
+    def estimate(self, means: np.ndarray) -> Laws:
+        """μ is the mean."""
+        return {"mean": np.maximum(means[:, 0], 1e-300)}
+
+    def to_free(self, laws: Laws) -> np.ndarray:
+        """Log μ."""
+        return np.log(laws["mean"])[:, None]
+
+    def from_free(self, free: np.ndarray) -> Laws:
+        """Undo `to_free`."""
+        return {"mean": np.exp(np.clip(free[:, 0], -690, 690))}
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """Return 1, about log μ."""
+        return np.ones((len(laws["mean"]), 1))
+
+    def embed(self, x: np.ndarray) -> np.ndarray:
+        """Take the cube root, which is about symmetric (Wilson & Hilferty)."""
+        return np.cbrt(x)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw from it."""
+        return rng.exponential(laws["mean"][k], n)
+
+    def expected(self, laws: Laws) -> np.ndarray:
+        """μ."""
+        return laws["mean"]
+
+
+class Gamma(Family):
+    """Shape a and mean μ: T(x) = [x, log x], η = [−a/μ, a], h = −log x."""
+
+    name = "gamma"
+
+    def check(self, x: np.ndarray) -> None:
+        """Require positive values."""
+        positive(x)
+
+    def statistics(self, x: np.ndarray) -> np.ndarray:
+        """[x, log x]."""
+        return np.stack([x, np.log(x)])
+
+    def log_base(self, x: np.ndarray) -> np.ndarray:
+        """−log x."""
+        return -np.log(x)
+
+    def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
+        """[−a/μ, a] and log Γ(a) − a log(a/μ)."""
+        a, mean = laws["shape"], laws["mean"]
+        norm = gammaln(a) - a * np.log(a / mean)
+        return np.column_stack([-a / mean, a]), norm
+
+    def estimate(self, means: np.ndarray) -> Laws:
+        """μ is the mean; log a − ψ(a) = log E x − E log x by Newton steps in 1/a."""
+        mean = np.maximum(means[:, 0], 1e-300)
+        return {"shape": gamma_shape(np.log(mean) - means[:, 1]), "mean": mean}
+
+    def to_free(self, laws: Laws) -> np.ndarray:
+        """[log a, log μ], which are orthogonal."""
+        return np.log(np.column_stack([laws["shape"], laws["mean"]]))
+
+    def from_free(self, free: np.ndarray) -> Laws:
+        """Undo `to_free`."""
+        low, high = np.log(SMALLEST_SHAPE), np.log(LARGEST_SHAPE)
+        shape = np.exp(np.clip(free[:, 0], low, high))
+        return {"shape": shape, "mean": np.exp(np.clip(free[:, 1], -690, 690))}
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """[a² ψ′(a) − a, a]."""
+        a = laws["shape"]
+        return np.column_stack([a * (a * polygamma(1, a) - 1), a])
+
+    def embed(self, x: np.ndarray) -> np.ndarray:
+        """Logarithms."""
+        return np.log(x)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw from it."""
+        a, mean = laws["shape"][k], laws["mean"][k]
+        # A small shape draws values that underflow.
+        return np.maximum(rng.gamma(a, mean / a, n), 1e-300)
+
+    def expected(self, laws: Laws) -> np.ndarray:
+        """μ."""
+        return laws["mean"]
+
+
+def gamma_shape(gap: np.ndarray) -> np.ndarray:
+    """Solve log a − ψ(a) = gap, by Newton steps in 1/a (Minka 2002)."""
+    gap = np.maximum(gap, 0.4 / LARGEST_SHAPE)
+    a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+    for _ in range(NEWTON_STEPS):
+        error = np.log(a) - digamma(a) - gap
+        inverse = 1 / a - error / (a * (a * polygamma(1, a) - 1))
+        a = np.where(inverse > 0, 1 / np.where(inverse > 0, inverse, 1.0), a / 2)
+    return np.clip(a, SMALLEST_SHAPE, LARGEST_SHAPE)

@@ -1,0 +1,162 @@
+"""Look for a good optimum of a table's mixture: every start is a labelling of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skem.core.seeds import (
+    Initializer,
+    kmeans,
+    nearest_kmeans_seed,
+    nearest_random_row,
+    on_checked_data,
+)
+from skem.core.solve import Solution
+from skem.families.product import Evaluation, Point, TableMap
+
+STARTS = 10
+EACH = 4
+"""Starts for each component, at most."""
+SCREENING = 8
+"""Steps that each start gets."""
+MOVES = 6
+TRIAL = 12
+"""Steps that each move gets."""
+ROUNDS = 10
+GAIN = 0.01
+"""Nats from which a move was worth it."""
+HOPE = 2.0
+"""Times the gain of the last step that each of as many more may gain."""
+POOL = 10_000
+POOL_PER_COMPONENT = 200
+LIKELY = 0.3
+"""Share of a row that random labels leave to all components."""
+
+
+@dataclass(frozen=True)
+class TableSearch:
+    """Diverse starts, the best of them finished; then moves of components.
+
+    On many rows that is done on a part of them, and carried on to all.
+    """
+
+    n_components: int
+    rng: np.random.RandomState
+    finish: Callable[[TableMap, Point, Solution | None], Solution]
+
+    def optimum(self, em: TableMap) -> Solution:
+        """Return where the search ends."""
+        most = max(POOL, POOL_PER_COMPONENT * self.n_components)
+        if em.n_samples <= 2 * most:
+            return self.improved(em, self.first(em, STARTS))
+        rows = np.sort(self.rng.permutation(em.n_samples)[:most])
+        pool = em.taken(rows[em.weight[rows] > 0])
+        best = self.improved(pool, self.first(pool, STARTS))
+        return self.finish(em, best.evaluation.parameters, best)
+
+    def first(self, em: TableMap, most: int) -> Solution:
+        """Finish the best start."""
+        # One component has one optimum.
+        most = min(most, EACH * self.n_components) if self.n_components > 1 else 1
+        starts = list(self.starts(em, most))
+        trials = self.climbed(em, starts, SCREENING)
+        return self.finish(em, trials[0].parameters, None)
+
+    def starts(self, em: TableMap, most: int) -> Iterator[Point]:
+        """Label rows by k-means, by near rows, and at random, in turn."""
+        Z, K = np.ascontiguousarray(em.product.embed(em.values)), self.n_components
+        methods: list[Initializer] = [
+            kmeans,
+            random_labels,
+            nearest_random_row,
+            nearest_kmeans_seed,
+        ]
+        if len(Z) < K:
+            # Of few distinct rows, each with a weight.
+            methods = [random_labels]
+        weight = np.where(em.weight > 0, em.weight, 1e-300)
+        for i in range(most):
+            with on_checked_data():
+                resp = methods[i % len(methods)](Z, weight, K, self.rng)
+            # An empty component is a small share of everything.
+            yield em.labelled(0.99 * resp + 0.01 / K)
+
+    def climbed(
+        self, em: TableMap, starts: list[Point], steps: int
+    ) -> list[Evaluation]:
+        """Take plain steps, and give up the worse half half-way; the best first."""
+        here = [em.evaluate(start) for start in starts]
+        before = here
+        for step in range(steps):
+            if step == steps // 2:
+                here = sorted(here, key=height)[: (len(here) + 1) // 2]
+            before = here
+            here = [em.evaluate(each.successor) for each in here]
+        ahead = [
+            b.objective + HOPE * steps * (b.objective - a.objective)
+            for a, b in zip(before, here, strict=True)
+        ]
+        return [here[i] for i in np.argsort(-np.asarray(ahead), kind="stable")]
+
+    def improved(self, em: TableMap, best: Solution) -> Solution:
+        """Move components as long as that leads to better optima."""
+        for _ in range(ROUNDS if self.n_components > 1 else 0):
+            found = self.moved(em, best)
+            if found is None:
+                break
+            best = found
+        return best
+
+    def moved(self, em: TableMap, best: Solution) -> Solution | None:
+        """Take one component away and split another, at random, a few times."""
+        point, value = best.evaluation.parameters, best.evaluation.objective
+        resp = np.hstack([each for _, _, each in em.posterior(point)])
+        Z = np.ascontiguousarray(em.product.embed(em.values))
+        count = min(MOVES, EACH * self.n_components)
+        starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
+        for trial in self.climbed(em, starts, TRIAL)[:2]:
+            gained = trial.objective - value
+            if gained < -0.02 * abs(value):
+                continue
+            end = self.finish(em, trial.parameters, None)
+            if end.evaluation.objective > value + GAIN:
+                return end
+        return None
+
+    def relabelled(self, Z: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Give the rows of a component to the others, and halve another one."""
+        K = len(resp)
+        away, split = self.rng.choice(K, 2, replace=False)
+        left = resp.copy()
+        left[away] = 0
+        total = left.sum(axis=0)
+        share = resp.sum(axis=1) + 1e-9
+        share[away] = 0
+        left = np.where(total > 1e-6, left / np.maximum(total, 1e-300), 0.0)
+        # What belonged to that component alone goes by size.
+        left += (total <= 1e-6) * (share / share.sum())[:, None]
+        rows = np.flatnonzero(left[split] > 0.5)
+        if len(rows) < 2:
+            rows = np.arange(Z.shape[0])
+        a, b = self.rng.choice(rows, 2, replace=len(rows) < 2)
+        nearer = ((Z - Z[a]) ** 2).sum(axis=1) < ((Z - Z[b]) ** 2).sum(axis=1)
+        left[away] = left[split] * (0.1 + 0.8 * nearer)
+        left[split] -= left[away]
+        return left
+
+
+def random_labels(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Uniform draws from the simplex, in part, as latent classes are started."""
+    draws = rng.exponential(size=(n_components, len(Z)))
+    return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
+
+
+def height(evaluation: Any) -> float:
+    """Sort the highest first."""
+    return -evaluation.objective

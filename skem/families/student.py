@@ -1,0 +1,208 @@
+"""Student's t, for columns with heavy tails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma
+
+from skem.families.family import SMALLEST_COUNT, Kind, Laws, Look, Model, Seen
+from skem.families.gaussian import Gaussian, GaussianModel
+
+LEAST_DF, MOST_DF = 1.0, 200.0
+BISECTIONS = 60
+LOG_PI = float(np.log(np.pi))
+
+
+class Student(Kind):
+    """Location, scale and degrees of freedom ν of each component, from 1 to 200."""
+
+    name = "student"
+
+    def look(self, look: Look) -> Model:
+        """Take the coordinates and the penalty of a Gaussian."""
+        model = Gaussian("diag").look(look)
+        assert isinstance(model, GaussianModel)
+        return StudentModel(
+            replace(model, coordinates=replace(model.coordinates, ties=None))
+        )
+
+
+@dataclass(frozen=True)
+class StudentModel(Seen):
+    """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
+
+    EM of Peel & McLachlan (2000), with u the expected precision of a sample.
+    """
+
+    gaussian: GaussianModel
+
+    linear = False
+    n_rows = 2
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """[mask, z]."""
+        mask = ~np.isnan(values)
+        z = self.gaussian.coordinates.load(values, np.empty(values.shape))
+        return np.vstack([mask, np.where(mask, z, 0.0)])
+
+    def base(self, values: np.ndarray) -> np.ndarray:
+        """Log-slope of the coordinates."""
+        return self.gaussian.coordinates.log_slopes @ ~np.isnan(values)
+
+    def coefficients(self, laws: Laws) -> None:
+        """Return None: log-densities are not linear."""
+
+    @staticmethod
+    def _squares(laws: Laws, rows: np.ndarray) -> np.ndarray:
+        offsets = rows[1] - laws["location"][:, None]
+        return np.square(offsets / laws["scale"][:, None])
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """Log-densities."""
+        df = laws["df"]
+        norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * (np.log(df) + LOG_PI)
+        norm -= np.log(laws["scale"])
+        with np.errstate(over="ignore"):
+            tail = np.log1p(self._squares(laws, rows) / df[:, None])
+        tail = np.minimum(tail, 1e3)
+        return rows[0] * (norm[:, None] - (df[:, None] + 1) / 2 * tail)
+
+    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Σ r [1, u, u z, u z², log u − u] over what is there."""
+        df = laws["df"][:, None]
+        with np.errstate(over="ignore"):
+            u = (df + 1) / (df + self._squares(laws, rows))
+        u = np.maximum(u, 1e-300)
+        r, z = resp * rows[0], rows[1]
+        ru = r * u
+        offsets = z - laws["location"][:, None]
+        parts = [r, ru, ru * offsets, ru * offsets**2, r * (np.log(u) - u)]
+        return np.stack([part.sum(axis=1) for part in parts], axis=1)
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """Moments with the weights u, and ν by the expected complete likelihood."""
+        assert previous is not None
+        n, u, first, second, logs = sums.T
+        penal = self.gaussian.penal
+        moved = first / np.maximum(u, 1e-300)
+        scatter = np.maximum(second - moved * first, 0.0)
+        epsilon, target = penal.epsilon, float(np.ravel(penal.target)[0])
+        total = np.maximum(n + epsilon, 1e-300)
+        variance = np.maximum((scatter + epsilon * target) / total, 1e-300)
+        df = previous["df"]
+        gap = logs / np.maximum(n, 1e-300)
+        gap = gap + 1 + digamma((df + 1) / 2) - np.log((df + 1) / 2)
+        there = n > SMALLEST_COUNT
+        return {
+            "location": np.where(
+                there, previous["location"] + moved, previous["location"]
+            ),
+            "scale": np.sqrt(variance),
+            "df": np.where(there, degrees_of_freedom(gap), df),
+        }
+
+    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
+        """Start from moments, and four degrees of freedom."""
+        r = resp * rows[0]
+        n = np.maximum(r.sum(axis=1), 1e-300)
+        location = r @ rows[1] / n
+        variance = r @ np.square(rows[1]) / n - location**2
+        least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
+        scale = np.sqrt(np.maximum(variance, least) / 2)
+        start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
+        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+
+    def penalty(self, laws: Laws) -> float:
+        """(ε/2) Σ_k [Λ/σ² + log σ²], as a Gaussian's."""
+        penal = self.gaussian.penal
+        target = float(np.ravel(penal.target)[0])
+        variance = laws["scale"] ** 2
+        return float(0.5 * penal.epsilon * (target / variance + np.log(variance)).sum())
+
+    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
+        half = base["df"] / 2
+        # Of the complete data, which know the precisions of samples.
+        of_df = half * (half * polygamma(1, half) - 1)
+        information = [base["scale"] ** -2.0, np.full(len(half), 2.0), of_df]
+        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
+        return np.sqrt(counts * np.column_stack(information))
+
+    @staticmethod
+    def _free(laws: Laws) -> np.ndarray:
+        logs = np.log(np.column_stack([laws["scale"], laws["df"]]))
+        return np.column_stack([laws["location"], logs])
+
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """√(n I) times changes of location, log scale and log ν."""
+        scale = self._scale(base, counts)
+        return (scale * (self._free(laws) - self._free(base))).ravel()
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+        scale = self._scale(base, counts)
+        location, log_scale, log_df = (
+            self._free(base) + vector.reshape(scale.shape) / scale
+        ).T
+        df = np.clip(np.exp(np.clip(log_df, -50, 50)), LEAST_DF, MOST_DF)
+        return {
+            "location": location,
+            "scale": np.exp(np.clip(log_scale, -300, 300)),
+            "df": df,
+        }
+
+    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
+        """In standard deviations or logarithms."""
+        scale = self._scale(base, counts)
+        moved = np.abs(vector.reshape(scale.shape)) / scale
+        moved[:, 0] /= base["scale"]
+        return float(moved.max())
+
+    def embed(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values, at most three deviations from the middle."""
+        return np.clip(self.gaussian.embed(values), -3, 3)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw from the component."""
+        z = laws["location"][k] + laws["scale"][k] * rng.standard_t(laws["df"][k], n)
+        return self.gaussian.outside(z[None])
+
+    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Complete by Σ r μ_k, which is the median where there is no mean."""
+        mean = self.gaussian.outside((laws["location"] @ resp)[None])
+        return np.where(np.isnan(values), mean, values)
+
+    def n_free(self, n_components: int) -> int:
+        """Three for each component."""
+        return 3 * n_components
+
+    def outward(self, laws: Laws) -> Laws:
+        """Location, scale and ν in units of the column."""
+        location = self.gaussian.outside(laws["location"][None])[0]
+        scale = laws["scale"] / self.gaussian.coordinates.slope[0]
+        return {"location": location, "scale": scale, "df": laws["df"]}
+
+    def scaled(self, share: float) -> StudentModel:
+        """Return the model with so much of the penalty."""
+        return StudentModel(self.gaussian.scaled(share))
+
+
+def degrees_of_freedom(gap: np.ndarray) -> np.ndarray:
+    """Solve log(ν/2) − ψ(ν/2) + gap = 0, which falls with ν, by bisection of log ν."""
+    low = np.full(gap.shape, np.log(LEAST_DF))
+    high = np.full(gap.shape, np.log(MOST_DF))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        half = np.exp(middle) / 2
+        above = np.log(half) - digamma(half) + gap > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.exp((low + high) / 2)

@@ -1,0 +1,394 @@
+"""MixtureIC: the number of components of a table's mixture, by a criterion."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skem._fitting import unchanged_on_error
+from skem._selection_table import check_covariance_types, check_numbers_of_components
+from skem._table import read_table
+from skem._validation import N_JOBS
+from skem.core.accelerate import ACCELERATORS
+from skem.core.covariance import SHAPES
+from skem.mixture_model import MixtureModel
+
+CRITERIA = ("bic", "aic", "icl")
+
+
+class MixtureIC(DensityMixin, BaseEstimator):
+    """Mixture of a table, chosen by an information criterion.
+
+    A `MixtureModel` is fitted for each number of components and each covariance
+    structure of its Gaussian columns, and the one with the lowest criterion is kept.
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6)
+        The numbers of components to try.
+
+    families : default='auto'
+        The families of the columns, as in `MixtureModel`.
+
+    covariance_type : str or sequence of str, default=('full', 'diag')
+        The structures of Gaussian columns to try; 'all' is mclust's fourteen. Where
+        less than two columns are correlated, only the first one is tried.
+
+    criterion : {'bic', 'aic', 'icl'}, default='bic'
+        What is minimised, as in `GaussianMixtureIC`.
+
+    tol : float, default=1e-2
+        As in `MixtureModel`.
+
+    pseudo_observations : 'auto' or float, default='auto'
+        As in `MixtureModel`.
+
+    max_iter : int, default=1000
+        As in `MixtureModel`.
+
+    n_init : int or 'auto', default='auto'
+        As in `MixtureModel`, for each candidate.
+
+    algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
+        As in `MixtureModel`.
+
+    handle_unknown : {'error', 'missing'}, default='error'
+        As in `MixtureModel`.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed. Results do not depend on `n_jobs`.
+
+    n_jobs : int or None, default=None
+        The number of candidates that are fitted at a time, in processes of joblib.
+
+    Attributes
+    ----------
+    best_estimator_ : MixtureModel
+        The chosen mixture, fitted.
+
+    n_components_ : int
+        Its number of components.
+
+    covariance_type_ : str
+        Its structure of Gaussian columns.
+
+    criterion_ : float
+        Its criterion, the lowest.
+
+    best_index_ : int
+        Its place in `results_`.
+
+    results_ : dict of 1-D ndarrays
+        One entry for each candidate, for ``pandas.DataFrame(selection.results_)``:
+        'param_n_components', 'param_covariance_type', 'criterion', 'bic', 'aic', 'icl',
+        'log_likelihood', 'n_parameters', 'converged' and 'rank'.
+
+    n_features_in_ : int
+        Number of columns seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of columns seen during `fit`, if all of them are strings.
+
+    See Also
+    --------
+    MixtureModel : One mixture of a table.
+    GaussianMixtureIC : Numbers alone; candidates there share their work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skem import MixtureIC
+    >>> rng = np.random.default_rng(0)
+    >>> kind = rng.integers(2, size=400)
+    >>> X = rng.random((400, 6)) < np.array([0.2, 0.8])[kind][:, None]
+    >>> MixtureIC((1, 2, 3), random_state=0).fit(X).n_components_
+    2
+    """
+
+    best_estimator_: MixtureModel
+    n_components_: int
+    covariance_type_: str
+    criterion_: float
+    best_index_: int
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "families": "no_validation",
+        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "tol": [Interval(Real, 0.0, None, closed="neither")],
+        "pseudo_observations": [
+            StrOptions({"auto"}),
+            Interval(Real, 0.0, None, closed="left"),
+        ],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "algorithm": [StrOptions(set(ACCELERATORS))],
+        "handle_unknown": [StrOptions({"error", "missing"})],
+        "random_state": ["random_state"],
+        "n_jobs": N_JOBS,
+    }
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] = (1, 2, 3, 4, 5, 6),
+        *,
+        families: Any = "auto",
+        covariance_type: str | Sequence[str] = ("full", "diag"),
+        criterion: str = "bic",
+        tol: float = 1e-2,
+        pseudo_observations: float | str = "auto",
+        max_iter: int = 1000,
+        n_init: int | str = "auto",
+        algorithm: str = "auto",
+        handle_unknown: str = "error",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.families = families
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.tol = tol
+        self.pseudo_observations = pseudo_observations
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.algorithm = algorithm
+        self.handle_unknown = handle_unknown
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value, and that there may be categories."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Fit every candidate, and choose one.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table, as for `MixtureModel`.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; do not normalise them to one.
+
+        Returns
+        -------
+        self : object
+            With the chosen mixture.
+
+        Raises
+        ------
+        ValueError
+            As `MixtureModel.fit`. The estimator then stays as it was.
+
+        Warns
+        -----
+        FitFailedWarning
+            If there are fewer rows than components of some candidates.
+        ConvergenceWarning
+            If the chosen mixture has not converged.
+        """
+        with unchanged_on_error(self):
+            self._validated_fit(X, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _validated_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
+        components = check_numbers_of_components(self.n_components)
+        structures = check_covariance_types(self.covariance_type)
+        table = read_table(self, X, reset=True, min_samples=2)
+        weight = MixtureModel._weight(sample_weight, table)
+        n_rows = int(np.count_nonzero(weight))
+        possible = [K for K in components if K <= n_rows]
+        if len(possible) < len(components):
+            if not possible:
+                raise ValueError(
+                    "Expected n_samples >= n_components but got n_components = "
+                    f"{components[0]}, n_samples = {n_rows}"
+                )
+            warnings.warn(
+                f"No candidates with more than {n_rows} components can be fitted, as "
+                "there are only so many samples.",
+                FitFailedWarning,
+                stacklevel=4,
+            )
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        first = self._candidate(possible[0], structures[0], seed)
+        _, fitted = _fitted(first, X, sample_weight)
+        correlated = any(len(names) > 1 for names in fitted.covariances_)
+        plan = [
+            (K, name)
+            for K in possible
+            for name in (structures if correlated else structures[:1])
+        ]
+        found = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fitted)(self._candidate(K, name, seed), X, sample_weight)
+            for K, name in plan[1:]
+        )
+        rows, models = zip(_fitted_row(fitted, X, sample_weight), *found, strict=True)
+        self._choose(plan, list(rows), list(models))
+
+    def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
+        names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
+        options = {name: getattr(self, name) for name in names}
+        return MixtureModel(
+            K,
+            families=self.families,
+            covariance_type=covariance_type,
+            handle_unknown=self.handle_unknown,
+            random_state=seed,
+            **options,
+        )
+
+    def _choose(
+        self,
+        plan: list[tuple[int, str]],
+        rows: list[dict[str, float]],
+        models: list[MixtureModel],
+    ) -> None:
+        table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        criterion = table[self.criterion]
+        order = np.argsort(criterion, kind="stable")
+        rank = np.empty(len(plan), dtype=int)
+        rank[order] = np.arange(1, len(plan) + 1)
+        self.results_ = {
+            "param_n_components": np.array([K for K, _ in plan]),
+            "param_covariance_type": np.array([name for _, name in plan]),
+            "criterion": criterion,
+            **table,
+            "rank": rank,
+        }
+        self.best_index_ = int(order[0])
+        self.best_estimator_ = models[self.best_index_]
+        self.n_components_, self.covariance_type_ = plan[self.best_index_]
+        self.criterion_ = float(criterion[self.best_index_])
+        if not self.best_estimator_.converged_:
+            warnings.warn(
+                "The chosen mixture has not converged. Increase max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _best(self) -> MixtureModel:
+        check_is_fitted(self)
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable component of each row of the chosen mixture.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Components.
+        """
+        return self._best().predict(X)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the posterior probabilities of the chosen mixture's components.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components)
+            Probabilities.
+        """
+        return self._best().predict_proba(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-likelihood of each row under the chosen mixture.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            In nats.
+        """
+        return self._best().score_samples(X)
+
+    def score(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the mean log-likelihood of the rows under the chosen mixture.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        score : float
+            In nats per row.
+        """
+        return self._best().score(X, sample_weight=sample_weight)
+
+
+def _fitted(
+    model: MixtureModel, X: Any, sample_weight: ArrayLike | None
+) -> tuple[dict[str, float], MixtureModel]:
+    """Fit a candidate, and say what there is to be compared."""
+    with warnings.catch_warnings():
+        # `results_` says so of all of them, and a warning of the chosen one.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, sample_weight=sample_weight)
+    return _fitted_row(model, X, sample_weight)
+
+
+def _fitted_row(
+    model: MixtureModel, X: Any, sample_weight: ArrayLike | None
+) -> tuple[dict[str, float], MixtureModel]:
+    aic = model.aic(X, sample_weight)
+    row = {
+        "bic": model.bic(X, sample_weight),
+        "aic": aic,
+        "icl": model.icl(X, sample_weight),
+        "log_likelihood": model.n_parameters_ - aic / 2,
+        "n_parameters": model.n_parameters_,
+        "converged": model.converged_,
+    }
+    return row, model

@@ -1,0 +1,214 @@
+"""Every family: densities beside scipy's, monotone steps, charts, sampling."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skem.core.threads import Workers
+from skem.families.gaussian import Gaussian
+from skem.families.product import Product, TableChart, TableMap
+from skem.families.registry import FAMILIES
+
+K, n = 3, 400
+
+
+def draws(name, rng, z):
+    scale = np.array([1.0, 6.0, 25.0])[z]
+    return {
+        "gaussian": lambda: rng.normal(4 * z, 1 + z),
+        "student": lambda: 8.0 * z + rng.standard_t(3, len(z)),
+        "lognormal": lambda: np.exp(rng.normal(z, 0.3)),
+        "exponential": lambda: rng.exponential(scale),
+        "gamma": lambda: rng.gamma(2.0 + 3 * z, scale),
+        "poisson": lambda: rng.poisson(scale).astype(float),
+        "negative_binomial": lambda: rng.negative_binomial(
+            2.5, 2.5 / (2.5 + scale)
+        ).astype(float),
+        "bernoulli": lambda: (rng.random(len(z)) < 0.1 + 0.4 * z).astype(float),
+        "categorical": lambda: (z + (rng.random(len(z)) < 0.3)).astype(float),
+        "ordinal": lambda: (z + (rng.random(len(z)) < 0.3)).astype(float),
+    }[name]()
+
+
+def log_density(name, laws, k, x):
+    """Log-density of component k by scipy."""
+    law = {key: value[k] for key, value in laws.items()}
+    if name in ("gaussian", "lognormal"):
+        mean, sd = law["means"][0], law["standard_deviations"][0]
+        if name == "gaussian":
+            return stats.norm(mean, sd).logpdf(x)
+        return stats.lognorm(sd, scale=np.exp(mean)).logpdf(x)
+    if name == "student":
+        return stats.t(law["df"], law["location"], law["scale"]).logpdf(x)
+    if name == "exponential":
+        return stats.expon(scale=law["mean"]).logpdf(x)
+    if name == "gamma":
+        return stats.gamma(law["shape"], scale=law["mean"] / law["shape"]).logpdf(x)
+    if name == "poisson":
+        return stats.poisson(law["rate"]).logpmf(x)
+    if name == "negative_binomial":
+        size = law["size"]
+        return stats.nbinom(size, size / (size + law["mean"])).logpmf(x)
+    if name == "bernoulli":
+        return stats.bernoulli(law["probability"]).logpmf(x.astype(int))
+    return np.log(law["proportions"][x.astype(int)])
+
+
+def looked(name, values, epsilon=0.1):
+    kind = Gaussian("diag") if name == "gaussian" else FAMILIES[name]()
+    categories = int(np.nanmax(values)) + 1 if kind.categorical else 0
+    return kind.look(
+        SimpleNamespace(
+            values=values,
+            weight=np.ones(values.shape[1]),
+            n_components=K,
+            epsilon=epsilon,
+            given=True,
+            n_categories=categories,
+        )
+    )
+
+
+@pytest.fixture(params=FAMILIES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def z(rng):
+    return rng.integers(K, size=n)
+
+
+@pytest.fixture(params=[False, True], ids=["complete", "gaps"])
+def problem(request, name, rng, z):
+    """Return the map of one column, and a labelled start."""
+    x = draws(name, rng, z)
+    if request.param:
+        x[rng.random(n) < 0.2] = np.nan
+    model = looked(name, x[None]).as_points()
+    product = Product((model,), (np.array([0]),)).of(x[None])
+    em = TableMap(product, x[None], np.ones(n), Workers())
+    resp = np.where(z == np.arange(K)[:, None], 0.8, 0.1)
+    return em, em.labelled(resp)
+
+
+def test_log_density_is_scipys(name, problem):
+    em, point = problem
+    model = em.product.models[0]
+    laws = model.outward(point.laws[0])
+    coefficients = em.product.coefficients(point)
+    rows = em.block((0, n))
+    found = em.product.logits(point, coefficients, rows) + em.product.base(em.values)
+    seen = ~np.isnan(em.values[0])
+    for k in range(K):
+        expected = np.zeros(n)
+        expected[seen] = log_density(name, laws, k, em.values[0, seen])
+        expected += np.log(point.weights[k])
+        np.testing.assert_allclose(found[k], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_own_logits_and_sums_are_those_of_coefficients(name, problem):
+    em, point = problem
+    model, laws = em.product.models[0], point.laws[0]
+    found = model.coefficients(laws)
+    if found is None:
+        pytest.skip("there are no coefficients to compare with")
+    rows = model.rows(em.values)
+    expected = found[0] @ rows + found[1][:, None]
+    np.testing.assert_allclose(model.logits(laws, rows), expected, atol=1e-9)
+    resp = np.random.default_rng(0).dirichlet(np.ones(K), n).T
+    counts = resp.sum(axis=1)
+    own = model.maximise(model.sums(laws, rows, resp), counts, laws, own=True)
+    linear = model.maximise(resp @ rows.T, counts, laws)
+    for key, values in own.items():
+        np.testing.assert_allclose(values, linear[key], rtol=1e-8, atol=1e-10)
+
+
+def test_plain_steps_never_lower_the_objective_and_end_at_a_maximum(problem):
+    em, point = problem
+    here = em.evaluate(point)
+    first = here.objective
+    for _ in range(30):
+        there = em.evaluate(here.successor)
+        assert there.objective >= here.objective - 1e-9 * abs(here.objective)
+        here = there
+    assert here.objective > first
+    # At a fixed point no direction of the chart goes up by more than the steps left.
+    chart = em.chart(here.parameters)
+    rng = np.random.default_rng(1)
+    size = len(chart.pack(here.parameters))
+    for _ in range(5):
+        step = 1e-3 * rng.normal(size=size)
+        up, down = (
+            em.evaluate(chart.unpack(sign * step)).objective for sign in (1, -1)
+        )
+        left = np.linalg.norm(chart.pack(here.successor)) * np.linalg.norm(step)
+        assert abs(up - down) / 2 <= 1.5 * left + 1e-5
+
+
+def test_chart_goes_there_and_back(problem):
+    em, point = problem
+    chart = TableChart(em.product, point, float(n))
+    zero = chart.pack(point)
+    np.testing.assert_allclose(zero, 0, atol=1e-9)
+    other = em.evaluate(point).successor
+    back = chart.unpack(chart.pack(other))
+    np.testing.assert_allclose(back.weights, other.weights, rtol=1e-8)
+    for key, values in other.laws[0].items():
+        np.testing.assert_allclose(back.laws[0][key], values, rtol=1e-6, atol=1e-9)
+    assert np.isfinite(chart.farthest(chart.pack(other)))
+
+
+def test_complete_information_is_one_in_the_chart(name, rng):
+    # As if labels were known: the objective falls by ½ step².
+    if name in ("student", "negative_binomial"):
+        pytest.skip("their complete data have more than labels")
+    big = 4000
+    x = draws(name, rng, np.full(big, 1))
+    product = Product((looked(name, x[None], 1e-9).as_points(),), (np.array([0]),))
+    em = TableMap(product.of(x[None]), x[None], np.ones(big), Workers())
+    point = em.labelled(np.ones((1, big)))
+    chart, top = em.chart(point), em.evaluate(point).objective
+    for i in range(1, len(chart.pack(point))):
+        step = np.zeros(len(chart.pack(point)))
+        step[i] = 0.5
+        if name in ("bernoulli", "categorical", "ordinal"):
+            # Of what the constraint leaves.
+            step = chart.pack(chart.unpack(step))
+            if point.laws[0]["proportions"][0, i - 1] < 0.01:
+                continue
+        fall = top - em.evaluate(chart.unpack(step)).objective
+        assert fall == pytest.approx(0.5 * step @ step, rel=0.15)
+
+
+def test_draws_have_the_density(name, problem):
+    em, point = problem
+    model, laws = em.product.models[0], point.laws[0]
+    x = model.draw(laws, 1, 4000, np.random.RandomState(0))
+    outward = model.outward(laws)
+    values, counts = np.unique(x[0], return_counts=True)
+    if len(values) < 200:
+        expected = 4000 * np.exp(log_density(name, outward, 1, values))
+        kept = expected > 5
+        error = (counts[kept] - expected[kept]) ** 2 / expected[kept]
+        assert stats.chi2(kept.sum()).sf(error.sum()) > 1e-4
+    else:
+        # The mean log-density of draws is minus the entropy, which the density knows.
+        grid = np.quantile(x[0], np.linspace(0.001, 0.999, 4001))
+        density = np.exp(log_density(name, outward, 1, grid))
+        mass = np.trapezoid(density, grid)
+        assert mass == pytest.approx(0.998, abs=0.01)
+
+
+def test_penalty_keeps_proportions_off_the_border():
+    x = np.repeat([0.0, 1.0], 50)[None]
+    em = TableMap(
+        Product((looked("bernoulli", x),), (np.array([0]),)), x, np.ones(100), Workers()
+    )
+    point = em.labelled(np.vstack([x[0] == 0, x[0] == 1, 0 * x[0]]).astype(float))
+    p = point.laws[0]["proportions"]
+    # (n_c + ε p̄_c) / (n + ε), and the pooled ones where there is no row.
+    np.testing.assert_allclose(p[0], [50.05 / 50.1, 0.05 / 50.1])
+    np.testing.assert_allclose(p[2], [0.5, 0.5])

@@ -1,0 +1,64 @@
+"""Pictures of the mixtures of tables."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from skem import MixtureModel, TableDisplay
+
+
+@pytest.fixture(scope="module")
+def model():
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=200)
+    table = pd.DataFrame(
+        {
+            "plan": np.where(z, "pro", "free"),
+            "member": rng.random(200) < 0.2 + 0.5 * z,
+            "visits": rng.poisson(2 + 8 * z),
+            "age": rng.normal(30 + 20 * z, 4),
+            "spend": rng.gamma(2 + 3 * z),
+        }
+    )
+    families = {"visits": "poisson", "spend": "gamma", "member": "bernoulli"}
+    return MixtureModel(2, families=families, random_state=0).fit(table)
+
+
+def test_each_column_has_its_panel(model):
+    display = TableDisplay.from_estimator(model)
+    assert [panel[0] for panel in display.panels.values()] == [
+        "bars",
+        "bars",
+        "counts",
+        "density",
+        "density",
+    ]
+    heights = [patch.get_height() for patch in display.axes_["plan"].patches]
+    np.testing.assert_allclose(
+        heights, model.parameters_["plan"]["proportions"].ravel()
+    )
+    p = model.parameters_["member"]["probability"]
+    np.testing.assert_allclose(display.panels["member"][2], np.column_stack([1 - p, p]))
+    _, counts, probabilities = display.panels["visits"]
+    rates = model.parameters_["visits"]["rate"][:, None]
+    np.testing.assert_allclose(probabilities, stats.poisson(rates).pmf(counts))
+    _, ages, densities = display.panels["age"]
+    law = model.parameters_["age"]
+    expected = stats.norm(law["mean"][:, None], law["standard_deviation"][:, None])
+    np.testing.assert_allclose(densities, expected.pdf(ages), rtol=1e-8)
+    assert min(display.panels["spend"][1]) >= 0
+    plt.close(display.figure_)
+
+
+def test_columns_are_chosen_by_name(model):
+    display = TableDisplay.from_estimator(model, features=["age", 0])
+    assert list(display.axes_) == ["age", "plan"]
+    assert len(display.figure_.axes) == 2
+    plt.close(display.figure_)
+    with pytest.raises(ValueError, match="nobody"):
+        TableDisplay.from_estimator(model, features=["nobody"])

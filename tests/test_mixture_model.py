@@ -1,0 +1,401 @@
+"""Mixtures of tables: what users pass in, and what they get."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skem import Family, MixtureModel
+
+FAMILIES = {
+    "income": "lognormal",
+    "wait": "exponential",
+    "spend": "gamma",
+    "visits": "poisson",
+    "calls": "negative_binomial",
+    "member": "bernoulli",
+    "score": "student",
+}
+RANDOM = "starts draw rows at random, and repeated rows are other rows"
+
+
+@parametrize_with_checks(
+    [MixtureModel(), MixtureModel(2, covariance_type="diag")],
+    expected_failed_checks=lambda estimator: (
+        {"check_sample_weight_equivalence_on_dense_data": RANDOM}
+        if estimator.n_components > 1
+        else {}
+    ),
+)
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def table_of(z, rng):
+    n = len(z)
+    return pd.DataFrame(
+        {
+            "age": rng.normal(np.array([30, 45, 60])[z], 5),
+            "height": rng.normal(np.array([170, 165, 175])[z], 6),
+            "income": np.exp(rng.normal(np.array([8, 9, 10])[z], 0.3)),
+            "wait": rng.exponential(np.array([1, 5, 20])[z]),
+            "spend": rng.gamma(np.array([2, 5, 9])[z], 2.0),
+            "visits": rng.poisson(np.array([1, 5, 20])[z]),
+            "calls": rng.negative_binomial(3, 3 / (3 + np.array([2, 10, 30])[z])),
+            "member": rng.random(n) < np.array([0.1, 0.5, 0.9])[z],
+            "plan": pd.Categorical.from_codes(
+                np.where(rng.random(n) < 0.7, z, rng.integers(3, size=n)),
+                ["free", "basic", "pro"],
+            ),
+            "score": np.array([0, 3, 9])[z] + rng.standard_t(3, n),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(7)
+    z = rng.integers(3, size=600)
+    return table_of(z, rng), z
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return MixtureModel(3, families=FAMILIES, random_state=0).fit(data[0])
+
+
+def test_parameters_are_found_again(data, model):
+    table, z = data
+    assert adjusted_rand_score(z, model.predict(table)) > 0.97
+    order = np.argsort(model.parameters_["age"]["mean"])
+    found = {
+        name: {key: value[order] for key, value in laws.items()}
+        for name, laws in model.parameters_.items()
+    }
+    # About 200 rows each: within four standard errors.
+    np.testing.assert_allclose(found["age"]["mean"], [30, 45, 60], atol=1.5)
+    np.testing.assert_allclose(found["income"]["mean"], [8, 9, 10], atol=0.1)
+    np.testing.assert_allclose(found["wait"]["mean"], [1, 5, 20], rtol=0.3)
+    np.testing.assert_allclose(found["spend"]["shape"], [2, 5, 9], rtol=0.4)
+    np.testing.assert_allclose(found["visits"]["rate"], [1, 5, 20], rtol=0.3)
+    np.testing.assert_allclose(found["calls"]["mean"], [2, 10, 30], rtol=0.3)
+    np.testing.assert_allclose(found["calls"]["size"], [3, 3, 3], rtol=0.6)
+    np.testing.assert_allclose(
+        found["member"]["probability"], [0.1, 0.5, 0.9], atol=0.15
+    )
+    np.testing.assert_allclose(found["score"]["location"], [0, 3, 9], atol=0.5)
+    plan = model.categories_["plan"].tolist()
+    likeliest = [plan[c] for c in found["plan"]["proportions"].argmax(axis=1)]
+    assert likeliest == ["free", "basic", "pro"]
+    # Weights, two means and variances and a covariance, and of the other families.
+    assert model.n_parameters_ == 2 + 3 * (5 + 2 + 1 + 2 + 1 + 2 + 1 + 2 + 3)
+    assert (np.diff(model.weights_) <= 0).all()
+
+
+def test_score_is_the_bound_and_criteria_follow_from_it(data, model):
+    table, _ = data
+    n, p = len(table), model.n_parameters_
+    loglik = model.score_samples(table).sum()
+    assert model.lower_bound_ == pytest.approx(loglik / n, abs=1e-12)
+    assert model.bic(table) == pytest.approx(-2 * loglik + p * np.log(n))
+    assert model.aic(table) == pytest.approx(-2 * loglik + 2 * p)
+    entropy = np.log(model.predict_proba(table).max(axis=1)).sum()
+    assert model.icl(table) == pytest.approx(model.bic(table) - 2 * entropy)
+
+
+def test_density_of_a_row_is_the_product_of_its_columns(data, model):
+    table, _ = data
+    row = table.iloc[[5]]
+    value = row.iloc[0]
+    total = []
+    for k in range(3):
+        law = {
+            name: {key: v[k] for key, v in laws.items()}
+            for name, laws in model.parameters_.items()
+        }
+        ((names, covariances),) = (
+            (names, c) for names, c in model.covariances_.items() if len(names) == 2
+        )
+        mean = [law[name]["mean"] for name in names]
+        a, sd = law["income"].values()
+        shape, spent = law["spend"].values()
+        mu, size = law["calls"].values()
+        member = law["member"]["probability"]
+        code = model.categories_["plan"].tolist().index(value["plan"])
+        total.append(
+            np.log(model.weights_[k])
+            + stats.multivariate_normal(mean, covariances[k]).logpdf(
+                value[list(names)].astype(float)
+            )
+            + stats.lognorm(sd, scale=np.exp(a)).logpdf(value["income"])
+            + stats.expon(scale=law["wait"]["mean"]).logpdf(value["wait"])
+            + stats.gamma(shape, scale=spent / shape).logpdf(value["spend"])
+            + stats.poisson(law["visits"]["rate"]).logpmf(value["visits"])
+            + stats.nbinom(size, size / (size + mu)).logpmf(value["calls"])
+            + np.log(member if value["member"] else 1 - member)
+            + np.log(law["plan"]["proportions"][code])
+            + stats.t(*(law["score"][x] for x in ("df", "location", "scale"))).logpdf(
+                value["score"]
+            )
+        )
+    expected = np.logaddexp.reduce(total)
+    assert model.score_samples(row)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_missing_cell_leaves_its_column_out(data, model):
+    row = data[0].iloc[[3]]
+    other = row.copy()
+    for name in ("income", "visits", "score", "calls"):
+        row = row.assign(**{name: np.nan})
+    complete = model.score_samples(other)
+    assert np.isfinite(model.score_samples(row)).all()
+    assert model.score_samples(row)[0] != pytest.approx(complete[0])
+    nothing = data[0].iloc[[3]].astype(object)
+    nothing[:] = None
+    assert model.score_samples(nothing)[0] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(model.predict_proba(nothing)[0], model.weights_)
+
+
+@pytest.mark.slow
+def test_gaps_are_fitted_and_filled(data):
+    table, z = data
+    rng = np.random.default_rng(3)
+    gaps = table.astype({"visits": float, "calls": float, "member": object})
+    gaps = gaps.mask(rng.random(table.shape) < 0.2)
+    model = MixtureModel(3, families=FAMILIES, random_state=0).fit(gaps)
+    assert adjusted_rand_score(z, model.predict(gaps)) > 0.9
+    full = model.impute(gaps)
+    assert not full.isna().any().any()
+    seen = ~gaps.isna()
+    for name in ("age", "visits", "score"):
+        there = seen[name]
+        np.testing.assert_allclose(full[name][there], gaps[name][there])
+        # Better than the mean of the column, which knows nothing of clusters.
+        error = (full[name] - table[name])[~there].std()
+        assert error < 0.8 * table[name].std()
+    assert (full["plan"] == table["plan"])[~seen["plan"]].mean() > 0.6
+
+
+def test_sample_is_a_table_of_the_same_kind(data, model):
+    X, y = model.sample(500, random_state=0)
+    assert list(X.columns) == list(data[0].columns)
+    assert (X.dtypes == data[0].dtypes).all()
+    assert y.shape == (500,)
+    assert adjusted_rand_score(y, model.predict(X)) > 0.9
+
+
+@pytest.mark.parametrize("families", ["categorical", "poisson"])
+def test_weights_are_repeated_rows(families, rng):
+    X = rng.integers(4, size=(40, 3)).astype(float)
+    weight = rng.integers(0, 4, size=40)
+    options = dict(families=families, random_state=0, tol=1e-8)
+    weighted = MixtureModel(**options).fit(X, sample_weight=weight)
+    repeated = MixtureModel(**options).fit(np.repeat(X, weight, axis=0))
+    for name, laws in repeated.parameters_.items():
+        for key, values in laws.items():
+            np.testing.assert_allclose(
+                weighted.parameters_[name][key], values, rtol=1e-8
+            )
+    assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_)
+
+
+def test_known_labels_stay_and_number_the_components(rng):
+    z = rng.integers(2, size=200)
+    X = (rng.random((200, 6)) < np.array([0.2, 0.8])[z][:, None]).astype(float)
+    labels = np.where(rng.random(200) < 0.3, 1 - z, -1)
+    model = MixtureModel(2, families="bernoulli", random_state=0).fit(X, labels=labels)
+    assert adjusted_rand_score(z, model.predict(X)) > 0.6
+    # Component 0 has the ones, as it was told.
+    p = np.array([law["probability"] for law in model.parameters_.values()])
+    assert (p[:, 0] > p[:, 1]).all()
+    with pytest.raises(ValueError, match="labels must be integers"):
+        model.fit(X, labels=np.full(200, 5))
+
+
+def test_equal_rows_are_merged_without_a_change(rng):
+    X = rng.integers(3, size=(500, 3))
+    labels = np.full(500, -1)
+    one = MixtureModel(2, families="categorical", random_state=0, tol=1e-4)
+    merged = clone(one).fit(X)
+    # A column of many values, the same for every row but for its digits.
+    apart = clone(one).set_params(
+        families={
+            0: "categorical",
+            1: "categorical",
+            2: "categorical",
+            3: "exponential",
+        }
+    )
+    apart.fit(np.column_stack([X, np.ones(500)]), labels=labels)
+    assert merged.lower_bound_ == pytest.approx(apart.lower_bound_ + 1, abs=1e-5)
+
+
+def test_auto_goes_by_what_columns_hold():
+    frame = pd.DataFrame(
+        {
+            "text": ["a", "b", None, "b"],
+            "bool": [True, False, True, True],
+            "int": [1, 2, 3, 4],
+            "float": [0.5, np.nan, 2, 3],
+            "objects": np.array([1, 2.5, None, 3], dtype=object),
+            "nullable": pd.array([1, None, 3, 4], dtype="Int64"),
+        }
+    )
+    model = MixtureModel(covariance_type="diag").fit(frame)
+    kinds = ["categorical"] * 2 + ["gaussian"] * 4
+    assert list(model.families_.values()) == kinds
+    assert model.categories_["text"].tolist() == ["a", "b"]
+    assert model.categories_["bool"].tolist() == [False, True]
+    assert model.parameters_["nullable"]["mean"][0] == pytest.approx(8 / 3)
+    array = MixtureModel().fit(frame[["text", "int"]].to_numpy())
+    assert array.families_ == {"x0": "categorical", "x1": "gaussian"}
+    assert array.sample(3)[0].dtype == object
+
+
+def test_lists_of_pairs_make_groups(rng):
+    X = rng.normal(size=(50, 4))
+    pairs = [("gaussian", [0, 1]), ("gaussian", [2, 3])]
+    model = MixtureModel(2, families=pairs, random_state=0).fit(X)
+    assert list(model.covariances_) == [("x0", "x1"), ("x2", "x3")]
+    assert all(c.shape == (2, 2, 2) for c in model.covariances_.values())
+    assert model.n_parameters_ == 1 + 2 * (4 + 3 + 3)
+
+
+class FakeSeries:
+    """What of a polars series is used."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def to_numpy(self):
+        return np.array(self.values)
+
+
+class FakePolars:
+    """What of a polars frame is used."""
+
+    def __init__(self, columns):
+        self.data = columns
+        self.columns = list(columns)
+        self.shape = (len(next(iter(columns.values()))), len(columns))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def get_column(self, name):
+        return FakeSeries(self.data[name])
+
+
+def test_frames_of_polars_are_read_by_columns():
+    columns = {"plan": ["a", "b", None, "a"], "n": [1.0, 2.0, np.nan, 4.0]}
+    ours = MixtureModel(families={1: "poisson"}).fit(FakePolars(columns))
+    theirs = MixtureModel(families={1: "poisson"}).fit(pd.DataFrame(columns))
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_)
+
+
+@pytest.mark.parametrize(
+    ("column", "families", "message"),
+    [
+        (pd.date_range("2020", periods=4), "auto", "'x' has the dtype datetime64"),
+        ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
+        ([0.0, 1, 2, 3], "gamma", "'x' has values that are not positive"),
+        ([-1.0, 1, 2, 3], "exponential", "'x' has negative values"),
+        ([-1.0, 1, 2, 3], "poisson", "'x' has negative values"),
+        ([0.5, 1, 2, 3], "negative_binomial", "'x' has values that are not whole"),
+        ([0, 1, 2, 3], "bernoulli", "'x' has numbers other than 0 and 1"),
+        (list("abca"), "bernoulli", "'x' has 3 categories"),
+        (list("abca"), "gamma", "'x' has categories, which the family 'gamma'"),
+        ([np.nan] * 4, "auto", r"Feature 0 \('x'\) of X has no value at all"),
+        ([np.inf, 1, 2, 3], "auto", "infinity or a value too large"),
+        ([1, 2, 3, 4], "cauchy", "Unknown family 'cauchy'"),
+        ([1, 2, 3, 4], {"y": "poisson"}, "'y', which is no column"),
+        ([1, 2, 3, 4], 3, "families must be 'auto'"),
+    ],
+)
+def test_bad_columns_are_named_and_nothing_changes(column, families, message):
+    model = MixtureModel(families=families)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=message):
+        model.fit(pd.DataFrame({"x": column}))
+    assert vars(model) == before
+    with pytest.raises(NotFittedError):
+        model.predict([[0]])
+
+
+def test_unknown_categories_are_an_error_or_missing():
+    frame = pd.DataFrame({"a": list("xyxyxxyy"), "b": range(8)})
+    model = MixtureModel(2, random_state=0).fit(frame)
+    new = pd.DataFrame({"a": ["z"], "b": [3]})
+    with pytest.raises(ValueError, match=r"unknown categories \['z'\] in column 'a'"):
+        model.predict(new)
+    model.set_params(handle_unknown="missing")
+    gap = new.assign(a=None)
+    np.testing.assert_allclose(model.score_samples(new), model.score_samples(gap))
+
+
+@pytest.mark.parametrize(
+    ("families", "x"),
+    [
+        ("poisson", np.repeat([3.0, 1e12], 10)),
+        ("negative_binomial", np.repeat([3.0, 1e12], 10)),
+        ("gamma", np.full(20, 2.0)),
+        pytest.param("student", np.zeros(20), marks=pytest.mark.slow),
+        ("categorical", np.zeros(20)),
+        ("gaussian", np.zeros(20)),
+    ],
+)
+def test_degenerate_columns_give_numbers(families, x):
+    model = MixtureModel(3, families=families, random_state=0).fit(x[:, None])
+    assert np.isfinite(model.score_samples(x[:, None])).all()
+    np.testing.assert_allclose(model.predict_proba(x[:, None]).sum(axis=1), 1)
+
+
+def test_far_rows_belong_to_the_nearest_component():
+    X = np.r_[np.arange(10.0), 100 + np.arange(10.0)][:, None]
+    model = MixtureModel(2, covariance_type="tied", random_state=0).fit(X)
+    far = model.predict([[-1e200], [1e200]])
+    assert far.tolist() == model.predict([[0], [110]]).tolist()
+    assert np.isfinite(model.score_samples([[1e300]])).all()
+
+
+def test_too_few_steps_warn_and_models_are_pickled(data, model):
+    table, _ = data
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        MixtureModel(2, max_iter=1, random_state=0).fit(table[["age", "plan"]][:50])
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(table), model.predict(table))
+
+
+def test_large_tables_are_searched_on_a_part(rng):
+    z = rng.integers(3, size=30_000)
+    X = rng.normal(size=(30_000, 2)) + 3 * z[:, None]
+    model = MixtureModel(3, covariance_type="diag", random_state=0).fit(X)
+    assert adjusted_rand_score(z, model.predict(X)) > 0.9
+    assert model.n_iter_ < 30
+
+
+def test_summary_has_means_and_proportions(model):
+    text = str(model.summary())
+    for row in ("age: mean", "plan = pro", "member = True", "score: df", "weight"):
+        assert row in text
+    assert "<table>" in model.summary()._repr_html_()
+
+
+class VonMises(Family):
+    """Angles about a direction: T(x) = [cos x, sin x]; see the guide."""
+
+    name = "von_mises"
+
+    def statistics(self, x):
+        return np.stack([np.cos(x), np.sin(x)])
+
+
+def test_an_incomplete_family_says_what_it_lacks():
+    with pytest.raises(TypeError, match="abstract"):
+        VonMises()
