@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skem.model_selection import GaussianMixtureIC
     from skem.outlier import MixtureOutlierDetector
     from skem.regressor import GaussianMixtureRegressor
+    from skem.student_mixture import StudentMixture
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -51,6 +52,7 @@ __all__ = [
     "QuantileDisplay",
     "SequentialBootstrapLRT",
     "StandardErrors",
+    "StudentMixture",
     "TableDisplay",
     "bootstrap_lrt",
     "load",
@@ -84,6 +86,7 @@ _HOMES = {
     "model_selection": ["GaussianMixtureIC"],
     "outlier": ["MixtureOutlierDetector"],
     "regressor": ["GaussianMixtureRegressor"],
+    "student_mixture": ["StudentMixture"],
 }
 _MODULES = {name: home for home, names in _HOMES.items() for name in names}
 

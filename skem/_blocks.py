@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from skem._array_api import like_given
 from skem._dask import dask_blocks, evaluate_lazily, is_dask
 from skem._validation import (
     Data,
@@ -172,12 +173,13 @@ def evaluate_rows(
     """Return an array (n_samples, *shape) that `write` has filled by blocks.
 
     `dtype` is by default the type that blocks are computed in. Of a Dask collection,
-    a Dask array, of which nothing is computed yet.
+    a Dask array, of which nothing is computed yet; of an array that scikit-learn
+    dispatches, one of its library.
     """
     if is_dask(X):
         return evaluate_lazily(estimator, X, expectation_of, write, shape, dtype)
     data = check_data(estimator, X, reset=False)
-    return evaluate_array(data, expectation_of, write, shape, dtype)
+    return like_given(X, evaluate_array(data, expectation_of, write, shape, dtype))
 
 
 def evaluate_array(

@@ -27,6 +27,8 @@ COMPLEX = (
     "complex numbers",
     "split them into their real and imaginary parts",
 )
+SAID = ("could not convert", "float()", "Complex data")
+"""Beginnings of errors that stay the beginning."""
 OF_KIND = {"M": DATES, "m": DURATIONS, "c": COMPLEX}
 
 
@@ -47,9 +49,9 @@ def explained(X: Any, error: Exception) -> Exception:
             continue
         what, advice, value = found
         example = "" if value is None else f", such as {value!r}"
-        said = str(error).rstrip(".")
-        # Promotion of types is told in the terms of NumPy.
-        told = f"{said}. " if said.startswith(("could not", "float()")) else ""
+        # Promotion of types is told in the terms of NumPy; complex data are shown.
+        said = str(error).partition("\n")[0].rstrip(".")
+        told = f"{said}. " if said.startswith(SAID) else ""
         kind = TypeError if isinstance(error, TypeError) else ValueError
         return kind(
             f"{told}Column {name!r} of X has {what}{example}, and a mixture takes real "

@@ -30,7 +30,8 @@ def describe(summary: MixtureSummary) -> Iterator[Section]:
     yield _components(summary)
     yield _fit(summary)
     yield Section("Means", _by_component(summary, summary.means))
-    yield Section("Standard deviations", _by_component(summary, deviations))
+    title = "Standard deviations" if summary.df is None else "Scales"
+    yield Section(title, _by_component(summary, deviations))
     yield from _correlations(summary)
     yield from _overlap(summary.overlap)
 
@@ -70,6 +71,8 @@ def _components(summary: MixtureSummary) -> Section:
     K = len(summary.weights)
     weights = [f"{weight:.4f}" for weight in summary.weights]
     columns = [_numbers(K), _with_gap("weight", weights)]
+    if summary.df is not None:
+        columns.append(_with_gap("df", [f"{df:.4g}" for df in summary.df]))
     if summary.sizes is not None and summary.effective_sizes is not None:
         effective = [f"{size:.1f}" for size in summary.effective_sizes]
         columns.append(_with_gap("size", _amounts(summary.sizes)))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skem._array_api import like_given
 from skem._blocks import (
     evaluate_array,
     evaluate_rows,
@@ -53,7 +55,7 @@ from skem._validation import N_JOBS, Data, check_data, check_sample_weight
 from skem._weighted_bootstrap import weighted_bootstrap
 from skem.core.blocks import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import SHAPES
+from skem.core.covariance import SHAPES, Structure
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
 from skem.core.incomplete import Patterns, marginal_parameters
@@ -71,12 +73,12 @@ ARGUMENTS: dict = {
     "random_state": ["random_state"],
 }
 KEPT_BYTES = 2**15
-"""Size of a mixture, beyond which comparing it takes as long as preparing it saves."""
+"""Size of a mixture, beyond which those of before are not looked up by all values."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
 
-def _write_log_density(
+def write_log_density(
     expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with log-densities, those out of its range at its limits."""
@@ -115,16 +117,20 @@ def expectation_at(
     parameters: Parameters,
     dtype: np.dtype,
     log_widths: np.ndarray | None = None,
+    owner: FittedMixture | None = None,
 ) -> Expectation:
-    """Return the kernels that evaluate blocks; of small mixtures those of before.
+    """Return the kernels that evaluate blocks, those of before if there are any.
 
     They are looked up by the values of the parameters: a mixture that is asked for
     one row at a time does not prepare them for each, and edited attributes are others.
+    Of large mixtures the last ones are kept, as long as their owner is there.
     `log_widths` are those of noise, if there is any.
     """
     arrays = parameters.arrays
     if sum(array.nbytes for array in arrays) > KEPT_BYTES:
-        return _prepared(covariance_type, parameters, dtype, log_widths)
+        if owner is None:
+            return _prepared(covariance_type, parameters, dtype, log_widths)
+        return _of_owner(owner, covariance_type, parameters, dtype, log_widths)
     keys = ((array.shape, array.tobytes()) for array in arrays)
     kind: Any = type(parameters)
     noise = None if log_widths is None else log_widths.tobytes()
@@ -143,6 +149,41 @@ def _prepared(
     if log_widths is not None:
         log_widths = log_widths + coordinates.log_slopes
     return Expectation(choose_form(structure, inward, dtype, log_widths), coordinates)
+
+
+class _Last(NamedTuple):
+    """What was prepared last for a mixture, and of which values."""
+
+    covariance_type: str
+    dtype: np.dtype
+    arrays: list[np.ndarray]
+    expectation: Expectation
+
+
+_last: WeakKeyDictionary[FittedMixture, _Last] = WeakKeyDictionary()
+
+
+def _of_owner(
+    owner: FittedMixture,
+    covariance_type: str,
+    parameters: Parameters,
+    dtype: np.dtype,
+    log_widths: np.ndarray | None,
+) -> Expectation:
+    last, arrays = _last.get(owner), parameters.arrays
+    if log_widths is not None:
+        arrays = (*arrays, log_widths)
+    if (
+        last is not None
+        and (last.covariance_type, last.dtype) == (covariance_type, dtype)
+        and len(last.arrays) == len(arrays)
+        and all(map(np.array_equal, last.arrays, arrays))
+    ):
+        return last.expectation
+    expectation = _prepared(covariance_type, parameters, dtype, log_widths)
+    copies = [array.copy() for array in arrays]
+    _last[owner] = _Last(covariance_type, np.dtype(dtype), copies, expectation)
+    return expectation
 
 
 @lru_cache(maxsize=16)
@@ -179,7 +220,7 @@ def _whole_number(n_samples: Any) -> int:
     return int(n_samples)
 
 
-def _draw(
+def draw(
     weights: np.ndarray,
     means: np.ndarray,
     color: Callable[[int, np.ndarray], np.ndarray],
@@ -213,12 +254,12 @@ def _sampled_support(
     color = partial(structure.color, parameters.precisions_cholesky)
     weights, means = parameters.weights, parameters.means
     parts = (
-        _draw(weights, means, color, min(rows, n_samples - start), rng)[0]
+        draw(weights, means, color, min(rows, n_samples - start), rng)[0]
         for start in range(0, n_samples, rows)
     )
     at = partial(expectation_at, covariance_type, parameters)
     log_density = [
-        evaluate_array(Data(X, False), at, _write_log_density, ()) for X in parts
+        evaluate_array(Data(X, False), at, write_log_density, ()) for X in parts
     ]
     return Sampled(np.sort(np.concatenate(log_density)))
 
@@ -351,7 +392,7 @@ class FittedMixture(
         background = self._background
         log_widths = None if background is None else background.log_widths
         parameters = self._parameters()
-        return expectation_at(self.covariance_type, parameters, dtype, log_widths)
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths, self)
 
     @property
     def _background(self) -> Background | None:
@@ -392,7 +433,7 @@ class FittedMixture(
         >>> mixture.score_samples([[-2.0], [1.0]]).round(3)
         array([-1.38 , -1.401])
         """
-        return self._evaluate(X, (), _write_log_density)
+        return self._evaluate(X, (), write_log_density)
 
     def component_log_density(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each component at each row, without its weight.
@@ -769,9 +810,9 @@ class FittedMixture(
         means = np.asarray(self.means_, dtype=float)
         background = self._background
         if background is None:
-            return _draw(weights, means, color, n_samples, rng)
+            return draw(weights, means, color, n_samples, rng)
         noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
-        X, labels = _draw(weights, means, color, n_samples, rng)
+        X, labels = draw(weights, means, color, n_samples, rng)
         X[noise] = background.draw(int(noise.sum()), rng)
         return X, np.where(noise, -1, labels)
 
@@ -1108,18 +1149,19 @@ class FittedMixture(
         self._check_is_fitted()
         check_no_noise(self, "Regions of highest density")
         if is_dask(X):
-            levels = evaluate_rows(self, X, self._density, _write_log_density, ())
+            levels = evaluate_rows(self, X, self._density, write_log_density, ())
             # Made once, and not in each chunk.
             support = self._support(n_samples, random_state)
             below = partial(self._below, support, n_samples, random_state)
             X = check_dask_data(self, X, reset=False)
             return map_lazily(below, levels.astype(float), X)
         data = check_data(self, X, reset=False)
-        levels = evaluate_array(data, self._density, _write_log_density, ())
+        levels = evaluate_array(data, self._density, write_log_density, ())
         support = self._support(n_samples, random_state)
-        return self._below(
+        mass = self._below(
             support, n_samples, random_state, levels.astype(float), data.X
         )
+        return like_given(X, mass)
 
     def _below(
         self,
@@ -1144,10 +1186,7 @@ class FittedMixture(
                 mass[rows] = 1.0
                 continue
             own, marginal = marginal_parameters(structure, parameters, observed)
-            of_these = exact_support(own, marginal)
-            if of_these is None:
-                rng = check_random_state(seed)
-                of_these = _sampled_support(own.name, marginal, n_samples, rng)
+            of_these = self._support_of(own, marginal, n_samples, seed)
             mass[rows] = of_these.below(levels[rows])
         return mass
 
@@ -1206,6 +1245,16 @@ class FittedMixture(
             ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
         )
 
+    def _support_of(
+        self, structure: Structure, parameters: Parameters, n_samples: int, seed: Any
+    ) -> Support:
+        """Return the support of a density, by draws where there is no closed form."""
+        found = exact_support(structure, parameters)
+        if found is None:
+            rng = check_random_state(seed)
+            found = _sampled_support(structure.name, parameters, n_samples, rng)
+        return found
+
     def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
@@ -1214,16 +1263,20 @@ class FittedMixture(
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None
         if found is None:
-            found = exact_support(SHAPES[self.covariance_type], parameters)
-            if found is None:
-                rng = check_random_state(seed)
-                found = _sampled_support(
-                    self.covariance_type, parameters, n_samples, rng
-                )
+            structure = SHAPES[self.covariance_type]
+            found = self._support_of(structure, parameters, n_samples, seed)
             if same:
                 keep_support(self, parameters, key, found)
         return found
 
+    def _bells(self, squares: np.ndarray) -> np.ndarray:
+        """Densities (K, n) of one feature at squared distances, relative to peaks."""
+        return np.exp(-0.5 * squares)
+
+    def _peak_ratios(self) -> np.ndarray | float:
+        """Peaks of these densities, in those of Gaussians."""
+        return 1.0
+
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         """Log-density of complete rows, without a check of their features' names."""
-        return evaluate_array(Data(X, False), self._density, _write_log_density, ())
+        return evaluate_array(Data(X, False), self._density, write_log_density, ())

@@ -22,9 +22,11 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from skem._array_api import like_given
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
+from skem._state import plain, restored
 from skem._text import count
 from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
@@ -61,6 +63,8 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
+INTERNAL = ("_stream", "_progress", "_noise")
+"""Attributes that are objects of the core."""
 BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
 
@@ -94,6 +98,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         """Return the given parts of a start, in the terms of `Parameters`."""
         return {}
 
+    def _start_of(self, given: dict[str, np.ndarray]) -> Parameters:
+        """Return a start of which all parts are given."""
+        return Parameters(**given)
+
     def _is_start(self, given: dict[str, np.ndarray]) -> bool:
         """Whether given parts are to be started from, and left."""
         return bool(given)
@@ -109,6 +117,10 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
         return Search(methods, self.n_components, rng, finish, accelerator)
+
+    def _begun(self, evaluation: Evaluation) -> Stream:
+        """Return the stream that what has been fitted is the beginning of."""
+        return Stream.begin(evaluation)
 
     def _bound_of(self, total_weight: float) -> float:
         """Return the weight of the rows that `lower_bound_` is divided by."""
@@ -152,10 +164,29 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             self._label(blocks)
             self._warn(best)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with internal objects as plain values."""
+        state = super().__getstate__()
+        return {
+            name: plain(value) if name in INTERNAL else value
+            for name, value in state.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the attributes of another mixture."""
+        super().__setstate__(
+            {
+                name: restored(value) if name in INTERNAL else value
+                for name, value in state.items()
+            }
+        )
+
     def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
         """Return the labels of the rows of a fit."""
         found = vars(self).get("labels_")
-        return self.predict(X) if found is None else found.astype(np.intp)
+        if found is None:
+            return self.predict(X)
+        return like_given(X, found.astype(np.intp))
 
     def _fit_blocks(
         self,
@@ -218,7 +249,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         elif self._searches(given):
             yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
-            start = em.coordinates.inward(em.structure, Parameters(**given))
+            start = em.coordinates.inward(em.structure, self._start_of(given))
             yield finish(em, em.ready(start))
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
@@ -268,7 +299,7 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
-        self._set_stream(Stream.begin(best.evaluation))
+        self._set_stream(self._begun(best.evaluation))
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 
+from skem._array_api import like_given
 from skem._conditional import LIMIT, Conditioner, impute
 from skem._features import check_features, feature_index, names_of
 from skem._typing import CovarianceType, RandomState
@@ -99,7 +100,7 @@ def like(X: Any, values: np.ndarray) -> Any:
     """Return values as X is: with its index and columns, if it is of pandas."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return type(X)(values, index=X.index, columns=X.columns)
-    return values
+    return like_given(X, values)
 
 
 class Joint:
@@ -113,6 +114,9 @@ class Joint:
         def _check_is_fitted(self) -> None: ...
 
         def _parameters(self) -> Parameters: ...
+
+    def _conditioner(self) -> Conditioner:
+        return Conditioner.of(self)
 
     def _feature_names(self) -> list[str]:
         return names_of(self, self._parameters().shape[1])
@@ -255,7 +259,7 @@ class Joint:
         values = check_incomplete(self, X, reset=False)
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed) if sample else None
-        filled = impute(Conditioner.of(self), values, rng)
+        filled = impute(self._conditioner(), values, rng)
         return like(X, filled)
 
     def _sample_given(
@@ -296,7 +300,7 @@ class Joint:
         >>> mixture.cdf([-2.0, 0.5]).round(4)
         array([0.1543, 0.65  ])
         """
-        return cdf(_numbers(x, "x"), *self._on_a_line("cdf"))
+        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"))
 
     def quantile(self, q: ArrayLike) -> np.ndarray:
         """Quantile of a mixture of one feature: where `cdf` is q.
@@ -348,13 +352,13 @@ class Joint:
 
 def check_probabilities(q: ArrayLike) -> np.ndarray:
     """Validate numbers from 0 to 1, in an array of any shape."""
-    q = _numbers(q, "q")
+    q = check_numbers(q, "q")
     if ((q < 0) | (q > 1)).any():
         raise ValueError(f"q should be in the range [0, 1], got {q!r}")
     return q
 
 
-def _numbers(values: ArrayLike, name: str) -> np.ndarray:
+def check_numbers(values: ArrayLike, name: str) -> np.ndarray:
     """Validate numbers that may be infinite, but not NaN."""
     numbers = np.asarray(values, dtype=float)
     if np.isnan(numbers).any():

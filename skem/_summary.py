@@ -82,6 +82,10 @@ class MixtureSummary:
     entropy : float or None
         −Σ v r log r of the responsibilities, in nats: from 0, where every row has but
         one possible component, to N log K.
+
+    df : ndarray of shape (n_components,) or None
+        Degrees of freedom of t components; `standard_deviations` are then those of
+        the scale matrices.
     """
 
     covariance_type: str
@@ -103,6 +107,7 @@ class MixtureSummary:
     aic: float | None = None
     icl: float | None = None
     entropy: float | None = None
+    df: np.ndarray | None = None
 
     def on_data(self, found: Agreement, total: float) -> MixtureSummary:
         """Add what is known of data with total weight N."""

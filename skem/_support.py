@@ -73,8 +73,7 @@ class Kept:
     def is_of(self, parameters: Parameters, key: tuple[Any, ...]) -> bool:
         """Whether it is that of parameters, which may have been edited in place."""
         return self.key == key and all(
-            np.array_equal(getattr(self.parameters, name), getattr(parameters, name))
-            for name in ("weights", "means", "precisions_cholesky")
+            map(np.array_equal, self.parameters.arrays, parameters.arrays)
         )
 
 
@@ -86,11 +85,7 @@ def keep_support(
     mixture: Any, parameters: Parameters, key: tuple[Any, ...], support: Support
 ) -> None:
     """Keep the support of a mixture in place of an earlier one."""
-    copies = Parameters(
-        parameters.weights.copy(),
-        parameters.means.copy(),
-        parameters.precisions_cholesky.copy(),
-    )
+    copies = type(parameters)(*(array.copy() for array in parameters.arrays))
     _kept[mixture] = Kept(support, copies, key)
 
 

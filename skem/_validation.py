@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
+from skem._array_api import as_numpy
 from skem._columns import check_no_dates, explained
 from skem.core.covariance import Structure
 
@@ -95,6 +96,7 @@ def check_data(
     """
     if min_samples is None:
         min_samples = 2 if reset else 1
+    X = as_numpy(X)
     if reset or not _is_valid(estimator, X, min_samples):
         X = validate_rows(
             estimator,
@@ -157,6 +159,7 @@ def check_incomplete(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1
 ) -> np.ndarray:
     """Validate X, in which NaN, or pandas' NA, is a missing value."""
+    X = as_numpy(X)
     if not reset and _is_valid(estimator, X, min_samples) and X.dtype in FLOATS:
         name = type(estimator).__name__
         assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
@@ -192,6 +195,7 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
 
 def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, float]:
     """Validate non-negative weights of shape (n_samples,), and add them up."""
+    sample_weight = as_numpy(sample_weight)
     if is_scalar(sample_weight):
         value = np.asarray(check_scalar_weight(sample_weight))
         sample_weight = np.broadcast_to(value, len(X))
@@ -302,7 +306,7 @@ def check_weights(
     weights: Any, n_components: int, *, noise: bool = False
 ) -> np.ndarray:
     """Validate component weights: in [0, 1], summing to one, or to less with noise."""
-    weights = check_array(weights, dtype=FLOATS, ensure_2d=False)
+    weights = check_array(as_numpy(weights), dtype=FLOATS, ensure_2d=False)
     _check_shape(weights, (n_components,), "weights")
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
@@ -321,7 +325,7 @@ def check_weights(
 
 def check_means(means: Any, n_components: int, n_features: int) -> np.ndarray:
     """Validate component means of shape (K, d)."""
-    means = check_array(means, dtype=FLOATS, ensure_2d=False)
+    means = check_array(as_numpy(means), dtype=FLOATS, ensure_2d=False)
     _check_shape(means, (n_components, n_features), "means")
     return means.astype(float)
 
@@ -349,7 +353,7 @@ def check_matrices(
     """Validate covariances or precisions: shape, symmetry, positive definiteness."""
     shape = structure.shape(n_components, n_features)
     values = check_array(
-        values, dtype=FLOATS, ensure_2d=False, allow_nd=len(shape) == 3
+        as_numpy(values), dtype=FLOATS, ensure_2d=False, allow_nd=len(shape) == 3
     )
     _check_shape(values, shape, f"{structure.name} {kind}")
     values = values.astype(float)

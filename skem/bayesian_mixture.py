@@ -40,6 +40,7 @@ from skem.core.expectation import Expectation
 from skem.core.incomplete import Patterns
 from skem.core.parameters import Parameters
 from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
+from skem.core.predictive import PredictiveMixture
 from skem.core.prior import Prior
 from skem.core.regularization import Regularization
 from skem.core.revise import BayesianSearch, spread_starts
@@ -47,9 +48,19 @@ from skem.core.search import STARTS, Search
 from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution
 from skem.core.stream import Stream
-from skem.core.student import StudentMixture
 from skem.core.threads import Workspace
 
+OF_A_MODEL = (
+    "covariance_type",
+    "weight_concentration_prior_type",
+    "weight_concentration_prior",
+    "mean_precision_prior",
+    "mean_prior",
+    "degrees_of_freedom_prior",
+    "covariance_prior",
+    "random_state",
+)
+"""Parameters that scikit-learn's mixture has, too, but those of a fit."""
 OWNED = 1.0
 """Rows from which a component counts as effective."""
 POSTERIOR = (
@@ -71,7 +82,7 @@ POSTERIOR = (
 
 
 def _write_predictive(
-    student: StudentMixture,
+    student: PredictiveMixture,
     structure: Structure,
     parameters: Parameters,
     expectation: Expectation,
@@ -455,28 +466,64 @@ class BayesianGaussianMixture(FittingMixture):
                 f"but got an object of type {type(mixture).__name__}."
             )
         check_is_fitted(mixture, "means_")
-        for name in (
-            "covariance_type",
-            "weight_concentration_prior_type",
-            "weight_concentration_prior",
-            "mean_precision_prior",
-            "mean_prior",
-            "degrees_of_freedom_prior",
-            "covariance_prior",
-            "random_state",
-        ):
+        for name in OF_A_MODEL:
             params.setdefault(name, getattr(mixture, name))
         ours = cls(len(mixture.weights_), **params)
         ours._validate_params()
-        for name in POSTERIOR:
-            value = getattr(mixture, name)
-            copied = tuple(map(np.array, value)) if isinstance(value, tuple) else value
-            copied = copied.copy() if isinstance(copied, np.ndarray) else copied
-            setattr(ours, name, copied)
+        _copy_posterior(mixture, ours)
         ours._fitted_type = mixture.covariance_type
         ours.n_effective_components_ = _effective(ours._counts())
         copy_of_a_fit(mixture, ours)
         return ours
+
+    def to_sklearn(self) -> Peer:
+        """Return scikit-learn's mixture of the same posterior.
+
+        For code that asks ``isinstance(x, sklearn.mixture.BayesianGaussianMixture)``,
+        as skl2onnx does.
+
+        Returns
+        -------
+        mixture : sklearn.mixture.BayesianGaussianMixture
+            Fitted, with copies of the posterior and the prior, and with `converged_`,
+            `n_iter_` and `lower_bound_` if they are there. Parameters of the model are
+            the same, but that ``covariance_prior="auto"`` is `covariance_prior_`; those
+            of a fit have scikit-learn's defaults.
+
+        Notes
+        -----
+        `lower_bound_` has all constants, and scikit-learn's has not: they differ.
+
+        See Also
+        --------
+        from_sklearn : The way back.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import BayesianGaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> ours = BayesianGaussianMixture(3, random_state=0).fit(X)
+        >>> theirs = ours.to_sklearn()
+        >>> type(theirs).__module__.partition(".")[0]
+        'sklearn'
+        >>> np.array_equal(theirs.predict(X), ours.predict(X))
+        True
+        """
+        self._check_is_fitted()
+        params = {name: getattr(self, name) for name in OF_A_MODEL}
+        if self._given_covariance() is None:
+            params["covariance_prior"] = self.covariance_prior_
+        theirs = Peer(n_components=len(self.weights_), **params)
+        _copy_posterior(self, theirs)
+        structure = STRUCTURES[self.covariance_type]
+        theirs.precisions_cholesky_ = structure.upper_factor(
+            np.array(self.precisions_cholesky_)
+        )
+        theirs.n_features_in_ = np.shape(self.means_)[1]
+        copy_of_a_fit(self, theirs)
+        return theirs
 
     def _beliefs(self, n_features: int) -> Beliefs:
         """Return the prior that the parameters ask for."""
@@ -599,10 +646,12 @@ class BayesianGaussianMixture(FittingMixture):
         return self._posterior()
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
-        return expectation_at(self.covariance_type, self._posterior(), dtype)
+        return expectation_at(
+            self.covariance_type, self._posterior(), dtype, owner=self
+        )
 
-    def _student(self) -> StudentMixture:
-        return StudentMixture.of(
+    def _student(self) -> PredictiveMixture:
+        return PredictiveMixture.of(
             STRUCTURES[self.covariance_type],
             self._parameters(),
             np.asarray(self.mean_precision_, dtype=float),
@@ -886,6 +935,15 @@ class BayesianGaussianMixture(FittingMixture):
         array([0, 1, 0, 1])
         """
         return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
+
+
+def _copy_posterior(source: Any, target: Any) -> None:
+    """Copy what is there of posterior and prior."""
+    for name in POSTERIOR:
+        value = getattr(source, name)
+        copied = tuple(map(np.array, value)) if isinstance(value, tuple) else value
+        copied = copied.copy() if isinstance(copied, np.ndarray) else copied
+        setattr(target, name, copied)
 
 
 def _effective(counts: np.ndarray) -> int:

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from skem._array_api import as_numpy
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, log_weights
 from skem._fitting import unchanged_on_error
@@ -182,7 +183,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None"
             )
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(as_numpy(y), warn=True)
         check_array(y[:, None], dtype=None, input_name="y", estimator=self)
         check_consistent_length(X, y)
         check_classification_targets(y)
@@ -238,7 +239,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         """Return the mixture of all components."""
         types = {each.covariance_type for each in self.mixtures_}
         # What is asked of the components of a class need not hold for those of all.
-        name = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
+        name: Any = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
         factors, covariances = [], []
         for each in self.mixtures_:
             K, d = each.means_.shape

@@ -491,7 +491,7 @@ class GaussianMixtureIC(
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
-        return self.n_components_
+        return self._best()._n_features_out
 
     def _choice(self) -> str:
         """Say what was chosen, in a line."""

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
 
+from skem._array_api import as_numpy
 from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
 from skem._conditional import LIMIT, Conditioner, Laws
 from skem._features import check_features, names_of
@@ -528,7 +529,7 @@ def _check_targets(estimator: Any, y: Any) -> _Targets:
             "None"
         )
     values = check_array(
-        y,
+        as_numpy(y),
         dtype=FLOATS,
         ensure_2d=False,
         ensure_all_finite="allow-nan",

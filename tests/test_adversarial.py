@@ -779,7 +779,16 @@ def failure(call, *args, **kwargs):
         warnings.simplefilter("ignore", ConvergenceWarning)
         with pytest.raises((ValueError, TypeError)) as raised:
             call(*args, **kwargs)
-    return raised.type, str(raised.value)
+    # Where a column is named, that follows what scikit-learn says.
+    message, _, column = str(raised.value).partition(". Column ")
+    return raised.type, message.partition("\n")[0] if column else message
+
+
+def said(call, *args, **kwargs):
+    """Return what scikit-learn raises, without the data that it shows."""
+    kind, message = failure(call, *args, **kwargs)
+    shows_data = message.startswith("Complex data")
+    return kind, message.partition("\n")[0] if shows_data else message
 
 
 def state(model):
@@ -797,7 +806,7 @@ def check_unchanged(model, before):
 @covariance_types
 def test_bad_data_fail_as_in_scikit_learn_and_change_nothing(X, covariance_type):
     params = {"n_components": 3, "covariance_type": covariance_type}
-    expected = failure(mixture.GaussianMixture(**params).fit, X)
+    expected = said(mixture.GaussianMixture(**params).fit, X)
     new = GaussianMixture(**params)
     before = state(new)
     assert failure(new.fit, X) == expected
@@ -820,7 +829,7 @@ BAD_QUERIES = ["inf", "one dimension", "no rows", "complex", "sparse"]
 def test_bad_queries_fail_as_in_scikit_learn(X, method):
     model, peer = fitted_blobs("diag"), scikit_learn_blobs()
     like = "bic" if method == "icl" else method
-    expected = failure(getattr(peer, like), X)
+    expected = said(getattr(peer, like), X)
     before = state(model)
     assert failure(getattr(model, method), X) == expected
     check_unchanged(model, before)

@@ -20,13 +20,11 @@ from skem import (
 from skem.core.constraint import CONSTRAINTS
 from skem.core.covariance import ALIASES, FOURTEEN, SHAPES
 
+SLOW = pytest.mark.slow
 TEN = list(CONSTRAINTS)
 # One of each way to keep and to estimate them is enough to be quick.
 QUICK = {"EII", "VEI", "VVE", "VEV"}
-SOME = [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in TEN
-]
+SOME = [name if name in QUICK else pytest.param(name, marks=SLOW) for name in TEN]
 # Of R's mclust 6.0.0, run on to a tight tolerance from the M-step of the true labels;
 # for VVE, whose M-step it does not maximise, another program's end from that start.
 LOG_LIKELIHOODS = {
@@ -119,7 +117,7 @@ def check_shape(mixture, tolerance=1e-6):
     "algorithm",
     [
         "lbfgs",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("em", "squarem")),
+        *(pytest.param(name, marks=SLOW) for name in ("em", "squarem")),
     ],
 )
 @pytest.mark.parametrize("name", NUMBERS)
@@ -218,7 +216,7 @@ def test_a_ridge_keeps_the_shape(name):
     check_shape(fitted(name, clusters(), reg_covar=0.1))
 
 
-@pytest.mark.parametrize("algorithm", ["em", "lbfgs"])
+@pytest.mark.parametrize("algorithm", [pytest.param("em", marks=SLOW), "lbfgs"])
 @pytest.mark.parametrize("name", SOME)
 def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     X = clusters()
@@ -307,7 +305,7 @@ def test_other_names_are_the_same(alias):
     assert other.to_sklearn().covariance_type == ALIASES[alias]
 
 
-@pytest.mark.parametrize("name", ["VEV", "EVI"])
+@pytest.mark.parametrize("name", ["VEV", pytest.param("EVI", marks=SLOW)])
 def test_estimators_have_shapes_too(name):
     X = clusters()
     y = np.repeat([0, 1], 80)
@@ -350,7 +348,7 @@ def test_starts_need_not_have_the_shape():
     check_shape(mixture)
 
 
-@pytest.mark.parametrize("name", ["EEI", "VVE"])
+@pytest.mark.parametrize("name", [pytest.param("EEI", marks=SLOW), "VVE"])
 def test_dask_collections_are_the_same(name):
     array = pytest.importorskip("dask.array")
     X = clusters()

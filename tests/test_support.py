@@ -147,13 +147,13 @@ def test_seeds_and_numbers_of_draws(mixture):
 
 def count_draws(mixture, monkeypatch):
     """Return a list that grows by the rows of each draw."""
-    drawn, draw = [], fitted_module._draw
+    drawn, draw = [], fitted_module.draw
 
     def counted(weights, means, color, n_samples, rng):
         drawn.append(n_samples)
         return draw(weights, means, color, n_samples, rng)
 
-    monkeypatch.setattr(fitted_module, "_draw", counted)
+    monkeypatch.setattr(fitted_module, "draw", counted)
     return drawn
 
 

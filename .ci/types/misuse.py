@@ -25,6 +25,7 @@ mixture.standard_errors(X, method="exact")  # wrong
 mixture.means_.predict(X)  # wrong
 mixture.bic()  # wrong
 n: str = mixture.n_iter_  # wrong
+BayesianGaussianMixture(2, covariance_type="VVE")  # wrong
 BayesianGaussianMixture(2, weight_concentration_prior_type="process")  # wrong
 GaussianMixtureIC(covariance_type=["full", "round"])  # wrong
 GaussianMixtureIC(criterion="dic")  # wrong

@@ -51,6 +51,8 @@ errors = mixture.standard_errors(X, method="hessian")
 assert_type(errors, StandardErrors)
 assert_type(errors.confidence_interval().means.lower, Array)
 GaussianMixture(covariance_type=mixture.covariance_type)
+GaussianMixture(3, covariance_type="VVE")
+GaussianMixtureIC(covariance_type="all")
 
 bayesian = BayesianGaussianMixture(
     3, weight_concentration_prior_type="dirichlet_distribution"

@@ -12,6 +12,7 @@ ORDER = [
     "plot_branches.py",
     "plot_imputation.py",
     "plot_outliers.py",
+    "plot_robust.py",
     "plot_alarms.py",
     "plot_degenerate.py",
     "plot_sense.py",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from skem._display.marginal import standard_deviations
-from skem.gaussian_mixture import GaussianMixture
+from skem._fitted import FittedMixture
 
 SAMPLES = 20_000
 """Draws behind the levels: a mass of 0.5 is met with a standard error of 0.0035."""
@@ -35,7 +35,7 @@ def drawable(X: np.ndarray) -> np.ndarray:
     return np.clip(X.astype(float), -LIMIT, LIMIT)
 
 
-def view(mixture: GaussianMixture, j: int, x: np.ndarray | None) -> tuple[float, float]:
+def view(mixture: FittedMixture, j: int, x: np.ndarray | None) -> tuple[float, float]:
     """Return limits of feature j that show each component, and the data if given."""
     means, deviations = mixture.means_[:, j], standard_deviations(mixture)[:, j]
     present = mixture.weights_ > 0
@@ -54,7 +54,7 @@ def view(mixture: GaussianMixture, j: int, x: np.ndarray | None) -> tuple[float,
 
 
 def axis_points(
-    mixture: GaussianMixture, j: int, limits: tuple[float, float], n: int
+    mixture: FittedMixture, j: int, limits: tuple[float, float], n: int
 ) -> np.ndarray:
     """Return points of an axis: evenly spread, and more about narrow components."""
     means, deviations = mixture.means_[:, [j]], standard_deviations(mixture)[:, [j]]
@@ -64,22 +64,23 @@ def axis_points(
     return np.union1d(np.linspace(*limits, n), inside)
 
 
-def curves(mixture: GaussianMixture, j: int, x: np.ndarray) -> np.ndarray:
-    """w_k N(x_j | μ_kj, Σ_kjj) of each component, shape (K, len(x))."""
+def curves(mixture: FittedMixture, j: int, x: np.ndarray) -> np.ndarray:
+    """w_k p_k(x_j) of each component, shape (K, len(x))."""
     deviations = standard_deviations(mixture)[:, [j]]
     with np.errstate(over="ignore", under="ignore"):
         z = (x - mixture.means_[:, [j]]) / deviations
-        return peaks(mixture, j)[:, None] * np.exp(-0.5 * z**2)
+        return peaks(mixture, j)[:, None] * mixture._bells(z**2)
 
 
-def peaks(mixture: GaussianMixture, j: int) -> np.ndarray:
-    """w_k N(μ_kj | μ_kj, Σ_kjj) of each component."""
+def peaks(mixture: FittedMixture, j: int) -> np.ndarray:
+    """w_k p_k(μ_kj) of each component."""
     with np.errstate(over="ignore"):
         density = 1 / standard_deviations(mixture)[:, j] / np.sqrt(2 * np.pi)
+        density = density * mixture._peak_ratios()
     return mixture.weights_ * np.minimum(density, LIMIT)
 
 
-def levels(mixture: GaussianMixture, mass: Sequence[float]) -> np.ndarray:
+def levels(mixture: FittedMixture, mass: Sequence[float]) -> np.ndarray:
     """Return the log-densities above which regions have the given masses.
 
     The region of highest density of mass m is {x: log p(x) ≥ l} with l the
@@ -93,7 +94,7 @@ def levels(mixture: GaussianMixture, mass: Sequence[float]) -> np.ndarray:
 
 
 def log_density_grid(
-    mixture: GaussianMixture, x: np.ndarray, y: np.ndarray
+    mixture: FittedMixture, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
     """Log p on a grid, shape (len(y), len(x))."""
     grid = np.stack(np.meshgrid(x, y), axis=-1)
@@ -111,7 +112,7 @@ def histogram(
 
 
 def bin_edges(
-    mixture: GaussianMixture, j: int, x: np.ndarray, sample_weight: np.ndarray | None
+    mixture: FittedMixture, j: int, x: np.ndarray, sample_weight: np.ndarray | None
 ) -> np.ndarray:
     """Return edges of equal bins, as wide as is best if the mixture is the truth.
 
@@ -151,7 +152,7 @@ def effective_size(x: np.ndarray, sample_weight: np.ndarray | None) -> float:
     return float(max(total, 1 / (share @ share)))
 
 
-def _smoothness(mixture: GaussianMixture, j: int) -> float:
+def _smoothness(mixture: FittedMixture, j: int) -> float:
     """(∫ p'²)^(−⅓), in the units of the feature.
 
     With s² = σ_k² + σ_l² and δ = μ_k − μ_l,

@@ -1,7 +1,8 @@
 """Marginals of a mixture, whatever the structure of its covariances.
 
 A marginal of a Gaussian mixture is a Gaussian mixture with the same weights and the
-sub-vectors and sub-matrices of the parameters.
+sub-vectors and sub-matrices of the parameters; one of a t mixture has the same degrees
+of freedom.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from skem._fitted import FittedMixture
 from skem.core.covariance import SHAPES
 from skem.core.parameters import Parameters
+from skem.core.student import StudentParameters
 from skem.gaussian_mixture import GaussianMixture
+from skem.student_mixture import StudentMixture
 
 ATTRIBUTES = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
 
@@ -41,7 +45,9 @@ def roots(estimator: Any) -> np.ndarray:
     return np.stack([structure.color(cholesky, k, np.eye(d)) for k in range(K)])
 
 
-def marginal(estimator: Any, features: Sequence[int]) -> GaussianMixture:
+def marginal(
+    estimator: Any, features: Sequence[int]
+) -> GaussianMixture | StudentMixture:
     """Return the marginal mixture of some features, with full covariances."""
     chosen = list(features)
     means = np.asarray(estimator.means_, dtype=float)[:, chosen]
@@ -69,15 +75,20 @@ def _of_roots(estimator: Any, means: np.ndarray, rows: np.ndarray) -> GaussianMi
     with np.errstate(over="ignore", under="ignore"):
         covariances = np.swapaxes(upper, 1, 2) @ upper
     weights = np.asarray(estimator.weights_, dtype=float)
-    mixture = GaussianMixture(len(weights), covariance_type="full", random_state=0)
-    mixture._set_parameters(
-        Parameters(weights, means, cholesky), np.clip(covariances, -limit, limit)
-    )
+    parameters = Parameters(weights, means, cholesky)
+    mixture: GaussianMixture | StudentMixture
+    if hasattr(estimator, "df_"):
+        mixture = StudentMixture(len(weights), random_state=0)
+        df = np.asarray(estimator.df_, dtype=float)
+        parameters = StudentParameters.of(parameters, df)
+    else:
+        mixture = GaussianMixture(len(weights), random_state=0)
+    mixture._set_parameters(parameters, np.clip(covariances, -limit, limit))
     mixture.n_features_in_ = means.shape[1]
     return mixture
 
 
-def standard_deviations(mixture: GaussianMixture) -> np.ndarray:
+def standard_deviations(mixture: FittedMixture) -> np.ndarray:
     """Return the standard deviation of each feature in each component, (K, d)."""
     structure = SHAPES[mixture.covariance_type]
     return structure.standard_deviations(

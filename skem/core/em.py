@@ -13,7 +13,7 @@ from skem.core.blocks import ArrayBlocks, Block, Blocks, random_ranks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
-from skem.core.expectation import Expectation, total_statistics
+from skem.core.expectation import Expectation, filled_rows, total_statistics
 from skem.core.fixed import Fixed
 from skem.core.forms import choose_form
 from skem.core.maximisation import maximise
@@ -271,6 +271,20 @@ class EMMap:
         """Return what a part of the rows has led to, as a start for all of them."""
         return parameters
 
+    def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return raw data (d, n) as `filled_rows` does."""
+        return filled_rows(data, self.coordinates, self.structure, self.whole)
+
+    def gathered(self, Z: np.ndarray) -> np.ndarray:
+        """Return rows (n, d) as clusterings that go by distances may see them."""
+        return Z
+
+    def of_labels(
+        self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None
+    ) -> Statistics:
+        """Return the statistics of rows (n, d) with weighted responsibilities."""
+        return Statistics.of_labels(self.structure.quadratic, Z, resp, squares)
+
     @cached_property
     def _log_widths(self) -> np.ndarray | None:
         """Those of noise, in coordinates."""
@@ -280,7 +294,10 @@ class EMMap:
     def expectation(
         self, parameters: Parameters, dtype: np.dtype | None = None
     ) -> Expectation:
-        """Return the kernels that evaluate a block at `parameters`."""
+        """Return the kernels that evaluate a block at `parameters`.
+
+        In the type of the blocks, if no other is given.
+        """
         dtype = self.blocks.dtype if dtype is None else dtype
         form = choose_form(self.structure, parameters, dtype, self._log_widths)
         return Expectation(form, self.coordinates)
@@ -364,10 +381,11 @@ class Evaluation:
         if (order == np.arange(len(order))).all():
             return self
         cholesky = self.parameters.precisions_cholesky
-        found = Evaluation(
-            self.em,
-            self.parameters.ordered(order, self.em.structure.ordered(cholesky, order)),
-            self.statistics.ordered(order),
+        cholesky = self.em.structure.ordered(cholesky, order)
+        found = replace(
+            self,
+            parameters=self.parameters.ordered(order, cholesky),
+            statistics=self.statistics.ordered(order),
         )
         # Sums in another order would differ by rounding.
         found.__dict__.update(loglik=self.loglik, objective=self.objective)

@@ -145,17 +145,26 @@ class Completed(ABC):
     """A piece under all components of all mixtures, G = number of them.
 
     - `log_density` (G, b): of what was observed, in coordinates
+    - `peaks` (G, b): the same where all that was observed is at the means
     - `residuals` (G, d, b): ŷ, completed by conditional means
     """
 
     log_density: np.ndarray
+    peaks: np.ndarray
     residuals: np.ndarray
 
     @abstractmethod
-    def within(self, resp: np.ndarray, quadratic: Quadratic) -> np.ndarray:
-        """Σ r q of what is not known of rows, for weights (G, b): (G, size)."""
+    def within(
+        self, resp: np.ndarray, quadratic: Quadratic, unknown: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Σ r q of what is not known of rows, for weights (G, b): (G, size).
 
-    def sums(self, resp: np.ndarray, quadratic: Quadratic) -> np.ndarray:
+        What is missing may have weights of its own, `unknown`.
+        """
+
+    def sums(
+        self, resp: np.ndarray, quadratic: Quadratic, unknown: np.ndarray | None = None
+    ) -> np.ndarray:
         """Σ r [1, y, q(y)], expected, for weights (G, b): (G, 1 + d + size)."""
         G, d, _ = self.residuals.shape
         sums = np.empty((G, 1 + d + quadratic.size(d)))
@@ -163,7 +172,7 @@ class Completed(ABC):
             row[0] = r.sum()
             row[1 : 1 + d] = y @ r
             row[1 + d :] = quadratic.weighted_sum(y, r)
-        sums[:, 1 + d :] += self.within(resp, quadratic)
+        sums[:, 1 + d :] += self.within(resp, quadratic, unknown)
         return sums
 
     @abstractmethod
@@ -295,8 +304,9 @@ class CompletedMatrices(Completed):
         log_det -= 0.5 * LOG_2PI * observed.sum(axis=1)
         if piece.squares is not None:
             log_density -= 0.5 * self._widths(piece.squares)[:, None]
-        log_density += log_det[:, None, patterns.of_row]
-        self.log_density = log_density.reshape(G, b)
+        peaks = np.broadcast_to(log_det[:, None, patterns.of_row], log_density.shape)
+        log_density += peaks
+        self.log_density, self.peaks = log_density.reshape(G, b), peaks.reshape(G, b)
 
     def _complete(self, gaps: Gaps, y: np.ndarray, white: np.ndarray) -> None:
         """Fill in conditional means, and take what is known of them from `white`."""
@@ -364,12 +374,14 @@ class CompletedMatrices(Completed):
         """Return sums over the rows of each pattern, (…, b) -> (…, P)."""
         return np.add.reduceat(values, self.patterns.starts[:-1], axis=-1)
 
-    def within(self, resp: np.ndarray, quadratic: Quadratic) -> np.ndarray:
+    def within(
+        self, resp: np.ndarray, quadratic: Quadratic, unknown: np.ndarray | None = None
+    ) -> np.ndarray:
         """Σ r q of conditional covariances, and of widths."""
         d = self.residuals.shape[1]
         matrices = np.zeros((len(resp), d * d))
         shape = (-1, self.each, len(self.patterns.observed))
-        counts = self._by_pattern(resp).reshape(shape)
+        counts = self._by_pattern(resp if unknown is None else unknown).reshape(shape)
         for gaps in self.gaps:
             place = gaps.missing[:, :, None] * d + gaps.missing[:, None, :]
             weights = counts[:, :, gaps.which, None, None] * gaps.covariances[:, None]
@@ -448,16 +460,19 @@ class CompletedVariances(Completed):
         self.mask = patterns.observed[patterns.of_row].T
         self.residuals = piece.z - means[:, :, None]
         self.residuals *= self.mask
-        self.log_density = (np.log(roots) - 0.5 * LOG_2PI) @ self.mask
+        self.peaks = (np.log(roots) - 0.5 * LOG_2PI) @ self.mask
+        self.log_density = self.peaks.copy()
         for row, y, root in zip(self.log_density, self.residuals, roots, strict=True):
             white = y * root[:, None]
             row -= 0.5 * np.einsum("db,db->b", white, white)
         if piece.squares is not None:
             self.log_density -= 0.5 * roots**2 @ piece.squares
 
-    def within(self, resp: np.ndarray, quadratic: Quadratic) -> np.ndarray:
+    def within(
+        self, resp: np.ndarray, quadratic: Quadratic, unknown: np.ndarray | None = None
+    ) -> np.ndarray:
         """Σ r q of variances of what is missing, and of widths."""
-        missing = resp @ (~self.mask).T
+        missing = (resp if unknown is None else unknown) @ (~self.mask).T
         variances = missing / self.roots**2
         if self.squares is not None:
             variances += resp @ self.squares.T
@@ -521,7 +536,8 @@ class Incomplete:
         limit = CONDITION[np.dtype(float)]
         return condition(self.structure, self.parameters) <= limit
 
-    def _completed(self, piece: Piece) -> Completed:
+    def completed(self, piece: Piece) -> Completed:
+        """Complete rows under all components."""
         with np.errstate(all="ignore"):
             if self.structure.matrices:
                 return CompletedMatrices(self._factors, self._means, piece)
@@ -596,7 +612,7 @@ class Incomplete:
                     far = joined_by_noise(*far, self._noise(piece.patterns)[..., rows])
                 log_norm[mixture][rows], resp[mixture][:, rows] = far
 
-    def _unit(self, patterns: Patterns) -> np.ndarray:
+    def unit(self, patterns: Patterns) -> np.ndarray:
         """Log |dz/dx| of the features that each row has, (b,)."""
         return (patterns.observed @ self.coordinates.log_slopes)[patterns.of_row]
 
@@ -752,9 +768,9 @@ class Incomplete:
         sums = np.zeros((*mixtures, K, 1 + d + quadratic.size(d)))
         loglik, noise = np.zeros((2, *mixtures))
         for piece in self.pieces(block, workspace):
-            completed = self._completed(piece)
+            completed = self.completed(piece)
             log_norm, resp = self._softmax(piece, completed)
-            unit = self._unit(piece.patterns) - self.coordinates.log_slope
+            unit = self.unit(piece.patterns) - self.coordinates.log_slope
             if piece.weight is None:
                 loglik += (log_norm + unit).sum(axis=-1)
             else:
@@ -779,8 +795,8 @@ class Incomplete:
         resp = np.empty((*self._shape, b))
         for piece in self.pieces(block, workspace):
             order = piece.patterns.order
-            log_norm, own = self._softmax(piece, self._completed(piece))
-            log_density[order] = log_norm + self._unit(piece.patterns)
+            log_norm, own = self._softmax(piece, self.completed(piece))
+            log_density[order] = log_norm + self.unit(piece.patterns)
             resp[:, order] = own
         return log_density, resp
 
@@ -788,7 +804,7 @@ class Incomplete:
         """Posterior probabilities, (…, K, b)."""
         resp = np.empty((*self._shape, block.data.shape[1]))
         for piece in self.pieces(block, workspace):
-            _, own = self._softmax(piece, self._completed(piece))
+            _, own = self._softmax(piece, self.completed(piece))
             resp[..., piece.patterns.order] = own
         return resp
 
@@ -796,8 +812,8 @@ class Incomplete:
         """Log-densities of the components in units of the data, (K, b), maybe −∞."""
         out = np.empty((len(self._means), block.data.shape[1]))
         for piece in self.pieces(block, workspace):
-            log_density = self._completed(piece).log_density
-            out[:, piece.patterns.order] = log_density + self._unit(piece.patterns)
+            log_density = self.completed(piece).log_density
+            out[:, piece.patterns.order] = log_density + self.unit(piece.patterns)
         return np.nan_to_num(out, nan=-np.inf, neginf=-np.inf)
 
     def moments(
@@ -808,7 +824,7 @@ class Incomplete:
         sums = np.zeros((len(self._means), 1 + d + pairs.size(d)))
         for piece in self.pieces(block, workspace):
             own = resp[:, piece.patterns.order]
-            sums += self._completed(piece).sums(own, pairs)
+            sums += self.completed(piece).sums(own, pairs)
         return sums
 
     def conditional_means(self, block: Block, resp: np.ndarray) -> np.ndarray:
@@ -825,7 +841,7 @@ class Incomplete:
         """Yield the rows of a block, completed and whitened, in parts."""
         for piece in self.pieces(block, workspace):
             patterns = piece.patterns
-            means, covariances = self._completed(piece).whitened()
+            means, covariances = self.completed(piece).whitened()
             yield Whitened(patterns.order, patterns.of_row, means, covariances)
 
     def filled(
@@ -838,7 +854,7 @@ class Incomplete:
         """
         z, variances = np.empty((2, *block.data.shape))
         for piece in self.pieces(block, workspace):
-            completed, order = self._completed(piece), piece.patterns.order
+            completed, order = self.completed(piece), piece.patterns.order
             z[:, order] = completed.residuals[0] + self._means[0][:, None]
             own = completed.variances()[0]
             variances[:, order] = own if piece.squares is None else own + piece.squares

@@ -10,7 +10,6 @@ from scipy.spatial.distance import cdist
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.expectation import filled_rows
 from skem.core.noise import clean
 from skem.core.parameters import Parameters
 from skem.core.seeds import Initializer, on_checked_data
@@ -23,26 +22,26 @@ SEED_ROWS_PER_COMPONENT = 200
 class Rows(NamedTuple):
     """A block, its standardised rows (n, d), weights, w²/12 of shared values.
 
-    Rows are completed, and what completes them has its variance beside w²/12.
+    Rows are completed, and what completes them has its variance beside w²/12. Those
+    that are `kept`, a mask, are no noise.
     """
 
     block: Block
     Z: np.ndarray
     weight: np.ndarray
     squares: np.ndarray | None
+    kept: np.ndarray | None = None
 
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""
-        return em.of_part(
-            Statistics.of_labels(em.structure.quadratic, self.Z, resp, self.squares)
-        )
+        return em.of_part(em.of_labels(self.Z, resp, self.squares))
 
 
 def initialize(
     em: EMMap, method: Initializer, n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
-    rows = subsample(em, n_components, rng)
+    rows = without_noise(em, subsample(em, n_components, rng), n_components, rng)
     return em.admitted(seeded(em, method, n_components, rng, rows))
 
 
@@ -54,21 +53,34 @@ def seeded(
     rows: Rows,
 ) -> Parameters:
     """Seed by `method` on a subsample, then take one M-step."""
-    Z, weight, kept = rows.Z, rows.weight, None
-    if em.background is not None and rows.block.known is None and rng.uniform() < 0.5:
-        kept = clean(Z, rng)
+    Z, weight, kept = rows.Z, rows.weight, rows.kept
+    # Every second time, on the average, noise begins with none of the rows.
+    if kept is not None and rng.uniform() < 0.5:
+        kept = None
     with on_checked_data():
-        if kept is None or len(np.unique(Z[kept], axis=0)) < n_components:
-            resp = method(Z, weight, n_components, rng)
+        near = em.gathered(Z)
+        if kept is None:
+            resp = method(near, weight, n_components, rng)
         else:
             # What is noise has no label.
             resp = np.zeros((n_components, len(Z)))
-            resp[:, kept] = method(Z[kept], weight[kept], n_components, rng)
+            resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
         resp *= weight
     statistics = rows.labelled(em, resp)
     if kept is not None:
         statistics = replace(statistics, noise=weight[~kept].sum())
     return em.started(statistics)
+
+
+def without_noise(
+    em: EMMap, rows: Rows, n_components: int, rng: np.random.RandomState
+) -> Rows:
+    """Find the rows that are no noise, if there is noise and they are enough."""
+    if em.background is None or rows.block.known is not None:
+        return rows
+    kept = clean(rows.Z, rng)
+    enough = len(np.unique(rows.Z[kept], axis=0)) >= n_components
+    return rows._replace(kept=kept) if enough else rows
 
 
 def of_known(rows: Rows) -> Initializer:
@@ -109,7 +121,7 @@ def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
     taken = em.blocks.take(em.random_rows(most, rng))
-    z, squares = filled_rows(taken.X.T, em.coordinates, em.structure, em.whole)
+    z, squares = em.filled(taken.X.T)
     weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
     block = taken.block(0, taken.n_samples)._replace(weight=None)
     return Rows(block, np.ascontiguousarray(z.T), weight, squares)

@@ -74,20 +74,18 @@ class Moves:
 
         Noise only loses rows.
         """
-        weights, means = self.parameters.weights.copy(), self.parameters.means.copy()
+        weights = self.parameters.weights.copy()
         pair = [gone, owner] if owner < len(weights) else [gone]
         halves = halves[: len(pair)]
         two = self.em.started(self.rows.labelled(self.em, halves))
         noise = max(float(self.parameters.noise_weight), 0.0)
         weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
-        means[pair] = two.means
-        cholesky = self.parameters.precisions_cholesky
-        if not self.em.structure.shared:
-            cholesky = cholesky.copy()
-            cholesky[pair] = two.precisions_cholesky
         left = 1.0 if self.em.background is None else 1 - noise
         weights *= left / weights.sum()
-        return self.em.constrained(Parameters(weights, means, cholesky))
+        shared = self.em.structure.shared
+        return self.em.constrained(
+            self.parameters.spliced(pair, two, weights, shared=shared)
+        )
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -51,6 +51,21 @@ class Parameters:
             precisions_cholesky=cholesky,
         )
 
+    def spliced(
+        self, pair: Sequence[int], two: Parameters, weights: np.ndarray, *, shared: bool
+    ) -> Self:
+        """Put two components of another mixture in the places `pair` of this one.
+
+        A covariance that all share stays as it is.
+        """
+        places = list(pair)
+        means, cholesky = self.means.copy(), self.precisions_cholesky
+        means[places] = two.means
+        if not shared:
+            cholesky = cholesky.copy()
+            cholesky[places] = two.precisions_cholesky
+        return replace(self, weights=weights, means=means, precisions_cholesky=cholesky)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(K, d), after the axis of a stack."""

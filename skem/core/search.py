@@ -22,7 +22,7 @@ from skem.core.accelerate import Accelerator
 from skem.core.chart import Chart
 from skem.core.climb import Trial, climb
 from skem.core.em import EMMap
-from skem.core.initialize import of_known, seeded, subsample
+from skem.core.initialize import of_known, seeded, subsample, without_noise
 from skem.core.move import Moves
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
@@ -139,7 +139,7 @@ class Search:
     def starts(self, em: EMMap) -> Iterator[Parameters]:
         """Make diverse starts; those that fail are left out."""
         K = self.n_components
-        rows = subsample(em, K, self.rng)
+        rows = without_noise(em, subsample(em, K, self.rng), K, self.rng)
         methods: Sequence[Initializer] = self.methods
         if rows.block.known is not None:
             # Every second one begins with the rows that are known.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.special import boxcox
@@ -27,7 +27,7 @@ from skem.core.regularization import Regularization
 from skem.core.scale import one_component
 from skem.core.statistics import Statistics
 
-FARTHEST = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
+FARTHEST: dict[Any, float] = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
 """Standard deviations from the start beyond which a value counts as being there:
 squares of more would leave the floating-point range."""
 START_ROWS_PER_COMPONENT = 150
@@ -195,11 +195,12 @@ class Stream:
     size: float
     dtype: np.dtype
     kind: type[EMMap] = EMMap
+    farthest: ClassVar[dict[Any, float]] = FARTHEST
     fixed: Fixed | None = None
     background: Background | None = None
 
     @classmethod
-    def begin(cls, evaluation: Evaluation) -> Stream:
+    def begin(cls, evaluation: Evaluation) -> Self:
         """Begin as if what has been fitted had been the stream so far."""
         em, statistics = evaluation.em, evaluation.complete
         N = em.blocks.total_weight
@@ -230,7 +231,21 @@ class Stream:
         # That of a covariance with another included.
         return (1 + d + self.structure.quadratic.size(d) + K) * max(K, d)
 
-    def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Stream:
+    def map_of(
+        self, batch: ArrayBlocks, regularization: Regularization, total: Statistics
+    ) -> EMMap:
+        """Return the map of a batch."""
+        return self.kind(
+            batch,
+            self.coordinates,
+            self.structure,
+            regularization,
+            total,
+            fixed=self.fixed,
+            background=self.background,
+        )
+
+    def advance(self, batch: ArrayBlocks, forgetting: Forgetting) -> Self:
         """Take one step with a batch.
 
         Raises `IllDefinedCovarianceError` as the M-step does.
@@ -247,10 +262,8 @@ class Stream:
         total = total_statistics(batch, self.coordinates, self.structure, whole)
         seen = _moved(before, total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
-        em = self.kind(
+        em = self.map_of(
             batch,
-            self.coordinates,
-            self.structure,
             self.regularization.renewed(
                 self.structure,
                 (self.averages * size).scatter(),
@@ -259,8 +272,6 @@ class Stream:
                 batch.n_features,
             ),
             total,
-            fixed=self.fixed,
-            background=self.background,
         )
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)
@@ -279,7 +290,7 @@ class Stream:
         unit = 1.0 if coordinates.unit is None else coordinates.unit
         most = float(np.finfo(batch.dtype).max) / 4
         with np.errstate(over="ignore"):
-            reach = FARTHEST[batch.dtype] / coordinates.scale
+            reach = self.farthest[batch.dtype] / coordinates.scale
             low, high = (
                 # Neither x nor x·unit may leave the range.
                 np.clip(

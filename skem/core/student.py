@@ -1,85 +1,185 @@
-"""The posterior predictive density of a Bayesian mixture: Student-t components.
+"""Mixtures of multivariate t components: parameters, statistics, degrees of freedom.
 
-With μ, Λ ~ Gauss-Wishart(m, β, W, ν) a new row has the density of a multivariate t with
-ν + 1 − d degrees of freedom, location m and shape matrix (1 + β)/(β (ν + 1 − d)) W⁻¹
-(Bishop 2006, equation 10.82).
+A t with ν degrees of freedom is a Gaussian of covariance Σ/τ with τ ~ Gamma(ν/2, ν/2).
+Given a row at the squared Mahalanobis distance δ, E τ = u = (ν + d)/(ν + δ): rows far
+away count for little. With τ in the complete data, EM needs the weights r u for means
+and scatter, and r for the rest (Peel & McLachlan 2000, Statistics and Computing 10).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import digamma, gammaln, polygamma
 
-from skem.core.covariance import Structure
-from skem.core.far import LOG_2PI
-from skem.core.incomplete import marginal_parameters
+from skem.core.covariance import Scatter
 from skem.core.parameters import Parameters
+from skem.core.statistics import Statistics
+
+LEAST, MOST = 0.1, 1e6
+"""Degrees of freedom that are estimated."""
+GAUSSIAN = 1e7
+"""Degrees of freedom from which a t is computed as a Gaussian."""
+NEWTON_STEPS = 8
 
 
 @dataclass(frozen=True)
-class StudentMixture:
-    """Weights E w_k, and what turns a Gaussian of precision ν W into a t.
+class StudentParameters(Parameters):
+    """Locations in `means`, the factors of scale matrices, and ν in `df`, (K,)."""
 
-    - `peaks`: log-densities of the Gaussian components at their means, (K,)
-    - `degrees`: ν + 1 − d of each t
-    - `widening`: its shape matrix in units of the covariance (ν W)⁻¹
-    """
-
-    weights: np.ndarray
-    peaks: np.ndarray
-    degrees: np.ndarray
-    widening: np.ndarray
-    n_features: int
+    df: np.ndarray
 
     @classmethod
-    def of(
-        cls,
-        structure: Structure,
-        parameters: Parameters,
-        precision: np.ndarray,
-        degrees: np.ndarray,
-    ) -> StudentMixture:
-        """Take β (K,) and ν, (K,) or a single one."""
-        K, d = parameters.shape
-        degrees = np.broadcast_to(degrees, K).astype(float)
-        freedom = degrees + 1 - d
-        widening = degrees * (1 + precision) / (precision * freedom)
-        peaks = _peaks(structure, parameters)
-        return cls(parameters.weights, peaks, freedom, widening, d)
-
-    def marginal(
-        self, structure: Structure, parameters: Parameters, observed: np.ndarray
-    ) -> StudentMixture:
-        """Return the density of some features, of the same parameters as `of`.
-
-        Each t has the degrees of freedom and the widening that it has with all of them.
-        """
-        n_features = int(np.count_nonzero(observed))
-        peaks = np.zeros_like(self.peaks)
-        if n_features:
-            own, marginal = marginal_parameters(structure, parameters, observed)
-            peaks = _peaks(own, marginal)
-        return replace(self, peaks=peaks, n_features=n_features)
-
-    def log_density(self, gaussian: np.ndarray) -> np.ndarray:
-        """Log-density (b,) of rows at which the Gaussian components have (K, b)."""
-        d, freedom = self.n_features, self.degrees[:, None]
-        widening = self.widening[:, None]
-        with np.errstate(over="ignore", divide="ignore"):
-            distances = np.maximum(2 * (self.peaks[:, None] - gaussian), 0) / widening
-            tails = -0.5 * (freedom + d) * np.log1p(distances / freedom)
-            log_weights = np.log(self.weights)[:, None]
-        norms = gammaln((freedom + d) / 2) - gammaln(freedom / 2)
-        norms = norms - 0.5 * d * (np.log(freedom / 2) + np.log(widening))
-        # (df π)^(−d/2) |Σ|^(−½) in terms of the Gaussian's peak |U| (2π)^(−d/2).
-        return np.asarray(
-            logsumexp(log_weights + self.peaks[:, None] + norms + tails, axis=0)
+    def of(cls, parameters: Parameters, df: np.ndarray) -> Self:
+        """Return a mixture's with ν beside them."""
+        return cls(
+            parameters.weights, parameters.means, parameters.precisions_cholesky, df
         )
 
+    def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
+        """Return the components in another order, with their factors in that order."""
+        return replace(super().ordered(order, cholesky), df=self.df[order])
 
-def _peaks(structure: Structure, parameters: Parameters) -> np.ndarray:
-    K, d = parameters.shape
-    log_det = structure.log_det(parameters.precisions_cholesky, d)
-    return np.broadcast_to(log_det - 0.5 * d * LOG_2PI, K)
+    def spliced(
+        self, pair: Sequence[int], two: Parameters, weights: np.ndarray, *, shared: bool
+    ) -> Self:
+        """Put two components in the places `pair`, with the ν that starts have.
+
+        An estimate close to a Gaussian takes many steps to become robust again.
+        """
+        assert isinstance(two, StudentParameters)
+        found = super().spliced(pair, two, weights, shared=shared)
+        df = self.df.copy()
+        df[list(pair)] = two.df
+        return replace(found, df=df)
+
+
+@dataclass(frozen=True)
+class StudentStatistics(Statistics):
+    """Sums of rows that count r u in `sums`; and what counts r.
+
+    - `owned[k]` = Σ_i v_i r_ik [1, E(log τ − τ), whether the row is out of reach]
+    """
+
+    owned: np.ndarray = field(kw_only=True)
+
+    def __add__(self, other: Any) -> Self:
+        """Merge two sets of samples; both must be about the same reference."""
+        found: Any = super().__add__(other)
+        return replace(found, owned=self.owned + other.owned)
+
+    def __iadd__(self, other: Any) -> Self:
+        """Merge into the sums of this one."""
+        found: Any = super().__iadd__(other)
+        return replace(found, owned=self.owned + other.owned)
+
+    def __sizeof__(self) -> int:
+        """Count the arrays."""
+        return super().__sizeof__() + self.owned.nbytes
+
+    def __mul__(self, factor: float) -> Self:
+        """Give every sample `factor` times its weight."""
+        found: Any = super().__mul__(factor)
+        return replace(found, owned=self.owned * factor)
+
+    def ordered(self, order: np.ndarray) -> Self:
+        """Return the components in another order."""
+        found: Any = super().ordered(order)
+        return replace(found, owned=self.owned[order])
+
+    def pooled(self) -> Statistics:
+        """Return the statistics of one component, with the weights that rows have."""
+        return Statistics(0.0, self.sums, self.reference, self.quadratic).pooled()
+
+    def scatter(self) -> Scatter:
+        """Scatter about the weighted means, with n_k = Σ v r."""
+        return Scatter(super().scatter().values, self.sizes)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """n_k = Σ v r, shape (K,); `counts` are Σ v r u."""
+        return self.owned[..., 0]
+
+
+def correction(df: np.ndarray, n_features: Any) -> np.ndarray:
+    """Log-density of a t at its location, less that of a Gaussian.
+
+    log Γ((ν + d)/2) − log Γ(ν/2) − (d/2) log(ν/2).
+    """
+    half = np.minimum(df, GAUSSIAN) / 2
+    found = gammaln(half + n_features / 2) - gammaln(half)
+    found = found - n_features / 2 * np.log(half)
+    return np.where(df < GAUSSIAN, found, 0.0)
+
+
+def information(df: np.ndarray) -> np.ndarray:
+    """Information of one row and its τ on log ν: (ν²/4) ψ′(ν/2) − ν/2."""
+    half = np.asarray(df) / 2
+    exact = half**2 * polygamma(1, np.minimum(half, 1e4)) - half
+    return np.where(half < 1e4, exact, 0.5)
+
+
+def tail_of(df: np.ndarray) -> np.ndarray:
+    """E(log τ − τ) of rows that follow a t with ν."""
+    return digamma(df / 2) - np.log(df / 2) - 1
+
+
+def likeliest(tails: np.ndarray) -> np.ndarray:
+    """Return ν with `tail_of(ν)` equal to means of E(log τ − τ), within the bounds.
+
+    That of a Gamma's shape a = ν/2: log a − ψ(a) = s, by Newton's method on 1/a (Minka
+    2002, Estimating a Gamma distribution).
+    """
+    s = np.maximum(-1 - tails, 1e-12)
+    a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
+    for _ in range(NEWTON_STEPS):
+        a = np.clip(a, LEAST / 2, MOST / 2)
+        slope = a - a**2 * polygamma(1, a)
+        # Beyond, the difference is rounding, and the start is precise.
+        step = np.where(a < 1e5, (np.log(a) - digamma(a) - s) / slope, 0.0)
+        a = 1 / np.maximum(1 / a + step, 1e-12)
+    return 2 * np.clip(a, LEAST / 2, MOST / 2)
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """How degrees of freedom are found: from `start` (K,), or fixed there.
+
+    `common` is whether all components share one.
+    """
+
+    start: np.ndarray
+    fixed: bool
+    common: bool = False
+
+    @property
+    def size(self) -> int:
+        """Return the number of free parameters."""
+        return 0 if self.fixed else 1 if self.common else len(self.start)
+
+    @cached_property
+    def tells_apart(self) -> bool:
+        """Whether components are not the same in another order."""
+        return self.fixed and bool((self.start != self.start[0]).any())
+
+    def labelled(self, sizes: np.ndarray) -> np.ndarray:
+        """Σ E(log τ − τ) that leads to the start, for components of these sizes."""
+        return sizes * tail_of(np.minimum(self.start[: len(sizes)], MOST))
+
+    def maximise(self, sizes: np.ndarray, tails: np.ndarray) -> np.ndarray:
+        """M-step: ν from n_k and Σ r E(log τ − τ), (…, K)."""
+        # Moves are of fewer components.
+        start = self.start[: sizes.shape[-1]]
+        if self.fixed:
+            return np.broadcast_to(start, sizes.shape)
+        if self.common:
+            total = sizes.sum(axis=-1, keepdims=True)
+            mean = tails.sum(axis=-1, keepdims=True) / total
+            return np.broadcast_to(likeliest(mean), sizes.shape)
+        own = np.divide(tails, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+        found = likeliest(np.where(np.isnan(own), -2.0, own))
+        return np.where(np.isnan(own), np.clip(start, LEAST, MOST), found)

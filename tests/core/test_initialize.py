@@ -102,7 +102,7 @@ def test_subsample_is_drawn_without_replacement_in_order(
 ):
     X = rng.standard_normal((300, 2))
     em = prepared(make_blocks(X), FULL)
-    _, Z, weight, _ = subsample(em, K, np.random.RandomState(0))
+    _, Z, weight, *_ = subsample(em, K, np.random.RandomState(0))
     everything = em.coordinates.load(X.T, np.empty((2, 300))).T
     rows = [int(np.flatnonzero((everything == z).all(axis=1))[0]) for z in Z]
     assert len(rows) == small_subsample

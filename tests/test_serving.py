@@ -1,0 +1,274 @@
+"""A fitted mixture in other hands: single rows, scikit-learn's class, other tools."""
+
+import gc
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import sklearn.mixture
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import skem
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+    _fitted,
+)
+from skem._state import KIND, restored
+from skem.core.covariance import STRUCTURES
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
+
+
+def wide():
+    """Return a mixture of more values than are looked up by all of them."""
+    rng = np.random.default_rng(0)
+    return GaussianMixture.from_parameters(
+        np.full(5, 0.2), rng.normal(size=(5, 50)), np.tile(np.eye(50), (5, 1, 1))
+    )
+
+
+def test_a_large_mixture_is_prepared_once(monkeypatch):
+    mixture, row = wide(), np.zeros((1, 50))
+    first = mixture.score_samples(row)
+    calls = []
+    prepared = _fitted._prepared
+    monkeypatch.setattr(
+        _fitted, "_prepared", lambda *args: calls.append(args) or prepared(*args)
+    )
+    assert mixture.score_samples(row) == first and not calls
+    # Not so after an edit, in place or not, or of another type or structure.
+    mixture.means_[0] += 1.0
+    edited = mixture.score_samples(row)
+    assert edited != first and len(calls) == 1
+    fresh = wide()
+    fresh.means_[0] += 1.0
+    assert fresh.score_samples(row) == edited
+    mixture.score_samples(row.astype(np.float32))
+    assert len(calls) == 3
+
+
+def test_what_is_prepared_goes_with_its_mixture():
+    mixture = wide()
+    mixture.predict(np.zeros((1, 50)))
+    held = len(_fitted._last)
+    del mixture
+    gc.collect()
+    assert len(_fitted._last) < held
+
+
+BAYESIAN = [
+    (name, prior)
+    for name in STRUCTURES
+    for prior in ("dirichlet_process", "dirichlet_distribution")
+]
+
+
+def bayesian(covariance_type, prior, X, **params):
+    return BayesianGaussianMixture(
+        3,
+        covariance_type=covariance_type,
+        weight_concentration_prior_type=prior,
+        random_state=0,
+        **params,
+    ).fit(X)
+
+
+@pytest.mark.parametrize(("covariance_type", "prior"), BAYESIAN)
+def test_bayesian_mixture_of_scikit_learn_is_the_same(covariance_type, prior, X):
+    ours = bayesian(covariance_type, prior, X)
+    theirs = ours.to_sklearn()
+    assert type(theirs) is sklearn.mixture.BayesianGaussianMixture
+    assert np.array_equal(theirs.predict(X), ours.predict(X))
+    np.testing.assert_allclose(theirs.score_samples(X), ours.score_samples(X))
+    np.testing.assert_allclose(
+        theirs.predict_proba(X), ours.predict_proba(X), atol=1e-12
+    )
+    again = BayesianGaussianMixture.from_sklearn(theirs)
+    np.testing.assert_allclose(again.score_samples(X), ours.score_samples(X))
+    # Copies: nothing is shared, and a fit of theirs takes the same prior.
+    theirs.means_[:] = 0.0
+    theirs.covariances_ = None
+    assert ours.means_.any() and ours.covariances_ is not None
+    refitted = theirs.fit(X)
+    np.testing.assert_allclose(refitted.covariance_prior_, ours.covariance_prior_)
+    np.testing.assert_allclose(
+        refitted.degrees_of_freedom_prior_, ours.degrees_of_freedom_prior_
+    )
+
+
+def test_bayesian_prior_that_is_given_is_handed_on(X):
+    given = {"covariance_prior": 2.0, "mean_prior": [0.0, 1.0]}
+    ours = bayesian("spherical", "dirichlet_process", X, **given)
+    params = ours.to_sklearn().get_params()
+    assert {name: params[name] for name in given} == given
+    with pytest.raises(NotFittedError):
+        BayesianGaussianMixture().to_sklearn()
+
+
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+@pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
+def test_onnx_labels_rows_as_here(kind, covariance_type, X):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    mixture = kind(2, covariance_type=covariance_type, random_state=0).fit(X)
+    rows = X.astype(np.float32)
+    model = skl2onnx.to_onnx(mixture.to_sklearn(), rows[:1])
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    labels = session.run(None, {session.get_inputs()[0].name: rows})[0]
+    assert np.array_equal(labels.ravel(), mixture.predict(rows))
+
+
+def kinds_within(value):
+    """Return the types of what a pickle or a file of skops has to hold."""
+    if isinstance(value, dict):
+        return set().union(*map(kinds_within, value.values()))
+    if isinstance(value, list | tuple):
+        return {type(value)}.union(*map(kinds_within, value))
+    if hasattr(value, "get_params"):
+        return {type(value)} | kinds_within(value.__getstate__())
+    return {type(value)}
+
+
+VALUES = {bool, int, float, str, bytes, type(None), list, tuple, np.ndarray, np.float64}
+PARAMS = [
+    *({"covariance_type": name} for name in ("full", "tied", "diag", "VVE")),
+    {"reg_covar": 1e-6, "algorithm": "em", "max_iter": 3},
+]
+
+
+@pytest.mark.parametrize("params", PARAMS, ids=str)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_state_is_of_plain_values_and_resumes(params, X):
+    mixture = GaussianMixture(2, random_state=0, **params).fit(X)
+    early = GaussianMixture(2, random_state=0, **params).partial_fit(X[:20])
+    for each in (mixture, early, early.partial_fit(X)):
+        assert kinds_within(each) <= VALUES | {GaussianMixture}
+        copy = pickle.loads(pickle.dumps(each))
+        copy.partial_fit(X[:50])
+        each.partial_fit(X[:50])
+        assert np.array_equal(copy.means_, each.means_)
+
+
+def test_state_of_a_mixture_with_noise_is_plain_too(X):
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(X)
+    assert kinds_within(mixture) <= VALUES | {GaussianMixture}
+    copy = pickle.loads(pickle.dumps(mixture))
+    assert np.array_equal(copy.predict_proba(X), mixture.predict_proba(X))
+
+
+def test_state_of_a_bayesian_mixture_is_plain_too(X):
+    for _, prior in BAYESIAN[:2]:
+        mixture = bayesian("diag", prior, X)
+        assert kinds_within(mixture) <= VALUES | {BayesianGaussianMixture}
+        copy = pickle.loads(pickle.dumps(mixture)).partial_fit(X)
+        assert np.array_equal(copy.means_, mixture.partial_fit(X).means_)
+
+
+@pytest.mark.parametrize("name", ["os:system", "skem._state:import_module", "skem:x"])
+def test_a_state_makes_no_other_objects(name):
+    with pytest.raises(ValueError, match="is no class of skem"):
+        restored({KIND: "dataclass", "name": name, "fields": {}})
+
+
+@pytest.mark.parametrize("name", skem.__all__)
+def test_skops_trusts_the_public_classes_at_most(name, X):
+    sio = pytest.importorskip("skops.io")
+    kind = getattr(skem, name)
+    if not hasattr(kind, "get_params"):
+        pytest.skip("is no estimator")
+    y = np.repeat([0, 1], 50)
+    estimator = kind().fit(X, y)
+    data = sio.dumps(estimator)
+    public = {
+        f"{each.__module__}.{each.__qualname__}"
+        for each in (getattr(skem, name) for name in skem.__all__)
+    }
+    untrusted = set(sio.get_untrusted_types(data=data))
+    assert untrusted <= public
+    loaded = sio.loads(data, trusted=sorted(untrusted))
+    method = "transform" if hasattr(kind, "transform") else "predict"
+    assert np.array_equal(getattr(loaded, method)(X), getattr(estimator, method)(X))
+
+
+@pytest.fixture(params=["array_api_strict", "torch"])
+def xp(request, monkeypatch):
+    """Return a namespace that scikit-learn dispatches to."""
+    library = pytest.importorskip(request.param)
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    try:
+        context = sklearn.config_context(array_api_dispatch=True)
+        context.__enter__()
+    except ImportError as error:
+        pytest.skip(str(error))
+    yield library
+    context.__exit__(None, None, None)
+
+
+ROWWISE = [
+    *("predict", "predict_proba", "transform", "score_samples"),
+    *("component_log_density", "support_probability", "impute"),
+]
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        GaussianMixture(2, random_state=0),
+        BayesianGaussianMixture(2, random_state=0),
+        GaussianMixtureIC((1, 2), covariance_type="diag", n_init=1, random_state=0),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_arrays_of_other_libraries_come_back_as_they_came(mixture, X, xp):
+    X[::9, 0] = np.nan
+    mixture = clone(mixture)
+    for dtype in (np.float64, np.float32):
+        rows, weight = X.astype(dtype), np.arange(1.0, 101.0, dtype=dtype)
+        given = xp.asarray(rows)
+        labels = mixture.fit_predict(given, sample_weight=xp.asarray(weight))
+        means = clone(mixture).fit(rows, sample_weight=weight).means_
+        assert np.array_equal(mixture.means_, means)
+        for name in ROWWISE:
+            method = getattr(mixture, name)
+            if name == "support_probability":
+                method = partial(method, n_samples=100, random_state=0)
+            found, expected = method(given), method(rows)
+            assert type(found) is type(given), name
+            found = np.asarray(found)
+            assert found.dtype == expected.dtype, name
+            assert np.array_equal(found, expected), name
+        assert type(labels) is type(given)
+        assert np.array_equal(np.asarray(labels), mixture.labels_)
+        assert mixture.score(given) == mixture.score(rows)
+
+
+def test_starts_and_streams_of_other_libraries_are_taken(X, xp):
+    start = xp.asarray([[0.0, 0.0], [5.0, 5.0]])
+    mixture = GaussianMixture(2, means_init=start, random_state=0).fit(xp.asarray(X))
+    given = {"means_init": [[0.0, 0.0], [5.0, 5.0]], "random_state": 0}
+    own = GaussianMixture(2, **given).fit(X)
+    assert np.array_equal(mixture.means_, own.means_)
+    stream = GaussianMixture(2, random_state=0).partial_fit(xp.asarray(X))
+    stream.partial_fit(xp.asarray(X[:10]))
+    assert stream.n_iter_ and isinstance(stream.means_, np.ndarray)
+
+
+def test_other_estimators_take_them_and_give_arrays_of_numpy(X, xp):
+    y = xp.asarray(X[:, 1])
+    regressor = skem.GaussianMixtureRegressor(2, random_state=0)
+    found = regressor.fit(xp.asarray(X[:, :1]), y).predict(xp.asarray(X[:, :1]))
+    assert isinstance(found, np.ndarray)
+    classifier = skem.MixtureDiscriminantAnalysis(1)
+    classes = xp.asarray(np.repeat([0, 1], [60, 40]))
+    found = classifier.fit(xp.asarray(X), classes).predict(xp.asarray(X))
+    assert np.mean(found == np.repeat([0, 1], [60, 40])) > 0.95
