@@ -832,7 +832,7 @@ class Incomplete:
         z = np.empty(block.data.shape)
         for piece in self.pieces(block, Workspace()):
             order = piece.patterns.order
-            residuals = self._completed(piece).residuals
+            residuals = self.completed(piece).residuals
             rows = residuals + self._means[:, :, None]
             z[:, order] = np.einsum("kb,kdb->db", resp[:, order], rows)
         return z
