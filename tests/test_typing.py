@@ -48,7 +48,6 @@ def fitted():
             skem.MixtureDiscriminantAnalysis(1).fit(X, X.waiting > 68),
             skem.MixtureOutlierDetector(2, random_state=0).fit(X),
             skem.MixtureModel(2, random_state=0).fit(X),
-            skem.StudentMixture(2, random_state=0).fit(X),
             skem.MixtureIC((1, 2), covariance_type="full", random_state=0).fit(X),
         )
     }
