@@ -102,7 +102,12 @@ def test_nothing_known_is_a_fit_without_labels():
 
 @pytest.mark.parametrize(
     ("covariance_type", "missing"),
-    [("full", False), ("tied", False), ("full", True), ("spherical", True)],
+    [
+        ("full", False),
+        ("tied", False),
+        pytest.param("full", True, marks=pytest.mark.slow),
+        ("spherical", True),
+    ],
 )
 def test_weights_files_blocks_and_gaps(
     covariance_type, missing, monkeypatch, tmp_path, rng
