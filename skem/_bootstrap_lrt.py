@@ -216,11 +216,10 @@ class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     >>> from skem.datasets import load_acidity
     >>> X = load_acidity().data
     >>> print(
-    ...     sequential_bootstrap_lrt(GaussianMixture(), X, n_boot=39, random_state=1)
+    ...     sequential_bootstrap_lrt(GaussianMixture(), X, 2, n_boot=19, random_state=0)
     ... )
-    1 against 2 components: likelihood ratio statistic 82.3, p = 0.025 (39 simulations)
-    2 against 3 components: likelihood ratio statistic 11.8, p = 0.075 (39 simulations)
-    2 components at level 0.05
+    1 against 2 components: likelihood ratio statistic 82.3, p = 0.05 (19 simulations)
+    At least 2 components at level 0.05: the last test is significant, too
     """
 
     n_components: int
