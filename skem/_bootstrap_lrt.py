@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from skem._simulated import Rows, checked_rows, ratios, without_start
-from skem._table_lrt import simulated_ratios
+from skem._simulated import checked_rows, ratios, without_start
+from skem._table_lrt import check_rows, simulated_ratios
 from skem._text import count
 from skem._typing import RandomState, validate_params
 from skem._validation import N_JOBS
@@ -19,7 +21,7 @@ from skem.gaussian_mixture import GaussianMixture
 from skem.mixture_model import MixtureModel
 
 COMMON: dict = {
-    "estimator": [GaussianMixture],
+    "estimator": [GaussianMixture, MixtureModel],
     "X": ["array-like"],
     "n_boot": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": N_JOBS,
@@ -73,7 +75,6 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
 @validate_params(
     {
         **COMMON,
-        "estimator": [GaussianMixture, MixtureModel],
         "k0": [Interval(Integral, 1, None, closed="left")],
         "k1": [Interval(Integral, 1, None, closed="left")],
     },
@@ -177,16 +178,8 @@ def bootstrap_lrt(
             raise ValueError(f"{name} must be a number of components; got {value}.")
     if k1 <= k0:
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
-    if isinstance(estimator, MixtureModel):
-        statistic, simulated = simulated_ratios(
-            estimator, X, (k0, k1), n_boot, n_jobs, random_state, sample_weight
-        )
-        reached = int(np.count_nonzero(simulated >= statistic))
-        return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)
-    template = without_start(estimator)
-    sample = checked_rows(template, X, sample_weight, k1)
-    rng = check_random_state(random_state)
-    return _test(template, sample, (k0, k1), n_boot, n_jobs, rng)
+    test = _tests(estimator, X, sample_weight, k1, n_boot, n_jobs, random_state)
+    return test(k0, k1)
 
 
 class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
@@ -248,7 +241,7 @@ class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     prefer_skip_nested_validation=True,
 )
 def sequential_bootstrap_lrt(
-    estimator: GaussianMixture,
+    estimator: GaussianMixture | MixtureModel,
     X: ArrayLike,
     max_components: int = 9,
     *,
@@ -266,12 +259,12 @@ def sequential_bootstrap_lrt(
 
     Parameters
     ----------
-    estimator : GaussianMixture
+    estimator : GaussianMixture or MixtureModel
         Whose parameters every fit has, but for the number of components and the start.
         It is not changed. `noise` and `fixed` must be None.
 
     X : array-like of shape (n_samples, n_features)
-        Data. NaN is a missing value.
+        Data. NaN is a missing value. A table, for a `MixtureModel`.
 
     max_components : int, default=9
         The largest number of components; the last test is that against it.
@@ -334,25 +327,48 @@ def sequential_bootstrap_lrt(
             f"With n_boot = {n_boot} no p-value is below {1 / (n_boot + 1):.3g}, so "
             f"that none is as low as alpha = {alpha:g}. Increase n_boot."
         )
-    template = without_start(estimator)
-    sample = checked_rows(template, X, sample_weight, max_components)
-    rng = check_random_state(random_state)
+    test = _tests(
+        estimator, X, sample_weight, max_components, n_boot, n_jobs, random_state
+    )
     tests: list[BootstrapLRT] = []
     for k in range(min_components, max_components):
-        tests.append(_test(template, sample, (k, k + 1), n_boot, n_jobs, rng))
+        tests.append(test(k, k + 1))
         if tests[-1].p_value > alpha:
             return SequentialBootstrapLRT(k, tests, min_components, alpha)
     return SequentialBootstrapLRT(max_components, tests, min_components, alpha)
 
 
-def _test(
-    template: GaussianMixture,
-    rows: Rows,
-    components: tuple[int, int],
+def _tests(
+    estimator: GaussianMixture | MixtureModel,
+    X: Any,
+    sample_weight: Any,
+    most: int,
     n_boot: int,
     n_jobs: int | None,
-    rng: np.random.RandomState,
-) -> BootstrapLRT:
-    statistic, simulated = ratios(template, rows, components, n_boot, n_jobs, rng)
-    reached = int(np.count_nonzero(simulated >= statistic))
-    return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)
+    random_state: RandomState,
+) -> Callable[[int, int], BootstrapLRT]:
+    """Return the test of k0 against k1 components, of which there are `most`."""
+    rng = check_random_state(random_state)
+    found: Callable[[tuple[int, int]], tuple[float, np.ndarray]]
+    if isinstance(estimator, MixtureModel):
+        check_rows(X, sample_weight, most)
+        found = partial(
+            simulated_ratios,
+            estimator,
+            X,
+            n_boot=n_boot,
+            n_jobs=n_jobs,
+            random_state=rng,
+            sample_weight=sample_weight,
+        )
+    else:
+        template = without_start(estimator)
+        rows = checked_rows(template, X, sample_weight, most)
+        found = partial(ratios, template, rows, n_boot=n_boot, n_jobs=n_jobs, rng=rng)
+
+    def test(k0: int, k1: int) -> BootstrapLRT:
+        statistic, simulated = found((k0, k1))
+        reached = int(np.count_nonzero(simulated >= statistic))
+        return BootstrapLRT(statistic, (1 + reached) / (n_boot + 1), simulated)
+
+    return test

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 def is_kept(selection: Any) -> bool:
     """Whether there is a chosen estimator to ask, now or after a fit."""
-    return bool(selection.refit)
+    return bool(getattr(selection, "refit", True))
 
 
 def of_best(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def _pairs(families: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _listed(columns: Any) -> list[Any]:
-    return [columns] if isinstance(columns, str | int | np.integer) else list(columns)
+    several = isinstance(columns, Iterable) and not isinstance(columns, str)
+    return list(columns) if several else [columns]
 
 
 def _place(column: Any, names: list[str]) -> int:
@@ -68,6 +70,12 @@ def _place(column: Any, names: list[str]) -> int:
         if column not in names:
             raise ValueError(f"families names {column!r}, which is no column of X.")
         return names.index(column)
+    if isinstance(column, bool) or not isinstance(column, Integral):
+        raise ValueError(
+            f"families names {column!r}, where the name or the place of one column is "
+            "expected. Several columns have one family in a list of pairs (family, "
+            "columns), as [('gaussian', ['a', 'b'])]."
+        )
     if not -len(names) <= column < len(names):
         raise ValueError(
             f"families names column {column}, but X has {len(names)} columns."

@@ -10,8 +10,18 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import _num_samples
 
+from skem._validation import check_n_samples, check_sample_weight
+from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
+
+
+def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
+    """Require as many rows of positive weight as the largest mixture needs."""
+    n = _num_samples(X)
+    weight = check_sample_weight(sample_weight, np.empty((n, 0)))
+    check_n_samples(n if weight is None else np.count_nonzero(weight), n_components)
 
 
 def simulated_ratios(
@@ -59,6 +69,7 @@ def _fit(
     models = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", DegenerateComponentsWarning)
         for K in components:
             model = clone(template).set_params(n_components=K, random_state=seed)
             models.append(model.fit(X, sample_weight=sample_weight))

@@ -14,6 +14,9 @@ WIDTH = 80
 WIDEST_NUMBER = 16
 MOST_ROWS = 5
 """Rows of a component that are named, at most."""
+UNDETERMINED = (
+    "rest on fewer samples than it takes to determine them, or coincide with others."
+)
 
 
 class Column(NamedTuple):

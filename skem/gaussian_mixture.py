@@ -16,7 +16,7 @@ from skem._fitting import FittingMixture, unchanged_on_error
 from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
 from skem._noise import check_no_noise
 from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
-from skem._text import rows_of_components
+from skem._text import UNDETERMINED, rows_of_components
 from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._validation import (
     check_matrices,
@@ -38,9 +38,6 @@ from skem.exceptions import DegenerateComponentsWarning
 
 OF_NOISE = 2
 """Parameters of noise: its weight and its volume."""
-UNDETERMINED = (
-    "rest on fewer samples than it takes to determine them, or coincide with others."
-)
 SIMPLIFY = "Try to decrease the number of components, or another covariance_type."
 
 

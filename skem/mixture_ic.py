@@ -10,24 +10,35 @@ from typing import Any, Self
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skem._delegate import AttributeOfBest, of_best
 from skem._fitting import unchanged_on_error
 from skem._selection_table import check_covariance_types, check_numbers_of_components
 from skem._table import read_table
+from skem._text import UNDETERMINED
 from skem._validation import N_JOBS
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES
+from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
 CRITERIA = ("bic", "aic", "icl")
 
 
-class MixtureIC(DensityMixin, BaseEstimator):
+class MixtureIC(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
     """Mixture of a table, chosen by an information criterion.
 
     A `MixtureModel` is fitted for each number of components and each covariance
@@ -75,7 +86,8 @@ class MixtureIC(DensityMixin, BaseEstimator):
     Attributes
     ----------
     best_estimator_ : MixtureModel
-        The chosen mixture, fitted.
+        The chosen mixture, fitted. `weights_`, `parameters_`, `labels_` and its other
+        fitted attributes, and its methods, are those of the search, too.
 
     n_components_ : int
         Its number of components.
@@ -117,6 +129,17 @@ class MixtureIC(DensityMixin, BaseEstimator):
     """
 
     best_estimator_: MixtureModel
+    weights_ = AttributeOfBest[np.ndarray]()
+    parameters_ = AttributeOfBest[dict[str, dict[str, np.ndarray]]]()
+    covariances_ = AttributeOfBest[dict[tuple[str, ...], np.ndarray]]()
+    categories_ = AttributeOfBest[dict[str, np.ndarray]]()
+    families_ = AttributeOfBest[dict[str, str]]()
+    degenerate_components_ = AttributeOfBest[np.ndarray]()
+    labels_ = AttributeOfBest[np.ndarray]()
+    n_parameters_ = AttributeOfBest[int]()
+    converged_ = AttributeOfBest[bool]()
+    n_iter_ = AttributeOfBest[int]()
+    lower_bound_ = AttributeOfBest[float]()
     n_components_: int
     covariance_type_: str
     criterion_: float
@@ -212,6 +235,8 @@ class MixtureIC(DensityMixin, BaseEstimator):
             If there are fewer rows than components of some candidates.
         ConvergenceWarning
             If the chosen mixture has not converged.
+        DegenerateComponentsWarning
+            If the chosen mixture has `degenerate_components_`.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
@@ -294,55 +319,45 @@ class MixtureIC(DensityMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        if len(self.degenerate_components_):
+            warnings.warn(
+                f"Components {self.degenerate_components_.tolist()} of the chosen "
+                f"mixture {UNDETERMINED} Leave out such numbers of components.",
+                DegenerateComponentsWarning,
+                stacklevel=5,
+            )
 
     def _best(self) -> MixtureModel:
         check_is_fitted(self)
         return self.best_estimator_
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable component of each row of the chosen mixture.
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return self._best()._n_features_out
+
+    def fit_predict(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Choose a mixture, and return the most probable component of each row.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             The table.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Components.
+            Components of the chosen mixture.
         """
-        return self._best().predict(X)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the posterior probabilities of the chosen mixture's components.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components)
-            Probabilities.
-        """
-        return self._best().predict_proba(X)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-likelihood of each row under the chosen mixture.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            In nats.
-        """
-        return self._best().score_samples(X)
+        return self.fit(X, sample_weight=sample_weight).labels_.astype(np.intp)
 
     def score(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
@@ -367,6 +382,18 @@ class MixtureIC(DensityMixin, BaseEstimator):
         """
         return self._best().score(X, sample_weight=sample_weight)
 
+    predict = of_best(MixtureModel.predict)
+    predict_proba = of_best(MixtureModel.predict_proba)
+    transform = of_best(MixtureModel.transform)
+    score_samples = of_best(MixtureModel.score_samples)
+    bic = of_best(MixtureModel.bic)
+    aic = of_best(MixtureModel.aic)
+    icl = of_best(MixtureModel.icl)
+    sample = of_best(MixtureModel.sample)
+    impute = of_best(MixtureModel.impute)
+    standard_errors = of_best(MixtureModel.standard_errors)
+    summary = of_best(MixtureModel.summary)
+
 
 def _fitted(
     model: MixtureModel, X: Any, sample_weight: ArrayLike | None
@@ -375,6 +402,7 @@ def _fitted(
     with warnings.catch_warnings():
         # `results_` says so of all of them, and a warning of the chosen one.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", DegenerateComponentsWarning)
         model.fit(X, sample_weight=sample_weight)
     return _fitted_row(model, X, sample_weight)
 

@@ -10,7 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -21,11 +27,14 @@ from skem._fitting import unchanged_on_error
 from skem._table import Table, read_table, rebuilt
 from skem._table_errors import TableStandardErrors, errors_of, unflattened
 from skem._table_summary import TableSummary
+from skem._text import UNDETERMINED
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES
 from skem.core.solve import Solution, solve
 from skem.core.threads import Workers
+from skem.exceptions import DegenerateComponentsWarning
+from skem.families.degeneracy import degenerate_components
 from skem.families.gaussian import Gaussian
 from skem.families.product import Point, TableMap, by_weight
 from skem.families.search import TableSearch
@@ -34,7 +43,9 @@ UNKNOWN = -1
 """Label of rows of which the component is not known."""
 
 
-class MixtureModel(DensityMixin, BaseEstimator):
+class MixtureModel(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
     """Mixture model of a table: each column has a family of distributions.
 
     Clusters rows of numbers, counts, categories and gaps by likelihood. Columns, or
@@ -140,6 +151,16 @@ class MixtureModel(DensityMixin, BaseEstimator):
         Mean log-likelihood of the training data, in nats per sample (weighted);
         equals ``score(X, sample_weight=sample_weight)``.
 
+    degenerate_components_ : ndarray of int
+        Indices of components that the data do not support: they rest on fewer
+        effective rows, N·w_k, than it takes to determine what each has of its own, or
+        coincide with another one. See
+        :class:`~skem.exceptions.DegenerateComponentsWarning`.
+
+    labels_ : ndarray of int32 of shape (n_samples,)
+        The component that each row of the fit is most probable to be of, by its
+        values alone.
+
     n_parameters_ : int
         Number of free parameters.
 
@@ -198,6 +219,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
     converged_: bool
     n_iter_: int
     lower_bound_: float
+    degenerate_components_: np.ndarray
+    labels_: np.ndarray
     n_parameters_: int
     n_features_in_: int
     feature_names_in_: np.ndarray
@@ -292,13 +315,21 @@ class MixtureModel(DensityMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If the run that led to the result has not converged.
+
+        DegenerateComponentsWarning
+            If there are `degenerate_components_`.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
         return self
 
     def fit_predict(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Fit the mixture, and return the most probable component of each row.
 
@@ -313,12 +344,16 @@ class MixtureModel(DensityMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
+        labels : array-like of int of shape (n_samples,), default=None
+            Known components, as in `fit`. What is returned is by values alone.
+
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Components.
         """
-        return self.fit(X, sample_weight=sample_weight).predict(X)
+        self.fit(X, sample_weight=sample_weight, labels=labels)
+        return self.labels_.astype(np.intp)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(
@@ -340,6 +375,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
             scored = TableMap(em.product.as_points(), em.values, em.weight, em.workers)
             total = float(weight.sum())
             self.lower_bound_ = scored.evaluate(point).loglik / total
+            self._label(columns.values(table, "error"), workers)
+            self.degenerate_components_ = degenerate_components(product, point, total)
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -348,6 +385,21 @@ class MixtureModel(DensityMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+        if len(self.degenerate_components_):
+            warnings.warn(
+                f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} Try "
+                "to decrease the number of components.",
+                DegenerateComponentsWarning,
+                stacklevel=4,
+            )
+
+    def _label(self, values: np.ndarray, workers: Workers) -> None:
+        """Set `labels_`, of the rows by their values alone."""
+        n = values.shape[1]
+        em = TableMap(self._product.of(values), values, np.ones(n), workers)
+        self.labels_ = np.empty(n, np.int32)
+        for rows, _, resp in em.posterior(self._point):
+            self.labels_[rows] = resp.argmax(axis=0)
 
     @staticmethod
     def _weight(sample_weight: ArrayLike | None, table: Table) -> np.ndarray:
@@ -471,6 +523,37 @@ class MixtureModel(DensityMixin, BaseEstimator):
             Probabilities; of a row without a value, the weights.
         """
         return np.ascontiguousarray(self._posterior(X)[1].T)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        resp : ndarray or DataFrame of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `mixturemodel0` and so on.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0], [1], [0], [30], [31], [28]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.transform(X).shape
+        (6, 2)
+        >>> model.get_feature_names_out()
+        array(['mixturemodel0', 'mixturemodel1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.weights_)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-likelihood of what was observed of each row.

@@ -122,7 +122,9 @@ def sampled_overlap(structure: Structure, parameters: StudentParameters) -> np.n
     for j in range(K):
         for k in range(j):
             a, b = (np.concatenate([logs[j, i], logs[k, i]]) for i in (j, k))
-            overlap[j, k] = overlap[k, j] = np.mean(1 / np.cosh((a - b) / 2))
+            fall = np.exp(-np.abs(a - b))
+            # 1/cosh((a − b)/2), which does not overflow.
+            overlap[j, k] = overlap[k, j] = np.mean(2 * np.sqrt(fall) / (1 + fall))
     return overlap
 
 

@@ -125,6 +125,9 @@ class Model(Protocol):
     def scaled(self, share: float) -> Model:
         """Return the model with so much of the penalty."""
 
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows than it takes to determine them, (K,)."""
+
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""
 
@@ -133,6 +136,15 @@ class Seen:
     """What most models have in common."""
 
     linear = True
+
+    @property
+    def least_points(self) -> int:
+        """Rows that it takes to determine a component."""
+        return 1
+
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows, rounded, than `least_points`."""
+        return np.round(counts) < self.least_points
 
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing: the same."""
@@ -270,7 +282,7 @@ class Family(Kind):
         """Scale on which differences of values mean about the same, for k-means."""
         return x
 
-    def look(self, look: Look) -> Model:
+    def look(self, look: Look) -> ColumnModel:
         """Return the family as it is for these data."""
         x, v = observed(look)
         T = self.statistics(x)
@@ -327,14 +339,19 @@ class ColumnModel(Seen):
         found[kept] = self.family.log_base(x[kept])
         return found
 
-    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-        """Return [−A, η]."""
+    def _theta(self, laws: Laws) -> np.ndarray:
+        """Return [−A, η] of all components."""
         natural, norm = self.family.natural(laws)
-        return np.column_stack([-norm, natural]), np.zeros(len(norm))
+        return np.column_stack([-norm, natural])
+
+    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return [−A, η]."""
+        theta = self._theta(laws)
+        return theta, np.zeros(len(theta))
 
     def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
         """η·T − A."""
-        return self.coefficients(laws)[0] @ rows
+        return self._theta(laws) @ rows
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [mask, T]."""
@@ -413,10 +430,15 @@ class ColumnModel(Seen):
         mean = self.family.expected(laws) @ resp
         return np.where(np.isnan(values), mean, values)
 
+    @property
+    def least_points(self) -> int:
+        """q: as many as there are free coordinates."""
+        whole = self.family.estimate(self.pooled[None])
+        return self.family.to_free(whole).shape[1]
+
     def n_free(self, n_components: int) -> int:
         """K q."""
-        whole = self.family.estimate(self.pooled[None])
-        return n_components * self.family.to_free(whole).shape[1]
+        return n_components * self.least_points
 
     def scaled(self, share: float) -> ColumnModel:
         """Return the model with so much of the penalty."""

@@ -10,6 +10,7 @@ from skem.core.blocks import ArrayBlocks, Block
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import SHAPES, Structure
+from skem.core.degeneracy import scarce
 from skem.core.em import EMMap
 from skem.core.forms import CONDITION, condition
 from skem.core.incomplete import Incomplete
@@ -460,6 +461,12 @@ class GaussianModel:
     def scaled(self, share: float) -> GaussianModel:
         """Return the model with so much of the penalty."""
         return replace(self, penal=self.penal.scaled(share))
+
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows than their covariances take."""
+        total = float(counts.sum())
+        weighted = replace(self._parameters(laws), weights=counts / total)
+        return scarce(self.structure, weighted, total)
 
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, xlog1py
 
 from skem.families.family import (
     SMALLEST_COUNT,
@@ -17,6 +17,7 @@ from skem.families.family import (
     observed,
     whole_numbers,
 )
+from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
 BISECTIONS = 60
@@ -65,6 +66,7 @@ class NegativeBinomialModel(Seen):
 
     linear = False
     n_rows = 3
+    least_points = 2
 
     def of(self, values: np.ndarray) -> NegativeBinomialModel:
         """Return the model with the different counts, of which it makes tables."""
@@ -78,19 +80,18 @@ class NegativeBinomialModel(Seen):
         return np.vstack([mask, x, np.searchsorted(self.unique, x)])
 
     def base(self, values: np.ndarray) -> np.ndarray:
-        """−log x!."""
-        return -gammaln(np.nan_to_num(values[0]) + 1)
+        """−log(x! eˣ x⁻ˣ)."""
+        return -stirling(np.nan_to_num(values[0]))
 
     def coefficients(self, laws: Laws) -> None:
         """Return None: log-densities are not linear."""
 
     def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
-        """Log Γ(x + s) − log Γ(s) + s log(s/(s + μ)) + x log(μ/(s + μ))."""
+        """Log-densities less the base, from a table of the different counts."""
         assert self.unique is not None
-        mask, x, place = rows
-        rising = _rising(self.unique, laws["size"])[:, place.astype(np.intp)]
-        zero, one = _linear(laws)
-        return rising + zero * mask + one * x
+        mask, _, place = rows
+        found = _table(self.unique, laws).take(place.astype(np.intp), axis=1)
+        return found if mask.all() else found * mask
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [1, x, s (ψ(x + s) − ψ(s))]."""
@@ -140,9 +141,7 @@ class NegativeBinomialModel(Seen):
 
     def penalty(self, laws: Laws) -> float:
         """−ε Σ_k mean log p_k of the pooled counts."""
-        zero, one = _linear(laws)
-        values = _rising(self.pooled, laws["size"]) + zero + one * self.pooled
-        values += self.base(self.pooled[None])
+        values = _table(self.pooled, laws) + self.base(self.pooled[None])
         return float(-self.epsilon * values.mean(axis=1).sum())
 
     @staticmethod
@@ -208,15 +207,17 @@ class NegativeBinomialModel(Seen):
         return replace(self, epsilon=self.epsilon * share)
 
 
-def _rising(x: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return log Γ(x + s) − log Γ(s), (K, n)."""
-    return gammaln(x + size[:, None]) - gammaln(size)[:, None]
+def _table(x: np.ndarray, laws: Laws) -> np.ndarray:
+    """Return log p(x) + stirling(x), (K, n).
 
-
-def _linear(laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-    """Return s log(s/(s + μ)) and log(μ/(s + μ)), (K, 1)."""
+    That is stirling(x + s) − stirling(s) − log(1 + x/s) + s log((x + s)/(μ + s)) −
+    x log(x (μ + s)/(μ (x + s))): no term is large where the probability is not small.
+    """
     s, mean = laws["size"][:, None], laws["mean"][:, None]
-    return -s * np.log1p(mean / s), -np.log1p(s / mean)
+    more = x + s
+    found = stirling(more) - stirling(s) - np.log1p(x / s)
+    found += s * (np.log(more) - np.log(mean + s))
+    return found - xlog1py(x, s / mean * ((x - mean) / more))
 
 
 def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:

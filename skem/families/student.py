@@ -40,6 +40,7 @@ class StudentModel(Seen):
 
     linear = False
     n_rows = 2
+    least_points = 2
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, z]."""
