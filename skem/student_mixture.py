@@ -1017,7 +1017,10 @@ class StudentMixture(FittingMixture):
 
         By refits to random weights of the rows, as
         :meth:`GaussianMixture.standard_errors <skem.GaussianMixture.standard_errors>`
-        does with ``method="bootstrap"``.
+        does with ``method="bootstrap"``. Each of the `n_boot` refits goes on from the
+        fit until 0.001 nats are left, mostly in ten to twenty passes over the rows, and
+        finds the scale of the clusters anew. Fewer refits are faster: 50 give errors
+        with a relative error of about a tenth. So is `n_jobs`.
 
         Parameters
         ----------

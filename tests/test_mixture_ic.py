@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import MixtureIC, MixtureModel
+from skem.exceptions import DegenerateComponentsWarning
 
 
 @parametrize_with_checks([MixtureIC((1,), covariance_type="diag")])
@@ -59,3 +61,41 @@ def test_too_many_components_and_too_few_steps_are_told(X):
         MixtureIC((4,)).fit(X[:3])
     with pytest.warns(ConvergenceWarning, match="has not converged"):
         MixtureIC((2,), covariance_type="diag", max_iter=1, random_state=0).fit(X)
+
+
+@pytest.fixture(scope="module")
+def chosen(X):
+    families = {2: "poisson"}
+    return MixtureIC((1, 2), families=families, covariance_type="diag", random_state=0)
+
+
+def test_methods_and_attributes_are_those_of_the_best(chosen, X):
+    with pytest.raises(NotFittedError, match="MixtureIC has no weights_"):
+        _ = clone(chosen).weights_
+    labels = chosen.fit_predict(X)
+    best = chosen.best_estimator_
+    assert len(chosen.weights_) == 2
+    np.testing.assert_array_equal(labels, best.predict(X))
+    np.testing.assert_array_equal(labels, chosen.labels_)
+    for name in ("bic", "aic", "icl"):
+        assert getattr(chosen, name)(X) == getattr(best, name)(X)
+    np.testing.assert_array_equal(chosen.transform(X), best.predict_proba(X))
+    assert chosen.get_feature_names_out().tolist() == ["mixtureic0", "mixtureic1"]
+    drawn = [each.sample(5, random_state=0)[0] for each in (chosen, best)]
+    np.testing.assert_array_equal(*drawn)
+    assert str(chosen.summary()) == str(best.summary())
+    gaps = np.where(np.arange(3) == 1, np.nan, X[:4])
+    np.testing.assert_array_equal(chosen.impute(gaps), best.impute(gaps))
+    errors = [each.standard_errors(X).weights for each in (chosen, best)]
+    np.testing.assert_array_equal(*errors)
+    for name in ("parameters_", "covariances_", "families_", "categories_"):
+        assert getattr(chosen, name) is getattr(best, name)
+    for name in ("converged_", "n_iter_", "lower_bound_", "n_parameters_"):
+        assert getattr(chosen, name) == getattr(best, name)
+
+
+def test_a_chosen_mixture_tells_its_degenerate_components():
+    X = np.array([[0.0], [0.1], [0.2], [9.0]])
+    with pytest.warns(DegenerateComponentsWarning, match=r"\[1\] of the chosen"):
+        selection = MixtureIC((2,), random_state=0).fit(X)
+    assert selection.degenerate_components_.tolist() == [1]

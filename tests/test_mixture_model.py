@@ -1,6 +1,7 @@
 """Mixtures of tables: what users pass in, and what they get."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import Family, MixtureModel
+from skem.exceptions import DegenerateComponentsWarning
+from skem.families.degeneracy import degenerate_components
 
 FAMILIES = {
     "income": "lognormal",
@@ -400,3 +403,64 @@ class VonMises(Family):
 def test_an_incomplete_family_says_what_it_lacks():
     with pytest.raises(TypeError, match="abstract"):
         VonMises()
+
+
+@pytest.mark.parametrize("key", [("a", "b"), None, True, 1.5, slice(0, 2)])
+def test_what_names_no_column_is_told(key):
+    X = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 3.0, 4.0]})
+    keys = [[("gaussian", key)]]
+    if not isinstance(key, slice):
+        keys.append({key: "gaussian"})
+    if isinstance(key, tuple):
+        keys.pop(0)
+    for families in keys:
+        with pytest.raises(ValueError, match="one column is expected"):
+            MixtureModel(1, families=families).fit(X)
+
+
+def test_components_without_rows_are_told():
+    X = np.random.default_rng(0).normal(np.repeat([0.0, 9.0], 40), 1)[:, None]
+    labels = np.repeat([0, 1], 40)
+    model = MixtureModel(3, random_state=0)
+    with pytest.warns(DegenerateComponentsWarning, match=r"Components \[2\] rest on"):
+        found = model.fit_predict(X, labels=labels)
+    assert model.degenerate_components_.tolist() == [2]
+    np.testing.assert_array_equal(found, labels)
+    np.testing.assert_array_equal(model.labels_, model.predict(X))
+    model.set_params(n_components=2).fit(X)
+    assert len(model.degenerate_components_) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "covariance_type"),
+    [
+        ("gaussian", "full"),
+        ("gaussian", "tied"),
+        ("gaussian", "VEE"),
+        ("student", "full"),
+        ("gamma", "full"),
+        ("poisson", "full"),
+        ("negative_binomial", "full"),
+        ("categorical", "full"),
+    ],
+)
+def test_degenerate_components_are_few_rows_or_coincide(family, covariance_type):
+    rng = np.random.default_rng(0)
+    X = 1.0 + rng.poisson(np.repeat([[2.0, 3.0], [20.0, 30.0]], 40, axis=0))
+    model = MixtureModel(
+        2, families=family, covariance_type=covariance_type, random_state=0
+    ).fit(X)
+    product, point = model._product, model._point
+    assert degenerate_components(product, point, 80.0).tolist() == []
+    assert degenerate_components(product, point, 0.5).tolist() == [0, 1]
+    three = np.array([0, 1, 0])
+    thrice = replace(product.ordered(point, three), weights=np.full(3, 1 / 3))
+    assert degenerate_components(product, thrice, 80.0).tolist() == [0, 2]
+
+
+def test_probabilities_are_features():
+    X = pd.DataFrame({"a": [0.0, 0.1, 0.2, 9.0, 9.1, 9.3], "b": list("xxxyyy")})
+    model = MixtureModel(2, random_state=0).set_output(transform="pandas")
+    found = model.fit_transform(X)
+    assert list(found.columns) == ["mixturemodel0", "mixturemodel1"]
+    np.testing.assert_array_equal(found, model.predict_proba(X))

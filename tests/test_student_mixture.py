@@ -329,3 +329,11 @@ def test_given_degrees_of_freedom_stay_with_their_components(rng):
     found = StudentMixture(3, df=[2.0, 9.0, 4.0], random_state=0).fit(X)
     assert found.df_.tolist() == [2, 9, 4]
     assert found.n_parameters_ == 2 + 6 + 9
+
+
+def test_overlap_of_components_far_apart_is_zero_without_a_warning():
+    mixture = StudentMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [1e4]], [1.0, 1.0], df=np.inf, covariance_type="spherical"
+    )
+    overlap = mixture.summary().overlap
+    assert 0 <= overlap[0, 1] < 1e-100

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skem import MixtureModel, bootstrap_lrt
+from skem import MixtureModel, bootstrap_lrt, sequential_bootstrap_lrt
 
 
 @pytest.mark.slow
@@ -30,3 +30,22 @@ def test_two_classes_are_told_from_one_and_not_from_three():
     assert more.statistic == pytest.approx(2 * test.statistic, rel=0.05)
     test = bootstrap_lrt(model, table, 2, 3, n_boot=9, random_state=0)
     assert test.p_value > 0.1
+
+
+def test_tests_of_tables_one_after_the_other():
+    rng = np.random.default_rng(0)
+    X = rng.poisson(np.repeat([2.0, 40.0], 30))[:, None]
+    model = MixtureModel(families="poisson", n_init=1, tol=0.1)
+    result = sequential_bootstrap_lrt(model, X, 3, alpha=0.4, n_boot=4, random_state=0)
+    first = bootstrap_lrt(model, X, 1, 2, n_boot=4, random_state=0)
+    assert result.tests[0].statistic == first.statistic
+    assert result.tests[0].p_value == 0.2
+    null, two = (
+        MixtureModel(K, families="poisson", random_state=0).fit(X) for K in (1, 2)
+    )
+    ratio = 2 * len(X) * (two.lower_bound_ - null.lower_bound_)
+    assert first.statistic == pytest.approx(ratio, abs=0.2)
+    assert result.n_components == 2
+    assert str(result).splitlines()[-1] == "2 components at level 0.4"
+    with pytest.raises(ValueError, match="n_components = 9, n_samples = 4"):
+        sequential_bootstrap_lrt(model, X[:4], 9)
