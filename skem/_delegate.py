@@ -6,8 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
+from skem._text import count
 from skem._typing import available_if
 
 try:
@@ -15,7 +18,7 @@ try:
 except ImportError:  # before scikit-learn 1.7
     from sklearn.utils._estimator_html_repr import _VisualBlock as visual_block
 
-__all__ = ["AttributeOfBest", "is_kept", "of_best", "visual_block"]
+__all__ = ["AttributeOfBest", "Chooser", "is_kept", "of_best", "visual_block"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,3 +67,49 @@ class AttributeOfBest(Generic[R]):
                 "which a fit with refit=True makes."
             )
         return getattr(best, self.name)
+
+
+class Chooser(BaseEstimator):
+    """What searches share that have chosen one of several mixtures."""
+
+    best_estimator_: Any
+    criterion: str
+    criterion_: float
+    n_components_: int
+    covariance_type_: Any
+
+    def _best(self) -> Any:
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if "best_estimator_" not in vars(self):
+            check_is_fitted(self)
+        return self.best_estimator_
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return self._best()._n_features_out
+
+    def _choice(self) -> str:
+        """Say what was chosen, in a line."""
+        return (
+            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
+            f"{self.criterion} {self.criterion_:.1f}"
+        )
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        unfitted = super().__repr__(N_CHAR_MAX)
+        if "criterion_" not in vars(self):
+            return unfitted
+        return f"{unfitted}  # chosen: {self._choice()}"
+
+    def _sk_visual_block_(self) -> Any:
+        """Show the chosen mixture in notebooks, as scikit-learn's searches do."""
+        best = vars(self).get("best_estimator_")
+        if best is None:
+            return visual_block("single", self, names=type(self).__name__)
+        return visual_block(
+            "parallel",
+            [best],
+            names=[f"best_estimator_: {self._choice()}"],
+            name_details=[str(best)],
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def _place(column: Any, names: list[str]) -> int:
         if column not in names:
             raise ValueError(f"families names {column!r}, which is no column of X.")
         return names.index(column)
-    if isinstance(column, bool) or not isinstance(column, Integral):
+    if isinstance(column, bool) or not isinstance(column, int | np.integer):
         raise ValueError(
             f"families names {column!r}, where the name or the place of one column is "
             "expected. Several columns have one family in a list of pairs (family, "

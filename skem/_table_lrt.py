@@ -21,7 +21,8 @@ def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
     """Require as many rows of positive weight as the largest mixture needs."""
     n = _num_samples(X)
     weight = check_sample_weight(sample_weight, np.empty((n, 0)))
-    check_n_samples(n if weight is None else np.count_nonzero(weight), n_components)
+    seen = n if weight is None else int(np.count_nonzero(weight))
+    check_n_samples(seen, n_components)
 
 
 def simulated_ratios(

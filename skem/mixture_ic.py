@@ -11,7 +11,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     DensityMixin,
     TransformerMixin,
@@ -20,9 +19,8 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from skem._delegate import AttributeOfBest, of_best
+from skem._delegate import AttributeOfBest, Chooser, of_best
 from skem._fitting import unchanged_on_error
 from skem._selection_table import check_covariance_types, check_numbers_of_components
 from skem._table import read_table
@@ -37,7 +35,7 @@ CRITERIA = ("bic", "aic", "icl")
 
 
 class MixtureIC(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
 ):
     """Mixture of a table, chosen by an information criterion.
 
@@ -326,15 +324,6 @@ class MixtureIC(
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )
-
-    def _best(self) -> MixtureModel:
-        check_is_fitted(self)
-        return self.best_estimator_
-
-    @property
-    def _n_features_out(self) -> int:
-        """Number of columns of `transform`."""
-        return self._best()._n_features_out
 
     def fit_predict(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None

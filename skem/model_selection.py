@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     DensityMixin,
     TransformerMixin,
@@ -19,10 +18,9 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import open_blocks, reopening
-from skem._delegate import AttributeOfBest, is_kept, of_best, visual_block
+from skem._delegate import AttributeOfBest, Chooser, is_kept, of_best
 from skem._fitting import unchanged_on_error
 from skem._selection import Problem, candidates
 from skem._selection_table import (
@@ -32,7 +30,6 @@ from skem._selection_table import (
     check_numbers_of_components,
     table,
 )
-from skem._text import count
 from skem._typing import (
     Algorithm,
     Auto,
@@ -61,7 +58,7 @@ TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_sampl
 
 
 class GaussianMixtureIC(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
 ):
     """Gaussian mixture chosen by an information criterion.
 
@@ -481,42 +478,6 @@ class GaussianMixtureIC(
                 DegenerateComponentsWarning,
                 stacklevel=6,
             )
-
-    def _best(self) -> GaussianMixture:
-        # Asked first, as scikit-learn's check takes as long as a row does.
-        if "best_estimator_" not in vars(self):
-            check_is_fitted(self)
-        return self.best_estimator_
-
-    @property
-    def _n_features_out(self) -> int:
-        """Number of columns of `transform`."""
-        return self._best()._n_features_out
-
-    def _choice(self) -> str:
-        """Say what was chosen, in a line."""
-        return (
-            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
-            f"{self.criterion} {self.criterion_:.1f}"
-        )
-
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        unfitted = super().__repr__(N_CHAR_MAX)
-        if "criterion_" not in vars(self):
-            return unfitted
-        return f"{unfitted}  # chosen: {self._choice()}"
-
-    def _sk_visual_block_(self) -> Any:
-        """Show the chosen mixture in notebooks, as scikit-learn's searches do."""
-        best = vars(self).get("best_estimator_")
-        if best is None:
-            return visual_block("single", self, names=type(self).__name__)
-        return visual_block(
-            "parallel",
-            [best],
-            names=[f"best_estimator_: {self._choice()}"],
-            name_details=[str(best)],
-        )
 
     @available_if(is_kept)
     def fit_predict(

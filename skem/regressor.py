@@ -162,7 +162,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         array([71.3])
         """
         if isinstance(mixture, GaussianMixtureIC):
-            mixture = mixture._best()
+            best: GaussianMixture = mixture._best()
+            mixture = best
         mixture._check_is_fitted()
         names = mixture._feature_names()
         chosen = check_features(targets, names, "targets")

@@ -99,3 +99,12 @@ def test_a_chosen_mixture_tells_its_degenerate_components():
     with pytest.warns(DegenerateComponentsWarning, match=r"\[1\] of the chosen"):
         selection = MixtureIC((2,), random_state=0).fit(X)
     assert selection.degenerate_components_.tolist() == [1]
+
+
+def test_it_says_what_it_has_chosen(X):
+    selection = MixtureIC((2,), covariance_type="diag", random_state=0)
+    assert "chosen" not in repr(selection)
+    selection.fit(X)
+    said = f"2 components, diag, bic {selection.criterion_:.1f}"
+    assert repr(selection).endswith(f"# chosen: {said}")
+    assert f"best_estimator_: {said}" in selection._repr_html_()
