@@ -5,36 +5,36 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns, distinct, resolve
 from skem._fitting import unchanged_on_error
-from skem._table import Table, read_table, rebuilt
-from skem._table_errors import TableStandardErrors, errors_of, unflattened
-from skem._table_summary import TableSummary
+from skem._table import Table, read_table
+from skem._table_fitted import FittedTable, outward_parameters
+from skem._table_gathering import Gathering
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES
 from skem.core.solve import Solution, solve
+from skem.core.stream import Forgetting
 from skem.core.threads import Workers
-from skem.families.gaussian import Gaussian
 from skem.families.product import Point, TableMap, by_weight
 from skem.families.search import TableSearch
+from skem.families.stream import TableStream
 
 UNKNOWN = -1
 """Label of rows of which the component is not known."""
 
 
-class MixtureModel(DensityMixin, BaseEstimator):
+class MixtureModel(FittedTable):
     """Mixture model of a table: each column has a family of distributions.
 
     Clusters rows of numbers, counts, categories and gaps by likelihood. Columns, or
@@ -108,10 +108,18 @@ class MixtureModel(DensityMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts, and of `sample` where that is given none.
 
+    learning_decay : float, default=0.6
+        How fast `partial_fit` forgets, as in :class:`GaussianMixture`.
+
+    learning_window : float, default=None
+        The number of rows (total weight) beyond which the memory of `partial_fit` does
+        not grow. None: it grows for ever.
+
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components, the largest first, unless labels were given.
+        Weights of the components, the largest first, unless labels were given. Batches
+        of a stream leave the order as it is.
 
     parameters_ : dict of str to dict of str to ndarray
         For each column its parameters by name, each with the components along the first
@@ -131,14 +139,17 @@ class MixtureModel(DensityMixin, BaseEstimator):
         The name of the family of each column.
 
     converged_ : bool
-        Whether at most `tol` nats were estimated to be left to be gained.
+        Whether at most `tol` nats were estimated to be left to be gained; after
+        `partial_fit` False.
 
     n_iter_ : int
-        Number of steps of the run that led to the result.
+        Number of steps of the run that led to the result. `partial_fit` adds one for
+        each batch after the start.
 
     lower_bound_ : float
         Mean log-likelihood of the training data, in nats per sample (weighted);
-        equals ``score(X, sample_weight=sample_weight)``.
+        equals ``score(X, sample_weight=sample_weight)``. After `partial_fit` the
+        running mean of each batch's log-likelihood at the parameters before it.
 
     n_parameters_ : int
         Number of free parameters.
@@ -193,6 +204,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
     weights_: np.ndarray
     parameters_: dict[str, dict[str, np.ndarray]]
     covariances_: dict[tuple[str, ...], np.ndarray]
+    _stream: TableStream | Gathering
+    _began_with: dict[str, Any]
     categories_: dict[str, np.ndarray]
     families_: dict[str, str]
     converged_: bool
@@ -216,6 +229,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "handle_unknown": [StrOptions({"error", "missing"})],
         "random_state": ["random_state"],
+        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -231,6 +246,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         algorithm: str = "auto",
         handle_unknown: str = "error",
         random_state: int | np.random.RandomState | None = None,
+        learning_decay: float = 0.6,
+        learning_window: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.families = families
@@ -242,6 +259,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.algorithm = algorithm
         self.handle_unknown = handle_unknown
         self.random_state = random_state
+        self.learning_decay = learning_decay
+        self.learning_window = learning_window
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value, and that there may be categories."""
@@ -320,14 +339,135 @@ class MixtureModel(DensityMixin, BaseEstimator):
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Take one step with a batch of a stream: stepwise EM.
+
+        The running sums of each family's statistics move towards those of the batch,
+        and the M-step turns them into parameters [1]_. Memory does not grow, and the
+        result hardly depends on how the stream is cut into batches.
+
+        The first batch is fitted as `fit` would. While fewer than 150 rows per
+        component have come, rows are kept, and fitted anew each time that their number
+        has doubled; the order of the components may change until then. Rows should come
+        in random order, at least at first. After `fit`, a stream goes on as if the data
+        of the fit had been its beginning.
+
+        The families, and the categories of each column, are those of the start; what a
+        later category is, `handle_unknown` says. The penalty follows the stream: it is
+        of as many rows as the running sums are as precise as. The pooled counts of
+        negative binomial columns and the scale of Student ones stay those of the start.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            A batch, of one row or more. NaN, None and NA are missing.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A batch counts by its total weight.
+
+        Returns
+        -------
+        self : object
+            The mixture. It is fitted once there are as many rows as components, two at
+            least, and a value in each column; methods that need it to be raise
+            :class:`~sklearn.exceptions.NotFittedError` before.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if columns differ from those of the first batch; or if
+            `n_components`, `covariance_type` or `families` has been changed since. The
+            estimator then stays as it was.
+
+        References
+        ----------
+        .. [1] O. Cappé and E. Moulines (2009). On-line expectation-maximization
+           algorithm for latent data models. JRSS B 71(3), 593-613.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skem import MixtureModel
+        >>> rng = np.random.default_rng(0)
+        >>> model = MixtureModel(2, families="poisson", random_state=0)
+        >>> for _ in range(20):
+        ...     rates = rng.choice([2.0, 20.0], size=(1000, 1))
+        ...     model = model.partial_fit(rng.poisson(rates))
+        >>> np.sort(model.parameters_["x0"]["rate"]).round()
+        array([ 2., 20.])
+        """
+        with unchanged_on_error(self):
+            self._validated_partial_fit(X, sample_weight)
+        return self
+
     def _validated_fit(
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
     ) -> None:
+        self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
         weight = self._weight(sample_weight, table)
-        check_n_samples(int(np.count_nonzero(weight)), self.n_components)
         known = _check_labels(labels, table.n_rows, self.n_components)
+        self._fit_table(table, weight, known)
+
+    def _validated_partial_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
+        self._validate_params()
+        table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
+        weight = self._weight(sample_weight, table)
+        state: TableStream | Gathering | None = getattr(self, "_stream", None)
+        if state is not None:
+            self._check_unchanged()
+        if isinstance(state, TableStream):
+            self._advance(state, table, weight)
+            return
+        if state is None:
+            state = Gathering(table, weight)
+        else:
+            state = state.join(table, weight)
+        if state.is_due(self.n_components):
+            self._fit_table(state.table, state.weight, None)
+            state = replace(state, n_fitted=state.n_seen)
+            self.converged_ = False
+        if not state.is_enough(self.n_components):
+            self._stream, self._began_with = state, self._structure()
+
+    def _structure(self) -> dict[str, Any]:
+        """Return the parameters that a stream keeps."""
+        names = ("n_components", "covariance_type", "families")
+        return {name: getattr(self, name) for name in names}
+
+    def _check_unchanged(self) -> None:
+        for name, before in self._began_with.items():
+            now = getattr(self, name)
+            if now is not before and now != before:
+                raise ValueError(
+                    f"{name} has changed from {before!r} to {now!r}. Call fit, or "
+                    "clone the estimator, to begin anew."
+                )
+
+    def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
+        """Take one step of a stream that has begun."""
+        values = self._columns.values(table, self.handle_unknown)
+        kept = np.flatnonzero(weight > 0)
+        window = math.inf if self.learning_window is None else self.learning_window
+        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        values = np.ascontiguousarray(values[:, kept])
+        with Workers() as workers:
+            stream = stream.advance(values, weight[kept], forgetting, workers)
+        self._stream = stream
+        self._set_point(self._columns, stream.product.as_points(), stream.point)
+        self.converged_ = False
+        self.n_iter_ += 1
+        self.lower_bound_ = stream.loglik
+
+    def _fit_table(
+        self, table: Table, weight: np.ndarray, known: np.ndarray | None
+    ) -> None:
+        check_n_samples(int(np.count_nonzero(weight)), self.n_components)
         groups = resolve(self.families, self.covariance_type, table)
         columns = Columns.of(table, groups, weight)
         with Workers() as workers:
@@ -337,9 +477,15 @@ class MixtureModel(DensityMixin, BaseEstimator):
             if known is None:
                 point = by_weight(em, point)
             self._set_fit(columns, table, product.as_points(), point, best)
-            scored = TableMap(em.product.as_points(), em.values, em.weight, em.workers)
-            total = float(weight.sum())
-            self.lower_bound_ = scored.evaluate(point).loglik / total
+            evaluation = em.evaluate(point)
+            follows = isinstance(self.pseudo_observations, str)
+            self._stream = TableStream.begin(evaluation, product, follows)
+            self._began_with = self._structure()
+            points = em.product.as_points()
+            if known is not None or points is not em.product:
+                scored = TableMap(points, em.values, em.weight, em.workers)
+                evaluation = scored.evaluate(point)
+            self.lower_bound_ = evaluation.loglik / float(weight.sum())
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -407,9 +553,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         point: Point,
         best: Solution,
     ) -> None:
-        self._columns, self._product, self._point = columns, product, point
         self._container, self._dtypes = table.container, table.dtypes
-        self.weights_ = point.weights
         self.families_ = {
             columns.names[j]: kind.name
             for kind, places in columns.groups
@@ -420,369 +564,17 @@ class MixtureModel(DensityMixin, BaseEstimator):
             columns.names[j]: _label_array(labels)
             for j, labels in sorted(columns.labels.items())
         }
-        self.parameters_, self.covariances_ = _parameters(columns, product, point)
+        self._set_point(columns, product, point)
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         self.n_parameters_ = product.n_free(self.n_components)
 
-    def _map(self, X: Any) -> TableMap:
-        """Return the fitted mixture's map of validated data."""
-        check_is_fitted(self)
-        table = read_table(self, X, reset=False)
-        values = self._columns.values(table, self.handle_unknown)
-        weight = np.ones(table.n_rows)
-        return TableMap(self._product.of(values), values, weight, Workers())
-
-    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Log-densities (n,) and probabilities (K, n)."""
-        em = self._map(X)
-        log_density = np.empty(em.n_samples)
-        resp = np.empty((len(self.weights_), em.n_samples))
-        for rows, found, own in em.posterior(self._point):
-            log_density[rows], resp[:, rows] = found, own
-        return log_density, resp
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Components.
-        """
-        return self._posterior(X)[1].argmax(axis=0)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the posterior probabilities of the components.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components)
-            Probabilities; of a row without a value, the weights.
-        """
-        return np.ascontiguousarray(self._posterior(X)[1].T)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-likelihood of what was observed of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            In nats: densities of numbers, probabilities of counts and categories.
-        """
-        return self._posterior(X)[0]
-
-    def score(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the mean log-likelihood of the rows.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        score : float
-            In nats per row.
-        """
-        log_density = self.score_samples(X)
-        return float(
-            np.average(
-                log_density, weights=self._given(sample_weight, len(log_density))
-            )
+    def _set_point(self, columns: Columns, product: Any, point: Point) -> None:
+        self._columns, self._product, self._point = columns, product, point
+        self.weights_ = point.weights
+        self.parameters_, self.covariances_ = outward_parameters(
+            columns, product, point
         )
-
-    @staticmethod
-    def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
-        weight = check_sample_weight(sample_weight, np.empty((n, 0)))
-        return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
-
-    def _criterion(self, X: Any, sample_weight: ArrayLike | None, price: Any) -> float:
-        log_density = self.score_samples(X)
-        weight = self._given(sample_weight, len(log_density))
-        total = float(weight.sum())
-        return float(-2 * log_density @ weight + price(total) * self.n_parameters_)
-
-    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion, −2ℓ + p log N.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        bic : float
-            The lower the better.
-        """
-        return self._criterion(X, sample_weight, math.log)
-
-    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion, −2ℓ + 2p.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        aic : float
-            The lower the better.
-        """
-        return self._criterion(X, sample_weight, lambda total: 2.0)
-
-    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the integrated completed likelihood: BIC with a price on overlap.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        icl : float
-            The lower the better.
-        """
-        log_density, resp = self._posterior(X)
-        weight = self._given(sample_weight, len(log_density))
-        certainty = float(np.log(resp.max(axis=0)) @ weight)
-        bic = -2 * float(log_density @ weight)
-        bic += math.log(float(weight.sum())) * self.n_parameters_
-        return bic - 2 * certainty
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[Any, np.ndarray]:
-        """Draw rows from the mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed; None takes that of the estimator.
-
-        Returns
-        -------
-        X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted: with its categories and names.
-
-        y : ndarray of shape (n_samples,)
-            Components, in order.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed)
-        labels, values = self._labelled_draws(n_samples, rng)
-        return self._rebuilt(values), labels
-
-    def _labelled_draws(
-        self, n: int, rng: np.random.RandomState
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Components, and values (d, n)."""
-        counts = rng.multinomial(n, self.weights_ / self.weights_.sum())
-        values = np.empty((self.n_features_in_, n))
-        product, laws = self._product, self._point.laws
-        for k, stop in enumerate(np.cumsum(counts)):
-            here = slice(stop - counts[k], stop)
-            for model, place, law in zip(
-                product.models, product.places, laws, strict=True
-            ):
-                values[place, here] = model.draw(law, k, int(counts[k]), rng)
-        return np.repeat(np.arange(len(counts)), counts), values
-
-    def _column_log_density(self, j: int, x: np.ndarray) -> np.ndarray:
-        """Log-densities of the components at values of one column, (K, n)."""
-        values = np.full((self.n_features_in_, len(x)), np.nan)
-        values[j] = x
-        product = self._product.of(values)
-        even = Point(np.ones(len(self.weights_)), self._point.laws)
-        found = product.coefficients(even)
-        rows = product.rows(values, None, np.ones(len(x)))
-        return product.logits(even, found, rows) + product.base(values)
-
-    def _rebuilt(self, values: np.ndarray) -> Any:
-        return rebuilt(
-            self._columns.names,
-            values,
-            self.categories_,
-            self._container,
-            self._dtypes,
-        )
-
-    def impute(self, X: Any) -> Any:
-        """Complete missing cells by what the rest of the row says of them.
-
-        Numbers by their conditional means, in the mixture given the row (Gaussian
-        columns given the others of their group too; log-normal ones by those of the
-        logarithms); categories by the likeliest one.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted, without gaps.
-        """
-        em = self._map(X)
-        _, resp = self._posterior(X)
-        values = em.values.copy()
-        for model, place, laws in zip(
-            em.product.models, em.product.places, self._point.laws, strict=True
-        ):
-            values[place] = model.filled(laws, values[place], resp)
-        return self._rebuilt(values)
-
-    def standard_errors(
-        self, X: Any, sample_weight: ArrayLike | None = None
-    ) -> TableStandardErrors:
-        """Return standard errors of the parameters, from the scores of the rows.
-
-        The information is the sum of outer products of the scores, which is right where
-        the model is [1]_. Parameters that the data do not identify have NaN.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table that was fitted.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as repeated rows.
-
-        Returns
-        -------
-        errors : TableStandardErrors
-            With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`.
-
-        References
-        ----------
-        .. [1] I. Meilijson (1989). A fast improvement to the EM algorithm on its own
-           terms. JRSS B 51(1), 127-138.
-
-        Examples
-        --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1], [1], [1]]
-        >>> model = MixtureModel(families="bernoulli").fit(X)
-        >>> errors = model.standard_errors(X)
-        >>> errors.parameters["x0"]["probability"].round(2)
-        array([0.15])
-        """
-        em = self._map(X)
-        weight = self._given(sample_weight, em.n_samples)
-        errors = errors_of(em, self._point, weight, self._outward)
-        return TableStandardErrors(errors["weights"], unflattened(errors))
-
-    def _outward(self, point: Point) -> dict[Any, np.ndarray]:
-        """Return the weights, and the parameters by column and name."""
-        found = _parameters(self._columns, self._product, point)[0]
-        flat: dict[Any, np.ndarray] = {"weights": point.weights}
-        for name, laws in found.items():
-            flat |= {(name, key): values for key, values in laws.items()}
-        return flat
-
-    def summary(self) -> TableSummary:
-        """Return per-component tables of what the columns are like, to be printed.
-
-        Returns
-        -------
-        summary : TableSummary
-            Prints as text, and as HTML in notebooks.
-
-        Examples
-        --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1]]
-        >>> MixtureModel(families="bernoulli").fit(X).summary()
-        Mixture of 1 component: 1 free parameter, mean log-likelihood -0.636514
-        <BLANKLINE>
-                     0
-          weight  1.00
-        <BLANKLINE>
-        Proportions of categories
-        <BLANKLINE>
-                      0
-          x0 = 1  0.667
-        """
-        check_is_fitted(self)
-        return TableSummary(
-            self.weights_,
-            self.families_,
-            self.parameters_,
-            self.categories_,
-            self.n_parameters_,
-            self.lower_bound_,
-        )
-
-
-def _parameters(
-    columns: Columns, product: Any, point: Point
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[tuple[str, ...], np.ndarray]]:
-    """Return the parameters of each column, and the covariances of groups."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    covariances: dict[tuple[str, ...], np.ndarray] = {}
-    for (kind, places), model, laws in zip(
-        columns.groups, product.models, point.laws, strict=True
-    ):
-        names = [columns.names[j] for j in places]
-        outward = model.outward(laws)
-        if isinstance(kind, Gaussian):
-            covariances[tuple(names)] = outward["covariances"]
-            for i, name in enumerate(names):
-                found[name] = {
-                    "mean": outward["means"][:, i],
-                    "standard_deviation": outward["standard_deviations"][:, i],
-                }
-        else:
-            found[names[0]] = outward
-    return {name: found[name] for name in columns.names}, covariances
 
 
 def _label_array(labels: Sequence[Any]) -> np.ndarray:

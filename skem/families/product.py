@@ -21,7 +21,7 @@ from skem.core.parameters import TINY
 from skem.core.products import sum_over_columns, times_block
 from skem.core.threads import Workers, Workspace
 from skem.families.categories import CategoricalModel
-from skem.families.family import Laws, Model
+from skem.families.family import Laws, Model, Running
 
 BLOCK_VALUES = 2**18
 """Values of features in a block, about: two megabytes."""
@@ -171,7 +171,10 @@ class Product:
 
     def as_points(self) -> Product:
         """Return the models that take values that rows share for points."""
-        return replace(self, models=tuple(model.as_points() for model in self.models))
+        models = tuple(model.as_points() for model in self.models)
+        if all(a is b for a, b in zip(models, self.models, strict=True)):
+            return self
+        return replace(self, models=models)
 
     @cached_property
     def slices(self) -> list[slice | None]:
@@ -349,6 +352,32 @@ class Product:
             seen = own if own is not None else sums.linear[:, part]
             laws.append(model.maximise(seen, counts, previous.laws[j], own is not None))
         return Point(counts / counts.sum(), tuple(laws))
+
+    def running(self, sums: Sums, point: Point) -> list[Running]:
+        """Return the sums of a pass, to be added to those at other points."""
+        counts = sums.linear[:, 0]
+        found = []
+        for j, (model, part) in enumerate(zip(self.models, self.slices, strict=True)):
+            own = sums.own[j]
+            seen = own if own is not None else sums.linear[:, part]
+            found.append(model.running(seen, counts, point.laws[j], own is not None))
+        return [counts, *found]
+
+    def settled(self, running: list[Running], previous: Point) -> Point:
+        """M-step of running sums."""
+        counts, *others = running
+        laws = tuple(
+            model.settled(own, counts, before)
+            for model, own, before in zip(
+                self.models, others, previous.laws, strict=True
+            )
+        )
+        return Point(counts / counts.sum(), laws)
+
+    def renewed(self, running: list[Running], share: float) -> Product:
+        """Return the models with the penalty of what a stream has shown by now."""
+        pairs = zip(self.models, running[1:], strict=True)
+        return replace(self, models=tuple(m.renewed(own, share) for m, own in pairs))
 
     def penalty(self, point: Point) -> float:
         """Return what the objective is below the log-likelihood."""
