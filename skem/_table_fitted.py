@@ -47,9 +47,9 @@ class FittedTable(DensityMixin, BaseEstimator):
         """Return the fitted mixture's map of validated data."""
         check_is_fitted(self)
         table = read_table(self, X, reset=False)
-        values = self._columns.values(table, self.handle_unknown)
+        values, few = self._columns.read(table, self.handle_unknown)
         weight = np.ones(table.n_rows)
-        return TableMap(self._product.of(values), values, weight, Workers())
+        return TableMap(self._product.of(few), values, weight, Workers())
 
     def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Log-densities (n,) and probabilities (K, n)."""
@@ -290,7 +290,7 @@ class FittedTable(DensityMixin, BaseEstimator):
         """
         em = self._map(X)
         _, resp = self._posterior(X)
-        values = em.values.copy()
+        values = em.values[:, :].copy()
         for model, place, laws in zip(
             em.product.models, em.product.places, self._point.laws, strict=True
         ):

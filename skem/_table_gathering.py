@@ -57,7 +57,8 @@ def joined(first: Table, second: Table) -> Table:
     """Return the rows of both; categories are those of either."""
     pairs = zip(first.columns, second.columns, strict=True)
     columns = [_joined(a, b) for a, b in pairs]
-    return replace(first, columns=columns, n_rows=first.n_rows + second.n_rows)
+    n_rows = first.n_rows + second.n_rows
+    return replace(first, columns=columns, n_rows=n_rows, file=None)
 
 
 def _joined(a: Column, b: Column) -> Column:
@@ -73,7 +74,7 @@ def _joined(a: Column, b: Column) -> Column:
                 f"Column {a.name!r} has {b.kind}; the stream has had {a.kind} there."
             )
     if a.numbers is not None and b.numbers is not None:
-        return replace(a, numbers=np.concatenate([a.numbers, b.numbers]))
+        return Column(a.name, NUMBERS, np.concatenate([a.numbers, b.numbers]))
     assert a.codes is not None and b.codes is not None
     labels = {label: code for code, label in enumerate(a.labels)}
     place = [labels.setdefault(label, len(labels)) for label in b.labels]

@@ -177,7 +177,8 @@ class MixtureModel(FittedTable):
     only if both are of one kind.
 
     The table is held in memory as float64 columns, and equal rows of a table of
-    categories and counts as one row with a weight. Computation is in float64.
+    categories and counts as one row with a weight. Computation is in float64. An array
+    of numbers that is memory-mapped and has many rows is read block by block.
 
     References
     ----------
@@ -451,13 +452,16 @@ class MixtureModel(FittedTable):
 
     def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
         """Take one step of a stream that has begun."""
-        values = self._columns.values(table, self.handle_unknown)
-        kept = np.flatnonzero(weight > 0)
+        values, few = self._columns.read(table, self.handle_unknown)
+        if table.file is None:
+            kept = np.flatnonzero(weight > 0)
+            values = few = np.ascontiguousarray(values[:, kept])
+            weight = weight[kept]
         window = math.inf if self.learning_window is None else self.learning_window
         forgetting = Forgetting(self.learning_decay, window / stream.unit)
-        values = np.ascontiguousarray(values[:, kept])
         with Workers() as workers:
-            stream = stream.advance(values, weight[kept], forgetting, workers)
+            em = TableMap(stream.product.of(few), values, weight, workers)
+            stream = stream.advance(em, forgetting)
         self._stream = stream
         self._set_point(self._columns, stream.product.as_points(), stream.point)
         self.converged_ = False
@@ -469,7 +473,7 @@ class MixtureModel(FittedTable):
     ) -> None:
         check_n_samples(int(np.count_nonzero(weight)), self.n_components)
         groups = resolve(self.families, self.covariance_type, table)
-        columns = Columns.of(table, groups, weight)
+        columns = Columns.of(table, groups)
         with Workers() as workers:
             em, product = self._prepared(columns, table, weight, known, workers)
             best = self._searched(em)
@@ -511,10 +515,12 @@ class MixtureModel(FittedTable):
         workers: Workers,
     ) -> tuple[TableMap, Any]:
         """Return the map of the data, and the models whatever is missing."""
-        values = columns.values(table, "error")
+        values, few = columns.read(table, "error")
         auto = isinstance(self.pseudo_observations, str)
         epsilon = None if auto else float(self.pseudo_observations)
         product = columns.product(values, weight, self.n_components, epsilon)
+        if table.file is not None:
+            return TableMap(product.of(few), values, weight, workers, known), product
         kept = np.flatnonzero(weight > 0)
         values, weight = values[:, kept], weight[kept]
         known = None if known is None else known[kept]

@@ -418,10 +418,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TableMap:
-    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known."""
+    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known.
+
+    Values are an array, or what gives one for some of the rows: ``values[:, rows]``.
+    """
 
     product: Product
-    values: np.ndarray
+    values: Any
     weight: np.ndarray
     workers: Workers
     known: np.ndarray | None = None
@@ -439,8 +442,13 @@ class TableMap:
     @cached_property
     def constant(self) -> float:
         """Part of the log-likelihood that does not depend on parameters."""
-        seen = self.weight > 0
-        return float(self.product.base(self.values[:, seen]) @ self.weight[seen])
+        total = 0.0
+        for start, stop in self._cuts():
+            rows = slice(start, stop)
+            seen = self.weight[rows] > 0
+            base = self.product.base(self.values[:, rows][:, seen])
+            total += float(base @ self.weight[rows][seen])
+        return total
 
     def _cuts(self) -> list[tuple[int, int]]:
         each = max(LEAST_ROWS, BLOCK_VALUES // self.product.n_rows)
@@ -457,7 +465,8 @@ class TableMap:
     @cached_property
     def _kept(self) -> list[Rows] | None:
         """Features of all blocks, if there is room for them."""
-        if self.product.n_rows * self.n_samples > KEPT_VALUES:
+        in_memory = isinstance(self.values, np.ndarray)
+        if not in_memory or self.product.n_rows * self.n_samples > KEPT_VALUES:
             return None
         return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
 

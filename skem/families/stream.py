@@ -13,7 +13,6 @@ import numpy as np
 
 from skem.core.statistics import Statistics
 from skem.core.stream import Forgetting
-from skem.core.threads import Workers
 from skem.families.family import Running
 from skem.families.product import Evaluation, Point, Product, TableMap
 
@@ -50,15 +49,8 @@ class TableStream:
         loglik = evaluation.loglik / N
         return cls(product, point, averages, loglik, N, N, N, follows)
 
-    def advance(
-        self,
-        values: np.ndarray,
-        weight: np.ndarray,
-        forgetting: Forgetting,
-        workers: Workers,
-    ) -> Self:
-        """Take one step with a batch, (d, n)."""
-        em = TableMap(self.product.of(values), values, weight, workers)
+    def advance(self, em: TableMap, forgetting: Forgetting) -> Self:
+        """Take one step with a batch."""
         total = em.total_weight
         step = forgetting.step(self.seen / self.unit, total / self.unit)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / total)
