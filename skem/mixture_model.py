@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +15,10 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns, distinct, resolve
+from skem._files import save_mixture
 from skem._fitting import unchanged_on_error
 from skem._table import Table, read_table
 from skem._table_fitted import FittedTable, outward_parameters
@@ -406,6 +409,45 @@ class MixtureModel(FittedTable):
             self._validated_partial_fit(X, sample_weight)
         return self
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted mixture to a file of JSON, for :func:`skem.load`.
+
+        It holds parameters, families and categories, in full precision, and neither
+        code nor rows; nor the statistics of a stream.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if it is there.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        NotImplementedError
+            If there is a family that is not one of skem's, or if a parameter cannot be
+            written, such as a `RandomState`.
+
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import skem
+        >>> model = skem.MixtureModel(families="poisson").fit([[1], [2], [3]])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = pathlib.Path(directory) / "model.json"
+        ...     model.save(path)
+        ...     skem.load(path).parameters_["x0"]["rate"]
+        array([2.])
+        """
+        save_mixture(self, path)
+
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self)
+
     def _validated_fit(
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
     ) -> None:
@@ -422,6 +464,11 @@ class MixtureModel(FittedTable):
         state: TableStream | Gathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()
+        elif hasattr(self, "weights_"):
+            raise ValueError(
+                "The mixture was loaded from a file, which has no statistics that a "
+                "stream could go on from. Call fit to begin anew."
+            )
         if isinstance(state, TableStream):
             self._advance(state, table, weight)
             return
@@ -560,6 +607,12 @@ class MixtureModel(FittedTable):
         best: Solution,
     ) -> None:
         self._container, self._dtypes = table.container, table.dtypes
+        self._set_columns(columns, product, self.n_components)
+        self._set_point(columns, product, point)
+        self.converged_ = bool(best.converged)
+        self.n_iter_ = best.n_iter
+
+    def _set_columns(self, columns: Columns, product: Any, n_components: int) -> None:
         self.families_ = {
             columns.names[j]: kind.name
             for kind, places in columns.groups
@@ -570,10 +623,7 @@ class MixtureModel(FittedTable):
             columns.names[j]: _label_array(labels)
             for j, labels in sorted(columns.labels.items())
         }
-        self._set_point(columns, product, point)
-        self.converged_ = bool(best.converged)
-        self.n_iter_ = best.n_iter
-        self.n_parameters_ = product.n_free(self.n_components)
+        self.n_parameters_ = product.n_free(n_components)
 
     def _set_point(self, columns: Columns, product: Any, point: Point) -> None:
         self._columns, self._product, self._point = columns, product, point
