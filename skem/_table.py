@@ -11,6 +11,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from skem._dask import is_dask
+from skem._table_dask import DaskColumn, DaskRows, rows_of
 from skem.core.blocks import is_mapped
 
 NUMBERS, CATEGORIES = "numbers", "categories"
@@ -26,7 +28,7 @@ class Column:
 
     name: str
     kind: str
-    numbers: np.ndarray | None = None
+    numbers: Any = None
     codes: np.ndarray | None = None
     labels: tuple[Any, ...] = ()
 
@@ -77,20 +79,26 @@ def is_file(X: np.ndarray) -> bool:
 class Table:
     """Columns, and what they came in: 'pandas', 'polars' or 'array'.
 
-    `file` is the array of numbers that columns are views of, if it is in a file.
+    `file` is the array of numbers that columns are views of, if it is in a file; or
+    the rows of Dask.
     """
 
     columns: list[Column]
     n_rows: int
     container: str
     dtypes: Any = None
-    file: np.ndarray | None = None
+    file: Any = None
 
 
 def read_table(
     estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
 ) -> Table:
     """Validate a table, and read its columns."""
+    if is_dask(X):
+        frame = X._meta if hasattr(X, "to_dask_array") else None
+        X = rows_of(X, LEAST_ROWS)
+        if isinstance(X, DaskRows):
+            return _dask_table(estimator, X, frame, reset)
     if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):
         container = "pandas"
     elif hasattr(X, "get_column") and hasattr(X, "columns"):
@@ -105,6 +113,22 @@ def read_table(
         for j, (name, series) in enumerate(_series(X, container))
     ]
     return Table(columns, n, container, X.dtypes if container == "pandas" else None)
+
+
+def _dask_table(
+    estimator: BaseEstimator, rows: DaskRows, frame: Any, reset: bool
+) -> Table:
+    """Return the table of rows of Dask, of a data frame if there is an empty one."""
+    like = rows if frame is None else frame
+    validate_data(estimator, like, reset=reset, skip_check_array=True)
+    d = rows.shape[1]
+    names = [f"x{j}" for j in range(d)] if frame is None else map(str, frame.columns)
+    columns: list[Column] = [
+        FileColumn(name, NUMBERS, DaskColumn(rows, j)) for j, name in enumerate(names)
+    ]
+    container = "array" if frame is None else "pandas"
+    dtypes = None if frame is None else frame.dtypes
+    return Table(columns, len(rows), container, dtypes, rows)
 
 
 def _series(X: Any, container: str) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Numbers in a file that is mapped into memory: read block by block, never copied."""
+"""Numbers in a file, or of Dask: read block by block, never copied as a whole."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from skem._table import NUMBERS, Column, encoded, finite, parts
 
 @dataclass(frozen=True)
 class FileValues:
-    """Numbers and codes (d, n) of an array (n, d), as `Columns.values` has them.
+    """Numbers and codes (d, n) of an array (n, d), as `Columns.read` has them.
 
     Rows are read when they are asked for.
     """
 
     names: Sequence[str]
-    X: np.ndarray
+    X: Any
     labels: dict[int, tuple[Any, ...]]
     handle_unknown: str
 

@@ -181,7 +181,8 @@ class MixtureModel(FittedTable):
 
     The table is held in memory as float64 columns, and equal rows of a table of
     categories and counts as one row with a weight. Computation is in float64. An array
-    of numbers that is memory-mapped and has many rows is read block by block.
+    of numbers that is memory-mapped and has many rows is read block by block, and one
+    of Dask, or a data frame of numbers, chunk by chunk.
 
     References
     ----------
@@ -287,7 +288,8 @@ class MixtureModel(FittedTable):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            A table of pandas or polars, or an array. NaN, None and NA are missing.
+            A table of pandas, polars or Dask, or an array. NaN, None and NA are
+            missing.
 
         y : Ignored
             Not used, present for API consistency by convention.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skem import MixtureModel, _families, _table
+from skem.families import search
 
 FAMILIES = {2: "poisson", 3: "categorical", 4: "negative_binomial", 5: "student"}
 
@@ -15,6 +16,8 @@ def _small(monkeypatch):
     monkeypatch.setattr(_table, "LEAST_ROWS", 4000)
     monkeypatch.setattr(_families, "LEAST_ROWS", 4000)
     monkeypatch.setattr(_table, "READ", 1500)
+    monkeypatch.setattr(search, "POOL", 1500)
+    monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
 
 
 def rows(n, gaps=0.05):
