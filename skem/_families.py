@@ -31,7 +31,7 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
     else:
         pairs = _pairs(families)
     for family, columns in pairs:
-        places = [_place(column, names) for column in _listed(columns)]
+        places = [place_of(column, names, "families") for column in _listed(columns)]
         found = _grouped(_kind(family, covariance_type), places)
         if isinstance(families, str | Kind | Mapping):
             chosen += found
@@ -64,14 +64,15 @@ def _listed(columns: Any) -> list[Any]:
     return [columns] if isinstance(columns, str | int | np.integer) else list(columns)
 
 
-def _place(column: Any, names: list[str]) -> int:
+def place_of(column: Any, names: list[str], what: str) -> int:
+    """Return the place of a column that a parameter names."""
     if isinstance(column, str):
         if column not in names:
-            raise ValueError(f"families names {column!r}, which is no column of X.")
+            raise ValueError(f"{what} names {column!r}, which is no column of X.")
         return names.index(column)
     if not -len(names) <= column < len(names):
         raise ValueError(
-            f"families names column {column}, but X has {len(names)} columns."
+            f"{what} names column {column}, but X has {len(names)} columns."
         )
     return int(column) % len(names)
 

@@ -22,7 +22,13 @@ from skem.families.product import Point, Product
 from skem.families.registry import FAMILIES
 from skem.families.student import Student, StudentModel
 
-ATTRIBUTES = ("converged_", "n_iter_", "lower_bound_", "n_features_in_")
+ATTRIBUTES = (
+    "converged_",
+    "n_iter_",
+    "lower_bound_",
+    "n_parameters_",
+    "n_features_in_",
+)
 NAMES = "feature_names_in_"
 STATE = {"names", "groups", "labels", "weights", "container", "dtypes"}
 CONTAINERS = ("pandas", "polars", "array")
@@ -119,11 +125,13 @@ def _mixture_read(kind: Any, document: Any) -> Any:
         raise ValueError("columns of categories, and no others, should have labels")
     product = Product(tuple(models), tuple(np.array(places) for _, places in groups))
     columns = Columns(tuple(names), tuple(groups), labels)
-    vars(mixture).update(attributes)
     mixture._container = state["container"]
     mixture._dtypes = _dtypes_read(state["dtypes"])
     mixture._set_columns(columns, product, K)
     mixture._set_point(columns, product, Point(np.asarray(weights), tuple(laws)))
+    mixture._began_with = mixture._structure()
+    # What was fixed in the fit is not counted.
+    vars(mixture).update(attributes)
     return mixture
 
 
@@ -137,9 +145,9 @@ def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
         raise ValueError("converged_ should be a bool")
     if not is_float(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ should be a number")
-    n_iter = attributes["n_iter_"]
-    if not _are([n_iter], int) or n_iter < 0:
-        raise ValueError("n_iter_ should be a whole number")
+    for name in ("n_iter_", "n_parameters_"):
+        if not _are([attributes[name]], int) or attributes[name] < 0:
+            raise ValueError(f"{name} should be a whole number")
     if attributes["n_features_in_"] != len(names):
         raise ValueError(f"n_features_in_ should be {len(names)}")
     if NAMES in attributes and list(attributes[NAMES]) != names:

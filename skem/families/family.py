@@ -103,6 +103,9 @@ class Model(Protocol):
     def renewed(self, running: Running, share: float) -> Model:
         """Return the model with the penalty of what a stream has shown by now."""
 
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of the same family's `other` model as those of this one."""
+
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels, without earlier parameters."""
 
@@ -174,6 +177,10 @@ class Seen:
     def renewed(self, running: Running, share: float) -> Self:
         """Return the model with so much of the penalty, about the data of its start."""
         return self.scaled(share)
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of another model of the family: they are in the same units."""
+        return laws
 
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing: the same."""

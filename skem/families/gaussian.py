@@ -403,6 +403,15 @@ class GaussianModel:
         start = {"means": means.reshape(K, d), "cholesky": wide}
         return self.maximise(self.sums(start, rows, resp), n, start, own=True)
 
+    def carried(self, laws: Laws, other: GaussianModel) -> Laws:
+        """Return laws in other coordinates as they are in these."""
+        structure = self.structure
+        outer = other.coordinates.outward(
+            structure, other._parameters(laws), np.dtype(float)
+        )
+        found = self.coordinates.inward(structure, outer)
+        return {"means": found.means, "cholesky": found.precisions_cholesky}
+
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""
         return float(self.penal.penalty(self.structure, self._parameters(laws)))

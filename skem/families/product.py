@@ -136,12 +136,38 @@ class Lookup(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Given:
+    """Which parts of a point a fit leaves as they are: weights, and groups' laws."""
+
+    point: Point
+    weights: bool
+    groups: tuple[bool, ...]
+
+    def restored(self, point: Point) -> Point:
+        """Put what is given in its place."""
+        chosen = zip(self.groups, self.point.laws, point.laws, strict=True)
+        laws = tuple(own if given else found for given, own, found in chosen)
+        return Point(self.point.weights if self.weights else point.weights, laws)
+
+
+@dataclass(frozen=True)
 class Product:
     """Models of groups of columns: `places` are the columns of each."""
 
     models: tuple[Model, ...]
     places: tuple[np.ndarray, ...]
     lookups: tuple[Lookup, ...] = ()
+    given: Given | None = None
+
+    def carried(self, point: Point, other: Product) -> Point:
+        """Return a point of other models of the same families as one of these."""
+        each = zip(self.models, point.laws, other.models, strict=True)
+        laws = tuple(model.carried(laws, before) for model, laws, before in each)
+        return Point(point.weights, laws)
+
+    def restored(self, point: Point) -> Point:
+        """Put what is given in its place."""
+        return point if self.given is None else self.given.restored(point)
 
     def of(self, values: np.ndarray) -> Product:
         """Return the models as they are for values that may be missing."""
@@ -351,7 +377,7 @@ class Product:
             own = sums.own[j]
             seen = own if own is not None else sums.linear[:, part]
             laws.append(model.maximise(seen, counts, previous.laws[j], own is not None))
-        return Point(counts / counts.sum(), tuple(laws))
+        return self.restored(Point(counts / counts.sum(), tuple(laws)))
 
     def running(self, sums: Sums, point: Point) -> list[Running]:
         """Return the sums of a pass, to be added to those at other points."""
@@ -372,7 +398,7 @@ class Product:
                 self.models, others, previous.laws, strict=True
             )
         )
-        return Point(counts / counts.sum(), laws)
+        return self.restored(Point(counts / counts.sum(), laws))
 
     def renewed(self, running: list[Running], share: float) -> Product:
         """Return the models with the penalty of what a stream has shown by now."""
@@ -401,8 +427,13 @@ class Product:
 
     def n_free(self, n_components: int) -> int:
         """Return the number of free parameters."""
-        each = (model.n_free(n_components) for model in self.models)
-        return n_components - 1 + sum(each)
+        each = [model.n_free(n_components) for model in self.models]
+        weights = n_components - 1
+        if self.given is not None:
+            weights *= not self.given.weights
+            chosen = zip(self.given.groups, each, strict=True)
+            each = [0 if given else size for given, size in chosen]
+        return weights + sum(each)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -472,6 +503,7 @@ class TableMap:
 
     def evaluate(self, point: Point) -> Evaluation:
         """Fold one pass over the data at a point."""
+        point = self.product.restored(point)
         found = self.product.coefficients(point)
         kept = self._kept
         items: Sequence[Any] = self._cuts() if kept is None else kept

@@ -152,6 +152,15 @@ class StudentModel(Seen):
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
         return self.maximise(self.sums(start, rows, resp), n, start, own=True)
 
+    def carried(self, laws: Laws, other: StudentModel) -> Laws:
+        """Return laws in other coordinates as they are in these."""
+        outer, coordinates = other.outward(laws), self.gaussian.coordinates
+        location = coordinates.load(
+            outer["location"][None], np.empty((1, len(laws["df"])))
+        )
+        scale = outer["scale"] * coordinates.slope[0]
+        return {"location": location[0], "scale": scale, "df": laws["df"]}
+
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [Λ/σ² + log σ²], as a Gaussian's."""
         penal = self.gaussian.penal
