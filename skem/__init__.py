@@ -78,7 +78,7 @@ _HOMES = {
     "_versions": ["show_versions"],
     "bayesian_mixture": ["BayesianGaussianMixture"],
     "discriminant": ["MixtureDiscriminantAnalysis"],
-    "families": ["Family"],
+    "families.family": ["Family"],
     "gaussian_mixture": ["GaussianMixture"],
     "imputer": ["GaussianMixtureImputer"],
     "mixture_ic": ["MixtureIC"],

@@ -146,11 +146,11 @@ def bootstrap_lrt(
     -----
     The mixture of k0 components is fitted to the data as the estimator fits it. Fits to
     simulated data start from the parameters that these were drawn from. The larger
-    mixture is reached from the smaller one, for the data and for the simulations alike:
-    a component is cut in two in up to 15 random ways, and the most hopeful result is
-    followed to its optimum. Both are needed for a valid p-value, and cost a small part
-    of two full searches. So `statistic` may differ from that of two mixtures that were
-    fitted apart. Mixtures of tables are fitted by full searches, all of them.
+    mixture is searched for with the same care in the data and in the simulations, which
+    a valid p-value needs: a component of the smaller one is cut in two in up to 15
+    random ways, up to 12 fresh starts stand beside the most hopeful results, and
+    components are moved as long as that helps. Mixtures of tables are fitted by full
+    searches, all of them.
 
     The log-likelihoods are those of the fitted mixtures, regularized as the estimator
     says; simulated data have the penalty of the data. A ratio that this makes negative
@@ -216,11 +216,10 @@ class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     >>> from skem.datasets import load_acidity
     >>> X = load_acidity().data
     >>> print(
-    ...     sequential_bootstrap_lrt(GaussianMixture(), X, n_boot=39, random_state=0)
+    ...     sequential_bootstrap_lrt(GaussianMixture(), X, 2, n_boot=19, random_state=0)
     ... )
-    1 against 2 components: likelihood ratio statistic 82.3, p = 0.025 (39 simulations)
-    2 against 3 components: likelihood ratio statistic 7.2, p = 0.225 (39 simulations)
-    2 components at level 0.05
+    1 against 2 components: likelihood ratio statistic 82.3, p = 0.05 (19 simulations)
+    At least 2 components at level 0.05: the last test is significant, too
     """
 
     n_components: int

@@ -29,10 +29,13 @@ from skem.core.expectation import total_statistics
 from skem.core.parameters import Parameters
 from skem.core.path import follow
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import TRIAL, affordable, height
+from skem.core.search import FOLLOWED, TRIAL, Search, affordable, height
+from skem.core.seeds import DIVERSE
 from skem.core.solve import Solution
 from skem.gaussian_mixture import GaussianMixture
 
+FRESH = 12
+"""Diverse starts of the larger mixture beside those from the smaller one."""
 DIVISIONS = 15
 """Ways to cut a component in two that are tried, at most."""
 MOST_ROWS = 10**8
@@ -193,11 +196,14 @@ def _ratio(
         if not trials:
             raise IllDefinedCovarianceError
         parameters = trials[0].parameters
-    large = None
-    for trial in trials:
-        # Others, if they are already beyond the end of those before.
-        if large is None or trial.objective > height(large):
-            end = finish(maps[-1], trial.parameters)
-            large = end if large is None or height(end) > height(large) else large
-    assert large is not None
+    search = Search(
+        DIVERSE,
+        K,
+        rng,
+        finish,
+        ACCELERATORS["auto"],
+        known=[trial.parameters for trial in trials[:FOLLOWED]],
+        n_starts=FRESH,
+    )
+    large = search.improved(maps[-1], search.first(maps[-1]))
     return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))

@@ -143,6 +143,7 @@ def constant_of(peer, X):
     return -0.5 * n * d * np.log(2 * np.pi) - np.ravel(nothing)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("covariance_type", "prior"), PAIRED)
 def test_the_bound_rises_as_that_of_scikit_learn(X, covariance_type, prior):
     """Theirs is that of the new q and the old responsibilities: between two of ours."""
@@ -279,6 +280,7 @@ def test_dask_arrays_give_the_same(X):
     assert np.allclose(found, expected, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "size"), list(zip(STRUCTURES, cycle([50, 400]), strict=False))
 )
@@ -319,6 +321,7 @@ def nasty(rng):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "covariance_type", "prior"),
     [

@@ -121,6 +121,7 @@ def test_fit_equals_that_in_memory(covariance_type, weighted, X, weight):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("criterion", "covariance_type", "n_jobs"),
     [("bic", list(STRUCTURES), None), ("icl", "diag", 2)],

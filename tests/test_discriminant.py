@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skem import GaussianMixture, MixtureDiscriminantAnalysis
 
 
+@pytest.mark.slow
 @parametrize_with_checks([MixtureDiscriminantAnalysis(2, covariance_type="diag")])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):

@@ -545,6 +545,7 @@ def test_boundaries_are_where_two_components_are_as_probable(faithful, ax):
     np.testing.assert_allclose(proba[:, 0], 0.5, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uncertainty", "boundaries"])
 @pytest.mark.parametrize("K", [1, 3])
 def test_all_kinds_are_drawn_of_any_number_of_features(kind, K, rng):
@@ -656,6 +657,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")

@@ -14,6 +14,7 @@ X = load_faithful().data
 FRAME = pd.DataFrame(X, columns=["eruptions", "waiting"])
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         GaussianMixtureImputer(1),

@@ -294,6 +294,7 @@ def test_values_that_vanish_at_random_leave_no_bias():
     assert abs(model.means_[0, 1]) < 3 * np.sqrt(1.25 / 5000) * 1.5
 
 
+@pytest.mark.slow
 @covariance_types
 def test_standard_errors_are_those_of_the_curvature(covariance_type):
     """The inverse of minus the Hessian of the observed likelihood, by differences."""
@@ -336,6 +337,7 @@ def test_standard_errors_are_those_of_the_curvature(covariance_type):
     np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "covariance_type"),
     [*zip(["sandwich", "opg"] * 2, TYPES, strict=True), ("bootstrap", "full")],
@@ -538,6 +540,7 @@ def test_blocks_are_of_no_effect(monkeypatch):
 
 
 # Each two of the three meet.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "algorithm", "init_params"),
     [
@@ -572,6 +575,7 @@ def test_a_warm_start_goes_on(covariance_type):
     np.testing.assert_allclose(model.lower_bound_, before, atol=1e-7)
 
 
+@pytest.mark.slow
 @covariance_types
 def test_a_stream_finds_what_a_fit_does(covariance_type):
     X = with_gaps(sample(4000), 0.3)
@@ -628,6 +632,7 @@ def test_shared_values_are_shared_by_what_is_there(covariance_type):
     assert (diagonals > 0.9 / 12).all()
 
 
+@pytest.mark.slow
 def test_selection_finds_the_clusters():
     X = with_gaps(sample())
     X[7] = np.nan
@@ -681,6 +686,7 @@ NASTY = list(nasty_data())
 
 
 # Structures take turns.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("X", "K", "covariance_type"),
     [

@@ -25,6 +25,7 @@ FAMILIES = {
 RANDOM = "starts draw rows at random, and repeated rows are other rows"
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [MixtureModel(), MixtureModel(2, covariance_type="diag")],
     expected_failed_checks=lambda estimator: (

@@ -29,6 +29,7 @@ def X():
     return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(6, [1, 2], (40, 2))])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:No candidate is eligible:UserWarning")
 @parametrize_with_checks([GaussianMixtureIC((1, 2), covariance_type="diag", n_init=1)])
 def test_estimator_checks(estimator, check):
@@ -98,6 +99,7 @@ def lead_over_own_fits(X, components):
     return np.array(leads), near
 
 
+@pytest.mark.slow
 def test_candidates_with_clear_optima_are_as_good_as_own_fits():
     leads, near = lead_over_own_fits(load_faithful().data, range(1, 4))
     # A stop is within 0.1 nats of the optimum in 95 % of fits.
@@ -106,6 +108,7 @@ def test_candidates_with_clear_optima_are_as_good_as_own_fits():
     assert leads.min() > -5
 
 
+@pytest.mark.slow
 def test_candidates_with_poor_optima_are_mostly_as_good_as_own_fits(X):
     leads, _ = lead_over_own_fits(X, range(1, 5))
     # Two clusters fitted by three and four components have many optima, and no search
@@ -345,6 +348,7 @@ def test_more_components_than_distinct_rows_or_rows():
     assert "Expected n_samples >= n_components" in results["warning"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 1e8])
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e160])
 def test_hard_data_give_finite_tables(X, shift, scale):

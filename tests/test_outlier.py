@@ -15,6 +15,7 @@ from skem.datasets import load_faithful
 
 
 # The checks want outliers of three clusters.
+@pytest.mark.slow
 @parametrize_with_checks([MixtureOutlierDetector(1, false_alarm_rate=0.2)])
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -224,6 +225,7 @@ def test_bad_input_is_told_and_changes_nothing(params, X, message):
 class TestMissingValues:
     """Fits to rows that are not complete."""
 
+    @pytest.mark.slow
     def test_the_rate_is_kept_with_missing_values(self):
         draw = two_clusters(0)
         X, new = draw(400), draw(4000)

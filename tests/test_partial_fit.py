@@ -76,6 +76,7 @@ def test_first_batch_is_fitted_as_fit_would(covariance_type, rng):
     assert_same(ours, mixture(covariance_type).fit(X))
 
 
+@pytest.mark.slow
 @covariance_types
 def test_one_pass_comes_close_to_the_batch_fit(covariance_type, rng):
     X, held_out = sample(20_000, rng), sample(5_000, rng)
@@ -89,6 +90,7 @@ def test_one_pass_comes_close_to_the_batch_fit(covariance_type, rng):
     )
 
 
+@pytest.mark.slow
 @covariance_types
 def test_result_hardly_depends_on_the_size_of_the_batches(covariance_type, rng):
     X = sample(2_000, rng)
@@ -159,6 +161,7 @@ def test_rows_of_weight_zero_are_absent(covariance_type, rng):
         np.testing.assert_allclose(value, attributes(second)[name], rtol=1e-9)
 
 
+@pytest.mark.slow
 @covariance_types
 def test_drift_is_followed_by_a_window(covariance_type, rng):
     following = mixture(covariance_type, learning_window=500)
@@ -188,6 +191,7 @@ def test_lower_bound_is_the_running_score_of_batches_to_come(rng):
     assert not hasattr(streamed, "lower_bounds_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "size"), list(zip(TYPES, [7, 200, 7, 200], strict=True))
 )
@@ -485,6 +489,7 @@ NASTY = nasty_streams()
 
 
 # Structures take turns.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "covariance_type"),
     [

@@ -31,6 +31,7 @@ def mixture(request):
     return clone(request.param)
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_predict(mixture, X):
     X[::7, 0] = np.nan
     weight = np.arange(100) % 3

@@ -14,6 +14,7 @@ from skem.datasets import load_faithful
 ERUPTIONS, WAITING = load_faithful().data.T
 
 
+@pytest.mark.slow
 @parametrize_with_checks([GaussianMixtureRegressor(2, covariance_type="diag")])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimator_checks(estimator, check):
@@ -153,6 +154,7 @@ def test_weights_are_repetitions(rng):
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_auto_is_the_choice_by_bic(rng):
     X, y = two_branches(rng)
     regressor = GaussianMixtureRegressor(random_state=0).fit(X, y)

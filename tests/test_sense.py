@@ -195,6 +195,7 @@ def chosen_and_told(X, **options):
     return found, told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typo", [[3.5, 790.0], [36.0, 70.0]])
 def test_one_typo_does_not_decide_the_model(typo):
     """A component of one row is a mean alone, where all share a covariance."""
@@ -203,6 +204,7 @@ def test_one_typo_does_not_decide_the_model(typo):
     assert found.n_components_ == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", list(STRUCTURES))
 @pytest.mark.parametrize("far", [[[100, 100]], [[100, 100], [-90, 20], [30, -200]]])
 def test_a_lower_criterion_is_passed_over_with_a_word(covariance_type, far, rng):

@@ -226,6 +226,7 @@ def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     assert np.isfinite(mixture.covariances_).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_standard_errors_are_those_of_the_free_parameters(name):
     """Against differences of the log-likelihood in the coordinates of the chart."""

@@ -189,9 +189,9 @@ def test_bad_parameters_get_the_words_of_scikit_learn(X, params):
         GaussianMixture(**params).fit(X)
     with pytest.raises(ValueError) as theirs:
         Peer(**params).fit(X)
-    extended = {"reg_covar", "n_init"} & set(params)
+    extended = {"reg_covar", "n_init", "covariance_type"} & set(params)
     if extended:
-        # They take "auto" as well.
+        # They take "auto", or other shapes, as well.
         assert f"The {extended.pop()!r} parameter" in str(ours.value)
     elif "must be a str among" in str(theirs.value):
         # The names are listed in any order.

@@ -126,6 +126,7 @@ def at_maximum(mixture, X, **params):
     return start.set_params(**params).fit(X)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_the_definition(mixture, X, dense):
     # Away from the maximum they would depend on the coordinates.
     mixture = at_maximum(mixture, X)
@@ -189,6 +190,7 @@ def test_sandwich_is_near_the_jackknife(faithful):
     )
 
 
+@pytest.mark.slow
 def test_bootstrap_agrees_with_that_of_others(faithful):
     found = errors_of_faithful(faithful, "bootstrap", n_boot=200, random_state=0)
     # Five standard errors of 5 %, were the replicates normal.
@@ -197,6 +199,7 @@ def test_bootstrap_agrees_with_that_of_others(faithful):
     )
 
 
+@pytest.mark.slow
 def test_bootstrap_does_not_depend_on_processes_and_depends_on_the_seed(mixture, X):
     def errors(**params):
         return mixture.standard_errors(X, method="bootstrap", n_boot=4, **params)
@@ -214,6 +217,7 @@ def test_bootstrap_leaves_the_mixture_alone(mixture, X):
         np.testing.assert_array_equal(value, before[name])
 
 
+@pytest.mark.slow
 def test_bootstrap_counts_weights_as_rows(rng):
     X = rng.standard_normal((60, 2))
     mixture = GaussianMixture(1).fit(X)

@@ -30,6 +30,7 @@ def labels_by_place(Z, weight, n_components, rng):
     return (np.digitize(Z[:, 0], bounds) == np.arange(n_components)[:, None]) * 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
 @parametrize_with_checks([StudentMixture(), StudentMixture(2, df="common", n_init=1)])
@@ -209,6 +210,7 @@ NASTY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("change", NASTY.values(), ids=NASTY)

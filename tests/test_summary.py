@@ -168,6 +168,7 @@ def test_overlap_has_no_units(scale):
     np.testing.assert_allclose(other.summary().overlap, overlap, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

@@ -109,6 +109,7 @@ def test_region_of_the_level_has_the_mass(prob, univariate):
     assert abs((samples >= level).mean() - prob) <= error
 
 
+@pytest.mark.slow
 def test_level_and_probability_agree(univariate):
     X, _ = univariate.sample(5, random_state=0)
     levels = univariate.score_samples(X)

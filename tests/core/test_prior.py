@@ -45,6 +45,7 @@ def test_posterior_without_rows_is_the_prior(structure, prior, rng):
     assert covariances.shape == structure.shape(K, D)
 
 
+@pytest.mark.slow
 def test_divergence_is_that_of_draws(prior, labelled, structure, dense, rng):
     """E_q log q/p of draws of means and precisions, and that of the weights."""
     _, _, statistics = labelled

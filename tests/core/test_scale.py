@@ -43,6 +43,20 @@ def test_it_does_not_grow_with_the_separation(structure, make_blocks, rng, separ
     np.testing.assert_allclose(found, 1, rtol=0.25)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_two_clusters_are_seen_among_several_directions(make_blocks, seed):
+    rng = np.random.default_rng(seed)
+    Z = rng.normal(size=(60, 4))
+    Z[:30] += [3, 200, 10, 0]
+    full = STRUCTURES["full"]
+    blocks = make_blocks(Z @ rng.normal(size=(4, 4)))
+    sample = Sample.of(blocks, standardising_coordinates(blocks, full), full)
+    wide = EMMap.prepare(blocks, full, 1, "auto").regularization.target
+    volume = np.linalg.slogdet(sample.scale(2))[1] - np.linalg.slogdet(wide)[1]
+    # Clusters are a hundredth as wide as all of the data, in one of the directions.
+    assert volume < -2 * np.log(50)
+
+
 def test_the_narrowest_of_clusters_bounds_it(structure, make_blocks, rng):
     blocks = make_blocks(clusters(rng, 1e4, widths=[1, 30, 1000]))
     found = in_units(structure, sample_of(blocks, structure))
