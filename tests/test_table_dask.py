@@ -15,9 +15,9 @@ FAMILIES = {"visits": "poisson", "kind": "categorical"}
 
 @pytest.fixture
 def _small(monkeypatch):
-    monkeypatch.setattr(_table, "LEAST_ROWS", 2000)
-    monkeypatch.setattr(_families, "LEAST_ROWS", 2000)
-    monkeypatch.setattr(search, "POOL", 600)
+    monkeypatch.setattr(_table, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(_families, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(search, "POOL", 400)
     monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
 
 
@@ -38,7 +38,7 @@ def frame_of(n):
 
 def model_of(families=FAMILIES):
     return MixtureModel(
-        2, families=families, covariance_type="diag", tol=10.0, random_state=0
+        2, families=families, covariance_type="diag", tol=100.0, random_state=0
     )
 
 
@@ -52,17 +52,17 @@ def assert_same(own, model):
 @pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize("unknown", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_arrays_are_read_by_chunks(unknown, monkeypatch):
-    X = frame_of(5001).to_numpy()
-    chunks = da.from_array(X, chunks=(900, 2))
+    X = frame_of(1501).to_numpy()
+    chunks = da.from_array(X, chunks=(450, 2))
     if unknown:
-        chunks = chunks[da.from_array(np.ones(len(X), bool), chunks=700)]
+        chunks = chunks[da.from_array(np.ones(len(X), bool), chunks=350)]
     families = {2: "poisson", 3: "categorical"}
     weight = np.random.default_rng(1).uniform(0.5, 2, len(X))
     model = model_of(families).fit(X, sample_weight=weight)
     whole = da.Array.compute
 
     def compute(self, **options):
-        assert self.shape[0] <= 900 or self.ndim == 1
+        assert self.shape[0] <= 450 or self.ndim == 1
         return whole(self, **options)
 
     monkeypatch.setattr(da.Array, "compute", compute)
@@ -75,7 +75,7 @@ def test_arrays_are_read_by_chunks(unknown, monkeypatch):
 
 @pytest.mark.usefixtures("_small")
 def test_frames_of_numbers_are_read_by_partitions():
-    frame = frame_of(4000)
+    frame = frame_of(1200)
     own = model_of().fit(dd.from_pandas(frame, npartitions=5))
     model = model_of().fit(frame)
     assert_same(own, model)
@@ -88,7 +88,7 @@ def test_frames_of_numbers_are_read_by_partitions():
 
 @pytest.mark.usefixtures("_small")
 def test_many_rows_of_text_are_refused_and_few_are_not():
-    frame = frame_of(2000).assign(kind="a")
+    frame = frame_of(1000).assign(kind="a")
     with pytest.raises(NotImplementedError, match="Column 'kind' of the Dask data fr"):
         model_of().fit(dd.from_pandas(frame, npartitions=2))
     few = frame[:500].assign(kind=np.where(frame.visits[:500] > 5, "b", "c"))

@@ -13,10 +13,10 @@ FAMILIES = {2: "poisson", 3: "categorical", 4: "negative_binomial", 5: "student"
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(_table, "LEAST_ROWS", 4000)
-    monkeypatch.setattr(_families, "LEAST_ROWS", 4000)
-    monkeypatch.setattr(_table, "READ", 1500)
-    monkeypatch.setattr(search, "POOL", 1500)
+    monkeypatch.setattr(_table, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(_families, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(_table, "READ", 400)
+    monkeypatch.setattr(search, "POOL", 400)
     monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
 
 
@@ -46,17 +46,17 @@ def in_file(X, path, dtype="f8"):
 
 
 @pytest.mark.parametrize(
-    "covariance_type", ["full", pytest.param("diag", marks=pytest.mark.slow)]
+    "covariance_type", ["diag", pytest.param("full", marks=pytest.mark.slow)]
 )
 def test_a_file_is_fitted_as_an_array(covariance_type, tmp_path):
-    X = rows(8101)
+    X = rows(1501)
     weight = np.random.default_rng(1).uniform(0.5, 2, len(X))
     model = MixtureModel(
         2,
         families=FAMILIES,
         covariance_type=covariance_type,
-        max_iter=20,
-        tol=100.0,
+        max_iter=40,
+        tol=300.0,
         random_state=0,
     )
     file = in_file(X, tmp_path / "X")
@@ -76,27 +76,27 @@ def test_a_file_is_fitted_as_an_array(covariance_type, tmp_path):
 
 
 def test_what_a_fit_sees_of_many_rows_is_all_of_the_categories(monkeypatch):
-    X = rows(9001)
+    X = rows(2501)
     model = MixtureModel(families=FAMILIES, random_state=0, tol=10.0).fit(X)
     monkeypatch.setattr(_families, "LEAST_ROWS", 10**6)
     whole = MixtureModel(families=FAMILIES, random_state=0, tol=10.0).fit(X)
     for name in ("x2", "x3"):
         for key, values in whole.parameters_[name].items():
             found = model.parameters_[name][key]
-            np.testing.assert_allclose(found, values, rtol=1e-4)
-    assert whole.score(X) == pytest.approx(model.score(X), abs=1e-5)
+            np.testing.assert_allclose(found, values, rtol=1e-3)
+    assert whole.score(X) == pytest.approx(model.score(X), abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ((8000, 0, np.inf), "contains infinity .* in column 'x0'"),
-        ((8999, 2, -1.0), "Column 'x2' has negative values"),
+        ((2000, 0, np.inf), "contains infinity .* in column 'x0'"),
+        ((2499, 2, -1.0), "Column 'x2' has negative values"),
         ((slice(None), 1, np.nan), r"Feature 1 \('x1'\) of X has no value at all"),
     ],
 )
 def test_bad_values_anywhere_in_a_file_are_refused(change, message, tmp_path):
-    X = rows(9001)
+    X = rows(2501)
     row, column, value = change
     X[row, column] = value
     with pytest.raises(ValueError, match=message):
@@ -104,11 +104,11 @@ def test_bad_values_anywhere_in_a_file_are_refused(change, message, tmp_path):
 
 
 def test_categories_that_are_unknown(tmp_path):
-    X = rows(5000)[:, 2:4]
+    X = rows(1500)[:, 2:4]
     X[-2] = [3, 0]
     model = MixtureModel(2, families={0: "poisson", 1: "ordinal"})
     model.fit(X[:1000])
-    X[4000, 1] = 7
+    X[1400, 1] = 7
     file = in_file(X, tmp_path / "X")
     with pytest.raises(ValueError, match=r"Found unknown categories \[7\]"):
         model.predict(file)
@@ -116,6 +116,7 @@ def test_categories_that_are_unknown(tmp_path):
     np.testing.assert_allclose(model.predict_proba(file), model.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_blocks(tmp_path):
     n, d = 200_000, 20
     file = np.memmap(tmp_path / "X", dtype="f4", mode="w+", shape=(n, d))

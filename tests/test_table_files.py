@@ -89,12 +89,19 @@ def test_every_family_is_the_same_to_the_last_digit(table, fitted, through_a_fil
 
 
 @pytest.mark.parametrize(
-    "covariance_type", ["full", "tied", "diag", "spherical", "VEE"]
+    "covariance_type",
+    [
+        "tied",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("full", "diag", "spherical", "VEE")
+        ),
+    ],
 )
 def test_structures_and_pairs_of_arrays(covariance_type, through_a_file):
     X = np.random.default_rng(1).normal(size=(60, 4))
     pairs = [(Gaussian(covariance_type), [0, 1, 2]), ("student", 3)]
-    model = MixtureModel(2, families=pairs, random_state=0, tol=5.0).fit(X)
+    model = MixtureModel(2, families=pairs, random_state=0, n_init=1, tol=5.0).fit(X)
     other = through_a_file(model)
     assert_same(model, other, X)
     assert repr(other.families) == repr(model.families)
@@ -106,7 +113,9 @@ def test_a_loaded_mixture_is_fitted_anew(table, fitted, through_a_file):
         ValueError, match="no statistics that a stream could go on from"
     ):
         other.partial_fit(table)
-    np.testing.assert_array_equal(other.fit(table).weights_, fitted.weights_)
+    few = table[["age", "plan"]]
+    again = other.set_params(families="auto").fit(few)
+    assert again.partial_fit(few).n_iter_ > 1
 
 
 def test_what_cannot_be_written(table, tmp_path):

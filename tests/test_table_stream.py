@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skem import MixtureModel
+from skem import GaussianMixture, MixtureModel
 
 K = 3
 FAMILIES = {
@@ -69,10 +69,8 @@ def feed(model, table, size, weight=None):
 
 @pytest.mark.parametrize("size", [600, pytest.param(60, marks=pytest.mark.slow)])
 def test_start_is_a_fit_of_what_has_come(size):
-    table = rows(600, 1, gaps=0.1)
-    model = MixtureModel(
-        K, families=FAMILIES, covariance_type="diag", tol=1.0, random_state=0
-    )
+    table = rows(600, 1, gaps=0.1)[FEW]
+    model = MixtureModel(K, families=FEW_FAMILIES, tol=1.0, random_state=0)
     whole = clone(model).fit(table)
     feed(model, table, size)
     if size == 600:
@@ -88,13 +86,13 @@ def test_start_is_a_fit_of_what_has_come(size):
 @pytest.mark.parametrize(
     ("covariance_type", "gaps"),
     [
-        ("full", 0.1),
-        ("diag", 0.0),
+        ("diag", 0.1),
         *(
             pytest.param(name, gaps, marks=pytest.mark.slow)
             for name, gaps in [
                 ("full", 0.0),
-                ("diag", 0.1),
+                ("diag", 0.0),
+                ("full", 0.1),
                 ("tied", 0.0),
                 ("tied", 0.1),
                 ("spherical", 0.1),
@@ -103,20 +101,21 @@ def test_start_is_a_fit_of_what_has_come(size):
     ],
 )
 def test_optimum_is_where_a_stream_of_the_same_rows_stays(covariance_type, gaps):
-    table = rows(200, 2, gaps)
+    table = rows(100, 2, gaps).drop(columns=["income", "spend"])
+    families = {name: f for name, f in FAMILIES.items() if name in table}
     model = MixtureModel(
         K,
-        families=FAMILIES,
+        families=families,
         covariance_type=covariance_type,
         pseudo_observations=0,
         n_init=1,
-        tol=1e-9,
+        tol=1e-7,
         random_state=0,
     ).fit(table)
     before = flat(model)
     for _ in range(2):
         model.partial_fit(table)
-    np.testing.assert_allclose(flat(model), before, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(flat(model), before, rtol=1e-3, atol=1e-4)
     assert model.lower_bound_ == pytest.approx(model.score(table), abs=1e-6)
 
 
@@ -137,6 +136,7 @@ def test_one_component_that_forgets_nothing_is_the_fit_of_all_rows(penalty):
     np.testing.assert_allclose(flat(model), flat(whole), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_stream_comes_to_what_a_fit_of_all_rows_does():
     table, test = rows(4000, 4), rows(500, 5)
     model = MixtureModel(K, families=FAMILIES, random_state=0, covariance_type="diag")
@@ -206,3 +206,31 @@ def test_errors_leave_the_stream_as_it_was():
         model.partial_fit(table)
     model.set_params(n_components=K, handle_unknown="missing").partial_fit(unknown)
     assert model.categories_["plan"].tolist() == ["basic", "free", "pro"]
+
+
+@pytest.mark.parametrize(
+    "covariance_type", ["full", pytest.param("diag", marks=pytest.mark.slow)]
+)
+def test_gaussian_streams_are_those_of_gaussian_mixture(covariance_type):
+    rng = np.random.default_rng(10)
+    z = rng.integers(2, size=900)
+    X = rng.normal(size=(900, 3)) + 4 * z[:, None]
+    X[:, 1:][rng.random((900, 2)) < 0.05] = np.nan
+    options = {
+        "covariance_type": covariance_type,
+        "random_state": 0,
+        "tol": 1e-4,
+        "n_init": 1,
+    }
+    model, peer = MixtureModel(2, **options), GaussianMixture(2, **options)
+    for batch in np.split(X, [400, 500, 700]):
+        model.partial_fit(batch)
+        peer.partial_fit(batch)
+    order = np.argsort(peer.means_[:, 0])
+    (found,) = model.covariances_.values()
+    means = np.column_stack([laws["mean"] for laws in model.parameters_.values()])
+    own = np.argsort(means[:, 0])
+    np.testing.assert_allclose(means[own], peer.means_[order], atol=1e-4)
+    np.testing.assert_allclose(found[own], peer.covariances_[order], atol=1e-3)
+    np.testing.assert_allclose(model.weights_[own], peer.weights_[order], atol=1e-4)
+    assert model.lower_bound_ == pytest.approx(peer.lower_bound_, abs=1e-4)
