@@ -50,10 +50,12 @@ def in_file(X, path, dtype="f8"):
 )
 def test_a_file_is_fitted_as_an_array(covariance_type, tmp_path):
     X = rows(1501)
+    if covariance_type == "diag":
+        X = X[:, :5]
     weight = np.random.default_rng(1).uniform(0.5, 2, len(X))
     model = MixtureModel(
         2,
-        families=FAMILIES,
+        families={j: f for j, f in FAMILIES.items() if j < X.shape[1]},
         covariance_type=covariance_type,
         max_iter=40,
         tol=300.0,
