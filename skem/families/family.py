@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
+Running = Any
+"""Sums that can be added up over passes at different parameters: arrays, mostly."""
 LARGEST_COUNT = 2.0**53
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
@@ -90,6 +92,20 @@ class Model(Protocol):
     ) -> Laws:
         """M-step, with the penalty, of R Fᵀ; or of `sums` if `own`."""
 
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass at `laws`, to be added to those of other passes."""
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step, with the penalty, of running sums."""
+
+    def renewed(self, running: Running, share: float) -> Model:
+        """Return the model with the penalty of what a stream has shown by now."""
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of the same family's `other` model as those of this one."""
+
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels, without earlier parameters."""
 
@@ -133,6 +149,38 @@ class Seen:
     """What most models have in common."""
 
     linear = True
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """M-step of what the family sees."""
+        raise NotImplementedError
+
+    def scaled(self, share: float) -> Self:
+        """Return the model with so much of the penalty."""
+        raise NotImplementedError
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass: no parameter is in the statistics."""
+        return sums
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running sums."""
+        return self.maximise(running, counts, previous)
+
+    def renewed(self, running: Running, share: float) -> Self:
+        """Return the model with so much of the penalty, about the data of its start."""
+        return self.scaled(share)
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of another model of the family: they are in the same units."""
+        return laws
 
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing: the same."""
@@ -353,6 +401,12 @@ class ColumnModel(Seen):
         means = (sums[:, 1:] + self.epsilon * self.pooled) / safe
         # Without a sample and without a penalty, as all the data are.
         return self.family.estimate(np.where(total[:, None] > 0, means, self.pooled))
+
+    def renewed(self, running: Running, share: float) -> ColumnModel:
+        """Return the model with the mean statistic of all that a stream has shown."""
+        n, *total = running.sum(axis=0)
+        pooled = np.array(total) / n if n > 0 else self.pooled
+        return replace(self.scaled(share), pooled=pooled)
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels."""
