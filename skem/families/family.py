@@ -215,6 +215,11 @@ class Kind(ABC):
         """Raise `ValueError` if observed values are out of the family's range.
 
         The text should end the sentence "Column 'a' …", as "has negative values".
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
         """
 
     @abstractmethod
@@ -278,48 +283,182 @@ class Family(Kind):
 
     @abstractmethod
     def statistics(self, x: np.ndarray) -> np.ndarray:
-        """T(x) of values (n,), shape (p, n)."""
+        """Return T(x).
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        statistics : ndarray of shape (p, n)
+            Of each value.
+        """
 
     @abstractmethod
     def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-        """η (K, p) and A(η) (K,)."""
+        """Return the natural parameters η and the log-norm A(η).
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        eta : ndarray of shape (K, p)
+            Natural parameters.
+
+        norm : ndarray of shape (K,)
+            Log-norms.
+        """
 
     @abstractmethod
     def estimate(self, means: np.ndarray) -> Laws:
-        """Return the maximum likelihood parameters for mean statistics (K, p)."""
+        """Return the maximum likelihood parameters for mean statistics.
+
+        Parameters
+        ----------
+        means : ndarray of shape (K, p)
+            Mean statistics of each component.
+
+        Returns
+        -------
+        laws : dict of ndarray
+            Parameters by name.
+        """
 
     @abstractmethod
     def to_free(self, laws: Laws) -> np.ndarray:
-        """Unconstrained coordinates, (K, q), best those with a diagonal information."""
+        """Return unconstrained coordinates, best those with a diagonal information.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        free : ndarray of shape (K, q)
+            Coordinates.
+        """
 
     @abstractmethod
     def from_free(self, free: np.ndarray) -> Laws:
-        """Undo `to_free`."""
+        """Undo `to_free`.
+
+        Parameters
+        ----------
+        free : ndarray of shape (K, q)
+            Coordinates.
+
+        Returns
+        -------
+        laws : dict of ndarray
+            Parameters by name.
+        """
 
     @abstractmethod
     def information(self, laws: Laws) -> np.ndarray:
-        """Fisher information of one sample about each free coordinate, (K, q)."""
+        """Return the Fisher information of one sample about each free coordinate.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        information : ndarray of shape (K, q)
+            Roughly right will do: it scales the steps.
+        """
 
     @abstractmethod
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
-        """Draw n values of component k."""
+        """Draw values of a component.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        k : int
+            The component.
+
+        n : int
+            The number of values.
+
+        rng : RandomState instance
+            Random numbers.
+
+        Returns
+        -------
+        x : ndarray of shape (n,)
+            Values.
+        """
 
     @abstractmethod
     def expected(self, laws: Laws) -> np.ndarray:
-        """Mean of each component, (K,)."""
+        """Return the mean of each component.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        means : ndarray of shape (K,)
+            In units of the values.
+        """
 
     def log_base(self, x: np.ndarray) -> np.ndarray:
-        """h(x), (n,)."""
+        """Return h(x), which does not depend on the parameters.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        log_base : ndarray of shape (n,)
+            In nats; zero by default.
+        """
         return np.zeros(len(x))
 
     def embed(self, x: np.ndarray) -> np.ndarray:
-        """Scale on which differences of values mean about the same, for k-means."""
+        """Return values on a scale for k-means: equal differences mean about the same.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        embedded : ndarray of shape (n,)
+            The values themselves by default.
+        """
         return x
 
     def look(self, look: Look) -> Model:
-        """Return the family as it is for these data."""
+        """Return the family as it is for these data.
+
+        Parameters
+        ----------
+        look : object
+            `values` (1, n), with NaN where they are missing, `weight` (n,),
+            `n_components` and `epsilon`, the number of pseudo-observations.
+
+        Returns
+        -------
+        model : object
+            What an EM step asks.
+        """
         x, v = observed(look)
         T = self.statistics(x)
         place = self.embed(x)

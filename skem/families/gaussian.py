@@ -100,7 +100,13 @@ class Gaussian(Kind):
 
 
 class LogNormal(Gaussian):
-    """Positive values, the logarithms of which are Gaussian."""
+    """Positive values, the logarithms of which are Gaussian.
+
+    Parameters
+    ----------
+    covariance_type : str, default='full'
+        Structure of the covariances of the logarithms, as for `GaussianMixture`.
+    """
 
     name = "lognormal"
 
