@@ -346,7 +346,8 @@ class MixtureIC(
         labels : ndarray of shape (n_samples,)
             Components of the chosen mixture.
         """
-        return self.fit(X, sample_weight=sample_weight).labels_.astype(np.intp)
+        self.fit(X, sample_weight=sample_weight)
+        return self.best_estimator_._labels_or_predict(X)
 
     def score(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
@@ -382,6 +383,7 @@ class MixtureIC(
     impute = of_best(MixtureModel.impute)
     standard_errors = of_best(MixtureModel.standard_errors)
     summary = of_best(MixtureModel.summary)
+    save = of_best(MixtureModel.save)
 
 
 def _fitted(

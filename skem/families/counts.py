@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import xlogy
 
-from skem.families.family import ColumnModel, Family, Laws, Look, whole_numbers
+from skem.families.family import ColumnModel, Family, Laws, whole_numbers
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300
@@ -33,10 +33,11 @@ class Poisson(Family):
         """−log x!."""
         return x - xlogy(x, x) - stirling(x)
 
-    def look(self, look: Look) -> PoissonModel:
-        """Return the family as it is for these data."""
-        seen = super().look(look)
-        return PoissonModel(self, seen.pooled, seen.epsilon, seen.place)
+    def seen(
+        self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]
+    ) -> PoissonModel:
+        """Return the model of what `look` has found."""
+        return PoissonModel(self, pooled, epsilon, place)
 
     def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
         """Log λ and λ."""
