@@ -19,15 +19,13 @@ def degenerate_components(
     found = np.zeros(len(counts), dtype=bool)
     for model, laws in pairs:
         found |= model.scarce(laws, counts)
+    one = np.ones(len(counts))
     for j, k in combinations(range(len(counts)), 2):
+        # Component k as if it were j: how many standard deviations of a row is that?
         order = np.arange(len(counts))
         order[k] = j
-        # Component k as if it were j: how far is that?
-        moved = [(model, laws, model.ordered(laws, order)) for model, laws in pairs]
         with np.errstate(all="ignore"):
-            if all(
-                model.far(model.pack(there, laws, counts), laws, counts) < ONE_SPOT
-                for model, laws, there in moved
-            ):
+            moves = (m.pack(m.ordered(laws, order), laws, one) for m, laws in pairs)
+            if all(np.abs(move).max() < ONE_SPOT for move in moves):
                 found[[j, k]] = True
     return np.flatnonzero(found)

@@ -101,6 +101,7 @@ def test_poisson_components_of_large_counts_are_told_apart():
     C = np.concatenate([rng.poisson(1e14, 40), rng.poisson(1e14 + 1e8, 40)])
     C = np.append(C.astype(float), np.nan)[:, None]
     model = MixtureModel(2, families="poisson", random_state=0).fit(C)
+    assert model.degenerate_components_.tolist() == []
     labels = model.predict(C)[:-1]
     assert len(set(labels[:40])) == len(set(labels[40:])) == 1
     assert labels[0] != labels[-1]
