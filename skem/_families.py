@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skem._table import CATEGORIES, Column, Table, encoded
+from skem._table import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
+from skem._table_file import FileValues
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.product import Product
@@ -30,7 +31,7 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
     else:
         pairs = _pairs(families)
     for family, columns in pairs:
-        places = [_place(column, names) for column in _listed(columns)]
+        places = [place_of(column, names, "families") for column in _listed(columns)]
         found = _grouped(_kind(family, covariance_type), places)
         if isinstance(families, str | Kind | Mapping):
             chosen += found
@@ -63,14 +64,15 @@ def _listed(columns: Any) -> list[Any]:
     return [columns] if isinstance(columns, str | int | np.integer) else list(columns)
 
 
-def _place(column: Any, names: list[str]) -> int:
+def place_of(column: Any, names: list[str], what: str) -> int:
+    """Return the place of a column that a parameter names."""
     if isinstance(column, str):
         if column not in names:
-            raise ValueError(f"families names {column!r}, which is no column of X.")
+            raise ValueError(f"{what} names {column!r}, which is no column of X.")
         return names.index(column)
     if not -len(names) <= column < len(names):
         raise ValueError(
-            f"families names column {column}, but X has {len(names)} columns."
+            f"{what} names column {column}, but X has {len(names)} columns."
         )
     return int(column) % len(names)
 
@@ -134,7 +136,7 @@ class Columns:
     labels: dict[int, tuple[Any, ...]]
 
     @classmethod
-    def of(cls, table: Table, groups: list[Group], weight: np.ndarray) -> Columns:
+    def of(cls, table: Table, groups: list[Group]) -> Columns:
         """Check that columns suit their families."""
         labels = {}
         for kind, places in groups:
@@ -149,19 +151,32 @@ class Columns:
                     )
         names = tuple(column.name for column in table.columns)
         kept = tuple((kind, tuple(places)) for kind, places in groups)
-        found = cls(names, kept, labels)
-        values = found.values(table, "error")
-        lacking = np.flatnonzero(np.isnan(values[:, weight > 0]).all(axis=1))
-        if len(lacking):
-            j = int(lacking[0])
-            raise ValueError(
-                f"Feature {j} ({names[j]!r}) of X has no value at all: it is missing "
-                "in every row. Leave it out."
-            )
-        return found
+        return cls(names, kept, labels)
 
-    def values(self, table: Table, handle_unknown: str) -> np.ndarray:
-        """Return numbers and codes, (d, n), NaN for what is missing."""
+    def read(self, table: Table, handle_unknown: str) -> tuple[Any, np.ndarray]:
+        """Return numbers and codes (d, n), and what stands for them in `Product.of`.
+
+        NaN is missing. Of a file both are read block by block.
+        """
+        if table.file is None:
+            values = self._values(table, handle_unknown)
+            return values, values
+        kinds = {j: kind for kind, places in self.groups for j in places}
+        found = FileValues(self.names, table.file, self.labels, handle_unknown)
+        discrete = [j for j, kind in kinds.items() if kind.discrete]
+        numbers = [j for j in discrete if j not in self.labels]
+        return found, found.checked(lambda j, x: self._check(j, kinds[j], x), numbers)
+
+    def _check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+        try:
+            kind.check(x)
+        except ValueError as error:
+            raise ValueError(
+                f"Column {self.names[j]!r} {error}, which the family {kind.name!r} "
+                "cannot take."
+            ) from None
+
+    def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
         values = np.empty((len(self.names), table.n_rows))
         for kind, places in self.groups:
             for j in places:
@@ -175,35 +190,58 @@ class Columns:
                         "numbers there."
                     )
                 values[j] = column.numbers
-                seen = values[j][~np.isnan(values[j])]
-                try:
-                    kind.check(seen)
-                except ValueError as error:
-                    raise ValueError(
-                        f"Column {column.name!r} {error}, which the family "
-                        f"{kind.name!r} cannot take."
-                    ) from None
+                self._check(j, kind, values[j][~np.isnan(values[j])])
         return values
 
     def product(
-        self, values: np.ndarray, weight: np.ndarray, K: int, epsilon: float | None
+        self, values: Any, weight: np.ndarray, K: int, epsilon: float | None
     ) -> Product:
-        """Let every family look at its columns."""
+        """Let every family look at its columns.
+
+        Of many rows they see some, evenly spaced, and all of the categories.
+        """
         total = float(weight.sum())
+        first = self._first_rows(values, weight)
+        n = len(weight)
+        many = n > LEAST_ROWS
+        own, own_weight = values, weight
+        if many:
+            rows = np.union1d(np.arange(LEAST_ROWS) * n // LEAST_ROWS, first)
+            own, own_weight = values[:, rows], weight[rows]
         models, places = [], []
         for kind, columns in self.groups:
             place = np.array(columns)
+            n_categories = len(self.labels.get(columns[0], ()))
+            x, v = own[place], own_weight
+            if many and kind.categorical:
+                x = np.arange(n_categories, dtype=float)[None]
+                v = _counts(values, weight, columns[0], n_categories)
             look = Looked(
-                values[place],
-                weight,
+                x,
+                v,
                 K,
                 2 / np.sqrt(total) if epsilon is None else epsilon,
-                epsilon is not None,
-                len(self.labels.get(columns[0], ())),
+                many or epsilon is not None,
+                n_categories,
             )
             models.append(kind.look(look))
             places.append(place)
         return Product(tuple(models), tuple(places))
+
+    def _first_rows(self, values: Any, weight: np.ndarray) -> np.ndarray:
+        """Return the first row that has a value, of each column."""
+        found = np.full(len(self.names), -1)
+        for part in parts(len(weight)):
+            there = ~np.isnan(values[:, part]) & (weight[part] > 0)
+            new = (found < 0) & there.any(axis=1)
+            found[new] = part.start + there[new].argmax(axis=1)
+            if (found >= 0).all():
+                return found
+        j = int(np.flatnonzero(found < 0)[0])
+        raise ValueError(
+            f"Feature {j} ({self.names[j]!r}) of X has no value at all: it is missing "
+            "in every row. Leave it out."
+        )
 
     @property
     def discrete(self) -> bool:
@@ -230,6 +268,16 @@ def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
     if set(labels) <= {False, True}:
         return (False, True)
     return labels
+
+
+def _counts(values: Any, weight: np.ndarray, j: int, size: int) -> np.ndarray:
+    """Weights of the categories of a column."""
+    counts = np.zeros(size)
+    for part in parts(len(weight)):
+        x = values[:, part][j]
+        seen = ~np.isnan(x)
+        counts += np.bincount(x[seen].astype(int), weight[part][seen], size)
+    return counts
 
 
 def distinct(

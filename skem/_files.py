@@ -23,13 +23,19 @@ from skem.core.noise import Background
 if TYPE_CHECKING:
     from skem.bayesian_mixture import BayesianGaussianMixture
     from skem.gaussian_mixture import GaussianMixture
+    from skem.mixture_model import MixtureModel
+    from skem.student_mixture import StudentMixture
 
 FORMAT = "skem mixture"
 VERSION = 1
 CLASSES = {
     "GaussianMixture": "skem.gaussian_mixture",
     "BayesianGaussianMixture": "skem.bayesian_mixture",
+    "StudentMixture": "skem.student_mixture",
+    "MixtureModel": "skem.mixture_model",
 }
+TABLE = "MixtureModel"
+"""The class whose documents are those of `skem._table_files`."""
 DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
 KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
 STATE = {"fingerprint", "n_given", "noise"}
@@ -60,6 +66,7 @@ ATTRIBUTES: dict[str, str] = {
     "n_effective_components_": "int",
     "noise_weight_": "float",
     "noise_volume_": "float",
+    "df_": "K",
 }
 """The fitted attributes that a file may have, and what each of them is."""
 
@@ -70,33 +77,17 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     name = kind.__name__
     if CLASSES.get(name) != kind.__module__:
         raise NotImplementedError(
-            f"save knows {' and '.join(CLASSES)}, not {name}. Save it with skops or "
+            f"save knows {', '.join(CLASSES)}, not {name}. Save it with skops or "
             "pickle."
         )
     mixture._check_is_fitted()
-    fitted = {
-        name: value
-        for name, value in vars(mixture).items()
-        if name.endswith("_") and not name.startswith("_") and name not in DATA
-    }
-    if unknown := fitted.keys() - ATTRIBUTES:
-        raise NotImplementedError(
-            f"save does not know the attribute {min(unknown)!r} of the mixture."
-        )
-    noise = background_of(mixture)
+    own = import_module("skem._table_files").table_document if name == TABLE else _parts
     document = {
         "format": FORMAT,
         "version": VERSION,
         "skem": import_module("skem").__version__,
         "class": name,
-        "parameters": _encoded_all(mixture.get_params(deep=False), "parameter"),
-        "attributes": _encoded_all(fitted, "attribute"),
-        "state": {
-            # Tells whether covariances and factors are as the fit has made them.
-            "fingerprint": getattr(mixture, "_as_fitted", None),
-            "n_given": getattr(mixture, "_n_given", None),
-            "noise": None if noise is None else _encoded_all(asdict(noise), "noise"),
-        },
+        **own(mixture),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     target = Path(os.path.realpath(path))
@@ -109,9 +100,33 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         raise
 
 
+def _parts(mixture: Any) -> dict[str, Any]:
+    """Return the parts of the document that are a mixture's own."""
+    fitted = {
+        name: value
+        for name, value in vars(mixture).items()
+        if name.endswith("_") and not name.startswith("_") and name not in DATA
+    }
+    if unknown := fitted.keys() - ATTRIBUTES:
+        raise NotImplementedError(
+            f"save does not know the attribute {min(unknown)!r} of the mixture."
+        )
+    noise = background_of(mixture)
+    return {
+        "parameters": encoded_all(mixture.get_params(deep=False), "parameter"),
+        "attributes": encoded_all(fitted, "attribute"),
+        "state": {
+            # Tells whether covariances and factors are as the fit has made them.
+            "fingerprint": getattr(mixture, "_as_fitted", None),
+            "n_given": getattr(mixture, "_n_given", None),
+            "noise": None if noise is None else encoded_all(asdict(noise), "noise"),
+        },
+    }
+
+
 def load(
     path: str | os.PathLike[str],
-) -> GaussianMixture | BayesianGaussianMixture:
+) -> GaussianMixture | BayesianGaussianMixture | StudentMixture | MixtureModel:
     """Read a mixture that its method `save` has written.
 
     The file is JSON and holds no code: it is safe to read one of unknown origin.
@@ -123,11 +138,11 @@ def load(
 
     Returns
     -------
-    mixture : GaussianMixture or BayesianGaussianMixture
+    mixture : GaussianMixture, BayesianGaussianMixture, StudentMixture or MixtureModel
         Fitted, with the same parameters and attributes, to the last digit.
         `partial_fit` goes on from the parameters, as after
         :meth:`GaussianMixture.from_parameters`: the statistics of a stream are not
-        saved.
+        saved. A `MixtureModel` has to be fitted anew for that.
 
     Raises
     ------
@@ -164,13 +179,13 @@ def load(
         raise ValueError(f"{path} is not a saved mixture: {error}") from None
     try:
         return _decoded_mixture(document)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         raise ValueError(f"cannot load {path}: {error}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """A file that this version of skem does not read."""
 
 
@@ -180,27 +195,29 @@ def _no_constant(name: str) -> None:
 
 def _decoded_mixture(document: Any) -> Any:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise _UnreadableError("it is not a file that a mixture's save has written")
+        raise UnreadableError("it is not a file that a mixture's save has written")
     version = document.get("version")
     if version != VERSION:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"it has version {version!r} of the format, of skem "
             f"{document.get('skem')}; this one reads version {VERSION}"
         )
     if missing := KEYS - document.keys():
-        raise _UnreadableError(f"it lacks {min(missing)!r}")
+        raise UnreadableError(f"it lacks {min(missing)!r}")
     if unknown := document.keys() - KEYS:
-        raise _UnreadableError(f"it has {min(unknown)!r}, which skem does not know")
+        raise UnreadableError(f"it has {min(unknown)!r}, which skem does not know")
     name = document["class"]
     if not isinstance(name, str) or name not in CLASSES:
-        raise _UnreadableError(f"it has the unknown class {name!r}")
+        raise UnreadableError(f"it has the unknown class {name!r}")
     kind = getattr(import_module(CLASSES[name]), name)
-    parameters = _decoded_all(document["parameters"])
+    if name == TABLE:
+        return import_module("skem._table_files").table_mixture(kind, document)
+    parameters = decoded_all(document["parameters"])
     if unknown := parameters.keys() - signature(kind).parameters:
-        raise _UnreadableError(f"{name} has no parameter {min(unknown)!r}")
-    attributes = _decoded_all(document["attributes"])
+        raise UnreadableError(f"{name} has no parameter {min(unknown)!r}")
+    attributes = decoded_all(document["attributes"])
     if unknown := attributes.keys() - ATTRIBUTES:
-        raise _UnreadableError(f"{name} has no attribute {min(unknown)!r}")
+        raise UnreadableError(f"{name} has no attribute {min(unknown)!r}")
     mixture = kind(**parameters)
     mixture._validate_params()
     state = _decoded_state(document["state"], attributes)
@@ -226,11 +243,11 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{key} is not a whole number")
             found[name] = value
     if document["noise"] is not None:
-        noise = _decoded_all(document["noise"])
+        noise = decoded_all(document["noise"])
         d = np.shape(attributes.get("means_", ()))[-1:]
         shapes = {"log_widths": d, "corner": d, "edges": 2 * d}
         if noise.keys() != shapes.keys() or not all(
-            _is_array(noise[name], shape) for name, shape in shapes.items()
+            is_array(noise[name], shape) for name, shape in shapes.items()
         ):
             raise ValueError("noise is not of the right type and shape")
         found["_noise"] = Background(**noise)
@@ -239,7 +256,10 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
     """Require that attributes are what they should be."""
-    for name in ("weights_", "means_", "precisions_cholesky_", "n_features_in_"):
+    needed = ["weights_", "means_", "precisions_cholesky_", "n_features_in_"]
+    if type(mixture).__name__ == "StudentMixture":
+        needed.append("df_")
+    for name in needed:
         if name not in attributes:
             raise ValueError(f"{name} is missing")
     means = attributes["means_"]
@@ -269,7 +289,7 @@ def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
         )
 
 
-def _is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
+def is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
     return (
         isinstance(value, np.ndarray)
         and value.dtype.kind in kinds
@@ -278,41 +298,41 @@ def _is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
     )
 
 
-def _is_float(value: Any) -> bool:
+def is_float(value: Any) -> bool:
     return isinstance(value, float | int | np.floating) and not isinstance(value, bool)
 
 
 _FITS: dict[str, Callable[..., bool]] = {
-    "K": lambda value, K, d, shape, one: _is_array(value, (K,)),
-    "d": lambda value, K, d, shape, one: _is_array(value, (d,)),
-    "K d": lambda value, K, d, shape, one: _is_array(value, (K, d)),
-    "covariances": lambda value, K, d, shape, one: _is_array(value, shape),
+    "K": lambda value, K, d, shape, one: is_array(value, (K,)),
+    "d": lambda value, K, d, shape, one: is_array(value, (d,)),
+    "K d": lambda value, K, d, shape, one: is_array(value, (K, d)),
+    "covariances": lambda value, K, d, shape, one: is_array(value, shape),
     "covariance": lambda value, K, d, shape, one: (
-        _is_array(value, one) or (one == () and _is_float(value))
+        is_array(value, one) or (one == () and is_float(value))
     ),
     "K or two": lambda value, K, *_: (
-        _is_array(value, (K,))
+        is_array(value, (K,))
         or (
             isinstance(value, tuple)
-            and [_is_array(v, (K,)) for v in value] == [True] * 2
+            and [is_array(v, (K,)) for v in value] == [True] * 2
         )
     ),
-    "K or one": lambda value, K, *_: _is_array(value, (K,)) or _is_float(value),
+    "K or one": lambda value, K, *_: is_array(value, (K,)) or is_float(value),
     "bool": lambda value, *_: isinstance(value, bool),
     "int": lambda value, *_: isinstance(value, int) and value >= 0,
-    "float": lambda value, *_: _is_float(value),
-    "list": lambda value, *_: isinstance(value, list) and all(map(_is_float, value)),
+    "float": lambda value, *_: is_float(value),
+    "list": lambda value, *_: isinstance(value, list) and all(map(is_float, value)),
     "indices": lambda value, K, *_: (
-        _is_array(value, (np.size(value),), "i")
+        is_array(value, (np.size(value),), "i")
         and bool(((value >= 0) & (value < K)).all())
     ),
     "names": lambda value, K, d, *_: (
-        _is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
+        is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
     ),
 }
 
 
-def _encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
+def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         try:
@@ -357,7 +377,7 @@ def _encoded(value: Any) -> Any:
     raise TypeError
 
 
-def _decoded_all(values: Any) -> dict[str, Any]:
+def decoded_all(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError("parameters and attributes should be JSON objects")
     return {name: _decoded(value) for name, value in values.items()}
@@ -373,7 +393,7 @@ def _decoded(value: Any) -> Any:
     if value.keys() == {"set"}:
         return set(_decoded(value["set"]))
     if value.keys() == {"dict"}:
-        return _decoded_all(value["dict"])
+        return decoded_all(value["dict"])
     if value.keys() == {"float"}:
         if not re.fullmatch("-?inf|nan", value["float"]):
             raise ValueError(f"{value['float']!r} is no number")

@@ -834,8 +834,8 @@ class FittedMixture(
             If the mixture is not fitted.
 
         NotImplementedError
-            If the class is neither `GaussianMixture` nor `BayesianGaussianMixture`, or
-            if a parameter cannot be written, such as a `RandomState`.
+            If the class is none of those that :func:`skem.load` knows, or if a
+            parameter cannot be written, such as a `RandomState`.
 
         OSError
             If the file cannot be written.

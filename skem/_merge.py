@@ -56,7 +56,7 @@ class MergedComponents:
         The cluster of each component. Clusters are in the order of their weight, the
         largest first.
 
-    weights_ : ndarray of shape (n_clusters_,)
+    weights_ : ndarray of shape (n_clusters,)
         The weight of each cluster: that of its components together.
 
     See Also
@@ -140,7 +140,7 @@ class MergedComponents:
 
         Returns
         -------
-        resp : ndarray or Dask array of shape (n_samples, n_clusters_)
+        resp : ndarray or Dask array of shape (n_samples, n_clusters)
             Sums of the probabilities of components; each row sums to one. If the
             mixture has a noise component, its column is last.
         """

@@ -11,7 +11,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from skem._dask import is_dask
+from skem._table_dask import DaskColumn, DaskRows, rows_of
+from skem.core.blocks import is_mapped
+
 NUMBERS, CATEGORIES = "numbers", "categories"
+LEAST_ROWS = 2**18
+"""Rows from which a file is read by blocks; fewer are read at once."""
+READ = 2**15
+"""Rows that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Column:
 
     name: str
     kind: str
-    numbers: np.ndarray | None = None
+    numbers: Any = None
     codes: np.ndarray | None = None
     labels: tuple[Any, ...] = ()
 
@@ -32,27 +40,65 @@ class Column:
         labels, places = np.unique(self.numbers[seen], return_inverse=True)
         codes = np.full(len(seen), -1)
         codes[seen] = places
-        whole = bool((labels == np.floor(labels)).all()) and bool(
-            (np.abs(labels) < 2**53).all()
-        )
-        names = labels.astype(int).tolist() if whole else labels.tolist()
-        return Column(self.name, CATEGORIES, None, codes, tuple(names))
+        return Column(self.name, CATEGORIES, None, codes, category_names(labels))
+
+
+def category_names(labels: np.ndarray) -> tuple[Any, ...]:
+    """Return numbers that are taken for categories, as ints if all are whole."""
+    whole = bool((labels == np.floor(labels)).all()) and bool(
+        (np.abs(labels) < 2**53).all()
+    )
+    return tuple(labels.astype(int).tolist() if whole else labels.tolist())
+
+
+def parts(n: int) -> Iterator[slice]:
+    """Cut rows."""
+    for start in range(0, n, READ):
+        yield slice(start, min(start + READ, n))
+
+
+class FileColumn(Column):
+    """A column of a file, as a view."""
+
+    def as_categories(self) -> Column:
+        """Take different numbers for categories; without the codes of rows."""
+        assert self.numbers is not None
+        labels = np.empty(0)
+        for part in parts(len(self.numbers)):
+            x = np.asarray(self.numbers[part], dtype=float)
+            labels = np.union1d(labels, x[~np.isnan(x)])
+        return Column(self.name, CATEGORIES, None, None, category_names(labels))
+
+
+def is_file(X: np.ndarray) -> bool:
+    """Whether an array is one of numbers, in a file, with many rows."""
+    return X.dtype.kind in "iuf" and len(X) >= LEAST_ROWS and is_mapped(X)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, and what they came in: 'pandas', 'polars' or 'array'."""
+    """Columns, and what they came in: 'pandas', 'polars' or 'array'.
+
+    `file` is the array of numbers that columns are views of, if it is in a file; or
+    the rows of Dask.
+    """
 
     columns: list[Column]
     n_rows: int
     container: str
     dtypes: Any = None
+    file: Any = None
 
 
 def read_table(
     estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
 ) -> Table:
     """Validate a table, and read its columns."""
+    if is_dask(X):
+        frame = X._meta if hasattr(X, "to_dask_array") else None
+        X = rows_of(X, LEAST_ROWS)
+        if isinstance(X, DaskRows):
+            return _dask_table(estimator, X, frame, reset)
     if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):
         container = "pandas"
     elif hasattr(X, "get_column") and hasattr(X, "columns"):
@@ -67,6 +113,22 @@ def read_table(
         for j, (name, series) in enumerate(_series(X, container))
     ]
     return Table(columns, n, container, X.dtypes if container == "pandas" else None)
+
+
+def _dask_table(
+    estimator: BaseEstimator, rows: DaskRows, frame: Any, reset: bool
+) -> Table:
+    """Return the table of rows of Dask, of a data frame if there is an empty one."""
+    like = rows if frame is None else frame
+    validate_data(estimator, like, reset=reset, skip_check_array=True)
+    d = rows.shape[1]
+    names = [f"x{j}" for j in range(d)] if frame is None else map(str, frame.columns)
+    columns: list[Column] = [
+        FileColumn(name, NUMBERS, DaskColumn(rows, j)) for j, name in enumerate(names)
+    ]
+    container = "array" if frame is None else "pandas"
+    dtypes = None if frame is None else frame.dtypes
+    return Table(columns, len(rows), container, dtypes, rows)
 
 
 def _series(X: Any, container: str) -> Iterator[tuple[Any, Any]]:
@@ -98,8 +160,14 @@ def _read_array(
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(X.shape[1])]
-    columns = [_read_column(str(n), x) for n, x in zip(names, X.T, strict=True)]
-    return Table(columns, len(X), "array")
+    file = X if is_file(X) else None
+    columns = [
+        _read_column(str(name), x)
+        if file is None
+        else FileColumn(str(name), NUMBERS, x)
+        for name, x in zip(names, X.T, strict=True)
+    ]
+    return Table(columns, len(X), "array", file=file)
 
 
 def _read_column(name: str, column: Any) -> Column:
@@ -110,7 +178,7 @@ def _read_column(name: str, column: Any) -> Column:
         if column.dtype.kind == "b":
             return _of_pandas_categories(name, column.astype("category"))
         numbers = column.to_numpy(dtype=float, na_value=np.nan)
-        return Column(name, NUMBERS, _finite(name, numbers))
+        return Column(name, NUMBERS, finite(name, numbers))
     if hasattr(column, "array") and column.dtype.kind in "OUT":
         return _read_values(name, column.to_numpy(dtype=object))
     values = column.to_numpy() if hasattr(column, "to_numpy") else column
@@ -131,7 +199,7 @@ def _of_pandas_categories(name: str, column: Any) -> Column:
 def _read_values(name: str, values: np.ndarray) -> Column:
     kind = values.dtype.kind
     if kind in "iuf":
-        return Column(name, NUMBERS, _finite(name, values.astype(float)))
+        return Column(name, NUMBERS, finite(name, values.astype(float)))
     if kind in "bUS":
         labels, codes = np.unique(values, return_inverse=True)
         plain = tuple(map(_plain, labels.tolist()))
@@ -148,7 +216,7 @@ def _read_values(name: str, values: np.ndarray) -> Column:
     ):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present.astype(float)
-        return Column(name, NUMBERS, _finite(name, numbers))
+        return Column(name, NUMBERS, finite(name, numbers))
     return _of_objects(name, values, missing)
 
 
@@ -180,7 +248,8 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, Real) and bool(value != value)
 
 
-def _finite(name: str, numbers: np.ndarray) -> np.ndarray:
+def finite(name: str, numbers: np.ndarray) -> np.ndarray:
+    """Require numbers without infinity, and return them."""
     if np.isinf(numbers).any():
         raise ValueError(
             f"Input X contains infinity or a value too large for dtype('float64'), in "

@@ -28,7 +28,7 @@ def simulated_ratios(
         np.iinfo(np.int32).max, size=n_boot + 1
     )
     null, statistic = _fit(template, X, sample_weight, components, int(seeds[0]))
-    missing = np.isnan(null._map(X).values)
+    missing = np.isnan(null._map(X).values[:, :])
     if sample_weight is None:
         rows = np.arange(missing.shape[1])
     else:

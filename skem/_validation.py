@@ -266,7 +266,12 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
     if labels is None:
         return None
     labels = check_array(
-        labels, dtype=None, ensure_2d=False, ensure_min_samples=0, input_name="labels"
+        labels,
+        dtype=None,
+        ensure_2d=False,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        input_name="labels",
     )
     if labels.ndim != 1 or len(labels) != len(X):
         raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")

@@ -87,7 +87,7 @@ class GaussianMixture(FittingMixture):
         - 'diag': each component has its own diagonal covariance matrix.
         - 'spherical': each component has its own single variance.
         - 'EII', 'EEI', 'VEI', 'EVI', 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV': of
-          Σ_k = λ_k D_k A_k D_kᵀ, |A_k| = 1, the volume λ, the shape A and the
+          Σ_k = λ_k D_k A_k D_kᵀ, det A_k = 1, the volume λ, the shape A and the
           orientation D, in this order, are equal in all components (E), vary (V), or
           are those of the identity (I), as in R's mclust [7]_. 'VVV', 'EEE', 'VVI' and
           'VII' are other names of 'full', 'tied', 'diag' and 'spherical'.

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Sequence
+import os
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from skem._families import Columns, distinct, resolve
+from skem._files import save_mixture
 from skem._fitting import unchanged_on_error
-from skem._table import Table, read_table, rebuilt
-from skem._table_errors import TableStandardErrors, errors_of, unflattened
-from skem._table_summary import TableSummary
-from skem._validation import check_n_samples, check_sample_weight
+from skem._table_fitting import FittingTable
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES
-from skem.core.solve import Solution, solve
-from skem.core.threads import Workers
-from skem.families.gaussian import Gaussian
-from skem.families.product import Point, TableMap, by_weight
-from skem.families.search import TableSearch
-
-UNKNOWN = -1
-"""Label of rows of which the component is not known."""
 
 
-class MixtureModel(DensityMixin, BaseEstimator):
+class MixtureModel(FittingTable):
     """Mixture model of a table: each column has a family of distributions.
 
     Clusters rows of numbers, counts, categories and gaps by likelihood. Columns, or
@@ -108,10 +92,29 @@ class MixtureModel(DensityMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts, and of `sample` where that is given none.
 
+    warm_start : bool, default=False
+        Whether `fit` continues from the present mixture, if there is one: that of an
+        earlier fit, of a stream or of a file. There is no search then, components keep
+        their places, and columns their families and categories.
+
+    fixed : sequence of str or int, default=None
+        What a fit with ``warm_start=True`` leaves as it is: 'weights', and columns by
+        name or place, with all of their parameters. Gaussian columns of one group are
+        fixed together. What is fixed is not counted in `n_parameters_`, and stays so in
+        `partial_fit`.
+
+    learning_decay : float, default=0.6
+        How fast `partial_fit` forgets, as in :class:`GaussianMixture`.
+
+    learning_window : float, default=None
+        The number of rows (total weight) beyond which the memory of `partial_fit` does
+        not grow. None: it grows for ever.
+
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components, the largest first, unless labels were given.
+        Weights of the components, the largest first, unless labels were given. Batches
+        of a stream leave the order as it is.
 
     parameters_ : dict of str to dict of str to ndarray
         For each column its parameters by name, each with the components along the first
@@ -131,14 +134,17 @@ class MixtureModel(DensityMixin, BaseEstimator):
         The name of the family of each column.
 
     converged_ : bool
-        Whether at most `tol` nats were estimated to be left to be gained.
+        Whether at most `tol` nats were estimated to be left to be gained; after
+        `partial_fit` False.
 
     n_iter_ : int
-        Number of steps of the run that led to the result.
+        Number of steps of the run that led to the result. `partial_fit` adds one for
+        each batch after the start.
 
     lower_bound_ : float
         Mean log-likelihood of the training data, in nats per sample (weighted);
-        equals ``score(X, sample_weight=sample_weight)``.
+        equals ``score(X, sample_weight=sample_weight)``. After `partial_fit` the
+        running mean of each batch's log-likelihood at the parameters before it.
 
     n_parameters_ : int
         Number of free parameters.
@@ -166,7 +172,9 @@ class MixtureModel(DensityMixin, BaseEstimator):
     only if both are of one kind.
 
     The table is held in memory as float64 columns, and equal rows of a table of
-    categories and counts as one row with a weight. Computation is in float64.
+    categories and counts as one row with a weight. Computation is in float64. An array
+    of numbers that is memory-mapped and has many rows is read block by block, and one
+    of Dask, or a data frame of numbers, chunk by chunk.
 
     References
     ----------
@@ -216,6 +224,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "handle_unknown": [StrOptions({"error", "missing"})],
         "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "fixed": [list, tuple, set, frozenset, None],
+        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -231,6 +243,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
         algorithm: str = "auto",
         handle_unknown: str = "error",
         random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        fixed: Any = None,
+        learning_decay: float = 0.6,
+        learning_window: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.families = families
@@ -242,6 +258,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.algorithm = algorithm
         self.handle_unknown = handle_unknown
         self.random_state = random_state
+        self.warm_start = warm_start
+        self.fixed = fixed
+        self.learning_decay = learning_decay
+        self.learning_window = learning_window
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value, and that there may be categories."""
@@ -264,7 +284,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            A table of pandas or polars, or an array. NaN, None and NA are missing.
+            A table of pandas, polars or Dask, or an array. NaN, None and NA are
+            missing.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -320,495 +341,104 @@ class MixtureModel(DensityMixin, BaseEstimator):
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(
-        self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
-    ) -> None:
-        table = read_table(self, X, reset=True, min_samples=2)
-        weight = self._weight(sample_weight, table)
-        check_n_samples(int(np.count_nonzero(weight)), self.n_components)
-        known = _check_labels(labels, table.n_rows, self.n_components)
-        groups = resolve(self.families, self.covariance_type, table)
-        columns = Columns.of(table, groups, weight)
-        with Workers() as workers:
-            em, product = self._prepared(columns, table, weight, known, workers)
-            best = self._searched(em)
-            point = best.evaluation.parameters
-            if known is None:
-                point = by_weight(em, point)
-            self._set_fit(columns, table, product.as_points(), point, best)
-            scored = TableMap(em.product.as_points(), em.values, em.weight, em.workers)
-            total = float(weight.sum())
-            self.lower_bound_ = scored.evaluate(point).loglik / total
-        if not best.converged:
-            warnings.warn(
-                "Best performing initialization did not converge: an estimated "
-                f"{best.accelerator.remaining:.3g} nats of log-likelihood are left to "
-                "be gained. Increase max_iter or tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    @staticmethod
-    def _weight(sample_weight: ArrayLike | None, table: Table) -> np.ndarray:
-        weight = check_sample_weight(sample_weight, np.empty((table.n_rows, 0)))
-        if weight is None:
-            return np.ones(table.n_rows)
-        return np.array(weight, dtype=float)
-
-    def _prepared(
-        self,
-        columns: Columns,
-        table: Table,
-        weight: np.ndarray,
-        known: np.ndarray | None,
-        workers: Workers,
-    ) -> tuple[TableMap, Any]:
-        """Return the map of the data, and the models whatever is missing."""
-        values = columns.values(table, "error")
-        auto = isinstance(self.pseudo_observations, str)
-        epsilon = None if auto else float(self.pseudo_observations)
-        product = columns.product(values, weight, self.n_components, epsilon)
-        kept = np.flatnonzero(weight > 0)
-        values, weight = values[:, kept], weight[kept]
-        known = None if known is None else known[kept]
-        merged = distinct(values, weight, known) if columns.discrete else None
-        if merged is not None:
-            first, weight = merged
-            values, known = values[:, first], None if known is None else known[first]
-        values = np.ascontiguousarray(values)
-        return TableMap(product.of(values), values, weight, workers, known), product
-
-    def _searched(self, em: TableMap) -> Solution:
-        """Return the best of the searches that are asked for."""
-        rng = check_random_state(self.random_state)
-        search = TableSearch(self.n_components, rng, self._finished)
-        n_init = 1 if isinstance(self.n_init, str) else self.n_init
-        return max(
-            (search.optimum(em) for _ in range(n_init)),
-            key=lambda found: found.evaluation.objective,
-        )
-
-    def _finished(
-        self, em: TableMap, start: Point, earlier: Solution | None
-    ) -> Solution:
-        accelerator = ACCELERATORS[self.algorithm](em.chart)
-        if earlier is not None:
-            accelerator.follow(earlier.accelerator)
-        return solve(
-            em.evaluate, start, accelerator, tol=self.tol, max_iter=self.max_iter
-        )
-
-    def _set_fit(
-        self,
-        columns: Columns,
-        table: Table,
-        product: Any,
-        point: Point,
-        best: Solution,
-    ) -> None:
-        self._columns, self._product, self._point = columns, product, point
-        self._container, self._dtypes = table.container, table.dtypes
-        self.weights_ = point.weights
-        self.families_ = {
-            columns.names[j]: kind.name
-            for kind, places in columns.groups
-            for j in places
-        }
-        self.families_ = {name: self.families_[name] for name in columns.names}
-        self.categories_ = {
-            columns.names[j]: _label_array(labels)
-            for j, labels in sorted(columns.labels.items())
-        }
-        self.parameters_, self.covariances_ = _parameters(columns, product, point)
-        self.converged_ = bool(best.converged)
-        self.n_iter_ = best.n_iter
-        self.n_parameters_ = product.n_free(self.n_components)
-
-    def _map(self, X: Any) -> TableMap:
-        """Return the fitted mixture's map of validated data."""
-        check_is_fitted(self)
-        table = read_table(self, X, reset=False)
-        values = self._columns.values(table, self.handle_unknown)
-        weight = np.ones(table.n_rows)
-        return TableMap(self._product.of(values), values, weight, Workers())
-
-    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Log-densities (n,) and probabilities (K, n)."""
-        em = self._map(X)
-        log_density = np.empty(em.n_samples)
-        resp = np.empty((len(self.weights_), em.n_samples))
-        for rows, found, own in em.posterior(self._point):
-            log_density[rows], resp[:, rows] = found, own
-        return log_density, resp
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Components.
-        """
-        return self._posterior(X)[1].argmax(axis=0)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the posterior probabilities of the components.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components)
-            Probabilities; of a row without a value, the weights.
-        """
-        return np.ascontiguousarray(self._posterior(X)[1].T)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-likelihood of what was observed of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            In nats: densities of numbers, probabilities of counts and categories.
-        """
-        return self._posterior(X)[0]
-
-    def score(
+    def partial_fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the mean log-likelihood of the rows.
+    ) -> Self:
+        """Take one step with a batch of a stream: stepwise EM.
+
+        The running sums of each family's statistics move towards those of the batch,
+        and the M-step turns them into parameters [1]_. Memory does not grow, and the
+        result hardly depends on how the stream is cut into batches.
+
+        The first batch is fitted as `fit` would. While fewer than 150 rows per
+        component have come, rows are kept, and fitted anew each time that their number
+        has doubled; the order of the components may change until then. Rows should come
+        in random order, at least at first. After `fit`, a stream goes on as if the data
+        of the fit had been its beginning.
+
+        The families, and the categories of each column, are those of the start; what a
+        later category is, `handle_unknown` says. The penalty follows the stream: it is
+        of as many rows as the running sums are as precise as. The pooled counts of
+        negative binomial columns and the scale of Student ones stay those of the start.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
+            A batch, of one row or more. NaN, None and NA are missing.
 
         y : Ignored
             Not used, present for API consistency by convention.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
+            Non-negative weights. A batch counts by its total weight.
 
         Returns
         -------
-        score : float
-            In nats per row.
-        """
-        log_density = self.score_samples(X)
-        return float(
-            np.average(
-                log_density, weights=self._given(sample_weight, len(log_density))
-            )
-        )
+        self : object
+            The mixture. It is fitted once there are as many rows as components, two at
+            least, and a value in each column; methods that need it to be raise
+            :class:`~sklearn.exceptions.NotFittedError` before.
 
-    @staticmethod
-    def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
-        weight = check_sample_weight(sample_weight, np.empty((n, 0)))
-        return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
-
-    def _criterion(self, X: Any, sample_weight: ArrayLike | None, price: Any) -> float:
-        log_density = self.score_samples(X)
-        weight = self._given(sample_weight, len(log_density))
-        total = float(weight.sum())
-        return float(-2 * log_density @ weight + price(total) * self.n_parameters_)
-
-    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion, −2ℓ + p log N.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        bic : float
-            The lower the better.
-        """
-        return self._criterion(X, sample_weight, math.log)
-
-    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion, −2ℓ + 2p.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        aic : float
-            The lower the better.
-        """
-        return self._criterion(X, sample_weight, lambda total: 2.0)
-
-    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the integrated completed likelihood: BIC with a price on overlap.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        icl : float
-            The lower the better.
-        """
-        log_density, resp = self._posterior(X)
-        weight = self._given(sample_weight, len(log_density))
-        certainty = float(np.log(resp.max(axis=0)) @ weight)
-        bic = -2 * float(log_density @ weight)
-        bic += math.log(float(weight.sum())) * self.n_parameters_
-        return bic - 2 * certainty
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[Any, np.ndarray]:
-        """Draw rows from the mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed; None takes that of the estimator.
-
-        Returns
-        -------
-        X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted: with its categories and names.
-
-        y : ndarray of shape (n_samples,)
-            Components, in order.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed)
-        labels, values = self._labelled_draws(n_samples, rng)
-        return self._rebuilt(values), labels
-
-    def _labelled_draws(
-        self, n: int, rng: np.random.RandomState
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Components, and values (d, n)."""
-        counts = rng.multinomial(n, self.weights_ / self.weights_.sum())
-        values = np.empty((self.n_features_in_, n))
-        product, laws = self._product, self._point.laws
-        for k, stop in enumerate(np.cumsum(counts)):
-            here = slice(stop - counts[k], stop)
-            for model, place, law in zip(
-                product.models, product.places, laws, strict=True
-            ):
-                values[place, here] = model.draw(law, k, int(counts[k]), rng)
-        return np.repeat(np.arange(len(counts)), counts), values
-
-    def _column_log_density(self, j: int, x: np.ndarray) -> np.ndarray:
-        """Log-densities of the components at values of one column, (K, n)."""
-        values = np.full((self.n_features_in_, len(x)), np.nan)
-        values[j] = x
-        product = self._product.of(values)
-        even = Point(np.ones(len(self.weights_)), self._point.laws)
-        found = product.coefficients(even)
-        rows = product.rows(values, None, np.ones(len(x)))
-        return product.logits(even, found, rows) + product.base(values)
-
-    def _rebuilt(self, values: np.ndarray) -> Any:
-        return rebuilt(
-            self._columns.names,
-            values,
-            self.categories_,
-            self._container,
-            self._dtypes,
-        )
-
-    def impute(self, X: Any) -> Any:
-        """Complete missing cells by what the rest of the row says of them.
-
-        Numbers by their conditional means, in the mixture given the row (Gaussian
-        columns given the others of their group too; log-normal ones by those of the
-        logarithms); categories by the likeliest one.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted, without gaps.
-        """
-        em = self._map(X)
-        _, resp = self._posterior(X)
-        values = em.values.copy()
-        for model, place, laws in zip(
-            em.product.models, em.product.places, self._point.laws, strict=True
-        ):
-            values[place] = model.filled(laws, values[place], resp)
-        return self._rebuilt(values)
-
-    def standard_errors(
-        self, X: Any, sample_weight: ArrayLike | None = None
-    ) -> TableStandardErrors:
-        """Return standard errors of the parameters, from the scores of the rows.
-
-        The information is the sum of outer products of the scores, which is right where
-        the model is [1]_. Parameters that the data do not identify have NaN.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table that was fitted.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as repeated rows.
-
-        Returns
-        -------
-        errors : TableStandardErrors
-            With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`.
+        Raises
+        ------
+        ValueError
+            As in `fit`; if columns differ from those of the first batch; or if
+            `n_components`, `covariance_type` or `families` has been changed since. The
+            estimator then stays as it was.
 
         References
         ----------
-        .. [1] I. Meilijson (1989). A fast improvement to the EM algorithm on its own
-           terms. JRSS B 51(1), 127-138.
+        .. [1] O. Cappé and E. Moulines (2009). On-line expectation-maximization
+           algorithm for latent data models. JRSS B 71(3), 593-613.
 
         Examples
         --------
+        >>> import numpy as np
         >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1], [1], [1]]
-        >>> model = MixtureModel(families="bernoulli").fit(X)
-        >>> errors = model.standard_errors(X)
-        >>> errors.parameters["x0"]["probability"].round(2)
-        array([0.15])
+        >>> rng = np.random.default_rng(0)
+        >>> model = MixtureModel(2, families="poisson", random_state=0)
+        >>> for _ in range(20):
+        ...     rates = rng.choice([2.0, 20.0], size=(1000, 1))
+        ...     model = model.partial_fit(rng.poisson(rates))
+        >>> np.sort(model.parameters_["x0"]["rate"]).round()
+        array([ 2., 20.])
         """
-        em = self._map(X)
-        weight = self._given(sample_weight, em.n_samples)
-        errors = errors_of(em, self._point, weight, self._outward)
-        return TableStandardErrors(errors["weights"], unflattened(errors))
+        with unchanged_on_error(self):
+            self._validated_partial_fit(X, sample_weight)
+        return self
 
-    def _outward(self, point: Point) -> dict[Any, np.ndarray]:
-        """Return the weights, and the parameters by column and name."""
-        found = _parameters(self._columns, self._product, point)[0]
-        flat: dict[Any, np.ndarray] = {"weights": point.weights}
-        for name, laws in found.items():
-            flat |= {(name, key): values for key, values in laws.items()}
-        return flat
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted mixture to a file of JSON, for :func:`skem.load`.
 
-    def summary(self) -> TableSummary:
-        """Return per-component tables of what the columns are like, to be printed.
+        It holds parameters, families and categories, in full precision, and neither
+        code nor rows; nor the statistics of a stream.
 
-        Returns
-        -------
-        summary : TableSummary
-            Prints as text, and as HTML in notebooks.
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if it is there.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        NotImplementedError
+            If there is a family that is not one of skem's, or if a parameter cannot be
+            written, such as a `RandomState`.
+
+        OSError
+            If the file cannot be written.
 
         Examples
         --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1]]
-        >>> MixtureModel(families="bernoulli").fit(X).summary()
-        Mixture of 1 component: 1 free parameter, mean log-likelihood -0.636514
-        <BLANKLINE>
-                     0
-          weight  1.00
-        <BLANKLINE>
-        Proportions of categories
-        <BLANKLINE>
-                      0
-          x0 = 1  0.667
+        >>> import pathlib, tempfile
+        >>> import skem
+        >>> model = skem.MixtureModel(families="poisson").fit([[1], [2], [3]])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = pathlib.Path(directory) / "model.json"
+        ...     model.save(path)
+        ...     skem.load(path).parameters_["x0"]["rate"]
+        array([2.])
         """
-        check_is_fitted(self)
-        return TableSummary(
-            self.weights_,
-            self.families_,
-            self.parameters_,
-            self.categories_,
-            self.n_parameters_,
-            self.lower_bound_,
-        )
-
-
-def _parameters(
-    columns: Columns, product: Any, point: Point
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[tuple[str, ...], np.ndarray]]:
-    """Return the parameters of each column, and the covariances of groups."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    covariances: dict[tuple[str, ...], np.ndarray] = {}
-    for (kind, places), model, laws in zip(
-        columns.groups, product.models, point.laws, strict=True
-    ):
-        names = [columns.names[j] for j in places]
-        outward = model.outward(laws)
-        if isinstance(kind, Gaussian):
-            covariances[tuple(names)] = outward["covariances"]
-            for i, name in enumerate(names):
-                found[name] = {
-                    "mean": outward["means"][:, i],
-                    "standard_deviation": outward["standard_deviations"][:, i],
-                }
-        else:
-            found[names[0]] = outward
-    return {name: found[name] for name in columns.names}, covariances
-
-
-def _label_array(labels: Sequence[Any]) -> np.ndarray:
-    """Return labels as an array, of objects if they are of more than one type."""
-    if len({type(label) for label in labels}) == 1 and not isinstance(labels[0], str):
-        return np.array(labels)
-    found = np.empty(len(labels), dtype=object)
-    found[:] = labels
-    return found
-
-
-def _check_labels(
-    labels: ArrayLike | None, n_rows: int, n_components: int
-) -> np.ndarray | None:
-    """Validate labels of components, −1 where they are not known."""
-    if labels is None:
-        return None
-    known = np.asarray(labels)
-    if known.shape != (n_rows,):
-        raise ValueError(f"labels.shape == {known.shape}, expected {(n_rows,)}!")
-    if (
-        known.dtype.kind not in "iu"
-        or not ((known >= UNKNOWN) & (known < n_components)).all()
-    ):
-        raise ValueError(
-            "labels must be integers: components from 0 to n_components - 1, and -1 "
-            "where they are not known."
-        )
-    return known
+        save_mixture(self, path)

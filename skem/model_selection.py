@@ -325,8 +325,8 @@ class GaussianMixtureIC(
 
         labels : array-like of shape (n_samples,), default=None
             Known components, −1 where they are not known, as for `GaussianMixture`.
-            Every candidate must have a component for each label. The criterion is of
-            what is known, too.
+            Numbers of components that are fewer than those of the labels are no
+            candidates. The criterion is of what is known, too.
 
         Returns
         -------
@@ -383,9 +383,12 @@ class GaussianMixtureIC(
             sample_weight,
             reset=True,
             labels=labels,
-            n_components=components[0],
+            n_components=components[-1],
         ) as blocks:
             rows = blocks.n_observed
+            # Fewer components than labels name are no candidates.
+            named = 1 if blocks.known is None else int(blocks.known.max()) + 1
+            components = [K for K in components if K >= named]
             check_n_samples(rows, components[0])
             # More components than rows cannot be started: those candidates fail.
             possible = [K for K in components if K <= rows]

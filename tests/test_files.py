@@ -180,7 +180,7 @@ def test_what_save_does_not_know_is_refused(fitted, tmp_path):
 
     path = tmp_path / "mixture.json"
     own = Own(1).fit([[1.0], [2.0], [4.0]])
-    with pytest.raises(NotImplementedError, match="GaussianMixture, not Own"):
+    with pytest.raises(NotImplementedError, match="MixtureModel, not Own"):
         own.save(path)
     mixture = pickle.loads(pickle.dumps(fitted))
     mixture.random_state = np.random.RandomState(0)
@@ -305,3 +305,30 @@ def test_an_edited_file_is_read_if_it_makes_sense(edited):
 def test_missing_files_are_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
         skem.load(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "df"),
+    [("full", "estimate"), ("VVE", "common"), ("spherical", 4.0), ("tied", 3)],
+)
+def test_student_mixtures_are_the_same_to_the_last_digit(
+    covariance_type, df, X, through_a_file
+):
+    mixture = skem.StudentMixture(
+        2, covariance_type=covariance_type, df=df, random_state=0, n_init=1, tol=1.0
+    ).fit(X[::2])
+    assert_same(mixture, through_a_file(mixture))
+
+
+def test_degrees_of_freedom_are_checked(X, tmp_path):
+    path = tmp_path / "student.json"
+    skem.StudentMixture(1, random_state=0, tol=1.0).fit(X).save(path)
+    document = json.loads(path.read_text("utf-8"))
+    for value, message in [(-1.0, "df_"), (None, "df_ is missing")]:
+        if value is None:
+            del document["attributes"]["df_"]
+        else:
+            document["attributes"]["df_"]["values"] = [value]
+        path.write_text(json.dumps(document), "utf-8")
+        with pytest.raises(ValueError, match=message):
+            skem.load(path)

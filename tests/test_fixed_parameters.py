@@ -225,3 +225,12 @@ def test_what_cannot_be_fixed_is_an_error(params, message, X):
     with pytest.raises(ValueError, match=message):
         mixture.fit(X)
     assert not hasattr(mixture, "means_")
+
+
+def test_a_given_mean_may_be_as_far_as_can_be():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(40, 2)), rng.normal(size=(40, 2)) + 6])
+    given = [[1e160, 0.0], [6.0, 6.0]]
+    mixture = GaussianMixture(2, fixed="means", means_init=given).fit(X)
+    np.testing.assert_allclose(mixture.means_, given)
+    assert np.isfinite(mixture.lower_bound_)

@@ -175,7 +175,7 @@ def test_selection_takes_labels():
     assert selection.bic(X, labels=labels) > best.bic(X) + 5
     assert np.mean(selection.predict(X) == z) > 0.95
     with pytest.raises(ValueError, match=r"range \[-1, 1\] for n_components=2"):
-        GaussianMixtureIC((2, 3)).fit(X, labels=labels)
+        GaussianMixtureIC((1, 2)).fit(X, labels=labels)
 
 
 def test_standard_errors_shrink_to_those_of_labelled_rows():
@@ -206,7 +206,7 @@ def test_standard_errors_shrink_to_those_of_labelled_rows():
         (np.full(240, 0.5), "integers"),
         (np.full(240, 3), "range"),
         (np.full(240, -2), "range"),
-        (np.full(240, np.nan), "NaN"),
+        (np.full(240, np.nan), "-1 where"),
         (np.full(240, "a"), "integers"),
     ],
 )
@@ -246,3 +246,43 @@ def test_a_stream_goes_on_from_a_fit_with_labels():
 
 def test_every_structure_is_tested():
     assert set(TYPES) <= set(STRUCTURES)
+
+
+def test_without_other_rows_components_without_a_label_are_empty():
+    X = two_clusters()
+    labels = np.zeros(len(X), int)
+    for shape in ("full", "EEV"):
+        mixture = GaussianMixture(3, covariance_type=shape).fit(X, labels=labels)
+        np.testing.assert_allclose(mixture.weights_, [1, 0, 0], atol=1e-9)
+        np.testing.assert_allclose(mixture.means_[0], X.mean(axis=0))
+
+
+def test_labels_of_rows_without_weight_say_nothing():
+    X = two_clusters()
+    labels, weight = np.full(len(X), -1), np.ones(len(X))
+    labels[0], weight[0] = 1, 0
+    known = GaussianMixture(2, random_state=0).fit(X, None, weight, labels)
+    without = GaussianMixture(2, random_state=0).fit(X[1:])
+    np.testing.assert_allclose(known.score(X), without.score(X), atol=1e-4)
+
+
+def test_a_search_leaves_out_fewer_components_than_labels_name():
+    X = two_clusters()
+    labels = np.full(len(X), -1)
+    labels[[0, -1]] = [0, 1]
+    search = GaussianMixtureIC(range(1, 4), covariance_type="diag", random_state=0)
+    search.fit(X, labels=labels)
+    assert set(search.results_["param_n_components"]) == {2, 3}
+
+
+@pytest.mark.parametrize("unknown", [np.nan, None])
+def test_what_is_not_known_is_said_by_minus_one(unknown):
+    X = two_clusters()
+    labels = [0, unknown] + [1] * (len(X) - 2)
+    with pytest.raises(ValueError, match="-1 where the component is not known"):
+        GaussianMixture(2).fit(X, labels=labels)
+
+
+def two_clusters():
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(size=(40, 2)), rng.normal(size=(40, 2)) + 6])

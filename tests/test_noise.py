@@ -422,3 +422,12 @@ def test_the_search_finds_small_clusters_in_much_noise():
             precisions_init=np.stack([np.eye(2)] * 6),
         ).fit(X)
         assert mixture.score(X) * len(X) > truth.score(X) * len(X) - 0.1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_step_of_a_search_divides_by_nothing(seed):
+    rng = np.random.default_rng(seed)
+    X = np.concatenate([rng.normal(size=(40, 2)), rng.normal(size=(40, 2)) + 6]).round()
+    mixture = GaussianMixture(2, noise=True, random_state=1).fit(X)
+    assert np.isfinite(mixture.lower_bound_)
+    GaussianMixture(2, noise=True).partial_fit(X[:20])

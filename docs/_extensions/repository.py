@@ -11,7 +11,7 @@ PAGES = {
     "benchmarks/README.md": "measured/index",
     "CHANGELOG.md": "changes",
     "CONTRIBUTING.md": "contributing",
-    "benchmarks/results": "measured/index",
+    "results": "measured/index",
 }
 
 

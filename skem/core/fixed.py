@@ -11,6 +11,9 @@ from skem.core.covariance import Scatter, Structure
 from skem.core.parameters import TINY, Parameters
 from skem.core.statistics import Statistics
 
+FARTHEST = 1e50
+"""Standard deviations beyond which a component is as far as can be."""
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -124,6 +127,7 @@ class Fixed:
         """
         given = self.parameters
         offsets = given.means[:, None] - start.means
-        found = np.where(self.means[:, None], np.square(offsets).sum(axis=-1), 0.0)
+        squares = np.square(np.clip(offsets, -FARTHEST, FARTHEST)).sum(axis=-1)
+        found = np.where(self.means[:, None], squares, 0.0)
         ratio = given.log_weights[:, None] - start.log_weights
         return found + np.where(self.weights[:, None], np.square(ratio), 0.0)

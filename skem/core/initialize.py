@@ -87,7 +87,8 @@ def of_known(rows: Rows) -> Initializer:
     """Return a starting method that begins with the rows whose component is known.
 
     If there are some of each component, all others are left out. Else those go to the
-    nearest of the means of the known and of rows chosen far from them.
+    nearest of the means of the known and of rows chosen far from them. If there are no
+    others, components without a label are empty.
     """
     known = rows.block.known
     assert known is not None
@@ -105,8 +106,12 @@ def of_known(rows: Rows) -> Initializer:
             return resp
         seeds = resp @ (Z * weight[:, None]) / np.where(found, sizes, 1)[:, None]
         others = np.flatnonzero(known == -1)
+        if not len(others):
+            return resp
         for k in np.flatnonzero(~found):
-            apart = cdist(Z[others], seeds[found], "sqeuclidean").min(axis=1)
+            apart = np.ones(len(others))
+            if found.any():
+                apart = cdist(Z[others], seeds[found], "sqeuclidean").min(axis=1)
             apart = apart * weight[others] + np.finfo(float).tiny
             seeds[k] = Z[others[rng.choice(len(others), p=apart / apart.sum())]]
             found[k] = True

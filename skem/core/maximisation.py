@@ -67,8 +67,8 @@ def maximise(
     means = statistics.means
     if previous is not None:
         means = np.where(counts[..., None] > 0, means, previous.means)
-    # Noise has what they leave of one.
-    total = counts.sum(axis=-1) + statistics.noise
-    weights = counts / total[..., None]
+    # Noise has what they leave of one; it may have all rows of a part.
+    total = np.asarray(counts.sum(axis=-1) + statistics.noise)[..., None]
+    weights = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
     found = Parameters(weights, means, cholesky)
     return found if fixed is None else fixed.restored(found)

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skem.families.family import SMALLEST_COUNT, Kind, Laws, Look, Model, Seen
+from skem.families.family import (
+    SMALLEST_COUNT,
+    Kind,
+    Laws,
+    Look,
+    Model,
+    Running,
+    Seen,
+)
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -115,6 +123,12 @@ class CategoricalModel(Seen):
         total = raised.sum(axis=1, keepdims=True)
         shares = raised / np.where(total > 0, total, 1.0)
         return self.family.estimate(np.where(total > 0, shares, self.pooled))
+
+    def renewed(self, running: Running, share: float) -> CategoricalModel:
+        """Return the model with the proportions of all that a stream has shown."""
+        total = running.sum(axis=0)
+        n = total.sum()
+        return replace(self.scaled(share), pooled=total / n if n > 0 else self.pooled)
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
+Running = Any
+"""Sums that can be added up over passes at different parameters: arrays, mostly."""
 LARGEST_COUNT = 2.0**53
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
@@ -90,6 +92,20 @@ class Model(Protocol):
     ) -> Laws:
         """M-step, with the penalty, of R Fᵀ; or of `sums` if `own`."""
 
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass at `laws`, to be added to those of other passes."""
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step, with the penalty, of running sums."""
+
+    def renewed(self, running: Running, share: float) -> Model:
+        """Return the model with the penalty of what a stream has shown by now."""
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of the same family's `other` model as those of this one."""
+
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels, without earlier parameters."""
 
@@ -134,6 +150,38 @@ class Seen:
 
     linear = True
 
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """M-step of what the family sees."""
+        raise NotImplementedError
+
+    def scaled(self, share: float) -> Self:
+        """Return the model with so much of the penalty."""
+        raise NotImplementedError
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass: no parameter is in the statistics."""
+        return sums
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running sums."""
+        return self.maximise(running, counts, previous)
+
+    def renewed(self, running: Running, share: float) -> Self:
+        """Return the model with so much of the penalty, about the data of its start."""
+        return self.scaled(share)
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of another model of the family: they are in the same units."""
+        return laws
+
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing: the same."""
         return self
@@ -167,6 +215,11 @@ class Kind(ABC):
         """Raise `ValueError` if observed values are out of the family's range.
 
         The text should end the sentence "Column 'a' …", as "has negative values".
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
         """
 
     @abstractmethod
@@ -230,48 +283,182 @@ class Family(Kind):
 
     @abstractmethod
     def statistics(self, x: np.ndarray) -> np.ndarray:
-        """T(x) of values (n,), shape (p, n)."""
+        """Return T(x).
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        statistics : ndarray of shape (p, n)
+            Of each value.
+        """
 
     @abstractmethod
     def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
-        """η (K, p) and A(η) (K,)."""
+        """Return the natural parameters η and the log-norm A(η).
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        eta : ndarray of shape (K, p)
+            Natural parameters.
+
+        norm : ndarray of shape (K,)
+            Log-norms.
+        """
 
     @abstractmethod
     def estimate(self, means: np.ndarray) -> Laws:
-        """Return the maximum likelihood parameters for mean statistics (K, p)."""
+        """Return the maximum likelihood parameters for mean statistics.
+
+        Parameters
+        ----------
+        means : ndarray of shape (K, p)
+            Mean statistics of each component.
+
+        Returns
+        -------
+        laws : dict of ndarray
+            Parameters by name.
+        """
 
     @abstractmethod
     def to_free(self, laws: Laws) -> np.ndarray:
-        """Unconstrained coordinates, (K, q), best those with a diagonal information."""
+        """Return unconstrained coordinates, best those with a diagonal information.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        free : ndarray of shape (K, q)
+            Coordinates.
+        """
 
     @abstractmethod
     def from_free(self, free: np.ndarray) -> Laws:
-        """Undo `to_free`."""
+        """Undo `to_free`.
+
+        Parameters
+        ----------
+        free : ndarray of shape (K, q)
+            Coordinates.
+
+        Returns
+        -------
+        laws : dict of ndarray
+            Parameters by name.
+        """
 
     @abstractmethod
     def information(self, laws: Laws) -> np.ndarray:
-        """Fisher information of one sample about each free coordinate, (K, q)."""
+        """Return the Fisher information of one sample about each free coordinate.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        information : ndarray of shape (K, q)
+            Roughly right will do: it scales the steps.
+        """
 
     @abstractmethod
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
-        """Draw n values of component k."""
+        """Draw values of a component.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        k : int
+            The component.
+
+        n : int
+            The number of values.
+
+        rng : RandomState instance
+            Random numbers.
+
+        Returns
+        -------
+        x : ndarray of shape (n,)
+            Values.
+        """
 
     @abstractmethod
     def expected(self, laws: Laws) -> np.ndarray:
-        """Mean of each component, (K,)."""
+        """Return the mean of each component.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        Returns
+        -------
+        means : ndarray of shape (K,)
+            In units of the values.
+        """
 
     def log_base(self, x: np.ndarray) -> np.ndarray:
-        """h(x), (n,)."""
+        """Return h(x), which does not depend on the parameters.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        log_base : ndarray of shape (n,)
+            In nats; zero by default.
+        """
         return np.zeros(len(x))
 
     def embed(self, x: np.ndarray) -> np.ndarray:
-        """Scale on which differences of values mean about the same, for k-means."""
+        """Return values on a scale for k-means: equal differences mean about the same.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            Values without missing ones.
+
+        Returns
+        -------
+        embedded : ndarray of shape (n,)
+            The values themselves by default.
+        """
         return x
 
     def look(self, look: Look) -> Model:
-        """Return the family as it is for these data."""
+        """Return the family as it is for these data.
+
+        Parameters
+        ----------
+        look : object
+            `values` (1, n), with NaN where they are missing, `weight` (n,),
+            `n_components` and `epsilon`, the number of pseudo-observations.
+
+        Returns
+        -------
+        model : object
+            What an EM step asks.
+        """
         x, v = observed(look)
         T = self.statistics(x)
         place = self.embed(x)
@@ -353,6 +540,12 @@ class ColumnModel(Seen):
         means = (sums[:, 1:] + self.epsilon * self.pooled) / safe
         # Without a sample and without a penalty, as all the data are.
         return self.family.estimate(np.where(total[:, None] > 0, means, self.pooled))
+
+    def renewed(self, running: Running, share: float) -> ColumnModel:
+        """Return the model with the mean statistic of all that a stream has shown."""
+        n, *total = running.sum(axis=0)
+        pooled = np.array(total) / n if n > 0 else self.pooled
+        return replace(self.scaled(share), pooled=pooled)
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels."""

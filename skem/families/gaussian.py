@@ -19,7 +19,15 @@ from skem.core.quadratic import Pairs, Squares, diagonal_positions
 from skem.core.regularization import ScaleFreePenalty
 from skem.core.statistics import Statistics
 from skem.core.threads import Workers, Workspace
-from skem.families.family import SMALLEST_COUNT, Kind, Laws, Look, Model, positive
+from skem.families.family import (
+    SMALLEST_COUNT,
+    Kind,
+    Laws,
+    Look,
+    Model,
+    Running,
+    positive,
+)
 
 LOG_2PI = float(np.log(2 * np.pi))
 LIMIT = CONDITION[np.dtype(float)]
@@ -92,7 +100,13 @@ class Gaussian(Kind):
 
 
 class LogNormal(Gaussian):
-    """Positive values, the logarithms of which are Gaussian."""
+    """Positive values, the logarithms of which are Gaussian.
+
+    Parameters
+    ----------
+    covariance_type : str, default='full'
+        Structure of the covariances of the logarithms, as for `GaussianMixture`.
+    """
 
     name = "lognormal"
 
@@ -152,6 +166,8 @@ class GaussianModel:
 
     def as_points(self) -> GaussianModel:
         """Return the model that takes shared values for points."""
+        if self.coordinates.ties is None:
+            return self
         return replace(self, coordinates=replace(self.coordinates, ties=None))
 
     def rows(self, values: np.ndarray) -> np.ndarray:
@@ -294,6 +310,35 @@ class GaussianModel:
         own: bool = False,
     ) -> Laws:
         """M-step of the structure, with the penalty."""
+        return self._estimate(self._statistics(sums, counts, previous, own), previous)
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Statistics of the completed rows, about their means."""
+        found = self._statistics(sums, counts, laws, own)
+        return found.about(found.means)
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running statistics."""
+        return self._estimate(running, previous)
+
+    def renewed(self, running: Running, share: float) -> GaussianModel:
+        """Return the model with the scale of the clusters that a stream has by now."""
+        total = running.pooled().scatter()
+        n = float(running.counts.sum())
+        penal = self.penal.renewed(self.structure, running.scatter(), total, n, self.d)
+        epsilon = self.penal.epsilon * share
+        return replace(self, penal=replace(penal, epsilon=epsilon))
+
+    def _statistics(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool,
+    ) -> Statistics:
+        """Turn the sums of a pass into those of the core, of completed rows."""
         d = self.d
         reference = np.zeros((len(counts), d))
         if own:
@@ -314,12 +359,14 @@ class GaussianModel:
             counts, first, second = sums[:, 0], sums[:, 1 : 1 + d], sums[:, 1 + d :]
         if self.structure.quadratic.size(d) == 1 and self._size > 1:
             second = second.sum(axis=1, keepdims=True)
-        statistics = Statistics(
+        return Statistics(
             0.0,
             np.hstack([counts[:, None], first, second]),
             reference,
             self.structure.quadratic,
         )
+
+    def _estimate(self, statistics: Statistics, previous: Laws | None) -> Laws:
         before = None if previous is None else self._parameters(previous)
         found = maximise(
             self.structure, self.penal, statistics, statistics.scatter(), before
@@ -361,6 +408,15 @@ class GaussianModel:
         wide = np.eye(d) * np.sqrt(1 / spread)[..., None, :]
         start = {"means": means.reshape(K, d), "cholesky": wide}
         return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+
+    def carried(self, laws: Laws, other: GaussianModel) -> Laws:
+        """Return laws in other coordinates as they are in these."""
+        structure = self.structure
+        outer = other.coordinates.outward(
+            structure, other._parameters(laws), np.dtype(float)
+        )
+        found = self.coordinates.inward(structure, outer)
+        return {"means": found.means, "cholesky": found.precisions_cholesky}
 
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""

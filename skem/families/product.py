@@ -21,7 +21,7 @@ from skem.core.parameters import TINY
 from skem.core.products import sum_over_columns, times_block
 from skem.core.threads import Workers, Workspace
 from skem.families.categories import CategoricalModel
-from skem.families.family import Laws, Model
+from skem.families.family import Laws, Model, Running
 
 BLOCK_VALUES = 2**18
 """Values of features in a block, about: two megabytes."""
@@ -136,12 +136,38 @@ class Lookup(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Given:
+    """Which parts of a point a fit leaves as they are: weights, and groups' laws."""
+
+    point: Point
+    weights: bool
+    groups: tuple[bool, ...]
+
+    def restored(self, point: Point) -> Point:
+        """Put what is given in its place."""
+        chosen = zip(self.groups, self.point.laws, point.laws, strict=True)
+        laws = tuple(own if given else found for given, own, found in chosen)
+        return Point(self.point.weights if self.weights else point.weights, laws)
+
+
+@dataclass(frozen=True)
 class Product:
     """Models of groups of columns: `places` are the columns of each."""
 
     models: tuple[Model, ...]
     places: tuple[np.ndarray, ...]
     lookups: tuple[Lookup, ...] = ()
+    given: Given | None = None
+
+    def carried(self, point: Point, other: Product) -> Point:
+        """Return a point of other models of the same families as one of these."""
+        each = zip(self.models, point.laws, other.models, strict=True)
+        laws = tuple(model.carried(laws, before) for model, laws, before in each)
+        return Point(point.weights, laws)
+
+    def restored(self, point: Point) -> Point:
+        """Put what is given in its place."""
+        return point if self.given is None else self.given.restored(point)
 
     def of(self, values: np.ndarray) -> Product:
         """Return the models as they are for values that may be missing."""
@@ -171,7 +197,10 @@ class Product:
 
     def as_points(self) -> Product:
         """Return the models that take values that rows share for points."""
-        return replace(self, models=tuple(model.as_points() for model in self.models))
+        models = tuple(model.as_points() for model in self.models)
+        if all(a is b for a, b in zip(models, self.models, strict=True)):
+            return self
+        return replace(self, models=models)
 
     @cached_property
     def slices(self) -> list[slice | None]:
@@ -348,7 +377,33 @@ class Product:
             own = sums.own[j]
             seen = own if own is not None else sums.linear[:, part]
             laws.append(model.maximise(seen, counts, previous.laws[j], own is not None))
-        return Point(counts / counts.sum(), tuple(laws))
+        return self.restored(Point(counts / counts.sum(), tuple(laws)))
+
+    def running(self, sums: Sums, point: Point) -> list[Running]:
+        """Return the sums of a pass, to be added to those at other points."""
+        counts = sums.linear[:, 0]
+        found = []
+        for j, (model, part) in enumerate(zip(self.models, self.slices, strict=True)):
+            own = sums.own[j]
+            seen = own if own is not None else sums.linear[:, part]
+            found.append(model.running(seen, counts, point.laws[j], own is not None))
+        return [counts, *found]
+
+    def settled(self, running: list[Running], previous: Point) -> Point:
+        """M-step of running sums."""
+        counts, *others = running
+        laws = tuple(
+            model.settled(own, counts, before)
+            for model, own, before in zip(
+                self.models, others, previous.laws, strict=True
+            )
+        )
+        return self.restored(Point(counts / counts.sum(), laws))
+
+    def renewed(self, running: list[Running], share: float) -> Product:
+        """Return the models with the penalty of what a stream has shown by now."""
+        pairs = zip(self.models, running[1:], strict=True)
+        return replace(self, models=tuple(m.renewed(own, share) for m, own in pairs))
 
     def penalty(self, point: Point) -> float:
         """Return what the objective is below the log-likelihood."""
@@ -372,8 +427,13 @@ class Product:
 
     def n_free(self, n_components: int) -> int:
         """Return the number of free parameters."""
-        each = (model.n_free(n_components) for model in self.models)
-        return n_components - 1 + sum(each)
+        each = [model.n_free(n_components) for model in self.models]
+        weights = n_components - 1
+        if self.given is not None:
+            weights *= not self.given.weights
+            chosen = zip(self.given.groups, each, strict=True)
+            each = [0 if given else size for given, size in chosen]
+        return weights + sum(each)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -389,10 +449,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TableMap:
-    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known."""
+    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known.
+
+    Values are an array, or what gives one for some of the rows: ``values[:, rows]``.
+    """
 
     product: Product
-    values: np.ndarray
+    values: Any
     weight: np.ndarray
     workers: Workers
     known: np.ndarray | None = None
@@ -410,8 +473,13 @@ class TableMap:
     @cached_property
     def constant(self) -> float:
         """Part of the log-likelihood that does not depend on parameters."""
-        seen = self.weight > 0
-        return float(self.product.base(self.values[:, seen]) @ self.weight[seen])
+        total = 0.0
+        for start, stop in self._cuts():
+            rows = slice(start, stop)
+            seen = self.weight[rows] > 0
+            base = self.product.base(self.values[:, rows][:, seen])
+            total += float(base @ self.weight[rows][seen])
+        return total
 
     def _cuts(self) -> list[tuple[int, int]]:
         each = max(LEAST_ROWS, BLOCK_VALUES // self.product.n_rows)
@@ -428,12 +496,14 @@ class TableMap:
     @cached_property
     def _kept(self) -> list[Rows] | None:
         """Features of all blocks, if there is room for them."""
-        if self.product.n_rows * self.n_samples > KEPT_VALUES:
+        in_memory = isinstance(self.values, np.ndarray)
+        if not in_memory or self.product.n_rows * self.n_samples > KEPT_VALUES:
             return None
         return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
 
     def evaluate(self, point: Point) -> Evaluation:
         """Fold one pass over the data at a point."""
+        point = self.product.restored(point)
         found = self.product.coefficients(point)
         kept = self._kept
         items: Sequence[Any] = self._cuts() if kept is None else kept

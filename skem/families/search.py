@@ -68,7 +68,10 @@ class TableSearch:
 
     def starts(self, em: TableMap, most: int) -> Iterator[Point]:
         """Label rows by k-means, by near rows, and at random, in turn."""
-        Z, K = np.ascontiguousarray(em.product.embed(em.values)), self.n_components
+        Z, K = (
+            np.ascontiguousarray(em.product.embed(em.values[:, :])),
+            self.n_components,
+        )
         methods: list[Initializer] = [
             kmeans,
             random_labels,
@@ -115,7 +118,7 @@ class TableSearch:
         """Take one component away and split another, at random, a few times."""
         point, value = best.evaluation.parameters, best.evaluation.objective
         resp = np.hstack([each for _, _, each in em.posterior(point)])
-        Z = np.ascontiguousarray(em.product.embed(em.values))
+        Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
         count = min(MOVES, EACH * self.n_components)
         starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
         for trial in self.climbed(em, starts, TRIAL)[:2]:

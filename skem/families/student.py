@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from skem.families.family import SMALLEST_COUNT, Kind, Laws, Look, Model, Seen
+from skem.families.family import (
+    SMALLEST_COUNT,
+    Kind,
+    Laws,
+    Look,
+    Model,
+    Running,
+    Seen,
+)
 from skem.families.gaussian import Gaussian, GaussianModel
 
 LEAST_DF, MOST_DF = 1.0, 200.0
@@ -109,6 +117,30 @@ class StudentModel(Seen):
             "df": np.where(there, degrees_of_freedom(gap), df),
         }
 
+    @staticmethod
+    def _moved(sums: np.ndarray, by: np.ndarray, logs: np.ndarray) -> np.ndarray:
+        """Return the sums about other locations, with logs per row added."""
+        n, u, first, second, last = sums.T
+        moved = second + 2 * by * first + by**2 * u
+        return np.column_stack([n, u, first + by * u, moved, last + n * logs])
+
+    @staticmethod
+    def _expected(laws: Laws) -> np.ndarray:
+        """E log u less the log of E u, (K,)."""
+        half = (laws["df"] + 1) / 2
+        return digamma(half) - np.log(half)
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Σ r [1, u, u z, u z², E log u − u]: expectations of the complete data."""
+        return self._moved(sums, laws["location"], self._expected(laws))
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running sums."""
+        sums = self._moved(running, -previous["location"], -self._expected(previous))
+        return self.maximise(sums, counts, previous, own=True)
+
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """Start from moments, and four degrees of freedom."""
         r = resp * rows[0]
@@ -119,6 +151,15 @@ class StudentModel(Seen):
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
         return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+
+    def carried(self, laws: Laws, other: StudentModel) -> Laws:
+        """Return laws in other coordinates as they are in these."""
+        outer, coordinates = other.outward(laws), self.gaussian.coordinates
+        location = coordinates.load(
+            outer["location"][None], np.empty((1, len(laws["df"])))
+        )
+        scale = outer["scale"] * coordinates.slope[0]
+        return {"location": location[0], "scale": scale, "df": laws["df"]}
 
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [Λ/σ² + log σ²], as a Gaussian's."""

@@ -1,0 +1,81 @@
+"""Stepwise EM of a table: running sums of every family, in constant memory.
+
+Cappé & Moulines (2009): the sums are those of a complete-data statistic, which no
+parameter is in, so that those of passes at different parameters may be averaged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from skem.core.statistics import Statistics
+from skem.core.stream import Forgetting
+from skem.families.family import Running
+from skem.families.product import Evaluation, Point, Product, TableMap
+
+
+@dataclass(frozen=True)
+class TableStream:
+    """A mixture of a table, and the sums that stand for what it has seen.
+
+    - `averages`: running means of counts, and of each family's sums
+    - `loglik`: that of the mean log-likelihood, of each batch before its step
+    - `unit`: weight of the start, which the forgetting counts by
+    - `seen`: weight of all rows so far
+    - `size`: the weight of as many rows as the averages are as precise as
+    - `follows`: whether the penalty is ε = 2/√size, or stays as it is
+    """
+
+    product: Product
+    point: Point
+    averages: list[Running]
+    loglik: float
+    unit: float
+    seen: float
+    size: float
+    follows: bool
+
+    @classmethod
+    def begin(cls, evaluation: Evaluation, product: Product, follows: bool) -> Self:
+        """Begin as if what has been fitted had been the stream so far."""
+        em, point = evaluation.em, evaluation.parameters
+        N = em.total_weight
+        averages = [
+            each * (1 / N) for each in em.product.running(evaluation.sums, point)
+        ]
+        loglik = evaluation.loglik / N
+        return cls(product, point, averages, loglik, N, N, N, follows)
+
+    def advance(self, em: TableMap, forgetting: Forgetting) -> Self:
+        """Take one step with a batch."""
+        total = em.total_weight
+        step = forgetting.step(self.seen / self.unit, total / self.unit)
+        size = 1 / ((1 - step) ** 2 / self.size + step**2 / total)
+        evaluation = em.evaluate(self.point)
+        found = em.product.running(evaluation.sums, self.point)
+        averages = [
+            _moved(before, batch, step / total, 1 - step)
+            for before, batch in zip(self.averages, found, strict=True)
+        ]
+        whole = [each * size for each in averages]
+        share = float(np.sqrt(self.size / size)) if self.follows else 1.0
+        product = self.product.renewed(whole, share)
+        return replace(
+            self,
+            product=product,
+            point=product.settled(whole, self.point),
+            averages=averages,
+            loglik=(1 - step) * self.loglik + step * evaluation.loglik / total,
+            seen=self.seen + total,
+            size=size,
+        )
+
+
+def _moved(averages: Running, batch: Running, gain: float, kept: float) -> Running:
+    """Add `gain` times the batch to `kept` times the averages."""
+    if isinstance(averages, Statistics):
+        return (batch * gain).merged(averages * kept)
+    return kept * averages + gain * batch

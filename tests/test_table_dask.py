@@ -1,0 +1,107 @@
+"""Tables of Dask give what tables in memory give."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skem import MixtureModel, _families, _table
+from skem.families import search
+
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+
+FAMILIES = {"visits": "poisson", "kind": "categorical"}
+
+
+@pytest.fixture
+def _small(monkeypatch):
+    monkeypatch.setattr(_table, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(_families, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(search, "POOL", 400)
+    monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
+
+
+def frame_of(n):
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=n)
+    frame = pd.DataFrame(
+        {
+            "age": rng.normal(4.0 * z),
+            "height": rng.normal(-2.0 * z),
+            "visits": rng.poisson(2 + 8 * z),
+            "kind": rng.integers(0, 2 + z),
+        }
+    )
+    frame.loc[::11, "age"] = None
+    return frame
+
+
+def model_of(families=FAMILIES):
+    return MixtureModel(
+        2, families=families, covariance_type="diag", tol=100.0, random_state=0
+    )
+
+
+def assert_same(own, model):
+    assert own.lower_bound_ == pytest.approx(model.lower_bound_, rel=1e-12)
+    for name, laws in model.parameters_.items():
+        for key, values in laws.items():
+            np.testing.assert_allclose(own.parameters_[name][key], values, rtol=1e-8)
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("unknown", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_arrays_are_read_by_chunks(unknown, monkeypatch):
+    X = frame_of(1501).to_numpy()
+    chunks = da.from_array(X, chunks=(450, 2))
+    if unknown:
+        chunks = chunks[da.from_array(np.ones(len(X), bool), chunks=350)]
+    families = {2: "poisson", 3: "categorical"}
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(X))
+    model = model_of(families).fit(X, sample_weight=weight)
+    whole = da.Array.compute
+
+    def compute(self, **options):
+        assert self.shape[0] <= 450 or self.ndim == 1
+        return whole(self, **options)
+
+    monkeypatch.setattr(da.Array, "compute", compute)
+    own = model_of(families).fit(chunks, sample_weight=da.from_array(weight))
+    assert_same(own, model)
+    np.testing.assert_array_equal(own.predict(chunks), model.predict(X))
+    assert own.score(chunks) == pytest.approx(model.score(X))
+    assert_same(own.partial_fit(chunks), model.partial_fit(X))
+
+
+@pytest.mark.usefixtures("_small")
+def test_frames_of_numbers_are_read_by_partitions():
+    frame = frame_of(1200)
+    own = model_of().fit(dd.from_pandas(frame, npartitions=5))
+    model = model_of().fit(frame)
+    assert_same(own, model)
+    assert own.feature_names_in_.tolist() == list(frame)
+    drawn, same = own.sample(10, 0)[0], model.sample(10, 0)[0]
+    pd.testing.assert_frame_equal(drawn, same)
+    with pytest.raises(ValueError, match="feature names"):
+        own.predict(dd.from_pandas(frame.rename(columns={"age": "b"}), npartitions=5))
+
+
+@pytest.mark.usefixtures("_small")
+def test_many_rows_of_text_are_refused_and_few_are_not():
+    frame = frame_of(1000).assign(kind="a")
+    with pytest.raises(NotImplementedError, match="Column 'kind' of the Dask data fr"):
+        model_of().fit(dd.from_pandas(frame, npartitions=2))
+    few = frame[:500].assign(kind=np.where(frame.visits[:500] > 5, "b", "c"))
+    own = model_of().fit(dd.from_pandas(few, npartitions=2))
+    assert_same(own, model_of().fit(few))
+    assert own.categories_["kind"].tolist() == ["b", "c"]
+
+
+@pytest.mark.usefixtures("_small")
+def test_bad_values_in_a_chunk_are_refused():
+    X = frame_of(3000).to_numpy()
+    X[2999, 1] = np.inf
+    with pytest.raises(ValueError, match=r"contains infinity .* in column 'x1'"):
+        model_of({}).fit(da.from_array(X, chunks=(1000, 4)))
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D"):
+        model_of({}).fit(da.from_array(X[:, 0]))
