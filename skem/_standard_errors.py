@@ -116,7 +116,8 @@ class Scores:
         if self.structure.constraint is None:
             return None
         cholesky, (_, d) = self.parameters.precisions_cholesky, self.parameters.shape
-        return Tangent(self.structure, cholesky, d)
+        # The unit of all of them has no effect, and may be at the end of the range.
+        return Tangent(self.structure, cholesky / np.abs(cholesky).max(), d)
 
     def own(self, k: int) -> np.ndarray:
         """Return the rows that belong to one component alone."""

@@ -15,10 +15,13 @@ from skem import (
     GaussianMixtureImputer,
     GaussianMixtureRegressor,
     MixtureDiscriminantAnalysis,
+    MixtureModel,
     MixtureOutlierDetector,
+    StudentMixture,
 )
 from skem.core.constraint import CONSTRAINTS
 from skem.core.covariance import ALIASES, FOURTEEN, SHAPES
+from skem.core.regularization import COLLINEAR
 
 SLOW = pytest.mark.slow
 TEN = list(CONSTRAINTS)
@@ -103,8 +106,8 @@ def asked(mixture):
 
 def fitted(name, X, **options):
     sample_weight = options.pop("sample_weight", None)
-    options = {"random_state": 0} | options
-    return GaussianMixture(2, covariance_type=name, **options).fit(
+    options = {"n_components": 2, "random_state": 0} | options
+    return GaussianMixture(covariance_type=name, **options).fit(
         X, sample_weight=sample_weight
     )
 
@@ -224,6 +227,86 @@ def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     mixture = fitted(name, wide, algorithm=algorithm)
     assert mixture.converged_
     assert np.isfinite(mixture.covariances_).all()
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+@pytest.mark.parametrize("name", [name for name in TEN if name != "EII"])
+def test_constant_data_have_the_variance_of_the_floor(name, n_components):
+    X = np.full((20, 2), 3.0)
+    mixture = fitted(name, X, n_components=n_components)
+    check_constant(name, mixture.covariances_)
+    variance = COLLINEAR * 3.0**2
+    assert mixture.score(X) == pytest.approx(-np.log(2 * np.pi * variance))
+
+
+def check_constant(name, covariances):
+    """Covariances of two features that are three, always."""
+    dense = np.eye(2) if FOURTEEN[name].matrices else np.ones(2)
+    expected = np.broadcast_to(COLLINEAR * 3.0**2 * dense, covariances.shape)
+    np.testing.assert_allclose(covariances, expected)
+
+
+@pytest.mark.parametrize("name", ["VEI", "VVE"])
+def test_all_estimators_take_constant_data(name):
+    X = np.full((20, 2), 3.0)
+    mixture = MixtureModel(1, covariance_type=name).fit(X)
+    check_constant(name, mixture.covariances_["x0", "x1"])
+    student = StudentMixture(2, covariance_type=name).fit(X)
+    check_constant(name, student.covariances_)
+    rows = np.vstack([clusters(n=20)[:, :2], X + 50])
+    y = np.repeat([0, 1], [40, 20])
+    model = MixtureDiscriminantAnalysis(2, covariance_type=name).fit(rows, y)
+    assert model.score(rows, y) == 1
+
+
+def test_shapes_are_compared_on_constant_data():
+    search = GaussianMixtureIC([1, 2], covariance_type=["VEI", "VVE", "EVV"])
+    search.fit(np.full((20, 2), 3.0))
+    assert search.n_components_ == 1
+    assert np.isfinite(search.criterion_)
+
+
+@pytest.mark.parametrize(("dtype", "width"), [(float, 2), (bool, 1)])
+@pytest.mark.parametrize("name", ["VEI", "EVI", "VVE", "EVV"])
+def test_streams_may_begin_with_one_distinct_row(name, dtype, width):
+    X = (clusters(n=10)[:, :width] > 4).astype(dtype)
+    mixture = GaussianMixture(2, covariance_type=name, random_state=0)
+    mixture.partial_fit(np.zeros((5, width), dtype)).partial_fit(X)
+    found = mixture.weights_ @ mixture.means_
+    np.testing.assert_allclose(found, X.sum(axis=0) / (5 + len(X)))
+
+
+@pytest.mark.parametrize("name", ["VEE", "EVE", "VVE", "EEV", "VEV"])
+def test_standard_errors_of_data_with_a_far_row_are_numbers(name):
+    X = clusters(n=20)[:, :2]
+    X[0] = 1e160
+    mixture = fitted(name, X)
+    for method in ("sandwich", "hessian"):
+        for values in mixture.standard_errors(X, method=method):
+            assert (values >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["EII", "VEI", "VVE", "EVV"])
+def test_what_is_estimated_of_the_smallest_numbers_is_a_start(name):
+    X = np.full((20, 2), 1e-320)
+    mixture = fitted(name, X)
+    assert all((values >= 0).all() for values in mixture.standard_errors(X))
+    start = {"means_init": mixture.means_, "precisions_init": mixture.precisions_}
+    np.testing.assert_array_equal(fitted(name, X, **start).means_, X[:2])
+
+
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+@pytest.mark.parametrize("name", TEN)
+def test_nearest_factors_do_not_depend_on_the_unit(name, factor):
+    structure, rng = FOURTEEN[name], np.random.default_rng(0)
+    shape, weights = structure.shape(2, 3), np.array([0.3, 0.7])
+    cholesky = rng.uniform(1, 2, size=shape)
+    if structure.matrices:
+        cholesky = np.triu(cholesky)
+    expected = structure.constrained(cholesky, weights, 3)
+    assert not np.allclose(expected, cholesky)
+    found = structure.constrained(factor * cholesky, weights, 3) / factor
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.slow

@@ -16,7 +16,14 @@ import numpy as np
 
 from skem.core.constraint import CONSTRAINTS, Constraint, scaled
 from skem.core.local import Local, LogCholesky, local
-from skem.core.storage import Diagonals, OneMatrix, OwnMatrices, Spheres, Storage
+from skem.core.storage import (
+    Diagonals,
+    OneMatrix,
+    OwnMatrices,
+    Spheres,
+    Storage,
+    diagonals,
+)
 
 NO_WEIGHT = 1e-6
 """Weight that components are given at least, to have a part in what is shared."""
@@ -277,10 +284,17 @@ class Shaped(Structure):
         counts = np.maximum(weights, NO_WEIGHT)
         # The trace, where that is all there is of a scatter.
         times = n_features if cholesky.ndim == weights.ndim else 1
-        scatter = Scatter(scaled(self.covariances(cholesky), times * counts), counts)
+        # In a unit in which covariances are in range, as far as that may be.
+        sizes = diagonals(cholesky) if self.matrices else cholesky
+        unit = np.sqrt(sizes.min()) * np.sqrt(sizes.max())
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = scaled(self.covariances(cholesky / unit), times * counts)
+        if not np.isfinite(values).all():
+            return cholesky
         nothing = Scatter(np.zeros(()), np.zeros(()))
-        found, failed = self.factor(self.estimate(scatter, nothing, n_features))
-        return cholesky if failed.any() else found
+        covariances = self.estimate(Scatter(values, counts), nothing, n_features)
+        found, failed = self.factor(covariances)
+        return cholesky if failed.any() else found * unit
 
 
 class ShapedMatrices(OwnMatrices, Shaped):

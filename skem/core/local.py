@@ -211,13 +211,17 @@ class Rotated(Shaped):
         return self._decomposed(self.base)
 
     def _decomposed(self, cholesky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        covariances = self.storage.covariances(cholesky)
+        # In a unit in which squares are in range: axes do not depend on it.
+        unit = diagonals(cholesky).min(axis=-1)[:, None, None]
+        covariances = self.storage.covariances(cholesky / unit)
         if self._shared(2):
             axes = common_axes(covariances)[None]
         else:
             axes = np.linalg.eigh(covariances)[1]
-        precisions = np.square(transposed(axes) @ cholesky).sum(axis=-1)
-        return axes, -np.log(precisions)
+        roots = transposed(axes) @ cholesky
+        largest = np.abs(roots).max(axis=-1)
+        squares = np.square(roots / largest[..., None]).sum(axis=-1)
+        return axes, -2 * np.log(largest) - np.log(squares)
 
     @cached_property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:

@@ -240,6 +240,8 @@ class ScaleFreePenalty:
             basis = vectors[:, eigenvalues < 0.5]
         else:
             basis = np.eye(len(self.null))[:, self.null < 0.5]
+        if not basis.size:
+            return self.floor * np.broadcast_to(self.null, scatter.values.shape)
 
         def within(values: np.ndarray) -> np.ndarray:
             return basis.T @ values @ basis if structure.matrices else values @ basis

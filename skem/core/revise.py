@@ -22,7 +22,7 @@ from skem.core.move import CERTAIN, dispensable, responsibilities, squared_dista
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import MOVES, Search, height
+from skem.core.search import EACH, MOVES, Search, height
 from skem.core.seeds import Initializer
 from skem.core.solve import Solution
 
@@ -169,9 +169,9 @@ class BayesianSearch(Search):
         best = super(BayesianSearch, patient).improved(em, self.sorted(em, best))
         return self.sorted(em, best)
 
-    def affordable(self, em: EMMap, most: int) -> int:
+    def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
         """Return how many starts or moves are tried: most components may be empty."""
-        return min(most, max(LEAST, super().affordable(em, most)))
+        return min(most, max(LEAST, super().affordable(em, most, each)))
 
     def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
         """Move components at random; what fails is left out."""

@@ -33,6 +33,10 @@ STARTS = 10
 """Starts that are screened, at most; the best is finished."""
 EACH = 3
 """Starts or moves for each component: few components have few optima."""
+FEW_ROWS = 1_000
+"""Rows up to which a move costs little."""
+EACH_OF_FEW = 5
+"""Moves for each component on so few rows."""
 SCREENING = 7
 """Steps that each of them gets."""
 MOVES = 10
@@ -150,13 +154,13 @@ class Search:
             except IllDefinedCovarianceError:
                 continue
 
-    def affordable(self, em: EMMap, most: int) -> int:
+    def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
         """Return how many starts or moves are tried: fewer, if steps are long.
 
         Or if there are few components.
         """
         K = self.n_components
-        return affordable(em, K, min(most, EACH * K))
+        return affordable(em, K, min(most, each * K))
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
@@ -197,7 +201,8 @@ class Search:
     def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
-        for _ in range(self.affordable(em, MOVES)):
+        each = EACH_OF_FEW if em.blocks.n_samples <= FEW_ROWS else EACH
+        for _ in range(self.affordable(em, MOVES, each)):
             try:
                 yield moves.draw(self.rng)
             except IllDefinedCovarianceError:

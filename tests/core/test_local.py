@@ -60,6 +60,18 @@ def test_any_two_allowed_ones_are_in_reach_of_each_other(name, d, rng):
     np.testing.assert_allclose(structure.covariances(reached), covariances, rtol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+@pytest.mark.parametrize("name", FOURTEEN)
+def test_units_do_not_matter_whatever_their_squares(name, factor, rng):
+    structure, d = FOURTEEN[name], 3
+    base, there = (random_factors(structure, d, rng) for _ in range(2))
+    expected = structure.local(base, d).pack(there)
+    local = structure.local(factor * base, d)
+    np.testing.assert_allclose(local.pack(factor * there), expected, atol=1e-7)
+    reached = local.unpack(expected) / factor
+    np.testing.assert_allclose(reached, there, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("name", FOURTEEN)
 def test_information_is_that_of_samples_from_the_base(name, rng):
     """The expected log-likelihood falls by ½ Σ (scale · values)²."""

@@ -110,6 +110,16 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
         assert len(calls) == patience
 
 
+def test_on_few_rows_there_are_more_moves(make_blocks, rng, monkeypatch):
+    structure = STRUCTURES["full"]
+    em = EMMap.prepare(make_blocks(blobs(rng, 100)), structure, 2, "auto")
+    search = Search(DIVERSE, 2, np.random.RandomState(0), finish, LBFGS)
+    best = search.first(em)
+    assert len(list(search.moved(em, best))) == 10
+    monkeypatch.setattr(search_module, "FEW_ROWS", 50)
+    assert len(list(search.moved(em, best))) == 6
+
+
 def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
     search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
