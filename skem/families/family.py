@@ -482,7 +482,24 @@ class Family(Kind):
     def seen(
         self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]
     ) -> ColumnModel:
-        """Return the model of what `look` has found."""
+        """Return the model of what `look` has found.
+
+        Parameters
+        ----------
+        pooled : ndarray of shape (p,)
+            Mean statistics of all the data.
+
+        epsilon : float
+            The number of pseudo-observations of them.
+
+        place : tuple of float
+            Mean and standard deviation of what `embed` returns.
+
+        Returns
+        -------
+        model : object
+            What an EM step asks.
+        """
         return ColumnModel(self, pooled, epsilon, place)
 
 
