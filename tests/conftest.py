@@ -1,5 +1,6 @@
 """What the tests share: one seed, the structures, random mixtures, blocks, threads."""
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from skem.core.covariance import STRUCTURES, Structure
 from skem.core.parameters import Parameters
 from skem.core.threads import Workers
 from skem.kernels import native
+
+# One backend for all tests: a change of it would close the figures of others.
+os.environ["MPLBACKEND"] = "agg"
 
 
 def pytest_report_header():

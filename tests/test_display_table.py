@@ -2,7 +2,7 @@
 
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

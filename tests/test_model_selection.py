@@ -222,7 +222,6 @@ def test_repr_shows_the_choice(selected):
     html = selected._repr_html_()
     assert "best_estimator_: 2 components, full, bic 2322.2" in html
     assert "best_estimator_" not in clone(selected)._repr_html_()
-    assert "chosen" not in make_pipeline(selected)._repr_html_().split("best_")[0]
 
 
 def test_without_refit_there_is_no_mixture(X):

@@ -77,10 +77,9 @@ def test_fitted_attributes_are_declared(name):
 
 
 def test_declared_attributes_of_pictures():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.close("all")
+    plt.switch_backend("agg")
     for display in (
         skem.MixtureDisplay.from_estimator(fitted()["GaussianMixture"], X),
         skem.TableDisplay.from_estimator(fitted()["MixtureModel"]),
