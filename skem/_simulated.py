@@ -29,8 +29,7 @@ from skem.core.expectation import total_statistics
 from skem.core.parameters import Parameters
 from skem.core.path import follow
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import FOLLOWED, TRIAL, Search, affordable, height
-from skem.core.seeds import DIVERSE
+from skem.core.search import FOLLOWED, TRIAL, affordable, height
 from skem.core.solve import Solution
 from skem.gaussian_mixture import GaussianMixture
 
@@ -124,7 +123,7 @@ def ratios(
         em = null._prepared(blocks)
         small = max(null._solutions(em, {}, None, finish), key=height)
         maps = [em.for_components(k) for k in range(k0, k1 + 1)]
-        statistic = _ratio(maps, small, np.random.RandomState(own), finish)
+        statistic = _ratio(null, maps, small, np.random.RandomState(own), finish)
         null._set_solution(small)
         null.n_features_in_ = blocks.n_features
         simulation = Simulation(
@@ -176,7 +175,8 @@ class Simulation:
             filled = to_be_fitted(self.null, blocks)
             maps = list(self._of(filled))
             small = self.finish(maps[0], self.start)
-            return _ratio(maps, small, np.random.RandomState(seed), self.finish)
+            rng = np.random.RandomState(seed)
+            return _ratio(self.null, maps, small, rng, self.finish)
 
     def _of(self, blocks: Blocks) -> Iterator[EMMap]:
         em = self.maps[0]
@@ -186,9 +186,16 @@ class Simulation:
 
 
 def _ratio(
-    maps: list[EMMap], small: Solution, rng: np.random.RandomState, finish: Any
+    null: GaussianMixture,
+    maps: list[EMMap],
+    small: Solution,
+    rng: np.random.RandomState,
+    finish: Any,
 ) -> float:
-    """Return 2(ℓ₁ − ℓ₀), where the larger mixture is reached from the smaller one."""
+    """Return 2(ℓ₁ − ℓ₀); the larger mixture is searched for as `null` would be.
+
+    Cuts of the smaller one are starts beside fresh ones.
+    """
     parameters, trials = small.evaluation.parameters, []
     for K, em in enumerate(maps[1:], len(parameters.weights) + 1):
         starts = divided(em, parameters, affordable(em, K, DIVISIONS), rng)
@@ -196,12 +203,9 @@ def _ratio(
         if not trials:
             raise IllDefinedCovarianceError
         parameters = trials[0].parameters
-    search = Search(
-        DIVERSE,
-        K,
-        rng,
-        finish,
-        ACCELERATORS["auto"],
+    search = replace(
+        null._search(maps[-1], finish, rng),
+        n_components=K,
         known=[trial.parameters for trial in trials[:FOLLOWED]],
         n_starts=FRESH,
     )
