@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skem._dask import is_dask
@@ -20,6 +21,18 @@ LEAST_ROWS = 2**18
 """Rows from which a file is read by blocks; fewer are read at once."""
 READ = 2**15
 """Rows that are read at once."""
+
+
+class TakesTables(BaseEstimator):
+    """What estimators say of themselves that take tables."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value, and that there may be categories."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns
-from skem._table import read_table, rebuilt
+from skem._table import TakesTables, read_table, rebuilt
 from skem._table_errors import TableStandardErrors, errors_of, unflattened
 from skem._table_summary import TableSummary
 from skem._validation import check_sample_weight
@@ -27,7 +27,11 @@ from skem.families.product import Point, TableMap
 
 
 class FittedTable(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    TakesTables,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
 ):
     """Prediction, scores, samples, completion and tables of a `MixtureModel`."""
 

@@ -17,13 +17,13 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._delegate import AttributeOfBest, Chooser, of_best
 from skem._fitting import unchanged_on_error
 from skem._selection_table import check_covariance_types, check_numbers_of_components
-from skem._table import read_table
+from skem._table import TakesTables, read_table
 from skem._text import UNDETERMINED
 from skem._validation import N_JOBS
 from skem.core.accelerate import ACCELERATORS
@@ -35,7 +35,11 @@ CRITERIA = ("bic", "aic", "icl")
 
 
 class MixtureIC(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
+    TakesTables,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    Chooser,
 ):
     """Mixture of a table, chosen by an information criterion.
 
@@ -192,14 +196,6 @@ class MixtureIC(
         self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.n_jobs = n_jobs
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that NaN is a missing value, and that there may be categories."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None

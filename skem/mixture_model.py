@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._files import save_mixture
@@ -275,14 +274,6 @@ class MixtureModel(FittingTable):
         self.fixed = fixed
         self.learning_decay = learning_decay
         self.learning_window = learning_window
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that NaN is a missing value, and that there may be categories."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
 
     def fit(
         self,
