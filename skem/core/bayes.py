@@ -190,7 +190,14 @@ class VariationalMap(EMMap):
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
         found = super().evaluate(parameters)
-        return Bound(found.em, found.parameters, found.statistics)
+        bound = Bound(found.em, found.parameters, found.statistics)
+        if "successor" in vars(found):
+            bound.__dict__.update(
+                data_term=found.loglik,
+                objective=found.objective,
+                successor=found.successor,
+            )
+        return bound
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None
@@ -289,7 +296,7 @@ class PosteriorChart(Chart):
         assert self.prior is not None and isinstance(self.base, Posterior)
         degrees = self.prior.degrees(self.structure, self.base.counts)
         if self.structure.shared:
-            degrees = degrees * len(self.base.counts)
+            degrees = degrees * self.prior.size(self.base.counts)
         features = 1 if self.structure.scales_features else self.base.means.shape[1]
         return np.sqrt(degrees * features)[:, None]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from threading import get_ident
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,20 @@ from skem.core.expectation import weight_exponent
 from skem.core.forms import CONDITION, FAR, NEGLIGIBLE
 from skem.core.fused import as_job
 from skem.core.parameters import Parameters
+from skem.core.posterior import WEIGHT_PRIORS, Posterior
+from skem.core.prior import Prior
 from skem.core.regularization import Regularization, ScaleFreePenalty
 from skem.core.statistics import Statistics
 from skem.kernels import native
 from skem.kernels.native import STEP, Library, address
 
 STRUCTURES: dict[type, int] = {Full: 0, Tied: 1, Diag: 2, Spherical: 3}
+NO_PRIOR: tuple[Any, ...] = (0,) * 12
+WEIGHTS: dict[type, int] = {
+    WEIGHT_PRIORS["dirichlet_process"]: 1,
+    WEIGHT_PRIORS["dirichlet_distribution"]: 2,
+}
+"""Numbers in fold.cpp."""
 MOST_FEATURES = 16
 """Features beyond which LAPACK is faster."""
 MOST_VALUES = 2**18
@@ -122,7 +130,7 @@ class Stepper:
         if n * (width + M * K) > MOST_VALUES:
             return None
         own = structure.shape(K, d)
-        shapes = [(K, width), (), (), (K,), (K, d), own]
+        shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
         sizes = [M * math.prod(each) for each in shapes]
         ends = list(accumulate(sizes))
         slices = [
@@ -140,25 +148,36 @@ class Stepper:
             ),
             address(second),
         )  # fmt: skip
-        size = self.library.step_scratch_bytes(self._packed(plan, 0, (0,) * 4, 0.0))
+        size = self.library.step_scratch_bytes(
+            self._packed(plan, 0, (0,) * 4, 0.0, NO_PRIOR)
+        )
         return plan._replace(scratch=np.empty(size, np.uint8))
 
     def _packed(
-        self, plan: Plan, out: int, given: tuple[int, ...], epsilon: float
+        self,
+        plan: Plan,
+        out: int,
+        given: tuple[int, ...],
+        epsilon: float,
+        prior: tuple[Any, ...],
     ) -> bytes:
         at = [out + 8 * begin for begin, _, _ in plan.slices]
         return STEP.pack(
             *plan.before, epsilon, *plan.between, given[0], plan.second, *given[1:],
-            *at[2:], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
-            address(plan.scratch),
+            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
+            address(plan.scratch), *prior,
         )  # fmt: skip
 
     def __call__(
         self, parameters: Parameters, regularization: Regularization
     ) -> Outcome | None:
         """Return None if the step must be done in another way."""
-        penalty = regularization
-        if not isinstance(penalty, ScaleFreePenalty) or penalty.null is not None:
+        penalty, bayesian = regularization, isinstance(regularization, Prior)
+        if bayesian:
+            target, epsilon = penalty.scatter, 0.0
+        elif isinstance(penalty, ScaleFreePenalty) and penalty.null is None:
+            target, epsilon = penalty.target, penalty.epsilon
+        else:
             return None
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *parameters.means.shape)
@@ -170,22 +189,49 @@ class Stepper:
         given = [
             np.ascontiguousarray(array)
             for array in (
-                penalty.target,
+                target,
                 parameters.weights,
                 parameters.means,
                 parameters.precisions_cholesky,
             )
         ]
         out = np.empty(plan.size)
+        prior, _held = NO_PRIOR, None
+        if bayesian:
+            at = [address(out) + 8 * begin for begin, _, _ in plan.slices[6:]]
+            prior, _held = _fields_of_prior(penalty, parameters, at)
         packed = self._packed(
-            plan, address(out), tuple(map(address, given)), penalty.epsilon
+            plan, address(out), tuple(map(address, given)), epsilon, prior
         )
         if self.library.step(packed):
             return None
-        sums, loglik, lost, weights, means, cholesky = [
+        sums, loglik, penalties, weights, means, cholesky, effective, counts = [
             out[begin:end].reshape(shape) for begin, end, shape in plan.slices
         ]
         quadratic = self.structure.logit_quadratic
         statistics = Statistics(loglik[()], sums, plan.reference, quadratic)
         successor = Parameters(weights, means, cholesky)
-        return Outcome(statistics, loglik[()], lost[()], successor)
+        if bayesian:
+            successor = Posterior(weights, means, cholesky, effective, counts)
+        return Outcome(statistics, loglik[()], penalties[()], successor)
+
+
+def _fields_of_prior(
+    prior: Prior, q: Posterior, out: list[int]
+) -> tuple[tuple[Any, ...], list[np.ndarray]]:
+    """Return what fold.cpp has of a prior, and the arrays to be held meanwhile."""
+    arrays = [
+        np.ascontiguousarray(array, dtype=float)
+        for array in (prior.mean, prior.row, q.log_effective, q.counts)
+    ]
+    fields = (
+        WEIGHTS[type(prior.weights)],
+        prior.size(q.counts),
+        prior.weights.concentration,
+        prior.mean_precision,
+        prior.degrees_of_freedom,
+        prior.log_norm,
+        *map(address, arrays),
+        *out,
+    )
+    return fields, arrays
