@@ -539,7 +539,10 @@ class BayesianGaussianMixture(FittingMixture):
         structure = STRUCTURES[self.covariance_type]
         mean, covariance = self.mean_prior, self._given_covariance()
         return Beliefs(
-            kind(1.0 / self.n_components if gamma is None else float(gamma)),
+            kind(
+                1.0 / self.n_components if gamma is None else float(gamma),
+                self.n_components,
+            ),
             1.0 if precision is None else float(precision),
             None if mean is None else check_mean_prior(mean, n_features),
             degrees,

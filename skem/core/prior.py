@@ -175,6 +175,13 @@ class Prior(Fixed):
         expected = self.weights.expected(concentration)
         return Posterior(expected, means, cholesky, effective, counts)
 
+    def empty(self, structure: Structure) -> np.ndarray:
+        """Return the factor of ν_0 W_0, with a component axis: that of no rows."""
+        d = len(self.mean)
+        nothing = Scatter(np.zeros((1, *self.scatter.shape)), np.zeros(1))
+        prior = Scatter(self.scatter, np.asarray(self.degrees_of_freedom))
+        return factor(structure, self, structure.estimate(nothing, prior, d), d)
+
     def penalty(self, structure: Structure, parameters: Any) -> Any:
         """KL(q ‖ p)."""
         counts, cholesky = parameters.counts, parameters.precisions_cholesky
