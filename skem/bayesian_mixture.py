@@ -43,8 +43,8 @@ from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
 from skem.core.predictive import PredictiveMixture
 from skem.core.prior import Prior
 from skem.core.regularization import Regularization
-from skem.core.revise import BayesianSearch, spread_starts
-from skem.core.search import STARTS, Search
+from skem.core.revise import BayesianSearch
+from skem.core.search import Search
 from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution
 from skem.core.stream import Stream
@@ -568,10 +568,9 @@ class BayesianGaussianMixture(FittingMixture):
     def _search(
         self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
     ) -> Search:
-        K = self.n_components
-        methods = spread_starts(starting_methods(self.init_params), K, STARTS)
+        methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
-        return BayesianSearch(methods, K, rng, finish, accelerator)
+        return BayesianSearch(methods, self.n_components, rng, finish, accelerator)
 
     def _bound_of(self, total_weight: float) -> float:
         return 1.0

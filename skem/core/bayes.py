@@ -209,6 +209,22 @@ class VariationalMap(EMMap):
             scatter = statistics.within(self.total)
         return self.regularization.posterior(self.structure, statistics, scatter)
 
+    def standing_for(self, most: int, rng: np.random.RandomState) -> VariationalMap:
+        """Return at most so many rows that weigh as much as all of them do.
+
+        All of them, if there are not many more.
+        """
+        if self.blocks.n_observed <= 2 * most:
+            return self
+        part = self.restricted(most, rng)
+        blocks, share = part.blocks, part.blocks.total_weight / self.blocks.total_weight
+        weight = np.ones(blocks.n_samples) if blocks.weight is None else blocks.weight
+        return replace(
+            part,
+            blocks=replace(blocks, weight=weight / share),
+            total=part.total * (1 / share),
+        )
+
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them."""
         share = float(statistics.counts.sum()) / self.blocks.total_weight

@@ -9,16 +9,19 @@ out in the order of their size, in which the bound of a Dirichlet process is hig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import cycle, islice
 
 import numpy as np
 
 from skem.core.accelerate import FLOOR
+from skem.core.alive import alive, order_of_size, ordered, with_empty
 from skem.core.bayes import VariationalMap
 from skem.core.climb import Trial, climb
+from skem.core.clusterings import Labels
 from skem.core.em import EMMap
-from skem.core.initialize import Rows, subsample
+from skem.core.initialize import Rows
 from skem.core.move import CERTAIN, dispensable, responsibilities, squared_distances
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
@@ -29,13 +32,20 @@ from skem.core.search import (
     GAIN,
     MOVES,
     NEAR,
+    SHARE,
     Search,
     farthest,
     height,
 )
-from skem.core.seeds import Initializer
 from skem.core.solve import Solution
 
+STARTS = 8
+"""Numbers of clusters that starts have, from one to all components."""
+CLUSTERINGS = 2
+"""Clusterings of all components that they are merged from."""
+PART = 2_000
+PART_PER_COMPONENT = 40
+"""Rows that starts and moves are tried on."""
 DELETES, MERGES = 0.3, 0.2
 """Shares of the moves; the others are splits."""
 PATIENCE = 2
@@ -46,86 +56,10 @@ OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 FEW = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
-ALIVE = 0.01
-"""The same, from which it is kept during the search."""
 STEPS = 7
 """Steps that each start gets."""
 TRIES = 8
 """Steps that each move gets."""
-
-
-def order_of_size(counts: np.ndarray) -> np.ndarray:
-    """Return the components, the largest first."""
-    return np.argsort(-counts, kind="stable")
-
-
-def with_fewer(
-    method: Initializer, n_clusters: int
-) -> Callable[[np.ndarray, np.ndarray, int, np.random.RandomState], np.ndarray]:
-    """Return a starting method that makes so many clusters, the largest first."""
-
-    def fewer(
-        Z: np.ndarray,
-        weight: np.ndarray,
-        n_components: int,
-        rng: np.random.RandomState,
-    ) -> np.ndarray:
-        resp = method(Z, weight, min(n_clusters, n_components), rng)
-        return resp[order_of_size(resp @ weight)]
-
-    return fewer
-
-
-def spread_starts(
-    methods: Sequence[Initializer], n_components: int, n_starts: int
-) -> list[Initializer]:
-    """Return starting methods of different numbers of clusters, up to K.
-
-    The first of them are far apart, for data on which few starts are made.
-    """
-    numbers = np.geomspace(1, n_components, n_starts).round().astype(int)
-    first = [n_starts - 1, n_starts // 2, 0, 3 * n_starts // 4, n_starts // 4]
-    order = [*first, *(i for i in range(n_starts) if i not in first)]
-    return [
-        with_fewer(methods[place % len(methods)], int(numbers[i]))
-        for place, i in enumerate(order)
-    ]
-
-
-def resized(em: EMMap, q: Parameters, n_components: int) -> Posterior:
-    """Add empty components to q, or take away the last ones.
-
-    An empty component has the prior for a posterior.
-    """
-    assert isinstance(q, Posterior) and isinstance(em, VariationalMap)
-    more = n_components - len(q.counts)
-    if more <= 0:
-        return ordered(em, q, np.arange(n_components))
-    structure, prior = em.structure, em.regularization
-    counts = np.append(q.counts, np.zeros(more))
-    means = np.concatenate([q.means, np.tile(prior.mean, (more, 1))])
-    cholesky = q.precisions_cholesky
-    if not structure.shared:
-        empty = prior.empty(structure)
-        cholesky = np.concatenate([cholesky, np.repeat(empty, more, axis=0)])
-    return prior.of_counts(structure, counts, means, cholesky)
-
-
-def ordered(em: EMMap, q: Parameters, order: np.ndarray) -> Posterior:
-    """Return q of some of its components, in an order; the others are empty."""
-    assert isinstance(q, Posterior) and isinstance(em, VariationalMap)
-    cholesky = em.structure.ordered(q.precisions_cholesky, order)
-    return em.regularization.of_counts(
-        em.structure, q.counts[order], q.means[order], cholesky
-    )
-
-
-def alive(em: EMMap, q: Parameters) -> Posterior:
-    """Return q of the components that have rows, the largest first."""
-    assert isinstance(q, Posterior)
-    order = order_of_size(q.counts)
-    least = ALIVE * em.blocks.total_weight / em.blocks.n_observed
-    return ordered(em, q, order[: max(1, np.count_nonzero(q.counts > least))])
 
 
 @dataclass(frozen=True)
@@ -136,42 +70,36 @@ class Revisions:
     be `n_components` of them.
     """
 
-    em: EMMap
     rows: Rows
     resp: np.ndarray
     n_components: int
 
     @classmethod
     def away_from(
-        cls,
-        em: EMMap,
-        parameters: Parameters,
-        n_components: int,
-        rng: np.random.RandomState,
+        cls, em: VariationalMap, rows: Rows, parameters: Parameters, n_components: int
     ) -> Revisions:
-        """Look at a subsample of the data."""
-        rows = subsample(em, len(parameters.weights), rng)
+        """Look at rows of the data."""
         resp = responsibilities(em, parameters, rows.block)
-        owning = resp @ rows.weight > OWNED * rows.weight.mean()
-        owning[np.argmax(resp @ rows.weight)] = True
+        counts = resp @ rows.weight
+        owning = counts > min(OWNED * rows.weight.mean(), counts.max() / 2)
         resp = resp[owning] + CERTAIN
-        return cls(em, rows, resp / resp.sum(axis=0), n_components)
+        return cls(rows, resp / resp.sum(axis=0), n_components)
 
-    def draw(self, rng: np.random.RandomState) -> Parameters:
-        """Delete, merge or split, and return the posterior of the rows handed on."""
+    def draw(self, rng: np.random.RandomState) -> np.ndarray:
+        """Delete, merge or split, and return the responsibilities handed on."""
         kind = rng.uniform()
         if len(self.resp) > 1 and kind < DELETES + MERGES:
             gone = self._dispensable(rng)
-            resp = self._without(gone) if kind < DELETES else self._merged(gone)
-        else:
-            resp = self._split(rng)
-        weighted = resp * self.rows.weight
-        weighted = weighted[order_of_size(weighted.sum(axis=1))]
-        return self.em.maximise(self.rows.labelled(self.em, weighted))
+            return self._without(gone) if kind < DELETES else self._merged(gone)
+        return self._split(rng)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return dispensable(self.resp, self.rows.weight)
 
     def _dispensable(self, rng: np.random.RandomState) -> int:
         """Return a component: the one that is missed the least mostly."""
-        order = dispensable(self.resp, self.rows.weight)
+        order = self._order
         return int(order[min(rng.geometric(0.5), len(order)) - 1])
 
     def _without(self, gone: int) -> np.ndarray:
@@ -211,18 +139,40 @@ class BayesianSearch(Search):
 
     def optimum(self, em: EMMap) -> Solution:
         """Search among the components with rows, and end with all of them."""
+        assert isinstance(em, VariationalMap)
         return self.completed(em, super().optimum(em))
 
     def first(self, em: EMMap) -> Solution:
+        """Finish the best start; on many rows, where a few of them have led to."""
+        assert isinstance(em, VariationalMap)
+        part = self.part(em)
+        if part is em:
+            return self.started(em)
+        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+        on_part = replace(self, finish=partial(self.finish, rough=rough))
+        best = on_part.improved(part, on_part.started(part))
+        return self.finish(em, best.evaluation.parameters, best)
+
+    def part(self, em: VariationalMap) -> VariationalMap:
+        """Return some of the rows, to try starts and moves on, if there are many."""
+        return em.standing_for(
+            max(PART, PART_PER_COMPONENT * self.n_components), self.rng
+        )
+
+    def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
-        starts = list(self.starts(em))
-        sizes = np.array([len(start.weights) for start in starts])
-        few = sizes <= FEW * self.n_components
+        labels = Labels.of(em, self.n_components, self.rng)
+        numbers = np.unique(np.geomspace(1, self.n_components, STARTS).round())
+        methods = list(islice(cycle(self.methods), CLUSTERINGS))
+        starts = labels.starts(methods, numbers.astype(int).tolist(), self.rng)
+        few = [len(start) <= FEW * self.n_components for start in starts]
         trials = [
             trial
-            for group in (few, ~few)
-            for trial in self.climbed(
-                em, [starts[i] for i in np.flatnonzero(group)], STEPS
+            for those in (True, False)
+            for trial in climb(
+                em,
+                labels.posteriors([r for r, f in zip(starts, few) if f is those]),
+                STEPS,
             )
         ]
         best = None
@@ -239,13 +189,6 @@ class BayesianSearch(Search):
             raise IllDefinedCovarianceError
         return best
 
-    def climbed(
-        self, em: EMMap, starts: Sequence[Parameters], steps: int
-    ) -> list[Trial]:
-        """Let starts of different numbers of components climb together."""
-        most = max((len(start.weights) for start in starts), default=0)
-        return climb(em, [resized(em, start, most) for start in starts], steps)
-
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
 
@@ -261,16 +204,24 @@ class BayesianSearch(Search):
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = self.climbed(em, list(self.moved(em, best)), TRIES)
+        assert isinstance(em, VariationalMap)
+        part, here = self.part(em), alive(em, best.evaluation.parameters)
+        value = height(best)
+        if part is not em:
+            value = climb(part, [here], TRIES)[0].objective
+        labels = Labels.of(part, self.n_components, self.rng)
+        revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
+        drawn = [revisions.draw(self.rng) for _ in range(self.affordable(part, MOVES))]
+        trials = climb(part, labels.posteriors(drawn), TRIES)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:
-            if trial.hope() <= height(best):
+            if trial.hope() <= value:
                 break
-            if self.returned(em, best, trial):
+            there = alive(em, trial.parameters)
+            if _near(em, here, there):
                 continue
             try:
-                trial = replace(trial, parameters=alive(em, trial.parameters))
-                run = self.race(em, trial, height(best))
+                run = self.race(em, replace(trial, parameters=there), height(best))
                 if height(run) > height(best) + GAIN:
                     end = self.finish(em, run.evaluation.parameters, run)
                     if height(end) > height(best) + GAIN:
@@ -279,26 +230,7 @@ class BayesianSearch(Search):
                 continue
         return best
 
-    def returned(self, em: EMMap, best: Solution, trial: Trial) -> bool:
-        """Whether a trial has come back to what it left."""
-        here, there = (
-            alive(em, q) for q in (best.evaluation.parameters, trial.parameters)
-        )
-        if here.shape != there.shape:
-            return False
-        return farthest(em.chart(here), there) < NEAR
-
-    def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
-        """Move components at random; what fails is left out."""
-        q = alive(em, best.evaluation.parameters)
-        revisions = Revisions.away_from(em, q, self.n_components, self.rng)
-        for _ in range(self.affordable(em, MOVES)):
-            try:
-                yield revisions.draw(self.rng)
-            except IllDefinedCovarianceError:
-                continue
-
-    def completed(self, em: EMMap, best: Solution) -> Solution:
+    def completed(self, em: VariationalMap, best: Solution) -> Solution:
         """Finish with all components, in the order of their size.
 
         In the order that there is, where the bound falls otherwise.
@@ -306,8 +238,14 @@ class BayesianSearch(Search):
         K, before = self.n_components, best.evaluation.parameters
         assert isinstance(before, Posterior)
         order = order_of_size(before.counts)
-        end = self.finish(em, resized(em, ordered(em, before, order), K))
+        end = self.finish(em, with_empty(em, ordered(em, before, order), K))
         rounding = FLOOR * abs(height(best))
         if height(end) >= height(best) - rounding or (np.diff(order) > 0).all():
             return end
-        return self.finish(em, resized(em, before, K))
+        return self.finish(em, with_empty(em, before, K))
+
+
+def _near(em: VariationalMap, here: Parameters, there: Parameters) -> bool:
+    """Whether a trial has come back to what it left."""
+    alike = here.shape == there.shape
+    return alike and farthest(em.chart(here), there) < NEAR
