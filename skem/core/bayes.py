@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skem.core.blocks import Blocks
+from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
@@ -209,21 +209,16 @@ class VariationalMap(EMMap):
             scatter = statistics.within(self.total)
         return self.regularization.posterior(self.structure, statistics, scatter)
 
-    def standing_for(self, most: int, rng: np.random.RandomState) -> VariationalMap:
-        """Return at most so many rows that weigh as much as all of them do.
-
-        All of them, if there are not many more.
-        """
-        if self.blocks.n_observed <= 2 * most:
+    def weighing(self, total_weight: float) -> VariationalMap:
+        """Return the same rows with weights that are so much together."""
+        times = total_weight / self.blocks.total_weight
+        if times == 1:
             return self
-        part = self.restricted(most, rng)
-        blocks, share = part.blocks, part.blocks.total_weight / self.blocks.total_weight
-        weight = np.ones(blocks.n_samples) if blocks.weight is None else blocks.weight
-        return replace(
-            part,
-            blocks=replace(blocks, weight=weight / share),
-            total=part.total * (1 / share),
-        )
+        assert isinstance(self.blocks, ArrayBlocks)
+        weight = self.blocks.weight
+        weight = np.ones(self.blocks.n_samples) if weight is None else weight
+        blocks = replace(self.blocks, weight=weight * times)
+        return replace(self, blocks=blocks, total=self.total * times)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them."""

@@ -1,20 +1,31 @@
-"""Starts of a Bayesian mixture: clusterings of many clusters, and what they merge to."""
+"""Starts of a Bayesian mixture: clusterings that are merged to fewer clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import cdist
 
 from skem.core.alive import order_of_size
 from skem.core.bayes import VariationalMap
+from skem.core.blocks import random_ranks
 from skem.core.initialize import Rows, subsample
+from skem.core.parameters import TINY
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.seeds import Initializer, on_checked_data
+from skem.core.seeds import Initializer
 from skem.core.statistics import Statistics
+
+LINKED = 300
+"""Rows that are linked, at most."""
+Clustering = Callable[
+    [np.ndarray, np.ndarray, Sequence[int], np.random.RandomState], list[np.ndarray]
+]
+"""Rows, weights, numbers of clusters and random numbers -> responsibilities, each."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,10 @@ class Labels:
     rows: Rows
 
     @classmethod
-    def of(cls, em: VariationalMap, n_components: int, rng: np.random.RandomState):
+    def of(
+        cls, em: VariationalMap, n_components: int, rng: np.random.RandomState
+    ) -> Labels:
+        """Look at a subsample of the data."""
         return cls(em, subsample(em, n_components, rng))
 
     @cached_property
@@ -74,62 +88,50 @@ class Labels:
         assert isinstance(found, Posterior)
         return found
 
-    def starts(
-        self,
-        methods: Sequence[Initializer],
+
+def hierarchical(
+    Z: np.ndarray,
+    weight: np.ndarray,
+    numbers: Sequence[int],
+    rng: np.random.RandomState,
+) -> list[np.ndarray]:
+    """One-hot labels of the nearest of clusters of a few rows, of so many each."""
+    rows = Z[random_ranks(len(Z), LINKED, rng)]
+    found = []
+    for of in unions(rows, numbers):
+        means = of @ rows / of.sum(axis=1, keepdims=True)
+        nearest = cdist(Z, means, "sqeuclidean").argmin(axis=1)
+        found.append((nearest == np.arange(len(means))[:, None]).astype(float))
+    return found
+
+
+def merged(method: Initializer) -> Clustering:
+    """Return what clusters rows by a method, and merges these clusters to fewer."""
+
+    def clustering(
+        Z: np.ndarray,
+        weight: np.ndarray,
         numbers: Sequence[int],
         rng: np.random.RandomState,
     ) -> list[np.ndarray]:
-        """Cluster the rows by each method, and merge to smaller numbers in turn.
+        resp = method(Z, weight, max(numbers), rng)
+        counts = np.maximum(resp @ weight, TINY)
+        means = resp @ (Z * weight[:, None]) / counts[:, None]
+        return [of @ resp for of in unions(means, numbers)]
 
-        The largest of the `numbers` is that of each clustering.
-        """
-        Z, weight = self.rows.Z, self.rows.weight
-        most, *fewer = sorted(numbers, reverse=True)
-        found = []
-        for i, method in enumerate(methods):
-            with on_checked_data():
-                resp = method(Z, weight, most, rng)
-            counts = resp @ weight
-            own = fewer[i :: len(methods)]
-            found.append(resp)
-            means = resp @ (Z * weight[:, None]) / np.maximum(counts, 1e-300)[:, None]
-            found += [of @ resp for of in unions(counts, means, own)]
-        return found
+    return clustering
 
 
-def unions(
-    counts: np.ndarray, means: np.ndarray, numbers: Sequence[int]
-) -> list[np.ndarray]:
-    """Merge clusters to so many, the most first: which clusters each is the union of.
+def unions(points: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Merge points to so many clusters: which of them each is the union of.
 
     The two are merged that add the least to the squares within (Ward 1963).
     """
-    K = len(counts)
-    counts, means = counts.copy(), means.copy()
-    of = np.eye(K)
-    squares = np.square(means[:, None] - means).sum(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        costs = squares * (counts * counts[:, None] / (counts + counts[:, None]))
-    costs[np.isnan(costs)] = 0
-    np.fill_diagonal(costs, np.inf)
-    left, found = np.ones(K, bool), []
+    if len(points) == 1:
+        return [np.ones((1, 1)) for _ in numbers]
+    tree = linkage(points, "ward")
+    found = []
     for number in numbers:
-        while left.sum() > number:
-            i, j = divmod(int(costs.argmin()), K)
-            total = counts[i] + counts[j]
-            share = counts[j] / total if total > 0 else 0.0
-            means[i] += share * (means[j] - means[i])
-            counts[i] = total
-            of[i] += of[j]
-            left[j] = False
-            costs[j] = costs[:, j] = np.inf
-            others = np.flatnonzero(left)
-            others = others[others != i]
-            squares = np.square(means[others] - means[i]).sum(axis=1)
-            both = np.maximum(counts[others] + total, 1e-300)
-            costs[i, others] = costs[others, i] = (
-                squares * counts[others] * total / both
-            )
-        found.append(of[left].copy())
+        labels = fcluster(tree, number, "maxclust") - 1
+        found.append((labels == np.arange(labels.max() + 1)[:, None]).astype(float))
     return found

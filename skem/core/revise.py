@@ -9,9 +9,9 @@ out in the order of their size, in which the bound of a Dirichlet process is hig
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import cycle, islice
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from skem.core.accelerate import FLOOR
 from skem.core.alive import alive, order_of_size, ordered, with_empty
 from skem.core.bayes import VariationalMap
 from skem.core.climb import Trial, climb
-from skem.core.clusterings import Labels
+from skem.core.clusterings import Labels, hierarchical, merged
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
 from skem.core.move import CERTAIN, dispensable, responsibilities, squared_distances
@@ -37,12 +37,15 @@ from skem.core.search import (
     farthest,
     height,
 )
+from skem.core.seeds import DIVERSE, on_checked_data
 from skem.core.solve import Solution
 
 STARTS = 8
 """Numbers of clusters that starts have, from one to all components."""
 CLUSTERINGS = 2
 """Clusterings of all components that they are merged from."""
+LEAST_ROWS = 3
+"""Rows of a cluster, in the mean."""
 PART = 2_000
 PART_PER_COMPONENT = 40
 """Rows that starts and moves are tried on."""
@@ -155,25 +158,21 @@ class BayesianSearch(Search):
 
     def part(self, em: VariationalMap) -> VariationalMap:
         """Return some of the rows, to try starts and moves on, if there are many."""
-        return em.standing_for(
-            max(PART, PART_PER_COMPONENT * self.n_components), self.rng
-        )
+        most = max(PART, PART_PER_COMPONENT * self.n_components)
+        return em if em.blocks.n_observed <= 2 * most else em.restricted(most, self.rng)
 
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
-        numbers = np.unique(np.geomspace(1, self.n_components, STARTS).round())
-        methods = list(islice(cycle(self.methods), CLUSTERINGS))
-        starts = labels.starts(methods, numbers.astype(int).tolist(), self.rng)
-        few = [len(start) <= FEW * self.n_components for start in starts]
+        few, many = [], []
+        with on_checked_data():
+            for start in self.clustered(labels.rows):
+                group = few if len(start) <= FEW * self.n_components else many
+                group.append(start)
         trials = [
             trial
-            for those in (True, False)
-            for trial in climb(
-                em,
-                labels.posteriors([r for r, f in zip(starts, few) if f is those]),
-                STEPS,
-            )
+            for group in (few, many)
+            for trial in climb(em, labels.posteriors(group), STEPS)
         ]
         best = None
         for trial in sorted(trials, key=lambda trial: -trial.objective):
@@ -188,6 +187,17 @@ class BayesianSearch(Search):
         if best is None:
             raise IllDefinedCovarianceError
         return best
+
+    def clustered(self, rows: Rows) -> Iterator[np.ndarray]:
+        """Yield responsibilities of different numbers of clusters, up to K."""
+        most = max(1, min(self.n_components, len(rows.Z) // LEAST_ROWS))
+        numbers = np.unique(np.geomspace(1, most, STARTS).round().astype(int))
+        clusterings = [hierarchical]
+        if self.methods is not DIVERSE:
+            clusterings = [merged(method) for method in self.methods]
+        for _ in range(-(-CLUSTERINGS // len(clusterings))):
+            for clustering in clusterings:
+                yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
     def improved(self, em: EMMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima.
@@ -205,9 +215,9 @@ class BayesianSearch(Search):
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         assert isinstance(em, VariationalMap)
-        part, here = self.part(em), alive(em, best.evaluation.parameters)
-        value = height(best)
-        if part is not em:
+        here, value = alive(em, best.evaluation.parameters), height(best)
+        part = self.part(em).weighing(em.blocks.total_weight)
+        if part.blocks is not em.blocks:
             value = climb(part, [here], TRIES)[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
