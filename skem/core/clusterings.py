@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist
 
 from skem.core.alive import order_of_size
@@ -20,8 +20,8 @@ from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.seeds import Initializer
 from skem.core.statistics import Statistics
 
-LINKED = 300
-"""Rows that are linked, at most."""
+LINKED, LINKED_SHARE = 200, 3
+"""Rows that are linked, at most, and quarters of all rows."""
 Clustering = Callable[
     [np.ndarray, np.ndarray, Sequence[int], np.random.RandomState], list[np.ndarray]
 ]
@@ -96,7 +96,9 @@ def hierarchical(
     rng: np.random.RandomState,
 ) -> list[np.ndarray]:
     """One-hot labels of the nearest of clusters of a few rows, of so many each."""
-    rows = Z[random_ranks(len(Z), LINKED, rng)]
+    # Not all of them, so that clusterings differ.
+    few = max(max(numbers), min(LINKED, LINKED_SHARE * len(Z) // 4))
+    rows = Z[random_ranks(len(Z), few, rng)]
     found = []
     for of in unions(rows, numbers):
         means = of @ rows / of.sum(axis=1, keepdims=True)
@@ -125,13 +127,18 @@ def merged(method: Initializer) -> Clustering:
 def unions(points: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
     """Merge points to so many clusters: which of them each is the union of.
 
-    The two are merged that add the least to the squares within (Ward 1963).
+    The two are merged that add the least to the squares within (Ward 1963). From the
+    largest number to the smallest.
     """
-    if len(points) == 1:
-        return [np.ones((1, 1)) for _ in numbers]
-    tree = linkage(points, "ward")
-    found = []
-    for number in numbers:
-        labels = fcluster(tree, number, "maxclust") - 1
-        found.append((labels == np.arange(labels.max() + 1)[:, None]).astype(float))
+    n = len(points)
+    pairs = linkage(points, "ward")[:, :2].astype(int) if n > 1 else np.empty((0, 2))
+    labels, found = np.arange(n), []
+    done = 0
+    for number in sorted(numbers, reverse=True):
+        for merge in range(done, max(done, n - number)):
+            first, second = pairs[merge]
+            labels[(labels == first) | (labels == second)] = n + merge
+        done = max(done, n - number)
+        _, own = np.unique(labels, return_inverse=True)
+        found.append((own == np.arange(own.max() + 1)[:, None]).astype(float))
     return found

@@ -30,7 +30,6 @@ from skem.core.search import (
     EACH,
     FOLLOWED,
     GAIN,
-    MOVES,
     NEAR,
     SHARE,
     Search,
@@ -51,8 +50,8 @@ PART_PER_COMPONENT = 40
 """Rows that starts and moves are tried on."""
 DELETES, MERGES = 0.3, 0.2
 """Shares of the moves; the others are splits."""
-PATIENCE = 2
-"""Times that moves may gain nothing before the search ends."""
+TRIED = 16
+"""Moves that are tried at a time, at most."""
 LEAST = 6
 """Starts or moves that are tried at a time, at least."""
 OWNED = 0.5
@@ -204,8 +203,8 @@ class BayesianSearch(Search):
 
         Where few moves are tried at a time, they are tried more often.
         """
-        times = -(-MOVES // self.affordable(em, MOVES))
-        patient = replace(self, patience=max(self.patience, PATIENCE, times))
+        times = -(-TRIED // self.affordable(em, TRIED))
+        patient = replace(self, patience=max(self.patience, times))
         return super(BayesianSearch, patient).improved(em, best)
 
     def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
@@ -221,7 +220,7 @@ class BayesianSearch(Search):
             value = climb(part, [here], TRIES)[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
-        drawn = [revisions.draw(self.rng) for _ in range(self.affordable(part, MOVES))]
+        drawn = [revisions.draw(self.rng) for _ in range(self.affordable(part, TRIED))]
         trials = climb(part, labels.posteriors(drawn), TRIES)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:

@@ -52,17 +52,24 @@ class Outcome(NamedTuple):
     successor: Parameters
 
 
-class Plan(NamedTuple):
-    """What is the same for all parameters of a shape."""
+@dataclass
+class Plan:
+    """What is the same for all parameters of a shape, and memory to work in.
 
-    size: int
+    A step reads parameters from `given`, and writes what it finds to `out`. `packed` is
+    what it is called with, for a regularization.
+    """
+
+    shape: tuple[int, ...]
+    given: list[np.ndarray]
+    out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
     lost: np.ndarray
-    scratch: np.ndarray
     reference: np.ndarray
-    before: tuple[float, ...]
-    between: tuple[float, ...]
-    second: int
+    scratch: np.ndarray
+    regularization: Regularization | None = None
+    held: tuple[np.ndarray, ...] = ()
+    packed: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -137,101 +144,95 @@ class Stepper:
             (end - size, end, (*stack, *each))
             for end, size, each in zip(ends, sizes, shapes, strict=True)
         ]
-        lost, scratch = np.empty(M * n, np.int64), np.empty(0, np.uint8)
-        shift, scale, second, *_ = self.arrays
         plan = Plan(
-            ends[-1], slices, lost, scratch, np.zeros(shape),
-            (STRUCTURES[type(structure)], self.itemsize, d, K, M, self.total_weight),
-            (
-                CONDITION[np.dtype(np.float32)], CONDITION[np.dtype(float)],
-                FAR[np.dtype(float)], NEGLIGIBLE, address(shift), address(scale),
-            ),
-            address(second),
-        )  # fmt: skip
-        size = self.library.step_scratch_bytes(
-            self._packed(plan, 0, (0,) * 4, 0.0, NO_PRIOR)
+            shape,
+            [np.empty((*stack, *each)) for each in shapes[3:]],
+            np.empty(ends[-1]),
+            slices,
+            np.empty(M * n, np.int64),
+            np.zeros(shape),
+            np.empty(0, np.uint8),
         )
-        return plan._replace(scratch=np.empty(size, np.uint8))
+        size = self.library.step_scratch_bytes(
+            self._packed(plan, np.empty(0), 0.0, NO_PRIOR)
+        )
+        plan.scratch = np.empty(size, np.uint8)
+        return plan
 
     def _packed(
-        self,
-        plan: Plan,
-        out: int,
-        given: tuple[int, ...],
-        epsilon: float,
-        prior: tuple[Any, ...],
+        self, plan: Plan, target: np.ndarray, epsilon: float, prior: tuple[Any, ...]
     ) -> bytes:
-        at = [out + 8 * begin for begin, _, _ in plan.slices]
+        *stack, K, d = plan.shape
+        shift, scale, second, *_ = self.arrays
+        at = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices]
         return STEP.pack(
-            *plan.before, epsilon, *plan.between, given[0], plan.second, *given[1:],
+            STRUCTURES[type(self.structure)], self.itemsize, d, K, math.prod(stack),
+            self.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
+            CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
+            *map(address, (shift, scale, target, second, *plan.given[:3])),
             *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
             address(plan.scratch), *prior,
         )  # fmt: skip
+
+    def _prepared(self, plan: Plan, regularization: Regularization) -> bool:
+        """Make a plan ready for a regularization; return whether that can be."""
+        if plan.regularization is regularization:
+            return True
+        prior: tuple[Any, ...] = NO_PRIOR
+        arrays: tuple[np.ndarray, ...] = ()
+        if isinstance(regularization, Prior):
+            target, epsilon = regularization.scatter, 0.0
+            arrays = tuple(
+                np.ascontiguousarray(array, dtype=float)
+                for array in (regularization.mean, regularization.row)
+            )
+            out = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices[6:]]
+            prior = (
+                WEIGHTS[type(regularization.weights)],
+                regularization.size(plan.given[4]),
+                regularization.weights.concentration,
+                regularization.mean_precision,
+                regularization.degrees_of_freedom,
+                regularization.log_norm,
+                *map(address, (*arrays, *plan.given[3:])),
+                *out,
+            )
+        elif isinstance(regularization, ScaleFreePenalty):
+            if regularization.null is not None:
+                return False
+            target, epsilon = regularization.target, regularization.epsilon
+        else:
+            return False
+        target = np.ascontiguousarray(target, dtype=float)
+        plan.packed = self._packed(plan, target, epsilon, prior)
+        plan.regularization, plan.held = regularization, (target, *arrays)
+        return True
 
     def __call__(
         self, parameters: Parameters, regularization: Regularization
     ) -> Outcome | None:
         """Return None if the step must be done in another way."""
-        penalty, bayesian = regularization, isinstance(regularization, Prior)
-        if bayesian:
-            target, epsilon = penalty.scatter, 0.0
-        elif isinstance(penalty, ScaleFreePenalty) and penalty.null is None:
-            target, epsilon = penalty.target, penalty.epsilon
-        else:
-            return None
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *parameters.means.shape)
         if key not in self._plans:
             self._plans[key] = self._plan(parameters.means.shape)
         plan = self._plans[key]
-        if plan is None:
+        if plan is None or not self._prepared(plan, regularization):
             return None
-        given = [
-            np.ascontiguousarray(array)
-            for array in (
-                target,
-                parameters.weights,
-                parameters.means,
-                parameters.precisions_cholesky,
-            )
-        ]
-        out = np.empty(plan.size)
-        prior, _held = NO_PRIOR, None
+        weights, means, cholesky, effective, counts = plan.given
+        weights[...] = parameters.weights
+        means[...] = parameters.means
+        cholesky[...] = parameters.precisions_cholesky
+        bayesian = isinstance(parameters, Posterior)
         if bayesian:
-            at = [address(out) + 8 * begin for begin, _, _ in plan.slices[6:]]
-            prior, _held = _fields_of_prior(penalty, parameters, at)
-        packed = self._packed(
-            plan, address(out), tuple(map(address, given)), epsilon, prior
-        )
-        if self.library.step(packed):
+            effective[...], counts[...] = parameters.log_effective, parameters.counts
+        if self.library.step(plan.packed):
             return None
-        sums, loglik, penalties, weights, means, cholesky, effective, counts = [
+        out = plan.out.copy()
+        sums, loglik, penalty, *arrays = [
             out[begin:end].reshape(shape) for begin, end, shape in plan.slices
         ]
         quadratic = self.structure.logit_quadratic
         statistics = Statistics(loglik[()], sums, plan.reference, quadratic)
-        successor = Parameters(weights, means, cholesky)
-        if bayesian:
-            successor = Posterior(weights, means, cholesky, effective, counts)
-        return Outcome(statistics, loglik[()], penalties[()], successor)
-
-
-def _fields_of_prior(
-    prior: Prior, q: Posterior, out: list[int]
-) -> tuple[tuple[Any, ...], list[np.ndarray]]:
-    """Return what fold.cpp has of a prior, and the arrays to be held meanwhile."""
-    arrays = [
-        np.ascontiguousarray(array, dtype=float)
-        for array in (prior.mean, prior.row, q.log_effective, q.counts)
-    ]
-    fields = (
-        WEIGHTS[type(prior.weights)],
-        prior.size(q.counts),
-        prior.weights.concentration,
-        prior.mean_precision,
-        prior.degrees_of_freedom,
-        prior.log_norm,
-        *map(address, arrays),
-        *out,
-    )
-    return fields, arrays
+        successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+        return Outcome(statistics, loglik[()], penalty[()], successor)
