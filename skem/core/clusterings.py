@@ -20,7 +20,7 @@ from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.seeds import Initializer
 from skem.core.statistics import Statistics
 
-LINKED, LINKED_SHARE = 200, 3
+LINKED, LINKED_SHARE = 120, 3
 """Rows that are linked, at most, and quarters of all rows."""
 Clustering = Callable[
     [np.ndarray, np.ndarray, Sequence[int], np.random.RandomState], list[np.ndarray]

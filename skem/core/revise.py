@@ -22,7 +22,7 @@ from skem.core.climb import Trial, climb
 from skem.core.clusterings import Labels, hierarchical, merged
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
-from skem.core.move import CERTAIN, dispensable, responsibilities, squared_distances
+from skem.core.move import CERTAIN, dispensable, responsibilities
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
@@ -39,7 +39,7 @@ from skem.core.search import (
 from skem.core.seeds import DIVERSE, on_checked_data
 from skem.core.solve import Solution
 
-STARTS = 8
+STARTS = 6
 """Numbers of clusters that starts have, from one to all components."""
 CLUSTERINGS = 2
 """Clusterings of all components that they are merged from."""
@@ -48,9 +48,9 @@ LEAST_ROWS = 3
 PART = 2_000
 PART_PER_COMPONENT = 40
 """Rows that starts and moves are tried on."""
-DELETES, MERGES = 0.3, 0.2
-"""Shares of the moves; the others are splits."""
-TRIED = 16
+FEWER = 1 / 6
+"""Share of the moves that are deletes, and as many are merges; the others split."""
+TRIED = 12
 """Moves that are tried at a time, at most."""
 LEAST = 6
 """Starts or moves that are tried at a time, at least."""
@@ -87,22 +87,27 @@ class Revisions:
         resp = resp[owning] + CERTAIN
         return cls(rows, resp / resp.sum(axis=0), n_components)
 
-    def draw(self, rng: np.random.RandomState) -> np.ndarray:
-        """Delete, merge or split, and return the responsibilities handed on."""
-        kind = rng.uniform()
-        if len(self.resp) > 1 and kind < DELETES + MERGES:
-            gone = self._dispensable(rng)
-            return self._without(gone) if kind < DELETES else self._merged(gone)
-        return self._split(rng)
+    def drawn(self, count: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
+        """Delete, merge or split, and yield the responsibilities handed on.
+
+        No component is deleted twice, and none is merged twice.
+        """
+        most = min(len(self.resp) - 1, max(1, round(FEWER * count)))
+        deleted, merged = self._dispensable(most, rng), self._dispensable(most, rng)
+        yield from map(self._without, deleted)
+        yield from map(self._merged, merged)
+        for _ in range(count - 2 * most):
+            yield self._split(rng)
 
     @cached_property
     def _order(self) -> np.ndarray:
         return dispensable(self.resp, self.rows.weight)
 
-    def _dispensable(self, rng: np.random.RandomState) -> int:
-        """Return a component: the one that is missed the least mostly."""
+    def _dispensable(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose components, each half as likely as the one that is missed less."""
         order = self._order
-        return int(order[min(rng.geometric(0.5), len(order)) - 1])
+        keys = np.log(2) * np.arange(len(order)) - rng.gumbel(size=len(order))
+        return order[np.argsort(keys)[:most]]
 
     def _without(self, gone: int) -> np.ndarray:
         resp = np.delete(self.resp, gone, axis=0) + CERTAIN
@@ -121,15 +126,22 @@ class Revisions:
         """Split the component that owns a random row; another one goes, if all are."""
         Z, weight = self.rows.Z, self.rows.weight
         full = len(self.resp) == self.n_components
-        resp = self._without(self._dispensable(rng)) if full else self.resp
-        here = rng.choice(len(Z), p=weight / weight.sum())
-        owners = resp[:, here] + CERTAIN
-        owner = int(rng.choice(len(resp), p=owners / owners.sum()))
-        share = (resp[owner] + CERTAIN) * weight
-        there = rng.choice(len(Z), p=share / share.sum())
-        nearer = squared_distances(Z, here) < squared_distances(Z, there)
+        resp = self._without(self._dispensable(1, rng)[0]) if full else self.resp
+        here = _drawn(weight, rng)
+        owner = _drawn(resp[:, here], rng)
+        there = _drawn(resp[owner] * weight, rng)
+        nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
+            Z[here] @ Z[here] - Z[there] @ Z[there]
+        )
         halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
-        return np.concatenate([np.delete(resp, owner, axis=0), halves])
+        return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
+
+
+def _drawn(weights: np.ndarray, rng: np.random.RandomState) -> int:
+    """Draw an index in proportion to weights."""
+    cumulated = np.cumsum(weights)
+    place = np.searchsorted(cumulated, rng.uniform() * cumulated[-1], side="right")
+    return min(int(place), len(weights) - 1)
 
 
 @dataclass(frozen=True)
@@ -220,7 +232,7 @@ class BayesianSearch(Search):
             value = climb(part, [here], TRIES)[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
-        drawn = [revisions.draw(self.rng) for _ in range(self.affordable(part, TRIED))]
+        drawn = list(revisions.drawn(self.affordable(part, TRIED), self.rng))
         trials = climb(part, labels.posteriors(drawn), TRIES)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:
