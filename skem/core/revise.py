@@ -27,19 +27,19 @@ from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.search import (
-    EACH,
     FOLLOWED,
     GAIN,
     NEAR,
     SHARE,
     Search,
+    affordable,
     farthest,
     height,
 )
 from skem.core.seeds import DIVERSE, on_checked_data
 from skem.core.solve import Solution
 
-STARTS = 6
+STARTS = 9
 """Numbers of clusters that starts have, from one to all components."""
 CLUSTERINGS = 2
 """Clusterings of all components that they are merged from."""
@@ -50,10 +50,8 @@ PART_PER_COMPONENT = 40
 """Rows that starts and moves are tried on."""
 FEWER = 1 / 6
 """Share of the moves that are deletes, and as many are merges; the others split."""
-TRIED = 12
-"""Moves that are tried at a time, at most."""
-LEAST = 6
-"""Starts or moves that are tried at a time, at least."""
+EACH, LEAST, MOST = 3, 6, 20
+"""Moves that are tried at a time for each component, at least, and at most."""
 OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 FEW = 0.4
@@ -210,19 +208,6 @@ class BayesianSearch(Search):
             for clustering in clusterings:
                 yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
-    def improved(self, em: EMMap, best: Solution) -> Solution:
-        """Move components as long as that leads to better optima.
-
-        Where few moves are tried at a time, they are tried more often.
-        """
-        times = -(-TRIED // self.affordable(em, TRIED))
-        patient = replace(self, patience=max(self.patience, times))
-        return super(BayesianSearch, patient).improved(em, best)
-
-    def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
-        """Return how many starts or moves are tried: most components may be empty."""
-        return min(most, max(LEAST, super().affordable(em, most, each)))
-
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         assert isinstance(em, VariationalMap)
@@ -232,7 +217,9 @@ class BayesianSearch(Search):
             value = climb(part, [here], TRIES)[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
-        drawn = list(revisions.drawn(self.affordable(part, TRIED), self.rng))
+        count = min(MOST, max(LEAST, EACH * len(here.counts)))
+        count = max(LEAST, affordable(part, len(here.counts) + 1, count))
+        drawn = list(revisions.drawn(count, self.rng))
         trials = climb(part, labels.posteriors(drawn), TRIES)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:
