@@ -13,10 +13,8 @@ from scipy.spatial.distance import cdist
 from skem.core.alive import order_of_size
 from skem.core.bayes import VariationalMap
 from skem.core.blocks import random_ranks
-from skem.core.initialize import Rows, subsample
-from skem.core.parameters import TINY
-from skem.core.posterior import Posterior
-from skem.core.regularization import IllDefinedCovarianceError
+from skem.core.initialize import Rows, started, subsample
+from skem.core.parameters import TINY, Parameters
 from skem.core.seeds import Initializer
 from skem.core.statistics import Statistics
 
@@ -30,7 +28,7 @@ Clustering = Callable[
 
 @dataclass(frozen=True)
 class Labels:
-    """Rows that are labelled, in several ways at once."""
+    """Rows that are labelled in several ways."""
 
     em: VariationalMap
     rows: Rows
@@ -44,7 +42,7 @@ class Labels:
 
     @cached_property
     def _expanded(self) -> np.ndarray:
-        """[1, z, q(z)] of each row, (1 + d + size, n)."""
+        """[1, z, q(z)] of each row, (n, 1 + d + size)."""
         Z, quadratic = self.rows.Z, self.em.structure.quadratic
         n, d = Z.shape
         expanded = np.empty((1 + d + quadratic.size(d), n))
@@ -52,41 +50,31 @@ class Labels:
         quadratic.expand(expanded[1 : 1 + d], expanded[1 + d :])
         if self.rows.squares is not None:
             quadratic.add_squares(expanded[1 + d :], self.rows.squares)
-        return expanded
+        return np.ascontiguousarray(expanded.T)
 
-    def posteriors(self, several: Sequence[np.ndarray]) -> list[Posterior]:
-        """Return q of several matrices of responsibilities, the largest clusters first.
+    def sums(self, resp: np.ndarray) -> np.ndarray:
+        """Σ v r [1, z, q(z)] of each cluster, the largest first, (K, 1 + d + size).
 
-        All have as many components as the most of them; what fails is left out.
+        About zero: a start need not be exact.
+        """
+        sums = np.asarray((resp * self.rows.weight) @ self._expanded)
+        return sums[order_of_size(sums[:, 0])]
+
+    def posteriors(self, several: Sequence[np.ndarray]) -> list[Parameters]:
+        """Return q of several sums, of as many components as the most of them have.
+
+        What fails is left out.
         """
         if not several:
             return []
-        weight = self.rows.weight
+        em, d = self.em, self.rows.Z.shape[1]
         K = max(map(len, several))
-        resp = np.zeros((len(several), K, len(weight)))
-        for own, matrix in zip(resp, several, strict=True):
-            own[: len(matrix)] = matrix * weight
-        sums = (resp.reshape(-1, len(weight)) @ self._expanded.T).reshape(
-            len(several), K, -1
-        )
-        for i, own in enumerate(sums):
-            sums[i] = own[order_of_size(own[:, 0])]
-        counts = sums[..., 0].sum(axis=-1)[:, None, None]
-        sums *= self.em.blocks.total_weight / counts
-        try:
-            stacked = self._maximised(sums)
-            return [stacked[i] for i in range(len(several))]
-        except IllDefinedCovarianceError:
-            if len(several) == 1:
-                return []
-            return [q for each in several for q in self.posteriors([each])]
-
-    def _maximised(self, sums: np.ndarray) -> Posterior:
-        reference = np.zeros((*sums.shape[:-1], self.rows.Z.shape[1]))
-        quadratic = self.em.structure.quadratic
-        found = self.em.maximise(Statistics(0.0, sums, reference, quadratic))
-        assert isinstance(found, Posterior)
-        return found
+        stack = np.zeros((len(several), K, several[0].shape[1]))
+        for own, sums in zip(stack, several, strict=True):
+            own[: len(sums)] = sums
+        reference = np.zeros((*stack.shape[:-1], d))
+        statistics = Statistics(0.0, stack, reference, em.structure.quadratic)
+        return [start for _, start in started(em, em.of_part(statistics))]
 
 
 def hierarchical(

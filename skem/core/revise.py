@@ -173,14 +173,15 @@ class BayesianSearch(Search):
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
-        few, many = [], []
         with on_checked_data():
-            for start in self.clustered(labels.rows):
-                group = few if len(start) <= FEW * self.n_components else many
-                group.append(start)
+            sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        small = FEW * self.n_components
         trials = [
             trial
-            for group in (few, many)
+            for group in (
+                [each for each in sums if len(each) <= small],
+                [each for each in sums if len(each) > small],
+            )
             for trial in climb(em, labels.posteriors(group), STEPS)
         ]
         best = None
@@ -197,10 +198,13 @@ class BayesianSearch(Search):
             raise IllDefinedCovarianceError
         return best
 
-    def clustered(self, rows: Rows) -> Iterator[np.ndarray]:
+    def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
         """Yield responsibilities of different numbers of clusters, up to K."""
         most = max(1, min(self.n_components, len(rows.Z) // LEAST_ROWS))
-        numbers = np.unique(np.geomspace(1, most, STARTS).round().astype(int))
+        # Half of all components are about as many as starts have in the mean.
+        count = max(LEAST, affordable(em, (most + 1) // 2, STARTS * CLUSTERINGS))
+        numbers = np.geomspace(1, most, count // CLUSTERINGS).round().astype(int)
+        numbers = np.unique(numbers)
         clusterings = [hierarchical]
         if self.methods is not DIVERSE:
             clusterings = [merged(method) for method in self.methods]
@@ -214,12 +218,15 @@ class BayesianSearch(Search):
         here, value = alive(em, best.evaluation.parameters), height(best)
         part = self.part(em).weighing(em.blocks.total_weight)
         if part.blocks is not em.blocks:
-            value = climb(part, [here], TRIES)[0].objective
+            alone = climb(part, [here], TRIES)
+            if not alone:
+                return best
+            value = alone[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
-        drawn = list(revisions.drawn(count, self.rng))
+        drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
         trials = climb(part, labels.posteriors(drawn), TRIES)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:

@@ -1101,15 +1101,29 @@ inline double digamma(double x) {
     return sum + log_of(x) - 0.5 / x - y * series;
 }
 
-// log Γ(x), x > 0.
-inline double log_gamma(double x) {
-    double product = 1;
-    for (; x < STIRLING; x += 1) product *= x;
+// What Stirling's formula leaves of log Γ(x), x ≥ STIRLING.
+inline double log_gamma_rest(double x) {
     const double y = 1 / (x * x);
     const double series =
         1 / 12. - y * (1 / 360. - y * (1 / 1260. - y * (1 / 1680. - y * (1 / 1188. -
         y * (691 / 360360. - y * (1 / 156.))))));
-    return (x - 0.5) * log_of(x) - x + HALF_LOG_2PI + series / x - log_of(product);
+    return series / x;
+}
+
+// log Γ(x), x > 0.
+inline double log_gamma(double x) {
+    double product = 1;
+    for (; x < STIRLING; x += 1) product *= x;
+    return (x - 0.5) * log_of(x) - x + HALF_LOG_2PI + log_gamma_rest(x) - log_of(product);
+}
+
+// log Γ(x + more) − log Γ(x), which cancel where x is large.
+inline double log_rising(double x, double more) {
+    if (x < 100) return log_gamma(x + more) - log_gamma(x);
+    const double u = 1 + more / x;
+    const double log1p = u == 1 ? more / x : log_of(u) * (more / x) / (u - 1);
+    return (x - 0.5) * log1p + more * (log_of(x + more) - 1) + log_gamma_rest(x + more) -
+           log_gamma_rest(x);
 }
 
 class Stepper {
@@ -1352,7 +1366,8 @@ class Stepper {
         double sum = 0, after = 0;
         for (int64_t k = K - 1; k >= 0; k--) {
             const double a = 1 + counts[k], b = gamma + after, both = digamma(a + b);
-            sum += log_gamma(a + b) - log_gamma(a) - log_gamma(b) - log_of(gamma);
+            const double least = a < b ? a : b, most = a < b ? b : a;
+            sum += log_rising(most, least) - log_gamma(least) - log_of(gamma);
             sum += counts[k] * (digamma(a) - both) + after * (digamma(b) - both);
             after += counts[k];
         }
@@ -1361,11 +1376,11 @@ class Stepper {
 
     double of_dirichlet(const double *counts) const {
         const double gamma = step.prior.concentration, all = step.prior.truncation * gamma;
-        const double own = log_gamma(gamma), both = digamma(all + total(counts));
-        double sum = log_gamma(all + total(counts)) - log_gamma(all);
+        const double both = digamma(all + total(counts));
+        double sum = log_rising(all, total(counts));
         for (int64_t k = 0; k < K; k++) {
-            const double a = gamma + counts[k];
-            sum += own - log_gamma(a) + counts[k] * (digamma(a) - both);
+            const double expected = digamma(gamma + counts[k]) - both;
+            sum += counts[k] * expected - log_rising(gamma, counts[k]);
         }
         return sum;
     }
