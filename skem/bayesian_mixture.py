@@ -144,18 +144,22 @@ class BayesianGaussianMixture(FittingMixture):
     n_init : int or 'auto', default='auto'
         How the fit looks for a good optimum.
 
-        - 'auto': ten starts of different numbers of clusters get a few steps each, and
-          the best is finished. Its optimum is left again by moves: components are
-          deleted, merged and split, and what raises the bound is kept [1]_. They come
-          out in the order of their size, unless that lowers the bound. On more than
-          20 000 rows (or 400 per component) that is done on a random subsample, as in
+        - 'auto': starts of different numbers of clusters get a few steps each, and the
+          best is finished. Its optimum is left again by moves: components are deleted,
+          merged and split, and what raises the bound is kept [1]_. Components that have
+          lost their rows cost nothing on the way. They come out in the order of their
+          size, unless that lowers the bound. On more than 4 000 rows (or 80 per
+          component) starts and moves are tried on a random subsample, and on more than
+          20 000 (or 400 per component) all of that is done on one, as in
           :class:`~skem.GaussianMixture`.
         - int: so many starts by `init_params`, all of them of K clusters and finished
           on all rows, as in scikit-learn.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
-        How starts are made, as in :class:`~skem.GaussianMixture`.
+        How starts are made, as in :class:`~skem.GaussianMixture`. With
+        ``n_init='auto'`` their clusters are merged to smaller numbers, and 'kmeans'
+        stands for trees of a few rows, by Ward's criterion.
 
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, \
     default='dirichlet_process'

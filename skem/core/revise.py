@@ -19,7 +19,7 @@ from skem.core.accelerate import FLOOR
 from skem.core.alive import alive, order_of_size, ordered, with_empty
 from skem.core.bayes import VariationalMap
 from skem.core.climb import Trial, climb
-from skem.core.clusterings import Labels, hierarchical, merged
+from skem.core.clusterings import Clustering, Labels, hierarchical, merged
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
 from skem.core.move import CERTAIN, dispensable, responsibilities
@@ -168,7 +168,11 @@ class BayesianSearch(Search):
     def part(self, em: VariationalMap) -> VariationalMap:
         """Return some of the rows, to try starts and moves on, if there are many."""
         most = max(PART, PART_PER_COMPONENT * self.n_components)
-        return em if em.blocks.n_observed <= 2 * most else em.restricted(most, self.rng)
+        if em.blocks.n_observed <= 2 * most:
+            return em
+        part = em.restricted(most, self.rng)
+        assert isinstance(part, VariationalMap)
+        return part
 
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
@@ -203,9 +207,9 @@ class BayesianSearch(Search):
         most = max(1, min(self.n_components, len(rows.Z) // LEAST_ROWS))
         # Half of all components are about as many as starts have in the mean.
         count = max(LEAST, affordable(em, (most + 1) // 2, STARTS * CLUSTERINGS))
-        numbers = np.geomspace(1, most, count // CLUSTERINGS).round().astype(int)
-        numbers = np.unique(numbers)
-        clusterings = [hierarchical]
+        spread = np.geomspace(1, most, count // CLUSTERINGS).round().astype(int)
+        numbers = np.unique(spread).tolist()
+        clusterings: list[Clustering] = [hierarchical]
         if self.methods is not DIVERSE:
             clusterings = [merged(method) for method in self.methods]
         for _ in range(-(-CLUSTERINGS // len(clusterings))):

@@ -223,8 +223,7 @@ class Stepper:
         weights[...] = parameters.weights
         means[...] = parameters.means
         cholesky[...] = parameters.precisions_cholesky
-        bayesian = isinstance(parameters, Posterior)
-        if bayesian:
+        if isinstance(parameters, Posterior):
             effective[...], counts[...] = parameters.log_effective, parameters.counts
         if self.library.step(plan.packed):
             return None
@@ -234,5 +233,6 @@ class Stepper:
         ]
         quadratic = self.structure.logit_quadratic
         statistics = Statistics(loglik[()], sums, plan.reference, quadratic)
+        bayesian = isinstance(parameters, Posterior)
         successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
         return Outcome(statistics, loglik[()], penalty[()], successor)
