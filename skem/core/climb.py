@@ -33,14 +33,21 @@ class Trial:
         return self.objective + HOPE * self.steps * self.gain
 
 
-def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
+def climb(
+    em: EMMap,
+    starts: Sequence[Parameters],
+    steps: int,
+    cuts: Sequence[int] | None = None,
+) -> list[Trial]:
     """Take so many plain steps, and return the best first.
 
-    Half-way the worse half of the starts is given up. Those that meet a covariance that
-    must not be repaired are left out.
+    After each of so many steps, `cuts`, the worse half of the starts is given up;
+    half-way if none are given. Those that meet a covariance that must not be repaired
+    are left out.
     """
+    cuts = [steps // 2] if cuts is None else cuts
     try:
-        trials = _together(em, starts, steps) if starts else []
+        trials = _together(em, starts, steps, cuts) if starts else []
     except IllDefinedCovarianceError:
         if len(starts) == 1:
             return []
@@ -48,12 +55,14 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
+def _together(
+    em: EMMap, starts: Sequence[Parameters], steps: int, cuts: Sequence[int]
+) -> list[Trial]:
     here = em.evaluate(Parameters.stacked([em.admitted(start) for start in starts]))
     before = here.objective
     for step in range(steps):
         before, successor = here.objective, here.successor
-        if step == steps // 2:
+        if step in cuts:
             better = np.argsort(-here.objective, kind="stable")[
                 : (len(before) + 1) // 2
             ]

@@ -56,10 +56,10 @@ OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 FEW = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
-STEPS = 7
-"""Steps that each start gets."""
-TRIES = 8
-"""Steps that each move gets."""
+STEPS, CUTS = 7, (2, 4)
+"""Steps that a start gets, and after which the worse half of them is given up."""
+TRIES, TRIES_CUTS = 8, (2, 5)
+"""The same of moves."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class BayesianSearch(Search):
                 [each for each in sums if len(each) <= small],
                 [each for each in sums if len(each) > small],
             )
-            for trial in climb(em, labels.posteriors(group), STEPS)
+            for trial in climb(em, labels.posteriors(group), STEPS, CUTS)
         ]
         best = None
         for trial in sorted(trials, key=lambda trial: -trial.objective):
@@ -231,7 +231,7 @@ class BayesianSearch(Search):
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
         drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
-        trials = climb(part, labels.posteriors(drawn), TRIES)
+        trials = climb(part, labels.posteriors(drawn), TRIES, TRIES_CUTS)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:
             if trial.hope() <= value:
