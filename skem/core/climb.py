@@ -33,21 +33,14 @@ class Trial:
         return self.objective + HOPE * self.steps * self.gain
 
 
-def climb(
-    em: EMMap,
-    starts: Sequence[Parameters],
-    steps: int,
-    cuts: Sequence[int] | None = None,
-) -> list[Trial]:
+def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     """Take so many plain steps, and return the best first.
 
-    After each of so many steps, `cuts`, the worse half of the starts is given up;
-    half-way if none are given. Those that meet a covariance that must not be repaired
-    are left out.
+    After a quarter of them, unless that is one, and half-way, the worse half is given
+    up. Those that meet a covariance that must not be repaired are left out.
     """
-    cuts = [steps // 2] if cuts is None else cuts
     try:
-        trials = _together(em, starts, steps, cuts) if starts else []
+        trials = _together(em, starts, steps) if starts else []
     except IllDefinedCovarianceError:
         if len(starts) == 1:
             return []
@@ -55,14 +48,12 @@ def climb(
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(
-    em: EMMap, starts: Sequence[Parameters], steps: int, cuts: Sequence[int]
-) -> list[Trial]:
+def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     here = em.evaluate(Parameters.stacked([em.admitted(start) for start in starts]))
     before = here.objective
     for step in range(steps):
         before, successor = here.objective, here.successor
-        if step in cuts:
+        if step > 1 and step in (steps // 4, steps // 2):
             better = np.argsort(-here.objective, kind="stable")[
                 : (len(before) + 1) // 2
             ]

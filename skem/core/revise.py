@@ -56,10 +56,8 @@ OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 FEW = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
-STEPS, CUTS = 7, (2, 4)
-"""Steps that a start gets, and after which the worse half of them is given up."""
-TRIES, TRIES_CUTS = 8, (2, 5)
-"""The same of moves."""
+STEPS = 8
+"""Steps that each start or move gets."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,8 @@ class BayesianSearch(Search):
     Components without rows cost nothing: they are left out until the end.
     """
 
+    patience: int = 1
+
     def optimum(self, em: EMMap) -> Solution:
         """Search among the components with rows, and end with all of them."""
         assert isinstance(em, VariationalMap)
@@ -186,7 +186,7 @@ class BayesianSearch(Search):
                 [each for each in sums if len(each) <= small],
                 [each for each in sums if len(each) > small],
             )
-            for trial in climb(em, labels.posteriors(group), STEPS, CUTS)
+            for trial in climb(em, labels.posteriors(group), STEPS)
         ]
         best = None
         for trial in sorted(trials, key=lambda trial: -trial.objective):
@@ -222,7 +222,7 @@ class BayesianSearch(Search):
         here, value = alive(em, best.evaluation.parameters), height(best)
         part = self.part(em).weighing(em.blocks.total_weight)
         if part.blocks is not em.blocks:
-            alone = climb(part, [here], TRIES)
+            alone = climb(part, [here], STEPS)
             if not alone:
                 return best
             value = alone[0].objective
@@ -231,7 +231,7 @@ class BayesianSearch(Search):
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
         drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
-        trials = climb(part, labels.posteriors(drawn), TRIES, TRIES_CUTS)
+        trials = climb(part, labels.posteriors(drawn), STEPS)
         trials.sort(key=Trial.hope, reverse=True)
         for trial in trials[:FOLLOWED]:
             if trial.hope() <= value:
