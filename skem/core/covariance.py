@@ -296,9 +296,9 @@ class Shaped(Structure):
         found, failed = self.factor(covariances)
         # A mixture of a stack is as it was if any of its components fails.
         stack = weights.shape[:-1]
-        failed = failed.reshape(*stack, -1).any(axis=-1)
-        failed = failed.reshape(stack + (1,) * (cholesky.ndim - len(stack)))
-        return np.where(failed, cholesky, found * unit)
+        lost = np.asarray(failed.reshape(*stack, -1).any(axis=-1))
+        lost = lost.reshape(stack + (1,) * (cholesky.ndim - len(stack)))
+        return np.where(lost, cholesky, found * unit)
 
 
 class ShapedMatrices(OwnMatrices, Shaped):
