@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._array_api import like_given
 from skem._blocks import open_blocks
@@ -67,6 +69,24 @@ INTERNAL = ("_stream", "_progress", "_noise")
 """Attributes that are objects of the core."""
 BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
+
+
+PARAMETERS: dict[str, list[Any]] = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0.0, None, closed="left")],
+    "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "init_params": [StrOptions(set(INITIALIZERS))],
+    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "random_state": ["random_state"],
+    "warm_start": ["boolean"],
+    "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+    "learning_window": [Interval(Real, 0, None, closed="neither"), None],
+    "verbose": ["verbose"],
+    "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+}
+"""Constraints of the parameters that all estimators have."""
 
 
 class FittingMixture(CallbackSupportMixin, FittedMixture):
