@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 from skem._blocks import open_blocks, unthreaded_blocks
 from skem._confidence import Estimates, StandardErrors
 from skem._dask import is_dask
+from skem._fixed import check_fixed
 from skem._parametric import Parametric, of_likelihood
+from skem._scores import Scores
 from skem._standard_errors import standard_errors
 from skem._summary import MixtureSummary, agreement, bhattacharyya, correlations
 from skem._typing import ErrorMethod, RandomState, available_if
@@ -214,14 +216,7 @@ class Reporting(Parametric):
             n_jobs=n_jobs,
         )
         self._check_is_fitted()
-        structure, parameters = SHAPES[self.covariance_type], self._parameters()
-        noise = self._background is not None
-        given = getattr(self, "_n_given", 0) > 0
-        if method != "bootstrap" and (noise or given):
-            raise ValueError(
-                f"Of a mixture with {'noise' if noise else 'fixed parameters'}, "
-                "standard errors are those of the bootstrap: pass method='bootstrap'."
-            )
+        structure = SHAPES[self.covariance_type]
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -235,12 +230,20 @@ class Reporting(Parametric):
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            K = len(parameters.means)
+            K = len(self.means_)
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             expectation = self._expectation(blocks.dtype)
-            errors = standard_errors(structure, parameters, expectation, blocks, method)
+            errors = standard_errors(self._scores(), expectation, blocks, method)
         estimates = Estimates.of(
             self.weights_, self.means_, self.covariances_, structure.matrices
         )
-        weights, means, covariances = errors
-        return StandardErrors(weights, means, covariances, estimates)
+        weights, means, covariances, *df = errors
+        return StandardErrors(weights, means, covariances, estimates, *df)
+
+    def _scores(self) -> Scores:
+        """Return the scores of the parameters that are free."""
+        masks = {}
+        if getattr(self, "_n_given", 0) > 0:
+            masks = check_fixed(getattr(self, "fixed", None), len(self.means_))
+        structure, noise = SHAPES[self.covariance_type], self._background is not None
+        return Scores(structure, self._parameters(), masks, noise)

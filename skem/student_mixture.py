@@ -12,7 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._conditional import Conditioner
 from skem._likelihood import LikelihoodMixture
+from skem._scores import Scores
 from skem._student import StudentConditioner, density_of, sampled_overlap, stretched
+from skem._student_scores import StudentScores
 from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem.core.blocks import Blocks
 from skem.core.covariance import SHAPES, Structure
@@ -445,6 +447,12 @@ class StudentMixture(LikelihoodMixture):
 
     def _peak_ratios(self) -> np.ndarray:
         return np.exp(correction(self._degrees(), 1))
+
+    def _scores(self) -> Scores:
+        found, n_degrees = super()._scores(), self._freedom_of_fit().size
+        return StudentScores(
+            found.structure, found.parameters, found.given, found.noise, n_degrees
+        )
 
     def _overlap(self) -> np.ndarray:
         return sampled_overlap(SHAPES[self.covariance_type], self._parameters())

@@ -24,7 +24,7 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.forms import Centred, Form, Loaded, choose_form, uncancelled
-from skem.core.incomplete import Completed, Incomplete, Piece
+from skem.core.incomplete import Completed, Incomplete, Piece, Whitened
 from skem.core.student import (
     GAUSSIAN,
     StudentParameters,
@@ -344,14 +344,22 @@ class StudentExpectation:
         """Return the most probable component of each sample, (b,)."""
         return self.responsibilities(block, workspace).argmax(axis=0)
 
-    def expected_scales(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """Σ_k r_k u_k of each sample: how much it counts, (b,)."""
-        out = np.empty(block.data.shape[1])
+    def weights(
+        self, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Responsibilities, and the expected scales u of each component, (K, b)."""
+        b = block.data.shape[1]
+        K = len(self.parameters.weights)
+        resp = np.empty((K + (self.background is not None), b))
+        scales = np.empty((K, b))
         for part in self._parts(block, workspace):
             found = self._weighed(part)
             scale = found.scale
             if part.stretch is not None:
                 scale = scale * np.exp(-2 * np.minimum(part.stretch, LONGEST))
-            resp = found.resp[..., : scale.shape[-2], :]
-            out[part.order] = (resp * scale).sum(axis=-2)
-        return out
+            resp[:, part.order], scales[:, part.order] = found.resp, scale
+        return resp, scales
+
+    def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
+        """Yield the rows of an incomplete block, as each component completes them."""
+        return self._incomplete.whitened(block, workspace)
