@@ -89,7 +89,7 @@ class Spread:
             )
         )
         outer += common
-        if scores.fixes_weights:
+        if scores.fixed_weights.any():
             complete += common
         tangent, front = scores.tangent, scores.n_free_before
         if tangent is not None:

@@ -164,21 +164,22 @@ class Reporting(Parametric):
             covariance matrix have an error each. Infinite where the data tell nothing
             about a parameter: for a component without data, if there are fewer rows
             than parameters, or where the log-likelihood has no maximum in it. A weight
-            of zero or one is on its bound, and has error zero. Its method
-            `confidence_interval` gives intervals.
+            of zero or one is on its bound, and has error zero, and so has what was
+            `fixed` in the fit. Of t components, its attribute `df` has those of `df_`.
+            Its method `confidence_interval` gives intervals.
 
         Raises
         ------
         ValueError
             If X has infinite values, or not the features of the fit; if weights
             are negative or all zero; if `method` is not one of the four; if X is a
-            Dask collection for the bootstrap; if there is `noise`, or parameters were
-            `fixed` in the fit, for another method than the bootstrap.
+            Dask collection for the bootstrap.
 
         Notes
         -----
         The matrices are those of the likelihood, and the penalty of `reg_covar` is left
         out. Where it is all that holds a covariance, the data tell nothing about it.
+        With `noise`, its volume is taken for known.
 
         References
         ----------

@@ -188,10 +188,10 @@ class Scores:
         """Those columns of all that come before the covariances."""
         n = len(self.root_weights)
         found, kept = np.eye(self.n_before), np.ones(self.n_before, bool)
-        if self._fixed_weights.any():
+        if self.fixed_weights.any():
             # Free weights share what the others leave.
             found[:n, :n] -= np.outer(self._free_root, self._free_root)
-            kept[:n] = ~self._fixed_weights
+            kept[:n] = ~self.fixed_weights
             if kept[:n].sum() == 1:
                 kept[:n] = False
         if "means" in self.given:
@@ -199,13 +199,8 @@ class Scores:
                 kept[self.means(int(k))] = False
         return found[:, kept]
 
-    @property
-    def fixes_weights(self) -> bool:
-        """Whether some weights do not change."""
-        return bool(self._fixed_weights.any())
-
     @cached_property
-    def _fixed_weights(self) -> np.ndarray:
+    def fixed_weights(self) -> np.ndarray:
         """Mask of the weights that do not change."""
         fixed = np.zeros(len(self.root_weights), bool)
         mask = self.given.get("weights")
@@ -216,15 +211,15 @@ class Scores:
     @cached_property
     def _free_root(self) -> np.ndarray:
         """Roots of the shares that free weights have of what is theirs."""
-        root = np.where(self._fixed_weights, 0.0, self.root_weights)
+        root = np.where(self.fixed_weights, 0.0, self.root_weights)
         return root / max(float(np.linalg.norm(root)), NO_WEIGHT)
 
     @property
     def common(self) -> np.ndarray:
         """Direction of the free coordinates that is of no effect on the weights."""
         found = np.zeros(self.columns.shape[1])
-        free = np.flatnonzero(~self._fixed_weights)
-        if not self._fixed_weights.any():
+        free = np.flatnonzero(~self.fixed_weights)
+        if not self.fixed_weights.any():
             found[free] = self.root_weights
         elif len(free) > 1:
             found[: len(free)] = self._free_root[free]
@@ -340,7 +335,10 @@ class Scores:
         is Σ v r Cov(h) under the model, whatever the samples are.
         """
         d = self.parameters.means.shape[1]
-        total = counts.sum()
+        free = ~self.fixed_weights
+        # Rows of components whose weights are free, in those that the weights stand for.
+        share = np.square(self.root_weights[free]).sum()
+        total = counts[free].sum() / share if share > 0 else 0.0
         variances = np.where(self.logarithmic, self.expected[:, 0], 1.0)
         counts = counts[: len(self.parameters.weights)]
         of_covariances = [counts.sum()] if self.structure.shared else counts

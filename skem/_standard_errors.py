@@ -80,7 +80,8 @@ def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
     root = scores.root_weights
     # The differential of the softmax of log w + a / √w.
     softmax = np.diag(root) - np.outer(root**2, root)
-    weights = spread.errors(slice(len(root)), partial(np.matmul, softmax))[:K]
+    weights = spread.errors(slice(len(root)), partial(np.matmul, softmax))
+    weights = np.where(scores.fixed_weights, 0.0, weights)[:K]
     means = [
         spread.errors(scores.means(k), partial(structure.color, cholesky, k))
         for k in range(K)
