@@ -336,7 +336,7 @@ class Scores:
         """
         d = self.parameters.means.shape[1]
         free = ~self.fixed_weights
-        # Rows of components whose weights are free, in those that the weights stand for.
+        # Rows of components whose weights are free, relative to these weights.
         share = np.square(self.root_weights[free]).sum()
         total = counts[free].sum() / share if share > 0 else 0.0
         variances = np.where(self.logarithmic, self.expected[:, 0], 1.0)

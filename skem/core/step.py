@@ -149,7 +149,7 @@ class Stepper:
         at = [out + 8 * begin for begin, _, _ in plan.slices]
         return STEP.pack(
             *plan.before, epsilon, *plan.between, given[0], plan.second, *given[1:],
-            *at[2:], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
+            *at[2:], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0, 0,
             address(plan.scratch),
         )  # fmt: skip
 
