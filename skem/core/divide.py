@@ -6,8 +6,6 @@ its rows, drawn at random, find those too, and all of them share one M-step.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -40,17 +38,15 @@ def divided(
     chosen = np.tile(np.arange(K + 1), (n_starts, 1))
     chosen[starts, owners] = K + starts
     chosen[:, K] = K + n_starts + starts
-    stack = replace(found, sums=found.sums[chosen], reference=found.reference[chosen])
     try:
-        together = em.maximise(stack)
+        together = em.maximise(found.ordered(chosen))
         return [together[i] for i in starts]
     except IllDefinedCovarianceError:
         pass
     out = []
     for own in chosen:
-        one = replace(found, sums=found.sums[own], reference=found.reference[own])
         try:
-            out.append(em.maximise(one))
+            out.append(em.maximise(found.ordered(own)))
         except IllDefinedCovarianceError:
             continue
     return out

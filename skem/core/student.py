@@ -168,12 +168,12 @@ class Freedom:
 
     def labelled(self, sizes: np.ndarray) -> np.ndarray:
         """Σ E(log τ − τ) that leads to the start, for components of these sizes."""
-        return sizes * tail_of(np.minimum(self.start[: len(sizes)], MOST))
+        return sizes * tail_of(np.minimum(np.resize(self.start, len(sizes)), MOST))
 
     def maximise(self, sizes: np.ndarray, tails: np.ndarray) -> np.ndarray:
         """M-step: ν from n_k and Σ r E(log τ − τ), (…, K)."""
-        # Moves are of fewer components.
-        start = self.start[: sizes.shape[-1]]
+        # Moves are of fewer components, and cuts of more.
+        start = np.resize(self.start, sizes.shape[-1])
         if self.fixed:
             return np.broadcast_to(start, sizes.shape)
         if self.common:

@@ -95,6 +95,12 @@ class StudentMap(EMMap):
             high=bulk.high,
         )
 
+    def for_components(self, n_components: int) -> StudentMap:
+        """Return the same problem for another number of components."""
+        start = np.resize(self.freedom.start, n_components)
+        found: Any = super().for_components(n_components)
+        return replace(found, freedom=replace(self.freedom, start=start))
+
     def restricted(self, most: int, rng: np.random.RandomState) -> StudentMap:
         """Return the same problem for at most so many rows, chosen at random."""
         blocks = self.blocks.take(self.random_rows(most, rng))
@@ -127,7 +133,7 @@ class StudentMap(EMMap):
         if not self.freedom.tells_apart:
             return found
         assert isinstance(found, StudentParameters)
-        return replace(found, df=self.freedom.start[: len(found.df)])
+        return replace(found, df=np.resize(self.freedom.start, len(found.df)))
 
     def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return raw data (d, n) as `filled_rows` does, none of them out of range."""
