@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._fitting import PARAMETERS, FittingMixture, unchanged_on_error
+from skem._fitting import PARAMETERS, unchanged_on_error
 from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
+from skem._streaming import StreamingMixture
 from skem._text import UNDETERMINED, rows_of_components
 from skem._validation import check_matrices, check_means, check_weights
 from skem.core.blocks import Blocks
@@ -53,7 +54,7 @@ def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
     return {k: rows for k, rows in found.items() if len(rows)}
 
 
-class LikelihoodMixture(FittingMixture):
+class LikelihoodMixture(StreamingMixture):
     """A mixture of which starts, weights, locations and covariances may be given."""
 
     weights_init: ArrayLike | None

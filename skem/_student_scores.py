@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import digamma, polygamma
@@ -125,7 +125,7 @@ class StudentScores(Scores):
         """Return the errors of ν."""
         start = self.degrees.start
         found = [
-            errors(slice(start + k, start + k + 1), lambda step, df=df: df * step)
+            errors(slice(start + k, start + k + 1), partial(np.multiply, df))
             for k, df in enumerate(self._df)
         ]
         return (np.concatenate(found),)

@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import evaluate_rows
 from skem._density import expectation_at
-from skem._fitting import PARAMETERS, FittingMixture, unchanged_on_error
+from skem._fitting import PARAMETERS, unchanged_on_error
 from skem._joint import Given
 from skem._peer import copy_of_a_fit, warn_of_hooks
+from skem._streaming import StreamingMixture
 from skem._summary import MixtureSummary
 from skem._typing import (
     Algorithm,
@@ -104,7 +105,7 @@ def _write_predictive(
     out[:] = np.clip(log_density, info.min, info.max)
 
 
-class BayesianGaussianMixture(FittingMixture):
+class BayesianGaussianMixture(StreamingMixture):
     """Gaussian mixture with a posterior of its parameters, by variational Bayes.
 
     A drop-in replacement for :class:`sklearn.mixture.BayesianGaussianMixture`: the same

@@ -91,6 +91,16 @@ class StudentStatistics(Statistics):
         found: Any = super().ordered(order)
         return replace(found, owned=self.owned[order])
 
+    def with_mixture(self, mixture: tuple[int, ...], other: Any) -> Self:
+        """Add samples of one mixture of a stack, about the same reference."""
+        loglik, noise = np.array(self.loglik), np.array(self.noise)
+        loglik[mixture] += other.loglik
+        if noise.shape == loglik.shape:
+            noise[mixture] += other.noise
+        self.sums[mixture] += other.sums
+        self.owned[mixture] += other.owned
+        return replace(self, loglik=loglik[()], noise=noise[()])
+
     def pooled(self) -> Statistics:
         """Return the statistics of one component, with the weights that rows have."""
         return Statistics(0.0, self.sums, self.reference, self.quadratic).pooled()

@@ -24,7 +24,7 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.forms import Centred, Form, Loaded, choose_form, uncancelled
-from skem.core.fused import Fused
+from skem.core.heavy import Heavy
 from skem.core.incomplete import Completed, Incomplete, Piece, Whitened
 from skem.core.student import (
     GAUSSIAN,
@@ -36,8 +36,6 @@ from skem.core.threads import Workspace
 
 REACH = 1e6
 """Distance, in units of a component, from which on all rows of a fit are as far."""
-HEAVY, BELL, FLAT = range(3)
-"""Shapes of components in fold.cpp: t, Gaussian, noise."""
 LARGEST = 1e70
 """Size of a coordinate beyond which the row is scaled: squares stay in range."""
 LONGEST = 340.0
@@ -110,24 +108,15 @@ class StudentExpectation:
         return choose_form(*twin, np.dtype(float))
 
     @cached_property
-    def _compiled(self) -> Fused | None:
+    def _compiled(self) -> Heavy | None:
         """The compiled pass, if there is one."""
-        twin = uncancelled(self.structure, self.parameters)
-        form = choose_form(*twin, np.dtype(float), self.background)
-        d, (*stack, K) = self.parameters.means.shape[-1], form.shape
-        normal = np.minimum(self.parameters.df, GAUSSIAN)
-        peaks = form.constants[..., : normal.shape[-1]]
-        columns = (
-            peaks,
-            normal,
-            (normal + d) / 2,
-            peaks + correction(self.parameters.df, d),
-            np.full(normal.shape, min(self.reach**2, float(np.finfo(float).max))),
-            np.where(self.parameters.df < GAUSSIAN, HEAVY, BELL),
+        return Heavy.of(
+            self.structure,
+            self.parameters,
+            self.coordinates,
+            self.reach,
+            self.background,
         )
-        tails = np.full((*stack, K, len(columns)), float(FLAT))
-        tails[..., : normal.shape[-1], :] = np.stack(columns, axis=-1)
-        return Fused.of(form, self.coordinates, tails)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is prepared: the compiled pass is of this process."""
@@ -274,56 +263,18 @@ class StudentExpectation:
 
     def statistics(self, block: Block, workspace: Workspace) -> StudentStatistics:
         """Fold one block into sufficient statistics."""
-        compiled = self._compiled
-        if compiled is None or block.incomplete:
+        if self._compiled is None or block.incomplete:
             return self._in_numpy(block, workspace)
         if block.known is not None:
             free = block.known < 0
             found = self.statistics(block.only(free)._replace(known=None), workspace)
             return found + self._in_numpy(block.only(~free), workspace)
-        form, b = compiled.form, block.data.shape[1]
-        *stack, K = form.shape
-        places = self.parameters.weights.shape[-1]
-        sums = np.empty(
-            (
-                *stack,
-                K,
-                form.reference.shape[-1] + 1 + form.quadratic.size(len(block.data)),
-            )
-        )
-        owned, loglik = np.empty((*stack, K, 3)), np.empty(stack)
-        squares = self.coordinates.squares(block.data)
-        lost = compiled.compiled.run(
-            block, squares, workspace, sums=sums, loglik=loglik, owned=owned
-        )
-        total = b if block.weight is None else block.weight.sum()
-        loglik += total * form.peak
-        noise: Any = 0.0
-        if self.background is not None:
-            noise = owned[..., -1, 0]
-        sums, owned = sums[..., :places, :], owned[..., :places, :]
-        df = np.minimum(self.parameters.df, GAUSSIAN)
-        constant = digamma((df + len(block.data)) / 2) - np.log(df / 2)
-        owned[..., 1] = constant * owned[..., 0] - owned[..., 1]
-        for mixture, _, rows in compiled.left(lost, b):
-            one = (
-                self
-                if not stack
-                else replace(self, parameters=self.parameters[mixture])
-            )
-            far = block.only(rows)
-            few = one._in_numpy(far, Workspace())
-            few = few.about(form.reference[mixture][:places])
-            weight = len(rows) if far.weight is None else far.weight.sum()
-            loglik[mixture] += few.loglik - weight * form.peak[mixture]
-            sums[mixture] += few.sums
-            owned[mixture] += few.owned
-            if self.background is not None:
-                noise[mixture] += few.noise
-        reference = form.reference[..., :places, :]
-        return StudentStatistics(
-            loglik[()], sums, reference, form.quadratic, noise, owned=owned
-        )
+        found, left = self._compiled.statistics(block, workspace)
+        for mixture, rows in left:
+            one = replace(self, parameters=self.parameters[mixture])
+            few = one._in_numpy(block.only(rows), Workspace())
+            found = found.with_mixture(mixture, few.about(found.reference[mixture]))
+        return found
 
     def _in_numpy(self, block: Block, workspace: Workspace) -> StudentStatistics:
         """Fold one block into sufficient statistics, in NumPy."""
@@ -382,23 +333,15 @@ class StudentExpectation:
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log p(x) in the units of the data, (b,), and responsibilities, (K, b)."""
-        b = block.data.shape[1]
-        log_density = np.empty(b)
-        *stack, K = self.parameters.weights.shape
-        resp = np.empty((*stack, K + (self.background is not None), b))
-        compiled = self._compiled
         whole = not block.incomplete and block.known is None
-        if compiled is not None and whole and not stack:
-            squares = self.coordinates.squares(block.data)
-            lost = compiled.compiled.run(
-                block, squares, workspace, log_norm=log_density, resp=resp
-            )
-            log_density += compiled.form.peak + self.coordinates.log_slope
-            if len(lost):
-                few = self._in_parts(block.only(lost), Workspace())
-                log_density[lost], resp[:, lost] = few
-            return log_density, resp
-        return self._in_parts(block, workspace)
+        single = self.parameters.weights.ndim == 1
+        if self._compiled is None or not (whole and single):
+            return self._in_parts(block, workspace)
+        log_density, resp, left = self._compiled.evaluated(block, workspace)
+        if len(left):
+            few = self._in_parts(block.only(left), Workspace())
+            log_density[left], resp[:, left] = few
+        return log_density, resp
 
     def _in_parts(
         self, block: Block, workspace: Workspace
