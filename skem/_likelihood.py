@@ -162,11 +162,11 @@ class LikelihoodMixture(StreamingMixture):
         labels : array-like of shape (n_samples,), default=None
             Known components: an integer from 0 to ``n_components - 1`` for each row, or
             −1 where it is not known, as in scikit-learn's semi-supervised estimators. A
-            row whose component k is known adds log w_k N(x | μ_k, Σ_k) to the
-            log-likelihood, and counts for that component alone. Components are then
-            returned in the order of the labels; those without a label are free. For
-            arrays only, and not for Dask collections. With metadata routing, ask for
-            them by ``set_fit_request(labels=True)``.
+            row whose component k is known adds log w_k p_k(x), with p_k the density of
+            the component, to the log-likelihood, and counts for that component alone.
+            Components are then returned in the order of the labels; those without a
+            label are free. For arrays only, and not for Dask collections. With metadata
+            routing, ask for them by ``set_fit_request(labels=True)``.
 
         Returns
         -------
@@ -321,7 +321,9 @@ class LikelihoodMixture(StreamingMixture):
         while there are fewer distinct rows than components. Rows should come in random
         order, at least at first. A component whose rows no longer come fades, and does
         not move to where others come: a drift is followed, a jump of all the data is
-        not. An outlier may claim a component, as in `fit`.
+        not. An outlier may claim a component, as in `fit`; to a
+        :class:`~skem.StudentMixture`, values beyond 10⁴ standard deviations of the
+        first rows, outliers apart, count as being there.
 
         After `fit`, a stream goes on as if the data of the fit had been its beginning.
         The parameters of a mixture without data, made by `from_parameters`, are the

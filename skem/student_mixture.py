@@ -61,7 +61,7 @@ class StudentMixture(LikelihoodMixture):
     n_components : int, default=1
         The number of mixture components, K.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ...}, default='full'
         The structure of the scale matrices: any that the covariances of
         :class:`~skem.GaussianMixture` may have.
 
@@ -108,6 +108,15 @@ class StudentMixture(LikelihoodMixture):
     df_init : float or array-like of shape (n_components,), default=None
         Degrees of freedom that estimates start from. None: 5.
 
+    noise : bool or float, default=None
+        Whether one more component is noise, of constant density over the region of the
+        data, as in :class:`~skem.GaussianMixture`. The region has all rows in it, far
+        outliers too: pass the density where there are any.
+
+    fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
+        What stays as it is given, as in :class:`~skem.GaussianMixture`; means are
+        locations, and covariances scale matrices. Degrees of freedom are fixed by `df`.
+
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in :class:`~skem.GaussianMixture`. Plain EM takes many steps to
         find degrees of freedom; 'auto', which is 'lbfgs', few.
@@ -134,7 +143,14 @@ class StudentMixture(LikelihoodMixture):
     ----------
     weights_ : ndarray of shape (n_components,)
         Weights of the components: the largest first, whatever the seed, unless a start
-        is given or continued, or `df` gives components different degrees of freedom.
+        or labels are given or a start is continued, or `df` gives components different
+        degrees of freedom. With noise they add up to ``1 - noise_weight_``.
+
+    noise_weight_ : float
+        Weight of the noise. Only with `noise`.
+
+    noise_volume_ : float
+        Volume of the region of the noise, in units of the data. Only with `noise`.
 
     means_ : ndarray of shape (n_components, n_features)
         Locations, in units of the data: the means where ν > 1.
@@ -200,10 +216,9 @@ class StudentMixture(LikelihoodMixture):
 
     All is computed in float64; float32 data give float32 attributes.
 
-    Known labels of rows, fixed parts and a noise component are for Gaussian mixtures
-    only. `conditional`, and `sample` and `impute` with draws given values, are not
-    there: t components given values have scale matrices that depend on them.
-    `standard_errors` are those of the bootstrap.
+    Unlike a :class:`~skem.GaussianMixture` it has no `to_sklearn` and `from_sklearn`,
+    as scikit-learn has no t mixtures, and :class:`~skem.GaussianMixtureIC` does not
+    choose among them; :class:`sklearn.model_selection.GridSearchCV` does.
 
     References
     ----------
@@ -309,8 +324,9 @@ class StudentMixture(LikelihoodMixture):
         df : float or array-like of shape (n_components,)
             Degrees of freedom. They become `df_`; the parameter `df` is among `params`.
 
-        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-            The structure of the scale matrices.
+        covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ...}, \
+    default='full'
+            The structure of the scale matrices, as for the estimator.
 
         **params : dict
             Further parameters of the estimator.
