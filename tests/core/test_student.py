@@ -86,7 +86,7 @@ def test_parts_of_data_add_up(rng):
     assert np.array_equal(both.owned, parts[0].owned + parts[1].owned)
     assert both.loglik == 2
     assert np.array_equal((both * 2).sizes, 2 * both.sizes)
-    assert np.array_equal(both.ordered(np.array([1, 0])).owned, both.owned[::-1])
+    assert np.array_equal(both[np.array([1, 0])].owned, both.owned[::-1])
     moved = both.about(np.ones((2, 2)))
     assert np.allclose(moved.means, both.means)
     assert np.array_equal(moved.owned, both.owned)
