@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._fitting import PARAMETERS, unchanged_on_error
 from skem._fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
+from skem._joint import Given
 from skem._streaming import StreamingMixture
 from skem._text import UNDETERMINED, rows_of_components
 from skem._validation import check_matrices, check_means, check_weights
@@ -127,6 +129,12 @@ class LikelihoodMixture(StreamingMixture):
     def _made_of(cls, parameters: Parameters, **more: ArrayLike) -> Parameters:
         """Return parameters with what else there is of the components."""
         return parameters
+
+    if TYPE_CHECKING:
+        # Of the class itself, which only the types need to be told.
+        def marginal(self, features: Sequence[int | str] | int | str) -> Self: ...
+
+        def conditional(self, values: Given) -> Self: ...
 
     def _warn_of_hooks(self) -> None:
         """Say of a subclass what of it has no effect."""

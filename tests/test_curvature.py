@@ -188,6 +188,7 @@ def test_sandwich_of_a_t_mixture_is_what_a_jackknife_finds():
     assert errors.df.tolist() == [0.0]
 
 
+@pytest.mark.slow
 def test_errors_of_degrees_of_freedom_by_the_bootstrap():
     X = np.random.default_rng(0).standard_t(3, size=(500, 1))
     mixture = StudentMixture(1, random_state=0).fit(X)
