@@ -98,6 +98,8 @@ def test_order_takes_degrees_of_freedom_along(rng):
     )
     swapped = parameters.ordered(np.array([1, 0]), np.ones((2, 1)))
     assert swapped.df.tolist() == [7, 2]
-    spliced = parameters.spliced([0, 1], swapped, np.full(2, 0.5), shared=False)
+    spliced = parameters.spliced(
+        np.array([[0, 1]]), swapped[None], np.full((1, 2), 0.5), shared=False
+    )[0]
     assert spliced.df.tolist() == [7, 2]
     assert np.array_equal(spliced.means, swapped.means)
