@@ -19,9 +19,10 @@ from skem._typing import RandomState, validate_params
 from skem._validation import N_JOBS
 from skem.gaussian_mixture import GaussianMixture
 from skem.mixture_model import MixtureModel
+from skem.student_mixture import StudentMixture
 
 COMMON: dict = {
-    "estimator": [GaussianMixture, MixtureModel],
+    "estimator": [GaussianMixture, StudentMixture, MixtureModel],
     "X": ["array-like"],
     "n_boot": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": N_JOBS,
@@ -81,7 +82,7 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     prefer_skip_nested_validation=True,
 )
 def bootstrap_lrt(
-    estimator: GaussianMixture | MixtureModel,
+    estimator: GaussianMixture | StudentMixture | MixtureModel,
     X: ArrayLike,
     k0: int,
     k1: int,
@@ -99,7 +100,7 @@ def bootstrap_lrt(
 
     Parameters
     ----------
-    estimator : GaussianMixture or MixtureModel
+    estimator : GaussianMixture, StudentMixture or MixtureModel
         Whose parameters every fit has, but for the number of components and the start.
         It is not changed. `noise` and `fixed` must be None.
 
@@ -241,7 +242,7 @@ class SequentialBootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     prefer_skip_nested_validation=True,
 )
 def sequential_bootstrap_lrt(
-    estimator: GaussianMixture | MixtureModel,
+    estimator: GaussianMixture | StudentMixture | MixtureModel,
     X: ArrayLike,
     max_components: int = 9,
     *,
@@ -259,7 +260,7 @@ def sequential_bootstrap_lrt(
 
     Parameters
     ----------
-    estimator : GaussianMixture or MixtureModel
+    estimator : GaussianMixture, StudentMixture or MixtureModel
         Whose parameters every fit has, but for the number of components and the start.
         It is not changed. `noise` and `fixed` must be None.
 
@@ -339,7 +340,7 @@ def sequential_bootstrap_lrt(
 
 
 def _tests(
-    estimator: GaussianMixture | MixtureModel,
+    estimator: GaussianMixture | StudentMixture | MixtureModel,
     X: Any,
     sample_weight: Any,
     most: int,

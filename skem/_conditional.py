@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
+from scipy.special import gammaincinv
 
 from skem._noise import check_no_noise
 from skem.core.coordinates import scoring_coordinates
@@ -33,6 +34,8 @@ BLOCK = 2**18
 """Numbers in a temporary array."""
 LIMIT = float(np.finfo(float).max)
 TINY = float(np.finfo(float).tiny)
+MOST_DF = 1e12
+"""Degrees of freedom of a t that is as good as a Gaussian."""
 
 
 def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -104,6 +107,10 @@ class Laws:
     """Conditional means (n, K, w) of the components."""
     roots: np.ndarray
     """Lower roots (K, w, w) of their conditional covariances."""
+    stretch: np.ndarray | None = None
+    """What these are to be multiplied by, (n, K), to be roots of scale matrices of t
+    distributions with `df` (K,) degrees of freedom."""
+    df: np.ndarray | None = None
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -119,7 +126,7 @@ class Laws:
     @property
     def standard_deviation(self) -> np.ndarray:
         """Conditional standard deviations (n, w), in range where variances are not."""
-        own = np.sqrt(np.square(self._scaled_roots).sum(axis=2)) * self._units
+        own = self.deviations * np.sqrt(self._inflation)[..., None]
         offset = np.abs(self._offsets)
         unit = np.maximum(offset, own).max(axis=1)
         safe = np.where(unit > 0, unit, 1.0)[:, None]
@@ -132,9 +139,19 @@ class Laws:
         with np.errstate(over="ignore", invalid="ignore"):
             own = self.roots @ np.swapaxes(self.roots, 1, 2)
             offset = self._offsets
-            within = np.einsum("nk,kvw->nvw", self.weights, own)
+            weights = self.weights * self._inflation
+            within = np.einsum("nk,kvw->nvw", weights, own)
             between = np.einsum("nk,nkv,nkw->nvw", self.weights, offset, offset)
             return _within_range(within + between)
+
+    @property
+    def _inflation(self) -> np.ndarray:
+        """What covariances of components are times, (n, K); 1 of Gaussians."""
+        if self.stretch is None or self.df is None:
+            return np.ones(())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tails = np.where(np.isinf(self.df), 1.0, self.df / (self.df - 2))
+        return self.stretch**2 * np.where(self.df > 2, tails, np.inf)
 
     @cached_property
     def _offsets(self) -> np.ndarray:
@@ -156,16 +173,24 @@ class Laws:
         return np.sqrt(np.square(self._scaled_roots).sum(axis=2)) * self._units
 
     def draw(
-        self, uniform: np.ndarray, noise: np.ndarray
+        self, uniform: np.ndarray, noise: np.ndarray, tails: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Turn numbers (n,) and noise (n, w) into rows (n, w) and components (n,)."""
+        """Turn numbers (n,) and noise (n, w) into rows (n, w) and components (n,).
+
+        `tails` are numbers (n,) that decide how far out rows of t components are.
+        """
         cumulated = np.cumsum(self.weights, axis=1)
         below = uniform[:, None] * cumulated[:, -1:] >= cumulated
         labels = below.sum(axis=1)
         values = np.take_along_axis(self.means, labels[:, None, None], axis=1)[:, 0]
         for k in np.unique(labels):
             drawn = labels == k
-            values[drawn] += noise[drawn] @ self.roots[k].T
+            own = noise[drawn] @ self.roots[k].T
+            if tails is not None and self.stretch is not None and self.df is not None:
+                half = min(float(self.df[k]), MOST_DF) / 2
+                tau = np.maximum(gammaincinv(half, tails[drawn]) / half, TINY)
+                own *= (self.stretch[drawn, k] / np.sqrt(tau))[:, None]
+            values[drawn] += own
         return values, labels
 
 
@@ -190,6 +215,15 @@ class Conditioner:
         """Return that of one Gaussian."""
         parameters = Parameters(np.ones(1), mean[None], cholesky[None])
         return cls(SHAPES["full"], parameters)
+
+    @property
+    def structure_given(self) -> Structure:
+        """The structure of conditionals."""
+        return self.structure.of_parts
+
+    def tails(self, rng: np.random.RandomState, n: int) -> np.ndarray | None:
+        """Draw what decides how far out rows are: of Gaussians nothing does."""
+        return None
 
     @cached_property
     def sd(self) -> np.ndarray:
@@ -287,7 +321,7 @@ class Conditioner:
                 away = z @ np.swapaxes(split.slope, 1, 2)
                 centres = centres + sd[:, None, wanted] * away
                 roots = sd[:, wanted, None] * split.root
-            log_density, log_weights = self._weights(split, x, z)
+            log_density, log_weights, *of_t = self._weights(split, x, z)
         return Laws(
             rows,
             wanted,
@@ -295,12 +329,16 @@ class Conditioner:
             log_weights,
             _within_range(np.swapaxes(centres, 0, 1)),
             roots,
+            *of_t,
         )
 
     def _weights(
         self, split: Split, x: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log-density of x_O, (n,), and log weights given it, (n, K)."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return the log-density of x_O, (n,), and log weights given it, (n, K).
+
+        And the `stretch` and the `df` of laws given it.
+        """
         squares = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det
         joint = peaks - 0.5 * x.shape[1] * LOG_2PI - 0.5 * squares
@@ -312,7 +350,7 @@ class Conditioner:
         if far.any():
             log_density[far], weights = self._far(split.observed, x[far])
             log_weights[far] = np.log(np.maximum(weights, TINY))
-        return _within_range(log_density), log_weights
+        return _within_range(log_density), log_weights, None, None
 
     def _far(
         self, observed: np.ndarray, x: np.ndarray
@@ -348,11 +386,14 @@ def impute(
     incomplete = X[rows]
     if rng is not None:
         uniform, noise = rng.random_sample(len(rows)), rng.normal(size=incomplete.shape)
+        tails = conditioner.tails(rng, len(rows))
     info = np.finfo(X.dtype)
     for laws in conditioner.laws(incomplete):
         at = np.ix_(laws.rows, laws.wanted)
-        values = (
-            laws.mean if rng is None else laws.draw(uniform[laws.rows], noise[at])[0]
-        )
+        if rng is None:
+            values = laws.mean
+        else:
+            far = None if tails is None else tails[laws.rows]
+            values, _ = laws.draw(uniform[laws.rows], noise[at], far)
         X[np.ix_(rows[laws.rows], laws.wanted)] = np.clip(values, info.min, info.max)
     return X

@@ -70,6 +70,9 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
     covariances : ndarray
         Standard errors of `covariances_`, in its shape.
 
+    df : ndarray of shape (n_components,) or None
+        Standard errors of `df_`, of t components; not one of the three of the tuple.
+
     See Also
     --------
     GaussianMixture.standard_errors : Method that returns it.
@@ -86,6 +89,7 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
     """
 
     estimates: Estimates | None
+    df: np.ndarray | None
 
     def __new__(
         cls,
@@ -93,14 +97,15 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
         means: np.ndarray,
         covariances: np.ndarray,
         estimates: Estimates | None = None,
+        df: np.ndarray | None = None,
     ) -> StandardErrors:
         """Make the tuple of the first three."""
         errors = super().__new__(cls, weights, means, covariances)
-        errors.estimates = estimates
+        errors.estimates, errors.df = estimates, df
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.estimates)
+        return type(self), (*self, self.estimates, self.df)
 
     def confidence_interval(self, level: float = 0.95) -> ConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.

@@ -7,13 +7,13 @@ given, and which attributes a solution has.
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,25 +21,19 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._array_api import like_given
 from skem._blocks import open_blocks
 from skem._fitted import FittedMixture
 from skem._monitor import CallbackSupportMixin, Monitor, monitored
 from skem._state import plain, restored
-from skem._text import count
 from skem._typing import Algorithm, Auto, InitParams
 from skem._validation import (
-    Data,
-    check_data,
     check_n_samples,
-    check_n_values,
-    check_sample_weight,
-    computing_dtype,
-    without_empty_rows,
 )
 from skem.core.accelerate import ACCELERATORS, Progress
-from skem.core.blocks import ArrayBlocks, Blocks
+from skem.core.blocks import Blocks
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import SHAPES, Structure
 from skem.core.em import EMMap, Evaluation
@@ -50,8 +44,7 @@ from skem.core.regularization import IllDefinedCovarianceError, Regularization
 from skem.core.search import Search, height
 from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution
-from skem.core.stream import Forgetting, Gathering, Stream
-from skem.core.threads import Workers
+from skem.core.stream import Gathering, Stream
 
 ILL_DEFINED = (
     "Fitting the mixture model failed because some components have "
@@ -65,8 +58,25 @@ ILL_DEFINED_FLOAT32 = (
 )
 INTERNAL = ("_stream", "_progress", "_noise")
 """Attributes that are objects of the core."""
-BEGIN_ANEW = "Call fit to begin a new stream."
 START_ANEW = "Set warm_start=False to start anew."
+
+
+PARAMETERS: dict[str, list[Any]] = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0.0, None, closed="left")],
+    "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "init_params": [StrOptions(set(INITIALIZERS))],
+    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "random_state": ["random_state"],
+    "warm_start": ["boolean"],
+    "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
+    "learning_window": [Interval(Real, 0, None, closed="neither"), None],
+    "verbose": ["verbose"],
+    "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+}
+"""Constraints of the parameters that all estimators have."""
 
 
 class FittingMixture(CallbackSupportMixin, FittedMixture):
@@ -311,6 +321,18 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
         ]
         self._progress = best.accelerator.progress
 
+    def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
+        """Require the structure and the number of components of the stream."""
+        for name, before in (
+            ("n_components", stream.n_components),
+            ("covariance_type", stream.structure.name),
+        ):
+            if getattr(self, name) != before:
+                raise ValueError(
+                    f"{name} has changed from {before!r} to {getattr(self, name)!r}. "
+                    f"{advice}"
+                )
+
     def _set_stream(self, stream: Stream) -> None:
         """Become the mixture of a stream, which may go on."""
         self.__dict__.update(
@@ -353,122 +375,6 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             f"{left} to be gained. Try different init parameters, or increase "
             "max_iter, tol, or check for degenerate data."
         )
-
-    def _why_unfitted(self) -> str | None:
-        state = getattr(self, "_stream", None)
-        if not isinstance(state, Gathering):
-            return None
-        seen, needed = state.n_seen, state.n_components
-        lack = (
-            f"and {needed} are needed, one for each component"
-            if seen < needed
-            else "which do not determine its covariances yet"
-        )
-        return (
-            "This %(name)s instance is not fitted yet: partial_fit has seen "
-            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
-        )
-
-    def _validated_partial_fit(
-        self, X: ArrayLike, sample_weight: ArrayLike | None
-    ) -> None:
-        first = not hasattr(self, "n_features_in_")
-        state: Stream | Gathering | None = getattr(self, "_stream", None)
-        self._validate_changed_params()
-        data = check_data(self, X, reset=first, min_samples=1)
-        X = data.X
-        weight = check_sample_weight(sample_weight, X)
-        if data.incomplete:
-            weight = without_empty_rows(X, weight)
-            if weight is not None and not weight.any():
-                return
-        with explained_failure(computing_dtype(X)):
-            if state is None:
-                state = self._begin_gathering(X)
-            self._check_unchanged(state, BEGIN_ANEW)
-            if isinstance(state, Stream):
-                self._advance(state, data, weight)
-            else:
-                self._gather(state, data, weight)
-        self.converged_ = False
-        for name in ("labels_", "lower_bounds_", "_progress"):
-            if hasattr(self, name):
-                delattr(self, name)
-
-    def _validate_changed_params(self) -> None:
-        """Validate the parameters, unless they are those that have been validated."""
-        before = getattr(self, "_validated", None)
-        kind: Any = type(self)
-        present = [getattr(self, name, None) for name in _names_of_params(kind)]
-        if before is None or any(map(operator.is_not, before, present)):
-            self._validate_params()
-            self._validated = present
-
-    def _check_unchanged(self, stream: Stream | Gathering, advice: str) -> None:
-        """Require the structure and the number of components of the stream."""
-        for name, before in (
-            ("n_components", stream.n_components),
-            ("covariance_type", stream.structure.name),
-        ):
-            if getattr(self, name) != before:
-                raise ValueError(
-                    f"{name} has changed from {before!r} to {getattr(self, name)!r}. "
-                    f"{advice}"
-                )
-
-    def _begin_gathering(self, X: np.ndarray) -> Gathering:
-        """Have no rows yet, but perhaps parameters to start from."""
-        fitted = hasattr(self, "means_")
-        start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
-        structure = SHAPES[self.covariance_type]
-        return Gathering(structure, self.n_components, X[:0], start=start)
-
-    def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:
-        """Keep the batch, and begin the stream once there are enough rows."""
-        state = state.join(data.X, weight, incomplete=data.incomplete)
-        if state.is_enough:
-            if state.incomplete:
-                names = getattr(self, "feature_names_in_", None)
-                check_n_values(state.n_values, names)
-            self._fit_gathered(state)
-            return
-        if state.is_due:
-            # A numeric `reg_covar` may be too little for so few rows; more may come.
-            with suppress(IllDefinedCovarianceError):
-                self._fit_gathered(state)
-            state = replace(state, n_fitted=state.n_seen)
-        self._stream = state.kept()
-
-    def _fit_gathered(self, state: Gathering) -> None:
-        state = state.spread()
-        with Workers() as workers:
-            X, dtype = state.X, computing_dtype(state.X)
-            blocks = ArrayBlocks(X, state.weight, workers, dtype, state.incomplete)
-            self._fit_blocks(blocks, state.start)
-
-    def _advance(self, stream: Stream, data: Data, weight: np.ndarray | None) -> None:
-        """Take one step of a stream that has begun."""
-        X, incomplete = data
-        dtype = np.result_type(stream.dtype, computing_dtype(X))
-        window = math.inf if self.learning_window is None else self.learning_window
-        forgetting = Forgetting(self.learning_decay, window / stream.unit)
-        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
-            blocks = ArrayBlocks(X, weight, workers, dtype, incomplete)
-            stream = stream.advance(blocks, forgetting)
-        self._set_stream(stream)
-        self.n_iter_ += 1
-        self.lower_bound_ = self._stream_bound(stream)
-        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
-            print(
-                f"  Iteration {self.n_iter_}	 mean log-likelihood "
-                f"{self.lower_bound_:.6f}"
-            )
-
-
-@cache
-def _names_of_params(kind: Any) -> list[str]:
-    """Return what scikit-learn finds by a look at the signature, which takes time."""
-    return kind._get_param_names()
 
 
 @contextmanager

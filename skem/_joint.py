@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,46 +16,29 @@ from skem._features import check_features, feature_index, names_of
 from skem._typing import CovarianceType, RandomState
 from skem._univariate import cdf, quantile
 from skem._validation import check_incomplete
-from skem.core.covariance import SHAPES
+from skem.core.covariance import Structure
 from skem.core.parameters import Parameters
-
-if TYPE_CHECKING:
-    from skem.gaussian_mixture import GaussianMixture
 
 Given = Any
 """A mapping from features to values, or a row with NaN where there is none."""
 
 
 def fitted_from(
-    source: Any, parameters: Parameters, features: Sequence[int]
-) -> GaussianMixture:
+    source: Any, parameters: Parameters, features: Sequence[int], structure: Structure
+) -> Any:
     """Return a fitted mixture of some features of another one.
 
     Of its structure, or where that does not pass on to parts, of matrices or variances
     without constraints.
     """
-    # A mixture has these methods, and they return mixtures.
-    from skem.gaussian_mixture import GaussianMixture
-
-    structure = SHAPES[source.covariance_type].of_parts
     single = np.asarray(source.means_).dtype == np.float32
     dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore", under="ignore"):
         covariances = structure.covariances(parameters.precisions_cholesky)
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
-    mixture = GaussianMixture(
-        len(parameters.weights),
-        covariance_type=cast(CovarianceType, structure.name),
-        random_state=source.random_state,
-    )
-    mixture._set_parameters(
-        Parameters(
-            parameters.weights.astype(dtype),
-            parameters.means.astype(dtype),
-            parameters.precisions_cholesky.astype(dtype),
-        ),
-        covariances,
-    )
+    mixture = source._to_become(parameters, structure.name)
+    kind, arrays = type(parameters), parameters.arrays
+    mixture._set_parameters(kind(*(each.astype(dtype) for each in arrays)), covariances)
     mixture.n_features_in_ = len(features)
     names = getattr(source, "feature_names_in_", None)
     if names is not None:
@@ -118,14 +101,30 @@ class Joint:
     def _conditioner(self) -> Conditioner:
         return Conditioner.of(self)
 
+    def _to_become(self, parameters: Parameters, covariance_type: Any) -> Any:
+        """Return an estimator that is to be the mixture of some features."""
+        # A mixture has these methods, and they return mixtures.
+        from skem.gaussian_mixture import GaussianMixture
+
+        return GaussianMixture(
+            len(parameters.weights),
+            covariance_type=covariance_type,
+            random_state=self.random_state,
+        )
+
+    def _degrees(self) -> np.ndarray | None:
+        """Degrees of freedom of t components."""
+        return None
+
     def _feature_names(self) -> list[str]:
         return names_of(self, self._parameters().shape[1])
 
-    def marginal(self, features: Sequence[int | str] | int | str) -> GaussianMixture:
+    def marginal(self, features: Sequence[int | str] | int | str) -> Any:
         """Return the mixture of some of the features.
 
         Of the same weights and number of components, with the sub-vectors of the means
-        and the sub-matrices of the covariances.
+        and the sub-matrices of the covariances; of t components, with the same degrees
+        of freedom.
 
         Parameters
         ----------
@@ -134,7 +133,7 @@ class Joint:
 
         Returns
         -------
-        mixture : GaussianMixture
+        mixture : GaussianMixture or StudentMixture
             Fitted, with the structure of this one.
 
         Raises
@@ -154,15 +153,18 @@ class Joint:
         """
         self._check_is_fitted()
         chosen = check_features(features, self._feature_names())
-        parameters = Conditioner.of(self).marginal(np.array(chosen))
-        return fitted_from(self, parameters, chosen)
+        conditioner = self._conditioner()
+        parameters = conditioner.marginal(np.array(chosen))
+        return fitted_from(self, parameters, chosen, conditioner.structure.of_parts)
 
-    def conditional(self, values: Given) -> GaussianMixture:
+    def conditional(self, values: Given) -> Any:
         """Return the mixture of the other features, given the values of some.
 
         Its weights are the posterior probabilities of the components given the values;
         its means and covariances are those of the regression of the other features on
-        these, component by component [1]_.
+        these, component by component [1]_. A t component with ν degrees of freedom has
+        ν + p given p values, and a scale matrix times (ν + δ)/(ν + p), with δ their
+        squared Mahalanobis distance [2]_.
 
         Parameters
         ----------
@@ -172,9 +174,10 @@ class Joint:
 
         Returns
         -------
-        mixture : GaussianMixture
+        mixture : GaussianMixture or StudentMixture
             Of the features without a value, in their order. Fitted, with the structure
-            of this mixture.
+            of this mixture; of t components, which get volumes of their own, with a
+            structure of the same storage and without constraints.
 
         Raises
         ------
@@ -185,6 +188,8 @@ class Joint:
         ----------
         .. [1] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from
            incomplete data via an EM approach. NIPS 6, 120-127.
+        .. [2] P. Ding (2016). On the conditional distribution of the multivariate t
+           distribution. The American Statistician 70(3), 293-295.
 
         Examples
         --------
@@ -205,7 +210,9 @@ class Joint:
                 "values should leave at least one feature without a value, and all "
                 f"{len(row)} have one"
             )
-        return fitted_from(self, Conditioner.of(self).given(row), wanted.tolist())
+        conditioner = self._conditioner()
+        parameters, structure = conditioner.given(row), conditioner.structure_given
+        return fitted_from(self, parameters, wanted.tolist(), structure)
 
     def impute(
         self,
@@ -300,7 +307,7 @@ class Joint:
         >>> mixture.cdf([-2.0, 0.5]).round(4)
         array([0.1543, 0.65  ])
         """
-        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"))
+        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"), self._degrees())
 
     def quantile(self, q: ArrayLike) -> np.ndarray:
         """Quantile of a mixture of one feature: where `cdf` is q.
@@ -329,18 +336,18 @@ class Joint:
         >>> mixture.quantile([0.1, 0.5, 0.9]).round(3)
         array([-2.226, -0.066,  1.568])
         """
-        weights, means, sd = self._on_a_line("quantile")
+        on_line = self._on_a_line("quantile")
         q = check_probabilities(q)
-        rows = (
-            np.broadcast_to(values, (q.size, len(values)))
-            for values in (weights, means, sd)
+        weights, means, sd = (
+            np.broadcast_to(each, (q.size, len(each))) for each in on_line
         )
-        return quantile(q.ravel(), *rows).reshape(q.shape)
+        found = quantile(q.ravel(), weights, means, sd, self._degrees())
+        return found.reshape(q.shape)
 
     def _on_a_line(self, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return weights, means and standard deviations of one feature."""
+        """Return weights, means and standard deviations (or scales) of one feature."""
         self._check_is_fitted()
-        conditioner = Conditioner.of(self)
+        conditioner = self._conditioner()
         weights, means = conditioner.parameters.weights, conditioner.parameters.means
         if means.shape[1] > 1:
             raise ValueError(

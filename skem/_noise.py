@@ -15,8 +15,9 @@ def background_of(mixture: Any) -> Background | None:
 def check_no_noise(mixture: Any, what: str) -> None:
     """Raise if there is noise: what its density is elsewhere is not known."""
     if background_of(mixture) is not None:
+        df = "df_, " if hasattr(mixture, "df_") else ""
         raise NotImplementedError(
             f"{what} are not there for a mixture with noise. Take them of its "
-            "components: GaussianMixture.from_parameters(weights_ / weights_.sum(), "
-            "means_, covariances_, covariance_type)."
+            f"components: {type(mixture).__name__}.from_parameters(weights_ / "
+            f"weights_.sum(), means_, covariances_, {df}covariance_type)."
         )

@@ -14,6 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skem._fitting import ILL_DEFINED
+from skem._likelihood import rows_of_scarce
 from skem._selection_table import Candidate, worth_refining
 from skem._text import UNDETERMINED
 from skem.core.accelerate import ACCELERATORS
@@ -30,7 +31,7 @@ from skem.core.seeds import INITIALIZERS, on_checked_data, starting_methods
 from skem.core.sketch import Sketch
 from skem.core.solve import Solution
 from skem.core.totals import classified
-from skem.gaussian_mixture import GaussianMixture, rows_of_scarce
+from skem.gaussian_mixture import GaussianMixture
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from skem._blocks import array_blocks, to_be_fitted
 from skem._fitting import explained_failure
+from skem._likelihood import LikelihoodMixture
 from skem._text import count
 from skem._validation import (
     Data,
@@ -31,7 +32,6 @@ from skem.core.path import follow
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.search import FOLLOWED, TRIAL, affordable, height
 from skem.core.solve import Solution
-from skem.gaussian_mixture import GaussianMixture
 
 FRESH = 12
 """Diverse starts of the larger mixture beside those from the smaller one."""
@@ -50,7 +50,7 @@ class Rows(NamedTuple):
     gaps: np.ndarray | None
 
 
-def without_start(estimator: GaussianMixture) -> GaussianMixture:
+def without_start(estimator: LikelihoodMixture) -> LikelihoodMixture:
     """Return a mixture of the same parameters without a start."""
     template = clone(estimator)
     for name in ("noise", "fixed"):
@@ -66,7 +66,7 @@ def without_start(estimator: GaussianMixture) -> GaussianMixture:
 
 
 def checked_rows(
-    template: GaussianMixture, X: Any, sample_weight: Any, n_components: int
+    template: LikelihoodMixture, X: Any, sample_weight: Any, n_components: int
 ) -> Rows:
     data = check_data(template, X, reset=True)
     weight = check_sample_weight(sample_weight, data.X)
@@ -102,7 +102,7 @@ def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray
 
 
 def ratios(
-    template: GaussianMixture,
+    template: LikelihoodMixture,
     rows: Rows,
     components: tuple[int, int],
     n_boot: int,
@@ -157,7 +157,7 @@ class Simulation:
     parameters, in their coordinates.
     """
 
-    null: GaussianMixture
+    null: LikelihoodMixture
     maps: list[EMMap]
     start: Parameters
     n_rows: int
@@ -186,7 +186,7 @@ class Simulation:
 
 
 def _ratio(
-    null: GaussianMixture,
+    null: LikelihoodMixture,
     maps: list[EMMap],
     small: Solution,
     rng: np.random.RandomState,

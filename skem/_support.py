@@ -15,12 +15,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import chi2
+from scipy.stats import chi2, f
 
 from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import Structure
 from skem.core.far import log_constants
 from skem.core.parameters import Parameters
+from skem.core.student import GAUSSIAN, StudentParameters, correction
 
 BLOCK = 2**15
 """Levels that are looked up together."""
@@ -47,15 +48,19 @@ class Support(Protocol):
 
 
 def exact_support(structure: Structure, parameters: Parameters) -> Support | None:
-    """Return the support of one Gaussian or of a univariate mixture, else None."""
+    """Return that of one component or of univariate Gaussians, else None."""
     active = parameters.weights > 0
     coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
     inward = coordinates.inward(structure, parameters)
     peaks = log_constants(structure, inward)[active] + coordinates.log_slope
     K, d = inward.shape
+    df = parameters.df if isinstance(parameters, StudentParameters) else None
+    if df is not None:
+        peaks = peaks + correction(df[active], d)
     if len(peaks) == 1:
-        return Ellipsoid(float(peaks[0]), d)
-    if d > 1:
+        own = np.inf if df is None else float(df[active][0])
+        return Ellipsoid(float(peaks[0]), d, own)
+    if d > 1 or df is not None:
         return None
     weights = inward.weights[active] / inward.weights.sum()
     sd = structure.standard_deviations(inward.precisions_cholesky, (K, d))
@@ -99,19 +104,30 @@ def kept_support(
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """One Gaussian in d dimensions: squared distances are chi-squared."""
+    """One component in d dimensions: squared distances are chi-squared.
+
+    Those of a t with ν degrees of freedom are d times an F of d and ν.
+    """
 
     peak: float
     n_features: int
+    df: float = np.inf
 
     def below(self, levels: np.ndarray) -> np.ndarray:
         """Mass outside the ellipsoid."""
         with np.errstate(over="ignore"):
             squared = np.maximum(2 * (self.peak - levels), 0.0)
+            if self.df < GAUSSIAN:
+                squared = self.df * np.expm1(squared / (self.df + self.n_features))
+                return f.sf(squared / self.n_features, self.n_features, self.df)
         return chi2.sf(squared, self.n_features)
 
     def level(self, prob: float) -> float:
         """Log-density at a quantile of the distance."""
+        if self.df < GAUSSIAN:
+            squared = self.n_features * float(f.ppf(prob, self.n_features, self.df))
+            exponent = 0.5 * (self.df + self.n_features)
+            return self.peak - exponent * float(np.log1p(squared / self.df))
         return self.peak - 0.5 * float(chi2.ppf(prob, self.n_features))
 
 

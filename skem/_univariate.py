@@ -1,10 +1,12 @@
-"""Distribution functions and quantiles of mixtures of Gaussians on a line."""
+"""Distribution functions and quantiles of mixtures of Gaussians and ts on a line."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import gammaln, log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
+GAUSSIAN = 1e7
+"""Degrees of freedom from which a t is computed as a Gaussian."""
 LARGEST = 1e300
 """A distance in standard deviations that is as good as infinite."""
 MOST_STEPS = 2000
@@ -12,10 +14,52 @@ MOST_STEPS = 2000
 
 
 def cdf(
-    x: np.ndarray, weights: np.ndarray, means: np.ndarray, sd: np.ndarray
+    x: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray,
+    sd: np.ndarray,
+    df: np.ndarray | None = None,
 ) -> np.ndarray:
-    """P(t ≤ x); components are on the last axis, and the others are those of x."""
-    return np.einsum("...k,...k->...", weights, ndtr(_distances(x, means, sd)))
+    """P(t ≤ x); components are on the last axis, and the others are those of x.
+
+    With `df` (K,) they are t distributions of scales `sd`.
+    """
+    z = _distances(x, means, sd)
+    below = ndtr(z)
+    if df is not None:
+        # Numbers of one component are evaluated with its degrees of freedom.
+        heavy = df < GAUSSIAN
+        below[..., heavy] = stdtr(df[heavy], z[..., heavy])
+    return np.einsum("...k,...k->...", weights, below)
+
+
+def _log_cdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
+    below = log_ndtr(z)
+    if df is not None:
+        heavy = df < GAUSSIAN
+        with np.errstate(divide="ignore"):
+            below[..., heavy] = np.log(stdtr(df[heavy], z[..., heavy]))
+    return below
+
+
+def _log_pdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
+    normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    if df is None:
+        return normal
+    own = np.minimum(df, GAUSSIAN)
+    peaks = gammaln((own + 1) / 2) - gammaln(own / 2) - 0.5 * np.log(own * np.pi)
+    tails = -0.5 * (own + 1) * np.log1p(z**2 / own)
+    return np.where(df < GAUSSIAN, peaks + tails, normal)
+
+
+def _lower_quantiles(q: np.ndarray, df: np.ndarray | None, n: int) -> np.ndarray:
+    """Quantiles (n_q, K) of standard components, for q ≤ ½."""
+    own = np.repeat(ndtri(q)[:, None], n, axis=1)
+    if df is not None:
+        heavy = df < GAUSSIAN
+        found = stdtrit(df[heavy], q[:, None])
+        own[:, heavy] = np.nan_to_num(found, nan=-LARGEST, neginf=-LARGEST)
+    return own
 
 
 def _distances(x: np.ndarray, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -24,7 +68,11 @@ def _distances(x: np.ndarray, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
 
 
 def quantile(
-    q: np.ndarray, weights: np.ndarray, means: np.ndarray, sd: np.ndarray
+    q: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray,
+    sd: np.ndarray,
+    df: np.ndarray | None = None,
 ) -> np.ndarray:
     """Solve P(t ≤ x) = q for each row of weights, means and sd, shape (n, K).
 
@@ -42,26 +90,34 @@ def quantile(
     outside = (q == 0) | (q == 1)
     out[outside] = -np.inf
     left = np.flatnonzero(~outside)
-    own = means + sd * np.where(sides > 0, ndtri(q), -ndtri(q))[:, None]
+    tails = np.where(outside, 0.5, np.where(sides > 0, q, 1 - q))
+    own = means + sd * _lower_quantiles(tails, df, means.shape[1])
     active = weights > 0
     low = np.where(active, own, np.inf).min(axis=1)
     high = np.where(active, own, -np.inf).max(axis=1)
+    if df is not None:
+        # Those of a t are not precise to the last digit in all versions of SciPy.
+        room = 1e-6 * (np.abs(low) + np.abs(high) + sd.max(axis=1))
+        low, high = low - room, high + room
     out[left] = low[left]
     for _ in range(MOST_STEPS):
         if not len(left):
             break
         x = out[left]
         z = _distances(x, means[left], sd[left])
-        terms = log_weights[left] + log_ndtr(z)
-        top = terms.max(axis=1)
+        below = _log_cdf(z, df)
+        terms = log_weights[left] + below
+        # Of what is not a number above zero, at the end of the range.
+        top = np.maximum(terms.max(axis=1), -LARGEST)
         shares = np.exp(terms - top[:, None])
         total = shares.sum(axis=1)
-        excess = top + np.log(total) - levels[left]
+        with np.errstate(divide="ignore"):
+            excess = top + np.log(total) - levels[left]
         under = excess < 0
         low[left[under]], high[left[~under]] = x[under], x[~under]
         with np.errstate(all="ignore"):
             # d log Φ(z)/dx = exp(log φ − log Φ)/sd.
-            hazard = np.exp(-0.5 * z**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(z))
+            hazard = np.exp(_log_pdf(z, df) - below)
             slope = (shares * hazard / sd[left]).sum(axis=1) / total
             new = x - excess / slope
         a, b = low[left], high[left]

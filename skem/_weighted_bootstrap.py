@@ -27,6 +27,8 @@ def weighted_bootstrap(
 ) -> tuple[np.ndarray, ...]:
     """Return standard deviations of weights, means and covariances over refits.
 
+    And after these those of degrees of freedom, of t components.
+
     Each goes on from the mixture's parameters, so that components keep their numbers,
     and gives each row a random weight of mean and variance v: an exponential variable
     for a row of weight one, and for v rows in one their sum, a gamma variable.
@@ -44,7 +46,7 @@ def weighted_bootstrap(
         delayed(_replicate)(template, mixture, X, weight, labels, int(seed))
         for seed in seeds
     )
-    weights, means, covariances = (
+    weights, means, covariances, *others = (
         np.std(values, axis=0, ddof=1) for values in zip(*found, strict=True)
     )
     # Without data a component stays where it is, and that tells nothing.
@@ -52,7 +54,7 @@ def weighted_bootstrap(
     means[empty] = np.inf
     if not SHAPES[mixture.covariance_type].shared:
         covariances[empty] = np.inf
-    return weights, means, covariances
+    return weights, means, covariances, *others
 
 
 def _replicate(
@@ -73,5 +75,6 @@ def _replicate(
         warnings.simplefilter("ignore")
         known = {} if labels is None else {"labels": labels}
         replicate.fit(X, sample_weight=drawn, **known)
-    found = (replicate.weights_, replicate.means_, replicate.covariances_)
+    names = ("weights_", "means_", "covariances_", "df_")
+    found = [getattr(replicate, name) for name in names if hasattr(replicate, name)]
     return tuple(np.asarray(values, dtype=float) for values in found)

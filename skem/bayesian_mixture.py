@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -16,10 +16,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skem._blocks import evaluate_rows
-from skem._fitted import expectation_at
-from skem._fitting import FittingMixture, unchanged_on_error
+from skem._density import expectation_at
+from skem._fitting import PARAMETERS, unchanged_on_error
 from skem._joint import Given
 from skem._peer import copy_of_a_fit, warn_of_hooks
+from skem._streaming import StreamingMixture
 from skem._summary import MixtureSummary
 from skem._typing import (
     Algorithm,
@@ -45,7 +46,7 @@ from skem.core.prior import Prior
 from skem.core.regularization import Regularization
 from skem.core.revise import BayesianSearch
 from skem.core.search import Search
-from skem.core.seeds import INITIALIZERS, starting_methods
+from skem.core.seeds import starting_methods
 from skem.core.solve import Solution
 from skem.core.stream import Stream
 from skem.core.threads import Workspace
@@ -104,7 +105,7 @@ def _write_predictive(
     out[:] = np.clip(log_density, info.min, info.max)
 
 
-class BayesianGaussianMixture(FittingMixture):
+class BayesianGaussianMixture(StreamingMixture):
     """Gaussian mixture with a posterior of its parameters, by variational Bayes.
 
     A drop-in replacement for :class:`sklearn.mixture.BayesianGaussianMixture`: the same
@@ -349,13 +350,8 @@ class BayesianGaussianMixture(FittingMixture):
     _by_likelihood = False
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        **PARAMETERS,
         "covariance_type": [StrOptions(set(STRUCTURES))],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(INITIALIZERS))],
         "weight_concentration_prior_type": [StrOptions(set(WEIGHT_PRIORS))],
         "weight_concentration_prior": [
             None,
@@ -370,13 +366,6 @@ class BayesianGaussianMixture(FittingMixture):
             "array-like",
             Interval(Real, 0.0, None, closed="neither"),
         ],
-        "algorithm": [StrOptions(set(ACCELERATORS))],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
-        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(

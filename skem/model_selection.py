@@ -22,6 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skem._blocks import open_blocks, reopening
 from skem._delegate import AttributeOfBest, Chooser, is_kept, of_best
 from skem._fitting import unchanged_on_error
+from skem._likelihood import SIMPLIFY, of_small_weights
 from skem._selection import Problem, candidates
 from skem._selection_table import (
     CRITERIA,
@@ -44,11 +45,7 @@ from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES, STRUCTURES
 from skem.core.seeds import INITIALIZERS
 from skem.exceptions import DegenerateComponentsWarning
-from skem.gaussian_mixture import (
-    SIMPLIFY,
-    GaussianMixture,
-    of_small_weights,
-)
+from skem.gaussian_mixture import GaussianMixture
 
 COVARIANCE_TYPES: Any = tuple(STRUCTURES)
 """What is tried by default."""

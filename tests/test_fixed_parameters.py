@@ -185,12 +185,11 @@ def test_gaps_weights_labels_single_precision_and_streams(X, rng):
     np.testing.assert_array_equal(stream.means_, CENTRES)
 
 
-def test_standard_errors_are_the_bootstrap(X):
+@pytest.mark.parametrize("method", ["sandwich", "bootstrap"])
+def test_standard_errors_of_what_is_fixed_are_zero(X, method):
     mixture = GaussianMixture(3, fixed="means", means_init=CENTRES, random_state=0)
     mixture.fit(X)
-    with pytest.raises(ValueError, match="bootstrap"):
-        mixture.standard_errors(X)
-    errors = mixture.standard_errors(X, method="bootstrap", n_boot=5, random_state=0)
+    errors = mixture.standard_errors(X, method=method, n_boot=5, random_state=0)
     assert (errors.means == 0).all()
     assert (errors.weights > 0).all()
 

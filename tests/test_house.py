@@ -28,7 +28,7 @@ FLOORS = [
     {"far", "maximisation"},
     {"forms", "prior"},
     {"fused"},
-    {"linear"},
+    {"linear", "heavy"},
     {"incomplete"},
     {"expectation", "predictive", "tails"},
     {"totals", "step", "members", "noise"},

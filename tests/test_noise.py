@@ -337,8 +337,6 @@ def test_what_there_is_not_with_noise():
     ):
         with pytest.raises(NotImplementedError, match="noise"):
             ask()
-    with pytest.raises(ValueError, match="bootstrap"):
-        mixture.standard_errors(X)
     errors = mixture.standard_errors(X, method="bootstrap", n_boot=5, random_state=0)
     assert (errors.means > 0.01).all()
     weights = mixture.weights_ / mixture.weights_.sum()

@@ -15,7 +15,7 @@ from skem import (
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureIC,
-    _fitted,
+    _density,
 )
 from skem._state import KIND, restored
 from skem.core.covariance import STRUCTURES
@@ -39,9 +39,9 @@ def test_a_large_mixture_is_prepared_once(monkeypatch):
     mixture, row = wide(), np.zeros((1, 50))
     first = mixture.score_samples(row)
     calls = []
-    prepared = _fitted._prepared
+    prepared = _density._prepared
     monkeypatch.setattr(
-        _fitted, "_prepared", lambda *args: calls.append(args) or prepared(*args)
+        _density, "_prepared", lambda *args: calls.append(args) or prepared(*args)
     )
     assert mixture.score_samples(row) == first and not calls
     # Not so after an edit, in place or not, or of another type or structure.
@@ -58,10 +58,10 @@ def test_a_large_mixture_is_prepared_once(monkeypatch):
 def test_what_is_prepared_goes_with_its_mixture():
     mixture = wide()
     mixture.predict(np.zeros((1, 50)))
-    held = len(_fitted._last)
+    held = len(_density._last)
     del mixture
     gc.collect()
-    assert len(_fitted._last) < held
+    assert len(_density._last) < held
 
 
 BAYESIAN = [

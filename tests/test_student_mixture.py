@@ -254,18 +254,6 @@ def test_missing_values_get_conditional_means(mixture):
     assert mixture.impute(x)[0, 1] == pytest.approx(expected)
 
 
-def test_what_is_not_there_says_what_is(mixture):
-    for call in (
-        lambda: mixture.conditional([1.0, np.nan]),
-        lambda: mixture.sample(2, given=[1.0, np.nan]),
-        lambda: mixture.impute([[1.0, np.nan]], sample=True),
-    ):
-        with pytest.raises(NotImplementedError, match="marginal"):
-            call()
-    with pytest.raises(NotImplementedError, match="bootstrap"):
-        mixture.standard_errors([[0.0, 0.0]], method="sandwich")
-
-
 def test_standard_errors_are_those_of_a_t_location(rng):
     X = rng.standard_t(5, size=(400, 1))
     fitted = StudentMixture(1, df=5.0).fit(X)

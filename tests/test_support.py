@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from sklearn.base import clone
 
 from skem import GaussianMixture, _support
-from skem import _fitted as fitted_module
+from skem import _regions as regions
 
 
 def line(weights, means, sd):
@@ -148,13 +148,13 @@ def test_seeds_and_numbers_of_draws(mixture):
 
 def count_draws(mixture, monkeypatch):
     """Return a list that grows by the rows of each draw."""
-    drawn, draw = [], fitted_module.draw
+    drawn, draw = [], regions.draw
 
     def counted(weights, means, color, n_samples, rng):
         drawn.append(n_samples)
         return draw(weights, means, color, n_samples, rng)
 
-    monkeypatch.setattr(fitted_module, "draw", counted)
+    monkeypatch.setattr(regions, "draw", counted)
     return drawn
 
 
@@ -222,7 +222,7 @@ def test_draws_are_not_pickled_and_do_not_outlive_the_mixture(mixture):
 
 
 def test_draws_in_parts_are_as_many(mixture, monkeypatch):
-    monkeypatch.setattr("skem._fitted.SAMPLED_VALUES", 64)
+    monkeypatch.setattr("skem._regions.SAMPLED_VALUES", 64)
     prob = mixture.support_probability(mixture.means_, n_samples=1000)
     counts = prob * 1001
     np.testing.assert_allclose(counts, np.round(counts), rtol=1e-12)

@@ -8,8 +8,8 @@ import pytest
 
 import skem
 from skem import _typing
-from skem._fitted import METHODS
 from skem._selection_table import CRITERIA
+from skem._standard_errors import METHODS
 from skem.core.accelerate import ACCELERATORS
 from skem.core.covariance import SHAPES, STRUCTURES
 from skem.core.posterior import WEIGHT_PRIORS

@@ -158,6 +158,11 @@ class Expectation:
     form: Form
     coordinates: Coordinates
 
+    @property
+    def background(self) -> np.ndarray | None:
+        """Logarithms of the widths of noise, the last of the responsibilities."""
+        return self.form.background
+
     @cached_property
     def _fused(self) -> Fused | None:
         return Fused.of(self.form, self.coordinates)

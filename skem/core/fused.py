@@ -103,6 +103,7 @@ class Pass:
         log_norm: np.ndarray | None = None,
         resp: np.ndarray | None = None,
         labels: np.ndarray | None = None,
+        owned: np.ndarray | None = None,
     ) -> np.ndarray:
         """Fill what is given; return which samples are left to the caller.
 
@@ -126,6 +127,7 @@ class Pass:
             address(labels),
             address(lost),
             address(scratch),
+            address(owned),
         )
         return lost[: self.library.run(self._packed, job)]
 
@@ -139,8 +141,13 @@ class Fused:
     compiled: Pass
 
     @classmethod
-    def of(cls, form: Form, coordinates: Coordinates) -> Fused | None:
-        """Return None if there is no compiled pass for this."""
+    def of(
+        cls, form: Form, coordinates: Coordinates, tails: np.ndarray | None = None
+    ) -> Fused | None:
+        """Return None if there is no compiled pass for this.
+
+        With `tails`, as fold.cpp has them, components are t distributions.
+        """
         library, kind = native.library(), KINDS.get(type(form.quadratic))
         if library is None or kind is None or coordinates.unit is not None:
             return None
@@ -173,7 +180,7 @@ class Fused:
             centred,
             kind,
             form.structure.shared,
-            form.bounded,
+            form.bounded and tails is None,
             d,
             K,
             math.prod(parameters.weights.shape[:-1]),
@@ -185,8 +192,9 @@ class Fused:
             _contiguous(form.constants) if centred else None,
             None if diagonals is None else _contiguous(diagonals),
             None if common is None else _contiguous(common),
-            FAR[form.dtype],
+            FAR[form.dtype] if tails is None else math.inf,
             NEGLIGIBLE,
+            None if tails is None else _contiguous(tails),
         )
         return cls(form, coordinates, Pass(library, model))
 
@@ -201,7 +209,7 @@ class Fused:
         lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
         total = b if block.weight is None else block.weight.sum()
         loglik += total * form.peak
-        for mixture, one, found in self._careful(lost, b):
+        for mixture, one, found in self.left(lost, b):
             far = _only(block, found)
             with np.errstate(all="ignore"):
                 loaded = one.load(self.coordinates, far.data, Workspace())
@@ -256,7 +264,7 @@ class Fused:
         lost = self.compiled.run(
             block, squares, workspace, log_norm=log_norm, resp=resp
         )
-        for mixture, one, found in self._careful(lost, block.data.shape[1]):
+        for mixture, one, found in self.left(lost, block.data.shape[1]):
             with np.errstate(all="ignore"):
                 loaded = one.load(self.coordinates, block.data[:, found], Workspace())
                 far, its_resp = one.careful(loaded)
@@ -269,7 +277,7 @@ class Fused:
                 if resp is not None:
                     resp[mixture][:, found] = its_resp
 
-    def _careful(
+    def left(
         self, lost: np.ndarray, b: int
     ) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
         """Yield which mixtures have left samples, their forms, and which samples."""

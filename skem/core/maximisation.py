@@ -68,7 +68,8 @@ def maximise(
     if previous is not None:
         means = np.where(counts[..., None] > 0, means, previous.means)
     # Noise has what they leave of one; it may have all rows of a part.
-    total = np.asarray(counts.sum(axis=-1) + statistics.noise)[..., None]
-    weights = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    sizes = statistics.sizes
+    total = np.asarray(sizes.sum(axis=-1) + statistics.noise)[..., None]
+    weights = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
     found = Parameters(weights, means, cholesky)
     return found if fixed is None else fixed.restored(found)

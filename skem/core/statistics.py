@@ -157,6 +157,11 @@ class Statistics:
         counts = self.counts[..., None]
         return np.divide(first, counts, out=np.zeros_like(first), where=counts > 0)
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """Weight of the rows of each component, shape (K,)."""
+        return self.counts
+
     @cached_property
     def means(self) -> np.ndarray:
         """Weighted means, shape (K, d)."""

@@ -170,7 +170,7 @@ class Stepper:
             self.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
             *map(address, (shift, scale, target, second, *plan.given[:3])),
-            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
+            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0, 0,
             address(plan.scratch), *prior,
         )  # fmt: skip
 

@@ -88,6 +88,16 @@ class StudentStatistics(Statistics):
         found: Any = super().__getitem__(index)
         return replace(found, owned=self.owned[index])
 
+    def with_mixture(self, mixture: tuple[int, ...], other: Any) -> Self:
+        """Add samples of one mixture of a stack, about the same reference."""
+        loglik, noise = np.array(self.loglik), np.array(self.noise)
+        loglik[mixture] += other.loglik
+        if noise.shape == loglik.shape:
+            noise[mixture] += other.noise
+        self.sums[mixture] += other.sums
+        self.owned[mixture] += other.owned
+        return replace(self, loglik=loglik[()], noise=noise[()])
+
     def pooled(self) -> Statistics:
         """Return the statistics of one component, with the weights that rows have."""
         return Statistics(0.0, self.sums, self.reference, self.quadratic).pooled()
@@ -165,12 +175,13 @@ class Freedom:
 
     def labelled(self, sizes: np.ndarray) -> np.ndarray:
         """Σ E(log τ − τ) that leads to the start, for sizes (…, K)."""
-        return sizes * tail_of(np.minimum(self.start[: sizes.shape[-1]], MOST))
+        start = np.resize(self.start, sizes.shape[-1])
+        return sizes * tail_of(np.minimum(start, MOST))
 
     def maximise(self, sizes: np.ndarray, tails: np.ndarray) -> np.ndarray:
         """M-step: ν from n_k and Σ r E(log τ − τ), (…, K)."""
-        # Moves are of fewer components.
-        start = self.start[: sizes.shape[-1]]
+        # Moves are of fewer components, and cuts of more.
+        start = np.resize(self.start, sizes.shape[-1])
         if self.fixed:
             return np.broadcast_to(start, sizes.shape)
         if self.common:

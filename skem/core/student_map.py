@@ -13,7 +13,7 @@ from skem.core.chart import SMALLEST_WEIGHT, Chart
 from skem.core.covariance import Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
-from skem.core.maximisation import factor
+from skem.core.noise import Background, clean
 from skem.core.parameters import Parameters
 from skem.core.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.robust import Bulk, robust_distances
@@ -56,13 +56,19 @@ class StudentMap(EMMap):
         n_components: int,
         reg_covar: float | str,
         freedom: Freedom,
+        noise: float | None = None,
     ) -> StudentMap:
         """Standardise the data, and set the regularization to suit their bulk."""
         bulk = Bulk.of(blocks, structure)
-        coordinates, sample = bulk.coordinates, None
+        coordinates, sample, background = bulk.coordinates, None, None
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
         regularization: Regularization
         if reg_covar == "auto":
             sample = Sample.of(bulk.blocks, coordinates, structure)
+            if background is not None:
+                # Noise is wider than any cluster.
+                sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
             coordinates, whole, total = sample.coordinates, sample.whole, sample.total
             regularization = ScaleFreePenalty.of_data(
                 sample.scale(n_components),
@@ -83,24 +89,31 @@ class StudentMap(EMMap):
             total,
             sample,
             whole,
+            background=background,
             freedom=freedom,
             low=bulk.low,
             high=bulk.high,
         )
+
+    def for_components(self, n_components: int) -> StudentMap:
+        """Return the same problem for another number of components."""
+        start = np.resize(self.freedom.start, n_components)
+        found: Any = super().for_components(n_components)
+        return replace(found, freedom=replace(self.freedom, start=start))
 
     def clusters(self, n_components: int) -> StudentParameters | None:
         """Return the quick fit, with the degrees of freedom that starts have."""
         found = super().clusters(n_components)
         if found is None:
             return None
-        df = self.freedom.start
+        df = np.resize(self.freedom.start, len(found.weights))
         if not self.freedom.fixed:
             df = np.clip(df, LEAST, MOST)
         return StudentParameters.of(found, df)
 
     def restricted(self, most: int, rng: np.random.RandomState) -> StudentMap:
         """Return the same problem for at most so many rows, chosen at random."""
-        blocks = self.blocks.take(self.blocks.random_rows(most, rng))
+        blocks = self.blocks.take(self.random_rows(most, rng))
         share = blocks.total_weight / self.blocks.total_weight
         return replace(
             self, blocks=blocks, regularization=self.regularization.scaled(share)
@@ -108,13 +121,29 @@ class StudentMap(EMMap):
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
+        changes = self.regularization.pins or self.fixed is not None
+        restored = self.restored if changes else None
         return StudentChart(
             self.structure,
             base,
             self.blocks.total_weight,
-            self.restored if self.regularization.pins else None,
+            restored,
+            self.background is not None,
             freedom=self.freedom,
         )
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether components may come in any order."""
+        return super().exchangeable and not self.freedom.tells_apart
+
+    def admitted(self, start: Parameters) -> Parameters:
+        """Return a start in the order of what is known or given."""
+        found = super().admitted(start)
+        if not self.freedom.tells_apart:
+            return found
+        assert isinstance(found, StudentParameters)
+        return replace(found, df=np.resize(self.freedom.start, len(found.df)))
 
     def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return raw data (d, n) as `filled_rows` does, none of them out of range."""
@@ -151,13 +180,17 @@ class StudentMap(EMMap):
     def expectation(self, parameters: Parameters, dtype: np.dtype | None = None) -> Any:
         """Return the kernels that evaluate a block at `parameters`, in float64."""
         assert isinstance(parameters, StudentParameters)
-        return StudentExpectation(self.structure, parameters, self.coordinates, REACH)
+        return StudentExpectation(
+            self.structure, parameters, self.coordinates, REACH, self._log_widths
+        )
 
     def of_points(self, parameters: Parameters) -> Any:
         """Return those that take shared values for points, and have no reach."""
         assert isinstance(parameters, StudentParameters)
         coordinates = replace(self.coordinates, ties=None)
-        return StudentExpectation(self.structure, parameters, coordinates)
+        return StudentExpectation(
+            self.structure, parameters, coordinates, background=self._log_widths
+        )
 
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
@@ -172,17 +205,8 @@ class StudentMap(EMMap):
     ) -> StudentParameters:
         """M-step. A component without rows within reach keeps its location."""
         assert isinstance(statistics, StudentStatistics)
-        d, sizes, means = statistics.n_features, statistics.sizes, statistics.means
-        before = None if previous is None else previous.precisions_cholesky
-        covariances = self.regularization.covariances(
-            self.structure, statistics.scatter(), d, means, before
-        )
-        cholesky = factor(self.structure, self.regularization, covariances, d)
-        if previous is not None:
-            means = np.where(statistics.counts[..., None] > 0, means, previous.means)
-        df = self.freedom.maximise(sizes, statistics.owned[..., 1])
-        weights = sizes / sizes.sum(axis=-1, keepdims=True)
-        return StudentParameters(weights, means, cholesky, df)
+        df = self.freedom.maximise(statistics.sizes, statistics.owned[..., 1])
+        return StudentParameters.of(super().maximise(statistics, previous), df)
 
 
 @dataclass(frozen=True)
@@ -272,11 +296,5 @@ class StudentStream(Stream):
     ) -> EMMap:
         """Return the map of a batch."""
         assert self.freedom is not None
-        return StudentMap(
-            batch,
-            self.coordinates,
-            self.structure,
-            regularization,
-            total,
-            freedom=self.freedom,
-        )
+        found: Any = super().map_of(batch, regularization, total)
+        return replace(found, freedom=self.freedom)

@@ -13,7 +13,7 @@ on: EM stays monotone. What users are told of rows has no such limit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -23,8 +23,9 @@ from scipy.special import digamma
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
-from skem.core.forms import Centred, Form, Loaded, choose_form
-from skem.core.incomplete import Completed, Incomplete, Piece
+from skem.core.forms import Centred, Form, Loaded, choose_form, uncancelled
+from skem.core.heavy import Heavy
+from skem.core.incomplete import Completed, Incomplete, Piece, Whitened
 from skem.core.student import (
     GAUSSIAN,
     StudentParameters,
@@ -73,7 +74,8 @@ class Weighed(NamedTuple):
 class Part(NamedTuple):
     """Rows that are evaluated together, and the `order` that they have in the block.
 
-    `n_observed` is d, or that of each row.
+    `n_observed` is d, or that of each row, `noise` the log-density of noise there with
+    its weight, and `known` the component that a row is known to be of, or −1.
     """
 
     order: Any
@@ -84,6 +86,8 @@ class Part(NamedTuple):
     unit: Any
     weight: np.ndarray | None
     of: Loaded | Completed
+    noise: np.ndarray | None
+    known: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,29 @@ class StudentExpectation:
     parameters: StudentParameters
     coordinates: Coordinates
     reach: float = np.inf
+    background: np.ndarray | None = None
+    """Logarithms of the widths of noise, the last of the responsibilities."""
 
     @cached_property
     def form(self) -> Form:
         """How distances and sums are computed: with all that is quadratic."""
-        dtype = np.dtype(float)
-        form = choose_form(self.structure, self.parameters, dtype)
-        return form if form.bounded else Centred(self.structure, self.parameters, dtype)
+        twin = uncancelled(self.structure, self.parameters)
+        return choose_form(*twin, np.dtype(float))
+
+    @cached_property
+    def _compiled(self) -> Heavy | None:
+        """The compiled pass, if there is one."""
+        return Heavy.of(
+            self.structure,
+            self.parameters,
+            self.coordinates,
+            self.reach,
+            self.background,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is prepared: the compiled pass is of this process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _incomplete(self) -> Incomplete:
@@ -119,8 +139,8 @@ class StudentExpectation:
     def _parts(self, block: Block, workspace: Workspace) -> Iterator[Part]:
         """Yield the rows of a block with their distances from all components."""
         if block.incomplete:
-            for piece in self._incomplete.pieces(block, workspace):
-                yield self._of_piece(piece)
+            for piece in self._incomplete.pieces(block._replace(known=None), workspace):
+                yield self._of_piece(piece, block.known)
             return
         form, shape = self.form, self.parameters.weights.shape
         out = workspace.array("logits", (*shape, block.data.shape[1]), np.float64)
@@ -142,9 +162,26 @@ class StudentExpectation:
         slope = self.coordinates.log_slope
         rows = slice(None)
         d = len(block.data)
-        yield Part(rows, d, peaks, out, stretch, slope, block.weight, loaded)
+        yield Part(
+            rows,
+            d,
+            peaks,
+            out,
+            stretch,
+            slope,
+            block.weight,
+            loaded,
+            self._noise(np.ones((1, d))),
+            block.known,
+        )
 
-    def _of_piece(self, piece: Piece) -> Part:
+    def _noise(self, observed: np.ndarray) -> np.ndarray | None:
+        """Log w_0 p_0 of rows by what is observed of them, (…, n)."""
+        if self.background is None:
+            return None
+        return self.parameters.log_noise_weight[..., None] - observed @ self.background
+
+    def _of_piece(self, piece: Piece, known: np.ndarray | None) -> Part:
         shape = (*self.parameters.weights.shape, piece.z.shape[1])
         scaled = within_range(piece.z)
         if scaled is not None:
@@ -153,16 +190,19 @@ class StudentExpectation:
         with np.errstate(all="ignore"):
             distances = 2 * (completed.peaks - completed.log_density)
         peaks = completed.peaks.reshape(shape) + self.parameters.log_weights[..., None]
-        observed = piece.patterns.observed.sum(axis=1)[piece.patterns.of_row]
+        observed = piece.patterns.observed[piece.patterns.of_row]
+        order = piece.patterns.order
         return Part(
-            piece.patterns.order,
-            observed,
+            order,
+            observed.sum(axis=1),
             peaks,
             distances.reshape(shape),
             None if scaled is None else scaled[1],
             self._incomplete.unit(piece.patterns),
             piece.weight,
             completed,
+            self._noise(observed),
+            None if known is None else known[order],
         )
 
     def _log_density(
@@ -202,6 +242,16 @@ class StudentExpectation:
 
     def _weighed(self, part: Part) -> Weighed:
         resp, scale, log_ratio, beyond = self._log_density(part)
+        if part.noise is not None:
+            shape = (*resp.shape[:-2], 1, resp.shape[-1])
+            noise = np.broadcast_to(part.noise[..., None, :], shape)
+            resp = np.concatenate([resp, noise], axis=-2)
+        if part.known is not None:
+            # All of the responsibility is of what is known.
+            other = (part.known >= 0) & (
+                part.known != np.arange(resp.shape[-2])[:, None]
+            )
+            resp[..., other] = -np.inf
         top = resp.max(axis=-2, keepdims=True)
         with np.errstate(all="ignore"):
             resp -= top
@@ -213,6 +263,21 @@ class StudentExpectation:
 
     def statistics(self, block: Block, workspace: Workspace) -> StudentStatistics:
         """Fold one block into sufficient statistics."""
+        if self._compiled is None or block.incomplete:
+            return self._in_numpy(block, workspace)
+        if block.known is not None:
+            free = block.known < 0
+            found = self.statistics(block.only(free)._replace(known=None), workspace)
+            return found + self._in_numpy(block.only(~free), workspace)
+        found, left = self._compiled.statistics(block, workspace)
+        for mixture, rows in left:
+            one = replace(self, parameters=self.parameters[mixture])
+            few = one._in_numpy(block.only(rows), Workspace())
+            found = found.with_mixture(mixture, few.about(found.reference[mixture]))
+        return found
+
+    def _in_numpy(self, block: Block, workspace: Workspace) -> StudentStatistics:
+        """Fold one block into sufficient statistics, in NumPy."""
         found = [
             self._of_part(part, workspace) for part in self._parts(block, workspace)
         ]
@@ -231,6 +296,9 @@ class StudentExpectation:
         else:
             loglik = log_norm @ part.weight
             resp *= part.weight
+        noise: Any = 0.0
+        if part.noise is not None:
+            noise, resp = resp[..., -1, :].sum(axis=-1), resp[..., :-1, :]
         df = np.minimum(self.parameters.df, GAUSSIAN)[..., None]
         # log u − u + ψ((ν + d)/2) − log((ν + d)/2), u itself being without a limit.
         constant = digamma((df + part.n_observed) / 2) - np.log(df / 2)
@@ -253,7 +321,9 @@ class StudentExpectation:
             else:
                 sums = self.form.sums(scale, part.of, workspace)
                 reference = self.form.reference
-        return StudentStatistics(loglik[()], sums, reference, quadratic, owned=owned)
+        return StudentStatistics(
+            loglik[()], sums, reference, quadratic, noise, owned=owned
+        )
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
@@ -263,9 +333,24 @@ class StudentExpectation:
         self, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log p(x) in the units of the data, (b,), and responsibilities, (K, b)."""
+        whole = not block.incomplete and block.known is None
+        single = self.parameters.weights.ndim == 1
+        if self._compiled is None or not (whole and single):
+            return self._in_parts(block, workspace)
+        log_density, resp, left = self._compiled.evaluated(block, workspace)
+        if len(left):
+            few = self._in_parts(block.only(left), Workspace())
+            log_density[left], resp[:, left] = few
+        return log_density, resp
+
+    def _in_parts(
+        self, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate a block in NumPy."""
         b = block.data.shape[1]
         log_density = np.empty(b)
-        resp = np.empty((*self.parameters.weights.shape, b))
+        *stack, K = self.parameters.weights.shape
+        resp = np.empty((*stack, K + (self.background is not None), b))
         for part in self._parts(block, workspace):
             found = self._weighed(part)
             log_density[part.order] = found.log_norm + part.unit
@@ -304,13 +389,22 @@ class StudentExpectation:
         """Return the most probable component of each sample, (b,)."""
         return self.responsibilities(block, workspace).argmax(axis=0)
 
-    def expected_scales(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """Σ_k r_k u_k of each sample: how much it counts, (b,)."""
-        out = np.empty(block.data.shape[1])
+    def weights(
+        self, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Responsibilities, and the expected scales u of each component, (K, b)."""
+        b = block.data.shape[1]
+        K = len(self.parameters.weights)
+        resp = np.empty((K + (self.background is not None), b))
+        scales = np.empty((K, b))
         for part in self._parts(block, workspace):
             found = self._weighed(part)
             scale = found.scale
             if part.stretch is not None:
                 scale = scale * np.exp(-2 * np.minimum(part.stretch, LONGEST))
-            out[part.order] = (found.resp * scale).sum(axis=-2)
-        return out
+            resp[:, part.order], scales[:, part.order] = found.resp, scale
+        return resp, scales
+
+    def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
+        """Yield the rows of an incomplete block, as each component completes them."""
+        return self._incomplete.whitened(block, workspace)

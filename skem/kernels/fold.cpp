@@ -52,7 +52,14 @@ struct Model {
     double far;                   // beyond it a sample is left to the caller
     double negligible;            // responsibilities that sums may leave out
                                   // beside the largest weight
+    const double *tails;          // of t components: (M, K, N_TAILS), or null
 };
+
+// A component of a t mixture. With c the logit at its location, δ = 2 (c − logit) is a
+// squared distance, and peak − e log(1 + δ/ν) the logit of the t. Beyond `reach` its
+// density is level. BELLS are Gaussian, and FLAT ones, noise, what their logit says.
+enum Tails : int64_t { C, NU, E, PEAK, REACH, SHAPE, N_TAILS };
+enum Shape : int64_t { HEAVY, BELL, FLAT };
 
 enum Source : int64_t {
     F8, F4, I8, I4, I2, I1, U8, U4, U2, U1
@@ -75,6 +82,8 @@ struct Job {
     int64_t *labels;    // (n,), or null: the most probable component
     int64_t *lost;      // room for M·n: the samples left to the caller, m·n + i
     char *scratch;
+    double *owned;  // of t components, with sums: (M, K, 3), overwritten. Σ r, and of
+                    // r log(1 + δ/ν) + r u, and of r beyond reach; the sums are of r u
 };
 
 // ---------------------------------------------------------------------------
@@ -331,12 +340,12 @@ INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP;
 // cache line more than the tile: a power of two would map all rows to the same sets.
 struct Layout {
     int64_t p, tile, stride, matrix, n_acc;
-    int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, size;
+    int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, heavy, size;
 
     explicit Layout(const Model &m) {
         p = 1 + m.d + n_quadratic(m);
         const bool matrices = m.centred && m.kind == PAIRS;
-        const int64_t rows = m.K + (m.centred ? 3 * m.d : p);
+        const int64_t rows = m.K * (m.tails ? 3 : 1) + (m.centred ? 3 * m.d : p);
         tile = LARGEST;
         while (tile > SMALLEST && rows * tile * m.itemsize > CACHED) tile /= 2;
         stride = tile + LINE / m.itemsize;
@@ -359,6 +368,7 @@ struct Layout {
         common = take(m.common ? matrix * m.itemsize : 0);
         once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
+        heavy = take(m.tails ? 2 * m.K * row : 0);
         size += LINE;
     }
 
@@ -379,7 +389,7 @@ template <class T> class Pass {
     const Layout at;
     const int64_t d, K, M, stride;
     char *scratch;
-    T *t, *r, *squares, *c, *rc, *packed, *common, *once_more;
+    T *t, *r, *squares, *c, *rc, *packed, *common, *once_more, *scales, *logs;
     const T *theta = nullptr;
     T *total_, *log_norm, *factor, *weight;
     uint8_t *lost;
@@ -404,6 +414,8 @@ template <class T> class Pass {
         packed = place<T>(at.packed);
         common = place<T>(at.common);
         once_more = place<T>(at.once_more);
+        scales = place<T>(at.heavy);
+        logs = scales + K * stride;
         total_ = place<T>(at.norm);
         log_norm = total_ + stride;
         factor = log_norm + stride;
@@ -425,6 +437,7 @@ template <class T> class Pass {
             for (int64_t i = 0; i < M * K * at.n_acc; i++) acc[i] = V{};
             for (int64_t i = 0; i < M * K * at.p; i++) job.sums[i] = 0;
             for (int64_t m = 0; m < M; m++) job.loglik[m] = 0;
+            for (int64_t i = 0; model.tails && i < M * K * 3; i++) job.owned[i] = 0;
         }
         int64_t tiles = 0;
         for (start = 0; start < job.n; start += at.tile) {
@@ -433,6 +446,7 @@ template <class T> class Pass {
             load_tile();
             for (int64_t m = 0; m < M; m++) {
                 softmax(m);
+                if (job.sums && model.tails) own(m);
                 if (job.sums) model.centred ? sum_centred(m) : sum_expanded(m);
                 write(m);
             }
@@ -628,6 +642,7 @@ template <class T> class Pass {
         const bool direct = model.bounded && sizeof(T) == 8 && !model.centred && !labels;
         for (int64_t s = 0; s < used && !model.centred; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
+        if (model.tails) stretch(m);
         if (labels) return label();
         if (!direct)
             for (int64_t s = 0; s < used; s += lanes) {
@@ -672,6 +687,59 @@ template <class T> class Pass {
         UNROLL for (int g = 0; g < C; g++)
             UNROLL for (int i = 0; i < PAIR; i++)
                 store(out + g * by_row + i * lanes, l[g][i]);
+    }
+
+    // Turn logits of Gaussians into those of t components, with u and log(1 + δ/ν) + u.
+    void stretch(int64_t m) {
+        for (int64_t k = 0; k < K; k++) {
+            const double *of = model.tails + (m * K + k) * N_TAILS;
+            if ((int64_t)of[SHAPE] == FLAT) {
+                for (int64_t s = 0; s < used; s += lanes) {
+                    store(scales + k * stride + s, V{});
+                    store(logs + k * stride + s, V{});
+                }
+                continue;
+            }
+            const bool bell = (int64_t)of[SHAPE] == BELL;
+            const V zero{}, one = splat<T>((T)1), reach = splat<T>((T)of[REACH]);
+            const T inverse = (T)(1 / of[NU]), ratio = (T)(2 * of[E] / of[NU]);
+            const T c = (T)of[C], e = (T)of[E], peak = (T)of[PEAK];
+            for (int64_t s = 0; s < used; s += lanes) {
+                const V l = load(r + k * stride + s);
+                V delta = (T)2 * (c - l);
+                const auto finite = (delta < Simd<T>::largest) & (delta > -Simd<T>::largest);
+                const auto near = delta <= reach;
+                delta = select<T>(near, delta, reach);
+                delta = select<T>(delta > zero, delta, zero);
+                const V grown = one + delta * inverse;
+                const V log = logarithm<T>(grown);
+                const V u = bell ? one : ratio / grown;
+                const V logit = bell ? peak - (T)0.5 * delta : peak - e * log;
+                store(r + k * stride + s, select<T>(finite, logit, zero / zero));
+                store(scales + k * stride + s, select<T>(finite & near, u, zero));
+                store(logs + k * stride + s, select<T>(finite, log + u, zero));
+            }
+        }
+    }
+
+    // Turn responsibilities into what rows count for locations, and add up the rest.
+    void own(int64_t m) {
+        for (int64_t k = 0; k < K; k++) {
+            V counts{}, tails{}, beyond{};
+            const V zero{};
+            T *row = r + k * stride;
+            for (int64_t s = 0; s < used; s += lanes) {
+                const V w = load(row + s), u = load(scales + k * stride + s);
+                counts += w;
+                tails += w * load(logs + k * stride + s);
+                beyond += select<T>(u > zero, zero, w);
+                store(row + s, w * u);
+            }
+            double *to = job.owned + (m * K + k) * 3;
+            to[0] += total<T>(counts);
+            to[1] += total<T>(tails);
+            to[2] += total<T>(beyond);
+        }
     }
 
     // Logits −½|Uᵀ(z − μ)|², of factors U that are matrices.
@@ -1566,7 +1634,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 3; }
+EXPORT int64_t skem_version(void) { return 4; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

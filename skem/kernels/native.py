@@ -32,10 +32,10 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 3
+VERSION = 4
 """Of what the libraries can do; fold.cpp has the same number."""
-MODEL = struct.Struct("8q8P2d")
-JOB = struct.Struct("qP3qPqP2q4P2q3P")
+MODEL = struct.Struct("8q8P2dP")
+JOB = struct.Struct("qP3qPqP2q4P2q4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 
@@ -158,9 +158,11 @@ class Model:
     common: np.ndarray | None
     far: float
     negligible: float
+    tails: np.ndarray | None = None
 
     def packed(self) -> bytes:
         """Return the struct; it points to the arrays of this object."""
         values = [getattr(self, name) for name in self.__dataclass_fields__]
         values[8:16] = [address(array) for array in values[8:16]]
+        values[-1] = address(self.tails)
         return MODEL.pack(*values)

@@ -151,3 +151,17 @@ def test_stacks_are_each_of_their_mixtures(mixture, rng):
             assert both.loglik[i] == pytest.approx(found.loglik)
             assert np.allclose(both.owned[i], found.owned)
             assert np.allclose(both.means[i], found.means)
+
+
+def test_known_rows_count_for_their_component(mixture, rng):
+    X, known = rng.normal(scale=4, size=(90, d)), rng.integers(-1, K, 90)
+    step, here = expectation(mixture), block(X)._replace(known=known)
+    logs = joint(mixture, X)
+    expected = np.where(known >= 0, logs[np.arange(90), known], logsumexp(logs, axis=1))
+    found = step.statistics(here, Workspace())
+    assert found.loglik == pytest.approx(expected.sum())
+    resp = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+    resp[known >= 0] = np.eye(K)[known[known >= 0]]
+    assert np.allclose(found.sizes, resp.sum(axis=0))
+    assert np.allclose(step.log_density(here, Workspace()), expected)
+    assert np.array_equal(step.labels(here, Workspace()), resp.argmax(axis=1))
