@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem.families.product import Point, TableMap
+from skem.families.point import Point
+from skem.families.table_map import TableMap
 
 STEP = 1e-2
 """Of coordinates in which the information of the data is about one."""

@@ -18,7 +18,8 @@ from skem.families.categories import Categorical, CategoricalModel
 from skem.families.family import Family, Kind, Laws, Model
 from skem.families.gaussian import Gaussian, GaussianModel
 from skem.families.negative_binomial import NegativeBinomial, NegativeBinomialModel
-from skem.families.product import Point, Product
+from skem.families.point import Point
+from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.student import Student, StudentModel
 

@@ -23,7 +23,8 @@ from skem._table_summary import TableSummary
 from skem._validation import check_sample_weight
 from skem.core.threads import Workers
 from skem.families.gaussian import Gaussian
-from skem.families.product import Point, TableMap
+from skem.families.point import Point
+from skem.families.table_map import TableMap
 
 
 class FittedTable(

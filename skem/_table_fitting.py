@@ -26,9 +26,10 @@ from skem.core.stream import Forgetting
 from skem.core.threads import Workers
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
-from skem.families.product import Given, Point, TableMap, by_weight
+from skem.families.point import Given, Point
 from skem.families.search import TableSearch
 from skem.families.stream import TableStream
+from skem.families.table_map import TableMap, by_weight
 
 UNKNOWN = -1
 """Label of rows of which the component is not known."""

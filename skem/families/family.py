@@ -62,6 +62,10 @@ class Model(Protocol):
     def linear(self) -> bool:
         """Whether log-densities are linear in the rows, mostly at least."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether each component is estimated by itself, whatever the others are."""
+
     def of(self, values: np.ndarray) -> Model:
         """Return the model as it is for values that may be missing."""
 
@@ -152,6 +156,7 @@ class Seen:
     """What most models have in common."""
 
     linear = True
+    apart = True
 
     @property
     def least_points(self) -> int:

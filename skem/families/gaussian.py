@@ -34,6 +34,8 @@ LOG_2PI = float(np.log(2 * np.pi))
 LIMIT = CONDITION[np.dtype(float)]
 FAR = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
+APART = {"VVV", "VVI", "VII"}
+"""Structures that estimate each component by itself."""
 FARTHEST = 1e300
 """Log-densities are at least minus this."""
 
@@ -148,6 +150,11 @@ class GaussianModel:
     def linear(self) -> bool:
         """Whether log-densities are linear in the rows."""
         return not (self.incomplete and self.structure.matrices)
+
+    @property
+    def apart(self) -> bool:
+        """Whether components have covariances of their own, without conditions."""
+        return self.structure.shape_name in APART
 
     @property
     def _quadratic(self) -> Pairs | Squares:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from skem.core.seeds import (
     on_checked_data,
 )
 from skem.core.solve import Solution
-from skem.families.product import Evaluation, Point, TableMap
+from skem.families.point import Point
+from skem.families.table_map import Evaluation, TableMap
 
 STARTS = 10
 EACH = 4
@@ -35,6 +36,13 @@ POOL = 10_000
 POOL_PER_COMPONENT = 200
 LIKELY = 0.3
 """Share of a row that random labels leave to all components."""
+
+
+class Trial(NamedTuple):
+    """Where a start has come to, and the objective there."""
+
+    parameters: Point
+    objective: float
 
 
 @dataclass(frozen=True)
@@ -88,22 +96,25 @@ class TableSearch:
             # An empty component is a small share of everything.
             yield em.labelled(0.99 * resp + 0.01 / K)
 
-    def climbed(
-        self, em: TableMap, starts: list[Point], steps: int
-    ) -> list[Evaluation]:
+    def climbed(self, em: TableMap, starts: Sequence[Point], steps: int) -> list[Trial]:
         """Take plain steps, and give up the worse half half-way; the best first."""
-        here = [em.evaluate(start) for start in starts]
+        here = _evaluated(em, starts)
         before = here
         for step in range(steps):
+            points = [each.successor for each in here]
             if step == steps // 2:
-                here = sorted(here, key=height)[: (len(here) + 1) // 2]
-            before = here
-            here = [em.evaluate(each.successor) for each in here]
-        ahead = [
-            b.objective + HOPE * steps * (b.objective - a.objective)
-            for a, b in zip(before, here, strict=True)
-        ]
-        return [here[i] for i in np.argsort(-np.asarray(ahead), kind="stable")]
+                order = np.argsort(-_objectives(here), kind="stable")
+                mixtures = [each for point in points for each in point.mixtures]
+                points = [mixtures[i] for i in order[: (len(order) + 1) // 2]]
+                here = _evaluated(em, points)
+                continue
+            before, here = here, [em.evaluate(point) for point in points]
+        ends = _objectives(here)
+        gains = ends - _objectives(before)
+        mixtures = [each for e in here for each in e.parameters.mixtures]
+        ahead = ends + HOPE * steps * gains
+        order = np.argsort(-ahead, kind="stable")
+        return [Trial(mixtures[i], float(ends[i])) for i in order]
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
@@ -160,6 +171,12 @@ def random_labels(
     return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
 
 
-def height(evaluation: Any) -> float:
-    """Sort the highest first."""
-    return -evaluation.objective
+def _evaluated(em: TableMap, points: Sequence[Point]) -> list[Evaluation]:
+    """Take one pass at all points, or at each, if their mixtures do not stack."""
+    if em.product.apart and len(points) > 1:
+        points = [Point.stacked(points)]
+    return [em.evaluate(point) for point in points]
+
+
+def _objectives(evaluations: Sequence[Evaluation]) -> np.ndarray:
+    return np.concatenate([each.objectives for each in evaluations])

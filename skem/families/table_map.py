@@ -1,0 +1,261 @@
+"""The EM map of a table, its evaluations, and its charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from skem.core.threads import Workers, Workspace
+from skem.families.family import Laws
+from skem.families.point import Point, Sums
+from skem.families.product import Product, Rows
+
+BLOCK_VALUES = 2**18
+"""Values of features in a block, about: two megabytes."""
+LEAST_ROWS = 256
+PIECE_VALUES = 2**17
+"""Probabilities of components that are computed at once, about: a megabyte."""
+LEAST_VALUES = 8
+"""Values of a row that a pass works with, at least."""
+KEPT_VALUES = 2**26
+"""Values of features that are kept from pass to pass, at most: half a gigabyte."""
+SMALLEST_WEIGHT = 1e-10
+EQUAL_WEIGHTS = 6
+"""Decimals of weights that tell components apart when they are put in order."""
+
+
+@dataclass(frozen=True)
+class TableMap:
+    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known.
+
+    Values are an array, or what gives one for some of the rows: ``values[:, rows]``.
+    """
+
+    product: Product
+    values: Any
+    weight: np.ndarray
+    workers: Workers
+    known: np.ndarray | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return self.values.shape[1]
+
+    @cached_property
+    def total_weight(self) -> float:
+        """N."""
+        return float(self.weight.sum())
+
+    @cached_property
+    def constant(self) -> float:
+        """Part of the log-likelihood that does not depend on parameters."""
+        total = 0.0
+        for start, stop in self._cuts():
+            rows = slice(start, stop)
+            seen = self.weight[rows] > 0
+            base = self.product.base(self.values[:, rows][:, seen])
+            total += float(base @ self.weight[rows][seen])
+        return total
+
+    def _cuts(self) -> list[tuple[int, int]]:
+        each = max(LEAST_ROWS, BLOCK_VALUES // max(self.product.n_rows, LEAST_VALUES))
+        pieces = max(1, -(-self.n_samples // each))
+        edges = [i * self.n_samples // pieces for i in range(pieces + 1)]
+        return list(pairwise(edges))
+
+    def block(self, cut: tuple[int, int]) -> Rows:
+        """Features of consecutive rows."""
+        rows = slice(*cut)
+        known = None if self.known is None else self.known[rows]
+        return self.product.rows(self.values[:, rows], known, self.weight[rows])
+
+    @cached_property
+    def _kept(self) -> list[Rows] | None:
+        """Features of all blocks, if there is room for them."""
+        in_memory = isinstance(self.values, np.ndarray)
+        if not in_memory or self.product.n_rows * self.n_samples > KEPT_VALUES:
+            return None
+        return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
+
+    def evaluate(self, point: Point) -> Evaluation:
+        """Fold one pass over the data at a point, or at a stack of them."""
+        point = self.product.restored(point)
+        found = self.product.coefficients(point)
+        kept = self._kept
+        items: Sequence[Any] = self._cuts() if kept is None else kept
+
+        size = max(LEAST_ROWS, PIECE_VALUES // len(point.weights))
+
+        def fold(item: Any, _: Workspace) -> Sums:
+            rows = self.block(item) if kept is None else item
+            folded = (self.product.folded(point, found, r) for r in rows.pieces(size))
+            return reduce(Sums.__add__, folded)
+
+        with np.errstate(over="ignore", under="ignore"):
+            sums = reduce(Sums.__add__, self.workers.map(fold, items))
+        return Evaluation(self, point, sums)
+
+    def labelled(self, resp: np.ndarray) -> Point:
+        """M-step of responsibilities (K, n), of all rows at once."""
+        resp = resp * self.weight
+        if self.known is not None:
+            marked = self.known >= 0
+            resp[:, marked] = 0
+            resp[self.known[marked], marked] = self.weight[marked]
+        return self.product.started(self._whole, resp)
+
+    @cached_property
+    def _whole(self) -> Rows:
+        """Features of all rows."""
+        kept = self._kept
+        if kept is not None and len(kept) == 1:
+            return kept[0]
+        return self.block((0, self.n_samples))
+
+    def taken(self, rows: np.ndarray) -> TableMap:
+        """Return the same problem for some of the rows, with less of the penalty."""
+        weight = self.weight[rows]
+        share = float(weight.sum()) / self.total_weight
+        return TableMap(
+            self.product.scaled(share),
+            self.values[:, rows],
+            weight,
+            self.workers,
+            None if self.known is None else self.known[rows],
+        )
+
+    def chart(self, base: Point) -> TableChart:
+        """Return unconstrained coordinates about a point."""
+        return TableChart(self.product, base, self.total_weight)
+
+    def posterior(self, point: Point) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield log-densities (b,) and probabilities (K, b) of blocks of rows."""
+        found = self.product.coefficients(point)
+        for cut in self._cuts():
+            with np.errstate(over="ignore", under="ignore"):
+                log_norm, resp = self.product.responsibilities(
+                    point, found, self.block(cut)
+                )
+            here = slice(*cut)
+            yield here, log_norm + self.product.base(self.values[:, here]), resp
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass at a point has found."""
+
+    em: TableMap
+    parameters: Point
+    sums: Sums
+
+    @cached_property
+    def loglik(self) -> float:
+        """ℓ(θ), in units of the data."""
+        return float(self.sums.loglik) + self.em.constant
+
+    @cached_property
+    def objective(self) -> float:
+        """ℓ(θ) less the penalty."""
+        return float(self.objectives[0])
+
+    @cached_property
+    def objectives(self) -> np.ndarray:
+        """Those of all mixtures of a stack."""
+        penalties = map(self.em.product.penalty, self.parameters.mixtures)
+        return np.atleast_1d(self.sums.loglik) - np.array(list(penalties))
+
+    @cached_property
+    def successor(self) -> Point:
+        """θ⁺."""
+        return self.em.product.maximise(self.sums, self.parameters)
+
+
+@dataclass(frozen=True)
+class TableChart:
+    """Coordinates about a base point: log-weights, then those of each model."""
+
+    product: Product
+    base: Point
+    total_weight: float
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Rows of each component."""
+        return self.total_weight * np.maximum(self.base.weights, SMALLEST_WEIGHT)
+
+    def _of_batch(self, point: Point) -> list[Laws]:
+        return [point.laws[j] for j in self.product.batched]
+
+    def pack(self, point: Point) -> np.ndarray:
+        """Point -> vector; the base is the origin."""
+        ratio = point.log_weights - self.base.log_weights
+        ratio -= self.base.weights @ ratio
+        parts = [np.sqrt(self.counts) * ratio]
+        batch = self.product.batch
+        if batch is not None:
+            laws = self._of_batch(point)
+            parts.append(batch.pack(laws, self._of_batch(self.base), self.counts))
+        for j in self.product.single:
+            model = self.product.models[j]
+            parts.append(model.pack(point.laws[j], self.base.laws[j], self.counts))
+        return np.concatenate(parts)
+
+    @cached_property
+    def _cuts(self) -> list[int]:
+        K = len(self.counts)
+        sizes = [K]
+        if self.product.batch is not None:
+            sizes.append(K * len(self.product.batch_rows))
+        for j in self.product.single:
+            own = self.base.laws[j]
+            sizes.append(len(self.product.models[j].pack(own, own, self.counts)))
+        return list(np.cumsum(sizes))[:-1]
+
+    def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, list]:
+        """Return the parts of weights, of the batch and of single models."""
+        first, *parts = np.split(vector, self._cuts)
+        batched = parts.pop(0) if self.product.batch is not None else first[:0]
+        return first, batched, list(zip(self.product.single, parts, strict=True))
+
+    def unpack(self, vector: np.ndarray) -> Point:
+        """Vector -> point."""
+        first, batched, parts = self._split(vector)
+        logs = self.base.log_weights + first / np.sqrt(self.counts)
+        shares = np.exp(logs - logs.max())
+        laws: list[Laws] = [{}] * len(self.product.models)
+        batch = self.product.batch
+        if batch is not None:
+            found = batch.unpack(batched, self._of_batch(self.base), self.counts)
+            for j, law in zip(self.product.batched, found, strict=True):
+                laws[j] = law
+        for j, part in parts:
+            model = self.product.models[j]
+            laws[j] = model.unpack(part, self.base.laws[j], self.counts)
+        return Point(shares / shares.sum(), tuple(laws))
+
+    def farthest(self, step: np.ndarray) -> float:
+        """Return the largest move of a step, in deviations or logarithms."""
+        first, batched, parts = self._split(step)
+        sizes = [float(np.max(np.abs(first) / np.sqrt(self.counts)))]
+        if self.product.batch is not None:
+            sizes.append(self.product.batch.far(batched, self.counts))
+        for j, part in parts:
+            model = self.product.models[j]
+            sizes.append(model.far(part, self.base.laws[j], self.counts))
+        size = max(sizes)
+        return size if math.isfinite(size) else 1e300
+
+
+def by_weight(em: TableMap, point: Point) -> Point:
+    """Return the heaviest component first; of equal ones by their coefficients."""
+    theta = em.product.coefficients(point).theta
+    weights = np.round(point.weights, EQUAL_WEIGHTS)
+    keys = np.round(theta[:, ::-1].T, EQUAL_WEIGHTS)
+    return em.product.ordered(point, np.lexsort((*keys, -weights)))
