@@ -266,13 +266,22 @@ class FittingTable(FittedTable):
         )
 
     def _finished(
-        self, em: TableMap, start: Point, earlier: Solution | None
+        self,
+        em: TableMap,
+        start: Point,
+        earlier: Solution | None,
+        give_up: Any = None,
     ) -> Solution:
         accelerator = ACCELERATORS[self.algorithm](em.chart)
         if earlier is not None:
             accelerator.follow(earlier.accelerator)
         return solve(
-            em.evaluate, start, accelerator, tol=self.tol, max_iter=self.max_iter
+            em.evaluate,
+            start,
+            accelerator,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=give_up,
         )
 
     def _set_fit(

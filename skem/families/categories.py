@@ -132,15 +132,15 @@ class CategoricalModel(Seen):
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """√(n p⁰) (log p − log p⁰), less its mean under p⁰."""
-        return self.alone.pack([laws], [base], counts)
+        return self.alone.chart([base], counts).pack([laws])
 
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
-        return next(self.alone.unpack(vector, [base], counts))
+        return next(self.alone.chart([base], counts).unpack(vector))
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """Largest change of a logarithm, less for rare categories."""
-        return self.alone.far(vector, counts)
+        return self.alone.chart([base], counts).far(vector)
 
     def embed(self, values: np.ndarray) -> np.ndarray:
         """One-hot rows about the overall proportions, of total variance one."""
@@ -200,17 +200,22 @@ class Batch:
         """ε p̄ of each category."""
         return np.concatenate([model.epsilon * model.pooled for model in self.models])
 
-    def _totals(self, values: np.ndarray) -> np.ndarray:
+    def totals(self, values: np.ndarray) -> np.ndarray:
         """Return, beside each category, the sum over those of its column."""
         sums = np.add.reduceat(values, self._edges[:-1], axis=1)
         return sums.take(self._column, axis=1)
+
+    def tops(self, values: np.ndarray) -> np.ndarray:
+        """Return, beside each category, the largest one of its column."""
+        tops = np.maximum.reduceat(values, self._edges[:-1], axis=1)
+        return tops.take(self._column, axis=1)
 
     @staticmethod
     def shares(laws: Sequence[Laws]) -> np.ndarray:
         """Proportions side by side, (K, C)."""
         return np.concatenate([law["proportions"] for law in laws], axis=1)
 
-    def _laws(self, shares: np.ndarray) -> Iterator[Laws]:
+    def laws(self, shares: np.ndarray) -> Iterator[Laws]:
         shares = np.maximum(shares, SMALLEST)
         for start, stop in pairwise(self._edges.tolist()):
             yield {"proportions": shares[:, start:stop]}
@@ -218,9 +223,9 @@ class Batch:
     def maximise(self, sums: np.ndarray) -> Iterator[Laws]:
         """(n_c + ε p̄_c) / (n + ε)."""
         raised = sums + self._prior
-        total = self._totals(raised)
+        total = self.totals(raised)
         safe = np.where(total > 0, total, 1.0)
-        return self._laws(np.where(total > 0, raised / safe, self._pooled))
+        return self.laws(np.where(total > 0, raised / safe, self._pooled))
 
     def penalty(self, laws: Sequence[Laws]) -> float:
         """ε Σ_k KL(p̄ ‖ p_k) of all columns."""
@@ -229,34 +234,44 @@ class Batch:
         gap = len(shares) * np.log(self._pooled[seen]) - np.log(shares).sum(axis=0)
         return float(gap @ self._prior[seen])
 
-    @staticmethod
-    def _scale(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """√(n p)."""
-        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
-        return np.sqrt(counts * np.maximum(shares, INFORMED))
+    def chart(self, base: Sequence[Laws], counts: np.ndarray) -> BatchChart:
+        """Return coordinates about laws, of components with so many rows."""
+        rows = np.maximum(counts, SMALLEST_COUNT)[:, None]
+        return BatchChart(self, self.shares(base), np.sqrt(rows))
 
-    def pack(
-        self, laws: Sequence[Laws], base: Sequence[Laws], counts: np.ndarray
-    ) -> np.ndarray:
-        """√(n p⁰) (log p − log p⁰), less its mean under p⁰ in each column."""
-        origin = self.shares(base)
-        moved = np.log(self.shares(laws) / origin)
-        moved -= self._totals(origin * moved)
-        return (self._scale(origin, counts) * moved).ravel()
 
-    def unpack(
-        self, vector: np.ndarray, base: Sequence[Laws], counts: np.ndarray
-    ) -> Iterator[Laws]:
+@dataclass(frozen=True)
+class BatchChart:
+    """Coordinates √(n p⁰) (log p − log p⁰), less its mean under p⁰ in each column."""
+
+    batch: Batch
+    origin: np.ndarray
+    root: np.ndarray
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        return self.root * np.sqrt(np.maximum(self.origin, INFORMED))
+
+    @cached_property
+    def _logs(self) -> np.ndarray:
+        return np.log(self.origin)
+
+    def pack(self, laws: Sequence[Laws]) -> np.ndarray:
+        """Laws -> vector."""
+        moved = np.log(self.batch.shares(laws)) - self._logs
+        moved -= self.batch.totals(self.origin * moved)
+        moved *= self._scale
+        return moved.ravel()
+
+    def unpack(self, vector: np.ndarray) -> Iterator[Laws]:
         """Undo `pack`."""
-        origin = self.shares(base)
-        scale = self._scale(origin, counts)
-        free = np.log(origin) + vector.reshape(scale.shape) / scale
-        top = np.maximum.reduceat(free, self._edges[:-1], axis=1)
-        shares = np.exp(free - top.take(self._column, axis=1))
-        return self._laws(shares / self._totals(shares))
+        free = vector.reshape(self._scale.shape) / self._scale
+        free += self._logs
+        free -= self.batch.tops(free)
+        shares = np.exp(free)
+        return self.batch.laws(shares / self.batch.totals(shares))
 
-    @staticmethod
-    def far(vector: np.ndarray, counts: np.ndarray) -> float:
+    def far(self, vector: np.ndarray) -> float:
         """Largest change of a logarithm, less for rare categories."""
-        root = np.sqrt(np.maximum(counts, SMALLEST_COUNT))[:, None]
-        return float(np.max(np.abs(vector.reshape(len(root), -1)) / root))
+        sizes = np.abs(vector).reshape(len(self.root), -1).max(axis=1, initial=0.0)
+        return float((sizes / self.root[:, 0]).max())

@@ -17,6 +17,9 @@ from skem.families.family import Model
 
 LARGEST_TABLE = 1024
 """Combinations of categories that are looked up in one table, at most."""
+SMALL_TABLE = 256
+"""The same for few rows."""
+FEW_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,14 @@ def lookups_of(
     """Put columns of categories together, in their order, as tables have room."""
     groups: list[list[tuple[int, int, slice, int]]] = [[]]
     size = 1
+    most = SMALL_TABLE if values.shape[1] < FEW_ROWS else LARGEST_TABLE
     for j, (model, place, part) in enumerate(zip(models, places, slices, strict=True)):
         if not isinstance(model, CategoricalModel):
             continue
         assert part is not None
         column = int(place[0])
         own = model.n_rows + int(np.isnan(values[column]).any())
-        if size * own > LARGEST_TABLE and groups[-1]:
+        if size * own > most and groups[-1]:
             groups.append([])
             size = 1
         size *= own

@@ -107,7 +107,13 @@ class Product:
     @cached_property
     def batch_rows(self) -> np.ndarray:
         """Their rows of Θᵀ."""
-        return np.concatenate([np.r_[self.slices[j]] for j in self.batched])
+        rows = np.arange(self.n_linear)
+        parts = [rows[self.slices[j]] for j in self.batched]
+        return np.concatenate(parts) if parts else rows[:0]
+
+    def of_batch(self, point: Point) -> list[Laws]:
+        """Laws of the columns of categories."""
+        return [point.laws[j] for j in self.batched]
 
     @cached_property
     def single(self) -> list[int]:
@@ -192,7 +198,7 @@ class Product:
         theta[:, 0] = point.log_weights
         own = [False] * len(self.models)
         if self.batch is not None:
-            shares = self.batch.shares([point.laws[j] for j in self.batched])
+            shares = self.batch.shares(self.of_batch(point))
             theta[:, self.batch_rows] = np.log(shares)
         for j in self.single:
             model, part = self.models[j], self.slices[j]
@@ -309,24 +315,24 @@ class Product:
     def started(self, rows: Rows, resp: np.ndarray) -> Point:
         """M-step of labelled rows, for (weighted) responsibilities (K, n)."""
         counts = resp.sum(axis=1)
-        linear = self._linear_sums(rows, resp)
-        looked_up = {j for lookup in self.lookups for j in lookup.members}
-        laws = tuple(
-            model.maximise(linear[:, self.slices[j]], counts, None)
-            if j in looked_up
-            else model.start(self._rows_of(rows, j), resp)
-            for j, model in enumerate(self.models)
-        )
-        return Point(counts / counts.sum(), laws)
+        laws = self._batch_laws(self._linear_sums(rows, resp))
+        for j in self.single:
+            laws[j] = self.models[j].start(self._rows_of(rows, j), resp)
+        return Point(counts / counts.sum(), tuple(laws))
+
+    def _batch_laws(self, linear: np.ndarray) -> list[Laws]:
+        """Laws of the columns of categories, each in its place."""
+        laws: list[Laws] = [{}] * len(self.models)
+        if self.batch is not None:
+            found = self.batch.maximise(linear[:, self.batch_rows])
+            for j, law in zip(self.batched, found, strict=True):
+                laws[j] = law
+        return laws
 
     def maximise(self, sums: Sums, previous: Point) -> Point:
         """M-step."""
         counts = np.maximum(sums.linear[:, 0], 0.0)
-        laws: list[Laws] = [{}] * len(self.models)
-        if self.batch is not None:
-            found = self.batch.maximise(sums.linear[:, self.batch_rows])
-            for j, law in zip(self.batched, found, strict=True):
-                laws[j] = law
+        laws = self._batch_laws(sums.linear)
         for j in self.single:
             own = sums.own[j]
             seen = own if own is not None else sums.linear[:, self.slices[j]]
@@ -368,7 +374,7 @@ class Product:
         value = sum(self.models[j].penalty(point.laws[j]) for j in self.single)
         if self.batch is None:
             return value
-        return value + self.batch.penalty([point.laws[j] for j in self.batched])
+        return value + self.batch.penalty(self.of_batch(point))
 
     def scaled(self, share: float) -> Product:
         """Return the models with so much of the penalty."""

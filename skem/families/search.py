@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skem.core.seeds import (
     Initializer,
@@ -24,25 +26,50 @@ EACH = 4
 """Starts for each component, at most."""
 SCREENING = 8
 """Steps that each start gets."""
-MOVES = 6
+MOVES = 10
 TRIAL = 12
 """Steps that each move gets."""
 ROUNDS = 10
+FINISHED = 2
+"""Moves of a round that are finished, at most."""
+WINDOW = 5
+"""Steps whose gain may come so many times again, before a run is given up."""
+PATIENCE = 2
+"""Rounds of moves without a gain that end the search, once there was one."""
 GAIN = 0.01
 """Nats from which a move was worth it."""
 HOPE = 2.0
 """Times the gain of the last step that each of as many more may gain."""
 POOL = 10_000
 POOL_PER_COMPONENT = 200
+CLUSTERED = 2000
+"""Rows that k-means sees, at least."""
 LIKELY = 0.3
 """Share of a row that random labels leave to all components."""
 
 
+Callback = Callable[[int, Any, Any], bool]
+
+
+class Finish(Protocol):
+    """A whole run from a point, which may follow an earlier one, or be given up."""
+
+    def __call__(
+        self,
+        em: TableMap,
+        start: Point,
+        earlier: Solution | None,
+        give_up: Callback | None = None,
+    ) -> Solution:
+        """Run."""
+
+
 class Trial(NamedTuple):
-    """Where a start has come to, and the objective there."""
+    """Where a start has come to, the objective there, and what is hoped for."""
 
     parameters: Point
     objective: float
+    hope: float
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ class TableSearch:
 
     n_components: int
     rng: np.random.RandomState
-    finish: Callable[[TableMap, Point, Solution | None], Solution]
+    finish: Finish
 
     def optimum(self, em: TableMap) -> Solution:
         """Return where the search ends."""
@@ -75,24 +102,25 @@ class TableSearch:
         return self.finish(em, trials[0].parameters, None)
 
     def starts(self, em: TableMap, most: int) -> Iterator[Point]:
-        """Label rows by k-means, by near rows, and at random, in turn."""
+        """Label rows by k-means, then at random and by near rows, in turn."""
         Z, K = (
             np.ascontiguousarray(em.product.embed(em.values[:, :])),
             self.n_components,
         )
+        first: Initializer = kmeans_of_some
         methods: list[Initializer] = [
-            kmeans,
             random_labels,
-            nearest_random_row,
             nearest_kmeans_seed,
+            nearest_random_row,
         ]
         if len(Z) < K:
             # Of few distinct rows, each with a weight.
-            methods = [random_labels]
+            first, methods = random_labels, [random_labels]
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         for i in range(most):
             with on_checked_data():
-                resp = methods[i % len(methods)](Z, weight, K, self.rng)
+                method = methods[i % len(methods)] if i else first
+                resp = method(Z, weight, K, self.rng)
             # An empty component is a small share of everything.
             yield em.labelled(0.99 * resp + 0.01 / K)
 
@@ -114,15 +142,20 @@ class TableSearch:
         mixtures = [each for e in here for each in e.parameters.mixtures]
         ahead = ends + HOPE * steps * gains
         order = np.argsort(-ahead, kind="stable")
-        return [Trial(mixtures[i], float(ends[i])) for i in order]
+        return [Trial(mixtures[i], float(ends[i]), float(ahead[i])) for i in order]
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
+        failed, patience = 0, 1
         for _ in range(ROUNDS if self.n_components > 1 else 0):
             found = self.moved(em, best)
             if found is None:
-                break
-            best = found
+                failed += 1
+                if failed == patience:
+                    break
+            else:
+                # Where there was a better optimum, there may be others.
+                best, failed, patience = found, 0, PATIENCE
         return best
 
     def moved(self, em: TableMap, best: Solution) -> Solution | None:
@@ -132,11 +165,10 @@ class TableSearch:
         Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
         count = min(MOVES, EACH * self.n_components)
         starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
-        for trial in self.climbed(em, starts, TRIAL)[:2]:
-            gained = trial.objective - value
-            if gained < -0.02 * abs(value):
-                continue
-            end = self.finish(em, trial.parameters, None)
+        for trial in self.climbed(em, starts, TRIAL)[:FINISHED]:
+            if trial.hope <= value:
+                break
+            end = self.finish(em, trial.parameters, None, hopeless_below(value))
             if end.evaluation.objective > value + GAIN:
                 return end
         return None
@@ -163,12 +195,38 @@ class TableSearch:
         return left
 
 
+def kmeans_of_some(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """K-means of a part of many rows, and the nearest centre of the others."""
+    most = max(CLUSTERED, POOL_PER_COMPONENT * n_components)
+    if len(Z) <= most:
+        return kmeans(Z, weight, n_components, rng)
+    rows = np.sort(rng.permutation(len(Z))[:most])
+    resp = kmeans(Z[rows], weight[rows], n_components, rng) * weight[rows]
+    sizes = np.maximum(resp.sum(axis=1, keepdims=True), 1e-300)
+    nearest = cdist(resp @ Z[rows] / sizes, Z, "sqeuclidean").argmin(axis=0)
+    return (nearest == np.arange(n_components)[:, None]).astype(float)
+
+
 def random_labels(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """Uniform draws from the simplex, in part, as latent classes are started."""
     draws = rng.exponential(size=(n_components, len(Z)))
     return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
+
+
+def hopeless_below(value: float) -> Callback:
+    """Return what tells a run to end that will not come as high as `value`."""
+    heights: deque[float] = deque(maxlen=WINDOW + 1)
+
+    def give_up(n_iter: int, current: Any, accelerator: Any) -> bool:
+        heights.append(current.objective)
+        hope = heights[-1] + WINDOW * (heights[-1] - heights[0])
+        return len(heights) > WINDOW and hope <= value
+
+    return give_up
 
 
 def _evaluated(em: TableMap, points: Sequence[Point]) -> list[Evaluation]:

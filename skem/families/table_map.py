@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skem.core.threads import Workers, Workspace
+from skem.families.categories import BatchChart
 from skem.families.family import Laws
 from skem.families.point import Point, Sums
 from skem.families.product import Product, Rows
@@ -190,38 +191,38 @@ class TableChart:
         """Rows of each component."""
         return self.total_weight * np.maximum(self.base.weights, SMALLEST_WEIGHT)
 
-    def _of_batch(self, point: Point) -> list[Laws]:
-        return [point.laws[j] for j in self.product.batched]
+    @cached_property
+    def _batch(self) -> BatchChart | None:
+        """Coordinates of the columns of categories."""
+        batch = self.product.batch
+        return batch and batch.chart(self.product.of_batch(self.base), self.counts)
 
     def pack(self, point: Point) -> np.ndarray:
         """Point -> vector; the base is the origin."""
         ratio = point.log_weights - self.base.log_weights
         ratio -= self.base.weights @ ratio
         parts = [np.sqrt(self.counts) * ratio]
-        batch = self.product.batch
-        if batch is not None:
-            laws = self._of_batch(point)
-            parts.append(batch.pack(laws, self._of_batch(self.base), self.counts))
+        if self._batch is not None:
+            parts.append(self._batch.pack(self.product.of_batch(point)))
         for j in self.product.single:
             model = self.product.models[j]
             parts.append(model.pack(point.laws[j], self.base.laws[j], self.counts))
         return np.concatenate(parts)
 
     @cached_property
-    def _cuts(self) -> list[int]:
+    def _cuts(self) -> list[slice]:
+        """Where the weights, the batch and the single models have their parts."""
         K = len(self.counts)
-        sizes = [K]
-        if self.product.batch is not None:
-            sizes.append(K * len(self.product.batch_rows))
+        sizes = [K, K * len(self.product.batch_rows)]
         for j in self.product.single:
             own = self.base.laws[j]
             sizes.append(len(self.product.models[j].pack(own, own, self.counts)))
-        return list(np.cumsum(sizes))[:-1]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(ends)]
 
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, list]:
         """Return the parts of weights, of the batch and of single models."""
-        first, *parts = np.split(vector, self._cuts)
-        batched = parts.pop(0) if self.product.batch is not None else first[:0]
+        first, batched, *parts = (vector[cut] for cut in self._cuts)
         return first, batched, list(zip(self.product.single, parts, strict=True))
 
     def unpack(self, vector: np.ndarray) -> Point:
@@ -230,9 +231,8 @@ class TableChart:
         logs = self.base.log_weights + first / np.sqrt(self.counts)
         shares = np.exp(logs - logs.max())
         laws: list[Laws] = [{}] * len(self.product.models)
-        batch = self.product.batch
-        if batch is not None:
-            found = batch.unpack(batched, self._of_batch(self.base), self.counts)
+        if self._batch is not None:
+            found = self._batch.unpack(batched)
             for j, law in zip(self.product.batched, found, strict=True):
                 laws[j] = law
         for j, part in parts:
@@ -244,8 +244,8 @@ class TableChart:
         """Return the largest move of a step, in deviations or logarithms."""
         first, batched, parts = self._split(step)
         sizes = [float(np.max(np.abs(first) / np.sqrt(self.counts)))]
-        if self.product.batch is not None:
-            sizes.append(self.product.batch.far(batched, self.counts))
+        if self._batch is not None:
+            sizes.append(self._batch.far(batched))
         for j, part in parts:
             model = self.product.models[j]
             sizes.append(model.far(part, self.base.laws[j], self.counts))
