@@ -172,9 +172,10 @@ class Columns:
         found = FileValues(self.names, table.file, self.labels, handle_unknown)
         discrete = [j for j, kind in kinds.items() if kind.discrete]
         numbers = [j for j in discrete if j not in self.labels]
-        return found, found.checked(lambda j, x: self._check(j, kinds[j], x), numbers)
+        return found, found.checked(lambda j, x: self.check(j, kinds[j], x), numbers)
 
-    def _check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+    def check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+        """Raise `ValueError` if values are out of the range of a column's family."""
         try:
             kind.check(x)
         except ValueError as error:
@@ -197,7 +198,7 @@ class Columns:
                         "numbers there."
                     )
                 values[j] = column.numbers
-                self._check(j, kind, values[j][~np.isnan(values[j])])
+                self.check(j, kind, values[j][~np.isnan(values[j])])
         return values
 
     def product(

@@ -45,6 +45,11 @@ OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
 
 def table_document(mixture: Any) -> dict[str, Any]:
     """Return the parts of the document that are a mixture's own."""
+    if not hasattr(mixture, "lower_bound_"):
+        raise NotImplementedError(
+            "save takes fits, and no marginals or conditionals of them. Save the "
+            "fitted mixture, or this one with skops or pickle."
+        )
     parameters = mixture.get_params(deep=False)
     families = parameters.pop("families")
     names = [*ATTRIBUTES, *([NAMES] if hasattr(mixture, NAMES) else [])]

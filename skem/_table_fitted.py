@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns
+from skem._features import check_features
 from skem._table import TakesTables, read_table, rebuilt
 from skem._table_errors import TableStandardErrors, errors_of, unflattened
+from skem._table_parts import check_left, parts_of, row_given
 from skem._table_summary import TableSummary
 from skem._validation import check_sample_weight
 from skem.core.threads import Workers
@@ -352,6 +355,81 @@ class FittedTable(
             values[place] = model.filled(laws, values[place], resp)
         return self._rebuilt(values)
 
+    def marginal(self, columns: Sequence[int | str] | int | str) -> Any:
+        """Return the mixture of some of the columns.
+
+        Parameters
+        ----------
+        columns : int, str or sequence of them
+            The columns, by place or by name, in the order wanted.
+
+        Returns
+        -------
+        mixture : MixtureModel
+            Fitted, of the same weights and components. A part of a Gaussian group has
+            its covariance structure, or where that does not pass on to parts, matrices
+            or variances without constraints.
+
+        Raises
+        ------
+        ValueError
+            If there are no columns, or they are unknown or not distinct.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> list(model.marginal("x1").parameters_)
+        ['x1']
+        """
+        check_is_fitted(self)
+        chosen = check_features(columns, self._columns.names, "columns")
+        nothing = np.full(len(self._columns.names), np.nan)
+        return parts_of(self, chosen, nothing, self.weights_)
+
+    def conditional(self, values: Any) -> Any:
+        """Return the mixture of the other columns, given the values of some.
+
+        Its weights are the posterior probabilities of the components given the values.
+        Columns are independent given the component, so that their parameters stay; the
+        others of a Gaussian group are those of the regression on what is given of it.
+
+        Parameters
+        ----------
+        values : mapping, or sequence of shape (n_features,)
+            A value for each given column, by place or by name, as a category or a
+            number; or a row, with None or NaN for the columns that are not given.
+
+        Returns
+        -------
+        mixture : MixtureModel
+            Fitted, of the columns without a value, in their order. Components keep
+            their numbers.
+
+        Raises
+        ------
+        ValueError
+            If a column or a category is unknown, a value is infinite or does not suit
+            the column's family, or all columns are given.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> given = model.conditional({"x0": 25})
+        >>> given.weights_.max().round(3)
+        np.float64(1.0)
+        """
+        check_is_fitted(self)
+        row = row_given(self._columns, values)
+        wanted = check_left(row)
+        X = row[:, None]
+        em = TableMap(self._product.of(X), X, np.ones(1), Workers())
+        _, _, resp = next(em.posterior(self._point))
+        return parts_of(self, wanted, row, resp[:, 0])
+
     def standard_errors(
         self, X: Any, sample_weight: ArrayLike | None = None
     ) -> TableStandardErrors:
@@ -431,7 +509,7 @@ class FittedTable(
             self.parameters_,
             self.categories_,
             self.n_parameters_,
-            self.lower_bound_,
+            getattr(self, "lower_bound_", None),
         )
 
 

@@ -93,8 +93,9 @@ class FittingTable(FittedTable):
             self._check_unchanged()
         elif hasattr(self, "weights_"):
             raise ValueError(
-                "The mixture was loaded from a file, which has no statistics that a "
-                "stream could go on from. Call fit to begin anew."
+                "The mixture has no statistics that a stream could go on from: it was "
+                "loaded from a file, or is a part of another one. Call fit to begin "
+                "anew."
             )
         if isinstance(state, TableStream):
             self._advance(state, table, weight)

@@ -377,6 +377,8 @@ class MixtureIC(
     icl = of_best(MixtureModel.icl)
     sample = of_best(MixtureModel.sample)
     impute = of_best(MixtureModel.impute)
+    marginal = of_best(MixtureModel.marginal)
+    conditional = of_best(MixtureModel.conditional)
     standard_errors = of_best(MixtureModel.standard_errors)
     summary = of_best(MixtureModel.summary)
     save = of_best(MixtureModel.save)

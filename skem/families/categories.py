@@ -216,6 +216,7 @@ class Batch:
         return np.concatenate([law["proportions"] for law in laws], axis=1)
 
     def laws(self, shares: np.ndarray) -> Iterator[Laws]:
+        """Laws of each column, with proportions off zero."""
         shares = np.maximum(shares, SMALLEST)
         for start, stop in pairwise(self._edges.tolist()):
             yield {"proportions": shares[:, start:stop]}
