@@ -27,7 +27,7 @@ from skem.core.threads import Workers
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 from skem.families.point import Given, Point
-from skem.families.search import TableSearch
+from skem.families.search import Neighbour, TableSearch
 from skem.families.stream import TableStream
 from skem.families.table_map import TableMap, by_weight
 
@@ -66,7 +66,7 @@ class FittingTable(FittedTable):
         self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
         weight = self._weight(sample_weight, table)
-        known = _check_labels(labels, table.n_rows, self.n_components)
+        known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
             self._check_unchanged()
@@ -159,6 +159,7 @@ class FittingTable(FittedTable):
         known: np.ndarray | None,
         *,
         warm: bool = False,
+        beside: FittedTable | None = None,
     ) -> None:
         if self.fixed is not None and not warm:
             raise ValueError(
@@ -179,24 +180,8 @@ class FittingTable(FittedTable):
                 em = replace(em, product=replace(em.product, given=given))
                 best = self._finished(em, start, None)
             else:
-                best = self._searched(em)
-            point = best.evaluation.parameters
-            if known is None and not warm:
-                point = by_weight(em, point)
-            self._set_fit(columns, table, product.as_points(), point, best)
-            evaluation = em.evaluate(point)
-            follows = isinstance(self.pseudo_observations, str)
-            self._set_stream(TableStream.begin(evaluation, product, follows))
-            self._began_with = self._structure()
-            points = em.product.as_points()
-            if known is not None or points is not em.product:
-                scored = TableMap(points, em.values, em.weight, em.workers)
-                evaluation = scored.evaluate(point)
-            self.lower_bound_ = evaluation.loglik / float(weight.sum())
-            if table.file is None:
-                values, few = columns.read(table, self.handle_unknown)
-                even = np.ones(table.n_rows)
-                self._label(TableMap(self._product.of(few), values, even, workers))
+                best = self._searched(em, beside)
+            self._take(columns, table, weight, em, product, best, sort=not warm)
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -205,6 +190,49 @@ class FittingTable(FittedTable):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _lower(self, table: Table, weight: np.ndarray, beside: FittedTable) -> None:
+        """Take a better optimum, if that of one component more leads to one."""
+        columns = self._columns
+        with Workers() as workers:
+            em, product = self._prepared(columns, table, weight, None, workers)
+            start = product.carried(self._point, self._product)
+            search = TableSearch(
+                self.n_components, check_random_state(self.random_state), self._finished
+            )
+            best = search.lowered(em, start, responsibilities_of(beside))
+            if best is not None:
+                self._take(columns, table, weight, em, product, best, sort=True)
+
+    def _take(
+        self,
+        columns: Columns,
+        table: Table,
+        weight: np.ndarray,
+        em: TableMap,
+        product: Any,
+        best: Solution,
+        *,
+        sort: bool,
+    ) -> None:
+        """Set what a fit has found."""
+        point = best.evaluation.parameters
+        if em.known is None and sort:
+            point = by_weight(em, point)
+        self._set_fit(columns, table, product.as_points(), point, best)
+        evaluation = em.evaluate(point)
+        follows = isinstance(self.pseudo_observations, str)
+        self._set_stream(TableStream.begin(evaluation, product, follows))
+        self._began_with = self._structure()
+        points = em.product.as_points()
+        if em.known is not None or points is not em.product:
+            scored = TableMap(points, em.values, em.weight, em.workers)
+            evaluation = scored.evaluate(point)
+        self.lower_bound_ = evaluation.loglik / float(weight.sum())
+        if table.file is None:
+            values, few = columns.read(table, self.handle_unknown)
+            even = np.ones(table.n_rows)
+            self._label(TableMap(self._product.of(few), values, even, em.workers))
 
     def _given_parts(self, start: Point) -> Given | None:
         """Return what is fixed, with its values."""
@@ -256,10 +284,11 @@ class FittingTable(FittedTable):
         values = np.ascontiguousarray(values)
         return TableMap(product.of(values), values, weight, workers, known), product
 
-    def _searched(self, em: TableMap) -> Solution:
+    def _searched(self, em: TableMap, beside: FittedTable | None) -> Solution:
         """Return the best of the searches that are asked for."""
         rng = check_random_state(self.random_state)
-        search = TableSearch(self.n_components, rng, self._finished)
+        neighbour = None if beside is None else responsibilities_of(beside)
+        search = TableSearch(self.n_components, rng, self._finished, neighbour)
         n_init = 1 if isinstance(self.n_init, str) else self.n_init
         return max(
             (search.optimum(em) for _ in range(n_init)),
@@ -320,6 +349,17 @@ class FittingTable(FittedTable):
         )
 
 
+def responsibilities_of(mixture: FittedTable) -> Neighbour:
+    """Return what tells those of the rows of another map of the same columns."""
+
+    def of(em: TableMap) -> np.ndarray:
+        product = mixture._product.of(em.values)
+        own = TableMap(product, em.values, em.weight, em.workers)
+        return np.hstack([resp for _, _, resp in own.posterior(mixture._point)])
+
+    return of
+
+
 def _label_array(labels: Sequence[Any]) -> np.ndarray:
     """Return labels as an array, of objects if they are of more than one type."""
     if len({type(label) for label in labels}) == 1 and not isinstance(labels[0], str):
@@ -329,7 +369,7 @@ def _label_array(labels: Sequence[Any]) -> np.ndarray:
     return found
 
 
-def _check_labels(
+def check_labels(
     labels: ArrayLike | None, n_rows: int, n_components: int
 ) -> np.ndarray | None:
     """Validate labels of components, −1 where they are not known."""

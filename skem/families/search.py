@@ -26,6 +26,9 @@ EACH = 4
 """Starts for each component, at most."""
 SCREENING = 8
 """Steps that each start gets."""
+BESIDE = 4
+"""Starts of its own, where a neighbour has others."""
+MERGES = 6
 MOVES = 10
 TRIAL = 12
 """Steps that each move gets."""
@@ -49,6 +52,11 @@ LIKELY = 0.3
 
 
 Callback = Callable[[int, Any, Any], bool]
+
+
+Neighbour = Callable[[TableMap], np.ndarray]
+"""Responsibilities, for the rows of a map, of a mixture of one component less or more:
+what it has found are starts, too."""
 
 
 class Finish(Protocol):
@@ -82,24 +90,62 @@ class TableSearch:
     n_components: int
     rng: np.random.RandomState
     finish: Finish
+    neighbour: Neighbour | None = None
 
     def optimum(self, em: TableMap) -> Solution:
         """Return where the search ends."""
-        most = max(POOL, POOL_PER_COMPONENT * self.n_components)
-        if em.n_samples <= 2 * most:
-            return self.improved(em, self.first(em, STARTS))
-        rows = np.sort(self.rng.permutation(em.n_samples)[:most])
-        pool = em.taken(rows[em.weight[rows] > 0])
-        best = self.improved(pool, self.first(pool, STARTS))
+        pool = self.pool(em)
+        best = self.improved(pool, self.first(pool))
+        if pool is em:
+            return best
         return self.finish(em, best.evaluation.parameters, best)
 
-    def first(self, em: TableMap, most: int) -> Solution:
+    def pool(self, em: TableMap) -> TableMap:
+        """Return the map of some of many rows."""
+        most = max(POOL, POOL_PER_COMPONENT * self.n_components)
+        if em.n_samples <= 2 * most:
+            return em
+        rows = np.sort(self.rng.permutation(em.n_samples)[:most])
+        return em.taken(rows[em.weight[rows] > 0])
+
+    def first(self, em: TableMap) -> Solution:
         """Finish the best start."""
         # One component has one optimum.
-        most = min(most, EACH * self.n_components) if self.n_components > 1 else 1
-        starts = list(self.starts(em, most))
+        most = EACH * self.n_components if self.n_components > 1 else 1
+        starts = list(self.starts(em, min(most, STARTS)))
+        if self.neighbour is not None:
+            starts = starts[:BESIDE] + self.beside(em, self.neighbour)
         trials = self.climbed(em, starts, SCREENING)
         return self.finish(em, trials[0].parameters, None)
+
+    def beside(self, em: TableMap, neighbour: Neighbour) -> list[Point]:
+        """Split a component of a neighbour that has one less, or merge two."""
+        resp = neighbour(em)
+        if len(resp) > self.n_components:
+            return [em.labelled(each) for each in merged(resp, em.weight)]
+        Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
+        share = resp @ em.weight
+        found = []
+        for _ in range(min(MOVES, EACH * len(resp)) - BESIDE):
+            split = self.rng.choice(len(resp), p=share / share.sum())
+            wider = np.vstack([resp, np.zeros(len(Z))])
+            found.append(em.labelled(self.halved(Z, wider, len(resp), split)))
+        return found
+
+    def lowered(self, em: TableMap, point: Point, neighbour: Neighbour) -> Any:
+        """Merge components of a neighbour that has one more than a mixture.
+
+        Returns a better optimum than `point` is, or None.
+        """
+        pool = self.pool(em)
+        value = pool.evaluate(point).objective
+        starts = [pool.labelled(each) for each in merged(neighbour(pool), pool.weight)]
+        found = self.better(pool, starts, value)
+        if found is None or pool is em:
+            return found
+        whole = self.finish(em, found.evaluation.parameters, found)
+        gained = whole.evaluation.objective - em.evaluate(point).objective
+        return whole if gained > GAIN else None
 
     def starts(self, em: TableMap, most: int) -> Iterator[Point]:
         """Label rows by k-means, then at random and by near rows, in turn."""
@@ -165,6 +211,12 @@ class TableSearch:
         Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
         count = min(MOVES, EACH * self.n_components)
         starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
+        return self.better(em, starts, value)
+
+    def better(
+        self, em: TableMap, starts: Sequence[Point], value: float
+    ) -> Solution | None:
+        """Return an optimum above a value that the most hopeful starts lead to."""
         for trial in self.climbed(em, starts, TRIAL)[:FINISHED]:
             if trial.hope <= value:
                 break
@@ -185,6 +237,13 @@ class TableSearch:
         left = np.where(total > 1e-6, left / np.maximum(total, 1e-300), 0.0)
         # What belonged to that component alone goes by size.
         left += (total <= 1e-6) * (share / share.sum())[:, None]
+        return self.halved(Z, left, away, split)
+
+    def halved(
+        self, Z: np.ndarray, resp: np.ndarray, away: int, split: int
+    ) -> np.ndarray:
+        """Give the rows of a component that are nearer to one than to another away."""
+        left = resp.copy()
         rows = np.flatnonzero(left[split] > 0.5)
         if len(rows) < 2:
             rows = np.arange(Z.shape[0])
@@ -193,6 +252,20 @@ class TableSearch:
         left[away] = left[split] * (0.1 + 0.8 * nearer)
         left[split] -= left[away]
         return left
+
+
+def merged(resp: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:
+    """Join two components, those that share the most rows first."""
+    K = len(resp)
+    shared = (resp * weight) @ resp.T
+    size = np.sqrt(np.maximum(np.diagonal(shared), 1e-300))
+    pairs = np.column_stack(np.triu_indices(K, 1))
+    likeness = [shared[j, k] / (size[j] * size[k]) for j, k in pairs]
+    for i in np.argsort(likeness)[::-1][:MERGES]:
+        j, k = pairs[i]
+        joined = resp.copy()
+        joined[j] += joined[k]
+        yield np.delete(joined, k, axis=0)
 
 
 def kmeans_of_some(
