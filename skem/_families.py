@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skem._table import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
-from skem._table_file import FileValues
+from skem._table_dask import DaskRows
+from skem._table_file import DaskValues, FileValues
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.product import Product
@@ -169,10 +170,11 @@ class Columns:
             values = self._values(table, handle_unknown)
             return values, values
         kinds = {j: kind for kind, places in self.groups for j in places}
-        found = FileValues(self.names, table.file, self.labels, handle_unknown)
+        kind_of = DaskValues if isinstance(table.file, DaskRows) else FileValues
+        found = kind_of(self.names, table.file, self.labels, handle_unknown)
         discrete = [j for j, kind in kinds.items() if kind.discrete]
         numbers = [j for j in discrete if j not in self.labels]
-        return found, found.checked(lambda j, x: self.check(j, kinds[j], x), numbers)
+        return found, found.checked(Check(self, kinds), numbers)
 
     def check(self, j: int, kind: Kind, x: np.ndarray) -> None:
         """Raise `ValueError` if values are out of the range of a column's family."""
@@ -257,6 +259,18 @@ class Columns:
         return all(kind.discrete for kind, _ in self.groups)
 
 
+@dataclass(frozen=True)
+class Check:
+    """Check values of a column, by its place."""
+
+    columns: Columns
+    kinds: dict[int, Kind]
+
+    def __call__(self, j: int, x: np.ndarray) -> None:
+        """Raise `ValueError` if they are out of the range of the family."""
+        self.columns.check(j, self.kinds[j], x)
+
+
 def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
     labels = column.as_categories().labels
     if kind.name != "bernoulli":
@@ -280,12 +294,24 @@ def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
 
 def _counts(values: Any, weight: np.ndarray, j: int, size: int) -> np.ndarray:
     """Weights of the categories of a column."""
-    counts = np.zeros(size)
-    for part in parts(len(weight)):
-        x = values[:, part][j]
+    counted = Counted(j, size)
+    if isinstance(values, np.ndarray):
+        return counted(values, weight)
+    return sum(values.sweep(counted, weight), np.zeros(size))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Weights of the categories of a column."""
+
+    j: int
+    size: int
+
+    def __call__(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Add up weights of a block (d, b)."""
+        x = values[self.j]
         seen = ~np.isnan(x)
-        counts += np.bincount(x[seen].astype(int), weight[part][seen], size)
-    return counts
+        return np.bincount(x[seen].astype(int), weight[seen], self.size)
 
 
 def distinct(

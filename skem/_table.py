@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from numbers import Real
 from typing import Any
 
@@ -70,16 +71,25 @@ def parts(n: int) -> Iterator[slice]:
         yield slice(start, min(start + READ, n))
 
 
+def different(x: np.ndarray) -> np.ndarray:
+    """Return the different numbers, without NaN."""
+    found = np.unique(np.asarray(x, dtype=float))
+    return found[~np.isnan(found)]
+
+
 class FileColumn(Column):
     """A column of a file, as a view."""
 
     def as_categories(self) -> Column:
         """Take different numbers for categories; without the codes of rows."""
         assert self.numbers is not None
-        labels = np.empty(0)
-        for part in parts(len(self.numbers)):
-            x = np.asarray(self.numbers[part], dtype=float)
-            labels = np.union1d(labels, x[~np.isnan(x)])
+        sweep = getattr(self.numbers, "sweep", None)
+        found = (
+            sweep(different)
+            if sweep is not None
+            else (different(self.numbers[part]) for part in parts(len(self.numbers)))
+        )
+        labels = reduce(np.union1d, found, np.empty(0))
         return Column(self.name, CATEGORIES, None, None, category_names(labels))
 
 

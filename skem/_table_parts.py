@@ -68,7 +68,7 @@ def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:
                 f"{list(columns.labels[j])[:5]}."
             )
         return float(columns.labels[j].index(value))
-    if not isinstance(value, Real) or not np.isfinite(value):
+    if not isinstance(value, Real) or not np.isfinite(float(value)):
         raise ValueError(
             f"The value of column {name!r} should be a finite number, got {value!r}"
         )

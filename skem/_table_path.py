@@ -30,7 +30,8 @@ def path(
         warnings.simplefilter("ignore", ConvergenceWarning)
         before: MixtureModel | None = None
         for model in models:
-            vars(model).update(seen)
+            for name, value in seen.items():
+                setattr(model, name, value)
             near = before is not None and is_next(before, model)
             model._fit_table(table, weight, known, beside=before if near else None)
             before = model

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skem.core.dask_blocks import CallingThread
 from skem.core.threads import Workers, Workspace
 from skem.families.categories import BatchChart
 from skem.families.family import Laws
@@ -36,6 +37,8 @@ class TableMap:
     """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known.
 
     Values are an array, or what gives one for some of the rows: ``values[:, rows]``.
+    What has a method `total` folds rows where they are, and is asked for nothing else
+    in a pass.
     """
 
     product: Product
@@ -43,6 +46,7 @@ class TableMap:
     weight: np.ndarray
     workers: Workers
     known: np.ndarray | None = None
+    keep: bool = True
 
     @property
     def n_samples(self) -> int:
@@ -57,13 +61,11 @@ class TableMap:
     @cached_property
     def constant(self) -> float:
         """Part of the log-likelihood that does not depend on parameters."""
-        total = 0.0
-        for start, stop in self._cuts():
-            rows = slice(start, stop)
-            seen = self.weight[rows] > 0
-            base = self.product.base(self.values[:, rows][:, seen])
-            total += float(base @ self.weight[rows][seen])
-        return total
+        base = Base(self.product)
+        if hasattr(self.values, "total"):
+            return float(self.values.total(base, self.weight))
+        blocks = (slice(*cut) for cut in self._cuts())
+        return sum(base(self.values[:, rows], self.weight[rows]) for rows in blocks)
 
     def _cuts(self) -> list[tuple[int, int]]:
         each = max(LEAST_ROWS, BLOCK_VALUES // max(self.product.n_rows, LEAST_VALUES))
@@ -80,7 +82,7 @@ class TableMap:
     @cached_property
     def _kept(self) -> list[Rows] | None:
         """Features of all blocks, if there is room for them."""
-        in_memory = isinstance(self.values, np.ndarray)
+        in_memory = self.keep and isinstance(self.values, np.ndarray)
         if not in_memory or self.product.n_rows * self.n_samples > KEPT_VALUES:
             return None
         return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
@@ -88,10 +90,19 @@ class TableMap:
     def evaluate(self, point: Point) -> Evaluation:
         """Fold one pass over the data at a point, or at a stack of them."""
         point = self.product.restored(point)
+        if hasattr(self.values, "total"):
+            # Features are not kept where rows are: others may be there, too.
+            fold = Pass(self.product, point)
+            sums = self.values.total(fold, self.weight, self.known)
+        else:
+            sums = self.folded(point)
+        return Evaluation(self, point, sums)
+
+    def folded(self, point: Point) -> Sums:
+        """Add up what blocks of rows give."""
         found = self.product.coefficients(point)
         kept = self._kept
         items: Sequence[Any] = self._cuts() if kept is None else kept
-
         size = max(LEAST_ROWS, PIECE_VALUES // len(point.weights))
 
         def fold(item: Any, _: Workspace) -> Sums:
@@ -100,8 +111,7 @@ class TableMap:
             return reduce(Sums.__add__, folded)
 
         with np.errstate(over="ignore", under="ignore"):
-            sums = reduce(Sums.__add__, self.workers.map(fold, items))
-        return Evaluation(self, point, sums)
+            return reduce(Sums.__add__, self.workers.map(fold, items))
 
     def labelled(self, resp: np.ndarray) -> Point:
         """M-step of responsibilities (K, n), of all rows at once."""
@@ -146,6 +156,34 @@ class TableMap:
                 )
             here = slice(*cut)
             yield here, log_norm + self.product.base(self.values[:, here]), resp
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over some of the rows, where they are."""
+
+    product: Product
+    point: Point
+
+    def __call__(
+        self, values: np.ndarray, weight: np.ndarray, known: np.ndarray | None = None
+    ) -> Sums:
+        """Fold values (d, b) with their weights, and labels if there are any."""
+        with CallingThread() as thread:
+            em = TableMap(self.product, values, weight, thread, known, keep=False)
+            return em.folded(self.point)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What of the log-likelihood of some of the rows no parameter is in."""
+
+    product: Product
+
+    def __call__(self, values: np.ndarray, weight: np.ndarray) -> float:
+        """Add it up for values (d, b)."""
+        seen = weight > 0
+        return float(self.product.base(values[:, seen]) @ weight[seen])
 
 
 @dataclass(frozen=True)
@@ -195,7 +233,9 @@ class TableChart:
     def _batch(self) -> BatchChart | None:
         """Coordinates of the columns of categories."""
         batch = self.product.batch
-        return batch and batch.chart(self.product.of_batch(self.base), self.counts)
+        if batch is None:
+            return None
+        return batch.chart(self.product.of_batch(self.base), self.counts)
 
     def pack(self, point: Point) -> np.ndarray:
         """Point -> vector; the base is the origin."""
