@@ -126,18 +126,18 @@ class DaskValues(FileValues):
         return FileValues(self.names, None, self.labels, self.handle_unknown)
 
     @cached_property
-    def _beside(self) -> list[tuple[tuple[Any, ...], Any]]:
-        """Weights and labels that chunks have been put together with, the last ones."""
-        return []
+    def _beside(self) -> dict[int, tuple[tuple[Any, ...], Any]]:
+        """Chunks with arrays beside them, the last ones of each number of arrays."""
+        return {}
 
     def total(self, function: Callable[..., Any], *arrays: np.ndarray | None) -> Any:
         """Add up a function of the values of each chunk, and of its parts of arrays."""
         given = tuple(array for array in arrays if array is not None)
-        last = self._beside
-        same = last and all(a is b for a, b in zip(last[0][0], given, strict=True))
-        if not same:
-            last[:] = [(given, self.X.beside(*given))]
-        return last[0][1].total(OfChunk(self._without_rows, function))
+        before, chunks = self._beside.get(len(given), ((None,) * len(given), None))
+        if any(a is not b for a, b in zip(before, given, strict=True)):
+            chunks = self.X.beside(*given)
+            self._beside[len(given)] = given, chunks
+        return chunks.total(OfChunk(self._without_rows, function))
 
 
 @dataclass(frozen=True)
