@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skem._families import Columns
 from skem._features import check_features
 from skem._table import TakesTables, read_table, rebuilt
-from skem._table_errors import TableStandardErrors, errors_of, unflattened
+from skem._table_errors import METHODS, TableStandardErrors, errors_of, unflattened
 from skem._table_parts import check_left, parts_of, row_given
 from skem._table_summary import TableSummary
 from skem._validation import check_sample_weight
@@ -431,12 +431,19 @@ class FittedTable(
         return parts_of(self, wanted, row, resp[:, 0])
 
     def standard_errors(
-        self, X: Any, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "sandwich",
     ) -> TableStandardErrors:
-        """Return standard errors of the parameters, from the scores of the rows.
+        """Estimate standard errors of the parameters.
 
-        The information is the sum of outer products of the scores, which is right where
-        the model is [1]_. Parameters that the data do not identify have NaN.
+        By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
+        log-likelihood [1]_, and B the sum of outer products of the scores of the rows
+        [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
+        model is right or not. The penalty is left out. Parameters that the data do not
+        identify have NaN.
 
         Parameters
         ----------
@@ -446,6 +453,10 @@ class FittedTable(
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as repeated rows.
 
+        method : {'sandwich', 'hessian', 'opg'}, default='sandwich'
+            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹: both
+            suppose that the model is right.
+
         Returns
         -------
         errors : TableStandardErrors
@@ -454,8 +465,11 @@ class FittedTable(
 
         References
         ----------
-        .. [1] I. Meilijson (1989). A fast improvement to the EM algorithm on its own
-           terms. JRSS B 51(1), 127-138.
+        .. [1] T. A. Louis (1982). Finding the observed information matrix when using
+           the EM algorithm. JRSS B 44(2), 226-233.
+
+        .. [2] H. White (1982). Maximum likelihood estimation of misspecified models.
+           Econometrica 50(1), 1-25.
 
         Examples
         --------
@@ -468,7 +482,9 @@ class FittedTable(
         """
         em = self._map(X)
         weight = self._given(sample_weight, em.n_samples)
-        errors = errors_of(em, self._point, weight, self._outward)
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        errors = errors_of(em, self._point, weight, self._outward, method)
         return TableStandardErrors(errors["weights"], unflattened(errors))
 
     def _outward(self, point: Point) -> dict[Any, np.ndarray]:
