@@ -16,6 +16,8 @@ from skem.families.gaussian import Gaussian
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
+SINGLE = 2**24
+"""Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
 """A family, and the columns that it is of."""
 
@@ -187,7 +189,7 @@ class Columns:
             ) from None
 
     def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
-        values = np.empty((len(self.names), table.n_rows))
+        values = np.empty((len(self.names), table.n_rows), self._dtype(table))
         for kind, places in self.groups:
             for j in places:
                 column = table.columns[j]
@@ -202,6 +204,13 @@ class Columns:
                 values[j] = column.numbers
                 self.check(j, kind, values[j][~np.isnan(values[j])])
         return values
+
+    def _dtype(self, table: Table) -> type:
+        """float32 if all numbers are of that; blocks are computed in float64."""
+        numbers = [column.numbers for column in table.columns]
+        single = {x.dtype == np.float32 for x in numbers if x is not None}
+        few = all(len(own) < SINGLE for own in self.labels.values())
+        return np.float32 if few and single == {True} else float
 
     def product(
         self, values: Any, weight: np.ndarray, K: int, epsilon: float | None
@@ -222,7 +231,7 @@ class Columns:
         for kind, columns in self.groups:
             place = np.array(columns)
             n_categories = len(self.labels.get(columns[0], ()))
-            x, v = own[place], own_weight
+            x, v = own[place].astype(float, copy=False), own_weight
             if many and kind.categorical:
                 x = np.arange(n_categories, dtype=float)[None]
                 v = _counts(values, weight, columns[0], n_categories)
@@ -324,7 +333,9 @@ def distinct(
     rows = values if known is None else np.vstack([values, known])
     key = np.zeros(rows.shape[1], dtype=np.int64)
     size = 1
-    for row in rows:
+    for each in rows:
+        # Differences of large counts are exact in float64 only.
+        row = each.astype(float)
         missing = np.isnan(row)
         low, high = np.nanmin(row, initial=0.0), np.nanmax(row, initial=0.0)
         if size * (high - low + 2) > 2**62:

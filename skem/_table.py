@@ -200,7 +200,8 @@ def _read_column(name: str, column: Any) -> Column:
     if hasattr(column, "array") and column.dtype.kind in "biuf":
         if column.dtype.kind == "b":
             return _of_pandas_categories(name, column.astype("category"))
-        numbers = column.to_numpy(dtype=float, na_value=np.nan)
+        dtype = column.dtype if column.dtype == np.float32 else float
+        numbers = column.to_numpy(dtype=dtype, na_value=np.nan)
         return Column(name, NUMBERS, finite(name, numbers))
     if hasattr(column, "array") and column.dtype.kind in "OUT":
         return _read_values(name, column.to_numpy(dtype=object))
@@ -222,7 +223,9 @@ def _of_pandas_categories(name: str, column: Any) -> Column:
 def _read_values(name: str, values: np.ndarray) -> Column:
     kind = values.dtype.kind
     if kind in "iuf":
-        return Column(name, NUMBERS, finite(name, values.astype(float)))
+        if values.dtype != np.float32:
+            values = values.astype(float)
+        return Column(name, NUMBERS, finite(name, values))
     if kind in "bUS":
         labels, codes = np.unique(values, return_inverse=True)
         plain = tuple(map(_plain, labels.tolist()))

@@ -166,7 +166,7 @@ class Information:
             ]
         )
         for rows, _, resp in self.em.posterior(self.point):
-            values, v = self.em.values[:, rows], self.weight[rows]
+            values, v = self.em.numbers(rows), self.weight[rows]
             weighted = resp * v
             first = []
             for part, start, logits in zip(

@@ -348,7 +348,7 @@ class FittedTable(
         """
         em = self._map(X)
         _, resp = self._posterior(X)
-        values = em.values[:, :].copy()
+        values = em.numbers().copy()
         for model, place, laws in zip(
             em.product.models, em.product.places, self._point.laws, strict=True
         ):

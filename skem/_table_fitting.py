@@ -274,9 +274,10 @@ class FittingTable(FittedTable):
         product = columns.product(values, weight, self.n_components, epsilon)
         if table.file is not None:
             return TableMap(product.of(few), values, weight, workers, known), product
-        kept = np.flatnonzero(weight > 0)
-        values, weight = values[:, kept], weight[kept]
-        known = None if known is None else known[kept]
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            values, weight = values[:, kept], weight[kept]
+            known = None if known is None else known[kept]
         merged = distinct(values, weight, known) if columns.discrete else None
         if merged is not None:
             first, weight = merged

@@ -181,10 +181,12 @@ class MixtureModel(FittingTable):
     in its units: log-likelihoods of models with other families for a column compare
     only if both are of one kind.
 
-    The table is held in memory as float64 columns, and equal rows of a table of
-    categories and counts as one row with a weight. Computation is in float64. An array
-    of numbers that is memory-mapped and has many rows is read block by block, and one
-    of Dask, or a data frame of numbers, chunk by chunk.
+    The table is held in memory as float64 columns, or as float32 ones where all numbers
+    are float32, and equal rows of a table of categories and counts as one row with a
+    weight. Computation is in float64: numbers in float32 give what the same numbers in
+    float64 do. An array of numbers that is memory-mapped and has many rows is read
+    block by block. Of one of Dask, or a data frame of numbers, chunks are computed
+    where they are, on the workers of a cluster if there is one: only sums come back.
 
     References
     ----------

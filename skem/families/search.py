@@ -123,7 +123,7 @@ class TableSearch:
         resp = neighbour(em)
         if len(resp) > self.n_components:
             return [em.labelled(each) for each in merged(resp, em.weight)]
-        Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
+        Z = np.ascontiguousarray(em.product.embed(em.numbers()))
         share = resp @ em.weight
         found = []
         for _ in range(min(MOVES, EACH * len(resp)) - BESIDE):
@@ -150,7 +150,7 @@ class TableSearch:
     def starts(self, em: TableMap, most: int) -> Iterator[Point]:
         """Label rows by k-means, then at random and by near rows, in turn."""
         Z, K = (
-            np.ascontiguousarray(em.product.embed(em.values[:, :])),
+            np.ascontiguousarray(em.product.embed(em.numbers())),
             self.n_components,
         )
         first: Initializer = kmeans_of_some
@@ -208,7 +208,7 @@ class TableSearch:
         """Take one component away and split another, at random, a few times."""
         point, value = best.evaluation.parameters, best.evaluation.objective
         resp = np.hstack([each for _, _, each in em.posterior(point)])
-        Z = np.ascontiguousarray(em.product.embed(em.values[:, :]))
+        Z = np.ascontiguousarray(em.product.embed(em.numbers()))
         count = min(MOVES, EACH * self.n_components)
         starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
         return self.better(em, starts, value)

@@ -65,7 +65,7 @@ class TableMap:
         if hasattr(self.values, "total"):
             return float(self.values.total(base, self.weight))
         blocks = (slice(*cut) for cut in self._cuts())
-        return sum(base(self.values[:, rows], self.weight[rows]) for rows in blocks)
+        return sum(base(self.numbers(rows), self.weight[rows]) for rows in blocks)
 
     def _cuts(self) -> list[tuple[int, int]]:
         each = max(LEAST_ROWS, BLOCK_VALUES // max(self.product.n_rows, LEAST_VALUES))
@@ -77,7 +77,11 @@ class TableMap:
         """Features of consecutive rows."""
         rows = slice(*cut)
         known = None if self.known is None else self.known[rows]
-        return self.product.rows(self.values[:, rows], known, self.weight[rows])
+        return self.product.rows(self.numbers(rows), known, self.weight[rows])
+
+    def numbers(self, rows: slice = slice(None)) -> np.ndarray:
+        """Values of consecutive rows, in float64, which the table need not be of."""
+        return np.asarray(self.values[:, rows], dtype=float)
 
     @cached_property
     def _kept(self) -> list[Rows] | None:
@@ -155,7 +159,7 @@ class TableMap:
                     point, found, self.block(cut)
                 )
             here = slice(*cut)
-            yield here, log_norm + self.product.base(self.values[:, here]), resp
+            yield here, log_norm + self.product.base(self.numbers(here)), resp
 
 
 @dataclass(frozen=True)
