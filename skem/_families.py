@@ -189,7 +189,8 @@ class Columns:
             ) from None
 
     def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
-        values = np.empty((len(self.names), table.n_rows), self._dtype(table))
+        shape = (len(self.names), table.n_rows)
+        values: np.ndarray = np.empty(shape, self._dtype(table))
         for kind, places in self.groups:
             for j in places:
                 column = table.columns[j]

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem.families.family import Laws
+from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
@@ -152,8 +152,7 @@ class Information:
 
         yield of_weights
         for model, place in zip(product.models, product.places, strict=True):
-            rows = model.rows(values[place])
-            yield lambda laws, model=model, rows=rows: model.logits(laws, rows)
+            yield partial(_of_model, model, model.rows(values[place]))
 
     def matrices(self) -> tuple[np.ndarray, np.ndarray]:
         """Return minus the Hessian, and the sum of outer products of scores."""
@@ -215,6 +214,10 @@ class Information:
                         out[start + row, start + column] += value
                         if i != j:
                             out[start + column, start + row] += value
+
+
+def _of_model(model: Model, rows: np.ndarray, laws: Laws) -> np.ndarray:
+    return model.logits(laws, rows)
 
 
 def errors_of(

@@ -15,8 +15,10 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import SHAPES
 from skem.core.regularization import ScaleFreePenalty
 from skem.families.categories import Categorical, CategoricalModel
-from skem.families.family import Family, Kind, Laws, Model
-from skem.families.gaussian import Gaussian, GaussianModel
+from skem.families.family import Family, Kind
+from skem.families.gaussian import Gaussian
+from skem.families.gaussian_model import GaussianModel
+from skem.families.model import Laws, Model
 from skem.families.negative_binomial import NegativeBinomial, NegativeBinomialModel
 from skem.families.point import Point
 from skem.families.product import Product

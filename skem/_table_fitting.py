@@ -18,6 +18,7 @@ from skem._families import Columns, distinct, place_of, resolve
 from skem._table import Table, read_table
 from skem._table_fitted import FittedTable, outward_parameters
 from skem._table_gathering import Gathering
+from skem._table_start import given_start
 from skem._text import UNDETERMINED
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
@@ -46,6 +47,8 @@ class FittingTable(FittedTable):
     max_iter: int
     n_init: int | str
     algorithm: str
+    weights_init: Any
+    parameters_init: Any
     warm_start: bool
     fixed: Any
     learning_decay: float
@@ -165,6 +168,11 @@ class FittingTable(FittedTable):
             raise ValueError(
                 "fixed needs values: warm_start=True, and a mixture that is fitted."
             )
+        if self.weights_init is not None and self.parameters_init is None:
+            raise ValueError(
+                "weights_init needs parameters_init: weights alone do not tell "
+                "components apart."
+            )
         check_n_samples(int(np.count_nonzero(weight)), self.n_components)
         if warm:
             columns = self._columns
@@ -179,9 +187,12 @@ class FittingTable(FittedTable):
                 product = replace(product, given=given)
                 em = replace(em, product=replace(em.product, given=given))
                 best = self._finished(em, start, None)
+            elif self.parameters_init is not None:
+                best = self._from_given(em, columns)
             else:
                 best = self._searched(em, beside)
-            self._take(columns, table, weight, em, product, best, sort=not warm)
+            sort = not warm and self.parameters_init is None
+            self._take(columns, table, weight, em, product, best, sort=sort)
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -295,6 +306,17 @@ class FittingTable(FittedTable):
             (search.optimum(em) for _ in range(n_init)),
             key=lambda found: found.evaluation.objective,
         )
+
+    def _from_given(self, em: TableMap, columns: Columns) -> Solution:
+        """Run from the parameters that users give, without a search."""
+        rng = check_random_state(self.random_state)
+        pool = em
+        if not isinstance(em.values, np.ndarray):
+            pool = TableSearch(self.n_components, rng, self._finished).pool(em)
+        resp = given_start(
+            pool, columns, self.weights_init, self.parameters_init, self.n_components
+        )
+        return self._finished(em, pool.labelled(resp), None)
 
     def _finished(
         self,

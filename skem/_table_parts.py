@@ -12,8 +12,9 @@ import numpy as np
 from skem._conditional import Conditioner
 from skem._families import Columns
 from skem.core.coordinates import Coordinates
-from skem.families.family import Kind, Laws, Model
-from skem.families.gaussian import GaussianModel
+from skem.families.family import Kind
+from skem.families.gaussian_model import GaussianModel
+from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.product import Product
 
@@ -101,6 +102,7 @@ def parts_of(mixture: Any, wanted: Sequence[int], row: np.ndarray, weights: Any)
     part = type(mixture)(**mixture.get_params(deep=False))
     families = [(kind, list(own)) for kind, own in groups]
     part.set_params(families=families, n_components=len(weights), fixed=None)
+    part.set_params(weights_init=None, parameters_init=None)
     seen = Product(tuple(models), places)
     part._container = mixture._container
     dtypes = mixture._dtypes

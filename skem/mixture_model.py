@@ -85,6 +85,16 @@ class MixtureModel(FittingTable):
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in :class:`GaussianMixture`.
 
+    weights_init : array-like of shape (n_components,), default=None
+        Weights to start from, with `parameters_init`; None: all are equal.
+
+    parameters_init : mapping, default=None
+        Parameters to start from, as `parameters_` has them: for each column, by name or
+        place, a dict from names of parameters to arrays with the components along the
+        first axis. Of Gaussian and Student columns the mean or location will do. Rows
+        are assigned to components by the columns that are given, and one run goes on
+        from there, without a search; components keep their numbers.
+
     handle_unknown : {'error', 'missing'}, default='error'
         What a category is that `fit` has not seen: an error, or a missing value.
 
@@ -236,6 +246,8 @@ class MixtureModel(FittingTable):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions(set(ACCELERATORS))],
+        "weights_init": ["array-like", None],
+        "parameters_init": [dict, None],
         "handle_unknown": [StrOptions({"error", "missing"})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -255,6 +267,8 @@ class MixtureModel(FittingTable):
         max_iter: int = 1000,
         n_init: int | str = "auto",
         algorithm: str = "auto",
+        weights_init: ArrayLike | None = None,
+        parameters_init: Any = None,
         handle_unknown: str = "error",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -270,6 +284,8 @@ class MixtureModel(FittingTable):
         self.max_iter = max_iter
         self.n_init = n_init
         self.algorithm = algorithm
+        self.weights_init = weights_init
+        self.parameters_init = parameters_init
         self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.warm_start = warm_start

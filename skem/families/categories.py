@@ -9,15 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from skem.families.family import (
-    SMALLEST_COUNT,
-    Kind,
-    Laws,
-    Look,
-    Model,
-    Running,
-    Seen,
-)
+from skem.families.family import Kind
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""

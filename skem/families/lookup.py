@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from skem.families.categories import CategoricalModel
-from skem.families.family import Model
+from skem.families.model import Model
 
 LARGEST_TABLE = 1024
 """Combinations of categories that are looked up in one table, at most."""

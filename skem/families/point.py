@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skem.core.parameters import TINY
-from skem.families.family import Laws
+from skem.families.model import Laws
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from skem.core.parameters import TINY
 from skem.core.products import sum_over_columns, times_block
 from skem.core.threads import Workspace
 from skem.families.categories import Batch, CategoricalModel
-from skem.families.family import Laws, Model, Running
 from skem.families.lookup import Codes, Lookup, lookups_of
+from skem.families.model import Laws, Model, Running
 from skem.families.point import Given, Point, Sums
 
 SAFE = 1e-200

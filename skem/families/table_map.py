@@ -14,7 +14,7 @@ import numpy as np
 from skem.core.dask_blocks import CallingThread
 from skem.core.threads import Workers, Workspace
 from skem.families.categories import BatchChart
-from skem.families.family import Laws
+from skem.families.model import Laws
 from skem.families.point import Point, Sums
 from skem.families.product import Product, Rows
 
