@@ -23,6 +23,7 @@ from skem._table import TakesTables, read_table, rebuilt
 from skem._table_errors import METHODS, TableStandardErrors, errors_of, unflattened
 from skem._table_parts import check_left, parts_of, row_given
 from skem._table_summary import TableSummary
+from skem._table_support import support_probability
 from skem._validation import check_sample_weight
 from skem.core.threads import Workers
 from skem.families.gaussian import Gaussian
@@ -354,6 +355,49 @@ class FittedTable(
         ):
             values[place] = model.filled(laws, values[place], resp)
         return self._rebuilt(values)
+
+    def support_probability(
+        self,
+        X: Any,
+        n_samples: int = 100_000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Return the mass of the mixture where it is at most as dense as at each row.
+
+        A score for outliers, as in :class:`GaussianMixture`: draws of the mixture are
+        below p with a probability of p, or less where rows of counts and categories
+        share a probability.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        n_samples : int, default=100_000
+            Number of draws to compare with. The standard error is at most
+            0.5/√n_samples, and a probability at least 1/(n_samples + 1).
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None takes that of the estimator.
+
+        Returns
+        -------
+        prob : ndarray of shape (n_samples,)
+            Probabilities; of rows with missing cells, those of the density of what they
+            have, and one for a row without any value.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> model = MixtureModel(families="bernoulli").fit([[0], [1], [1], [1]])
+        >>> model.support_probability([[0], [1]], random_state=0).round(2)
+        array([0.25, 1.  ])
+        """
+        em = self._map(X)
+        if n_samples < 1:
+            raise ValueError(f"n_samples should be at least one, got {n_samples}.")
+        seed = self.random_state if random_state is None else random_state
+        return support_probability(self, em, n_samples, check_random_state(seed))
 
     def marginal(self, columns: Sequence[int | str] | int | str) -> Any:
         """Return the mixture of some of the columns.

@@ -410,6 +410,7 @@ class MixtureIC(
     icl = of_best(MixtureModel.icl)
     sample = of_best(MixtureModel.sample)
     impute = of_best(MixtureModel.impute)
+    support_probability = of_best(MixtureModel.support_probability)
     marginal = of_best(MixtureModel.marginal)
     conditional = of_best(MixtureModel.conditional)
     standard_errors = of_best(MixtureModel.standard_errors)
