@@ -125,10 +125,9 @@ class Codes:
             lookup.put(counts[start : start + lookup.size], sums)
             start += lookup.size
 
-    def joint(self, shares: np.ndarray) -> np.ndarray:
+    def joint(self, tables: list[np.ndarray]) -> np.ndarray:
         """w_k Π p(x_j | k), (b, K): it takes no exponential of each row."""
-        first, *others = (lookup.products(shares) for lookup in self.lookups)
-        first *= shares[:, 0]
+        first, *others = tables
         found = first.take(self.places[0], axis=0, mode="clip")
         for table, place in zip(others, self.places[1:], strict=True):
             found *= table.take(place, axis=0, mode="clip")

@@ -58,10 +58,14 @@ class Rows(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Θ of the linear families, with log-weights; and whose logits are their own."""
+    """Θ of the linear families, with log-weights; and whose logits are their own.
+
+    `tables` are products of proportions, by lookup, where there is nothing else.
+    """
 
     theta: np.ndarray
     own: list[bool]
+    tables: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,12 @@ class Product:
             if found is not None:
                 theta[:, part] = found[0]
                 theta[:, 0] += found[1]
-        return Coefficients(theta, own)
+        tables: list[np.ndarray] = []
+        if self.lookups and len(self.dense) == 1 and not any(own):
+            shares = np.exp(theta)
+            tables = [lookup.products(shares) for lookup in self.lookups]
+            tables[0] *= shares[:, 0]
+        return Coefficients(theta, own, tables)
 
     def _rows_of(self, rows: Rows, j: int) -> np.ndarray:
         own, part = rows.own[j], self.slices[j]
@@ -277,10 +286,9 @@ class Product:
 
         None unless tables are all that there is, and products have all digits.
         """
-        alone = self.lookups and len(self.dense) == 1 and not any(found.own)
-        if not alone or rows.known is not None:
+        if not found.tables or rows.known is not None:
             return None
-        joint = rows.codes.joint(np.exp(found.theta))
+        joint = rows.codes.joint(found.tables)
         S = point.stack[0] if point.stack else 1
         members = np.repeat(np.eye(S), len(point.weights) // S, axis=1)
         total = joint @ members.T

@@ -91,6 +91,20 @@ class TableMap:
             return None
         return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
 
+    @cached_property
+    def _cut(self) -> dict[int, list[list[Rows]]]:
+        """Kept features in pieces, by their size."""
+        return {}
+
+    def _pieces(self, size: int) -> list[list[Rows]] | None:
+        """Return kept features in pieces of so many rows, which are kept, too."""
+        kept = self._kept
+        if kept is None:
+            return None
+        if size not in self._cut:
+            self._cut[size] = [list(rows.pieces(size)) for rows in kept]
+        return self._cut[size]
+
     def evaluate(self, point: Point) -> Evaluation:
         """Fold one pass over the data at a point, or at a stack of them."""
         point = self.product.restored(point)
@@ -105,13 +119,13 @@ class TableMap:
     def folded(self, point: Point) -> Sums:
         """Add up what blocks of rows give."""
         found = self.product.coefficients(point)
-        kept = self._kept
-        items: Sequence[Any] = self._cuts() if kept is None else kept
         size = max(LEAST_ROWS, PIECE_VALUES // len(point.weights))
+        pieces = self._pieces(size)
+        items: Sequence[Any] = self._cuts() if pieces is None else pieces
 
         def fold(item: Any, _: Workspace) -> Sums:
-            rows = self.block(item) if kept is None else item
-            folded = (self.product.folded(point, found, r) for r in rows.pieces(size))
+            parts = self.block(item).pieces(size) if pieces is None else item
+            folded = (self.product.folded(point, found, rows) for rows in parts)
             return reduce(Sums.__add__, folded)
 
         with np.errstate(over="ignore", under="ignore"):
