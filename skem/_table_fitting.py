@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns, distinct, place_of, resolve
 from skem._table import Table, read_table
-from skem._table_fitted import FittedTable, outward_parameters
+from skem._table_described import outward_parameters
+from skem._table_fitted import FittedTable
 from skem._table_gathering import Gathering
 from skem._table_start import given_start
 from skem._text import UNDETERMINED
