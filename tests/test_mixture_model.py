@@ -25,18 +25,10 @@ FAMILIES = {
     "member": "bernoulli",
     "score": "student",
 }
-RANDOM = "starts draw rows at random, and repeated rows are other rows"
 
 
 @pytest.mark.slow
-@parametrize_with_checks(
-    [MixtureModel(), MixtureModel(2, covariance_type="diag")],
-    expected_failed_checks=lambda estimator: (
-        {"check_sample_weight_equivalence_on_dense_data": RANDOM}
-        if estimator.n_components > 1
-        else {}
-    ),
-)
+@parametrize_with_checks([MixtureModel(), MixtureModel(2, covariance_type="diag")])
 def test_estimator_checks(estimator, check):
     check(estimator)
 
