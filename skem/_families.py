@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from skem._table import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
-from skem._table_file import FileValues
+from skem._table_dask import DaskRows
+from skem._table_file import DaskValues, FileValues
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
+SINGLE = 2**24
+"""Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
 """A family, and the columns that it is of."""
 
@@ -169,12 +172,14 @@ class Columns:
             values = self._values(table, handle_unknown)
             return values, values
         kinds = {j: kind for kind, places in self.groups for j in places}
-        found = FileValues(self.names, table.file, self.labels, handle_unknown)
+        kind_of = DaskValues if isinstance(table.file, DaskRows) else FileValues
+        found = kind_of(self.names, table.file, self.labels, handle_unknown)
         discrete = [j for j, kind in kinds.items() if kind.discrete]
         numbers = [j for j in discrete if j not in self.labels]
-        return found, found.checked(lambda j, x: self._check(j, kinds[j], x), numbers)
+        return found, found.checked(Check(self, kinds), numbers)
 
-    def _check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+    def check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+        """Raise `ValueError` if values are out of the range of a column's family."""
         try:
             kind.check(x)
         except ValueError as error:
@@ -184,7 +189,8 @@ class Columns:
             ) from None
 
     def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
-        values = np.empty((len(self.names), table.n_rows))
+        shape = (len(self.names), table.n_rows)
+        values: np.ndarray = np.empty(shape, self._dtype(table))
         for kind, places in self.groups:
             for j in places:
                 column = table.columns[j]
@@ -197,8 +203,15 @@ class Columns:
                         "numbers there."
                     )
                 values[j] = column.numbers
-                self._check(j, kind, values[j][~np.isnan(values[j])])
+                self.check(j, kind, values[j][~np.isnan(values[j])])
         return values
+
+    def _dtype(self, table: Table) -> type:
+        """float32 if all numbers are of that; blocks are computed in float64."""
+        numbers = [column.numbers for column in table.columns]
+        single = {x.dtype == np.float32 for x in numbers if x is not None}
+        few = all(len(own) < SINGLE for own in self.labels.values())
+        return np.float32 if few and single == {True} else float
 
     def product(
         self, values: Any, weight: np.ndarray, K: int, epsilon: float | None
@@ -219,7 +232,7 @@ class Columns:
         for kind, columns in self.groups:
             place = np.array(columns)
             n_categories = len(self.labels.get(columns[0], ()))
-            x, v = own[place], own_weight
+            x, v = own[place].astype(float, copy=False), own_weight
             if many and kind.categorical:
                 x = np.arange(n_categories, dtype=float)[None]
                 v = _counts(values, weight, columns[0], n_categories)
@@ -256,6 +269,18 @@ class Columns:
         return all(kind.discrete for kind, _ in self.groups)
 
 
+@dataclass(frozen=True)
+class Check:
+    """Check values of a column, by its place."""
+
+    columns: Columns
+    kinds: dict[int, Kind]
+
+    def __call__(self, j: int, x: np.ndarray) -> None:
+        """Raise `ValueError` if they are out of the range of the family."""
+        self.columns.check(j, self.kinds[j], x)
+
+
 def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
     labels = column.as_categories().labels
     if kind.name != "bernoulli":
@@ -279,12 +304,24 @@ def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
 
 def _counts(values: Any, weight: np.ndarray, j: int, size: int) -> np.ndarray:
     """Weights of the categories of a column."""
-    counts = np.zeros(size)
-    for part in parts(len(weight)):
-        x = values[:, part][j]
+    counted = Counted(j, size)
+    if isinstance(values, np.ndarray):
+        return counted(values, weight)
+    return sum(values.sweep(counted, weight), np.zeros(size))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Weights of the categories of a column."""
+
+    j: int
+    size: int
+
+    def __call__(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Add up weights of a block (d, b)."""
+        x = values[self.j]
         seen = ~np.isnan(x)
-        counts += np.bincount(x[seen].astype(int), weight[part][seen], size)
-    return counts
+        return np.bincount(x[seen].astype(int), weight[seen], self.size)
 
 
 def distinct(
@@ -297,7 +334,9 @@ def distinct(
     rows = values if known is None else np.vstack([values, known])
     key = np.zeros(rows.shape[1], dtype=np.int64)
     size = 1
-    for row in rows:
+    for each in rows:
+        # Differences of large counts are exact in float64 only.
+        row = each.astype(float)
         missing = np.isnan(row)
         low, high = np.nanmin(row, initial=0.0), np.nanmax(row, initial=0.0)
         if size * (high - low + 2) > 2**62:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from numbers import Real
 from typing import Any
 
@@ -70,16 +71,25 @@ def parts(n: int) -> Iterator[slice]:
         yield slice(start, min(start + READ, n))
 
 
+def different(x: np.ndarray) -> np.ndarray:
+    """Return the different numbers, without NaN."""
+    found = np.unique(np.asarray(x, dtype=float))
+    return found[~np.isnan(found)]
+
+
 class FileColumn(Column):
     """A column of a file, as a view."""
 
     def as_categories(self) -> Column:
         """Take different numbers for categories; without the codes of rows."""
         assert self.numbers is not None
-        labels = np.empty(0)
-        for part in parts(len(self.numbers)):
-            x = np.asarray(self.numbers[part], dtype=float)
-            labels = np.union1d(labels, x[~np.isnan(x)])
+        sweep = getattr(self.numbers, "sweep", None)
+        found = (
+            sweep(different)
+            if sweep is not None
+            else (different(self.numbers[part]) for part in parts(len(self.numbers)))
+        )
+        labels = reduce(np.union1d, found, np.empty(0))
         return Column(self.name, CATEGORIES, None, None, category_names(labels))
 
 
@@ -190,7 +200,8 @@ def _read_column(name: str, column: Any) -> Column:
     if hasattr(column, "array") and column.dtype.kind in "biuf":
         if column.dtype.kind == "b":
             return _of_pandas_categories(name, column.astype("category"))
-        numbers = column.to_numpy(dtype=float, na_value=np.nan)
+        dtype = column.dtype if column.dtype == np.float32 else float
+        numbers = column.to_numpy(dtype=dtype, na_value=np.nan)
         return Column(name, NUMBERS, finite(name, numbers))
     if hasattr(column, "array") and column.dtype.kind in "OUT":
         return _read_values(name, column.to_numpy(dtype=object))
@@ -212,7 +223,9 @@ def _of_pandas_categories(name: str, column: Any) -> Column:
 def _read_values(name: str, values: np.ndarray) -> Column:
     kind = values.dtype.kind
     if kind in "iuf":
-        return Column(name, NUMBERS, finite(name, values.astype(float)))
+        if values.dtype != np.float32:
+            values = values.astype(float)
+        return Column(name, NUMBERS, finite(name, values))
     if kind in "bUS":
         labels, codes = np.unique(values, return_inverse=True)
         plain = tuple(map(_plain, labels.tolist()))

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
 import numpy as np
+
+from skem.core.dask_graph import Chunks
 
 KEPT = 3
 """Chunks that are kept, for the threads of a pass that are not in the same one."""
 
 
 class DaskRows:
-    """Rows (n, d) of a Dask array of numbers, of which a few chunks are held."""
+    """Rows (n, d) of a Dask array of numbers.
+
+    Passes are computed where the chunks are, and statistics alone come back. Of chunks
+    that are read here a few are held.
+    """
 
     def __init__(self, X: Any) -> None:
+        self.X = X
         self.chunks = [X[start:stop] for start, stop in _edges(X.chunks[0])]
         self.starts = np.cumsum([0, *X.chunks[0]])
         self.shape = X.shape
@@ -40,17 +50,74 @@ class DaskRows:
         if isinstance(rows, slice):
             first, last, _ = rows.indices(len(self))
             rows = np.arange(first, last)
+            return self._joined(rows, self._chunk)
+        which = np.searchsorted(self.starts, rows, side="right") - 1
+        own = {int(i): rows[which == i] - self.starts[i] for i in np.unique(which)}
+        if not own:
+            return np.empty((0, self.shape[1]))
+        return np.concatenate(self._graph.only(own).each(_taken, own))
+
+    def _joined(self, rows: np.ndarray, chunk: Callable[[int], np.ndarray]) -> Any:
         which = np.searchsorted(self.starts, rows, side="right") - 1
         parts = [
-            self._chunk(int(i))[rows[which == i] - self.starts[i]]
-            for i in np.unique(which)
+            chunk(int(i))[rows[which == i] - self.starts[i]] for i in np.unique(which)
         ]
         return np.concatenate(parts) if parts else np.empty((0, self.shape[1]))
+
+    @cached_property
+    def _graph(self) -> Chunks:
+        """The chunks that have rows."""
+        return Chunks.of(self.X).only(np.flatnonzero(self.X.chunks[0]).tolist())
+
+    def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
+        """Return a function of each chunk, and of its parts of arrays (n,)."""
+        own = {
+            i: [array[start:stop] for array in arrays]
+            for i, (start, stop) in enumerate(_edges(self.X.chunks[0]))
+            if stop > start
+        }
+        return self._graph.each(Applied(function), own)
+
+    def beside(self, *arrays: np.ndarray) -> Chunks:
+        """Return the chunks that have rows, with those of arrays (n,) beside them."""
+        import dask.array as da
+
+        sizes = (self.X.chunks[0],)
+        others = [da.from_array(array, chunks=sizes) for array in arrays]
+        found = Chunks.of(self.X, *others)
+        return found.only(np.flatnonzero(self.X.chunks[0]).tolist())
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function of a chunk and of a list of arrays."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, x: np.ndarray, arrays: list[np.ndarray]) -> Any:
+        """Call it."""
+        return self.function(x, *arrays)
+
+
+def _taken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return x[rows]
 
 
 def _edges(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
     ends = np.cumsum(sizes).tolist()
     return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+@dataclass(frozen=True)
+class OfColumn:
+    """A function of one column of a chunk."""
+
+    function: Callable[..., Any]
+    j: int
+
+    def __call__(self, x: np.ndarray) -> Any:
+        """Call it."""
+        return self.function(x[:, self.j])
 
 
 class DaskColumn:
@@ -64,6 +131,10 @@ class DaskColumn:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         return self.rows[rows][:, self.j]
+
+    def sweep(self, function: Callable[..., Any]) -> list[Any]:
+        """Return a function of each chunk of the column."""
+        return self.rows.sweep(OfColumn(function, self.j))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self[:], dtype=dtype)

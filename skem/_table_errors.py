@@ -1,14 +1,29 @@
-"""Standard errors of the mixture of a table, from the scores of its rows."""
+"""Standard errors of the mixture of a table, from the scores of its rows.
+
+With responsibilities r and D_k the derivatives of log w_k p(x | k), the score of a row
+is s = Σ_k r_k D_k, and minus the Hessian of its log-likelihood (Louis 1982)
+
+    s sᵀ − Σ_k r_k (D_k D_kᵀ + ∂D_k).
+
+Derivatives are central differences in coordinates in which the information is about the
+identity. Most coordinates move one component alone, so that those of different
+components are moved together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem.families.product import Point, TableMap
+from skem.families.model import Laws, Model
+from skem.families.point import Point
+from skem.families.table_map import TableMap
 
+METHODS = ("sandwich", "hessian", "opg")
 STEP = 1e-2
 """Of coordinates in which the information of the data is about one."""
 IDENTIFIED = 1e-8
@@ -33,42 +48,211 @@ class TableStandardErrors(NamedTuple):
     parameters: dict[str, dict[str, np.ndarray]]
 
 
+@dataclass(frozen=True)
+class Coordinates:
+    """Coordinates of weights, or of one model's laws, and what they move.
+
+    `moves` has, for each direction, the coordinate that moves each component: one of
+    its own, or one that they share; −1 where there is none.
+    """
+
+    unpack: Callable[[np.ndarray], Any]
+    size: int
+    moves: np.ndarray
+
+    @classmethod
+    def of_weights(cls, weights: np.ndarray, counts: np.ndarray) -> Coordinates:
+        """Logarithms, in standard deviations, which all weights depend on."""
+        logs = np.log(np.maximum(weights, 1e-300))
+
+        def unpack(vector: np.ndarray) -> np.ndarray:
+            shares = np.exp(logs + vector / np.sqrt(counts))
+            return shares / shares.sum()
+
+        K = len(weights)
+        return cls(unpack, K, np.repeat(np.arange(K)[:, None], K, axis=1))
+
+    @classmethod
+    def of_model(cls, model: Any, laws: Laws, counts: np.ndarray) -> Coordinates:
+        """Those of a model, with the coordinates of different components together."""
+        size, K = len(model.pack(laws, laws, counts)), len(counts)
+
+        def unpack(vector: np.ndarray) -> Laws:
+            return model.unpack(vector, laws, counts)
+
+        here = unpack(np.zeros(size))
+        own: list[list[int]] = [[] for _ in range(K)]
+        shared = []
+        for c, step in enumerate(np.eye(size) * STEP):
+            there = unpack(step)
+            moved = np.zeros(K, dtype=bool)
+            for name, law in here.items():
+                changed = law != there[name]
+                of_each = len(law) == K and (law.ndim == 1 or model.apart)
+                if of_each:
+                    moved |= changed.reshape(K, -1).any(axis=1)
+                else:
+                    moved |= bool(changed.any())
+            if moved.sum() == 1:
+                own[int(moved.argmax())].append(c)
+            else:
+                shared.append(np.full(K, c))
+        most = max(map(len, own))
+        together = [[o[a] if a < len(o) else -1 for o in own] for a in range(most)]
+        moves = np.array([*together, *shared], dtype=int).reshape(-1, K)
+        return cls(unpack, size, moves)
+
+    def steps(self) -> Iterator[np.ndarray]:
+        """Yield a step along each direction."""
+        for move in self.moves:
+            step = np.zeros(self.size)
+            step[move[move >= 0]] = STEP
+            yield step
+
+
+@dataclass(frozen=True)
+class Information:
+    """Scores, and what is made of them, about a point."""
+
+    em: TableMap
+    point: Point
+    weight: np.ndarray
+
+    @cached_property
+    def parts(self) -> list[Coordinates]:
+        """Coordinates of the weights, and of each model."""
+        point, counts = self.point, self.em.chart(self.point).counts
+        pairs = zip(self.em.product.models, point.laws, strict=True)
+        return [
+            Coordinates.of_weights(point.weights, counts),
+            *(Coordinates.of_model(model, laws, counts) for model, laws in pairs),
+        ]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where the coordinates of each begin, and the end."""
+        return np.cumsum([0] + [part.size for part in self.parts]).tolist()
+
+    def at(self, vector: np.ndarray) -> Point:
+        """Return the point of coordinates."""
+        cuts = self.starts[1:-1]
+        weights, *laws = (
+            part.unpack(own)
+            for part, own in zip(self.parts, np.split(vector, cuts), strict=True)
+        )
+        return Point(weights, tuple(laws))
+
+    def _logits(self, values: np.ndarray) -> Iterator[Callable[[Any], np.ndarray]]:
+        """Yield functions of weights, and of laws: parts of log w p(x), (K, b)."""
+        product = self.em.product
+        n = values.shape[1]
+
+        def of_weights(weights: np.ndarray) -> np.ndarray:
+            return np.repeat(np.log(weights)[:, None], n, axis=1)
+
+        yield of_weights
+        for model, place in zip(product.models, product.places, strict=True):
+            yield partial(_of_model, model, model.rows(values[place]))
+
+    def matrices(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return minus the Hessian, and the sum of outer products of scores."""
+        p = self.starts[-1]
+        outer, inner = np.zeros((2, p, p))
+        moves = np.vstack(
+            [
+                np.where(part.moves >= 0, part.moves + start, -1)
+                for part, start in zip(self.parts, self.starts, strict=False)
+            ]
+        )
+        for rows, _, resp in self.em.posterior(self.point):
+            values, v = self.em.numbers(rows), self.weight[rows]
+            weighted = resp * v
+            first = []
+            for part, start, logits in zip(
+                self.parts, self.starts, self._logits(values), strict=False
+            ):
+                first += self._slopes(part, logits)
+                self._curvatures(part, start, logits, weighted, inner)
+            slopes = np.array(first)
+            scores = np.zeros((p, resp.shape[1]))
+            for k, r in enumerate(resp):
+                there = moves[:, k] >= 0
+                D, own = slopes[there, k], moves[there, k]
+                np.add.at(scores, own, D * r)
+                inner[np.ix_(own, own)] += (D * weighted[k]) @ D.T
+            outer += (scores * v) @ scores.T
+        return outer - inner, outer
+
+    @staticmethod
+    def _slopes(part: Coordinates, logits: Callable[[Any], np.ndarray]) -> list:
+        return [
+            (logits(part.unpack(step)) - logits(part.unpack(-step))) / (2 * STEP)
+            for step in part.steps()
+        ]
+
+    @staticmethod
+    def _curvatures(
+        part: Coordinates,
+        start: int,
+        logits: Callable[[Any], np.ndarray],
+        weighted: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
+        """Add Σ v r ∂D of a model to a matrix."""
+        steps = list(part.steps())
+
+        def total(step: np.ndarray) -> np.ndarray:
+            return np.einsum("kb,kb->k", weighted, logits(part.unpack(step)))
+
+        for i, a in enumerate(steps):
+            for j, b in enumerate(steps[: i + 1]):
+                found = total(a + b) - total(a - b) - total(b - a) + total(-a - b)
+                found /= 4 * STEP**2
+                for k, value in enumerate(found):
+                    row, column = part.moves[i, k], part.moves[j, k]
+                    if row >= 0 and column >= 0:
+                        out[start + row, start + column] += value
+                        if i != j:
+                            out[start + column, start + row] += value
+
+
+def _of_model(model: Model, rows: np.ndarray, laws: Laws) -> np.ndarray:
+    return model.logits(laws, rows)
+
+
 def errors_of(
     em: TableMap,
     point: Point,
     weight: np.ndarray,
     outward: Callable[[Point], dict[Any, np.ndarray]],
+    method: str,
 ) -> dict[Any, np.ndarray]:
-    """Return the errors of what `outward` makes of a point, by the delta method.
-
-    Scores and gradients are central differences in the chart about the point, in which
-    its information is about the identity.
-    """
-    chart = em.chart(point)
-    size = len(chart.pack(point))
+    """Return the errors of what `outward` makes of a point, by the delta method."""
+    information = Information(em, point, weight)
+    size = information.starts[-1]
     here = outward(point)
-    scores = np.empty((size, em.n_samples))
     gradients = np.empty((size, sum(values.size for values in here.values())))
-    for i in range(size):
-        ends = []
-        for sign in (1, -1):
-            step = np.zeros(size)
-            step[i] = sign * STEP
-            there = chart.unpack(step)
-            density = np.empty(em.n_samples)
-            for rows, found, _ in em.posterior(there):
-                density[rows] = found
-            flat = np.concatenate([v.ravel() for v in outward(there).values()])
-            ends.append((density, flat))
-        scores[i] = (ends[0][0] - ends[1][0]) / (2 * STEP)
-        gradients[i] = (ends[0][1] - ends[1][1]) / (2 * STEP)
-    values, vectors = np.linalg.eigh((scores * weight) @ scores.T)
+    for gradient, step in zip(gradients, np.eye(size) * STEP, strict=True):
+        ends = (outward(information.at(sign * step)) for sign in (1, -1))
+        first, second = (
+            np.concatenate([values.ravel() for values in end.values()]) for end in ends
+        )
+        gradient[:] = (first - second) / (2 * STEP)
+    hessian, outer = information.matrices()
+    values, vectors = np.linalg.eigh(outer if method == "opg" else hessian)
     known = values > IDENTIFIED * max(values.max(), 1.0)
     along = vectors.T @ gradients
-    variances = (along[known] ** 2 / values[known, None]).sum(axis=0)
+    solved = along[known] / values[known, None]
+    if method == "sandwich":
+        middle = vectors[:, known].T @ outer @ vectors[:, known]
+        variances = np.einsum("ij,ik,kj->j", solved, middle, solved)
+    else:
+        variances = (along[known] * solved).sum(axis=0)
     lost = np.square(along[~known]).sum(axis=0)
     total = np.square(gradients).sum(axis=0)
-    errors = np.where(lost > UNKNOWN**2 * total, np.nan, np.sqrt(variances))
+    errors = np.where(
+        lost > UNKNOWN**2 * total, np.nan, np.sqrt(np.maximum(variances, 0.0))
+    )
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {

@@ -15,10 +15,13 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import SHAPES
 from skem.core.regularization import ScaleFreePenalty
 from skem.families.categories import Categorical, CategoricalModel
-from skem.families.family import Family, Kind, Laws, Model
-from skem.families.gaussian import Gaussian, GaussianModel
+from skem.families.family import Family, Kind
+from skem.families.gaussian import Gaussian
+from skem.families.gaussian_model import GaussianModel
+from skem.families.model import Laws, Model
 from skem.families.negative_binomial import NegativeBinomial, NegativeBinomialModel
-from skem.families.product import Point, Product
+from skem.families.point import Point
+from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.student import Student, StudentModel
 
@@ -44,6 +47,11 @@ OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
 
 def table_document(mixture: Any) -> dict[str, Any]:
     """Return the parts of the document that are a mixture's own."""
+    if not hasattr(mixture, "lower_bound_"):
+        raise NotImplementedError(
+            "save takes fits, and no marginals or conditionals of them. Save the "
+            "fitted mixture, or this one with skops or pickle."
+        )
     parameters = mixture.get_params(deep=False)
     families = parameters.pop("families")
     names = [*ATTRIBUTES, *([NAMES] if hasattr(mixture, NAMES) else [])]

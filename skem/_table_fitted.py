@@ -18,22 +18,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns
 from skem._table import TakesTables, read_table, rebuilt
-from skem._table_errors import TableStandardErrors, errors_of, unflattened
-from skem._table_summary import TableSummary
+from skem._table_described import DescribedTable
 from skem._validation import check_sample_weight
 from skem.core.threads import Workers
-from skem.families.gaussian import Gaussian
-from skem.families.product import Point, TableMap
+from skem.families.point import Point
+from skem.families.table_map import TableMap
 
 
 class FittedTable(
+    DescribedTable,
     TakesTables,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DensityMixin,
     BaseEstimator,
 ):
-    """Prediction, scores, samples, completion and tables of a `MixtureModel`."""
+    """Prediction, scores and samples of a `MixtureModel`."""
 
     weights_: np.ndarray
     parameters_: dict[str, dict[str, np.ndarray]]
@@ -324,134 +324,3 @@ class FittedTable(
             self._container,
             self._dtypes,
         )
-
-    def impute(self, X: Any) -> Any:
-        """Complete missing cells by what the rest of the row says of them.
-
-        Numbers by their conditional means, in the mixture given the row (Gaussian
-        columns given the others of their group too; log-normal ones by those of the
-        logarithms); categories by the likeliest one.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted, without gaps.
-        """
-        em = self._map(X)
-        _, resp = self._posterior(X)
-        values = em.values[:, :].copy()
-        for model, place, laws in zip(
-            em.product.models, em.product.places, self._point.laws, strict=True
-        ):
-            values[place] = model.filled(laws, values[place], resp)
-        return self._rebuilt(values)
-
-    def standard_errors(
-        self, X: Any, sample_weight: ArrayLike | None = None
-    ) -> TableStandardErrors:
-        """Return standard errors of the parameters, from the scores of the rows.
-
-        The information is the sum of outer products of the scores, which is right where
-        the model is [1]_. Parameters that the data do not identify have NaN.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table that was fitted.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as repeated rows.
-
-        Returns
-        -------
-        errors : TableStandardErrors
-            With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`.
-
-        References
-        ----------
-        .. [1] I. Meilijson (1989). A fast improvement to the EM algorithm on its own
-           terms. JRSS B 51(1), 127-138.
-
-        Examples
-        --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1], [1], [1]]
-        >>> model = MixtureModel(families="bernoulli").fit(X)
-        >>> errors = model.standard_errors(X)
-        >>> errors.parameters["x0"]["probability"].round(2)
-        array([0.15])
-        """
-        em = self._map(X)
-        weight = self._given(sample_weight, em.n_samples)
-        errors = errors_of(em, self._point, weight, self._outward)
-        return TableStandardErrors(errors["weights"], unflattened(errors))
-
-    def _outward(self, point: Point) -> dict[Any, np.ndarray]:
-        """Return the weights, and the parameters by column and name."""
-        found = outward_parameters(self._columns, self._product, point)[0]
-        flat: dict[Any, np.ndarray] = {"weights": point.weights}
-        for name, laws in found.items():
-            flat |= {(name, key): values for key, values in laws.items()}
-        return flat
-
-    def summary(self) -> TableSummary:
-        """Return per-component tables of what the columns are like, to be printed.
-
-        Returns
-        -------
-        summary : TableSummary
-            Prints as text, and as HTML in notebooks.
-
-        Examples
-        --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [1], [0], [1], [1]]
-        >>> MixtureModel(families="bernoulli").fit(X).summary()
-        Mixture of 1 component: 1 free parameter, mean log-likelihood -0.636514
-        <BLANKLINE>
-                     0
-          weight  1.00
-        <BLANKLINE>
-        Proportions of categories
-        <BLANKLINE>
-                      0
-          x0 = 1  0.667
-        """
-        check_is_fitted(self)
-        return TableSummary(
-            self.weights_,
-            self.families_,
-            self.parameters_,
-            self.categories_,
-            self.n_parameters_,
-            self.lower_bound_,
-        )
-
-
-def outward_parameters(
-    columns: Columns, product: Any, point: Point
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[tuple[str, ...], np.ndarray]]:
-    """Return the parameters of each column, and the covariances of groups."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    covariances: dict[tuple[str, ...], np.ndarray] = {}
-    for (kind, places), model, laws in zip(
-        columns.groups, product.models, point.laws, strict=True
-    ):
-        names = [columns.names[j] for j in places]
-        outward = model.outward(laws)
-        if isinstance(kind, Gaussian):
-            covariances[tuple(names)] = outward["covariances"]
-            for i, name in enumerate(names):
-                found[name] = {
-                    "mean": outward["means"][:, i],
-                    "standard_deviation": outward["standard_deviations"][:, i],
-                }
-        else:
-            found[names[0]] = outward
-    return {name: found[name] for name in columns.names}, covariances

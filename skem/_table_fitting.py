@@ -16,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._families import Columns, distinct, place_of, resolve
 from skem._table import Table, read_table
-from skem._table_fitted import FittedTable, outward_parameters
+from skem._table_described import outward_parameters
+from skem._table_fitted import FittedTable
 from skem._table_gathering import Gathering
+from skem._table_start import given_start
 from skem._text import UNDETERMINED
 from skem._validation import check_n_samples, check_sample_weight
 from skem.core.accelerate import ACCELERATORS
@@ -26,9 +28,10 @@ from skem.core.stream import Forgetting
 from skem.core.threads import Workers
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
-from skem.families.product import Given, Point, TableMap, by_weight
-from skem.families.search import TableSearch
+from skem.families.point import Given, Point
+from skem.families.search import Neighbour, TableSearch
 from skem.families.stream import TableStream
+from skem.families.table_map import TableMap, by_weight
 
 UNKNOWN = -1
 """Label of rows of which the component is not known."""
@@ -45,6 +48,8 @@ class FittingTable(FittedTable):
     max_iter: int
     n_init: int | str
     algorithm: str
+    weights_init: Any
+    parameters_init: Any
     warm_start: bool
     fixed: Any
     learning_decay: float
@@ -65,7 +70,7 @@ class FittingTable(FittedTable):
         self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
         weight = self._weight(sample_weight, table)
-        known = _check_labels(labels, table.n_rows, self.n_components)
+        known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
             self._check_unchanged()
@@ -92,8 +97,9 @@ class FittingTable(FittedTable):
             self._check_unchanged()
         elif hasattr(self, "weights_"):
             raise ValueError(
-                "The mixture was loaded from a file, which has no statistics that a "
-                "stream could go on from. Call fit to begin anew."
+                "The mixture has no statistics that a stream could go on from: it was "
+                "loaded from a file, or is a part of another one. Call fit to begin "
+                "anew."
             )
         if isinstance(state, TableStream):
             self._advance(state, table, weight)
@@ -157,10 +163,16 @@ class FittingTable(FittedTable):
         known: np.ndarray | None,
         *,
         warm: bool = False,
+        beside: FittedTable | None = None,
     ) -> None:
         if self.fixed is not None and not warm:
             raise ValueError(
                 "fixed needs values: warm_start=True, and a mixture that is fitted."
+            )
+        if self.weights_init is not None and self.parameters_init is None:
+            raise ValueError(
+                "weights_init needs parameters_init: weights alone do not tell "
+                "components apart."
             )
         check_n_samples(int(np.count_nonzero(weight)), self.n_components)
         if warm:
@@ -176,25 +188,12 @@ class FittingTable(FittedTable):
                 product = replace(product, given=given)
                 em = replace(em, product=replace(em.product, given=given))
                 best = self._finished(em, start, None)
+            elif self.parameters_init is not None:
+                best = self._from_given(em, columns)
             else:
-                best = self._searched(em)
-            point = best.evaluation.parameters
-            if known is None and not warm:
-                point = by_weight(em, point)
-            self._set_fit(columns, table, product.as_points(), point, best)
-            evaluation = em.evaluate(point)
-            follows = isinstance(self.pseudo_observations, str)
-            self._set_stream(TableStream.begin(evaluation, product, follows))
-            self._began_with = self._structure()
-            points = em.product.as_points()
-            if known is not None or points is not em.product:
-                scored = TableMap(points, em.values, em.weight, em.workers)
-                evaluation = scored.evaluate(point)
-            self.lower_bound_ = evaluation.loglik / float(weight.sum())
-            if table.file is None:
-                values, few = columns.read(table, self.handle_unknown)
-                even = np.ones(table.n_rows)
-                self._label(TableMap(self._product.of(few), values, even, workers))
+                best = self._searched(em, beside)
+            sort = not warm and self.parameters_init is None
+            self._take(columns, table, weight, em, product, best, sort=sort)
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -203,6 +202,49 @@ class FittingTable(FittedTable):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _lower(self, table: Table, weight: np.ndarray, beside: FittedTable) -> None:
+        """Take a better optimum, if that of one component more leads to one."""
+        columns = self._columns
+        with Workers() as workers:
+            em, product = self._prepared(columns, table, weight, None, workers)
+            start = product.carried(self._point, self._product)
+            search = TableSearch(
+                self.n_components, check_random_state(self.random_state), self._finished
+            )
+            best = search.lowered(em, start, responsibilities_of(beside))
+            if best is not None:
+                self._take(columns, table, weight, em, product, best, sort=True)
+
+    def _take(
+        self,
+        columns: Columns,
+        table: Table,
+        weight: np.ndarray,
+        em: TableMap,
+        product: Any,
+        best: Solution,
+        *,
+        sort: bool,
+    ) -> None:
+        """Set what a fit has found."""
+        point = best.evaluation.parameters
+        if em.known is None and sort:
+            point = by_weight(em, point)
+        self._set_fit(columns, table, product.as_points(), point, best)
+        evaluation = em.evaluate(point)
+        follows = isinstance(self.pseudo_observations, str)
+        self._set_stream(TableStream.begin(evaluation, product, follows))
+        self._began_with = self._structure()
+        points = em.product.as_points()
+        if em.known is not None or points is not em.product:
+            scored = TableMap(points, em.values, em.weight, em.workers)
+            evaluation = scored.evaluate(point)
+        self.lower_bound_ = evaluation.loglik / float(weight.sum())
+        if table.file is None:
+            values, few = columns.read(table, self.handle_unknown)
+            even = np.ones(table.n_rows)
+            self._label(TableMap(self._product.of(few), values, even, em.workers))
 
     def _given_parts(self, start: Point) -> Given | None:
         """Return what is fixed, with its values."""
@@ -244,9 +286,10 @@ class FittingTable(FittedTable):
         product = columns.product(values, weight, self.n_components, epsilon)
         if table.file is not None:
             return TableMap(product.of(few), values, weight, workers, known), product
-        kept = np.flatnonzero(weight > 0)
-        values, weight = values[:, kept], weight[kept]
-        known = None if known is None else known[kept]
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            values, weight = values[:, kept], weight[kept]
+            known = None if known is None else known[kept]
         merged = distinct(values, weight, known) if columns.discrete else None
         if merged is not None:
             first, weight = merged
@@ -254,24 +297,45 @@ class FittingTable(FittedTable):
         values = np.ascontiguousarray(values)
         return TableMap(product.of(values), values, weight, workers, known), product
 
-    def _searched(self, em: TableMap) -> Solution:
+    def _searched(self, em: TableMap, beside: FittedTable | None) -> Solution:
         """Return the best of the searches that are asked for."""
         rng = check_random_state(self.random_state)
-        search = TableSearch(self.n_components, rng, self._finished)
+        neighbour = None if beside is None else responsibilities_of(beside)
+        search = TableSearch(self.n_components, rng, self._finished, neighbour)
         n_init = 1 if isinstance(self.n_init, str) else self.n_init
         return max(
             (search.optimum(em) for _ in range(n_init)),
             key=lambda found: found.evaluation.objective,
         )
 
+    def _from_given(self, em: TableMap, columns: Columns) -> Solution:
+        """Run from the parameters that users give, without a search."""
+        rng = check_random_state(self.random_state)
+        pool = em
+        if not isinstance(em.values, np.ndarray):
+            pool = TableSearch(self.n_components, rng, self._finished).pool(em)
+        resp = given_start(
+            pool, columns, self.weights_init, self.parameters_init, self.n_components
+        )
+        return self._finished(em, pool.labelled(resp), None)
+
     def _finished(
-        self, em: TableMap, start: Point, earlier: Solution | None
+        self,
+        em: TableMap,
+        start: Point,
+        earlier: Solution | None,
+        give_up: Any = None,
     ) -> Solution:
         accelerator = ACCELERATORS[self.algorithm](em.chart)
         if earlier is not None:
             accelerator.follow(earlier.accelerator)
         return solve(
-            em.evaluate, start, accelerator, tol=self.tol, max_iter=self.max_iter
+            em.evaluate,
+            start,
+            accelerator,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=give_up,
         )
 
     def _set_fit(
@@ -309,6 +373,17 @@ class FittingTable(FittedTable):
         )
 
 
+def responsibilities_of(mixture: FittedTable) -> Neighbour:
+    """Return what tells those of the rows of another map of the same columns."""
+
+    def of(em: TableMap) -> np.ndarray:
+        product = mixture._product.of(em.values)
+        own = TableMap(product, em.values, em.weight, em.workers)
+        return np.hstack([resp for _, _, resp in own.posterior(mixture._point)])
+
+    return of
+
+
 def _label_array(labels: Sequence[Any]) -> np.ndarray:
     """Return labels as an array, of objects if they are of more than one type."""
     if len({type(label) for label in labels}) == 1 and not isinstance(labels[0], str):
@@ -318,7 +393,7 @@ def _label_array(labels: Sequence[Any]) -> np.ndarray:
     return found
 
 
-def _check_labels(
+def check_labels(
     labels: ArrayLike | None, n_rows: int, n_components: int
 ) -> np.ndarray | None:
     """Validate labels of components, −1 where they are not known."""

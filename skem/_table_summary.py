@@ -33,8 +33,8 @@ class TableSummary:
     n_parameters : int
         Number of free parameters.
 
-    lower_bound : float
-        Mean log-likelihood of the training data.
+    lower_bound : float or None
+        Mean log-likelihood of the training data; None of a part of a mixture.
     """
 
     weights: np.ndarray
@@ -42,7 +42,7 @@ class TableSummary:
     parameters: dict[str, dict[str, np.ndarray]]
     categories: dict[str, np.ndarray]
     n_parameters: int
-    lower_bound: float
+    lower_bound: float | None
 
     def _sections(self) -> list[Section]:
         K = len(self.weights)
@@ -55,9 +55,10 @@ class TableSummary:
                 rows += [(f"{name}: {label}", law) for label, law in laws.items()]
         title = (
             f"Mixture of {count(K, 'component')}: "
-            f"{count(self.n_parameters, 'free parameter')}, mean log-likelihood "
-            f"{self.lower_bound:.6f}"
+            f"{count(self.n_parameters, 'free parameter')}"
         )
+        if self.lower_bound is not None:
+            title += f", mean log-likelihood {self.lower_bound:.6f}"
         sections = [_section(title, rows)]
         if of_categories:
             sections.append(_section("Proportions of categories", of_categories))

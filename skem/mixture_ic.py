@@ -21,9 +21,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skem._delegate import AttributeOfBest, Chooser, of_best
+from skem._families import resolve
 from skem._fitting import unchanged_on_error
 from skem._selection_table import check_covariance_types, check_numbers_of_components
 from skem._table import TakesTables, read_table
+from skem._table_fitting import check_labels
+from skem._table_path import path
 from skem._text import UNDETERMINED
 from skem._validation import N_JOBS
 from skem.core.accelerate import ACCELERATORS
@@ -45,6 +48,8 @@ class MixtureIC(
 
     A `MixtureModel` is fitted for each number of components and each covariance
     structure of its Gaussian columns, and the one with the lowest criterion is kept.
+    Of one structure, mixtures start from splits of the one with a component less, too,
+    and are tried again from merges of the one with a component more.
 
     Parameters
     ----------
@@ -83,7 +88,8 @@ class MixtureIC(
         Seed. Results do not depend on `n_jobs`.
 
     n_jobs : int or None, default=None
-        The number of candidates that are fitted at a time, in processes of joblib.
+        The number of covariance structures that are tried at a time, in processes of
+        joblib.
 
     Attributes
     ----------
@@ -198,7 +204,12 @@ class MixtureIC(
         self.n_jobs = n_jobs
 
     def fit(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        labels: ArrayLike | None = None,
     ) -> Self:
         """Fit every candidate, and choose one.
 
@@ -212,6 +223,10 @@ class MixtureIC(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; do not normalise them to one.
+
+        labels : array-like of int of shape (n_samples,), default=None
+            Known components, as in :meth:`MixtureModel.fit`. Numbers of components that
+            are fewer than those of the labels are not tried.
 
         Returns
         -------
@@ -233,15 +248,20 @@ class MixtureIC(
             If the chosen mixture has `degenerate_components_`.
         """
         with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight)
+            self._validated_fit(X, sample_weight, labels)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
+    def _validated_fit(
+        self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
+    ) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         table = read_table(self, X, reset=True, min_samples=2)
         weight = MixtureModel._weight(sample_weight, table)
+        known = check_labels(labels, table.n_rows, components[-1])
+        if known is not None:
+            components = [K for K in components if K > known.max()]
         n_rows = int(np.count_nonzero(weight))
         possible = [K for K in components if K <= n_rows]
         if len(possible) < len(components):
@@ -256,22 +276,27 @@ class MixtureIC(
                 FitFailedWarning,
                 stacklevel=4,
             )
+        groups = resolve(self.families, structures[0], table)
+        if not any(kind.multivariate and len(own) > 1 for kind, own in groups):
+            structures = structures[:1]
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        first = self._candidate(possible[0], structures[0], seed)
-        _, fitted = _fitted(first, X, sample_weight)
-        correlated = any(len(names) > 1 for names in fitted.covariances_)
-        plan = [
-            (K, name)
-            for K in possible
-            for name in (structures if correlated else structures[:1])
-        ]
+        names = ("n_features_in_", "feature_names_in_")
+        seen = {name: vars(self)[name] for name in names if name in vars(self)}
         found = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fitted)(self._candidate(K, name, seed), X, sample_weight)
-            for K, name in plan[1:]
+            delayed(path)(
+                [self._candidate(K, name, seed) for K in possible],
+                table,
+                weight,
+                known,
+                seen,
+            )
+            for name in structures
         )
-        rows, models = zip(_fitted_row(fitted, X, sample_weight), *found, strict=True)
-        self._choose(plan, list(rows), list(models))
+        plan = [(K, name) for K in possible for name in structures]
+        models = [model for each in zip(*found, strict=True) for model in each]
+        rows = [_row(model, X, weight) for model in models]
+        self._choose(plan, rows, models)
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
@@ -322,7 +347,12 @@ class MixtureIC(
             )
 
     def fit_predict(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        labels: ArrayLike | None = None,
     ) -> np.ndarray:
         """Choose a mixture, and return the most probable component of each row.
 
@@ -337,12 +367,15 @@ class MixtureIC(
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in `fit`.
 
+        labels : array-like of int of shape (n_samples,), default=None
+            Known components, as in `fit`. What is returned is by values alone.
+
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Components of the chosen mixture.
         """
-        self.fit(X, sample_weight=sample_weight)
+        self.fit(X, sample_weight=sample_weight, labels=labels)
         return self.best_estimator_._labels_or_predict(X)
 
     def score(
@@ -377,33 +410,24 @@ class MixtureIC(
     icl = of_best(MixtureModel.icl)
     sample = of_best(MixtureModel.sample)
     impute = of_best(MixtureModel.impute)
+    support_probability = of_best(MixtureModel.support_probability)
+    marginal = of_best(MixtureModel.marginal)
+    conditional = of_best(MixtureModel.conditional)
     standard_errors = of_best(MixtureModel.standard_errors)
     summary = of_best(MixtureModel.summary)
     save = of_best(MixtureModel.save)
 
 
-def _fitted(
-    model: MixtureModel, X: Any, sample_weight: ArrayLike | None
-) -> tuple[dict[str, float], MixtureModel]:
-    """Fit a candidate, and say what there is to be compared."""
-    with warnings.catch_warnings():
-        # `results_` says so of all of them, and a warning of the chosen one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", DegenerateComponentsWarning)
-        model.fit(X, sample_weight=sample_weight)
-    return _fitted_row(model, X, sample_weight)
-
-
-def _fitted_row(
-    model: MixtureModel, X: Any, sample_weight: ArrayLike | None
-) -> tuple[dict[str, float], MixtureModel]:
-    aic = model.aic(X, sample_weight)
-    row = {
-        "bic": model.bic(X, sample_weight),
-        "aic": aic,
-        "icl": model.icl(X, sample_weight),
-        "log_likelihood": model.n_parameters_ - aic / 2,
-        "n_parameters": model.n_parameters_,
+def _row(model: MixtureModel, X: Any, weight: np.ndarray) -> dict[str, float]:
+    """Return what there is to be compared."""
+    log_density, resp = model._posterior(X)
+    loglik, p = float(log_density @ weight), model.n_parameters_
+    bic = p * float(np.log(weight.sum())) - 2 * loglik
+    return {
+        "bic": bic,
+        "aic": 2 * p - 2 * loglik,
+        "icl": bic - 2 * float(np.log(resp.max(axis=0)) @ weight),
+        "log_likelihood": loglik,
+        "n_parameters": p,
         "converged": model.converged_,
     }
-    return row, model

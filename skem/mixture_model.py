@@ -85,6 +85,16 @@ class MixtureModel(FittingTable):
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in :class:`GaussianMixture`.
 
+    weights_init : array-like of shape (n_components,), default=None
+        Weights to start from, with `parameters_init`; None: all are equal.
+
+    parameters_init : mapping, default=None
+        Parameters to start from, as `parameters_` has them: for each column, by name or
+        place, a dict from names of parameters to arrays with the components along the
+        first axis. Of Gaussian and Student columns the mean or location will do. Rows
+        are assigned to components by the columns that are given, and one run goes on
+        from there, without a search; components keep their numbers.
+
     handle_unknown : {'error', 'missing'}, default='error'
         What a category is that `fit` has not seen: an error, or a missing value.
 
@@ -181,10 +191,12 @@ class MixtureModel(FittingTable):
     in its units: log-likelihoods of models with other families for a column compare
     only if both are of one kind.
 
-    The table is held in memory as float64 columns, and equal rows of a table of
-    categories and counts as one row with a weight. Computation is in float64. An array
-    of numbers that is memory-mapped and has many rows is read block by block, and one
-    of Dask, or a data frame of numbers, chunk by chunk.
+    The table is held in memory as float64 columns, or as float32 ones where all numbers
+    are float32, and equal rows of a table of categories and counts as one row with a
+    weight. Computation is in float64: numbers in float32 give what the same numbers in
+    float64 do. An array of numbers that is memory-mapped and has many rows is read
+    block by block. Of one of Dask, or a data frame of numbers, chunks are computed
+    where they are, on the workers of a cluster if there is one: only sums come back.
 
     References
     ----------
@@ -234,6 +246,8 @@ class MixtureModel(FittingTable):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions(set(ACCELERATORS))],
+        "weights_init": ["array-like", None],
+        "parameters_init": [dict, None],
         "handle_unknown": [StrOptions({"error", "missing"})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -253,6 +267,8 @@ class MixtureModel(FittingTable):
         max_iter: int = 1000,
         n_init: int | str = "auto",
         algorithm: str = "auto",
+        weights_init: ArrayLike | None = None,
+        parameters_init: Any = None,
         handle_unknown: str = "error",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -268,6 +284,8 @@ class MixtureModel(FittingTable):
         self.max_iter = max_iter
         self.n_init = n_init
         self.algorithm = algorithm
+        self.weights_init = weights_init
+        self.parameters_init = parameters_init
         self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.warm_start = warm_start

@@ -7,6 +7,8 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedEr
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import MixtureIC, MixtureModel
+from skem._table import read_table
+from skem._table_path import path
 from skem.exceptions import DegenerateComponentsWarning
 
 
@@ -108,3 +110,52 @@ def test_it_says_what_it_has_chosen(X):
     said = f"2 components, diag, bic {selection.criterion_:.1f}"
     assert repr(selection).endswith(f"# chosen: {said}")
     assert f"best_estimator_: {said}" in selection._repr_html_()
+
+
+def test_known_components_keep_their_numbers(X):
+    rng = np.random.default_rng(5)
+    z = rng.integers(2, size=300)
+    labels = np.where(np.arange(300) < 40, 1 - z, -1)
+    selection = MixtureIC((1, 2, 3), covariance_type="diag", random_state=0)
+    found = selection.fit_predict(X, labels=labels)
+    assert selection.results_["param_n_components"].tolist() == [2, 3]
+    assert np.mean(found[:40] == labels[:40]) > 0.9
+    assert selection.results_["bic"][0] == pytest.approx(
+        MixtureModel(2, covariance_type="diag", random_state=0)
+        .fit(X, labels=labels)
+        .bic(X),
+        abs=0.05,
+    )
+    with pytest.raises(ValueError, match="labels must be integers"):
+        selection.fit(X, labels=labels + 3)
+
+
+def test_neighbours_lead_out_of_worse_optima(X):
+    columns = dict(n_features_in_=3)
+    table = read_table(MixtureModel(), X, reset=True)
+    options = dict(covariance_type="diag", random_state=0)
+    poor, three = (MixtureModel(K, **options) for K in (2, 3))
+    path([three], table, np.ones(300), None, columns)
+    path([poor], table, np.ones(300), None, columns)
+    best = poor.lower_bound_
+    # A mixture that splits the rows at random, and is left there.
+    halves = np.arange(300) % 2
+    with pytest.warns(ConvergenceWarning):
+        poor.set_params(max_iter=1).fit(X, labels=halves)
+    poor.set_params(max_iter=1000)
+    assert poor.lower_bound_ < best - 0.2
+    poor._lower(table, np.ones(300), three)
+    assert poor.lower_bound_ == pytest.approx(best, abs=1e-3)
+
+
+def test_candidates_are_not_worse_than_fits_of_their_own():
+    rng = np.random.default_rng(1)
+    p = rng.dirichlet(np.full(3, 0.4), size=(4, 8))
+    u = rng.random((250, 8))[:, :, None]
+    X = (u > np.cumsum(p[rng.integers(4, size=250)], axis=2)).sum(axis=2).clip(0, 2)
+    selection = MixtureIC((2, 3, 4), families="categorical", random_state=0).fit(X)
+    for i, K in enumerate((2, 3, 4)):
+        own = MixtureModel(K, families="categorical", random_state=7).fit(X)
+        # Below by what the tolerance and the penalty, which differs little, allow.
+        found = selection.results_["log_likelihood"][i]
+        assert found > own.lower_bound_ * 250 - 0.1

@@ -25,18 +25,10 @@ FAMILIES = {
     "member": "bernoulli",
     "score": "student",
 }
-RANDOM = "starts draw rows at random, and repeated rows are other rows"
 
 
 @pytest.mark.slow
-@parametrize_with_checks(
-    [MixtureModel(), MixtureModel(2, covariance_type="diag")],
-    expected_failed_checks=lambda estimator: (
-        {"check_sample_weight_equivalence_on_dense_data": RANDOM}
-        if estimator.n_components > 1
-        else {}
-    ),
-)
+@parametrize_with_checks([MixtureModel(), MixtureModel(2, covariance_type="diag")])
 def test_estimator_checks(estimator, check):
     check(estimator)
 
@@ -464,3 +456,33 @@ def test_probabilities_are_features():
     found = model.fit_transform(X)
     assert list(found.columns) == ["mixturemodel0", "mixturemodel1"]
     np.testing.assert_array_equal(found, model.predict_proba(X))
+
+
+@pytest.mark.parametrize("container", ["array", "pandas"])
+def test_single_precision_is_kept_and_gives_what_double_does(rng, container):
+    z = rng.integers(2, size=400)
+    X = np.column_stack(
+        [
+            rng.normal(3 * z),
+            np.exp(rng.normal(2 * z)),
+            rng.negative_binomial(3, 0.5 - 0.4 * z),
+            rng.integers(0, 2 + z),
+        ]
+    ).astype(np.float32)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    tables = [X, X.astype(float)]
+    if container == "pandas":
+        tables = [pd.DataFrame(table, columns=list("abcd")) for table in tables]
+    families = {1: "gamma", 2: "negative_binomial", 3: "categorical"}
+    single, double = (
+        MixtureModel(2, families=families, random_state=0).fit(table)
+        for table in tables
+    )
+    assert single.lower_bound_ == double.lower_bound_
+    np.testing.assert_array_equal(
+        single.predict_proba(tables[0]), double.predict_proba(tables[1])
+    )
+    np.testing.assert_array_equal(single.impute(tables[0]), double.impute(tables[1]))
+    assert single._map(tables[0]).values.dtype == np.float32
+    mixed = pd.DataFrame({"a": X[:, 0], "b": X[:, 1].astype(float)})
+    assert MixtureModel().fit(mixed)._map(mixed).values.dtype == np.float64

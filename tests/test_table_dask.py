@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from skem import MixtureModel, _families, _table
+from skem._table_dask import DaskRows
 from skem.families import search
 
 da = pytest.importorskip("dask.array")
@@ -46,7 +47,9 @@ def assert_same(own, model):
     assert own.lower_bound_ == pytest.approx(model.lower_bound_, rel=1e-12)
     for name, laws in model.parameters_.items():
         for key, values in laws.items():
-            np.testing.assert_allclose(own.parameters_[name][key], values, rtol=1e-8)
+            np.testing.assert_allclose(
+                own.parameters_[name][key], values, rtol=1e-8, atol=1e-8
+            )
 
 
 @pytest.mark.usefixtures("_small")
@@ -71,6 +74,41 @@ def test_arrays_are_read_by_chunks(unknown, monkeypatch):
     np.testing.assert_array_equal(own.predict(chunks), model.predict(X))
     assert own.score(chunks) == pytest.approx(model.score(X))
     assert_same(own.partial_fit(chunks), model.partial_fit(X))
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("labelled", [False, True])
+def test_passes_are_computed_where_the_chunks_are(labelled, monkeypatch):
+    X = frame_of(1600).to_numpy()
+    X[:, 2] = np.random.default_rng(2).negative_binomial(2, 1 / (2 + 3 * X[:, 2]))
+    families = {2: "negative_binomial", 3: "categorical"}
+    labels = np.where(np.arange(1600) < 300, X[:, 1] < -1, -1) if labelled else None
+    monkeypatch.setattr(_table, "READ", 400)
+    read = []
+    chunk = DaskRows._chunk
+    monkeypatch.setattr(
+        DaskRows, "_chunk", lambda self, i: read.append(i) or chunk(self, i)
+    )
+    # One of the chunks has no rows.
+    chunks = da.from_array(X, chunks=((500, 0, 700, 400), (4,)))
+    own = model_of(families).set_params(tol=0.01).fit(chunks, labels=labels)
+    model = model_of(families).set_params(tol=0.01).fit(X, labels=labels)
+    assert_same(own, model)
+    # The first one shows that there is a value in each column.
+    assert set(read) <= {0}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_small")
+def test_workers_of_a_cluster_fold_their_chunks():
+    distributed = pytest.importorskip("distributed")
+    X = frame_of(1600).to_numpy()
+    families = {2: "poisson", 3: "categorical"}
+    with distributed.Client(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ):
+        own = model_of(families).fit(da.from_array(X, chunks=(500, 4)))
+    assert_same(own, model_of(families).fit(X))
 
 
 @pytest.mark.usefixtures("_small")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skem import GaussianMixture, MixtureModel
+from skem._table_errors import Information
 
 n = 4000
 
@@ -35,14 +36,59 @@ def test_errors_of_one_component_are_the_known_ones(rng, gaps):
     )
 
 
-def test_errors_are_those_of_a_gaussian_mixture(rng):
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_errors_are_those_of_a_gaussian_mixture(rng, covariance_type):
     X = np.r_[rng.normal(0, 1, (200, 2)), rng.normal(3, [1, 2], (150, 2))]
-    options = dict(tol=1e-8, random_state=0, covariance_type="full")
-    ours = MixtureModel(2, **options).fit(X).standard_errors(X)
-    theirs = GaussianMixture(2, **options).fit(X).standard_errors(X, method="opg")
-    np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-2)
-    means = np.column_stack([ours.parameters[f"x{j}"]["mean"] for j in range(2)])
-    np.testing.assert_allclose(means, theirs.means, rtol=1e-2)
+    options = dict(tol=1e-8, random_state=0, covariance_type=covariance_type)
+    model, peer = MixtureModel(2, **options).fit(X), GaussianMixture(2, **options)
+    peer.fit(X)
+    for method in ("sandwich", "hessian", "opg"):
+        ours = model.standard_errors(X, method=method)
+        theirs = peer.standard_errors(X, method=method)
+        # Central differences with steps of a hundredth.
+        np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-3)
+        means = np.column_stack([ours.parameters[f"x{j}"]["mean"] for j in range(2)])
+        np.testing.assert_allclose(means, theirs.means, rtol=1e-3)
+    assert ours.weights != pytest.approx(model.standard_errors(X).weights, rel=1e-3)
+
+
+def test_a_wrong_model_has_the_errors_of_the_sandwich(rng):
+    X = rng.negative_binomial(2, 0.2, (n, 1))
+    model = MixtureModel(families="poisson").fit(X)
+    found = {
+        method: model.standard_errors(X, method=method).parameters["x0"]["rate"][0]
+        for method in ("sandwich", "hessian")
+    }
+    assert found["sandwich"] == pytest.approx(X.std() / np.sqrt(n), rel=1e-3)
+    assert found["hessian"] == pytest.approx(np.sqrt(X.mean() / n), rel=1e-3)
+    with pytest.raises(ValueError, match="method must be one of"):
+        model.standard_errors(X, method="louis")
+
+
+def test_hessian_is_that_of_the_likelihood(rng):
+    z = rng.integers(2, size=200)
+    X = np.column_stack(
+        [rng.normal(2 * z), rng.integers(0, 2 + z), rng.gamma(2 + 3 * z)]
+    )
+    X[rng.random(X.shape) < 0.1] = np.nan
+    families = {1: "categorical", 2: "gamma"}
+    model = MixtureModel(2, families=families, random_state=0).fit(X)
+    em, weight = model._map(X), rng.uniform(size=200)
+    information = Information(em, model._point, weight)
+    hessian, _ = information.matrices()
+    size = len(hessian)
+
+    def loglik(vector):
+        density = np.empty(200)
+        for rows, found, _ in em.posterior(information.at(vector)):
+            density[rows] = found
+        return density @ weight
+
+    direction = rng.normal(size=(2, size))
+    for d in direction / np.linalg.norm(direction, axis=1, keepdims=True):
+        h = 1e-2 * d
+        second = loglik(h) - 2 * loglik(0 * h) + loglik(-h)
+        assert -second / 1e-4 == pytest.approx(d @ hessian @ d, rel=1e-3)
 
 
 def test_parameters_without_information_have_no_errors():

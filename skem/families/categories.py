@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
-from skem.families.family import (
-    SMALLEST_COUNT,
-    Kind,
-    Laws,
-    Look,
-    Model,
-    Running,
-    Seen,
-)
+from skem.families.family import Kind
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -35,19 +31,6 @@ class Categorical(Kind):
         kept = ~np.isnan(x)
         counts = np.bincount(x[kept].astype(int), look.weight[kept], look.n_categories)
         return CategoricalModel(self, counts / counts.sum(), look.epsilon)
-
-    def estimate(self, means: np.ndarray) -> Laws:
-        """Proportions are the means."""
-        return {"proportions": np.maximum(means, SMALLEST)}
-
-    def from_free(self, free: np.ndarray) -> Laws:
-        """Softmax."""
-        shares = np.exp(free - free.max(axis=1, keepdims=True))
-        return self.estimate(shares / shares.sum(axis=1, keepdims=True))
-
-    def information(self, laws: Laws) -> np.ndarray:
-        """p, under the constraint."""
-        return np.maximum(laws["proportions"], INFORMED)
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
@@ -111,6 +94,11 @@ class CategoricalModel(Seen):
         """Return the counts of categories."""
         return resp @ rows.T
 
+    @cached_property
+    def alone(self) -> Batch:
+        """The column as a batch of one."""
+        return Batch((self,))
+
     def maximise(
         self,
         sums: np.ndarray,
@@ -119,10 +107,7 @@ class CategoricalModel(Seen):
         own: bool = False,
     ) -> Laws:
         """(n_c + ε p̄_c) / (n + ε)."""
-        raised = sums + self.epsilon * self.pooled
-        total = raised.sum(axis=1, keepdims=True)
-        shares = raised / np.where(total > 0, total, 1.0)
-        return self.family.estimate(np.where(total > 0, shares, self.pooled))
+        return next(self.alone.maximise(sums))
 
     def renewed(self, running: Running, share: float) -> CategoricalModel:
         """Return the model with the proportions of all that a stream has shown."""
@@ -136,30 +121,19 @@ class CategoricalModel(Seen):
 
     def penalty(self, laws: Laws) -> float:
         """ε Σ_k KL(p̄ ‖ p_k)."""
-        seen = self.pooled > 0
-        gap = np.log(self.pooled[seen]) - np.log(laws["proportions"][:, seen])
-        return float(self.epsilon * (gap @ self.pooled[seen]).sum())
-
-    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
-        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
-        return np.sqrt(counts * self.family.information(base))
+        return self.alone.penalty([laws])
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """√(n p⁰) (log p − log p⁰), less its mean under p⁰."""
-        moved = np.log(laws["proportions"]) - np.log(base["proportions"])
-        moved -= (base["proportions"] * moved).sum(axis=1, keepdims=True)
-        return (self._scale(base, counts) * moved).ravel()
+        return self.alone.chart([base], counts).pack([laws])
 
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
-        scale = self._scale(base, counts)
-        moved = vector.reshape(scale.shape) / scale
-        return self.family.from_free(np.log(base["proportions"]) + moved)
+        return next(self.alone.chart([base], counts).unpack(vector))
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """Largest change of a logarithm, less for rare categories."""
-        root = np.sqrt(np.maximum(counts, SMALLEST_COUNT))[:, None]
-        return float(np.max(np.abs(vector.reshape(len(root), -1)) / root))
+        return self.alone.chart([base], counts).far(vector)
 
     def embed(self, values: np.ndarray) -> np.ndarray:
         """One-hot rows about the overall proportions, of total variance one."""
@@ -189,3 +163,109 @@ class CategoricalModel(Seen):
     def scaled(self, share: float) -> CategoricalModel:
         """Return the model with so much of the penalty."""
         return replace(self, epsilon=self.epsilon * share)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Columns of categories, their proportions side by side: (K, C) of all C.
+
+    A step of many columns takes a handful of calls, as one of one column does.
+    """
+
+    models: tuple[CategoricalModel, ...]
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        """Where the categories of each column begin, and the end."""
+        return np.cumsum([0] + [model.n_rows for model in self.models])
+
+    @cached_property
+    def _column(self) -> np.ndarray:
+        """Column of each category."""
+        return np.repeat(np.arange(len(self.models)), np.diff(self._edges))
+
+    @cached_property
+    def _pooled(self) -> np.ndarray:
+        return np.concatenate([model.pooled for model in self.models])
+
+    @cached_property
+    def _prior(self) -> np.ndarray:
+        """ε p̄ of each category."""
+        return np.concatenate([model.epsilon * model.pooled for model in self.models])
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """Return, beside each category, the sum over those of its column."""
+        sums = np.add.reduceat(values, self._edges[:-1], axis=1)
+        return sums.take(self._column, axis=1)
+
+    def tops(self, values: np.ndarray) -> np.ndarray:
+        """Return, beside each category, the largest one of its column."""
+        tops = np.maximum.reduceat(values, self._edges[:-1], axis=1)
+        return tops.take(self._column, axis=1)
+
+    @staticmethod
+    def shares(laws: Sequence[Laws]) -> np.ndarray:
+        """Proportions side by side, (K, C)."""
+        return np.concatenate([law["proportions"] for law in laws], axis=1)
+
+    def laws(self, shares: np.ndarray) -> Iterator[Laws]:
+        """Laws of each column, with proportions off zero."""
+        shares = np.maximum(shares, SMALLEST)
+        for start, stop in pairwise(self._edges.tolist()):
+            yield {"proportions": shares[:, start:stop]}
+
+    def maximise(self, sums: np.ndarray) -> Iterator[Laws]:
+        """(n_c + ε p̄_c) / (n + ε)."""
+        raised = sums + self._prior
+        total = self.totals(raised)
+        safe = np.where(total > 0, total, 1.0)
+        return self.laws(np.where(total > 0, raised / safe, self._pooled))
+
+    def penalty(self, laws: Sequence[Laws]) -> float:
+        """ε Σ_k KL(p̄ ‖ p_k) of all columns."""
+        seen = self._prior > 0
+        shares = self.shares(laws)[:, seen]
+        gap = len(shares) * np.log(self._pooled[seen]) - np.log(shares).sum(axis=0)
+        return float(gap @ self._prior[seen])
+
+    def chart(self, base: Sequence[Laws], counts: np.ndarray) -> BatchChart:
+        """Return coordinates about laws, of components with so many rows."""
+        rows = np.maximum(counts, SMALLEST_COUNT)[:, None]
+        return BatchChart(self, self.shares(base), np.sqrt(rows))
+
+
+@dataclass(frozen=True)
+class BatchChart:
+    """Coordinates √(n p⁰) (log p − log p⁰), less its mean under p⁰ in each column."""
+
+    batch: Batch
+    origin: np.ndarray
+    root: np.ndarray
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        return self.root * np.sqrt(np.maximum(self.origin, INFORMED))
+
+    @cached_property
+    def _logs(self) -> np.ndarray:
+        return np.log(self.origin)
+
+    def pack(self, laws: Sequence[Laws]) -> np.ndarray:
+        """Laws -> vector."""
+        moved = np.log(self.batch.shares(laws)) - self._logs
+        moved -= self.batch.totals(self.origin * moved)
+        moved *= self._scale
+        return moved.ravel()
+
+    def unpack(self, vector: np.ndarray) -> Iterator[Laws]:
+        """Undo `pack`."""
+        free = vector.reshape(self._scale.shape) / self._scale
+        free += self._logs
+        free -= self.batch.tops(free)
+        shares = np.exp(free)
+        return self.batch.laws(shares / self.batch.totals(shares))
+
+    def far(self, vector: np.ndarray) -> float:
+        """Largest change of a logarithm, less for rare categories."""
+        sizes = np.abs(vector).reshape(len(self.root), -1).max(axis=1, initial=0.0)
+        return float((sizes / self.root[:, 0]).max())

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import xlogy
 
-from skem.families.family import ColumnModel, Family, Laws, whole_numbers
+from skem.families.column import ColumnModel
+from skem.families.family import Family, whole_numbers
+from skem.families.model import Laws
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300

@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from skem.core.degeneracy import ONE_SPOT
-from skem.families.product import Point, Product
+from skem.families.point import Point
+from skem.families.product import Product
 
 
 def degenerate_components(

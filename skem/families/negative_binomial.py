@@ -7,16 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, xlog1py
 
-from skem.families.family import (
-    SMALLEST_COUNT,
-    Kind,
-    Laws,
-    Look,
-    Model,
-    Seen,
-    observed,
-    whole_numbers,
-)
+from skem.families.column import observed
+from skem.families.family import Kind, whole_numbers
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from skem.families.family import Family, Laws, positive
+from skem.families.family import Family, positive
+from skem.families.model import Laws
 
 LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3

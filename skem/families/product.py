@@ -7,47 +7,24 @@ logits before the softmax, and take their sums after it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from itertools import pairwise
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from skem.core.expectation import exponentials
 from skem.core.parameters import TINY
 from skem.core.products import sum_over_columns, times_block
-from skem.core.threads import Workers, Workspace
-from skem.families.categories import CategoricalModel
-from skem.families.family import Laws, Model, Running
+from skem.core.threads import Workspace
+from skem.families.categories import Batch, CategoricalModel
+from skem.families.lookup import Codes, Lookup, lookups_of
+from skem.families.model import Laws, Model, Running
+from skem.families.point import Given, Point, Sums
 
-BLOCK_VALUES = 2**18
-"""Values of features in a block, about: two megabytes."""
-LEAST_ROWS = 256
-KEPT_VALUES = 2**26
-"""Values of features that are kept from pass to pass, at most: half a gigabyte."""
-LARGEST_TABLE = 1024
-"""Combinations of categories that are looked up in one table, at most."""
 SAFE = 1e-200
 """Products of proportions that have all of their digits."""
-SMALLEST_WEIGHT = 1e-10
-EQUAL_WEIGHTS = 6
-"""Decimals of weights that tell components apart when they are put in order."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """The parameters of a mixture: weights, and the laws of each group of columns."""
-
-    weights: np.ndarray
-    laws: tuple[Laws, ...]
-
-    @property
-    def log_weights(self) -> np.ndarray:
-        """Log w, finite also where a weight is zero."""
-        return np.log(np.maximum(self.weights, TINY))
 
 
 class Rows(NamedTuple):
@@ -58,96 +35,37 @@ class Rows(NamedTuple):
 
     linear: np.ndarray
     own: list[np.ndarray | None]
-    codes: list[np.ndarray]
+    codes: Codes
     known: np.ndarray | None
     weight: np.ndarray
 
-
-@dataclass
-class Sums:
-    """What a pass adds up: Σ v log p, R Fᵀ, and the sums of other families."""
-
-    loglik: float
-    linear: np.ndarray
-    own: list[np.ndarray | None]
-
-    def __add__(self, other: Sums) -> Sums:
-        own = [
-            None if a is None or b is None else a + b
-            for a, b in zip(self.own, other.own, strict=True)
-        ]
-        return Sums(self.loglik + other.loglik, self.linear + other.linear, own)
-
-    def __mul__(self, factor: float) -> Sums:
-        own = [None if each is None else each * factor for each in self.own]
-        return Sums(self.loglik * factor, self.linear * factor, own)
+    def pieces(self, size: int) -> Iterator[Rows]:
+        """Cut into about as many samples each."""
+        n = self.linear.shape[1]
+        if n <= size:
+            yield self
+            return
+        count = -(-n // size)
+        for i in range(count):
+            part = slice(i * n // count, (i + 1) * n // count)
+            yield Rows(
+                self.linear[:, part],
+                [None if own is None else own[:, part] for own in self.own],
+                self.codes.part(part),
+                None if self.known is None else self.known[part],
+                self.weight[part],
+            )
 
 
 class Coefficients(NamedTuple):
-    """Θ of the linear families, with log-weights; and whose logits are their own."""
+    """Θ of the linear families, with log-weights; and whose logits are their own.
+
+    `tables` are products of proportions, by lookup, where there is nothing else.
+    """
 
     theta: np.ndarray
     own: list[bool]
-
-
-class Lookup(NamedTuple):
-    """Columns of categories that share one table of log-proportions, by place.
-
-    `shape` has the number of categories of each, and one more where cells are missing.
-    To look a sum of several columns up takes no longer than that of one.
-    """
-
-    members: tuple[int, ...]
-    shape: tuple[int, ...]
-
-    def codes(self, product: Product, values: np.ndarray) -> np.ndarray:
-        """Places of rows in the table, (b,)."""
-        code = np.zeros(values.shape[1], dtype=np.intp)
-        for j, size in zip(self.members, self.shape, strict=True):
-            column = values[product.places[j][0]]
-            code *= size
-            code += np.nan_to_num(column, nan=size - 1).astype(np.intp)
-        return code
-
-    def table(self, product: Product, theta: np.ndarray) -> np.ndarray:
-        """Log-proportions of all combinations, (K, size); of what is missing 0."""
-        table = np.zeros((len(theta), 1))
-        for j, size in zip(self.members, self.shape, strict=True):
-            own = np.zeros((len(theta), 1, size))
-            part = product.slices[j]
-            assert part is not None
-            own[:, 0, : part.stop - part.start] = theta[:, part]
-            table = (table[:, :, None] + own).reshape(len(theta), -1)
-        return table
-
-    def add(
-        self, product: Product, code: np.ndarray, resp: np.ndarray, sums: np.ndarray
-    ) -> None:
-        """Write the counts of categories where R Fᵀ has them."""
-        size = math.prod(self.shape)
-        found = np.stack([np.bincount(code, r, size) for r in resp])
-        found = found.reshape(len(resp), *self.shape)
-        for axis, j in enumerate(self.members):
-            others = tuple(a + 1 for a in range(len(self.shape)) if a != axis)
-            part = product.slices[j]
-            assert part is not None
-            counts = found.sum(axis=others)
-            sums[:, part] = counts[:, : part.stop - part.start]
-
-
-@dataclass(frozen=True)
-class Given:
-    """Which parts of a point a fit leaves as they are: weights, and groups' laws."""
-
-    point: Point
-    weights: bool
-    groups: tuple[bool, ...]
-
-    def restored(self, point: Point) -> Point:
-        """Put what is given in its place."""
-        chosen = zip(self.groups, self.point.laws, point.laws, strict=True)
-        laws = tuple(own if given else found for given, own, found in chosen)
-        return Point(self.point.weights if self.weights else point.weights, laws)
+    tables: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -173,18 +91,43 @@ class Product:
         """Return the models as they are for values that may be missing."""
         pairs = zip(self.models, self.places, strict=True)
         models = tuple(m.of(values[p]) for m, p in pairs)
-        groups: list[list[tuple[int, int]]] = [[]]
-        size = 1
-        for j, (model, place) in enumerate(zip(models, self.places, strict=True)):
-            if isinstance(model, CategoricalModel):
-                own = model.n_rows + int(np.isnan(values[place[0]]).any())
-                if size * own > LARGEST_TABLE and groups[-1]:
-                    groups.append([])
-                    size = 1
-                size *= own
-                groups[-1].append((j, own))
-        lookups = tuple(Lookup(*zip(*group, strict=True)) for group in groups if group)
-        return replace(self, models=models, lookups=lookups)
+        seen = replace(self, models=models, lookups=())
+        lookups = lookups_of(models, self.places, seen.slices, values)
+        return replace(seen, lookups=lookups)
+
+    @cached_property
+    def batched(self) -> list[int]:
+        """Places of the models of categories."""
+        found = enumerate(self.models)
+        return [j for j, model in found if isinstance(model, CategoricalModel)]
+
+    @cached_property
+    def batch(self) -> Batch | None:
+        """All columns of categories at once."""
+        models = [self.models[j] for j in self.batched]
+        kept = tuple(m for m in models if isinstance(m, CategoricalModel))
+        return Batch(kept) if kept else None
+
+    @cached_property
+    def batch_rows(self) -> np.ndarray:
+        """Their rows of Θᵀ."""
+        rows = np.arange(self.n_linear)
+        parts = [rows[self.slices[j]] for j in self.batched]
+        return np.concatenate(parts) if parts else rows[:0]
+
+    def of_batch(self, point: Point) -> list[Laws]:
+        """Laws of the columns of categories."""
+        return [point.laws[j] for j in self.batched]
+
+    @cached_property
+    def single(self) -> list[int]:
+        """Places of the other models."""
+        return [j for j in range(len(self.models)) if j not in set(self.batched)]
+
+    @property
+    def apart(self) -> bool:
+        """Whether each component is estimated by itself, so that mixtures stack."""
+        return self.given is None and all(model.apart for model in self.models)
 
     @cached_property
     def dense(self) -> np.ndarray:
@@ -243,7 +186,8 @@ class Product:
                 start += model.n_rows
             else:
                 own[j] = model.rows(values[place])
-        codes = [lookup.codes(self, values) for lookup in self.lookups]
+        places = tuple(lookup.codes(values) for lookup in self.lookups)
+        codes = Codes(self.lookups, places)
         return Rows(linear, own, codes, known, weight)
 
     def base(self, values: np.ndarray) -> np.ndarray:
@@ -256,14 +200,23 @@ class Product:
         """Return what a pass at a point multiplies rows by."""
         theta = np.zeros((len(point.weights), self.n_linear))
         theta[:, 0] = point.log_weights
-        own = []
-        for model, laws, part in zip(self.models, point.laws, self.slices, strict=True):
-            found = model.coefficients(laws) if part is not None else None
-            own.append(found is None)
+        own = [False] * len(self.models)
+        if self.batch is not None:
+            shares = self.batch.shares(self.of_batch(point))
+            theta[:, self.batch_rows] = np.log(shares)
+        for j in self.single:
+            model, part = self.models[j], self.slices[j]
+            found = model.coefficients(point.laws[j]) if part is not None else None
+            own[j] = found is None
             if found is not None:
                 theta[:, part] = found[0]
                 theta[:, 0] += found[1]
-        return Coefficients(theta, own)
+        tables: list[np.ndarray] = []
+        if self.lookups and len(self.dense) == 1 and not any(own):
+            shares = np.exp(theta)
+            tables = [lookup.products(shares) for lookup in self.lookups]
+            tables[0] *= shares[:, 0]
+        return Coefficients(theta, own, tables)
 
     def _rows_of(self, rows: Rows, j: int) -> np.ndarray:
         own, part = rows.own[j], self.slices[j]
@@ -283,51 +236,63 @@ class Product:
             logits[:] = theta[:, :1]
         else:
             times_block(np.ascontiguousarray(theta[:, self.dense]), rows.linear, logits)
-        for lookup, code in zip(self.lookups, rows.codes, strict=True):
-            table = lookup.table(self, theta)
-            for row, own_table in zip(logits, table, strict=True):
-                row += own_table.take(code, mode="clip")
+        for lookup, code in zip(self.lookups, rows.codes.places, strict=True):
+            table = np.ascontiguousarray(lookup.logarithms(theta).T)
+            logits += table.take(code, axis=1, mode="clip")
         for j, own in enumerate(found.own):
             if own:
                 logits += self.models[j].logits(point.laws[j], self._rows_of(rows, j))
         if rows.known is not None:
-            others = rows.known != np.arange(len(logits))[:, None]
+            K = len(logits) // (point.stack or (1,))[0]
+            others = rows.known != (np.arange(len(logits)) % K)[:, None]
             logits[others & (rows.known >= 0)] = -np.inf
         return logits
 
     def folded(self, point: Point, found: Coefficients, rows: Rows) -> Sums:
         """Take the E-step of a block."""
+        looked_up = self._looked_up(point, found, rows)
+        if looked_up is not None:
+            joint, total = looked_up
+            share = rows.weight[:, None] / total
+            joint *= np.repeat(share, joint.shape[1] // total.shape[1], axis=1)
+            sums = np.zeros((len(point.weights), self.n_linear))
+            rows.codes.add(joint, sums)
+            loglik = rows.weight @ np.log(total)
+            own: list[np.ndarray | None] = [None] * len(self.models)
+            return Sums(loglik if point.stack else loglik[0], sums, own)
         log_norm, resp = self.responsibilities(point, found, rows)
-        loglik = float(log_norm @ rows.weight)
+        loglik = log_norm @ rows.weight
         resp *= rows.weight
         return self.totals(point, found, rows, resp, loglik)
 
     def responsibilities(
         self, point: Point, found: Coefficients, rows: Rows
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-densities less the base, (b,), and posterior probabilities, (K, b)."""
-        tables_alone = len(self.dense) == 1 and not any(found.own)
-        if self.lookups and tables_alone and rows.known is None:
-            resp = self._products(point, found, rows)
-            total = resp.sum(axis=0)
-            if total.min(initial=1.0) > SAFE:
-                resp /= total
-                return np.log(total), resp
-        logits = self.logits(point, found, rows)
-        return softmax(logits), logits
+        """Log-densities less the base, (…, b), and posterior probabilities, (K, b).
 
-    def _products(self, point: Point, found: Coefficients, rows: Rows) -> np.ndarray:
-        """w_k Π p(x_j | k): of tables alone it takes no exponential of each row."""
-        first, *others = (
-            np.exp(lookup.table(self, found.theta)) for lookup in self.lookups
-        )
-        first *= np.exp(found.theta[:, :1])
-        resp = np.empty((len(first), rows.linear.shape[1]))
-        for k, row in enumerate(resp):
-            first[k].take(rows.codes[0], out=row, mode="clip")
-            for table, code in zip(others, rows.codes[1:], strict=True):
-                row *= table[k].take(code, mode="clip")
-        return resp
+        Of a stack each mixture has log-densities of its own.
+        """
+        looked_up = None if point.stack else self._looked_up(point, found, rows)
+        if looked_up is not None:
+            joint, total = looked_up
+            return np.log(total[:, 0]), np.divide(joint.T, total[:, 0], order="C")
+        logits = self.logits(point, found, rows)
+        return softmax(logits.reshape(*point.stack, -1, logits.shape[1])), logits
+
+    def _looked_up(
+        self, point: Point, found: Coefficients, rows: Rows
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Joint probabilities (b, K), and their sums of each mixture (b, S).
+
+        None unless tables are all that there is, and products have all digits.
+        """
+        if not found.tables or rows.known is not None:
+            return None
+        joint = rows.codes.joint(found.tables)
+        S = point.stack[0] if point.stack else 1
+        members = np.repeat(np.eye(S), len(point.weights) // S, axis=1)
+        total = joint @ members.T
+        return (joint, total) if total.min(initial=1.0) > SAFE else None
 
     def totals(
         self,
@@ -335,7 +300,7 @@ class Product:
         found: Coefficients,
         rows: Rows,
         resp: np.ndarray,
-        loglik: float = 0.0,
+        loglik: float | np.ndarray = 0.0,
     ) -> Sums:
         """Return sums for weighted responsibilities (K, b)."""
         own = [
@@ -352,32 +317,39 @@ class Product:
             return sum_over_columns(resp, rows.linear)
         sums = np.zeros((len(resp), self.n_linear))
         sums[:, self.dense] = sum_over_columns(resp, rows.linear)
-        for lookup, code in zip(self.lookups, rows.codes, strict=True):
-            lookup.add(self, code, resp, sums)
+        rows.codes.add(np.ascontiguousarray(resp.T), sums)
         return sums
 
     def started(self, rows: Rows, resp: np.ndarray) -> Point:
         """M-step of labelled rows, for (weighted) responsibilities (K, n)."""
         counts = resp.sum(axis=1)
-        linear = self._linear_sums(rows, resp)
-        looked_up = {j for lookup in self.lookups for j in lookup.members}
-        laws = tuple(
-            model.maximise(linear[:, self.slices[j]], counts, None)
-            if j in looked_up
-            else model.start(self._rows_of(rows, j), resp)
-            for j, model in enumerate(self.models)
-        )
-        return Point(counts / counts.sum(), laws)
+        laws = self._batch_laws(self._linear_sums(rows, resp))
+        for j in self.single:
+            laws[j] = self.models[j].start(self._rows_of(rows, j), resp)
+        return Point(counts / counts.sum(), tuple(laws))
+
+    def _batch_laws(self, linear: np.ndarray) -> list[Laws]:
+        """Laws of the columns of categories, each in its place."""
+        laws: list[Laws] = [{}] * len(self.models)
+        if self.batch is not None:
+            found = self.batch.maximise(linear[:, self.batch_rows])
+            for j, law in zip(self.batched, found, strict=True):
+                laws[j] = law
+        return laws
 
     def maximise(self, sums: Sums, previous: Point) -> Point:
         """M-step."""
         counts = np.maximum(sums.linear[:, 0], 0.0)
-        laws = []
-        for j, (model, part) in enumerate(zip(self.models, self.slices, strict=True)):
+        laws = self._batch_laws(sums.linear)
+        for j in self.single:
             own = sums.own[j]
-            seen = own if own is not None else sums.linear[:, part]
-            laws.append(model.maximise(seen, counts, previous.laws[j], own is not None))
-        return self.restored(Point(counts / counts.sum(), tuple(laws)))
+            seen = own if own is not None else sums.linear[:, self.slices[j]]
+            laws[j] = self.models[j].maximise(
+                seen, counts, previous.laws[j], own is not None
+            )
+        each = counts.reshape(*previous.stack, -1)
+        weights = each / each.sum(axis=-1, keepdims=True)
+        return self.restored(Point(weights.ravel(), tuple(laws), previous.stack))
 
     def running(self, sums: Sums, point: Point) -> list[Running]:
         """Return the sums of a pass, to be added to those at other points."""
@@ -407,8 +379,10 @@ class Product:
 
     def penalty(self, point: Point) -> float:
         """Return what the objective is below the log-likelihood."""
-        pairs = zip(self.models, point.laws, strict=True)
-        return sum(model.penalty(laws) for model, laws in pairs)
+        value = sum(self.models[j].penalty(point.laws[j]) for j in self.single)
+        if self.batch is None:
+            return value
+        return value + self.batch.penalty(self.of_batch(point))
 
     def scaled(self, share: float) -> Product:
         """Return the models with so much of the penalty."""
@@ -437,204 +411,11 @@ class Product:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits (K, b) into probabilities, in place; return their log-norm (b,)."""
-    top = logits.max(axis=0)
+    """Turn logits (…, K, b) into probabilities, in place; return log-norms (…, b)."""
+    top = logits.max(axis=-2)
     top[~np.isfinite(top)] = 0.0
-    logits -= top
+    logits -= top[..., None, :]
     exponentials(logits, Workspace())
-    total = np.maximum(logits.sum(axis=0), TINY)
-    logits /= total
+    total = np.maximum(logits.sum(axis=-2), TINY)
+    logits /= total[..., None, :]
     return np.log(total) + top
-
-
-@dataclass(frozen=True)
-class TableMap:
-    """θ → (θ⁺, ℓ(θ)) for values (d, n) with weights, and labels that are known.
-
-    Values are an array, or what gives one for some of the rows: ``values[:, rows]``.
-    """
-
-    product: Product
-    values: Any
-    weight: np.ndarray
-    workers: Workers
-    known: np.ndarray | None = None
-
-    @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return self.values.shape[1]
-
-    @cached_property
-    def total_weight(self) -> float:
-        """N."""
-        return float(self.weight.sum())
-
-    @cached_property
-    def constant(self) -> float:
-        """Part of the log-likelihood that does not depend on parameters."""
-        total = 0.0
-        for start, stop in self._cuts():
-            rows = slice(start, stop)
-            seen = self.weight[rows] > 0
-            base = self.product.base(self.values[:, rows][:, seen])
-            total += float(base @ self.weight[rows][seen])
-        return total
-
-    def _cuts(self) -> list[tuple[int, int]]:
-        each = max(LEAST_ROWS, BLOCK_VALUES // self.product.n_rows)
-        pieces = max(1, -(-self.n_samples // each))
-        edges = [i * self.n_samples // pieces for i in range(pieces + 1)]
-        return list(pairwise(edges))
-
-    def block(self, cut: tuple[int, int]) -> Rows:
-        """Features of consecutive rows."""
-        rows = slice(*cut)
-        known = None if self.known is None else self.known[rows]
-        return self.product.rows(self.values[:, rows], known, self.weight[rows])
-
-    @cached_property
-    def _kept(self) -> list[Rows] | None:
-        """Features of all blocks, if there is room for them."""
-        in_memory = isinstance(self.values, np.ndarray)
-        if not in_memory or self.product.n_rows * self.n_samples > KEPT_VALUES:
-            return None
-        return list(self.workers.map(lambda cut, _: self.block(cut), self._cuts()))
-
-    def evaluate(self, point: Point) -> Evaluation:
-        """Fold one pass over the data at a point."""
-        point = self.product.restored(point)
-        found = self.product.coefficients(point)
-        kept = self._kept
-        items: Sequence[Any] = self._cuts() if kept is None else kept
-
-        def fold(item: Any, _: Workspace) -> Sums:
-            rows = self.block(item) if kept is None else item
-            return self.product.folded(point, found, rows)
-
-        with np.errstate(over="ignore", under="ignore"):
-            sums = reduce(Sums.__add__, self.workers.map(fold, items))
-        return Evaluation(self, point, sums)
-
-    def labelled(self, resp: np.ndarray) -> Point:
-        """M-step of responsibilities (K, n), of all rows at once."""
-        resp = resp * self.weight
-        if self.known is not None:
-            marked = self.known >= 0
-            resp[:, marked] = 0
-            resp[self.known[marked], marked] = self.weight[marked]
-        return self.product.started(self.block((0, self.n_samples)), resp)
-
-    def taken(self, rows: np.ndarray) -> TableMap:
-        """Return the same problem for some of the rows, with less of the penalty."""
-        weight = self.weight[rows]
-        share = float(weight.sum()) / self.total_weight
-        return TableMap(
-            self.product.scaled(share),
-            self.values[:, rows],
-            weight,
-            self.workers,
-            None if self.known is None else self.known[rows],
-        )
-
-    def chart(self, base: Point) -> TableChart:
-        """Return unconstrained coordinates about a point."""
-        return TableChart(self.product, base, self.total_weight)
-
-    def posterior(self, point: Point) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Yield log-densities (b,) and probabilities (K, b) of blocks of rows."""
-        found = self.product.coefficients(point)
-        for cut in self._cuts():
-            with np.errstate(over="ignore", under="ignore"):
-                log_norm, resp = self.product.responsibilities(
-                    point, found, self.block(cut)
-                )
-            here = slice(*cut)
-            yield here, log_norm + self.product.base(self.values[:, here]), resp
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What one pass at a point has found."""
-
-    em: TableMap
-    parameters: Point
-    sums: Sums
-
-    @cached_property
-    def loglik(self) -> float:
-        """ℓ(θ), in units of the data."""
-        return self.sums.loglik + self.em.constant
-
-    @cached_property
-    def objective(self) -> float:
-        """ℓ(θ) less the penalty."""
-        return self.sums.loglik - self.em.product.penalty(self.parameters)
-
-    @cached_property
-    def successor(self) -> Point:
-        """θ⁺."""
-        return self.em.product.maximise(self.sums, self.parameters)
-
-
-@dataclass(frozen=True)
-class TableChart:
-    """Coordinates about a base point: log-weights, then those of each model."""
-
-    product: Product
-    base: Point
-    total_weight: float
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """Rows of each component."""
-        return self.total_weight * np.maximum(self.base.weights, SMALLEST_WEIGHT)
-
-    def pack(self, point: Point) -> np.ndarray:
-        """Point -> vector; the base is the origin."""
-        ratio = point.log_weights - self.base.log_weights
-        ratio -= self.base.weights @ ratio
-        parts = [np.sqrt(self.counts) * ratio]
-        for model, laws, base in zip(
-            self.product.models, point.laws, self.base.laws, strict=True
-        ):
-            parts.append(model.pack(laws, base, self.counts))
-        return np.concatenate(parts)
-
-    @cached_property
-    def _cuts(self) -> list[int]:
-        sizes = [len(self.counts)]
-        for model, base in zip(self.product.models, self.base.laws, strict=True):
-            sizes.append(len(model.pack(base, base, self.counts)))
-        return list(np.cumsum(sizes))[:-1]
-
-    def unpack(self, vector: np.ndarray) -> Point:
-        """Vector -> point."""
-        first, *parts = np.split(vector, self._cuts)
-        logs = self.base.log_weights + first / np.sqrt(self.counts)
-        shares = np.exp(logs - logs.max())
-        laws = tuple(
-            model.unpack(part, base, self.counts)
-            for model, part, base in zip(
-                self.product.models, parts, self.base.laws, strict=True
-            )
-        )
-        return Point(shares / shares.sum(), laws)
-
-    def farthest(self, step: np.ndarray) -> float:
-        """Return the largest move of a step, in deviations or logarithms."""
-        first, *parts = np.split(step, self._cuts)
-        size = float(np.max(np.abs(first) / np.sqrt(self.counts)))
-        for model, part, base in zip(
-            self.product.models, parts, self.base.laws, strict=True
-        ):
-            size = max(size, model.far(part, base, self.counts))
-        return size if math.isfinite(size) else 1e300
-
-
-def by_weight(em: TableMap, point: Point) -> Point:
-    """Return the heaviest component first; of equal ones by their coefficients."""
-    theta = em.product.coefficients(point).theta
-    weights = np.round(point.weights, EQUAL_WEIGHTS)
-    keys = np.round(theta[:, ::-1].T, EQUAL_WEIGHTS)
-    return em.product.ordered(point, np.lexsort((*keys, -weights)))

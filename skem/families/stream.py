@@ -13,8 +13,10 @@ import numpy as np
 
 from skem.core.statistics import Statistics
 from skem.core.stream import Forgetting
-from skem.families.family import Running
-from skem.families.product import Evaluation, Point, Product, TableMap
+from skem.families.model import Running
+from skem.families.point import Point
+from skem.families.product import Product
+from skem.families.table_map import Evaluation, TableMap
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from skem.families.family import (
-    SMALLEST_COUNT,
-    Kind,
-    Laws,
-    Look,
-    Model,
-    Running,
-    Seen,
-)
-from skem.families.gaussian import Gaussian, GaussianModel
+from skem.families.family import Kind
+from skem.families.gaussian import Gaussian
+from skem.families.gaussian_model import GaussianModel
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 LEAST_DF, MOST_DF = 1.0, 200.0
 BISECTIONS = 60

@@ -8,8 +8,9 @@ from scipy import stats
 
 from skem.core.threads import Workers
 from skem.families.gaussian import Gaussian
-from skem.families.product import Product, TableChart, TableMap
+from skem.families.product import Product
 from skem.families.registry import FAMILIES
+from skem.families.table_map import TableChart, TableMap
 
 K, n = 3, 400
 

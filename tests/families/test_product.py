@@ -7,7 +7,8 @@ import pytest
 
 from skem import GaussianMixture, MixtureModel
 from skem.core.threads import Workers
-from skem.families.product import Sums, TableMap
+from skem.families.point import Sums
+from skem.families.table_map import TableMap
 
 CARCINOMA = (
     "0000000:34 0000100:2 0100000:6 0100001:1 0100100:4 0100101:5 1000000:2 "

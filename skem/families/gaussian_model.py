@@ -1,0 +1,444 @@
+"""A group of Gaussian columns that has seen the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skem.core.blocks import Block
+from skem.core.chart import Chart
+from skem.core.coordinates import Coordinates
+from skem.core.covariance import Structure
+from skem.core.degeneracy import scarce
+from skem.core.forms import CONDITION, condition
+from skem.core.incomplete import Incomplete
+from skem.core.maximisation import maximise
+from skem.core.parameters import Parameters
+from skem.core.quadratic import Pairs, Squares, diagonal_positions
+from skem.core.regularization import ScaleFreePenalty
+from skem.core.statistics import Statistics
+from skem.core.threads import Workspace
+from skem.families.model import SMALLEST_COUNT, Laws, Running
+
+if TYPE_CHECKING:
+    from skem.families.gaussian import Gaussian
+
+LOG_2PI = float(np.log(2 * np.pi))
+LIMIT = CONDITION[np.dtype(float)]
+FAR = 1e7
+"""Standard deviations of the data that values are from their middle, at most."""
+APART = {"VVV", "VVI", "VII"}
+"""Structures that estimate each component by itself."""
+FARTHEST = 1e300
+"""Log-densities are at least minus this."""
+
+
+@dataclass(frozen=True)
+class GaussianModel:
+    """Rows [z, q(z)] of standardised values, with masks where values are missing.
+
+    Laws are those of z: "means" and "cholesky", the precision Cholesky factors.
+    Incomplete rows of a structure of matrices are completed by each component, as
+    `GaussianMixture` does it.
+    """
+
+    family: Gaussian
+    structure: Structure
+    coordinates: Coordinates
+    penal: ScaleFreePenalty
+    d: int
+    incomplete: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether log-densities are linear in the rows."""
+        return not (self.incomplete and self.structure.matrices)
+
+    @property
+    def apart(self) -> bool:
+        """Whether components have covariances of their own, without conditions."""
+        return self.structure.shape_name in APART
+
+    @property
+    def _quadratic(self) -> Pairs | Squares:
+        return Pairs() if self.structure.matrices else Squares()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of features."""
+        if not self.linear:
+            return self.d
+        masks = self.d if self.incomplete else 0
+        return masks + self.d + self._quadratic.size(self.d)
+
+    def of(self, values: np.ndarray) -> GaussianModel:
+        """Return the model as it is for values that may be missing."""
+        return replace(self, incomplete=bool(np.isnan(values).any()))
+
+    def as_points(self) -> GaussianModel:
+        """Return the model that takes shared values for points."""
+        if self.coordinates.ties is None:
+            return self
+        return replace(self, coordinates=replace(self.coordinates, ties=None))
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """[mask, z, q(z)], or the values where patterns are needed."""
+        values = self._near(self.family.transform(values))
+        if not self.linear:
+            return values
+        d = self.d
+        rows = np.zeros((self.n_rows, values.shape[1]))
+        own = rows[d:] if self.incomplete else rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self.coordinates.load(values, own[:d])
+            squares = self.coordinates.squares(values)
+            if self.incomplete:
+                mask = ~np.isnan(values)
+                rows[:d] = mask
+                z[~mask] = 0
+                squares = None if squares is None else np.where(mask, squares, 0.0)
+            self._quadratic.expand(z, own[d:])
+        if squares is not None:
+            self._quadratic.add_squares(own[d:], squares)
+        return rows
+
+    def _near(self, values: np.ndarray) -> np.ndarray:
+        """Values within `FAR` of the middle: beyond, digits would not tell laws apart.
+
+        No row of a fit is that far.
+        """
+        low, high = self._values(np.array([[-FAR, FAR]])).T[:, :, None]
+        return np.clip(values, low, high)
+
+    def base(self, values: np.ndarray) -> np.ndarray:
+        """Log-slopes of the coordinates and of the transform, where values are."""
+        seen = ~np.isnan(values)
+        slope = np.where(seen, self.family.log_slope(values), 0.0).sum(axis=0)
+        if self.linear:
+            slope += self.coordinates.log_slopes @ seen
+        return slope
+
+    def _parameters(self, laws: Laws) -> Parameters:
+        """Parameters with weights of one."""
+        means = laws["means"]
+        return Parameters(np.ones(len(means)), means, laws["cholesky"])
+
+    def _precisions(self, laws: Laws) -> np.ndarray:
+        shape = laws["means"].shape
+        if not self.structure.matrices:
+            return self.structure.precision_diagonals(laws["cholesky"], shape)
+        precisions = self.structure.precisions(laws["cholesky"])
+        return np.broadcast_to(precisions, (*shape, self.d))
+
+    def _peaks(self, laws: Laws) -> np.ndarray:
+        """Log-densities at the means, (K,)."""
+        log_det = self.structure.log_det(laws["cholesky"], self.d)
+        return log_det - 0.5 * self.d * LOG_2PI + np.zeros(len(laws["means"]))
+
+    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the expanded square, unless too many digits would be lost."""
+        if not self.linear:
+            return None
+        if condition(self.structure, self._parameters(laws)) > LIMIT:
+            return None
+        means, precisions = laws["means"], self._precisions(laws)
+        if self.structure.matrices:
+            linear = (precisions @ means[..., None])[..., 0]
+            quadratic = -Pairs().pack(precisions)
+            quadratic[:, diagonal_positions(self.d)] *= 0.5
+        else:
+            linear, quadratic = precisions * means, -0.5 * precisions
+        parts = [linear, quadratic]
+        if not self.incomplete:
+            constants = self._peaks(laws) - 0.5 * (means * linear).sum(axis=1)
+            return np.hstack(parts), constants
+        masks = 0.5 * (np.log(precisions) - LOG_2PI - means * linear)
+        return np.hstack([masks, *parts]), np.zeros(len(means))
+
+    def _split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks, z, and the variances within shared values."""
+        d = self.d
+        masks = rows[:d] if self.incomplete else np.ones((d, 1))
+        z, q = (rows[d:] if self.incomplete else rows)[:d], rows[-self._size :]
+        if self.structure.matrices:
+            q = q[diagonal_positions(d)]
+        widths = q - z * z if self.coordinates.ties is not None else np.zeros((d, 1))
+        return masks, z, widths
+
+    @property
+    def _size(self) -> int:
+        return self._quadratic.size(self.d)
+
+    def _whole(self, laws: Laws) -> Incomplete:
+        return Incomplete(self.structure, self._parameters(laws), self.coordinates)
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """About each mean, or by patterns of what is missing."""
+        if not self.linear:
+            block = Block(0, rows.shape[1], rows, None, incomplete=True)
+            found = self._whole(laws).component_log_density(block, Workspace())
+            return np.maximum(found, -FARTHEST)
+        masks, z, widths = self._split(rows)
+        precisions = self._precisions(laws)
+        out = np.empty((len(precisions), rows.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k, mean in enumerate(laws["means"]):
+                y = z - mean[:, None] * masks
+                own = precisions[k]
+                if self.structure.matrices:
+                    white = self.structure.whiten(laws["cholesky"], k, y)
+                    out[k] = np.square(white).sum(axis=0) + np.diagonal(own) @ widths
+                else:
+                    norm = LOG_2PI - np.log(own)
+                    out[k] = own @ (y * y + widths) + norm @ masks
+        out *= -0.5
+        if self.structure.matrices:
+            out += self._peaks(laws)[:, None]
+        return np.nan_to_num(np.maximum(out, -FARTHEST), nan=-FARTHEST)
+
+    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Σ r [(1), y, q(y)] about the means."""
+        if not self.linear:
+            block = Block(0, rows.shape[1], rows, None, incomplete=True)
+            return self._whole(laws).moments(block, resp, Workspace())
+        masks, z, widths = self._split(rows)
+        d = self.d
+        out = np.empty((len(resp), d + d + self._size))
+        for k, mean in enumerate(laws["means"]):
+            y = z - mean[:, None] * masks
+            out[k, :d] = (masks * resp[k]).sum(axis=1)
+            out[k, d : 2 * d] = y @ resp[k]
+            second = self._quadratic.weighted_sum(y, resp[k])
+            self._quadratic.add_squares(second, (widths * resp[k]).sum(axis=1))
+            out[k, 2 * d :] = second
+        return out
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """M-step of the structure, with the penalty."""
+        return self._estimate(self._statistics(sums, counts, previous, own), previous)
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Statistics of the completed rows, about their means."""
+        found = self._statistics(sums, counts, laws, own)
+        return found.about(found.means)
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running statistics."""
+        return self._estimate(running, previous)
+
+    def renewed(self, running: Running, share: float) -> GaussianModel:
+        """Return the model with the scale of the clusters that a stream has by now."""
+        total = running.pooled().scatter()
+        n = float(running.counts.sum())
+        penal = self.penal.renewed(self.structure, running.scatter(), total, n, self.d)
+        epsilon = self.penal.epsilon * share
+        return replace(self, penal=replace(penal, epsilon=epsilon))
+
+    def _statistics(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool,
+    ) -> Statistics:
+        """Turn the sums of a pass into those of the core, of completed rows."""
+        d = self.d
+        reference = np.zeros((len(counts), d))
+        if own:
+            assert previous is not None
+            reference = previous["means"]
+        if self.linear:
+            masked = self.incomplete or own
+            observed = sums[:, :d] if masked else counts[:, None]
+            first, second = (
+                sums[:, -self._size - d : -self._size],
+                sums[:, -self._size :],
+            )
+            if self.incomplete:
+                first, second = self._completed(
+                    first, second, observed, counts, reference, previous
+                )
+        else:
+            counts, first, second = sums[:, 0], sums[:, 1 : 1 + d], sums[:, 1 + d :]
+        if self.structure.quadratic.size(d) == 1 and self._size > 1:
+            second = second.sum(axis=1, keepdims=True)
+        return Statistics(
+            0.0,
+            np.hstack([counts[:, None], first, second]),
+            reference,
+            self.structure.quadratic,
+        )
+
+    def _estimate(self, statistics: Statistics, previous: Laws | None) -> Laws:
+        before = None if previous is None else self._parameters(previous)
+        found = maximise(
+            self.structure, self.penal, statistics, statistics.scatter(), before
+        )
+        return {"means": found.means, "cholesky": found.precisions_cholesky}
+
+    def _completed(
+        self,
+        first: np.ndarray,
+        second: np.ndarray,
+        observed: np.ndarray,
+        counts: np.ndarray,
+        reference: np.ndarray,
+        previous: Laws | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add what is expected of missing values, of independent features."""
+        lacking = counts[:, None] - observed
+        if previous is None:
+            safe = np.where(observed > 0, observed, 1.0)
+            # As if what is missing were as what is there, of each component.
+            share = np.where(observed > 0, counts[:, None] / safe, 0.0)
+            return first * share, second * share
+        means = previous["means"] - reference
+        variances = 1 / self._precisions(previous)
+        return first + lacking * means, second + lacking * (means**2 + variances)
+
+    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
+        """M-step of labels; of incomplete rows with each feature by itself."""
+        if self.linear:
+            return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
+        K, d = len(resp), self.d
+        z = self.coordinates.load(rows, np.empty(rows.shape))
+        mask = ~np.isnan(z)
+        z[~mask] = 0
+        n = np.maximum(resp @ mask.T, 1e-300)
+        means = resp @ z.T / n
+        variances = np.maximum((resp @ (z * z).T + 0.1) / (n + 0.1) - means**2, 1e-3)
+        spread = variances.mean(axis=0) if self.structure.shared else variances
+        wide = np.eye(d) * np.sqrt(1 / spread)[..., None, :]
+        start = {"means": means.reshape(K, d), "cholesky": wide}
+        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+
+    def carried(self, laws: Laws, other: GaussianModel) -> Laws:
+        """Return laws in other coordinates as they are in these."""
+        structure = self.structure
+        outer = other.coordinates.outward(
+            structure, other._parameters(laws), np.dtype(float)
+        )
+        found = self.coordinates.inward(structure, outer)
+        return {"means": found.means, "cholesky": found.precisions_cholesky}
+
+    def penalty(self, laws: Laws) -> float:
+        """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""
+        return float(self.penal.penalty(self.structure, self._parameters(laws)))
+
+    def _restored(self, parameters: Parameters) -> Parameters:
+        """Put back what no component may change: directions without any variance."""
+        cholesky = self.penal.pinned(self.structure, parameters.precisions_cholesky)
+        return replace(parameters, precisions_cholesky=cholesky)
+
+    def _chart(self, base: Laws, counts: np.ndarray) -> Chart:
+        restored = self._restored if self.penal.pins else None
+        counts = np.maximum(counts, SMALLEST_COUNT)
+        place = replace(self._parameters(base), weights=counts / counts.sum())
+        return Chart(self.structure, place, float(counts.sum()), restored)
+
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """Whitened means and log-Cholesky coordinates."""
+        chart = self._chart(base, counts)
+        point = replace(
+            chart.base, means=laws["means"], precisions_cholesky=laws["cholesky"]
+        )
+        return chart.pack(point)[len(counts) :]
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+        whole = np.concatenate([np.zeros(len(counts)), vector])
+        found = self._chart(base, counts).unpack(whole)
+        return {"means": found.means, "cholesky": found.precisions_cholesky}
+
+    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
+        """In standard deviations or logarithms."""
+        whole = np.concatenate([np.zeros(len(counts)), vector])
+        return self._chart(base, counts).farthest(whole)
+
+    def embed(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values, at zero where missing."""
+        values = self.family.transform(values)
+        z = self.coordinates.load(values, np.empty(values.shape))
+        return np.nan_to_num(z, nan=0.0)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw from the component."""
+        noise = rng.standard_normal((self.d, n))
+        z = self.structure.color(laws["cholesky"], k, noise)
+        return self.outside(z + laws["means"][k][:, None])
+
+    def _values(self, z: np.ndarray) -> np.ndarray:
+        """Undo the coordinates."""
+        with np.errstate(over="ignore"):
+            x = z / self.coordinates.scale[:, None] + self.coordinates.shift[:, None]
+            if self.coordinates.unit is not None:
+                x = x / self.coordinates.unit[:, None]
+        return x
+
+    def outside(self, z: np.ndarray) -> np.ndarray:
+        """Values of coordinates, (d, n), in the units of the columns."""
+        return self.family.inverse(self._values(z))
+
+    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Complete by conditional means given the row; of logarithms where these are.
+
+        Each component completes the row, and these are averaged by the posterior.
+        """
+        raw = self.family.transform(values)
+        block = Block(0, raw.shape[1], raw, None, incomplete=True)
+        plain = Incomplete(
+            self.structure,
+            self._parameters(laws),
+            replace(self.coordinates, ties=None),
+        )
+        z = plain.conditional_means(block, resp)
+        return np.where(np.isnan(values), self.outside(z), values)
+
+    def n_free(self, n_components: int) -> int:
+        """Means and covariances."""
+        own = self.structure.n_parameters(n_components, self.d)
+        return n_components * self.d + own
+
+    def outward(self, laws: Laws) -> Laws:
+        """Means and covariances in units of what is Gaussian."""
+        structure, dtype = self.structure, np.dtype(float)
+        K = len(laws["means"])
+        inner = replace(self._parameters(laws), weights=np.full(K, 1 / K))
+        outer = self.coordinates.outward(structure, inner, dtype)
+        return {
+            "means": outer.means,
+            "covariances": self.coordinates.covariances(structure, inner, dtype),
+            "standard_deviations": structure.standard_deviations(
+                laws["cholesky"], laws["means"].shape
+            )
+            / self.coordinates.slope,
+        }
+
+    def scaled(self, share: float) -> GaussianModel:
+        """Return the model with so much of the penalty."""
+        return replace(self, penal=self.penal.scaled(share))
+
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows than their covariances take."""
+        total = float(counts.sum())
+        weighted = replace(self._parameters(laws), weights=counts / total)
+        return scarce(self.structure, weighted, total)
+
+    def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
+        """Return the components in another order."""
+        return {
+            "means": laws["means"][order],
+            "cholesky": self.structure.ordered(laws["cholesky"], order),
+        }

@@ -1,0 +1,207 @@
+"""What an EM step asks of a family that has seen the data."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+Laws = dict[str, np.ndarray]
+"""Parameters of all K components by name: the first axis is that of components."""
+Running = Any
+"""Sums that can be added up over passes at different parameters: arrays, mostly."""
+SMALLEST_COUNT = 1e-6
+"""Rows that a component is taken to have, at least, by the scale of coordinates."""
+
+
+class Look(Protocol):
+    """What a family may look at: a column or more, (d, n), with NaN for missing."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values, (d, n)."""
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Weights, (n,)."""
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+
+    @property
+    def epsilon(self) -> float:
+        """How many pseudo-observations of the pooled data each component gets."""
+
+    @property
+    def given(self) -> bool:
+        """Whether users chose `epsilon`."""
+
+    @property
+    def n_categories(self) -> int:
+        """Number of categories of the column, 0 if it is of numbers."""
+
+
+class Model(Protocol):
+    """A family that has seen the data: what an EM step asks of it."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of features."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether log-densities are linear in the rows, mostly at least."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether each component is estimated by itself, whatever the others are."""
+
+    def of(self, values: np.ndarray) -> Model:
+        """Return the model as it is for values that may be missing."""
+
+    def as_points(self) -> Model:
+        """Return the model that takes values that rows share for points."""
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """Return the features of values (d, b), shape (n_rows, b)."""
+
+    def base(self, values: np.ndarray) -> np.ndarray:
+        """Log-density that does not depend on the parameters, (b,)."""
+
+    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray] | None:
+        """Θ (K, n_rows) and constants (K,), or None if logits are not linear."""
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """Log p(x | k) less the base, (K, b)."""
+
+    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Return what the M-step sees of responsibilities (K, b)."""
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """M-step, with the penalty, of R Fᵀ; or of `sums` if `own`."""
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass at `laws`, to be added to those of other passes."""
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step, with the penalty, of running sums."""
+
+    def renewed(self, running: Running, share: float) -> Model:
+        """Return the model with the penalty of what a stream has shown by now."""
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of the same family's `other` model as those of this one."""
+
+    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
+        """M-step of labels, without earlier parameters."""
+
+    def penalty(self, laws: Laws) -> float:
+        """Return what the objective is below the log-likelihood."""
+
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """Coordinates about `base`: the complete data's information is about one."""
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+
+    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
+        """Size of a step, in standard deviations or logarithms."""
+
+    def embed(self, values: np.ndarray) -> np.ndarray:
+        """Rows for k-means, (p, b), of about unit variance."""
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw n samples of component k, (d, n)."""
+
+    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Complete missing values by their conditional means, or likeliest ones."""
+
+    def n_free(self, n_components: int) -> int:
+        """Return the number of free parameters."""
+
+    def outward(self, laws: Laws) -> Laws:
+        """Return what users see."""
+
+    def scaled(self, share: float) -> Model:
+        """Return the model with so much of the penalty."""
+
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows than it takes to determine them, (K,)."""
+
+    def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
+        """Return the components in another order."""
+
+
+class Seen:
+    """What most models have in common."""
+
+    linear = True
+    apart = True
+
+    @property
+    def least_points(self) -> int:
+        """Rows that it takes to determine a component."""
+        return 1
+
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows, rounded, than `least_points`."""
+        return np.round(counts) < self.least_points
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """M-step of what the family sees."""
+        raise NotImplementedError
+
+    def scaled(self, share: float) -> Self:
+        """Return the model with so much of the penalty."""
+        raise NotImplementedError
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass: no parameter is in the statistics."""
+        return sums
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running sums."""
+        return self.maximise(running, counts, previous)
+
+    def renewed(self, running: Running, share: float) -> Self:
+        """Return the model with so much of the penalty, about the data of its start."""
+        return self.scaled(share)
+
+    def carried(self, laws: Laws, other: Any) -> Laws:
+        """Return laws of another model of the family: they are in the same units."""
+        return laws
+
+    def of(self, values: np.ndarray) -> Self:
+        """Return the model as it is for values that may be missing: the same."""
+        return self
+
+    def as_points(self) -> Self:
+        """Return the model that takes shared values for points: the same."""
+        return self
+
+    def outward(self, laws: Laws) -> Laws:
+        """Return what users see: the parameters themselves."""
+        return dict(laws)
+
+    def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
+        """Return the components in another order."""
+        return {name: values[order] for name, values in laws.items()}
