@@ -43,6 +43,7 @@ from skem.core.forms import (
     condition,
     joined_by_noise,
 )
+from skem.core.gaps import GapsPass
 from skem.core.linear import linear_step, masked_step
 from skem.core.parameters import Parameters
 from skem.core.quadratic import (
@@ -536,6 +537,12 @@ class Incomplete:
         limit = CONDITION[np.dtype(float)]
         return condition(self.structure, self.parameters) <= limit
 
+    @cached_property
+    def _compiled(self) -> GapsPass | None:
+        return GapsPass.of(
+            self.structure, self.parameters, self.coordinates, self.background
+        )
+
     def completed(self, piece: Piece) -> Completed:
         """Complete rows under all components."""
         with np.errstate(all="ignore"):
@@ -625,6 +632,11 @@ class Incomplete:
         d = self._means.shape[1]
         if not self._stable:
             return self._by_row(block, workspace)
+        if self._compiled is not None:
+            found, lost = self._compiled.statistics(block, workspace)
+            if not len(lost):
+                return found
+            return found + self._by_row(block.only(lost), workspace)
         if not self.structure.matrices:
             return self._of_masks(block, workspace)
         if d <= MAX_EXPANDED_FEATURES:

@@ -30,9 +30,8 @@ namespace {
 // What the caller passes. Every field has eight bytes.
 // ---------------------------------------------------------------------------
 
-// q(x) of T(x) = [1, x, q(x)]. Of MASKED it is [x_i², m_i], with m_i = 1, or 0 and x_i = 0
-// where a value is NaN.
-enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS, MASKED };
+// q(x) of T(x) = [1, x, q(x)].
+enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS };
 
 // What is the same for all blocks. K components of each of M mixtures, d features.
 struct Model {
@@ -52,6 +51,8 @@ struct Model {
     double far;                   // beyond it a sample is left to the caller
     double negligible;            // responsibilities that sums may leave out
                                   // beside the largest weight
+    const double *cells;          // (M, K, d), or null: NaN are then values that are
+                                  // missing, each of which adds this to logits
 };
 
 enum Source : int64_t {
@@ -305,20 +306,20 @@ constexpr int64_t LINE = 64;          // bytes of a cache line
 constexpr int64_t CACHED = 192 << 10;  // bytes that a tile may have
 constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
+constexpr int64_t ROOM = 8192;        // numbers of a tile's completed samples
 constexpr int64_t LISTED = 12;        // columns from which negligible registers are left out
 
 // Products x_i x_j, j ≥ i, that q(x) has of a feature, in this order.
 INLINE int64_t products(const Model &m, int64_t i) {
     switch (m.kind) {
-    case SQUARES:
-    case MASKED: return 1;
+    case SQUARES: return 1;
     case PAIRS: return m.d - i;
     default: return 0;
     }
 }
 
 INLINE int64_t n_quadratic(const Model &m) {
-    int64_t size = m.kind == NORM ? 1 : m.kind == MASKED ? m.d : 0;
+    int64_t size = m.kind == NORM;
     for (int64_t i = 0; i < m.d; i++) size += products(m, i);
     return size;
 }
@@ -332,6 +333,8 @@ INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP;
 struct Layout {
     int64_t p, tile, stride, matrix, n_acc;
     int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, size;
+    int64_t padded, room;  // components in whole registers; numbers of completed samples
+    int64_t gaps, n_gaps, rows, cells, slopes, precisions, filled, few, missing;
 
     explicit Layout(const Model &m) {
         p = 1 + m.d + n_quadratic(m);
@@ -359,7 +362,25 @@ struct Layout {
         common = take(m.common ? matrix * m.itemsize : 0);
         once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
+        if (m.cells) take_gaps(m);
         size += LINE;
+    }
+
+    void take_gaps(const Model &m) {
+        const int64_t d = m.d, lanes = WIDTH / m.itemsize, pairs = m.kind == PAIRS;
+        padded = (m.K + lanes - 1) / lanes * lanes;
+        room = d * (d + 3) / 2 * padded;
+        if (room < ROOM) room = ROOM;
+        const int64_t one = m.M * d * padded * m.itemsize;
+        gaps = take(tile * d * 4);
+        n_gaps = take(tile * 4);
+        rows = take(tile * 4);
+        cells = take(one);
+        slopes = take(one);
+        precisions = take(pairs ? (m.shared ? one / padded : one) * d : one);
+        filled = take(pairs ? room * m.itemsize : 0);
+        few = take((4 * d + padded / lanes) * WIDTH);
+        missing = take(pairs ? one * (d + 1) : one);
     }
 
     int64_t take(int64_t bytes) {
@@ -389,6 +410,11 @@ template <class T> class Pass {
     int64_t n_lost = 0;
     bool any_dead = false;
     T negligible;
+    // Of samples with gaps: which ones, how many they have, and where.
+    int32_t *gap_rows = nullptr, *n_gaps = nullptr, *gaps = nullptr;
+    int64_t with_gaps = 0;
+    T *cells = nullptr, *slopes = nullptr, *precisions = nullptr, *filled = nullptr;
+    T *few = nullptr, *missing = nullptr;
 
     template <class X> X *place(int64_t offset) { return (X *)(scratch + offset); }
 
@@ -412,10 +438,21 @@ template <class T> class Pass {
         list = place<int32_t>(at.list);
         acc = place<V>(at.acc);
         negligible = (T)m.negligible;
+        if (!m.cells) return;
+        gap_rows = place<int32_t>(at.rows);
+        n_gaps = place<int32_t>(at.n_gaps);
+        gaps = place<int32_t>(at.gaps);
+        cells = place<T>(at.cells);
+        slopes = place<T>(at.slopes);
+        precisions = place<T>(at.precisions);
+        filled = place<T>(at.filled);
+        few = place<T>(at.few);
+        missing = place<T>(at.missing);
     }
 
     int64_t run() {
         pack();
+        if (model.cells) pack_gaps();
         for (int64_t s = 0; s < at.tile; s++) {
             t[s] = 1;
             lost[s] = 0;
@@ -427,19 +464,21 @@ template <class T> class Pass {
             for (int64_t m = 0; m < M; m++) job.loglik[m] = 0;
         }
         int64_t tiles = 0;
-        for (start = 0; start < job.n; start += at.tile) {
+        for (start = 0; start < job.n; start += n) {
             n = job.n - start < at.tile ? job.n - start : at.tile;
             used = (n + step - 1) / step * step;
             load_tile();
             for (int64_t m = 0; m < M; m++) {
                 softmax(m);
                 if (job.sums) model.centred ? sum_centred(m) : sum_expanded(m);
+                if (job.sums && model.cells) sum_gaps(m);
                 write(m);
             }
             // Sums of single precision are not left in it for long.
             if (job.sums && sizeof(T) == 4 && ++tiles % FLUSHED == 0) flush();
         }
         if (job.sums) flush();
+        if (job.sums && model.cells) add_gaps();
         return n_lost;
     }
 
@@ -511,6 +550,7 @@ template <class T> class Pass {
         case U2: load_from<uint16_t>(z); break;
         case U1: load_from<uint8_t>(z); break;
         }
+        if (model.cells) find_gaps(z);
         if (any_dead)
             for (int64_t s = 0; s < at.tile; s++) lost[s] = 0;
         any_dead = false;
@@ -518,7 +558,6 @@ template <class T> class Pass {
             T *row = z + i * stride;
             const V shift = splat<T>((T)model.shift[i]), scale = splat<T>((T)model.scale[i]);
             for (int64_t s = n; s < used; s++) row[s] = (T)model.shift[i];
-            if (model.kind == MASKED) mask(row, t + (1 + 2 * d + i) * stride, (T)model.shift[i]);
             V beyond{};
             for (int64_t s = 0; s < used; s += lanes) {
                 const V x = (load(row + s) - shift) * scale;
@@ -531,15 +570,6 @@ template <class T> class Pass {
         load_squares();
         if (!model.centred) expand(z);
         load_weights();
-    }
-
-    // Put what becomes zero in the place of missing values.
-    void mask(T *row, T *out, T zero) {
-        for (int64_t s = 0; s < used; s += lanes) {
-            const V x = load(row + s);
-            store(out + s, select<T>(x == x, splat<T>((T)1), V{}));
-            store(row + s, select<T>(x == x, x, splat<T>(zero)));
-        }
     }
 
     // Leave out samples whose squares are beyond the range, in all that follows.
@@ -563,6 +593,9 @@ template <class T> class Pass {
                 row[s] = (T) * (const double *)(from + s * job.squares_sample_stride);
             for (int64_t s = n; s < used; s++) row[s] = 0;
         }
+        for (int64_t g = 0; g < with_gaps; g++)
+            for (int64_t i = 0, s = gap_rows[g]; i < n_gaps[s]; i++)
+                squares[gaps[s * d + i] * stride + s] = 0;
     }
 
     void load_weights() {
@@ -607,9 +640,8 @@ template <class T> class Pass {
     void add_squares() {
         T *q = t + (1 + d) * stride;
         for (int64_t i = 0; i < d && model.kind != NOTHING; i++) {
-            const T *there = model.kind == MASKED ? t + (1 + 2 * d + i) * stride : t;
             for (int64_t s = 0; s < used; s += lanes)
-                store(q + s, load(q + s) + load(there + s) * load(squares + i * stride + s));
+                store(q + s, load(q + s) + load(squares + i * stride + s));
             q += products(model, i) * stride;
         }
     }
@@ -625,9 +657,11 @@ template <class T> class Pass {
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
-        const bool direct = model.bounded && sizeof(T) == 8 && !model.centred && !labels;
+        const bool direct =
+            model.bounded && sizeof(T) == 8 && !model.centred && !labels && !model.cells;
         for (int64_t s = 0; s < used && !model.centred; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
+        if (with_gaps) model.kind == PAIRS ? complete(m) : add_cells(m);
         if (labels) return label();
         if (!direct)
             for (int64_t s = 0; s < used; s += lanes) {
@@ -811,7 +845,9 @@ template <class T> class Pass {
     }
 
     template <bool DIRECT> V farthest() {
-        return splat<T>(DIRECT ? (T)UNDERFLOW : model.bounded ? (T)model.far : Simd<T>::largest);
+        return splat<T>(DIRECT ? (T)UNDERFLOW
+                               : model.bounded || model.cells ? (T)model.far
+                                                              : Simd<T>::largest);
     }
 
     // Of a whole tile without weights: the sum of logarithms is that of a product, whose
@@ -1020,6 +1056,343 @@ template <class T> class Pass {
         const double sum = total<T>(v);
         v = V{};
         return sum;
+    }
+
+    // --- Missing values -------------------------------------------------------
+    //
+    // They are zero in T(x), as if that were observed. With g = P_M x − (Pμ)_M, the slope
+    // of −log N there, and C = P_MM⁻¹, the density of what was observed is higher by
+    // ½ gᵀCg − ½ log|P_MM| + ½|M| log 2π, the conditional mean is e = −Cg, and the
+    // conditional covariance is C. Components are the lanes of registers.
+
+    // Coefficients of each feature for registers of components. Those that pad the last
+    // register, and noise, which has no place, are of variance one about zero.
+    void pack_gaps() {
+        const int64_t wide = at.padded, one = model.kind == NORM;
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t k = 0; k < wide; k++) {
+                    const double *of = model.theta + (m * K + k) * at.p + 1;
+                    const int64_t to = (m * d + i) * wide + k;
+                    const bool own = k < K;
+                    cells[to] = own ? (T)model.cells[(m * K + k) * d + i] : (T)0;
+                    slopes[to] = own ? (T)of[i] : (T)0;
+                    if (model.kind == PAIRS) continue;
+                    // Means and second moments of what is missing.
+                    const double precision = own ? -2 * of[d + (one ? 0 : i)] : 0;
+                    const double mean = precision > 0 ? of[i] / precision : 0;
+                    slopes[to] = (T)mean;
+                    precisions[to] = precision > 0 ? (T)(mean * mean + 1 / precision) : (T)0;
+                }
+        if (model.kind == PAIRS) pack_precisions();
+        const int64_t size = M * d * wide * (model.kind == PAIRS ? d + 1 : 1);
+        for (int64_t i = 0; job.sums && i < size; i++) missing[i] = 0;
+    }
+
+    int64_t width() const { return model.shared ? 1 : at.padded; }
+
+    void pack_precisions() {
+        const int64_t wide = width();
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t k = 0; k < wide; k++) {
+                const double *q = model.theta + (m * K + k) * at.p + 1 + d;
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = i; j < d; j++) {
+                        double p = k < K ? -*q++ * (i == j ? 2 : 1) : 0;
+                        if (i == j && p == 0) p = 1;
+                        T *of = precisions + m * d * d * wide + k;
+                        of[(i * d + j) * wide] = of[(j * d + i) * wide] = (T)p;
+                    }
+            }
+    }
+
+    // List missing values, and put what becomes zero in their place. The tile ends where
+    // there is no more room for what completes them.
+    void find_gaps(T *z) {
+        for (int64_t s = 0; s < n; s++) n_gaps[s] = 0;
+        for (int64_t i = 0; i < d; i++) {
+            T *row = z + i * stride;
+            for (int64_t begin = 0; begin < n; begin += lanes) {
+                const V x = load(row + begin);
+                if (!any(x != x)) continue;
+                for (int64_t s = begin; s < begin + lanes && s < n; s++)
+                    if (row[s] != row[s]) {
+                        gaps[s * d + n_gaps[s]++] = (int32_t)i;
+                        row[s] = (T)model.shift[i];
+                    }
+            }
+        }
+        with_gaps = 0;
+        int64_t room = at.room;
+        for (int64_t s = 0; s < n; s++) {
+            if (!n_gaps[s]) continue;
+            if (model.kind == PAIRS) room -= size_of(n_gaps[s]);
+            if (room < 0) {
+                n = s;
+                used = (n + step - 1) / step * step;
+                return;
+            }
+            gap_rows[with_gaps++] = (int32_t)s;
+        }
+    }
+
+    static int64_t triangle(int64_t c) { return c * (c + 1) / 2; }
+
+    // Numbers that complete a sample with so many gaps: e and −C.
+    int64_t size_of(int64_t c) const { return c * at.padded + size_of_matrix(c); }
+
+    int64_t size_of_matrix(int64_t c) const {
+        if (!model.shared) return triangle(c) * at.padded;
+        return (triangle(c) + lanes - 1) / lanes * lanes;
+    }
+
+    void add_cells(int64_t m) {
+        const T *own = cells + m * d * at.padded;
+        for (int64_t g = 0; g < with_gaps; g++) {
+            const int64_t s = gap_rows[g], c = n_gaps[s];
+            const int32_t *where = gaps + s * d;
+            for (int64_t v = 0; v < at.padded; v += lanes) {
+                V sum{};
+                for (int64_t a = 0; a < c; a++) sum += load(own + where[a] * at.padded + v);
+                add_to_logits(s, v, sum);
+            }
+        }
+    }
+
+    void add_to_logits(int64_t s, int64_t k, V value) {
+        const int64_t most = K - k < lanes ? K - k : lanes;
+        for (int64_t l = 0; l < most; l++) r[(k + l) * stride + s] += value[l];
+    }
+
+    static T natural(T x) { return logarithm<T>(splat<T>(x))[0]; }
+    static V natural(V x) { return logarithm<T>(x); }
+    static T positive(T x) { return x > 0 ? x : (T)__builtin_nan(""); }
+    static V positive(V x) { return select<T>(x > V{}, x, splat<T>((T)__builtin_nan(""))); }
+
+    // A -> −A⁻¹, of which there is the lower triangle, by sweeps; return log|A|.
+    template <class X> X invert(X *a, X *column, int64_t c) {
+        X product = X{} + (T)1, logs{};
+        for (int64_t p = 0; p < c; p++) {
+            X *row = a + triangle(p);
+            const X pivot = positive(row[p]), inverse = (T)1 / pivot;
+            product = product * pivot;
+            if (p % 4 == 3) {
+                logs = logs + natural(product);
+                product = X{} + (T)1;
+            }
+            for (int64_t i = 0; i < p; i++) column[i] = row[i];
+            for (int64_t i = p + 1; i < c; i++) column[i] = a[triangle(i) + p];
+            column[p] = X{};
+            for (int64_t i = 0; i < c; i++) {
+                const X scaled = column[i] * inverse;
+                X *to = a + triangle(i);
+                for (int64_t j = 0; j <= i; j++) to[j] -= scaled * column[j];
+                (i < p ? row[i] : to[p]) = scaled;
+            }
+            row[p] = -inverse;
+        }
+        return c % 4 ? logs + natural(product) : logs;
+    }
+
+    void complete(int64_t m) {
+        T *to = filled;
+        for (int64_t g = 0; g < with_gaps; g++) {
+            const int64_t s = gap_rows[g];
+            model.shared ? complete_one<true>(m, s, to) : complete_one<false>(m, s, to);
+            to += size_of(n_gaps[s]);
+        }
+    }
+
+    // A row's values, in the order of features.
+    const T *values_of(int64_t s) {
+        T *x = (T *)((V *)few + 3 * d);
+        for (int64_t j = 0; j < d; j++) x[j] = t[(1 + j) * stride + s];
+        return x;
+    }
+
+    static void get(const T *p, T &x) { x = *p; }
+    static void get(const T *p, V &x) { x = load(p); }
+    template <bool SHARED> static V entry(const T *p) { return SHARED ? splat(*p) : load(p); }
+
+    // P_M x and the lower triangle of P_MM.
+    template <class X>
+    void gather(const T *own, int64_t wide, const int32_t *where, int64_t c, const T *x,
+                X *across, X *a) {
+        for (int64_t i = 0; i < c; i++) {
+            const T *row = own + where[i] * d * wide;
+            X even{}, odd{}, p;
+            for (int64_t j = 0; j < d; j++) {
+                get(row + j * wide, p);
+                (j % 2 ? odd : even) += p * x[j];
+            }
+            across[i] = even + odd;
+            for (int64_t l = 0; l <= i; l++) get(row + where[l] * wide, a[triangle(i) + l]);
+        }
+    }
+
+    template <bool SHARED> void complete_one(int64_t m, int64_t s, T *e) {
+        const int64_t c = n_gaps[s], wide = at.padded, each = width();
+        const int32_t *where = gaps + s * d;
+        const T *x = values_of(s), *own = precisions + m * d * d * each;
+        T *a = e + c * wide, log_det = 0;
+        V *across = (V *)few, *column = across + d, *slope = column + d;
+        if (SHARED) {
+            gather<T>(own, 1, where, c, x, (T *)across, a);
+            log_det = invert<T>(a, (T *)column, c);
+        }
+        for (int64_t v = 0; v < wide; v += lanes) {
+            V value{};
+            if (SHARED) {
+                value -= log_det;
+            } else {
+                gather<V>(own + v, wide, where, c, x, across, (V *)a);
+                value -= invert<V>((V *)a, column, c);
+            }
+            for (int64_t i = 0; i < c; i++) {
+                const int64_t at_cell = (m * d + where[i]) * wide + v;
+                slope[i] = (SHARED ? splat(((T *)across)[i]) : across[i]) - load(slopes + at_cell);
+                value += (T)2 * load(cells + at_cell);
+            }
+            for (int64_t i = 0; i < c; i++) {
+                const V sum = of_row<SHARED>(a, slope, i, c);
+                store(e + i * wide + v, sum);
+                value -= slope[i] * sum;
+            }
+            if (job.squares) value -= widths_between<SHARED>(s, own + (SHARED ? 0 : v), a, column);
+            add_to_logits(s, v, (T)0.5 * value);
+            if (!SHARED) a += triangle(c) * lanes;
+        }
+    }
+
+    // Of −C times a vector.
+    template <bool SHARED> V of_row(const T *a, const V *vector, int64_t i, int64_t c) {
+        constexpr int64_t size = SHARED ? 1 : lanes;
+        V sum{};
+        for (int64_t l = 0; l <= i; l++)
+            sum += entry<SHARED>(a + (triangle(i) + l) * size) * vector[l];
+        for (int64_t l = i + 1; l < c; l++)
+            sum += entry<SHARED>(a + (triangle(l) + i) * size) * vector[l];
+        return sum;
+    }
+
+    // P_Mj.
+    template <bool SHARED> void column_of(const T *own, int64_t s, int64_t j, V *column) {
+        const int32_t *where = gaps + s * d;
+        for (int64_t i = 0; i < n_gaps[s]; i++)
+            column[i] = entry<SHARED>(own + (where[i] * d + j) * width());
+    }
+
+    // −Σ_j P_jM C P_Mj w_j²/12.
+    template <bool SHARED> V widths_between(int64_t s, const T *own, const T *a, V *column) {
+        const int64_t c = n_gaps[s];
+        V sum{};
+        for (int64_t j = 0; j < d; j++) {
+            const T square = squares[j * stride + s];
+            if (square == 0) continue;
+            column_of<SHARED>(own, s, j, column);
+            for (int64_t i = 0; i < c; i++)
+                sum += square * column[i] * of_row<SHARED>(a, column, i, c);
+        }
+        return sum;
+    }
+
+    void sum_gaps(int64_t m) {
+        const T *e = filled;
+        for (int64_t g = 0; g < with_gaps; g++) {
+            const int64_t s = gap_rows[g], c = n_gaps[s];
+            V *resp = (V *)few + 4 * d;
+            bool some = false;
+            for (int64_t v = 0; v < at.padded; v += lanes) {
+                V own{};
+                for (int64_t l = 0; l < lanes && v + l < K; l++) own[l] = r[(v + l) * stride + s];
+                some = some || any(own > V{});
+                resp[v / lanes] = own;
+            }
+            if (some && model.kind != PAIRS)
+                for (int64_t i = 0; i < c; i++)
+                    for (int64_t v = 0; v < at.padded; v += lanes) {
+                        T *to = missing + (m * d + gaps[s * d + i]) * at.padded + v;
+                        store(to, load(to) + resp[v / lanes]);
+                    }
+            else if (some)
+                model.shared ? sum_one<true>(m, s, e, resp) : sum_one<false>(m, s, e, resp);
+            if (model.kind == PAIRS) e += size_of(c);
+        }
+    }
+
+    // Σ r [e, e xᵀ, eeᵀ + C], of which features that are missing are rows.
+    template <bool SHARED> void sum_one(int64_t m, int64_t s, const T *e, const V *resp) {
+        const int64_t c = n_gaps[s], wide = at.padded;
+        const int32_t *where = gaps + s * d;
+        const T *x = values_of(s), *a = e + c * wide;
+        T *first = missing + m * d * (d + 1) * wide, *cross = first + d * wide;
+        constexpr int64_t size = SHARED ? 1 : lanes;
+        for (int64_t v = 0; v < wide; v += lanes) {
+            const V own = resp[v / lanes];
+            for (int64_t i = 0; i < c; i++) {
+                const V weighted = own * load(e + i * wide + v);
+                T *to = first + where[i] * wide + v, *row = cross + where[i] * d * wide + v;
+                store(to, load(to) + weighted);
+                for (int64_t j = 0; j < d; j++)
+                    store(row + j * wide, load(row + j * wide) + weighted * x[j]);
+                for (int64_t l = 0; l <= i; l++) {
+                    const V within = own * entry<SHARED>(a + (triangle(i) + l) * size);
+                    T *at_pair = row + where[l] * wide;
+                    store(at_pair, load(at_pair) + (weighted * load(e + l * wide + v) - within));
+                }
+            }
+            if (job.squares) add_widths<SHARED>(m, s, v, a, own, cross + v);
+            if (!SHARED) a += triangle(c) * lanes;
+        }
+    }
+
+    // What completes a row has widths, too, by those of what it follows from.
+    template <bool SHARED>
+    void add_widths(int64_t m, int64_t s, int64_t v, const T *a, V resp, T *cross) {
+        const int64_t c = n_gaps[s], wide = at.padded;
+        const int32_t *where = gaps + s * d;
+        const T *own = precisions + m * d * d * width() + (SHARED ? 0 : v);
+        V *column = (V *)few, *follows = column + d;
+        for (int64_t j = 0; j < d; j++) {
+            const T square = squares[j * stride + s];
+            if (square == 0) continue;
+            column_of<SHARED>(own, s, j, column);
+            for (int64_t i = 0; i < c; i++) {
+                follows[i] = of_row<SHARED>(a, column, i, c);
+                const V weighted = resp * square * follows[i];
+                T *row = cross + where[i] * d * wide, *to = row + j * wide;
+                store(to, load(to) + weighted);
+                for (int64_t l = 0; l <= i; l++) {
+                    to = row + where[l] * wide;
+                    store(to, load(to) + weighted * follows[l]);
+                }
+            }
+        }
+    }
+
+    // Add what is missing to the sums.
+    void add_gaps() {
+        const int64_t wide = at.padded;
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t k = 0; k < K; k++) {
+                double *sums = job.sums + (m * K + k) * at.p, *q = sums + 1 + d;
+                if (model.kind == PAIRS) {
+                    const T *first = missing + m * d * (d + 1) * wide + k;
+                    const T *cross = first + d * wide;
+                    for (int64_t i = 0; i < d; i++) {
+                        sums[1 + i] += first[i * wide];
+                        *q++ += cross[(i * d + i) * wide];
+                        for (int64_t j = i + 1; j < d; j++)
+                            *q++ += cross[(i * d + j) * wide] + cross[(j * d + i) * wide];
+                    }
+                    continue;
+                }
+                for (int64_t i = 0; i < d; i++) {
+                    const int64_t cell = (m * d + i) * wide + k;
+                    sums[1 + i] += missing[cell] * slopes[cell];
+                    q[model.kind == SQUARES ? i : 0] += missing[cell] * precisions[cell];
+                }
+            }
     }
 
     // --- What else is asked for -----------------------------------------------
@@ -1326,7 +1699,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 2; }
+EXPORT int64_t skem_version(void) { return 3; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

@@ -32,9 +32,9 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 2
+VERSION = 3
 """Of what the libraries can do; fold.cpp has the same number."""
-MODEL = struct.Struct("8q8P2d")
+MODEL = struct.Struct("8q8P2dP")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P")
 
@@ -158,9 +158,11 @@ class Model:
     common: np.ndarray | None
     far: float
     negligible: float
+    cells: np.ndarray | None = None
 
     def packed(self) -> bytes:
         """Return the struct; it points to the arrays of this object."""
         values = [getattr(self, name) for name in self.__dataclass_fields__]
         values[8:16] = [address(array) for array in values[8:16]]
+        values[18] = address(values[18])
         return MODEL.pack(*values)
