@@ -58,9 +58,10 @@ from skem.core.coordinates import scoring_coordinates
 from skem.core.covariance import SHAPES, Structure
 from skem.core.expectation import Expectation
 from skem.core.forms import choose_form
-from skem.core.incomplete import Patterns, marginal_parameters
+from skem.core.marginals import marginal_parameters
 from skem.core.noise import Background
 from skem.core.parameters import Parameters
+from skem.core.patterns import Patterns
 from skem.core.threads import Workspace
 from skem.core.totals import Totals, classified, scored
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from skem._tangent import Tangent
 from skem.core.blocks import Block, Blocks
+from skem.core.completed import Whitened
 from skem.core.covariance import Structure
 from skem.core.expectation import Expectation
-from skem.core.incomplete import Whitened
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 

@@ -21,10 +21,12 @@ import numpy as np
 from scipy.special import digamma
 
 from skem.core.blocks import Block
+from skem.core.completed import Completed
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.forms import Centred, Form, Loaded, choose_form
-from skem.core.incomplete import Completed, Incomplete, Piece
+from skem.core.incomplete import Incomplete
+from skem.core.patterns import Piece
 from skem.core.student import (
     GAUSSIAN,
     StudentParameters,

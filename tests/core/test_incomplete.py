@@ -5,13 +5,16 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skem.core import incomplete
+from skem.core import completed, incomplete
+from skem.core import frequent as frequent_patterns
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import Centred
-from skem.core.incomplete import Incomplete, Patterns, distinct_rows, marginal_factor
+from skem.core.incomplete import Incomplete
+from skem.core.marginals import marginal_factor
+from skem.core.patterns import Patterns, distinct_rows
 from skem.core.parameters import Parameters
 from skem.core.quadratic import Pairs
 from skem.core.threads import Workspace
@@ -81,7 +84,7 @@ def moments(mixture, X, resp):
 def test_density_and_responsibilities_are_those_of_marginals(
     mixture, rng, monkeypatch, rare, piece
 ):
-    monkeypatch.setattr(incomplete, "RARE", rare)
+    monkeypatch.setattr(completed, "RARE", rare)
     monkeypatch.setattr(incomplete, "PIECE", piece)
     X = with_gaps(mixture.sample(70, rng), rng)
     expected = joint(mixture, X)
@@ -111,8 +114,8 @@ def test_density_and_responsibilities_are_those_of_marginals(
 def test_statistics_are_those_of_completed_rows(
     mixture, rng, monkeypatch, rare, frequent, stable
 ):
-    monkeypatch.setattr(incomplete, "RARE", rare)
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    monkeypatch.setattr(completed, "RARE", rare)
+    monkeypatch.setattr(frequent_patterns, "FREQUENT", frequent)
     X = with_gaps(mixture.sample(70, rng), rng)
     weight = rng.uniform(size=70)
     expected = joint(mixture, X)
@@ -121,7 +124,7 @@ def test_statistics_are_those_of_completed_rows(
     expectation = expectation_of(mixture)
     expectation._incomplete.__dict__["_stable"] = stable
     if not stable:
-        monkeypatch.setattr(incomplete, "PIVOT", 2)
+        monkeypatch.setattr(completed, "PIVOT", 2)
     found = expectation.statistics(block_of(X, weight), Workspace())
     counts, first, second = moments(mixture, X, resp)
     log_slope = expectation.coordinates.log_slope
@@ -169,7 +172,7 @@ def test_halves_merge(mixture, rng):
 
 @pytest.mark.parametrize("frequent", [1, 5, 1000])
 def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, frequent):
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    monkeypatch.setattr(frequent_patterns, "FREQUENT", frequent)
     mixtures = [make_mixture(structure, 3, 3) for _ in range(4)]
     X = with_gaps(mixtures[0].sample(80, rng), rng)
     coordinates = Coordinates(np.ones(3), np.full(3, 2.0))
@@ -193,7 +196,7 @@ def test_widths_are_a_variance_of_what_was_observed(
     structure, make_mixture, monkeypatch, atoms, frequent
 ):
     """The mean log-density over an interval, and the moments, by quadrature."""
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    monkeypatch.setattr(frequent_patterns, "FREQUENT", frequent)
     mixture = make_mixture(structure, 2, 2)
     x = np.array([0.5, np.nan])
     X = np.tile(x, (3, 1))
@@ -266,7 +269,7 @@ def test_far_rows_have_finite_scores_and_the_nearest_component(
 def test_rows_that_overflow_do_not_spoil_the_statistics(
     structure, make_mixture, rng, monkeypatch, frequent
 ):
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    monkeypatch.setattr(frequent_patterns, "FREQUENT", frequent)
     mixture = make_mixture(structure, 2, 3)
     X = with_gaps(mixture.sample(40, rng), rng)
     X[7] = [1e170, np.nan, 1.0]
