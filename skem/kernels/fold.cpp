@@ -396,7 +396,7 @@ struct Layout {
         slopes = take(one);
         precisions = take((m.shared ? one / padded : one) * d);
         filled = take(room * m.itemsize);
-        few = take((4 * d + padded / lanes) * WIDTH);
+        few = take((6 * d + padded / lanes) * WIDTH);
         missing = take(one * (d + 1));
     }
 
@@ -634,6 +634,8 @@ template <class T> class Pass {
     }
 
     void load_weights() {
+        // A tile before may have been shorter.
+        for (int64_t s = 0; s < n && model.cells; s++) weight[s] = 1;
         if (job.weight) {
             const char *from = job.weight + start * job.weight_stride;
             for (int64_t s = 0; s < n; s++)
@@ -1351,7 +1353,7 @@ template <class T> class Pass {
 
     // P_Mj.
     template <bool SHARED> V *column_of(const T *own, int64_t g, int64_t j) {
-        V *column = (V *)few;
+        V *column = (V *)few + 4 * d;
         for (int64_t i = 0; i < n_gaps[g]; i++)
             column[i] = entry<SHARED>(own + (gaps[g * d + i] * d + j) * (SHARED ? 1 : at.padded));
         return column;
@@ -1372,7 +1374,7 @@ template <class T> class Pass {
 
     void sum_gaps(int64_t m) {
         const T *e = filled;
-        V *resp = (V *)few + 4 * d;
+        V *resp = (V *)few + 6 * d;
         for (int64_t g = 0; g < with_gaps; g++) {
             if (responsibilities_of(gap_rows[g], resp))
                 model.shared ? sum_some<true>(m, g, e, resp) : sum_some<false>(m, g, e, resp);
@@ -1438,7 +1440,7 @@ template <class T> class Pass {
         const int64_t c = n_gaps[g], wide = at.padded;
         const int32_t *where = gaps + g * d;
         const T *own = precisions + m * d * d * (SHARED ? 1 : wide) + (SHARED ? 0 : v);
-        V *follows = (V *)few + d;
+        V *follows = (V *)few + 5 * d;
         for (int64_t j = 0; j < d; j++) {
             const T square = squares[j * stride + gap_rows[g]];
             if (square == 0) continue;
