@@ -1306,6 +1306,8 @@ template <class T> class Pass {
         }
     }
 
+    // With ρ = g + P_MM e, which rounding leaves, gᵀCg is −eᵀ(g + ρ) to second order in the
+    // error of e; that becomes e − Cρ.
     template <bool SHARED, int C> void complete_one(int64_t m, int64_t g, T *e) {
         using X = typename Choice<SHARED, T, V>::type;
         constexpr int64_t size = sizeof(X) / sizeof(T);
@@ -1315,9 +1317,9 @@ template <class T> class Pass {
         const T *x = values_of(s), *own = precisions + m * d * d * each;
         T *to = e + c * wide;
         X known[C ? C : 1], other[C ? C : 1], triangular[C ? C * (C + 1) / 2 : 1], log_det{};
-        V known_slope[C ? C : 1];
+        V known_slope[C ? C : 1], known_rest[C ? C : 1];
         X *across = C ? known : (X *)few, *column = C ? other : across + d;
-        V *slope = C ? known_slope : (V *)few + 2 * d;
+        V *slope = C ? known_slope : (V *)few + 2 * d, *rest = C ? known_rest : (V *)few + d;
         for (int64_t v = 0; v < wide; v += lanes) {
             X *a = C ? triangular : (X *)to;
             if (!SHARED || v == 0) {
@@ -1332,12 +1334,18 @@ template <class T> class Pass {
                 slope[i] = across[i] - load(slopes + cell);
                 value += (T)2 * load(cells + cell);
             }
+            for (int64_t i = 0; i < c; i++) store(e + i * wide + v, of_row(a, slope, i, c));
+            const T *of_lanes = own + (SHARED ? 0 : v);
             for (int64_t i = 0; i < c; i++) {
-                const V sum = of_row(a, slope, i, c);
-                store(e + i * wide + v, sum);
-                value -= slope[i] * sum;
+                rest[i] = slope[i];
+                for (int64_t l = 0; l < c; l++)
+                    rest[i] += entry<SHARED>(of_lanes + (where[i] * d + where[l]) * each) *
+                               load(e + l * wide + v);
+                value -= (slope[i] + rest[i]) * load(e + i * wide + v);
             }
-            if (job.squares) value -= widths_between<SHARED>(g, own + (SHARED ? 0 : v), a);
+            for (int64_t i = 0; i < c && C != 1; i++)
+                store(e + i * wide + v, load(e + i * wide + v) + of_row(a, rest, i, c));
+            if (job.squares) value -= widths_between<SHARED>(g, of_lanes, a);
             add_to_logits(s, v, (T)0.5 * value);
             if (!SHARED) to += triangle(c) * size;
         }
