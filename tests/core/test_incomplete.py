@@ -9,7 +9,6 @@ from skem.core import completed, incomplete
 from skem.core import frequent as patterns_of_many
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
-from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import Centred
 from skem.core.incomplete import Incomplete
@@ -290,25 +289,3 @@ def test_rows_that_overflow_do_not_spoil_the_statistics(
     statistics = expectation_of(mixture).statistics(block_of(X), Workspace())
     assert np.isfinite(statistics.loglik)
     np.testing.assert_allclose(statistics.counts.sum(), 40)
-
-
-def test_collinear_features_lose_no_digits(make_mixture):
-    """Where a missing feature is all but known, and where what is left is."""
-    tiny = 1e-6
-    S = np.array([[1.0, 1.0, 0.5], [1.0, 1.0 + tiny**2, 0.5], [0.5, 0.5, 1.0]])
-    # Its factor without the rounding of an inverse.
-    lower = np.array(
-        [[1.0, 0, 0], [1.0, tiny, 0], [0.5, 0, np.sqrt(0.75)]],
-    )
-    cholesky = np.linalg.inv(lower).T[None]
-    parameters = Parameters(np.ones(1), np.zeros((1, 3)), cholesky)
-    step = Incomplete(
-        STRUCTURES["full"], parameters, Coordinates(np.zeros(3), np.ones(3))
-    )
-    assert not step._stable
-    X = np.array([[0.3, np.nan, np.nan], [np.nan, np.nan, 2.0], [0.3, np.nan, 1.0]])
-    log_density, _ = step.evaluate(block_of(X), Workspace())
-    for x, found in zip(X, log_density, strict=True):
-        own = ~np.isnan(x)
-        law = stats.multivariate_normal(np.zeros(own.sum()), S[np.ix_(own, own)])
-        np.testing.assert_allclose(found, law.logpdf(x[own]), rtol=1e-9)
