@@ -23,7 +23,13 @@ from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.far import LOG_2PI
-from skem.core.forms import FAR, NEGLIGIBLE, Expanded, uncancelled
+from skem.core.forms import (
+    FAR,
+    NEGLIGIBLE,
+    Expanded,
+    uncancelled,
+    with_row_of_noise,
+)
 from skem.core.fused import KINDS, Pass
 from skem.core.linear import without
 from skem.core.parameters import Parameters
@@ -96,8 +102,8 @@ def _cells(form: Expanded, coordinates: Coordinates) -> np.ndarray:
     """Return what each missing value adds to logits, (M, K, d)."""
     cells = np.full(form.parameters.means.shape, 0.5 * LOG_2PI)
     if form.background is not None:
-        own = np.broadcast_to(form.background, (*cells.shape[:-2], 1, cells.shape[-1]))
-        cells = np.concatenate([cells, own], axis=-2)
+        cells = with_row_of_noise(form, cells)
+        cells[..., -1, :] = form.background
     return np.ascontiguousarray(cells - coordinates.log_slopes)
 
 
