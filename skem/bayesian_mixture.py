@@ -43,8 +43,8 @@ from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
 from skem.core.predictive import PredictiveMixture
 from skem.core.prior import Prior
 from skem.core.regularization import Regularization
-from skem.core.revise import BayesianSearch, spread_starts
-from skem.core.search import STARTS, Search
+from skem.core.revise import BayesianSearch
+from skem.core.search import Search
 from skem.core.seeds import INITIALIZERS, starting_methods
 from skem.core.solve import Solution
 from skem.core.stream import Stream
@@ -144,18 +144,22 @@ class BayesianGaussianMixture(FittingMixture):
     n_init : int or 'auto', default='auto'
         How the fit looks for a good optimum.
 
-        - 'auto': ten starts of different numbers of clusters get a few steps each, and
-          the best is finished. Its optimum is left again by moves: components are
-          deleted, merged and split, and what raises the bound is kept [1]_. They come
-          out in the order of their size, unless that lowers the bound. On more than
-          20 000 rows (or 400 per component) that is done on a random subsample, as in
+        - 'auto': starts of different numbers of clusters get a few steps each, and the
+          best is finished. Its optimum is left again by moves: components are deleted,
+          merged and split, and what raises the bound is kept [1]_. Components that have
+          lost their rows cost nothing on the way. They come out in the order of their
+          size, unless that lowers the bound. On more than 4 000 rows (or 80 per
+          component) starts and moves are tried on a random subsample, and on more than
+          20 000 (or 400 per component) all of that is done on one, as in
           :class:`~skem.GaussianMixture`.
         - int: so many starts by `init_params`, all of them of K clusters and finished
           on all rows, as in scikit-learn.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
-        How starts are made, as in :class:`~skem.GaussianMixture`.
+        How starts are made, as in :class:`~skem.GaussianMixture`. With
+        ``n_init='auto'`` their clusters are merged to smaller numbers, and 'kmeans'
+        stands for trees of a few rows, by Ward's criterion.
 
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, \
     default='dirichlet_process'
@@ -539,7 +543,10 @@ class BayesianGaussianMixture(FittingMixture):
         structure = STRUCTURES[self.covariance_type]
         mean, covariance = self.mean_prior, self._given_covariance()
         return Beliefs(
-            kind(1.0 / self.n_components if gamma is None else float(gamma)),
+            kind(
+                1.0 / self.n_components if gamma is None else float(gamma),
+                self.n_components,
+            ),
             1.0 if precision is None else float(precision),
             None if mean is None else check_mean_prior(mean, n_features),
             degrees,
@@ -565,10 +572,9 @@ class BayesianGaussianMixture(FittingMixture):
     def _search(
         self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
     ) -> Search:
-        K = self.n_components
-        methods = spread_starts(starting_methods(self.init_params), K, STARTS)
+        methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
-        return BayesianSearch(methods, K, rng, finish, accelerator)
+        return BayesianSearch(methods, self.n_components, rng, finish, accelerator)
 
     def _bound_of(self, total_weight: float) -> float:
         return 1.0

@@ -118,10 +118,10 @@ class GaussianMixture(FittingMixture):
     n_init : int or 'auto', default='auto'
         How the fit looks for a good optimum.
 
-        - 'auto': ten diverse starts get a few steps each, and the best one is
-          finished. Its optimum is left again by moves: a component that would not be
-          missed is taken away and another one split, which is kept if it leads to a
-          higher likelihood, until ten moves at a time do not [5]_. On more than
+        - 'auto': six diverse starts get a few steps each, and the best one is
+          finished. Moves start from its optimum: a component that would not be missed
+          is taken away and another one split, which is kept if it leads to a higher
+          likelihood. The search ends where twice twenty moves do not [5]_. On more than
           20 000 rows (or 400 per component) that is done on a random subsample, and
           the result is carried on through growing subsamples to all rows. Starts are
           made by k-means, and by nearest rows chosen at random and by k-means++; by

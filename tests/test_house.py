@@ -35,8 +35,8 @@ FLOORS = [
     {"scale"},
     {"em", "robust"},
     {"initialize", "stream", "bayes"},
-    {"student_map"},
-    {"move", "climb", "sketch"},
+    {"student_map", "alive"},
+    {"move", "climb", "sketch", "clusterings"},
     {"search", "path", "divide"},
     {"revise"},
 ]

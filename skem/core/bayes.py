@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skem.core.blocks import Blocks
+from skem.core.blocks import ArrayBlocks, Blocks
 from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates, standardising_coordinates
 from skem.core.covariance import Structure
@@ -190,7 +190,14 @@ class VariationalMap(EMMap):
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
         found = super().evaluate(parameters)
-        return Bound(found.em, found.parameters, found.statistics)
+        bound = Bound(found.em, found.parameters, found.statistics)
+        if "successor" in vars(found):
+            bound.__dict__.update(
+                data_term=found.loglik,
+                objective=found.objective,
+                successor=found.successor,
+            )
+        return bound
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None
@@ -201,6 +208,17 @@ class VariationalMap(EMMap):
         else:
             scatter = statistics.within(self.total)
         return self.regularization.posterior(self.structure, statistics, scatter)
+
+    def weighing(self, total_weight: float) -> VariationalMap:
+        """Return the same rows with weights that are so much together."""
+        times = total_weight / self.blocks.total_weight
+        if times == 1:
+            return self
+        assert isinstance(self.blocks, ArrayBlocks)
+        weight = self.blocks.weight
+        weight = np.ones(self.blocks.n_samples) if weight is None else weight
+        blocks = replace(self.blocks, weight=weight * times)
+        return replace(self, blocks=blocks, total=self.total * times)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them."""
@@ -290,7 +308,7 @@ class PosteriorChart(Chart):
         assert self.prior is not None and isinstance(self.base, Posterior)
         degrees = self.prior.degrees(self.structure, self.base.counts)
         if self.structure.shared:
-            degrees = degrees * len(self.base.counts)
+            degrees = degrees * self.prior.size(self.base.counts)
         features = 1 if self.structure.scales_features else self.base.means.shape[1]
         return np.sqrt(degrees * features)[:, None]
 

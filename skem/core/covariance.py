@@ -294,7 +294,11 @@ class Shaped(Structure):
         nothing = Scatter(np.zeros(()), np.zeros(()))
         covariances = self.estimate(Scatter(values, counts), nothing, n_features)
         found, failed = self.factor(covariances)
-        return cholesky if failed.any() else found * unit
+        # A mixture of a stack is as it was if any of its components fails.
+        stack = weights.shape[:-1]
+        failed = failed.reshape(*stack, -1).any(axis=-1)
+        failed = failed.reshape(stack + (1,) * (cholesky.ndim - len(stack)))
+        return np.where(failed, cholesky, found * unit)
 
 
 class ShapedMatrices(OwnMatrices, Shaped):

@@ -100,7 +100,8 @@ class Moves:
         weights *= left / weights.sum(axis=1, keepdims=True)
         shared = em.structure.shared
         moved = present.spliced(pairs, Parameters.stacked(twos), weights, shared=shared)
-        return [em.constrained(moved[i]) for i in range(len(pairs))]
+        moved = em.constrained(moved)
+        return [moved[i] for i in range(len(pairs))]
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from skem.core.accelerate import Accelerator, Chart, Plain
 from skem.core.blocks import ArrayBlocks
 from skem.core.climb import Trial, climb
 from skem.core.em import EMMap
+from skem.core.initialize import started
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.sketch import Sketch
@@ -126,7 +127,7 @@ class Path:
             with self._timed(K):
                 em = self.em.for_components(K)
                 starts = [*fresh[K], *self._handed(before, K, widened)]
-                trials = climb(em, list(self.starts(em, starts)), SCREENING)
+                trials = climb(em, self.starts(em, starts), SCREENING)
                 if trials:
                     self.found[K] = Found.of_trial(em, trials[0])
 
@@ -166,7 +167,7 @@ class Path:
         """
         with self._timed(K):
             em = self.em.for_components(K)
-            starts = list(self.starts(em, sketches))
+            starts = self.starts(em, sketches)
             present = self.found.get(K)
             if present is not None and not present.converged:
                 starts.append(self.found.pop(K).parameters)
@@ -207,13 +208,15 @@ class Path:
         return best
 
     @staticmethod
-    def starts(em: EMMap, sketches: Iterable[Sketch]) -> Iterator[Parameters]:
+    def starts(em: EMMap, sketches: Iterable[Sketch]) -> list[Parameters]:
         """Make mixtures of sketches; those that fail are left out."""
-        for sketch in sketches:
-            try:
-                yield sketch.start(em)
-            except IllDefinedCovarianceError:
-                continue
+        parts = [sketch.statistics(em.structure.quadratic) for sketch in sketches]
+        if not parts:
+            return []
+        sums = np.stack([part.sums for part in parts])
+        reference = np.stack([part.reference for part in parts])
+        stack = replace(parts[0], sums=sums, reference=reference)
+        return [start for _, start in started(em, stack)]
 
     def _follow(
         self, em: EMMap, start: Parameters, earlier: Solution | None = None

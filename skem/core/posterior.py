@@ -67,11 +67,18 @@ def effective_log_weights(
 
 
 class WeightPrior(Protocol):
-    """A prior of the weights, and their posterior for given counts."""
+    """A prior of K weights, and their posterior for given counts.
+
+    Of K components those that there are no counts of are empty, the last ones.
+    """
 
     @property
     def concentration(self) -> float:
         """γ."""
+
+    @property
+    def truncation(self) -> int | None:
+        """K; None for as many as there are counts of."""
 
     def update(self, counts: np.ndarray) -> Any:
         """Return the concentration of the posterior."""
@@ -91,6 +98,14 @@ class Dirichlet:
     """w ~ Dirichlet(γ, …, γ); a concentration is an array (…, K)."""
 
     concentration: float
+    truncation: int | None = None
+
+    def _total(self, concentration: np.ndarray) -> tuple[int, np.ndarray]:
+        """K, and the sum of the concentrations, those of empty components too."""
+        here = concentration.shape[-1]
+        K = here if self.truncation is None else self.truncation
+        total = concentration.sum(axis=-1, keepdims=True)
+        return K, total + (K - here) * self.concentration
 
     def update(self, counts: np.ndarray) -> np.ndarray:
         return self.concentration + counts
@@ -99,14 +114,15 @@ class Dirichlet:
         return concentration / concentration.sum(axis=-1, keepdims=True)
 
     def expected_log(self, concentration: np.ndarray) -> np.ndarray:
-        total = concentration.sum(axis=-1, keepdims=True)
+        _, total = self._total(concentration)
         return np.asarray(digamma(concentration) - digamma(total))
 
     def divergence(self, concentration: np.ndarray) -> Any:
-        gamma, K = self.concentration, concentration.shape[-1]
-        prior = gammaln(K * gamma) - K * gammaln(gamma)
-        total = concentration.sum(axis=-1)
-        own = gammaln(total) - gammaln(concentration).sum(axis=-1)
+        gamma, here = self.concentration, concentration.shape[-1]
+        K, total = self._total(concentration)
+        # Of those that are empty the terms are the same in both.
+        prior = gammaln(K * gamma) - here * gammaln(gamma)
+        own = gammaln(total[..., 0]) - gammaln(concentration).sum(axis=-1)
         expected = (concentration - gamma) * self.expected_log(concentration)
         return own - prior + expected.sum(axis=-1)
 
@@ -115,10 +131,12 @@ class Dirichlet:
 class Sticks:
     """A Dirichlet process, truncated: w_k = v_k Π_{j<k} (1 − v_j), v_k ~ Beta(1, γ).
 
-    A concentration is the pair of arrays (…, K) of Beta parameters.
+    A concentration is the pair of arrays (…, K) of Beta parameters. The sticks after
+    the last one with rows change nothing before them.
     """
 
     concentration: float
+    truncation: int | None = None
 
     def update(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         after = np.zeros_like(counts)

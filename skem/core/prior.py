@@ -8,6 +8,7 @@ bound (Bishop 2006, section 10.2).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,12 @@ class Prior(Fixed):
             repairs,
         )
 
+    @cached_property
+    def log_norm(self) -> float:
+        """Log B(W_0, ν_0), less its −¼ d(d − 1) log π."""
+        degrees, log_det = np.asarray(self.degrees_of_freedom), -self.log_det
+        return float(_log_norm(degrees, np.asarray(log_det), len(self.mean)))
+
     def precision(self, counts: np.ndarray) -> np.ndarray:
         """β_k."""
         return self.mean_precision + counts
@@ -114,8 +121,13 @@ class Prior(Fixed):
     def degrees(self, structure: Structure, counts: np.ndarray) -> np.ndarray:
         """ν_k, (…, K), or (…, 1) if components share a covariance."""
         if structure.shared:
-            counts = counts.mean(axis=-1, keepdims=True)
+            counts = counts.sum(axis=-1, keepdims=True) / self.size(counts)
         return self.degrees_of_freedom + counts
+
+    def size(self, counts: np.ndarray) -> int:
+        """K, of which those without a count are empty."""
+        K = self.weights.truncation
+        return counts.shape[-1] if K is None else K
 
     def _beside(self, values: np.ndarray) -> np.ndarray:
         """(…, K) with the axes that scatter has more."""
@@ -134,7 +146,7 @@ class Prior(Fixed):
         axis = -1 - self.scatter.ndim
         if scatter.values.shape[axis] == 1:
             added = added.sum(axis=axis, keepdims=True)
-        times = counts.shape[-1] if structure.shared else 1
+        times = self.size(counts) if structure.shared else 1
         prior = Scatter(
             times * self.scatter, np.asarray(times * self.degrees_of_freedom)
         )
@@ -163,21 +175,29 @@ class Prior(Fixed):
         expected = self.weights.expected(concentration)
         return Posterior(expected, means, cholesky, effective, counts)
 
+    def empty(self, structure: Structure) -> np.ndarray:
+        """Return the factor of ν_0 W_0, with a component axis: that of no rows."""
+        d = len(self.mean)
+        nothing = Scatter(np.zeros((1, *self.scatter.shape)), np.zeros(1))
+        prior = Scatter(self.scatter, np.asarray(self.degrees_of_freedom))
+        return factor(structure, self, structure.estimate(nothing, prior, d), d)
+
     def penalty(self, structure: Structure, parameters: Any) -> Any:
         """KL(q ‖ p)."""
         counts, cholesky = parameters.counts, parameters.precisions_cholesky
-        K, d = parameters.shape[-2:]
+        d = parameters.shape[-1]
         ratio = self.mean_precision / self.precision(counts)
         of_means = 0.5 * d * (ratio - 1 - np.log(ratio)).sum(axis=-1)
         of_weights = self.weights.divergence(self.weights.update(counts))
         # ½ tr((V₀ + β₀ (m − m₀)(m − m₀)ᵀ) ν W), of means and of Wisharts.
         outer = expanded(structure.quadratic, parameters.means - self.mean)
-        target = self.scatter + self.mean_precision * outer
+        times = self.size(counts) if structure.shared else 1
+        target = self.mean_precision * outer
         if structure.shared:
             target = target.sum(axis=-1 - self.scatter.ndim)
+        target = target + times * self.scatter
         trace = 0.5 * structure.trace_precision(cholesky, target)
         wisharts = self._wisharts(structure, counts, cholesky, d).sum(axis=-1)
-        times = K if structure.shared else 1
         return of_weights + of_means + times * wisharts + trace
 
     def _wisharts(
@@ -188,8 +208,12 @@ class Prior(Fixed):
         log_det = 2 * structure.log_det(cholesky, d) - d * np.log(degrees)
         expected = wishart_digammas(degrees, d) + d * LOG_2 + log_det
         own = _log_norm(degrees, log_det, d)
-        prior = _log_norm(np.asarray(before), np.asarray(-self.log_det), d)
-        return own - prior + 0.5 * (degrees - before) * expected - 0.5 * d * degrees
+        return (
+            own
+            - self.log_norm
+            + 0.5 * (degrees - before) * expected
+            - 0.5 * d * degrees
+        )
 
     def covariances(
         self,

@@ -9,192 +9,262 @@ out in the order of their size, in which the bound of a Dirichlet process is hig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from skem.core.accelerate import FLOOR
+from skem.core.alive import alive, order_of_size, ordered, with_empty
 from skem.core.bayes import VariationalMap
+from skem.core.climb import Trial, climb
+from skem.core.clusterings import Clustering, Labels, hierarchical, merged
 from skem.core.em import EMMap
-from skem.core.initialize import Rows, subsample
-from skem.core.move import CERTAIN, dispensable, responsibilities, squared_distances
+from skem.core.initialize import Rows
+from skem.core.move import CERTAIN, dispensable, responsibilities
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import EACH, Search, height
-from skem.core.seeds import Initializer
+from skem.core.search import (
+    FOLLOWED,
+    GAIN,
+    NEAR,
+    SHARE,
+    Search,
+    affordable,
+    farthest,
+    height,
+)
+from skem.core.seeds import DIVERSE, on_checked_data
 from skem.core.solve import Solution
 
-DELETES, MERGES = 0.3, 0.2
-"""Shares of the moves; the others are splits."""
-MOVES = 10
-"""Moves that are tried at a time, at most."""
-PATIENCE = 2
-"""Times that moves may gain nothing before the search ends."""
-LEAST = 6
-"""Starts or moves that are tried at a time, at least."""
+STARTS = 9
+"""Numbers of clusters that starts have, from one to all components."""
+CLUSTERINGS = 2
+"""Clusterings of all components that they are merged from."""
+LEAST_ROWS = 3
+"""Rows of a cluster, in the mean."""
+PART = 2_000
+PART_PER_COMPONENT = 40
+"""Rows that starts and moves are tried on."""
+FEWER = 1 / 6
+"""Share of the moves that are deletes, and as many are merges; the others split."""
+EACH, LEAST, MOST = 3, 6, 20
+"""Moves that are tried at a time for each component, at least, and at most."""
 OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
-
-
-def order_of_size(counts: np.ndarray) -> np.ndarray:
-    """Return the components, the largest first."""
-    return np.argsort(-counts, kind="stable")
-
-
-def with_fewer(
-    method: Initializer, n_clusters: int
-) -> Callable[[np.ndarray, np.ndarray, int, np.random.RandomState], np.ndarray]:
-    """Return a starting method that leaves all components but so many empty."""
-
-    def fewer(
-        Z: np.ndarray,
-        weight: np.ndarray,
-        n_components: int,
-        rng: np.random.RandomState,
-    ) -> np.ndarray:
-        K = min(n_clusters, n_components)
-        resp = method(Z, weight, K, rng)
-        empty = np.zeros((n_components - K, len(Z)))
-        sizes = order_of_size(resp @ weight)
-        return np.concatenate([resp[sizes], empty])
-
-    return fewer
-
-
-def spread_starts(
-    methods: Sequence[Initializer], n_components: int, n_starts: int
-) -> list[Initializer]:
-    """Return starting methods of different numbers of clusters, up to K.
-
-    The first of them are far apart, for data on which few starts are made.
-    """
-    numbers = np.geomspace(1, n_components, n_starts).round().astype(int)
-    first = [n_starts - 1, n_starts // 2, 0, 3 * n_starts // 4, n_starts // 4]
-    order = [*first, *(i for i in range(n_starts) if i not in first)]
-    return [
-        with_fewer(methods[place % len(methods)], int(numbers[i]))
-        for place, i in enumerate(order)
-    ]
+FEW = 0.4
+"""Share of all components, up to which starts of so many climb by themselves."""
+STEPS = 8
+"""Steps that each start or move gets."""
 
 
 @dataclass(frozen=True)
 class Revisions:
     """Ways to leave a posterior, drawn at random.
 
-    `resp` (K, n) are responsibilities of the rows.
+    `resp` are responsibilities of the rows, of the components that have some; there may
+    be `n_components` of them.
     """
 
-    em: EMMap
     rows: Rows
     resp: np.ndarray
+    n_components: int
 
     @classmethod
     def away_from(
-        cls, em: EMMap, parameters: Parameters, rng: np.random.RandomState
+        cls, em: VariationalMap, rows: Rows, parameters: Parameters, n_components: int
     ) -> Revisions:
-        """Look at a subsample of the data."""
-        rows = subsample(em, len(parameters.weights), rng)
-        return cls(em, rows, responsibilities(em, parameters, rows.block))
+        """Look at rows of the data."""
+        resp = responsibilities(em, parameters, rows.block)
+        counts = resp @ rows.weight
+        owning = counts > min(OWNED * rows.weight.mean(), counts.max() / 2)
+        resp = resp[owning] + CERTAIN
+        return cls(rows, resp / resp.sum(axis=0), n_components)
 
-    def draw(self, rng: np.random.RandomState) -> Parameters:
-        """Delete, merge or split, and return the posterior of the rows handed on."""
-        counts = self.resp @ self.rows.weight
-        unit = self.rows.weight.mean()
-        owning = np.flatnonzero(counts > OWNED * unit)
-        kind = rng.uniform()
-        if len(owning) > 1 and kind < DELETES + MERGES:
-            gone = self._dispensable(owning, rng)
-            if kind < DELETES:
-                resp = self._without(gone)
-            else:
-                resp = self._merged(gone, owning)
-        else:
-            resp = self._split(owning, rng)
-        weighted = resp * self.rows.weight
-        weighted = weighted[order_of_size(weighted.sum(axis=1))]
-        return self.em.maximise(self.rows.labelled(self.em, weighted))
+    def drawn(self, count: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
+        """Delete, merge or split, and yield the responsibilities handed on.
 
-    def _dispensable(self, owning: np.ndarray, rng: np.random.RandomState) -> int:
-        """Return a component with rows: the one that is missed the least mostly."""
-        order = dispensable(self.resp[owning], self.rows.weight)
-        return int(owning[order[min(rng.geometric(0.5), len(order)) - 1]])
+        No component is deleted twice, and none is merged twice.
+        """
+        most = min(len(self.resp) - 1, max(1, round(FEWER * count)))
+        deleted, merged = self._dispensable(most, rng), self._dispensable(most, rng)
+        yield from map(self._without, deleted)
+        yield from map(self._merged, merged)
+        for _ in range(count - 2 * most):
+            yield self._split(rng)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return dispensable(self.resp, self.rows.weight)
+
+    def _dispensable(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose components, each half as likely as the one that is missed less."""
+        order = self._order
+        keys = np.log(2) * np.arange(len(order)) - rng.gumbel(size=len(order))
+        return order[np.argsort(keys)[:most]]
 
     def _without(self, gone: int) -> np.ndarray:
-        resp = self.resp + CERTAIN
-        resp[gone] = 0
+        resp = np.delete(self.resp, gone, axis=0) + CERTAIN
         return resp / resp.sum(axis=0)
 
-    def _merged(self, gone: int, owning: np.ndarray) -> np.ndarray:
+    def _merged(self, gone: int) -> np.ndarray:
         """Give all rows of a component to the one that it shares the most with."""
-        others = owning[owning != gone]
-        weighted = self.resp[others] * self.rows.weight
-        norms = np.sqrt(np.maximum((weighted * self.resp[others]).sum(axis=1), CERTAIN))
-        heir = int(others[np.argmax(weighted @ self.resp[gone] / norms)])
-        resp = self.resp.copy()
-        resp[heir] += resp[gone]
-        resp[gone] = 0
-        return resp
+        others = np.delete(self.resp, gone, axis=0)
+        weighted = others * self.rows.weight
+        norms = np.sqrt(np.maximum((weighted * others).sum(axis=1), CERTAIN))
+        heir = int(np.argmax(weighted @ self.resp[gone] / norms))
+        others[heir] += self.resp[gone]
+        return others
 
-    def _split(self, owning: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-        """Split the component that owns a random row, into an empty one if any is."""
-        Z, weight, K = self.rows.Z, self.rows.weight, len(self.resp)
-        empty = np.setdiff1d(np.arange(K), owning)
-        if len(empty):
-            place, resp = int(empty[0]), self.resp.copy()
-        else:
-            place = self._dispensable(owning, rng)
-            resp = self._without(place)
-        here = rng.choice(len(Z), p=weight / weight.sum())
-        owners = resp[:, here] + CERTAIN
-        owners[place] = 0
-        owner = int(rng.choice(K, p=owners / owners.sum()))
-        share = (resp[owner] + CERTAIN) * weight
-        there = rng.choice(len(Z), p=share / share.sum())
-        nearer = squared_distances(Z, here) < squared_distances(Z, there)
-        resp[place], resp[owner] = resp[owner] * nearer, resp[owner] * ~nearer
-        return resp
+    def _split(self, rng: np.random.RandomState) -> np.ndarray:
+        """Split the component that owns a random row; another one goes, if all are."""
+        Z, weight = self.rows.Z, self.rows.weight
+        full = len(self.resp) == self.n_components
+        resp = self._without(self._dispensable(1, rng)[0]) if full else self.resp
+        here = _drawn(weight, rng)
+        owner = _drawn(resp[:, here], rng)
+        there = _drawn(resp[owner] * weight, rng)
+        nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
+            Z[here] @ Z[here] - Z[there] @ Z[there]
+        )
+        halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
+        return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
+
+
+def _drawn(weights: np.ndarray, rng: np.random.RandomState) -> int:
+    """Draw an index in proportion to weights."""
+    cumulated = np.cumsum(weights)
+    place = np.searchsorted(cumulated, rng.uniform() * cumulated[-1], side="right")
+    return min(int(place), len(weights) - 1)
 
 
 @dataclass(frozen=True)
 class BayesianSearch(Search):
-    """A search in which the number of components with rows may change."""
+    """A search in which the number of components with rows may change.
 
-    def improved(self, em: EMMap, best: Solution) -> Solution:
-        """Move components as long as that leads to better optima, and sort them.
+    Components without rows cost nothing: they are left out until the end.
+    """
 
-        Where few moves are tried at a time, they are tried more often.
-        """
-        times = -(-MOVES // self.affordable(em, MOVES))
-        patient = replace(self, patience=max(self.patience, PATIENCE, times))
-        best = super(BayesianSearch, patient).improved(em, self.sorted(em, best))
-        return self.sorted(em, best)
+    patience: int = 1
 
-    def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
-        """Return how many starts or moves are tried: most components may be empty."""
-        return min(most, max(LEAST, super().affordable(em, most, each)))
+    def optimum(self, em: EMMap) -> Solution:
+        """Search among the components with rows, and end with all of them."""
+        assert isinstance(em, VariationalMap)
+        return self.completed(em, super().optimum(em))
 
-    def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
-        """Move components at random; what fails is left out."""
-        revisions = Revisions.away_from(em, best.evaluation.parameters, self.rng)
-        for _ in range(self.affordable(em, MOVES)):
+    def first(self, em: EMMap) -> Solution:
+        """Finish the best start; on many rows, where a few of them have led to."""
+        assert isinstance(em, VariationalMap)
+        part = self.part(em)
+        if part is em:
+            return self.started(em)
+        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+        on_part = replace(self, finish=partial(self.finish, rough=rough))
+        best = on_part.improved(part, on_part.started(part))
+        return self.finish(em, best.evaluation.parameters, best)
+
+    def part(self, em: VariationalMap) -> VariationalMap:
+        """Return some of the rows, to try starts and moves on, if there are many."""
+        most = max(PART, PART_PER_COMPONENT * self.n_components)
+        if em.blocks.n_observed <= 2 * most:
+            return em
+        part = em.restricted(most, self.rng)
+        assert isinstance(part, VariationalMap)
+        return part
+
+    def started(self, em: VariationalMap) -> Solution:
+        """Finish the best start; another one, if that does not come to an end."""
+        labels = Labels.of(em, self.n_components, self.rng)
+        with on_checked_data():
+            sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        small = FEW * self.n_components
+        trials = [
+            trial
+            for group in (
+                [each for each in sums if len(each) <= small],
+                [each for each in sums if len(each) > small],
+            )
+            for trial in climb(em, labels.posteriors(group), STEPS)
+        ]
+        best = None
+        for trial in sorted(trials, key=lambda trial: -trial.objective):
+            if best is not None and trial.objective <= height(best):
+                break
             try:
-                yield revisions.draw(self.rng)
+                end = self.finish(em, alive(em, trial.parameters))
             except IllDefinedCovarianceError:
                 continue
+            if best is None or height(end) > height(best):
+                best = end
+        if best is None:
+            raise IllDefinedCovarianceError
+        return best
 
-    def sorted(self, em: EMMap, best: Solution) -> Solution:
-        """Put the components in the order of their size, unless the bound falls."""
-        q = best.evaluation.parameters
-        assert isinstance(q, Posterior) and isinstance(em, VariationalMap)
-        order = order_of_size(q.counts)
-        if (order == np.arange(len(order))).all():
-            return best
-        cholesky = em.structure.ordered(q.precisions_cholesky, order)
-        start = em.regularization.of_counts(
-            em.structure, q.counts[order], q.means[order], cholesky
-        )
-        end = self.finish(em, start)
+    def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
+        """Yield responsibilities of different numbers of clusters, up to K."""
+        most = max(1, min(self.n_components, len(rows.Z) // LEAST_ROWS))
+        # Half of all components are about as many as starts have in the mean.
+        count = max(LEAST, affordable(em, (most + 1) // 2, STARTS * CLUSTERINGS))
+        spread = np.geomspace(1, most, count // CLUSTERINGS).round().astype(int)
+        numbers = np.unique(spread).tolist()
+        clusterings: list[Clustering] = [hierarchical]
+        if self.methods is not DIVERSE:
+            clusterings = [merged(method) for method in self.methods]
+        for _ in range(-(-CLUSTERINGS // len(clusterings))):
+            for clustering in clusterings:
+                yield from clustering(rows.Z, rows.weight, numbers, self.rng)
+
+    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+        """Try several moves, and finish the first of the most hopeful that gains."""
+        assert isinstance(em, VariationalMap)
+        here, value = alive(em, best.evaluation.parameters), height(best)
+        part = self.part(em).weighing(em.blocks.total_weight)
+        if part.blocks is not em.blocks:
+            alone = climb(part, [here], STEPS)
+            if not alone:
+                return best
+            value = alone[0].objective
+        labels = Labels.of(part, self.n_components, self.rng)
+        revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
+        count = min(MOST, max(LEAST, EACH * len(here.counts)))
+        count = max(LEAST, affordable(part, len(here.counts) + 1, count))
+        drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
+        trials = climb(part, labels.posteriors(drawn), STEPS)
+        trials.sort(key=Trial.hope, reverse=True)
+        for trial in trials[:FOLLOWED]:
+            if trial.hope() <= value:
+                break
+            there = alive(em, trial.parameters)
+            if _near(em, here, there):
+                continue
+            try:
+                run = self.race(em, replace(trial, parameters=there), height(best))
+                if height(run) > height(best) + GAIN:
+                    end = self.finish(em, run.evaluation.parameters, run)
+                    if height(end) > height(best) + GAIN:
+                        return end
+            except IllDefinedCovarianceError:
+                continue
+        return best
+
+    def completed(self, em: VariationalMap, best: Solution) -> Solution:
+        """Finish with all components, in the order of their size.
+
+        In the order that there is, where the bound falls otherwise.
+        """
+        K, before = self.n_components, best.evaluation.parameters
+        assert isinstance(before, Posterior)
+        order = order_of_size(before.counts)
+        end = self.finish(em, with_empty(em, ordered(em, before, order), K))
         rounding = FLOOR * abs(height(best))
-        return end if height(end) >= height(best) - rounding else best
+        if height(end) >= height(best) - rounding or (np.diff(order) > 0).all():
+            return end
+        return self.finish(em, with_empty(em, before, K))
+
+
+def _near(em: VariationalMap, here: Parameters, there: Parameters) -> bool:
+    """Whether a trial has come back to what it left."""
+    alike = here.shape == there.shape
+    return alike and farthest(em.chart(here), there) < NEAR

@@ -17,6 +17,7 @@ from skem.core.coordinates import Coordinates
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
 from skem.core.parameters import TINY, Parameters
+from skem.core.quadratic import Quadratic
 from skem.core.statistics import Statistics
 from skem.core.storage import PAIRS
 from skem.core.threads import Workspace
@@ -166,9 +167,8 @@ class Sketch:
             means, covariances = np.nan_to_num(means), np.zeros_like(covariances)
         return Sketch(self.counts, means, covariances, self.overlaps)
 
-    def start(self, em: EMMap) -> Parameters:
-        """M-step of the clusters; a structure takes from them what it can hold."""
-        quadratic = em.structure.quadratic
+    def statistics(self, quadratic: Quadratic) -> Statistics:
+        """Return those of the clusters, as far as a structure holds them."""
         scatter = self.covariances * self.counts[:, None, None]
         sums = np.hstack(
             [
@@ -177,4 +177,4 @@ class Sketch:
                 quadratic.of_matrices(scatter),
             ]
         )
-        return em.started(Statistics(0.0, sums, self.means, quadratic))
+        return Statistics(0.0, sums, self.means, quadratic)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from threading import get_ident
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,20 @@ from skem.core.expectation import weight_exponent
 from skem.core.forms import CONDITION, FAR, NEGLIGIBLE
 from skem.core.fused import as_job
 from skem.core.parameters import Parameters
+from skem.core.posterior import WEIGHT_PRIORS, Posterior
+from skem.core.prior import Prior
 from skem.core.regularization import Regularization, ScaleFreePenalty
 from skem.core.statistics import Statistics
 from skem.kernels import native
 from skem.kernels.native import STEP, Library, address
 
 STRUCTURES: dict[type, int] = {Full: 0, Tied: 1, Diag: 2, Spherical: 3}
+NO_PRIOR: tuple[Any, ...] = (0,) * 12
+WEIGHTS: dict[type, int] = {
+    WEIGHT_PRIORS["dirichlet_process"]: 1,
+    WEIGHT_PRIORS["dirichlet_distribution"]: 2,
+}
+"""Numbers in fold.cpp."""
 MOST_FEATURES = 16
 """Features beyond which LAPACK is faster."""
 MOST_VALUES = 2**18
@@ -44,17 +52,24 @@ class Outcome(NamedTuple):
     successor: Parameters
 
 
-class Plan(NamedTuple):
-    """What is the same for all parameters of a shape."""
+@dataclass
+class Plan:
+    """What is the same for all parameters of a shape, and memory to work in.
 
-    size: int
+    A step reads parameters from `given`, and writes what it finds to `out`. `packed` is
+    what it is called with, for a regularization.
+    """
+
+    shape: tuple[int, ...]
+    given: list[np.ndarray]
+    out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
     lost: np.ndarray
-    scratch: np.ndarray
     reference: np.ndarray
-    before: tuple[float, ...]
-    between: tuple[float, ...]
-    second: int
+    scratch: np.ndarray
+    regularization: Regularization | None = None
+    held: tuple[np.ndarray, ...] = ()
+    packed: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -122,70 +137,102 @@ class Stepper:
         if n * (width + M * K) > MOST_VALUES:
             return None
         own = structure.shape(K, d)
-        shapes = [(K, width), (), (), (K,), (K, d), own]
+        shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
         sizes = [M * math.prod(each) for each in shapes]
         ends = list(accumulate(sizes))
         slices = [
             (end - size, end, (*stack, *each))
             for end, size, each in zip(ends, sizes, shapes, strict=True)
         ]
-        lost, scratch = np.empty(M * n, np.int64), np.empty(0, np.uint8)
-        shift, scale, second, *_ = self.arrays
         plan = Plan(
-            ends[-1], slices, lost, scratch, np.zeros(shape),
-            (STRUCTURES[type(structure)], self.itemsize, d, K, M, self.total_weight),
-            (
-                CONDITION[np.dtype(np.float32)], CONDITION[np.dtype(float)],
-                FAR[np.dtype(float)], NEGLIGIBLE, address(shift), address(scale),
-            ),
-            address(second),
-        )  # fmt: skip
-        size = self.library.step_scratch_bytes(self._packed(plan, 0, (0,) * 4, 0.0))
-        return plan._replace(scratch=np.empty(size, np.uint8))
+            shape,
+            [np.empty((*stack, *each)) for each in shapes[3:]],
+            np.empty(ends[-1]),
+            slices,
+            np.empty(M * n, np.int64),
+            np.zeros(shape),
+            np.empty(0, np.uint8),
+        )
+        size = self.library.step_scratch_bytes(
+            self._packed(plan, np.empty(0), 0.0, NO_PRIOR)
+        )
+        plan.scratch = np.empty(size, np.uint8)
+        return plan
 
     def _packed(
-        self, plan: Plan, out: int, given: tuple[int, ...], epsilon: float
+        self, plan: Plan, target: np.ndarray, epsilon: float, prior: tuple[Any, ...]
     ) -> bytes:
-        at = [out + 8 * begin for begin, _, _ in plan.slices]
+        *stack, K, d = plan.shape
+        shift, scale, second, *_ = self.arrays
+        at = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices]
         return STEP.pack(
-            *plan.before, epsilon, *plan.between, given[0], plan.second, *given[1:],
-            *at[2:], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
-            address(plan.scratch),
+            STRUCTURES[type(self.structure)], self.itemsize, d, K, math.prod(stack),
+            self.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
+            CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
+            *map(address, (shift, scale, target, second, *plan.given[:3])),
+            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0,
+            address(plan.scratch), *prior,
         )  # fmt: skip
+
+    def _prepared(self, plan: Plan, regularization: Regularization) -> bool:
+        """Make a plan ready for a regularization; return whether that can be."""
+        if plan.regularization is regularization:
+            return True
+        prior: tuple[Any, ...] = NO_PRIOR
+        arrays: tuple[np.ndarray, ...] = ()
+        if isinstance(regularization, Prior):
+            target, epsilon = regularization.scatter, 0.0
+            arrays = tuple(
+                np.ascontiguousarray(array, dtype=float)
+                for array in (regularization.mean, regularization.row)
+            )
+            out = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices[6:]]
+            prior = (
+                WEIGHTS[type(regularization.weights)],
+                regularization.size(plan.given[4]),
+                regularization.weights.concentration,
+                regularization.mean_precision,
+                regularization.degrees_of_freedom,
+                regularization.log_norm,
+                *map(address, (*arrays, *plan.given[3:])),
+                *out,
+            )
+        elif isinstance(regularization, ScaleFreePenalty):
+            if regularization.null is not None:
+                return False
+            target, epsilon = regularization.target, regularization.epsilon
+        else:
+            return False
+        target = np.ascontiguousarray(target, dtype=float)
+        plan.packed = self._packed(plan, target, epsilon, prior)
+        plan.regularization, plan.held = regularization, (target, *arrays)
+        return True
 
     def __call__(
         self, parameters: Parameters, regularization: Regularization
     ) -> Outcome | None:
         """Return None if the step must be done in another way."""
-        penalty = regularization
-        if not isinstance(penalty, ScaleFreePenalty) or penalty.null is not None:
-            return None
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *parameters.means.shape)
         if key not in self._plans:
             self._plans[key] = self._plan(parameters.means.shape)
         plan = self._plans[key]
-        if plan is None:
+        if plan is None or not self._prepared(plan, regularization):
             return None
-        given = [
-            np.ascontiguousarray(array)
-            for array in (
-                penalty.target,
-                parameters.weights,
-                parameters.means,
-                parameters.precisions_cholesky,
-            )
-        ]
-        out = np.empty(plan.size)
-        packed = self._packed(
-            plan, address(out), tuple(map(address, given)), penalty.epsilon
-        )
-        if self.library.step(packed):
+        weights, means, cholesky, effective, counts = plan.given
+        weights[...] = parameters.weights
+        means[...] = parameters.means
+        cholesky[...] = parameters.precisions_cholesky
+        if isinstance(parameters, Posterior):
+            effective[...], counts[...] = parameters.log_effective, parameters.counts
+        if self.library.step(plan.packed):
             return None
-        sums, loglik, lost, weights, means, cholesky = [
+        out = plan.out.copy()
+        sums, loglik, penalty, *arrays = [
             out[begin:end].reshape(shape) for begin, end, shape in plan.slices
         ]
         quadratic = self.structure.logit_quadratic
         statistics = Statistics(loglik[()], sums, plan.reference, quadratic)
-        successor = Parameters(weights, means, cholesky)
-        return Outcome(statistics, loglik[()], lost[()], successor)
+        bayesian = isinstance(parameters, Posterior)
+        successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+        return Outcome(statistics, loglik[()], penalty[()], successor)

@@ -1512,8 +1512,21 @@ template <class T> class Pass {
 
 enum Structure : int64_t { FULL, TIED, DIAG, SPHERICAL };
 
+enum Weights : int64_t { POINTS, STICKS, DIRICHLET };
+
+// The prior of a Bayesian mixture, whose V₀ is the target of a step. Every field has eight
+// bytes. Of `truncation` components those that a step does not have are empty.
+struct Prior {
+    int64_t weights;  // POINTS: there is no prior, and all else is null
+    double truncation, concentration, precision, degrees;
+    double norm;                         // log B(W₀, ν₀), less its −¼ d(d − 1) log π
+    const double *mean, *row;            // m₀, and what each row adds to the scatter
+    const double *effective, *counts;    // of q: what stands for log w_k, and n_k
+    double *next_effective, *next_counts;
+};
+
 // Every field has eight bytes. Parameters are those of M mixtures, in standardised
-// coordinates; the penalty is that of ε pseudo-observations of the target.
+// coordinates; the penalty is that of ε pseudo-observations of the target, or KL(q ‖ p).
 struct Step {
     int64_t structure, itemsize, d, K, M;
     double total_weight, epsilon;
@@ -1527,17 +1540,57 @@ struct Step {
     double *next_weights, *next_means, *next_cholesky;
     Job job;  // with sums and loglik
     char *scratch;
+    Prior prior;
 };
 
-constexpr double HALF_LOG_2PI = 0.91893853320467274;
+constexpr double HALF_LOG_2PI = 0.91893853320467274, LOG_2 = 0.69314718055994531;
 constexpr double TINY = 2.2250738585072014e-308;
 
 INLINE double log_of(double x) { return logarithm<double>(splat(x < TINY ? TINY : x))[0]; }
 
+// From here on the first terms of Stirling's series are enough for double precision.
+constexpr double STIRLING = 8;
+
+// ψ(x), x > 0: ψ(x) = ψ(x + 1) − 1/x up to where the series holds.
+inline double digamma(double x) {
+    double sum = 0;
+    for (; x < STIRLING; x += 1) sum -= 1 / x;
+    const double y = 1 / (x * x);
+    const double series =
+        1 / 12. - y * (1 / 120. - y * (1 / 252. - y * (1 / 240. - y * (1 / 132. -
+        y * (691 / 32760. - y * (1 / 12.))))));
+    return sum + log_of(x) - 0.5 / x - y * series;
+}
+
+// What Stirling's formula leaves of log Γ(x), x ≥ STIRLING.
+inline double log_gamma_rest(double x) {
+    const double y = 1 / (x * x);
+    const double series =
+        1 / 12. - y * (1 / 360. - y * (1 / 1260. - y * (1 / 1680. - y * (1 / 1188. -
+        y * (691 / 360360. - y * (1 / 156.))))));
+    return series / x;
+}
+
+// log Γ(x), x > 0.
+inline double log_gamma(double x) {
+    double product = 1;
+    for (; x < STIRLING; x += 1) product *= x;
+    return (x - 0.5) * log_of(x) - x + HALF_LOG_2PI + log_gamma_rest(x) - log_of(product);
+}
+
+// log Γ(x + more) − log Γ(x), which cancel where x is large.
+inline double log_rising(double x, double more) {
+    if (x < 100) return log_gamma(x + more) - log_gamma(x);
+    const double u = 1 + more / x;
+    const double log1p = u == 1 ? more / x : log_of(u) * (more / x) / (u - 1);
+    return (x - 0.5) * log1p + more * (log_of(x + more) - 1) + log_gamma_rest(x + more) -
+           log_gamma_rest(x);
+}
+
 class Stepper {
     const Step &step;
     const int64_t d, K, M, structure, entries;
-    const bool matrices;
+    const bool matrices, bayesian;
     Model model{};
     double *theta, *precision, *inverse, *log_det, *peak, *common_terms, *diagonal;
     double worst = 0;
@@ -1546,7 +1599,8 @@ class Stepper {
     explicit Stepper(const Step &s)
         : step(s), d(s.d), K(s.K), M(s.M), structure(s.structure),
           entries(s.structure == DIAG ? s.d : s.structure == SPHERICAL ? 1 : s.d * s.d),
-          matrices(s.structure == FULL || s.structure == TIED) {
+          matrices(s.structure == FULL || s.structure == TIED),
+          bayesian(s.prior.weights != POINTS) {
         model.itemsize = 8;
         model.kind = structure == FULL   ? PAIRS
                      : structure == DIAG ? SQUARES
@@ -1645,7 +1699,7 @@ class Stepper {
     // covariances, the log-likelihood have of these parameters.
     bool prepare(int64_t m) {
         const int64_t p = width();
-        double trace = 0, logs = 0, common = 0, top = 0;
+        double trace = 0, logs = 0, common = 0, top = 0, pull = 0;
         for (int64_t k = 0; k < K; k++) {
             const double *u = factor(m, k), *mean = step.means + (m * K + k) * d;
             double *row = theta + (m * K + k) * p, *q = row + 1 + d;
@@ -1685,8 +1739,10 @@ class Stepper {
                 }
                 logs += log_det[k];
             }
-            const double weight = step.weights[m * K + k];
-            const double height = log_of(weight) + log_det[k] - (double)d * HALF_LOG_2PI;
+            if (bayesian) pull += from_prior(matrices ? nullptr : u, mean);
+            const double weight = bayesian ? step.prior.effective[m * K + k]
+                                           : log_of(step.weights[m * K + k]);
+            const double height = weight + log_det[k] - (double)d * HALF_LOG_2PI;
             row[0] = height - 0.5 * constant;
             top = k == 0 || height > top ? height : top;
             if (!(spread <= worst)) worst = spread;
@@ -1694,16 +1750,200 @@ class Stepper {
         }
         peak[m] = top;
         for (int64_t k = 0; k < K; k++) theta[(m * K + k) * p] -= top;
-        step.penalty[m] = step.epsilon * (0.5 * trace - logs);
+        step.penalty[m] = bayesian ? divergence(m, trace, pull)
+                                   : step.epsilon * (0.5 * trace - logs);
         common_terms[m] = -0.5 * common;
+        return __builtin_isfinite(step.penalty[m]);
+    }
+
+    // (m − m₀)ᵀ P (m − m₀), of the present precision, or of variances' roots.
+    double from_prior(const double *roots, const double *mean) {
+        double sum = 0;
+        for (int64_t i = 0; i < d; i++) {
+            const double offset = mean[i] - step.prior.mean[i];
+            double whitened = 0;
+            if (roots) {
+                const double root = structure == DIAG ? roots[i] : roots[0];
+                whitened = root * root * offset;
+            } else {
+                for (int64_t j = 0; j < d; j++)
+                    whitened += precision[i * d + j] * (mean[j] - step.prior.mean[j]);
+            }
+            sum += whitened * offset;
+        }
+        return sum;
+    }
+
+    // ν_k, of so many rows of a component, or of all of them if they share a covariance.
+    double degrees(double count) const {
+        const bool shared = structure == TIED;
+        return step.prior.degrees + count / (shared ? step.prior.truncation : 1.0);
+    }
+
+    double total(const double *counts) const {
+        double sum = 0;
+        for (int64_t k = 0; k < K; k++) sum += counts[k];
+        return sum;
+    }
+
+    // Σ ψ((ν − i)/2) and Σ log Γ((ν − i)/2), i = 0 … d − 1.
+    double digammas(double nu) const {
+        double sum = 0;
+        for (int64_t i = 0; i < d; i++) sum += digamma(0.5 * (nu - (double)i));
+        return sum;
+    }
+
+    double log_gammas(double nu) const {
+        double sum = 0;
+        for (int64_t i = 0; i < d; i++) sum += log_gamma(0.5 * (nu - (double)i));
+        return sum;
+    }
+
+    // KL(q ‖ p) of mixture m. `trace` is tr V₀P of all components, or of the one
+    // precision that they share, and `pull` Σ (m − m₀)ᵀ P (m − m₀).
+    double divergence(int64_t m, double trace, double pull) {
+        const Prior &prior = step.prior;
+        const double *counts = prior.counts + m * K, size = (double)d;
+        const bool shared = structure == TIED;
+        double sum = 0.5 * ((shared ? prior.truncation : 1.0) * trace + prior.precision * pull);
+        for (int64_t k = 0; k < K; k++) {
+            const double ratio = prior.precision / (prior.precision + counts[k]);
+            sum += 0.5 * size * (ratio - 1 - log_of(ratio));
+        }
+        for (int64_t k = 0; k < (shared ? 1 : K); k++) {
+            const double nu = degrees(shared ? total(counts) : counts[k]);
+            const double det = 2 * log_det[k] - size * log_of(nu);
+            const double expected = digammas(nu) + size * LOG_2 + det;
+            const double norm = -0.5 * nu * (det + size * LOG_2) - log_gammas(nu);
+            const double one = norm - prior.norm + 0.5 * (nu - prior.degrees) * expected -
+                               0.5 * size * nu;
+            sum += (shared ? prior.truncation : 1.0) * one;
+        }
+        return sum + (prior.weights == STICKS ? of_sticks(counts) : of_dirichlet(counts));
+    }
+
+    double of_sticks(const double *counts) const {
+        const double gamma = step.prior.concentration;
+        double sum = 0, after = 0;
+        for (int64_t k = K - 1; k >= 0; k--) {
+            const double a = 1 + counts[k], b = gamma + after, both = digamma(a + b);
+            const double least = a < b ? a : b, most = a < b ? b : a;
+            sum += log_rising(most, least) - log_gamma(least) - log_of(gamma);
+            sum += counts[k] * (digamma(a) - both) + after * (digamma(b) - both);
+            after += counts[k];
+        }
+        return sum;
+    }
+
+    double of_dirichlet(const double *counts) const {
+        const double gamma = step.prior.concentration, all = step.prior.truncation * gamma;
+        const double both = digamma(all + total(counts));
+        double sum = log_rising(all, total(counts));
+        for (int64_t k = 0; k < K; k++) {
+            const double expected = digamma(gamma + counts[k]) - both;
+            sum += counts[k] * expected - log_rising(gamma, counts[k]);
+        }
+        return sum;
+    }
+
+    // The posterior of the statistics of mixture m.
+    bool update(int64_t m) {
+        const Prior &prior = step.prior;
+        const int64_t p = width();
+        const bool shared = structure == TIED;
+        double *scatter = precision, *counts = prior.next_counts + m * K;
+        if (shared)
+            for (int64_t i = 0; i < d * d; i++)
+                scatter[i] = step.second[i] + prior.truncation * step.target[i];
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + (m * K + k) * p, *q = sum + 1 + d;
+            const double n = counts[k] = sum[0];
+            const double share = n / (prior.precision + n), count = n + prior.degrees;
+            double *mean = step.next_means + (m * K + k) * d, *offset = inverse;
+            double *u = step.next_cholesky + (m * K + k) * entries;
+            double norm = 0, pull = 0;
+            for (int64_t i = 0; i < d; i++) {
+                diagonal[i] = n > 0 ? sum[1 + i] / n : 0;
+                offset[i] = diagonal[i] - prior.mean[i];
+                mean[i] = prior.mean[i] + share * offset[i];
+                norm += diagonal[i] * diagonal[i];
+                pull += offset[i] * offset[i];
+            }
+            const double between = prior.precision * share;
+            if (matrices) {
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = i; j < d; j++) {
+                        const double more = between * offset[i] * offset[j] -
+                                            n * diagonal[i] * diagonal[j] +
+                                            n * prior.row[i * d + j];
+                        double &entry = scatter[j * d + i];
+                        if (shared) entry += more;
+                        else entry = (*q++ + more + step.target[i * d + j]) / count;
+                    }
+                if (!shared && !whitening(scatter, u)) return false;
+                continue;
+            }
+            for (int64_t i = 0; i < entries; i++) {
+                const bool own = structure == DIAG;
+                const double inner = own ? diagonal[i] * diagonal[i] : norm;
+                const double outer = own ? offset[i] * offset[i] : pull;
+                const double variance = (q[i] - n * inner + between * outer + n * prior.row[i] +
+                                         step.target[i]) /
+                                        (own ? count : (double)d * count);
+                if (!(variance > 0)) return false;
+                u[i] = 1 / __builtin_sqrt(variance);
+            }
+        }
+        if (shared) {
+            const double count = total(counts) + prior.truncation * prior.degrees;
+            for (int64_t i = 0; i < d * d; i++) scatter[i] /= count;
+            if (!whitening(scatter, step.next_cholesky + m * entries)) return false;
+        }
+        return reweigh(m);
+    }
+
+    // What stands for log w_k, and E w_k, of the next counts.
+    bool reweigh(int64_t m) {
+        const Prior &prior = step.prior;
+        const double *counts = prior.next_counts + m * K, size = (double)d;
+        double *logs = prior.next_effective + m * K, *weights = step.next_weights + m * K;
+        const double all = total(counts), gamma = prior.concentration;
+        const double both = digamma(prior.truncation * gamma + all);
+        double after = 0, left = 1, before = 0, sum = 0;
+        // Summed from the last, so that little is not lost beside much.
+        for (int64_t k = K - 1; k >= 0; after += counts[k--]) weights[k] = gamma + after;
+        for (int64_t k = 0; k < K; k++) {
+            if (prior.weights == DIRICHLET) {
+                logs[k] = digamma(gamma + counts[k]) - both;
+                weights[k] = gamma + counts[k];
+            } else {
+                const double a = 1 + counts[k], b = weights[k], whole = digamma(a + b);
+                logs[k] = digamma(a) - whole + before;
+                before += digamma(b) - whole;
+                weights[k] = a / (a + b) * left;
+                left *= b / (a + b);
+            }
+            sum += weights[k];
+        }
+        double common = 0;
+        for (int64_t k = 0; k < K; k++) {
+            weights[k] /= sum;
+            if (structure != TIED || k == 0) {
+                const double nu = degrees(structure == TIED ? all : counts[k]);
+                common = digammas(nu) + size * (LOG_2 - log_of(nu));
+            }
+            logs[k] += 0.5 * (common - size / (prior.precision + counts[k]));
+            if (!__builtin_isfinite(logs[k])) return false;
+        }
         return true;
     }
 
     bool maximise(int64_t m) {
+        step.job.loglik[m] += common_terms[m];
+        if (bayesian) return update(m);
         const int64_t p = width();
         double *sums = step.job.sums + m * K * p, *weights = step.next_weights + m * K;
         double *means = step.next_means + m * K * d, total = 0;
-        step.job.loglik[m] += common_terms[m];
         for (int64_t k = 0; k < K; k++) total += sums[k * p];
         double *scatter = precision;
         if (structure == TIED)

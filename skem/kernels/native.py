@@ -36,7 +36,7 @@ VERSION = 3
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dP")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
-STEP = struct.Struct("5q6d11P" + JOB.format + "P")
+STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 
 @dataclass(frozen=True)

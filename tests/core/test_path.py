@@ -201,6 +201,6 @@ def test_problem_of_one_component_becomes_that_of_many(X, make_blocks, structure
         one = EMMap.prepare(blocks, structure, 1, reg_covar).for_components(3)
         three = EMMap.prepare(blocks, structure, 3, reg_covar)
         (start,) = fresh(one, X, 3)
-        parameters = start.start(one)
+        parameters = one.started(start.statistics(one.structure.quadratic))
         got, expected = one.evaluate(parameters), three.evaluate(parameters)
         assert got.objective == pytest.approx(expected.objective, rel=1e-12)

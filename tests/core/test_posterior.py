@@ -99,3 +99,12 @@ def test_order_takes_everything_along():
     assert np.array_equal(found.counts, [20, 0, 10])
     assert np.array_equal(found.log_weights, [-2, 0, -1])
     assert np.array_equal(Posterior.stacked([q, found])[1].counts, found.counts)
+
+
+@pytest.mark.parametrize("kind", [Dirichlet, Sticks])
+def test_empty_components_need_not_be_there(kind):
+    few, all_of_them = kind(0.3, 7), kind(0.3)
+    counts = np.array([30.0, 12.5, 4.0])
+    own, other = few.update(counts), all_of_them.update(np.append(counts, np.zeros(4)))
+    assert few.divergence(own) == pytest.approx(all_of_them.divergence(other))
+    assert few.expected_log(own) == pytest.approx(all_of_them.expected_log(other)[:3])

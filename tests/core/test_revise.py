@@ -4,19 +4,15 @@ import numpy as np
 import pytest
 
 from skem.core.accelerate import LBFGS
+from skem.core.alive import alive, order_of_size, ordered
 from skem.core.bayes import Beliefs, VariationalMap
+from skem.core.clusterings import Labels
 from skem.core.initialize import initialize
 from skem.core.path import follow
 from skem.core.posterior import Sticks
-from skem.core.revise import (
-    BayesianSearch,
-    Revisions,
-    order_of_size,
-    spread_starts,
-    with_fewer,
-)
+from skem.core.revise import BayesianSearch, Revisions
 from skem.core.search import height
-from skem.core.seeds import DIVERSE, INITIALIZERS, kmeans
+from skem.core.seeds import DIVERSE, kmeans
 
 K, D = 6, 2
 
@@ -29,7 +25,7 @@ def blobs(rng, n=300):
 @pytest.fixture
 def em(structure, make_blocks, rng):
     blocks = make_blocks(blobs(rng))
-    return VariationalMap.of_data(blocks, structure, Beliefs(Sticks(1 / K)), "auto")
+    return VariationalMap.of_data(blocks, structure, Beliefs(Sticks(1 / K, K)), "auto")
 
 
 def finish(em, start, earlier=None, *, rough=0.0):
@@ -37,30 +33,38 @@ def finish(em, start, earlier=None, *, rough=0.0):
 
 
 def search(seed=0):
-    methods = spread_starts(DIVERSE, K, 10)
-    return BayesianSearch(methods, K, np.random.RandomState(seed), finish, LBFGS)
+    return BayesianSearch(DIVERSE, K, np.random.RandomState(seed), finish, LBFGS)
+
+
+def revisions(em, q, rng):
+    rows = Labels.of(em, K, rng).rows
+    return Revisions.away_from(em, rows, alive(em, q), K)
 
 
 def test_moves_hand_all_rows_on(em):
     rng = np.random.RandomState(0)
-    q = initialize(em, INITIALIZERS["kmeans"], K, rng)
-    revisions = Revisions.away_from(em, q, rng)
-    owning = []
-    for _ in range(30):
-        moved = revisions.draw(rng)
-        assert moved.counts.sum() == pytest.approx(300)
-        assert (np.diff(moved.counts) <= 1e-9).all()
-        owning.append(int((moved.counts > 0.5).sum()))
+    q = initialize(em, kmeans, K, rng)
+    found = list(revisions(em, q, rng).drawn(12, rng))
+    for resp in found:
+        np.testing.assert_allclose(resp.sum(axis=0), 1, atol=1e-9)
     # All six are taken: a split has no empty place, and makes one.
-    assert {K - 1, K} <= set(owning)
+    assert [len(resp) for resp in found] == 4 * [K - 1] + 8 * [K]
+
+
+def test_no_component_is_deleted_twice(em):
+    rng = np.random.RandomState(0)
+    q = initialize(em, kmeans, K, rng)
+    ways = revisions(em, q, rng)
+    deleted = list(ways.drawn(6 * (K - 1), rng))[: K - 1]
+    assert len({resp.tobytes() for resp in deleted}) == K - 1
 
 
 def test_a_split_takes_an_empty_place(em):
     rng = np.random.RandomState(0)
-    q = initialize(em, with_fewer(kmeans, 1), K, rng)
-    assert (q.counts > 0).sum() == 1
-    moved = Revisions.away_from(em, q, rng).draw(rng)
-    assert (moved.counts > 0.5).sum() == 2
+    q = initialize(em, kmeans, 1, rng)
+    for resp in revisions(em, q, rng).drawn(4, rng):
+        assert len(resp) == 2
+        assert (resp.sum(axis=1) > 0).all()
 
 
 def test_deletes_raise_the_bound_where_components_are_superfluous(em):
@@ -81,29 +85,32 @@ def test_sticks_are_sorted(em):
     found = search().optimum(em)
     q = found.evaluation.parameters
     reverse = np.arange(K)[::-1]
-    cholesky = em.structure.ordered(q.precisions_cholesky, reverse)
-    unsorted = finish(
-        em,
-        em.regularization.of_counts(
-            em.structure, q.counts[reverse], q.means[reverse], cholesky
-        ),
-    )
+    unsorted = finish(em, ordered(em, q, reverse))
     assert height(unsorted) < height(found) - 1
-    end = search().sorted(em, unsorted)
+    end = search().completed(em, unsorted)
     assert height(end) == pytest.approx(height(found), abs=0.05)
 
 
-def test_starts_have_from_one_to_all_clusters(rng):
-    Z, weight = rng.normal(size=(50, D)), np.ones(50)
-    numbers = []
-    for method in spread_starts(DIVERSE, K, 10):
-        resp = method(Z, weight, K, np.random.RandomState(0))
-        assert resp.shape == (K, 50)
-        assert np.allclose(resp.sum(axis=0), 1)
-        sizes = resp.sum(axis=1)
-        assert (np.diff(sizes) <= 0).all()
-        numbers.append(int((sizes > 0).sum()))
-    assert {1, K} <= set(numbers)
-    # Where few starts are made, they are not all of one size.
-    assert max(numbers[:3]) >= K - 1
-    assert min(numbers[:3]) <= 2
+def test_starts_have_from_one_to_all_clusters(em):
+    labels = Labels.of(em, K, np.random.RandomState(0))
+    found = [len(resp) for resp in search().clustered(em, labels.rows)]
+    assert {1, K} <= set(found)
+    assert set(found) <= set(range(1, K + 1))
+
+
+def test_many_rows_are_searched_in_part(make_blocks, structure, rng):
+    em = VariationalMap.of_data(
+        make_blocks(blobs(rng, 9000)), structure, Beliefs(Sticks(1 / K, K)), "auto"
+    )
+    part = search().part(em)
+    assert part.blocks.n_samples == 2000
+    heavy = part.weighing(9000.0)
+    assert heavy.blocks.total_weight == pytest.approx(9000)
+    assert heavy.total.counts == pytest.approx(9000)
+    assert part.weighing(2000.0) is part
+    found = search().optimum(em)
+    q = found.evaluation.parameters
+    assert found.evaluation.em is em
+    assert len(q.counts) == K
+    assert (q.counts > 0.5).sum() == 3
+    assert found.converged

@@ -36,7 +36,8 @@ def assert_same(a, b):
 
 def test_start_is_the_m_step_of_the_rows(structure, labelled):
     em, rows, resp = labelled(structure)
-    got = Sketch.of_rows(rows, resp).start(em)
+    sketch = Sketch.of_rows(rows, resp)
+    got = em.started(sketch.statistics(em.structure.quadratic))
     expected = em.maximise(rows.labelled(em, resp))
     for a, b in zip(vars(got).values(), vars(expected).values(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-10)
@@ -118,5 +119,5 @@ def test_other_coordinates_at_any_scale_are_finite(X, make_blocks, scale):
     sketch = Sketch(np.ones(1), np.zeros((1, 3)), np.eye(3)[None], np.ones((1, 1)))
     for here, there in (maps, maps[::-1]):
         moved = sketch.moved(here.coordinates, there.coordinates)
-        start = moved.start(there)
+        start = there.started(moved.statistics(there.structure.quadratic))
         assert np.isfinite(there.evaluate(start).objective)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from skem.core import step as step_module
+from skem.core.bayes import Beliefs, VariationalMap
 from skem.core.covariance import STRUCTURES
 from skem.core.em import EMMap
 from skem.core.initialize import initialize
 from skem.core.parameters import Parameters
+from skem.core.posterior import WEIGHT_PRIORS
 from skem.core.seeds import INITIALIZERS
 from skem.kernels import native
 
@@ -62,6 +64,42 @@ def test_a_step_is_that_of_numpy(structure, n, d, K, weighted, make_blocks, rng)
     em = EMMap.prepare(make_blocks(X, weight), structure, K, "auto")
     (start,) = starts(em, K, 1)
     assert_same_step(em, start)
+
+
+@pytest.mark.parametrize("kind", WEIGHT_PRIORS)
+@pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 1), (301, 2, 6), (200, 5, 30)])
+@pytest.mark.parametrize("more", [0, 4])
+@pytest.mark.parametrize("reg_covar", ["auto", 1e-3])
+def test_a_step_of_variational_bayes_is_that_of_numpy(
+    structure, kind, n, d, K, more, reg_covar, make_blocks, rng
+):
+    """Of all components, and of those of a truncation beyond them."""
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
+    blocks = make_blocks(X, rng.integers(0, 3, n) * 0.7)
+    beliefs = Beliefs(WEIGHT_PRIORS[kind](1 / K, K + more), 0.7, np.ones(d), d + 0.5)
+    em = VariationalMap.of_data(blocks, structure, beliefs, reg_covar)
+    (start,) = starts(em, K, 1)
+    for _ in range(3):
+        start = in_numpy(em).evaluate(start).successor
+    following = in_numpy(em).evaluate(start).successor
+    for q in (start, Parameters.stacked([start, following])):
+        assert_same_step(em, q)
+        fast, slow = em.evaluate(q).successor, in_numpy(em).evaluate(q).successor
+        for name in ("counts", "log_effective"):
+            np.testing.assert_allclose(
+                getattr(fast, name), getattr(slow, name), rtol=1e-10, atol=1e-10
+            )
+
+
+def test_concentrations_beyond_all_measure_take_the_other_way(make_blocks, rng):
+    """Logarithms of weights are infinite then, or as good as that."""
+    blocks = make_blocks(rng.normal(size=(60, 2)))
+    for gamma in (1e-300, 1e-200, 1e200):
+        beliefs = Beliefs(WEIGHT_PRIORS["dirichlet_process"](gamma))
+        em = VariationalMap.of_data(blocks, STRUCTURES["full"], beliefs, "auto")
+        (start,) = starts(em, 2, 1)
+        found = em.evaluate(start)
+        assert found.objective == pytest.approx(in_numpy(em).evaluate(start).objective)
 
 
 def test_mixtures_of_a_stack_take_their_steps_together(structure, make_blocks, rng):
