@@ -32,7 +32,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 3
+VERSION = 4
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dP")
 JOB = struct.Struct("qP3qPqP2q4P2q3P")
