@@ -27,8 +27,9 @@ from skem._support import (
 from skem._typing import RandomState
 from skem._validation import Data, check_data
 from skem.core.covariance import SHAPES, Structure
-from skem.core.incomplete import Patterns, marginal_parameters
+from skem.core.marginals import marginal_parameters
 from skem.core.parameters import Parameters
+from skem.core.patterns import Patterns
 
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""

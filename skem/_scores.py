@@ -10,7 +10,7 @@ import numpy as np
 
 from skem._layout import NO_WEIGHT, Layout
 from skem.core.blocks import Block
-from skem.core.incomplete import Whitened
+from skem.core.completed import Whitened
 from skem.core.threads import Workspace
 
 Push = Callable[[np.ndarray], np.ndarray]

@@ -10,7 +10,7 @@ from scipy.special import digamma, polygamma
 
 from skem._scores import FARTHEST, SQRT2, Errors, Rows, Scores
 from skem.core.blocks import Block
-from skem.core.incomplete import Whitened
+from skem.core.completed import Whitened
 from skem.core.parameters import TINY
 from skem.core.student import GAUSSIAN, StudentParameters, information
 from skem.core.tails import StudentExpectation

@@ -38,8 +38,8 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES, Structure
 from skem.core.em import EMMap
 from skem.core.expectation import Expectation
-from skem.core.incomplete import Patterns
 from skem.core.parameters import Parameters
+from skem.core.patterns import Patterns
 from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
 from skem.core.predictive import PredictiveMixture
 from skem.core.prior import Prior

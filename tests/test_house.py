@@ -21,14 +21,14 @@ FLOORS = [
     {"storage"},
     {"constraint"},
     {"local"},
-    {"blocks", "covariance", "seeds", "posterior"},
-    {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks"},
+    {"blocks", "covariance", "seeds", "posterior", "patterns"},
+    {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks", "marginals"},
     {"student"},
     {"regularization", "fixed"},
     {"far", "maximisation"},
     {"forms", "prior"},
-    {"fused"},
-    {"linear", "heavy"},
+    {"fused", "linear", "completed", "heavy"},
+    {"masks", "gaps", "frequent"},
     {"incomplete"},
     {"expectation", "predictive", "tails"},
     {"totals", "step", "members", "noise"},
@@ -43,7 +43,10 @@ FLOORS = [
 # The solver knows nothing of what it solves: these import each other at most.
 SOLVERS = {"solve", "accelerate"}
 # What runs is for one module to know, and for `show_versions` to tell.
-CALL_KERNELS = {"_versions.py", "core/fused.py", "core/linear.py", "core/step.py"}
+CALL_KERNELS = {
+    "_versions.py",
+    *(f"core/{name}.py" for name in ("fused", "gaps", "masks", "step")),
+}
 FORBIDDEN = (
     "sklearn.base",
     "skem.gaussian_mixture",

@@ -19,6 +19,8 @@ than they gain in cache."""
 MIN_ROWS = 512
 INCOMPLETE = 4
 """Times as many rows in blocks of incomplete data: more of them share a pattern."""
+LEAST_BLOCKS = 8
+"""Blocks of incomplete data that threads share, if the data have so many."""
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
 SEARCHED = 2**18
@@ -178,7 +180,8 @@ class ArrayBlocks:
         bytes_per_sample = values_per_sample * self.dtype.itemsize
         rows = max(BLOCK_BYTES // bytes_per_sample, MIN_ROWS)
         if self.incomplete:
-            rows *= INCOMPLETE
+            shared = self.n_samples // LEAST_BLOCKS
+            rows = max(rows, min(INCOMPLETE * rows, shared))
         n_blocks = -(-self.n_samples // rows)
         if n_blocks == 0:
             return []

@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.core.blocks import Block, Blocks
+from skem.core.completed import Whitened
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.far import common_term
 from skem.core.forms import FAR, UNDERFLOW, Centred, Form, Loaded
 from skem.core.fused import Fused, totals
-from skem.core.incomplete import Incomplete, Whitened
+from skem.core.incomplete import Incomplete
 from skem.core.parameters import Parameters
 from skem.core.statistics import Statistics
 from skem.core.threads import Workspace

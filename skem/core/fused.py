@@ -35,8 +35,8 @@ from skem.kernels.native import JOB, SOURCES, Library, Model, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
 """Numbers of the quadratic parts in fold.cpp."""
-MASKED = 4
-"""Number of [x², m] there, of masks m of what is not missing."""
+MASKED: dict[type, int] = {Norm: 4, Squares: 5}
+"""Numbers of those with masks of what is not missing at their end."""
 CENTRED = {Norm, Squares, Pairs}
 """Those that the centred form is compiled for, too."""
 MAX_CENTRED_FEATURES = 160

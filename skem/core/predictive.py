@@ -14,7 +14,7 @@ from scipy.special import gammaln, logsumexp
 
 from skem.core.covariance import Structure
 from skem.core.far import LOG_2PI
-from skem.core.incomplete import marginal_parameters
+from skem.core.marginals import marginal_parameters
 from skem.core.parameters import Parameters
 
 

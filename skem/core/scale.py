@@ -25,9 +25,9 @@ from skem.core.coordinates import Coordinates
 from skem.core.covariance import Scatter, Structure
 from skem.core.expectation import Expectation, filled_rows, total_statistics
 from skem.core.forms import choose_form
-from skem.core.incomplete import distinct_rows
 from skem.core.maximisation import factor, maximise
 from skem.core.parameters import Parameters
+from skem.core.patterns import distinct_rows
 from skem.core.regularization import (
     COLLINEAR,
     ScaleFreePenalty,

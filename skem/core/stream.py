@@ -20,9 +20,9 @@ from skem.core.covariance import Structure
 from skem.core.em import EMMap, Evaluation
 from skem.core.expectation import total_statistics
 from skem.core.fixed import Fixed
-from skem.core.incomplete import distinct_rows
 from skem.core.noise import Background
 from skem.core.parameters import Parameters
+from skem.core.patterns import distinct_rows
 from skem.core.regularization import Regularization
 from skem.core.scale import one_component
 from skem.core.statistics import Statistics

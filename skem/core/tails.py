@@ -21,11 +21,13 @@ import numpy as np
 from scipy.special import digamma
 
 from skem.core.blocks import Block
+from skem.core.completed import Completed, Whitened
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.forms import Centred, Form, Loaded, choose_form, uncancelled
 from skem.core.heavy import Heavy
-from skem.core.incomplete import Completed, Incomplete, Piece, Whitened
+from skem.core.incomplete import Incomplete
+from skem.core.patterns import Piece
 from skem.core.student import (
     GAUSSIAN,
     StudentParameters,

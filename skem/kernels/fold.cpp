@@ -30,9 +30,9 @@ namespace {
 // What the caller passes. Every field has eight bytes.
 // ---------------------------------------------------------------------------
 
-// q(x) of T(x) = [1, x, q(x)]. Of MASKED it is [x_i², m_i], with m_i = 1, or 0 and x_i = 0
-// where a value is NaN.
-enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS, MASKED };
+// q(x) of T(x) = [1, x, q(x)]. Where it is masked it has the m_i at its end, which are 1,
+// or 0 and x_i = 0 where a value is NaN.
+enum Kind : int64_t { NOTHING, NORM, SQUARES, PAIRS, MASKED_NORM, MASKED_SQUARES };
 
 // What is the same for all blocks. K components of each of M mixtures, d features.
 struct Model {
@@ -53,6 +53,8 @@ struct Model {
     double negligible;            // responsibilities that sums may leave out
                                   // beside the largest weight
     const double *tails;          // of t components: (M, K, N_TAILS), or null
+    const double *cells;          // of PAIRS, (M, K, d), or null: NaN are then values that
+                                  // are missing, each of which adds this to logits
 };
 
 // A component of a t mixture. With c the logit at its location, δ = 2 (c − logit) is a
@@ -103,6 +105,7 @@ template <> struct Simd<double> {
     using V = Vf8;
     using I = Vi8;
     using U = Vu8;
+    using W = uint64_t;
     static constexpr int lanes = WIDTH / 8;
     static constexpr int mantissa = 52;
     static constexpr double limit = 707.0;
@@ -120,6 +123,7 @@ template <> struct Simd<float> {
     using V = Vf4;
     using I = Vi4;
     using U = Vu4;
+    using W = uint32_t;
     static constexpr int lanes = WIDTH / 4;
     static constexpr int mantissa = 23;
     static constexpr float limit = 87.0f;
@@ -132,6 +136,9 @@ template <> struct Simd<float> {
     static constexpr int32_t two_to_mantissa = 0x4b000000;
     static constexpr float largest = 3.4028234663852886e38f;
 };
+
+template <bool FIRST, class A, class B> struct Choice { using type = A; };
+template <class A, class B> struct Choice<false, A, B> { using type = B; };
 
 template <class T> using Vec = typename Simd<T>::V;
 
@@ -314,20 +321,27 @@ constexpr int64_t LINE = 64;          // bytes of a cache line
 constexpr int64_t CACHED = 192 << 10;  // bytes that a tile may have
 constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
+constexpr int64_t ROOM = 8192;        // numbers of a tile's completed samples
 constexpr int64_t LISTED = 12;        // columns from which negligible registers are left out
+
+INLINE bool masked(const Model &m) {
+    return m.kind == MASKED_NORM || m.kind == MASKED_SQUARES;
+}
+
+INLINE bool norm(const Model &m) { return m.kind == NORM || m.kind == MASKED_NORM; }
 
 // Products x_i x_j, j ≥ i, that q(x) has of a feature, in this order.
 INLINE int64_t products(const Model &m, int64_t i) {
     switch (m.kind) {
     case SQUARES:
-    case MASKED: return 1;
+    case MASKED_SQUARES: return 1;
     case PAIRS: return m.d - i;
     default: return 0;
     }
 }
 
 INLINE int64_t n_quadratic(const Model &m) {
-    int64_t size = m.kind == NORM ? 1 : m.kind == MASKED ? m.d : 0;
+    int64_t size = norm(m) + (masked(m) ? m.d : 0);
     for (int64_t i = 0; i < m.d; i++) size += products(m, i);
     return size;
 }
@@ -341,6 +355,9 @@ INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP;
 struct Layout {
     int64_t p, tile, stride, matrix, n_acc;
     int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, heavy, size;
+    int64_t padded, room;  // components in whole registers; numbers of completed samples
+    int64_t words, found, gaps, n_gaps, rows, starts, cells, slopes, precisions, filled, few,
+        missing;
 
     explicit Layout(const Model &m) {
         p = 1 + m.d + n_quadratic(m);
@@ -369,7 +386,28 @@ struct Layout {
         once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
         heavy = take(m.tails ? 2 * m.K * row : 0);
+        if (m.cells) take_gaps(m);
         size += LINE;
+    }
+
+    void take_gaps(const Model &m) {
+        const int64_t d = m.d, lanes = WIDTH / m.itemsize;
+        padded = (m.K + lanes - 1) / lanes * lanes;
+        room = d * (d + 3) / 2 * padded;
+        if (room < ROOM) room = ROOM;
+        const int64_t one = m.M * d * padded * m.itemsize;
+        words = (d + 8 * m.itemsize - 1) / (8 * m.itemsize);
+        found = take(words * tile * m.itemsize);
+        gaps = take(tile * d * 4);
+        n_gaps = take(tile * 4);
+        rows = take(tile * 4);
+        starts = take((d + 1) * 4);
+        cells = take(one);
+        slopes = take(one);
+        precisions = take((m.shared ? one / padded : one) * d);
+        filled = take(room * m.itemsize);
+        few = take((6 * d + padded / lanes) * WIDTH);
+        missing = take(one * (d + 1));
     }
 
     int64_t take(int64_t bytes) {
@@ -388,6 +426,7 @@ template <class T> class Pass {
     const Job &job;
     const Layout at;
     const int64_t d, K, M, stride;
+    const int64_t own;  // rows of T(x) after the first whose coefficients are a component's
     char *scratch;
     T *t, *r, *squares, *c, *rc, *packed, *common, *once_more, *scales, *logs;
     const T *theta = nullptr;
@@ -399,12 +438,20 @@ template <class T> class Pass {
     int64_t n_lost = 0;
     bool any_dead = false;
     T negligible;
+    // Bits of what each sample lacks; and of those with gaps which ones they are, how many
+    // they have, and where, d places for each.
+    typename Simd<T>::W *found = nullptr;
+    int32_t *gap_rows = nullptr, *n_gaps = nullptr, *gaps = nullptr, *gap_starts = nullptr;
+    int64_t with_gaps = 0;
+    T *cells = nullptr, *slopes = nullptr, *precisions = nullptr, *filled = nullptr;
+    T *few = nullptr, *missing = nullptr;
 
     template <class X> X *place(int64_t offset) { return (X *)(scratch + offset); }
 
   public:
     Pass(const Model &m, const Job &j)
-        : model(m), job(j), at(m), d(m.d), K(m.K), M(m.M), stride(at.stride) {
+        : model(m), job(j), at(m), d(m.d), K(m.K), M(m.M), stride(at.stride),
+          own(m.cells && m.shared ? m.d : at.p - 1) {
         scratch = (char *)(((uintptr_t)j.scratch + LINE - 1) / LINE * LINE);
         t = place<T>(at.t);
         r = place<T>(at.r);
@@ -424,10 +471,23 @@ template <class T> class Pass {
         list = place<int32_t>(at.list);
         acc = place<V>(at.acc);
         negligible = (T)m.negligible;
+        if (!m.cells) return;
+        found = place<typename Simd<T>::W>(at.found);
+        gap_starts = place<int32_t>(at.starts);
+        gap_rows = place<int32_t>(at.rows);
+        n_gaps = place<int32_t>(at.n_gaps);
+        gaps = place<int32_t>(at.gaps);
+        cells = place<T>(at.cells);
+        slopes = place<T>(at.slopes);
+        precisions = place<T>(at.precisions);
+        filled = place<T>(at.filled);
+        few = place<T>(at.few);
+        missing = place<T>(at.missing);
     }
 
     int64_t run() {
         pack();
+        if (model.cells) pack_gaps();
         for (int64_t s = 0; s < at.tile; s++) {
             t[s] = 1;
             lost[s] = 0;
@@ -440,20 +500,22 @@ template <class T> class Pass {
             for (int64_t i = 0; model.tails && i < M * K * 3; i++) job.owned[i] = 0;
         }
         int64_t tiles = 0;
-        for (start = 0; start < job.n; start += at.tile) {
+        for (start = 0; start < job.n; start += n) {
             n = job.n - start < at.tile ? job.n - start : at.tile;
             used = (n + step - 1) / step * step;
             load_tile();
             for (int64_t m = 0; m < M; m++) {
                 softmax(m);
-                if (job.sums && model.tails) own(m);
+                if (job.sums && model.tails) add_owned(m);
                 if (job.sums) model.centred ? sum_centred(m) : sum_expanded(m);
+                if (job.sums && model.cells) sum_gaps(m);
                 write(m);
             }
             // Sums of single precision are not left in it for long.
             if (job.sums && sizeof(T) == 4 && ++tiles % FLUSHED == 0) flush();
         }
         if (job.sums) flush();
+        if (job.sums && model.cells) add_gaps();
         return n_lost;
     }
 
@@ -525,6 +587,7 @@ template <class T> class Pass {
         case U2: load_from<uint16_t>(z); break;
         case U1: load_from<uint8_t>(z); break;
         }
+        if (model.cells) find_gaps(z);
         if (any_dead)
             for (int64_t s = 0; s < at.tile; s++) lost[s] = 0;
         any_dead = false;
@@ -532,7 +595,7 @@ template <class T> class Pass {
             T *row = z + i * stride;
             const V shift = splat<T>((T)model.shift[i]), scale = splat<T>((T)model.scale[i]);
             for (int64_t s = n; s < used; s++) row[s] = (T)model.shift[i];
-            if (model.kind == MASKED) mask(row, t + (1 + 2 * d + i) * stride, (T)model.shift[i]);
+            if (masked(model)) mask(row, mask_of(i), (T)model.shift[i]);
             V beyond{};
             for (int64_t s = 0; s < used; s += lanes) {
                 const V x = (load(row + s) - shift) * scale;
@@ -546,6 +609,8 @@ template <class T> class Pass {
         if (!model.centred) expand(z);
         load_weights();
     }
+
+    T *mask_of(int64_t i) { return t + (at.p - d + i) * stride; }
 
     // Put what becomes zero in the place of missing values.
     void mask(T *row, T *out, T zero) {
@@ -577,9 +642,14 @@ template <class T> class Pass {
                 row[s] = (T) * (const double *)(from + s * job.squares_sample_stride);
             for (int64_t s = n; s < used; s++) row[s] = 0;
         }
+        for (int64_t g = 0; g < with_gaps; g++)
+            for (int64_t i = 0; i < n_gaps[g]; i++)
+                squares[gaps[g * d + i] * stride + gap_rows[g]] = 0;
     }
 
     void load_weights() {
+        // A tile before may have been shorter.
+        for (int64_t s = 0; s < n && model.cells; s++) weight[s] = 1;
         if (job.weight) {
             const char *from = job.weight + start * job.weight_stride;
             for (int64_t s = 0; s < n; s++)
@@ -598,7 +668,7 @@ template <class T> class Pass {
 
     void expand(const T *z) {
         T *q = t + (1 + d) * stride;
-        if (model.kind == NORM)
+        if (norm(model))
             for (int64_t s = 0; s < used; s += lanes) {
                 V sum{};
                 for (int64_t i = 0; i < d; i++) {
@@ -621,7 +691,7 @@ template <class T> class Pass {
     void add_squares() {
         T *q = t + (1 + d) * stride;
         for (int64_t i = 0; i < d && model.kind != NOTHING; i++) {
-            const T *there = model.kind == MASKED ? t + (1 + 2 * d + i) * stride : t;
+            const T *there = masked(model) ? mask_of(i) : t;
             for (int64_t s = 0; s < used; s += lanes)
                 store(q + s, load(q + s) + load(there + s) * load(squares + i * stride + s));
             q += products(model, i) * stride;
@@ -639,9 +709,11 @@ template <class T> class Pass {
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
-        const bool direct = model.bounded && sizeof(T) == 8 && !model.centred && !labels;
+        const bool direct =
+            model.bounded && sizeof(T) == 8 && !model.centred && !labels && !model.cells;
         for (int64_t s = 0; s < used && !model.centred; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
+        if (with_gaps) complete(m);
         if (model.tails) stretch(m);
         if (labels) return label();
         if (!direct)
@@ -667,8 +739,21 @@ template <class T> class Pass {
             }
             packed_row += GROUP * at.p;
         }
+        if (model.cells && model.shared) add_common(s, out, by_row);
         if (DIRECT)
             for (int i = 0; i < PAIR; i++) store(total_ + s + i * lanes, sums[i]);
+    }
+
+    // What components share of T(x), to all of them.
+    void add_common(int64_t s, T *out, int64_t by_row) {
+        V common[1][PAIR] = {};
+        multiply<T, 1>(theta + GROUP * (1 + own), t + (1 + own) * stride + s, stride,
+                       at.p - 1 - own, common);
+        for (int64_t k = 0; k < K; k++)
+            UNROLL for (int i = 0; i < PAIR; i++) {
+                T *to = out + k * by_row + i * lanes;
+                store(to, load(to) + common[0][i]);
+            }
     }
 
     template <int C, bool DIRECT>
@@ -676,7 +761,7 @@ template <class T> class Pass {
         V l[C][PAIR];
         for (int g = 0; g < C; g++)
             for (int i = 0; i < PAIR; i++) l[g][i] = splat<T>(row[g]);
-        multiply<T, C>(row + GROUP, t + stride + s, stride, at.p - 1, l);
+        multiply<T, C>(row + GROUP, t + stride + s, stride, own, l);
         if (DIRECT) {
             constexpr int half = C > 2 ? C / 2 : C;
             exponentials<T, half * PAIR>(l[0]);
@@ -723,7 +808,7 @@ template <class T> class Pass {
     }
 
     // Turn responsibilities into what rows count for locations, and add up the rest.
-    void own(int64_t m) {
+    void add_owned(int64_t m) {
         for (int64_t k = 0; k < K; k++) {
             V counts{}, tails{}, beyond{};
             const V zero{};
@@ -879,7 +964,9 @@ template <class T> class Pass {
     }
 
     template <bool DIRECT> V farthest() {
-        return splat<T>(DIRECT ? (T)UNDERFLOW : model.bounded ? (T)model.far : Simd<T>::largest);
+        return splat<T>(DIRECT ? (T)UNDERFLOW
+                               : model.bounded || model.cells ? (T)model.far
+                                                              : Simd<T>::largest);
     }
 
     // Of a whole tile without weights: the sum of logarithms is that of a product, whose
@@ -1088,6 +1175,380 @@ template <class T> class Pass {
         const double sum = total<T>(v);
         v = V{};
         return sum;
+    }
+
+    // --- Missing values -------------------------------------------------------
+    //
+    // They are zero in T(x), as if that were observed. With g = P_M x − (Pμ)_M, the slope
+    // of −log N there, and C = P_MM⁻¹, the density of what was observed is higher by
+    // ½ gᵀCg − ½ log|P_MM| + ½|M| log 2π, the conditional mean is e = −Cg, and the
+    // conditional covariance is C. Components are the lanes of registers.
+
+    // Coefficients of each feature for registers of components. Those that pad the last
+    // register, and noise, which has no place, are of variance one about zero.
+    void pack_gaps() {
+        const int64_t wide = at.padded, one = model.shared ? 1 : wide;
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t k = 0; k < wide; k++) {
+                const double *linear = model.theta + (m * K + k) * at.p + 1, *q = linear + d;
+                for (int64_t i = 0; i < d; i++) {
+                    const int64_t to = (m * d + i) * wide + k;
+                    cells[to] = k < K ? (T)model.cells[(m * K + k) * d + i] : (T)0;
+                    slopes[to] = k < K ? (T)linear[i] : (T)0;
+                }
+                T *of = precisions + m * d * d * one + k;
+                for (int64_t i = 0; i < d && k < one; i++)
+                    for (int64_t j = i; j < d; j++) {
+                        double p = k < K ? -*q++ * (i == j ? 2 : 1) : 0;
+                        if (i == j && p == 0) p = 1;
+                        of[(i * d + j) * one] = of[(j * d + i) * one] = (T)p;
+                    }
+            }
+        const int64_t size = M * d * wide * (d + 1);
+        for (int64_t i = 0; job.sums && i < size; i++) missing[i] = 0;
+    }
+
+    // Find missing values, and put what becomes zero in their place.
+    void find_gaps(T *z) {
+        using I = typename Simd<T>::I;
+        using U = typename Simd<T>::U;
+        constexpr int64_t bits = 8 * sizeof(T);
+        for (int64_t w = 0; w < at.words; w++) {
+            const int64_t first = w * bits, most = d - first < bits ? d - first : bits;
+            for (int64_t s = 0; s < n; s += lanes) {
+                U gaps_of{}, bit = U{} + 1;
+                for (int64_t i = first; i < first + most; i++, bit += bit) {
+                    const V x = load(z + i * stride + s);
+                    const I gap = x != x;
+                    gaps_of |= (U)gap & bit;
+                    store(z + i * stride + s, select<T>(gap, splat<T>((T)model.shift[i]), x));
+                }
+                *(U *)(found + w * at.tile + s) = gaps_of;
+            }
+        }
+        list_gaps();
+    }
+
+    // In the order of how many there are: then loops over them are foreseen. The tile ends
+    // where there is no more room for what completes its samples.
+    void list_gaps() {
+        for (int64_t c = 0; c <= d; c++) gap_starts[c] = 0;
+        int64_t room = at.room;
+        for (int64_t s = 0; s < n; s++) {
+            int32_t c = 0;
+            for (int64_t w = 0; w < at.words; w++)
+                c += __builtin_popcountll(found[w * at.tile + s]);
+            room -= size_of(c);
+            if (room < 0) {
+                n = s;
+                used = (n + step - 1) / step * step;
+                break;
+            }
+            list[s] = c;
+            gap_starts[c]++;
+        }
+        // Samples without gaps come last.
+        int32_t next = 0;
+        for (int64_t c = 1; c <= d; c++) {
+            const int32_t samples = gap_starts[c];
+            gap_starts[c] = next;
+            next += samples;
+        }
+        with_gaps = gap_starts[0] = next;
+        for (int64_t s = 0; s < n; s++) {
+            const int32_t g = gap_starts[list[s]]++;
+            gap_rows[g] = (int32_t)s;
+            n_gaps[g] = list[s];
+        }
+        for (int64_t g = 0; g < with_gaps; g++) {
+            int32_t *to = gaps + g * d;
+            for (int64_t w = 0; w < at.words; w++)
+                for (uint64_t left = found[w * at.tile + gap_rows[g]]; left; left &= left - 1)
+                    *to++ = (int32_t)(w * 8 * sizeof(T)) + __builtin_ctzll(left);
+        }
+    }
+
+    static int64_t triangle(int64_t c) { return c * (c + 1) / 2; }
+
+    // Numbers that complete a sample with so many gaps: e and −C.
+    int64_t size_of(int64_t c) const {
+        const int64_t matrix = model.shared ? (triangle(c) + lanes - 1) / lanes * lanes
+                                            : triangle(c) * at.padded;
+        return c * at.padded + matrix;
+    }
+
+    void add_to_logits(int64_t s, int64_t k, V value) {
+        T *to = r + k * stride + s;
+        if (K - k >= lanes)
+            UNROLL for (int64_t l = 0; l < lanes; l++) to[l * stride] += value[l];
+        else
+            for (int64_t l = 0; l < K - k; l++) to[l * stride] += value[l];
+    }
+
+    static T natural(T x) { return logarithm<T>(splat<T>(x))[0]; }
+    static V natural(V x) { return logarithm<T>(x); }
+    static T positive(T x) { return x > 0 ? x : (T)__builtin_nan(""); }
+    static V positive(V x) { return select<T>(x > V{}, x, splat<T>((T)__builtin_nan(""))); }
+
+    // A -> −A⁻¹, of which there is the lower triangle, by sweeps; return log|A|.
+    template <class X, int C> INLINE X invert(X *a, X *column, int64_t n) {
+        const int64_t c = C ? C : n;
+        X product = X{} + (T)1, logs{};
+        for (int64_t p = 0; p < c; p++) {
+            X *row = a + triangle(p);
+            const X pivot = positive(row[p]), inverse = (T)1 / pivot;
+            product = product * pivot;
+            if (p % 4 == 3) {
+                logs = logs + natural(product);
+                product = X{} + (T)1;
+            }
+            for (int64_t i = 0; i < p; i++) column[i] = row[i];
+            for (int64_t i = p + 1; i < c; i++) column[i] = a[triangle(i) + p];
+            for (int64_t i = 0; i < p; i++) {
+                const X scaled = column[i] * inverse;
+                for (int64_t j = 0; j <= i; j++) a[triangle(i) + j] -= scaled * column[j];
+                row[i] = scaled;
+            }
+            for (int64_t i = p + 1; i < c; i++) {
+                const X scaled = column[i] * inverse;
+                X *to = a + triangle(i);
+                for (int64_t j = 0; j < p; j++) to[j] -= scaled * column[j];
+                for (int64_t j = p + 1; j <= i; j++) to[j] -= scaled * column[j];
+                to[p] = scaled;
+            }
+            row[p] = -inverse;
+        }
+        return c % 4 ? logs + natural(product) : logs;
+    }
+
+    // Of so many gaps, which the compiler knows of up to three.
+    template <bool SHARED> void complete_some(int64_t m, int64_t g, T *e) {
+        switch (n_gaps[g]) {
+        case 1: return complete_one<SHARED, 1>(m, g, e);
+        case 2: return complete_one<SHARED, 2>(m, g, e);
+        case 3: return complete_one<SHARED, 3>(m, g, e);
+        default: return complete_one<SHARED, 0>(m, g, e);
+        }
+    }
+
+    void complete(int64_t m) {
+        T *to = filled;
+        for (int64_t g = 0; g < with_gaps; g++) {
+            model.shared ? complete_some<true>(m, g, to) : complete_some<false>(m, g, to);
+            to += size_of(n_gaps[g]);
+        }
+    }
+
+    // A sample's values, in the order of features.
+    const T *values_of(int64_t s) {
+        T *x = (T *)((V *)few + 3 * d);
+        for (int64_t j = 0; j < d; j++) x[j] = t[(1 + j) * stride + s];
+        return x;
+    }
+
+    static void get(const T *p, T &x) { x = *p; }
+    static void get(const T *p, V &x) { x = load(p); }
+    template <bool SHARED> static V entry(const T *p) { return SHARED ? splat(*p) : load(p); }
+
+    // P_M x and the lower triangle of P_MM.
+    template <class X, int C>
+    inline __attribute__((always_inline)) void gather(const T *own, int64_t wide, const int32_t *where, int64_t n, const T *x,
+                       X *across, X *a) {
+        const int64_t c = C ? C : n;
+        for (int64_t i = 0; i < c; i++) {
+            const T *row = own + where[i] * d * wide;
+            X even{}, odd{}, p;
+            int64_t j = 0;
+            for (; j + 2 <= d; j += 2) {
+                get(row + j * wide, p);
+                even += p * x[j];
+                get(row + (j + 1) * wide, p);
+                odd += p * x[j + 1];
+            }
+            if (j < d) {
+                get(row + j * wide, p);
+                even += p * x[j];
+            }
+            across[i] = even + odd;
+            for (int64_t l = 0; l <= i; l++) get(row + where[l] * wide, a[triangle(i) + l]);
+        }
+    }
+
+    // With ρ = g + P_MM e, which rounding leaves, gᵀCg is −eᵀ(g + ρ) to second order in the
+    // error of e; that becomes e − Cρ.
+    template <bool SHARED, int C> void complete_one(int64_t m, int64_t g, T *e) {
+        using X = typename Choice<SHARED, T, V>::type;
+        constexpr int64_t size = sizeof(X) / sizeof(T);
+        const int64_t c = C ? C : n_gaps[g], wide = at.padded, s = gap_rows[g];
+        const int64_t each = SHARED ? 1 : wide;
+        const int32_t *where = gaps + g * d;
+        const T *x = values_of(s), *own = precisions + m * d * d * each;
+        T *to = e + c * wide;
+        X known[C ? C : 1], other[C ? C : 1], triangular[C ? C * (C + 1) / 2 : 1], log_det{};
+        V known_slope[C ? C : 1], known_rest[C ? C : 1];
+        X *across = C ? known : (X *)few, *column = C ? other : across + d;
+        V *slope = C ? known_slope : (V *)few + 2 * d, *rest = C ? known_rest : (V *)few + d;
+        for (int64_t v = 0; v < wide; v += lanes) {
+            X *a = C ? triangular : (X *)to;
+            if (!SHARED || v == 0) {
+                gather<X, C>(own + v, each, where, c, x, across, a);
+                log_det = invert<X, C>(a, column, c);
+                if (C)
+                    for (int64_t i = 0; i < triangle(c); i++) ((X *)to)[i] = a[i];
+            }
+            V value = V{} - log_det;
+            for (int64_t i = 0; i < c; i++) {
+                const int64_t cell = (m * d + where[i]) * wide + v;
+                slope[i] = across[i] - load(slopes + cell);
+                value += (T)2 * load(cells + cell);
+            }
+            for (int64_t i = 0; i < c; i++) store(e + i * wide + v, of_row(a, slope, i, c));
+            const T *of_lanes = own + (SHARED ? 0 : v);
+            for (int64_t i = 0; i < c; i++) {
+                rest[i] = slope[i];
+                for (int64_t l = 0; l < c; l++)
+                    rest[i] += entry<SHARED>(of_lanes + (where[i] * d + where[l]) * each) *
+                               load(e + l * wide + v);
+                value -= (slope[i] + rest[i]) * load(e + i * wide + v);
+            }
+            for (int64_t i = 0; i < c && C != 1; i++)
+                store(e + i * wide + v, load(e + i * wide + v) + of_row(a, rest, i, c));
+            if (job.squares) value -= widths_between<SHARED>(g, of_lanes, a);
+            add_to_logits(s, v, (T)0.5 * value);
+            if (!SHARED) to += triangle(c) * size;
+        }
+    }
+
+    // Of −C times a vector.
+    template <class X> INLINE V of_row(const X *a, const V *vector, int64_t i, int64_t c) {
+        V sum{};
+        for (int64_t l = 0; l <= i; l++) sum += a[triangle(i) + l] * vector[l];
+        for (int64_t l = i + 1; l < c; l++) sum += a[triangle(l) + i] * vector[l];
+        return sum;
+    }
+
+    // P_Mj.
+    template <bool SHARED> V *column_of(const T *own, int64_t g, int64_t j) {
+        V *column = (V *)few + 4 * d;
+        for (int64_t i = 0; i < n_gaps[g]; i++)
+            column[i] = entry<SHARED>(own + (gaps[g * d + i] * d + j) * (SHARED ? 1 : at.padded));
+        return column;
+    }
+
+    // −Σ_j P_jM C P_Mj w_j²/12.
+    template <bool SHARED, class X> V widths_between(int64_t g, const T *own, const X *a) {
+        V sum{};
+        for (int64_t j = 0; j < d; j++) {
+            const T square = squares[j * stride + gap_rows[g]];
+            if (square == 0) continue;
+            const V *column = column_of<SHARED>(own, g, j);
+            for (int64_t i = 0; i < n_gaps[g]; i++)
+                sum += square * column[i] * of_row(a, column, i, n_gaps[g]);
+        }
+        return sum;
+    }
+
+    void sum_gaps(int64_t m) {
+        const T *e = filled;
+        V *resp = (V *)few + 6 * d;
+        for (int64_t g = 0; g < with_gaps; g++) {
+            if (responsibilities_of(gap_rows[g], resp))
+                model.shared ? sum_some<true>(m, g, e, resp) : sum_some<false>(m, g, e, resp);
+            e += size_of(n_gaps[g]);
+        }
+    }
+
+    // False, if all are zero.
+    bool responsibilities_of(int64_t s, V *out) {
+        bool some = false;
+        for (int64_t k = 0; k < at.padded; k += lanes) {
+            const T *from = r + k * stride + s;
+            V own{};
+            if (K - k >= lanes)
+                UNROLL for (int64_t l = 0; l < lanes; l++) own[l] = from[l * stride];
+            else
+                for (int64_t l = 0; l < K - k; l++) own[l] = from[l * stride];
+            some = some || any(own > V{});
+            *out++ = own;
+        }
+        return some;
+    }
+
+    template <bool SHARED> void sum_some(int64_t m, int64_t g, const T *e, const V *resp) {
+        switch (n_gaps[g]) {
+        case 1: return sum_one<SHARED, 1>(m, g, e, resp);
+        case 2: return sum_one<SHARED, 2>(m, g, e, resp);
+        default: return sum_one<SHARED, 0>(m, g, e, resp);
+        }
+    }
+
+    // Σ r [e, e xᵀ, eeᵀ + C], of which features that are missing are rows.
+    template <bool SHARED, int C>
+    void sum_one(int64_t m, int64_t g, const T *e, const V *resp) {
+        const int64_t c = C ? C : n_gaps[g], wide = at.padded;
+        const int32_t *where = gaps + g * d;
+        const T *x = values_of(gap_rows[g]), *a = e + c * wide;
+        T *first = missing + m * d * (d + 1) * wide, *cross = first + d * wide;
+        constexpr int64_t size = SHARED ? 1 : lanes;
+        for (int64_t v = 0; v < wide; v += lanes) {
+            const V own = resp[v / lanes];
+            for (int64_t i = 0; i < c; i++) {
+                const V weighted = own * load(e + i * wide + v);
+                T *to = first + where[i] * wide + v, *row = cross + where[i] * d * wide + v;
+                store(to, load(to) + weighted);
+                for (int64_t j = 0; j < d; j++)
+                    store(row + j * wide, load(row + j * wide) + weighted * x[j]);
+                for (int64_t l = 0; l <= i; l++) {
+                    const V within = own * entry<SHARED>(a + (triangle(i) + l) * size);
+                    T *pair = row + where[l] * wide;
+                    store(pair, load(pair) + (weighted * load(e + l * wide + v) - within));
+                }
+            }
+            if (job.squares) add_widths<SHARED>(m, g, v, a, own, cross + v);
+            if (!SHARED) a += triangle(c) * lanes;
+        }
+    }
+
+    // What completes a row has widths, too, by those of what it follows from.
+    template <bool SHARED>
+    void add_widths(int64_t m, int64_t g, int64_t v, const T *a, V resp, T *cross) {
+        using X = typename Choice<SHARED, T, V>::type;
+        const int64_t c = n_gaps[g], wide = at.padded;
+        const int32_t *where = gaps + g * d;
+        const T *own = precisions + m * d * d * (SHARED ? 1 : wide) + (SHARED ? 0 : v);
+        V *follows = (V *)few + 5 * d;
+        for (int64_t j = 0; j < d; j++) {
+            const T square = squares[j * stride + gap_rows[g]];
+            if (square == 0) continue;
+            const V *column = column_of<SHARED>(own, g, j);
+            for (int64_t i = 0; i < c; i++) {
+                follows[i] = of_row((const X *)a, column, i, c);
+                const V weighted = resp * square * follows[i];
+                T *row = cross + where[i] * d * wide, *to = row + j * wide;
+                store(to, load(to) + weighted);
+                for (int64_t l = 0; l <= i; l++) {
+                    to = row + where[l] * wide;
+                    store(to, load(to) + weighted * follows[l]);
+                }
+            }
+        }
+    }
+
+    // Add what is missing to the sums.
+    void add_gaps() {
+        const int64_t wide = at.padded;
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t k = 0; k < K; k++) {
+                double *sums = job.sums + (m * K + k) * at.p, *q = sums + 1 + d;
+                const T *first = missing + m * d * (d + 1) * wide + k;
+                const T *cross = first + d * wide;
+                for (int64_t i = 0; i < d; i++) {
+                    sums[1 + i] += first[i * wide];
+                    *q++ += cross[(i * d + i) * wide];
+                    for (int64_t j = i + 1; j < d; j++)
+                        *q++ += cross[(i * d + j) * wide] + cross[(j * d + i) * wide];
+                }
+            }
     }
 
     // --- What else is asked for -----------------------------------------------
@@ -1634,7 +2095,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 4; }
+EXPORT int64_t skem_version(void) { return 5; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

@@ -32,9 +32,9 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 4
+VERSION = 5
 """Of what the libraries can do; fold.cpp has the same number."""
-MODEL = struct.Struct("8q8P2dP")
+MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
@@ -159,10 +159,11 @@ class Model:
     far: float
     negligible: float
     tails: np.ndarray | None = None
+    cells: np.ndarray | None = None
 
     def packed(self) -> bytes:
         """Return the struct; it points to the arrays of this object."""
         values = [getattr(self, name) for name in self.__dataclass_fields__]
         values[8:16] = [address(array) for array in values[8:16]]
-        values[-1] = address(self.tails)
+        values[18:] = map(address, values[18:])
         return MODEL.pack(*values)

@@ -5,17 +5,18 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skem.core import incomplete
+from skem.core import completed, incomplete
+from skem.core import frequent as patterns_of_many
 from skem.core.blocks import Block
 from skem.core.coordinates import Coordinates, scoring_coordinates
-from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation
 from skem.core.forms import Centred
-from skem.core.incomplete import Incomplete, Patterns, distinct_rows, marginal_factor
+from skem.core.incomplete import Incomplete
 from skem.core.parameters import Parameters
 from skem.core.quadratic import Pairs
 from skem.core.threads import Workspace
 from skem.core.ties import Atoms, Ties
+from skem.kernels import native
 
 SHAPES = [(1, 1), (3, 4)]
 
@@ -30,6 +31,14 @@ def with_gaps(X, rng, share=0.3):
     gaps = rng.random(X.shape) < share
     gaps[0], gaps[1] = True, False
     return np.where(gaps, np.nan, X)
+
+
+def in_numpy(monkeypatch, frequent):
+    """Expand patterns of so many rows, or let the compiled step do it for None."""
+    if frequent is None:
+        return
+    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.setattr(patterns_of_many, "FREQUENT", frequent)
 
 
 def block_of(X, weight=None):
@@ -81,7 +90,7 @@ def moments(mixture, X, resp):
 def test_density_and_responsibilities_are_those_of_marginals(
     mixture, rng, monkeypatch, rare, piece
 ):
-    monkeypatch.setattr(incomplete, "RARE", rare)
+    monkeypatch.setattr(completed, "RARE", rare)
     monkeypatch.setattr(incomplete, "PIECE", piece)
     X = with_gaps(mixture.sample(70, rng), rng)
     expected = joint(mixture, X)
@@ -105,14 +114,21 @@ def test_density_and_responsibilities_are_those_of_marginals(
 
 @pytest.mark.parametrize(
     ("rare", "frequent", "stable"),
-    [(1, 1000, True), (1000, 1000, True), (8, 1, True), (8, 5, True), (8, 5, False)],
-    ids=["by pattern", "by row", "expanded", "mixed", "QR"],
+    [
+        (8, None, True),
+        (1, 1000, True),
+        (1000, 1000, True),
+        (8, 1, True),
+        (8, 5, True),
+        (8, 5, False),
+    ],
+    ids=["compiled", "by pattern", "by row", "expanded", "mixed", "QR"],
 )
 def test_statistics_are_those_of_completed_rows(
     mixture, rng, monkeypatch, rare, frequent, stable
 ):
-    monkeypatch.setattr(incomplete, "RARE", rare)
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    monkeypatch.setattr(completed, "RARE", rare)
+    in_numpy(monkeypatch, frequent)
     X = with_gaps(mixture.sample(70, rng), rng)
     weight = rng.uniform(size=70)
     expected = joint(mixture, X)
@@ -121,7 +137,7 @@ def test_statistics_are_those_of_completed_rows(
     expectation = expectation_of(mixture)
     expectation._incomplete.__dict__["_stable"] = stable
     if not stable:
-        monkeypatch.setattr(incomplete, "PIVOT", 2)
+        monkeypatch.setattr(completed, "PIVOT", 2)
     found = expectation.statistics(block_of(X, weight), Workspace())
     counts, first, second = moments(mixture, X, resp)
     log_slope = expectation.coordinates.log_slope
@@ -167,9 +183,9 @@ def test_halves_merge(mixture, rng):
     np.testing.assert_allclose(merged.sums, whole.sums, atol=1e-11)
 
 
-@pytest.mark.parametrize("frequent", [1, 5, 1000])
+@pytest.mark.parametrize("frequent", [None, 1, 5, 1000])
 def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, frequent):
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    in_numpy(monkeypatch, frequent)
     mixtures = [make_mixture(structure, 3, 3) for _ in range(4)]
     X = with_gaps(mixtures[0].sample(80, rng), rng)
     coordinates = Coordinates(np.ones(3), np.full(3, 2.0))
@@ -187,13 +203,13 @@ def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, freq
         )
 
 
-@pytest.mark.parametrize("frequent", [1, 1000])
+@pytest.mark.parametrize("frequent", [None, 1, 1000])
 @pytest.mark.parametrize("atoms", [False, True])
 def test_widths_are_a_variance_of_what_was_observed(
     structure, make_mixture, monkeypatch, atoms, frequent
 ):
     """The mean log-density over an interval, and the moments, by quadrature."""
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    in_numpy(monkeypatch, frequent)
     mixture = make_mixture(structure, 2, 2)
     x = np.array([0.5, np.nan])
     X = np.tile(x, (3, 1))
@@ -262,100 +278,14 @@ def test_far_rows_have_finite_scores_and_the_nearest_component(
         )
 
 
-@pytest.mark.parametrize("frequent", [1, 1000])
+@pytest.mark.parametrize("frequent", [None, 1, 1000])
 def test_rows_that_overflow_do_not_spoil_the_statistics(
     structure, make_mixture, rng, monkeypatch, frequent
 ):
-    monkeypatch.setattr(incomplete, "FREQUENT", frequent)
+    in_numpy(monkeypatch, frequent)
     mixture = make_mixture(structure, 2, 3)
     X = with_gaps(mixture.sample(40, rng), rng)
     X[7] = [1e170, np.nan, 1.0]
     statistics = expectation_of(mixture).statistics(block_of(X), Workspace())
     assert np.isfinite(statistics.loglik)
     np.testing.assert_allclose(statistics.counts.sum(), 40)
-
-
-@pytest.mark.parametrize("d", [1, 5, 64, 65, 130])
-def test_patterns_group_equal_columns(d, rng):
-    missing = rng.random((d, 12)) < 0.5
-    missing[:, 3] = False
-    missing = missing[:, rng.integers(12, size=200)]
-    patterns = Patterns.of(missing)
-    assert sorted(patterns.order) == list(range(200))
-    assert not missing.any(axis=0).any() or patterns.observed[0].all()
-    assert len(np.unique(patterns.observed, axis=0)) == len(patterns.observed)
-    np.testing.assert_array_equal(
-        missing[:, patterns.order], ~patterns.observed[patterns.of_row].T
-    )
-    # Of rows of one pattern the order is that of the data.
-    for start, stop in zip(patterns.starts[:-1], patterns.starts[1:], strict=True):
-        assert (np.diff(patterns.order[start:stop]) > 0).all()
-
-
-@pytest.mark.parametrize("most", [1, 7, 64, 1000])
-def test_pieces_are_the_patterns_in_parts(most, rng):
-    missing = rng.random((3, 100)) < 0.4
-    patterns = Patterns.of(missing)
-    parts = list(patterns.pieces(most))
-    np.testing.assert_array_equal(
-        np.concatenate([part.order for part in parts]), patterns.order
-    )
-    for part in parts:
-        assert 0 < len(part.order) <= most
-        assert (part.counts > 0).all()
-        np.testing.assert_array_equal(
-            missing[:, part.order], ~part.observed[part.of_row].T
-        )
-
-
-def test_no_rows_have_no_patterns():
-    patterns = Patterns.of(np.empty((2, 0), bool))
-    assert len(patterns.observed) == len(patterns.counts) == 0
-    assert list(patterns.pieces(64)) == []
-
-
-def test_distinct_rows_take_gaps_for_a_value(rng):
-    X = rng.integers(3, size=(200, 2)).astype(float)
-    X[rng.random(X.shape) < 0.3] = np.nan
-    distinct, inverse = distinct_rows(X)
-    np.testing.assert_array_equal(distinct[inverse], X)
-    assert len(distinct) == len({tuple(map(str, row)) for row in X})
-    complete = np.where(np.isnan(X), 0, X)
-    for found, expected in zip(
-        distinct_rows(complete),
-        np.unique(complete, axis=0, return_inverse=True),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(found, expected.reshape(found.shape))
-
-
-@pytest.mark.parametrize("name", ["full", "tied"])
-def test_a_marginal_factor_is_that_of_the_block(name, make_mixture, rng):
-    mixture = make_mixture(STRUCTURES[name], 3, 4)
-    observed = np.array([True, False, True, True])
-    factor = marginal_factor(mixture.parameters.precisions_cholesky, observed)
-    block = mixture.covariances[..., observed, :][..., observed]
-    expected, _ = mixture.structure.factor(block)
-    np.testing.assert_allclose(factor, expected, atol=1e-12)
-
-
-def test_collinear_features_lose_no_digits(make_mixture):
-    """Where a missing feature is all but known, and where what is left is."""
-    tiny = 1e-6
-    S = np.array([[1.0, 1.0, 0.5], [1.0, 1.0 + tiny**2, 0.5], [0.5, 0.5, 1.0]])
-    # Its factor without the rounding of an inverse.
-    lower = np.array(
-        [[1.0, 0, 0], [1.0, tiny, 0], [0.5, 0, np.sqrt(0.75)]],
-    )
-    cholesky = np.linalg.inv(lower).T[None]
-    parameters = Parameters(np.ones(1), np.zeros((1, 3)), cholesky)
-    step = Incomplete(
-        STRUCTURES["full"], parameters, Coordinates(np.zeros(3), np.ones(3))
-    )
-    assert not step._stable
-    X = np.array([[0.3, np.nan, np.nan], [np.nan, np.nan, 2.0], [0.3, np.nan, 1.0]])
-    log_density, _ = step.evaluate(block_of(X), Workspace())
-    for x, found in zip(X, log_density, strict=True):
-        own = ~np.isnan(x)
-        law = stats.multivariate_normal(np.zeros(own.sum()), S[np.ix_(own, own)])
-        np.testing.assert_allclose(found, law.logpdf(x[own]), rtol=1e-9)

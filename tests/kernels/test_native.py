@@ -188,7 +188,7 @@ def test_numpy_runs_where_no_library_was_compiled(choose, monkeypatch, tmp_path)
 
 @compiled
 def test_library_of_another_version_is_not_run(monkeypatch):
-    monkeypatch.setattr(native, "JOB", native.MODEL)
+    monkeypatch.setattr(native, "JOB", native.STEP)
     assert native.load(LIBRARIES[0].level) is None
 
 

@@ -1,0 +1,87 @@
+"""Which features rows have: rows in the order of their patterns.
+
+NaN is a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+
+def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows, sorted, and which of them each row is.
+
+    As `np.unique` does, for which no NaN is like another one.
+    """
+    missing = np.isnan(X)
+    keys = np.hstack([np.where(missing, 0, X), missing])
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return X[first], inverse.ravel()
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Which features rows have: rows in the `order` of their patterns.
+
+    Those of pattern p are `order[starts[p]:starts[p + 1]]`, and have the features
+    `observed[p]`.
+    """
+
+    order: np.ndarray
+    starts: np.ndarray
+    observed: np.ndarray
+
+    @classmethod
+    def of(cls, missing: np.ndarray) -> Patterns:
+        """Group the columns of a mask, (d, b); the pattern without a gap is first."""
+        d, b = missing.shape
+        words = -(-d // 64)
+        codes = np.zeros((b, 8 * words), np.uint8)
+        codes[:, : -(-d // 8)] = np.packbits(missing, axis=0).T
+        keys = codes.view(np.uint64)
+        if words == 1:
+            order = np.argsort(keys[:, 0], kind="stable")
+        else:
+            order = np.lexsort(keys.T)
+        ordered = keys[order]
+        new = np.ones(b, np.bool_)
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        starts = np.append(np.flatnonzero(new), b)
+        return cls(order, starts, ~missing[:, order[starts[:-1]]].T)
+
+    def pieces(self, most: int) -> Iterator[Patterns]:
+        """Cut into consecutive parts of at most so many rows."""
+        b = len(self.order)
+        for begin in range(0, b, most):
+            end = min(begin + most, b)
+            first = int(np.searchsorted(self.starts, begin, side="right")) - 1
+            last = int(np.searchsorted(self.starts, end, side="left"))
+            starts = np.clip(self.starts[first : last + 1], begin, end) - begin
+            yield Patterns(self.order[begin:end], starts, self.observed[first:last])
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of rows of each pattern."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def of_row(self) -> np.ndarray:
+        """Pattern of each row, in order."""
+        return np.repeat(np.arange(len(self.observed)), self.counts)
+
+
+class Piece(NamedTuple):
+    """Rows in the order of their patterns, as components need them.
+
+    `z` (d, b) is zero where nothing was observed, and so are `squares`, w²/12.
+    """
+
+    patterns: Patterns
+    z: np.ndarray
+    squares: np.ndarray | None
+    weight: np.ndarray | None
