@@ -71,6 +71,7 @@ def test_sequence_may_begin_later_and_end_sooner(X):
     assert isinstance(pickle.loads(pickle.dumps(later)), SequentialBootstrapLRT)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(
     "change",
     [

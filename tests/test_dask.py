@@ -102,6 +102,7 @@ def assert_same_fit(lazy, memory, tolerance=1e-8):
         assert np.asarray(actual).dtype == np.asarray(expected).dtype
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 def test_fit_equals_that_in_memory(covariance_type, weighted, X, weight):
@@ -505,6 +506,7 @@ INVALID = {
 }
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize("case", INVALID)
 def test_invalid_input_is_an_error_that_changes_nothing(case, fitted, X, weight):

@@ -72,6 +72,7 @@ def assert_same(mixture, other):
     np.testing.assert_array_equal(same[0], drawn[0])
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("covariance_type", FOURTEEN)
 def test_every_structure_is_the_same_to_the_last_digit(
@@ -83,6 +84,7 @@ def test_every_structure_is_the_same_to_the_last_digit(
     assert_same(mixture, through_a_file(mixture))
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 @pytest.mark.parametrize("prior", PRIORS)
 def test_posteriors_are_the_same_to_the_last_digit(

@@ -55,6 +55,7 @@ def roots(mixture, kind):
     return np.stack([ROOTS[kind](precision) for precision in precisions])
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("kind", ROOTS)
 def test_any_root_of_the_precisions_is_the_same_mixture(mixture, kind):
     fitted, twin = mixture
@@ -247,6 +248,7 @@ def test_component_log_density_adds_up_to_the_log_density(mixture):
     )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("far", [1e10, 1e30, 1e160, -1e308])
 def test_component_log_density_is_finite_for_far_rows(mixture, far, dtype):

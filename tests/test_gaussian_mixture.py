@@ -71,6 +71,7 @@ def relative_error(a, b):
     return np.max(np.abs(a - b)) / np.max(np.abs(b))
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("load", [load_iris, load_wine])
 @pytest.mark.parametrize("max_iter", [1, 5, 50])
 def test_iterates_equal_those_of_scikit_learn(covariance_type, load, max_iter):
@@ -171,6 +172,7 @@ def test_precisions_are_inverse_covariances(covariance_type):
     assert np.allclose(product, inverse)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 def test_lower_bound_is_the_score_at_the_returned_parameters(covariance_type, dtype):
     X = blobs().astype(dtype)

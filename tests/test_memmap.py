@@ -85,6 +85,7 @@ def peak_memory(job):
             tracemalloc.stop()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_file_gives_what_an_array_gives(dtype, order, as_file, small_parts):
@@ -161,6 +162,7 @@ def test_evaluation_takes_less_than_a_byte_per_row(method, as_file, small_parts)
     assert peak_memory(lambda: getattr(mixture, method)(X)) < N_ROWS
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("method", ["score", "icl"])
 @pytest.mark.parametrize("weight", ["<f8", ">f4", "<i8", "?"])
 def test_weighted_evaluation_takes_less_than_a_byte_per_row(
@@ -193,6 +195,7 @@ def test_a_first_batch_of_a_stream_is_not_copied(weighted, as_file, small_parts)
     assert first < N_ROWS
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
 def test_large_values_are_checked_without_a_copy(dtype, order, as_file, small_parts):
@@ -207,6 +210,7 @@ def test_large_values_are_checked_without_a_copy(dtype, order, as_file, small_pa
     assert peak_memory(check) < N_ROWS
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", ["<f8", "<f4", ">f8", ">f4", "<f2"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf])

@@ -229,6 +229,7 @@ def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     assert np.isfinite(mixture.covariances_).all()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("n_components", [1, 2])
 @pytest.mark.parametrize("name", [name for name in TEN if name != "EII"])
 def test_constant_data_have_the_variance_of_the_floor(name, n_components):
@@ -266,6 +267,7 @@ def test_shapes_are_compared_on_constant_data():
     assert np.isfinite(search.criterion_)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(("dtype", "width"), [(float, 2), (bool, 1)])
 @pytest.mark.parametrize("name", ["VEI", "EVI", "VVE", "EVV"])
 def test_streams_may_begin_with_one_distinct_row(name, dtype, width):

@@ -54,6 +54,7 @@ def table(text, title):
 # The numbers
 
 
+@pytest.mark.each_value
 def test_numbers_on_data_are_those_of_the_methods(mixture, X, weight):
     summary = mixture.summary(X, sample_weight=weight)
     v = np.ones(len(X)) if weight is None else weight
