@@ -216,3 +216,11 @@ def blas_threads(blas_counts):
 def two_threads(blas_threads):
     with blas_threads(2):
         yield
+
+
+@pytest.fixture
+def short_search(request, monkeypatch):
+    """Try few starts and moves in quick tests for which any optimum will do."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("skem.core.search.FEWEST", 2)
+        monkeypatch.setattr("skem.core.search.WORK", 0)

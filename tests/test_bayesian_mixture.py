@@ -499,7 +499,9 @@ def holed(X, rng):
     return holed
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+@pytest.mark.parametrize(
+    "covariance_type", ["full", pytest.param("tied", marks=pytest.mark.slow), "diag"]
+)
 def test_fits_of_rows_with_gaps_find_the_clusters(X, holed, covariance_type):
     params = {"covariance_type": covariance_type, "random_state": 0}
     mixture = BayesianGaussianMixture(6, **params).fit(holed)

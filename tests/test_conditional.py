@@ -10,6 +10,8 @@ from skem import GaussianMixture, GaussianMixtureIC
 from skem._conditional import Conditioner, patterns
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAITHFUL = {
     "weights": [0.6441271428942922, 0.3558728571057078],
     "means": [

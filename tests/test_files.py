@@ -13,6 +13,8 @@ from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC, _f
 from skem.core.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 PRIORS = ["dirichlet_process", "dirichlet_distribution"]
 
 

@@ -10,6 +10,8 @@ from scipy.special import logsumexp
 
 from skem import GaussianMixture
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 ATTRIBUTES = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 

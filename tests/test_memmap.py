@@ -15,6 +15,8 @@ from skem.core import path as path_module
 from skem.core import scale as scale_module
 from skem.core import search as search_module
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
 ORDERS = ["C", "F"]
 N_ROWS = 500_000
@@ -111,7 +113,14 @@ def test_a_file_gives_what_an_array_gives(dtype, order, as_file, small_parts):
 
 
 @pytest.mark.parametrize(
-    ("weight", "n_init"), [(None, 1), ("<f8", 1), ("<f4", 1), ("?", 1), ("<f4", "auto")]
+    ("weight", "n_init"),
+    [
+        (None, 1),
+        pytest.param("<f8", 1, marks=pytest.mark.slow),
+        pytest.param("<f4", 1, marks=pytest.mark.slow),
+        ("?", 1),
+        ("<f4", "auto"),
+    ],
 )
 def test_a_fit_takes_less_than_a_byte_per_row(weight, n_init, as_file, small_parts):
     X = as_file(integers(N_ROWS).astype(np.float32))

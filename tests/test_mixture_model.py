@@ -16,6 +16,8 @@ from skem import Family, MixtureModel
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {
     "income": "lognormal",
     "wait": "exponential",

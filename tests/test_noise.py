@@ -17,6 +17,8 @@ from skem import (
 )
 from skem.kernels import native
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 TYPES = ["full", "tied", "diag", "spherical"]
 # mclust's em with Vinv from the labels, at a tight tolerance: log-likelihood, weights
 # with noise last, df.

@@ -14,6 +14,8 @@ from skem.core import blocks as blocks_module
 from skem.core.covariance import STRUCTURES
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 K, d = 3, 2
 METHODS = ["sandwich", "hessian", "opg"]
 # Positions of the free entries of a covariance in arrays of its shape.

@@ -12,6 +12,8 @@ from scipy.special import xlogy
 from skem import GaussianMixture
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.fixture(scope="module")
 def X():

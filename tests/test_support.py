@@ -11,6 +11,9 @@ from sklearn.base import clone
 
 from skem import GaussianMixture, _support
 from skem import _fitted as fitted_module
+from skem.core.covariance import STRUCTURES
+
+pytestmark = pytest.mark.usefixtures("short_search")
 
 
 def line(weights, means, sd):
@@ -204,6 +207,7 @@ def test_generators_give_new_draws(seed, mixture):
     assert (first != second).any()
 
 
+@pytest.mark.parametrize("structure", [STRUCTURES["full"]], ids=["full"])
 def test_draws_are_not_pickled_and_do_not_outlive_the_mixture(mixture):
     size = len(pickle.dumps(mixture))
     mixture.support_probability(mixture.means_)

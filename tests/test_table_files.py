@@ -12,6 +12,8 @@ from skem import Family, MixtureModel
 from skem.families.counts import Poisson
 from skem.families.gaussian import Gaussian
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {
     "income": "lognormal",
     "wait": "exponential",
