@@ -204,8 +204,9 @@ class VariationalMap(EMMap):
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them."""
-        share = float(statistics.counts.sum()) / self.blocks.total_weight
-        return statistics if share == 1 else statistics * (1 / share)
+        share = statistics.counts.sum(axis=-1)[..., None, None]
+        share = share / self.blocks.total_weight
+        return replace(statistics, sums=statistics.sums / share)
 
     def adopted(self, parameters: Parameters) -> Parameters:
         """Return q of a part of the rows, with the counts of all of them."""

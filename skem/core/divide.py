@@ -6,16 +6,12 @@ its rows, drawn at random, find those too, and all of them share one M-step.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from skem.core.em import EMMap
-from skem.core.initialize import subsample
-from skem.core.move import responsibilities
+from skem.core.initialize import started, subsample
+from skem.core.move import closer, drawn_of_each, responsibilities
 from skem.core.parameters import Parameters
-from skem.core.regularization import IllDefinedCovarianceError
 
 
 def divided(
@@ -29,35 +25,15 @@ def divided(
     K = len(parameters.weights)
     rows = subsample(em, K + 1, rng)
     resp = responsibilities(em, parameters, rows.block) * rows.weight
-    here = _drawn(np.tile(rows.weight, (n_starts, 1)), rng)
-    owners = _drawn(resp.T[here], rng)
+    here = drawn_of_each(np.tile(rows.weight, (n_starts, 1)), rng)
+    owners = drawn_of_each(resp.T[here], rng)
     shares = resp[owners]
-    there = _drawn(shares, rng)
-    nearer = cdist(rows.Z[here], rows.Z) < cdist(rows.Z[there], rows.Z)
+    there = drawn_of_each(shares, rng)
+    nearer = closer(rows.Z, here, there)
     labels = np.concatenate([resp, shares * nearer, shares * ~nearer])
     found = rows.labelled(em, labels)
     starts = np.arange(n_starts)
     chosen = np.tile(np.arange(K + 1), (n_starts, 1))
     chosen[starts, owners] = K + starts
     chosen[:, K] = K + n_starts + starts
-    stack = replace(found, sums=found.sums[chosen], reference=found.reference[chosen])
-    try:
-        together = em.maximise(stack)
-        return [together[i] for i in starts]
-    except IllDefinedCovarianceError:
-        pass
-    out = []
-    for own in chosen:
-        one = replace(found, sums=found.sums[own], reference=found.reference[own])
-        try:
-            out.append(em.maximise(one))
-        except IllDefinedCovarianceError:
-            continue
-    return out
-
-
-def _drawn(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Draw an index of each row of weights, in proportion to them."""
-    cumulated = np.cumsum(weights, axis=1)
-    places = rng.uniform(size=len(weights)) * cumulated[:, -1]
-    return (cumulated <= places[:, None]).sum(axis=1).clip(max=weights.shape[1] - 1)
+    return [start for _, start in started(em, found[chosen])]

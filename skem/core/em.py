@@ -119,6 +119,11 @@ class EMMap:
         """Scales of clusters that have been found, by the number of components."""
         return {} if self.sample is None else self.sample.scales
 
+    def clusters(self, n_components: int) -> Parameters | None:
+        """Return the quick fit that the scale is taken from, if there was one."""
+        sample = self.sample
+        return None if sample is None else sample.clusters.get(n_components)
+
     def for_components(self, n_components: int) -> EMMap:
         """Return the same problem for another number of components."""
         if self.sample is None:
@@ -385,7 +390,7 @@ class Evaluation:
         found = replace(
             self,
             parameters=self.parameters.ordered(order, cholesky),
-            statistics=self.statistics.ordered(order),
+            statistics=self.statistics[order],
         )
         # Sums in another order would differ by rounding.
         found.__dict__.update(loglik=self.loglik, objective=self.objective)

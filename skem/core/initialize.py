@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,11 +13,14 @@ from skem.core.blocks import Block
 from skem.core.em import EMMap
 from skem.core.noise import clean
 from skem.core.parameters import Parameters
+from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.seeds import Initializer, on_checked_data
 from skem.core.statistics import Statistics
 
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
+LABELS = 2**22
+"""Responsibilities that are in memory together, at most."""
 
 
 class Rows(NamedTuple):
@@ -42,17 +46,66 @@ def initialize(
 ) -> Parameters:
     """Seed by `method` on at most a subsample, then take one M-step."""
     rows = without_noise(em, subsample(em, n_components, rng), n_components, rng)
-    return em.admitted(seeded(em, method, n_components, rng, rows))
+    (start,) = seeded(em, [method], n_components, rng, rows, strict=True)
+    return em.admitted(start)
 
 
 def seeded(
+    em: EMMap,
+    methods: Sequence[Initializer],
+    n_components: int,
+    rng: np.random.RandomState,
+    rows: Rows,
+    *,
+    strict: bool = False,
+) -> list[Parameters]:
+    """Seed by each method on a subsample, then take one M-step.
+
+    Those that have room in memory together take it together. Failures are left out,
+    unless it is `strict`.
+    """
+    found: list[Parameters] = []
+    most = max(1, LABELS // (n_components * len(rows.Z)))
+    for first in range(0, len(methods), most):
+        some = methods[first : first + most]
+        seeds = [_seed(em, each, n_components, rng, rows) for each in some]
+        resp, noise = map(np.stack, zip(*seeds, strict=True))
+        stack = replace(rows.labelled(em, resp), noise=noise)
+        found += (start for _, start in started(em, stack, strict=strict))
+    return found
+
+
+def started(
+    em: EMMap, stack: Statistics, *, strict: bool = False
+) -> Iterator[tuple[int, Parameters]]:
+    """Take the M-step of each of a stack, for starts, and yield them with their places.
+
+    Failures are left out, unless it is `strict`.
+    """
+    n_starts = len(stack.sums)
+    try:
+        together = em.started(stack)
+    except IllDefinedCovarianceError:
+        if strict:
+            raise
+    else:
+        yield from ((i, together[i]) for i in range(n_starts))
+        return
+    for i in range(n_starts):
+        try:
+            yield i, em.started(stack[i])
+        except IllDefinedCovarianceError:
+            continue
+
+
+def _seed(
     em: EMMap,
     method: Initializer,
     n_components: int,
     rng: np.random.RandomState,
     rows: Rows,
-) -> Parameters:
-    """Seed by `method` on a subsample, then take one M-step."""
+) -> tuple[np.ndarray, float]:
+    """Weighted responsibilities by `method` on a subsample, (K, n), and noise's."""
     Z, weight, kept = rows.Z, rows.weight, rows.kept
     # Every second time, on the average, noise begins with none of the rows.
     if kept is not None and rng.uniform() < 0.5:
@@ -65,11 +118,7 @@ def seeded(
             # What is noise has no label.
             resp = np.zeros((n_components, len(Z)))
             resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
-        resp *= weight
-    statistics = rows.labelled(em, resp)
-    if kept is not None:
-        statistics = replace(statistics, noise=weight[~kept].sum())
-    return em.started(statistics)
+    return resp * weight, 0.0 if kept is None else weight[~kept].sum()
 
 
 def without_noise(

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from skem.core.blocks import Block
 from skem.core.em import EMMap
-from skem.core.initialize import Rows, subsample
+from skem.core.initialize import LABELS, Rows, started, subsample
 from skem.core.parameters import Parameters
 from skem.core.threads import Workspace
 
@@ -48,44 +49,59 @@ class Moves:
         order = order[em.movable(len(order))[order]]
         return cls(em, parameters, rows, resp, order)
 
-    def draw(self, rng: np.random.RandomState) -> Parameters:
+    def drawn(self, count: int, rng: np.random.RandomState) -> list[Parameters]:
         """Take a dispensable component away and split the one that owns a random row.
 
         The component that costs the least is taken every second time, the next one
         every fourth, and so on. The split is between that row and another one of the
-        same component, whichever is nearer.
+        same component, whichever is nearer. What fails is left out.
         """
-        Z, weight, K = self.rows.Z, self.rows.weight, len(self.parameters.weights)
-        last = len(self.dispensable)
-        gone = int(self.dispensable[min(rng.geometric(0.5), last) - 1])
-        here = rng.choice(len(Z), p=weight / weight.sum())
-        owners = self.resp[:, here] + CERTAIN
-        owners[gone] = 0
-        owner = int(rng.choice(len(owners), p=owners / owners.sum()))
-        # What the owner would have, were the other one not there.
-        resp = (self.resp[owner] + CERTAIN) / (1 - self.resp[gone] + K * CERTAIN)
-        share = resp * weight
-        there = rng.choice(len(Z), p=share / share.sum())
-        nearer = squared_distances(Z, here) < squared_distances(Z, there)
-        return self._split(gone, owner, np.stack([share * nearer, share * ~nearer]))
+        K, n = len(self.parameters.weights), len(self.rows.Z)
+        most = max(1, LABELS // (2 * n))
+        places = np.minimum(rng.geometric(0.5, count), len(self.dispensable)) - 1
+        gone = self.dispensable[places]
+        weight = self.rows.weight
+        here = rng.choice(n, count, p=weight / weight.sum())
+        owners = self.resp[:, here].T + CERTAIN
+        owners[np.arange(count), gone] = 0
+        owner = drawn_of_each(owners, rng)
+        found: list[Parameters] = []
+        for i in range(0, count, most):
+            some = slice(i, i + most)
+            # What the owner would have, were the other one not there.
+            left = 1 - self.resp[gone[some]] + K * CERTAIN
+            share = (self.resp[owner[some]] + CERTAIN) / left * weight
+            there = drawn_of_each(share, rng)
+            nearer = closer(self.rows.Z, here[some], there)
+            halves = np.stack([share * nearer, share * ~nearer], axis=1)
+            found += self._split(gone[some], owner[some], halves)
+        return found
 
-    def _split(self, gone: int, owner: int, halves: np.ndarray) -> Parameters:
+    def _split(
+        self, gone: np.ndarray, owner: np.ndarray, halves: np.ndarray
+    ) -> list[Parameters]:
         """Put two components, of rows with weights (2, n), in the place of two.
 
-        Noise only loses rows.
+        For each of some moves. Noise only loses rows.
         """
-        weights = self.parameters.weights.copy()
-        pair = [gone, owner] if owner < len(weights) else [gone]
-        halves = halves[: len(pair)]
-        two = self.em.started(self.rows.labelled(self.em, halves))
+        em, K = self.em, len(self.parameters.weights)
+        halves[owner == K, 1] = 0
+        counts = halves.sum(axis=-1) / self.rows.weight.sum()
         noise = max(float(self.parameters.noise_weight), 0.0)
-        weights[pair] = halves.sum(axis=1) / self.rows.weight.sum()
-        left = 1.0 if self.em.background is None else 1 - noise
-        weights *= left / weights.sum()
-        shared = self.em.structure.shared
-        return self.em.constrained(
-            self.parameters.spliced(pair, two, weights, shared=shared)
-        )
+        left = 1.0 if em.background is None else 1 - noise
+        found = []
+        for i, two in started(em, self.rows.labelled(em, halves)):
+            weights, pair = self.parameters.weights.copy(), [gone[i], owner[i]]
+            if owner[i] == K:
+                pair, one = pair[:1], np.zeros(1, int)
+                cholesky = em.structure.ordered(two.precisions_cholesky, one)
+                two = two.ordered(one, cholesky)
+            weights[pair] = counts[i, : len(pair)]
+            weights *= left / weights.sum()
+            shared = em.structure.shared
+            moved = self.parameters.spliced(pair, two, weights, shared=shared)
+            found.append(em.constrained(moved))
+        return found
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -97,6 +113,18 @@ def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
     """Squared distances of all rows from one of them."""
     return np.square(Z - Z[row]).sum(axis=1)
+
+
+def closer(Z: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Tell which rows are closer to the one than to the other, for each pair."""
+    return cdist(Z[here], Z) < cdist(Z[there], Z)
+
+
+def drawn_of_each(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Draw an index of each row of weights, in proportion to them."""
+    cumulated = np.cumsum(weights, axis=1)
+    places = rng.uniform(size=len(weights)) * cumulated[:, -1]
+    return (cumulated <= places[:, None]).sum(axis=1).clip(max=weights.shape[1] - 1)
 
 
 def responsibilities(em: EMMap, parameters: Parameters, block: Block) -> np.ndarray:

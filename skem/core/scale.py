@@ -168,6 +168,11 @@ class Sample:
         """What has been found: a path asks for each number of components often."""
         return {}
 
+    @cached_property
+    def clusters(self) -> dict[int, Parameters]:
+        """Where the quick fit of so many clusters has come to: a start of others."""
+        return {}
+
     def _scale(self, n_components: int) -> np.ndarray:
         d = self.blocks.n_features
         enough = self.blocks.total_weight // (2 * pseudo_rows(self.structure, d))
@@ -269,6 +274,7 @@ class Sample:
             before, volume = volume, _log_volume(scale)
             if abs(volume - before) <= SETTLED:
                 break
+        self.clusters[n_components] = parameters
         return self._pooled(statistics)
 
     def _stepper(self, blocks: ArrayBlocks) -> Step:

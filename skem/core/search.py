@@ -8,7 +8,7 @@ leaves only a handful of passes over all the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
@@ -26,7 +26,7 @@ from skem.core.initialize import of_known, seeded, subsample, without_noise
 from skem.core.move import Moves
 from skem.core.parameters import Parameters
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.seeds import Initializer
+from skem.core.seeds import Initializer, kmeans
 from skem.core.solve import Solution, solve
 
 STARTS = 10
@@ -140,7 +140,7 @@ class Search:
             raise IllDefinedCovarianceError
         return best
 
-    def starts(self, em: EMMap) -> Iterator[Parameters]:
+    def starts(self, em: EMMap) -> list[Parameters]:
         """Make diverse starts; those that fail are left out."""
         K = self.n_components
         rows = without_noise(em, subsample(em, K, self.rng), K, self.rng)
@@ -148,11 +148,13 @@ class Search:
         if rows.block.known is not None:
             # Every second one begins with the rows that are known.
             methods = [m for each in methods for m in (of_known(rows), each)]
-        for method in islice(cycle(methods), self.affordable(em, self.n_starts)):
-            try:
-                yield seeded(em, method, K, self.rng, rows)
-            except IllDefinedCovarianceError:
-                continue
+        some = list(islice(cycle(methods), self.affordable(em, self.n_starts)))
+        clusters = em.clusters(K)
+        if clusters is None or kmeans not in some:
+            return seeded(em, some, K, self.rng, rows)
+        # They come from k-means, and the first steps are done.
+        some.remove(kmeans)
+        return [clusters, *seeded(em, some, K, self.rng, rows)]
 
     def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
         """Return how many starts or moves are tried: fewer, if steps are long.
@@ -180,7 +182,7 @@ class Search:
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = climb(em, list(self.moved(em, best)), TRIAL)
+        trials = climb(em, self.moved(em, best), TRIAL)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
@@ -198,15 +200,11 @@ class Search:
                 continue
         return best
 
-    def moved(self, em: EMMap, best: Solution) -> Iterator[Parameters]:
+    def moved(self, em: EMMap, best: Solution) -> list[Parameters]:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         each = EACH_OF_FEW if em.blocks.n_samples <= FEW_ROWS else EACH
-        for _ in range(self.affordable(em, MOVES, each)):
-            try:
-                yield moves.draw(self.rng)
-            except IllDefinedCovarianceError:
-                continue
+        return moves.drawn(self.affordable(em, MOVES, each), self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
         """Follow a trial while it may overtake a value."""

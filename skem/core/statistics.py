@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from skem.core.covariance import Scatter
 from skem.core.quadratic import Quadratic
 from skem.core.ties import weighted_squares
+
+TOGETHER = 2**17
+"""Values of all rows, once for each component, that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,26 @@ class Statistics:
     ) -> Statistics:
         """Statistics of rows Z (n, d) with weighted responsibilities, about the means.
 
-        `squares` (d, n) or (d, 1) are added to those of the features.
+        Responsibilities are (…, K, n). `squares` (d, n) or (d, 1) are added to those of
+        the features.
         """
-        counts = resp.sum(axis=1)
-        means = resp @ Z / np.where(counts > 0, counts, 1)[:, None]
+        counts = resp.sum(axis=-1)
+        means = resp @ Z / np.where(counts > 0, counts, 1)[..., None]
         d = Z.shape[1]
-        sums = np.zeros((len(resp), 1 + d + quadratic.size(d)))
-        sums[:, 0] = counts
-        for mean, r, row in zip(means, resp, sums[:, 1 + d :], strict=True):
-            own = np.flatnonzero(r)
-            row += quadratic.weighted_sum((Z[own] - mean).T, r[own])
+        sums = np.zeros((*counts.shape, 1 + d + quadratic.size(d)))
+        sums[..., 0] = counts
+        if squares is None and resp.size * d <= TOGETHER:
+            away = Z - means[..., None, :]
+            scaled = (away * resp[..., None]).swapaxes(-1, -2)
+            sums[..., 1 + d :] = quadratic.of_matrices(scaled @ away)
+            return cls(0.0, sums, means, quadratic)
+        for k in np.ndindex(*counts.shape):
+            own = np.flatnonzero(resp[k])
+            r, row = resp[k][own], sums[k][1 + d :]
+            row += quadratic.weighted_sum((Z[own] - means[k]).T, r)
             if squares is not None:
                 some = np.broadcast_to(squares, Z.T.shape)[:, own]
-                quadratic.add_squares(row, weighted_squares(some, r[own]))
+                quadratic.add_squares(row, weighted_squares(some, r))
         return cls(0.0, sums, means, quadratic)
 
     def __add__(self, other: Statistics) -> Statistics:
@@ -89,9 +99,12 @@ class Statistics:
             noise=self.noise * factor,
         )
 
-    def ordered(self, order: np.ndarray) -> Statistics:
-        """Return the components in another order."""
-        return replace(self, sums=self.sums[order], reference=self.reference[order])
+    def __getitem__(self, index: Any) -> Self:
+        """Return some of the components; or of the mixtures of a stack."""
+        noise = self.noise[index] if np.ndim(self.noise) else self.noise
+        return replace(
+            self, sums=self.sums[index], reference=self.reference[index], noise=noise
+        )
 
     def about(self, reference: np.ndarray) -> Statistics:
         """Return the sums about other points, shape (K, d).

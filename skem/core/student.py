@@ -86,10 +86,10 @@ class StudentStatistics(Statistics):
         found: Any = super().__mul__(factor)
         return replace(found, owned=self.owned * factor)
 
-    def ordered(self, order: np.ndarray) -> Self:
-        """Return the components in another order."""
-        found: Any = super().ordered(order)
-        return replace(found, owned=self.owned[order])
+    def __getitem__(self, index: Any) -> Self:
+        """Return some of the components; or of the mixtures of a stack."""
+        found: Any = super().__getitem__(index)
+        return replace(found, owned=self.owned[index])
 
     def pooled(self) -> Statistics:
         """Return the statistics of one component, with the weights that rows have."""
@@ -167,8 +167,8 @@ class Freedom:
         return self.fixed and bool((self.start != self.start[0]).any())
 
     def labelled(self, sizes: np.ndarray) -> np.ndarray:
-        """Σ E(log τ − τ) that leads to the start, for components of these sizes."""
-        return sizes * tail_of(np.minimum(self.start[: len(sizes)], MOST))
+        """Σ E(log τ − τ) that leads to the start, for sizes (…, K)."""
+        return sizes * tail_of(np.minimum(self.start[: sizes.shape[-1]], MOST))
 
     def maximise(self, sizes: np.ndarray, tails: np.ndarray) -> np.ndarray:
         """M-step: ν from n_k and Σ r E(log τ − τ), (…, K)."""

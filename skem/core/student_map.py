@@ -88,6 +88,16 @@ class StudentMap(EMMap):
             high=bulk.high,
         )
 
+    def clusters(self, n_components: int) -> StudentParameters | None:
+        """Return the quick fit, with the degrees of freedom that starts have."""
+        found = super().clusters(n_components)
+        if found is None:
+            return None
+        df = self.freedom.start
+        if not self.freedom.fixed:
+            df = np.clip(df, LEAST, MOST)
+        return StudentParameters.of(found, df)
+
     def restricted(self, most: int, rng: np.random.RandomState) -> StudentMap:
         """Return the same problem for at most so many rows, chosen at random."""
         blocks = self.blocks.take(self.blocks.random_rows(most, rng))
@@ -124,15 +134,16 @@ class StudentMap(EMMap):
         Rows far from the median of those of their label count for less.
         """
         d = Z.shape[1]
-        distances = robust_distances(Z, resp, squares)
+        flat = resp.reshape(-1, len(Z))
+        distances = robust_distances(Z, flat, squares).reshape(resp.shape)
         scales = (HEAVY + d) / (HEAVY + distances)
         scales[distances > REACH**2] = 0
         found = Statistics.of_labels(
             self.structure.quadratic, Z, resp * scales, squares
         )
-        owned = np.zeros((len(resp), 3))
-        owned[:, 0] = resp.sum(axis=1)
-        owned[:, 1] = self.freedom.labelled(owned[:, 0])
+        owned = np.zeros((*resp.shape[:-1], 3))
+        owned[..., 0] = resp.sum(axis=-1)
+        owned[..., 1] = self.freedom.labelled(owned[..., 0])
         return StudentStatistics(
             0.0, found.sums, found.reference, found.quadratic, owned=owned
         )

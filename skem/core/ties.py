@@ -32,7 +32,7 @@ CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
 OFF = 0.02
 """Steps that a value may be off the grid."""
-BISECTIONS = 50
+ROUNDING = 4 * float(np.finfo(float).eps)
 
 
 class Atoms(NamedTuple):
@@ -129,13 +129,11 @@ def _widths(values: np.ndarray, masses: np.ndarray, atoms: np.ndarray) -> np.nda
     cumulated = np.concatenate([[0.0], np.cumsum(masses)])
     own, at = masses[atoms], values[atoms]
     wanted = np.minimum(own, (cumulated[-1] - own) / 2) * (1 - 1e-9)
-    low, high = np.zeros(len(atoms)), np.full(len(atoms), values[-1] - values[0])
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        above = cumulated[np.searchsorted(values, at + middle, side="right")]
-        below = cumulated[np.searchsorted(values, at - middle, side="left")]
-        enough = above - below - own >= wanted
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    backwards = len(values) - 1 - atoms
+    high = np.minimum(
+        _reach(values, masses, atoms, wanted),
+        _reach(-values[::-1], masses[::-1], backwards, wanted),
+    )
     # What these neighbours cover, on either side, and how wide they are themselves.
     first = np.searchsorted(values, at - high, side="left")
     last = np.searchsorted(values, at + high, side="right") - 1
@@ -147,3 +145,31 @@ def _widths(values: np.ndarray, masses: np.ndarray, atoms: np.ndarray) -> np.nda
     others = cumulated[last + 1] - cumulated[first] - own
     mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
     return np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
+
+
+def _reach(
+    values: np.ndarray, masses: np.ndarray, atoms: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Distance to the first greater value within which there are as many rows.
+
+    On either side, besides those of the shared value itself; infinite if no value is
+    as far.
+    """
+    cumulated = np.concatenate([[0.0], np.cumsum(masses)])
+    at, wanted = values[atoms], wanted + masses[atoms]
+
+    def are_within(place: np.ndarray) -> np.ndarray:
+        least = np.searchsorted(values, at - distance(place), side="left")
+        return cumulated[place + 1] - cumulated[least] >= wanted
+
+    def distance(place: np.ndarray) -> np.ndarray:
+        # Not below that of a value that is as far on the other side.
+        away = values[place] - at
+        return away + ROUNDING * (np.abs(at) + away)
+
+    low, high = atoms, np.full(len(atoms), len(values) - 1)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        enough = are_within(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(are_within(high), distance(high), np.inf)

@@ -78,7 +78,7 @@ def test_any_component_may_go_the_dispensable_ones_first(em, labels):
     rng = np.random.RandomState(0)
     changed = np.zeros(K, int)
     for _ in range(200):
-        after = moves.draw(rng)
+        after = moves.drawn(1, rng)[0]
         changed += (after.means != moves.parameters.means).any(axis=1)
     # Two of four components change in a move; the first one goes in half of them.
     assert changed.sum() == 400
@@ -102,7 +102,7 @@ def test_moves_mend_a_poor_optimum(em, labels):
     assert stuck.objective < good - 20
     rng = np.random.RandomState(0)
     moves = Moves.away_from(em, stuck.parameters, rng)
-    ends = [finish(moves.draw(rng)) for _ in range(20)]
+    ends = [finish(moves.drawn(1, rng)[0]) for _ in range(20)]
     assert max(evaluation.objective for evaluation in ends) > good - 0.02
 
 
@@ -113,7 +113,7 @@ def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
         Statistics.of_labels(structure.quadratic, np.zeros((6, 2)), halves)
     )
     rng = np.random.RandomState(0)
-    after = Moves.away_from(em, start, rng).draw(rng)
+    after = Moves.away_from(em, start, rng).drawn(1, rng)[0]
     assert np.isfinite(after.means).all()
     assert after.weights.sum() == pytest.approx(1)
 
@@ -137,7 +137,7 @@ def changed(moves, after):
 @pytest.mark.parametrize("seed", range(4))
 def test_split_is_of_what_the_owner_would_have_without_the_other(overlapping, seed):
     """Weights and means of the two halves together are those of these rows."""
-    after = overlapping.draw(np.random.RandomState(seed))
+    after = overlapping.drawn(1, np.random.RandomState(seed))[0]
     gone, owner = pair = changed(overlapping, after)
     resp, rows = overlapping.resp, overlapping.rows
     share = rows.weight * resp[owner] / (1 - resp[gone])
@@ -157,4 +157,7 @@ def test_heavy_rows_are_split(overlapping, labels, owner):
     resp = (labels == np.arange(K)[:, None]).astype(float)
     moves = replace(overlapping, rows=rows, resp=resp)
     for seed in range(5):
-        assert changed(moves, moves.draw(np.random.RandomState(seed))) == [0, owner]
+        assert changed(moves, moves.drawn(1, np.random.RandomState(seed))[0]) == [
+            0,
+            owner,
+        ]
