@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("short_search")
 FEATURES = ("eruptions", "waiting")
 FULL = ["--covariance", "full"]
 FAST = ["--components", "1,2", *FULL]
+ONE = ["--components", "1", *FULL]
 # Two groups of rows, far apart in the first column.
 GROUPS = np.array(
     [[0.0, 5.1], [0.2, 4.9], [0.1, 5.3], [0.3, 4.8], [9.0, 5.0], [9.2, 5.2], [9.1, 4.7]]
@@ -513,7 +514,7 @@ def test_information_is_printed_and_is_no_error(option, expected, capsys):
 @pytest.fixture
 def plain(succeed, write):
     """Return the summary of GROUPS from the plainest of files."""
-    return without_time(succeed(write(PLAIN), *FAST))
+    return without_time(succeed(write(PLAIN), *ONE))
 
 
 @pytest.mark.parametrize(
@@ -548,11 +549,11 @@ def plain(succeed, write):
     ],
 )
 def test_other_ways_to_write_a_file_make_no_difference(content, succeed, write, plain):
-    assert without_time(succeed(write(content), *FAST)) == plain
+    assert without_time(succeed(write(content), *ONE)) == plain
 
 
 def test_without_a_header_columns_are_numbered(succeed, write, plain):
-    out = succeed(write("\n".join(LINES)), *FAST)
+    out = succeed(write("\n".join(LINES)), *ONE)
     assert "7 rows, 2 columns (column 1, column 2)" in headline(out)
     assert section(out, "Candidates") == section(plain, "Candidates")
 
@@ -601,7 +602,7 @@ def test_columns_may_be_ranges(columns, expected, succeed, write):
 def test_columns_are_chosen_by_name_or_number(columns, succeed, write, plain):
     lines = [f"{line.replace(',', ',text,')}" for line in LINES]
     path = write("\n".join(["x,kind,y", *lines]))
-    out = succeed(path, *FAST, "--columns", columns)
+    out = succeed(path, *ONE, "--columns", columns)
     assert "2 columns (x, y)" in headline(out)
     assert section(out, "Candidates") == section(plain, "Candidates")
 
@@ -848,7 +849,11 @@ def picture(path):
 
 @pytest.mark.parametrize(
     ("columns", "size"),
-    [("one", (4.5, 3.4)), ("one,two", (4.5, 3.4)), ("one,$two,three", (4.5, 4.5))],
+    [
+        ("one", (4.5, 3.4)),
+        pytest.param("one,two", (4.5, 3.4), marks=pytest.mark.slow),
+        ("one,$two,three", (4.5, 4.5)),
+    ],
 )
 def test_chosen_mixture_is_drawn_with_the_data(
     columns, size, succeed, write, tmp_path, monkeypatch
@@ -878,7 +883,12 @@ def test_chosen_mixture_is_drawn_with_the_data(
 
 @pytest.mark.parametrize(
     ("ending", "start"),
-    [(".pdf", b"%PDF"), (".svg", b"<?xml"), (".PNG", b"\x89PNG"), (".eps", b"%!PS")],
+    [
+        (".pdf", b"%PDF"),
+        pytest.param(".svg", b"<?xml", marks=pytest.mark.slow),
+        (".PNG", b"\x89PNG"),
+        pytest.param(".eps", b"%!PS", marks=pytest.mark.slow),
+    ],
 )
 def test_ending_tells_the_format_of_the_picture(ending, start, succeed, tmp_path):
     path = tmp_path / f"out{ending}"

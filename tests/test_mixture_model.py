@@ -439,10 +439,10 @@ def test_components_without_rows_are_told():
         ("gaussian", "full"),
         ("gaussian", "tied"),
         ("gaussian", "VEE"),
-        ("student", "full"),
+        pytest.param("student", "full", marks=pytest.mark.slow),
         ("gamma", "full"),
         ("poisson", "full"),
-        ("negative_binomial", "full"),
+        pytest.param("negative_binomial", "full", marks=pytest.mark.slow),
         ("categorical", "full"),
     ],
 )

@@ -58,10 +58,10 @@ def test_old_faithful_is_three_tied_components_as_in_mclust():
 def test_results_are_those_of_the_mixtures(X):
     for criterion in ("bic", "aic", "icl"):
         selection = GaussianMixtureIC(
-            range(1, 4), criterion=criterion, n_init=1, random_state=0
+            (1, 2), criterion=criterion, n_init=1, random_state=0
         ).fit(X)
         table = pd.DataFrame(selection.results_)
-        assert len(table) == 12
+        assert len(table) == 8
         best = table.loc[selection.best_index_]
         assert best["rank"] == 1
         mixture = selection.best_estimator_

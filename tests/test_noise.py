@@ -153,9 +153,9 @@ def test_what_em_does_in_its_first_steps():
 @pytest.mark.parametrize(
     ("covariance_type", "missing", "compiled"),
     [
-        ("full", False, False),
+        pytest.param("full", False, False, marks=pytest.mark.slow),
         ("full", True, True),
-        ("tied", False, True),
+        pytest.param("tied", False, True, marks=pytest.mark.slow),
         ("tied", True, False),
         ("diag", True, True),
         ("spherical", False, True),

@@ -37,7 +37,7 @@ OFFSET = 20.0
 searched = settings(
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=40,
     phases=set(Phase) - {Phase.explain},
 )
 
