@@ -507,7 +507,7 @@ class FittedMixture(
         resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
             Those of `predict_proba`. A DataFrame after
             ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
-            so on.
+            so on. With `noise` there is one more, the last, of the next number.
 
         Examples
         --------
@@ -639,7 +639,8 @@ class FittedMixture(
         Returns
         -------
         bic : float
-            The criterion.
+            The criterion; ``inf`` if it is beyond the range of floats, as for rows
+            1e154 standard deviations away from all components.
 
         Examples
         --------
