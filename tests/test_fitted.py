@@ -332,3 +332,10 @@ def test_a_row_without_names_is_told_of():
     fitted = GaussianMixture(1).fit(frame)
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         fitted.predict(frame.to_numpy()[:1])
+
+
+def test_criteria_of_rows_that_are_too_far_are_infinite():
+    mixture = GaussianMixture.from_parameters([1.0], [[0.0]], [1.0], "spherical")
+    assert np.isfinite(mixture.score_samples([[1e160]])).all()
+    assert mixture.bic([[1e160]]) == np.inf
+    assert np.isfinite(mixture.bic([[1e150]]))
