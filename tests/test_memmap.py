@@ -133,7 +133,9 @@ def test_a_fit_takes_less_than_a_byte_per_row(weight, n_init, as_file, small_par
 @pytest.mark.slow
 def test_the_memory_of_a_selection_does_not_grow(as_file, small_parts):
     X = as_file(integers(N_ROWS).astype(np.float32))
-    selection = GaussianMixtureIC((1, 2), n_init=1, max_iter=2, random_state=0)
+    selection = GaussianMixtureIC(
+        (1, 2), covariance_type=["full", "diag"], n_init=1, max_iter=2, random_state=0
+    )
 
     def peak(n_rows):
         return peak_memory(lambda: selection.fit(X[:n_rows]).criterion_)
