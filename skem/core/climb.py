@@ -36,8 +36,8 @@ class Trial:
 def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     """Take so many plain steps, and return the best first.
 
-    Half-way the worse half of the starts is given up. Those that meet a covariance that
-    must not be repaired are left out.
+    After a quarter of them, unless that is one, and half-way, the worse half is given
+    up. Those that meet a covariance that must not be repaired are left out.
     """
     try:
         trials = _together(em, starts, steps) if starts else []
@@ -53,7 +53,7 @@ def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial
     before = here.objective
     for step in range(steps):
         before, successor = here.objective, here.successor
-        if step == steps // 2:
+        if step > 1 and step in (steps // 4, steps // 2):
             better = np.argsort(-here.objective, kind="stable")[
                 : (len(before) + 1) // 2
             ]

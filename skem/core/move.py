@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from skem.core.blocks import Block
 from skem.core.em import EMMap
 from skem.core.initialize import LABELS, Rows, started, subsample
-from skem.core.parameters import Parameters
+from skem.core.parameters import Parameters, placed
 from skem.core.threads import Workspace
 
 CERTAIN = 1e-12
@@ -84,24 +84,23 @@ class Moves:
 
         For each of some moves. Noise only loses rows.
         """
-        em, K = self.em, len(self.parameters.weights)
-        halves[owner == K, 1] = 0
-        counts = halves.sum(axis=-1) / self.rows.weight.sum()
-        noise = max(float(self.parameters.noise_weight), 0.0)
+        em, present = self.em, self.parameters
+        of_noise = owner == len(present.weights)
+        halves[of_noise, 1] = 0
+        starts = list(started(em, self.rows.labelled(em, halves)))
+        if not starts:
+            return []
+        places, twos = zip(*starts, strict=True)
+        chosen = list(places)
+        pairs = np.stack([gone, np.where(of_noise, gone, owner)], axis=1)[chosen]
+        sizes = halves[chosen].sum(axis=-1) / self.rows.weight.sum()
+        weights = placed(present.weights, pairs, sizes)
+        noise = max(float(present.noise_weight), 0.0)
         left = 1.0 if em.background is None else 1 - noise
-        found = []
-        for i, two in started(em, self.rows.labelled(em, halves)):
-            weights, pair = self.parameters.weights.copy(), [gone[i], owner[i]]
-            if owner[i] == K:
-                pair, one = pair[:1], np.zeros(1, int)
-                cholesky = em.structure.ordered(two.precisions_cholesky, one)
-                two = two.ordered(one, cholesky)
-            weights[pair] = counts[i, : len(pair)]
-            weights *= left / weights.sum()
-            shared = em.structure.shared
-            moved = self.parameters.spliced(pair, two, weights, shared=shared)
-            found.append(em.constrained(moved))
-        return found
+        weights *= left / weights.sum(axis=1, keepdims=True)
+        shared = em.structure.shared
+        moved = present.spliced(pairs, Parameters.stacked(twos), weights, shared=shared)
+        return [em.constrained(moved[i]) for i in range(len(pairs))]
 
 
 def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:

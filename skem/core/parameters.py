@@ -52,19 +52,20 @@ class Parameters:
         )
 
     def spliced(
-        self, pair: Sequence[int], two: Parameters, weights: np.ndarray, *, shared: bool
+        self, pairs: np.ndarray, twos: Parameters, weights: np.ndarray, *, shared: bool
     ) -> Self:
-        """Put two components of another mixture in the places `pair` of this one.
+        """Put components of each of a stack in the places of as many of this mixture.
 
-        A covariance that all share stays as it is.
+        Of places (M, 2) that are the same the first component has it. A covariance that
+        all share stays as it is.
         """
-        places = list(pair)
-        means, cholesky = self.means.copy(), self.precisions_cholesky
-        means[places] = two.means
-        if not shared:
-            cholesky = cholesky.copy()
-            cholesky[places] = two.precisions_cholesky
-        return replace(self, weights=weights, means=means, precisions_cholesky=cholesky)
+        cholesky = self.precisions_cholesky
+        if shared:
+            stack = np.broadcast_to(cholesky, (len(pairs), *cholesky.shape))
+        else:
+            stack = placed(cholesky, pairs, twos.precisions_cholesky)
+        means = placed(self.means, pairs, twos.means)
+        return replace(self, weights=weights, means=means, precisions_cholesky=stack)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,3 +86,12 @@ class Parameters:
     def log_weights(self) -> np.ndarray:
         """Log w, finite also where a weight is zero."""
         return np.log(np.maximum(self.weights, TINY))
+
+
+def placed(array: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return copies of an array, (M, K, …), with other values (M, 2, …) in places."""
+    copies = np.repeat(array[None], len(places), axis=0)
+    mixture = np.arange(len(places))
+    for i in reversed(range(places.shape[1])):
+        copies[mixture, places[:, i]] = values[:, i]
+    return copies

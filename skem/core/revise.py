@@ -22,12 +22,14 @@ from skem.core.move import CERTAIN, dispensable, responsibilities, squared_dista
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import EACH, MOVES, Search, height
+from skem.core.search import EACH, Search, height
 from skem.core.seeds import Initializer
 from skem.core.solve import Solution
 
 DELETES, MERGES = 0.3, 0.2
 """Shares of the moves; the others are splits."""
+MOVES = 10
+"""Moves that are tried at a time, at most."""
 PATIENCE = 2
 """Times that moves may gain nothing before the search ends."""
 LEAST = 6

@@ -29,23 +29,23 @@ from skem.core.regularization import IllDefinedCovarianceError
 from skem.core.seeds import Initializer, kmeans
 from skem.core.solve import Solution, solve
 
-STARTS = 10
+STARTS = 6
 """Starts that are screened, at most; the best is finished."""
 EACH = 3
-"""Starts or moves for each component: few components have few optima."""
-FEW_ROWS = 1_000
-"""Rows up to which a move costs little."""
-EACH_OF_FEW = 5
-"""Moves for each component on so few rows."""
-SCREENING = 7
+"""Starts for each component: few components have few optima."""
+SCREENING = 5
 """Steps that each of them gets."""
-MOVES = 10
+MOVES = 20
 """Moves that are tried at a time, at most, until none of them gains."""
+EACH_MOVED = 5
+"""Moves for each component."""
+PATIENCE = 2
+"""Times in a row that they may gain nothing."""
 ROUNDS = 20
 """Times that is done, at most."""
-TRIAL = 12
+TRIAL = 20
 """Steps that each move gets."""
-FOLLOWED = 4
+FOLLOWED = 3
 """Moves that are followed, at most."""
 CATCH_UP = 20
 """Steps in which each of them must overtake what it left."""
@@ -102,7 +102,7 @@ class Search:
     accelerator: Callable[..., Accelerator]
     known: Sequence[Parameters] = ()
     n_starts: int = STARTS
-    patience: int = 1
+    patience: int = PATIENCE
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
@@ -203,8 +203,7 @@ class Search:
     def moved(self, em: EMMap, best: Solution) -> list[Parameters]:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
-        each = EACH_OF_FEW if em.blocks.n_samples <= FEW_ROWS else EACH
-        return moves.drawn(self.affordable(em, MOVES, each), self.rng)
+        return moves.drawn(self.affordable(em, MOVES, EACH_MOVED), self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
         """Follow a trial while it may overtake a value."""

@@ -54,10 +54,16 @@ class Statistics:
         d = Z.shape[1]
         sums = np.zeros((*counts.shape, 1 + d + quadratic.size(d)))
         sums[..., 0] = counts
-        if squares is None and resp.size * d <= TOGETHER:
+        if resp.size * d <= TOGETHER:
             away = Z - means[..., None, :]
             scaled = (away * resp[..., None]).swapaxes(-1, -2)
-            sums[..., 1 + d :] = quadratic.of_matrices(scaled @ away)
+            second = sums[..., 1 + d :]
+            second[...] = quadratic.of_matrices(scaled @ away)
+            if squares is not None:
+                own = weighted_squares(squares, resp)
+                quadratic.add_squares(
+                    np.moveaxis(second, -1, 0), np.moveaxis(own, -1, 0)
+                )
             return cls(0.0, sums, means, quadratic)
         for k in np.ndindex(*counts.shape):
             own = np.flatnonzero(resp[k])

@@ -8,7 +8,6 @@ and scatter, and r for the rest (Peel & McLachlan 2000, Statistics and Computing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -17,7 +16,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from skem.core.covariance import Scatter
-from skem.core.parameters import Parameters
+from skem.core.parameters import Parameters, placed
 from skem.core.statistics import Statistics
 
 LEAST, MOST = 0.1, 1e6
@@ -45,17 +44,15 @@ class StudentParameters(Parameters):
         return replace(super().ordered(order, cholesky), df=self.df[order])
 
     def spliced(
-        self, pair: Sequence[int], two: Parameters, weights: np.ndarray, *, shared: bool
+        self, pairs: np.ndarray, twos: Parameters, weights: np.ndarray, *, shared: bool
     ) -> Self:
-        """Put two components in the places `pair`, with the ν that starts have.
+        """Put components in the places of others, with the ν that starts have.
 
         An estimate close to a Gaussian takes many steps to become robust again.
         """
-        assert isinstance(two, StudentParameters)
-        found = super().spliced(pair, two, weights, shared=shared)
-        df = self.df.copy()
-        df[list(pair)] = two.df
-        return replace(found, df=df)
+        assert isinstance(twos, StudentParameters)
+        found = super().spliced(pairs, twos, weights, shared=shared)
+        return replace(found, df=placed(self.df, pairs, twos.df))
 
 
 @dataclass(frozen=True)

@@ -110,20 +110,18 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
         assert len(calls) == patience
 
 
-def test_on_few_rows_there_are_more_moves(make_blocks, rng, monkeypatch):
+def test_few_components_have_few_moves(make_blocks, rng):
     structure = STRUCTURES["full"]
     em = EMMap.prepare(make_blocks(blobs(rng, 100)), structure, 2, "auto")
     search = Search(DIVERSE, 2, np.random.RandomState(0), finish, LBFGS)
     best = search.first(em)
-    assert len(list(search.moved(em, best))) == 10
-    monkeypatch.setattr(search_module, "FEW_ROWS", 50)
-    assert len(list(search.moved(em, best))) == 6
+    assert len(search.moved(em, best)) == 10
 
 
 def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
     search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
-    assert len(list(search.starts(em))) == 10
+    assert len(list(search.starts(em))) == 6
     # Six features of T(x) of six components for each row.
     monkeypatch.setattr(search_module, "WORK", 5 * 300 * K * 6)
     assert len(list(search.starts(em))) == 5

@@ -86,7 +86,7 @@ def test_parts_of_data_add_up(rng):
     assert np.array_equal(both.owned, parts[0].owned + parts[1].owned)
     assert both.loglik == 2
     assert np.array_equal((both * 2).sizes, 2 * both.sizes)
-    assert np.array_equal(both.ordered(np.array([1, 0])).owned, both.owned[::-1])
+    assert np.array_equal(both[np.array([1, 0])].owned, both.owned[::-1])
     moved = both.about(np.ones((2, 2)))
     assert np.allclose(moved.means, both.means)
     assert np.array_equal(moved.owned, both.owned)
@@ -98,6 +98,8 @@ def test_order_takes_degrees_of_freedom_along(rng):
     )
     swapped = parameters.ordered(np.array([1, 0]), np.ones((2, 1)))
     assert swapped.df.tolist() == [7, 2]
-    spliced = parameters.spliced([0, 1], swapped, np.full(2, 0.5), shared=False)
+    spliced = parameters.spliced(
+        np.array([[0, 1]]), swapped[None], np.full((1, 2), 0.5), shared=False
+    )[0]
     assert spliced.df.tolist() == [7, 2]
     assert np.array_equal(spliced.means, swapped.means)
