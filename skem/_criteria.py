@@ -41,7 +41,8 @@ class Criteria(Predicting):
         Returns
         -------
         bic : float
-            The criterion.
+            The criterion; ``inf`` if it is beyond the range of floats, as for rows
+            1e154 standard deviations away from all components.
 
         Examples
         --------

@@ -136,7 +136,7 @@ class Predicting(Parametric):
         resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
             Those of `predict_proba`. A DataFrame after
             ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
-            so on.
+            so on. With `noise` there is one more, the last, of the next number.
 
         Examples
         --------

@@ -116,12 +116,13 @@ class GaussianMixture(LikelihoodMixture):
         the data [6]_: rows that belong to no cluster then do not widen those that there
         are. Its weight is `noise_weight_`. True: V is the volume of the data's bounding
         box, along the features or along the principal axes, whichever is smaller, as
-        mclust's `hypvol`. A float is the density itself, 1/V in units of the data, as
-        mclust's `Vinv`. `predict` gives −1 to noise, `predict_proba` has one more
-        column, the last, and the density of `score_samples` includes it. Of a row with
-        missing values, V is that of the features that it has, all widths of the box
-        being scaled by one factor. Marginal and conditional laws, regions of highest
-        density, and `to_sklearn` are not there with noise.
+        mclust's `hypvol`. A number is the density itself, 1/V in units of the data, as
+        mclust's `Vinv`: 1 is a density of one, not True. `predict` gives −1 to noise,
+        `predict_proba` and `transform` have one more column, the last, and the density
+        of `score_samples` includes it. Of a row with missing values, V is that of the
+        features that it has, all widths of the box being scaled by one factor. Marginal
+        and conditional laws, regions of highest density, and `to_sklearn` are not there
+        with noise.
 
     fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
         What stays as it is given: weights by `weights_init` (1/K each if that is None),
@@ -186,8 +187,9 @@ class GaussianMixture(LikelihoodMixture):
         Weight of the noise. Only with `noise`.
 
     noise_volume_ : float
-        V, the volume of the region of the noise, in units of the data. Only with
-        `noise`.
+        V, the volume of the region of the noise, in units of the data; ``inf`` or 0.0
+        if it is beyond the range of floats. The mixture keeps its logarithm, so that
+        its densities are right all the same. Only with `noise`.
 
     means_ : ndarray of shape (n_components, n_features)
         Means, in units of the data.

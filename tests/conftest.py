@@ -1,8 +1,10 @@
 """What the tests share: one seed, the structures, random mixtures, blocks, threads."""
 
 import os
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -22,6 +24,58 @@ os.environ["MPLBACKEND"] = "agg"
 
 def pytest_report_header():
     return f"skem: passes over data are {native.description()}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    # Tests have no doctests, and to look for them is to import each file twice.
+    return [each for each in (yield) if type(each) is pytest.Module]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for mark, size in {"each_value": 1, "each_pair": 2}.items():
+        tests = defaultdict(list)
+        for item in items:
+            if item.get_closest_marker(mark):
+                tests[item.nodeid.partition("[")[0]].append(item)
+        for variants in tests.values():
+            mark_repeats(variants, size)
+
+
+def mark_repeats(variants, size):
+    """Mark those slow whose combinations of `size` parameters' values others have.
+
+    The others are few, and have each value about as often.
+    """
+    values = {item: values_of(item) for item in variants}
+    covered = {item: set(combinations(values[item], size)) for item in variants}
+    left, seen, used = list(variants), set(), Counter()
+
+    def gain(item):
+        return len(covered[item] - seen), -sum(used[value] for value in values[item])
+
+    while left and gain(best := max(left, key=gain))[0]:
+        seen |= covered[best]
+        used.update(values[best])
+        left.remove(best)
+    for item in left:
+        item.add_marker("slow")
+
+
+def values_of(item):
+    """Return the values of a test's parameters; those given together are one."""
+    params = item.callspec.params
+    together = [mark.args[0] for mark in item.iter_markers("parametrize")]
+    together = [
+        names.replace(" ", "").split(",") if isinstance(names, str) else names
+        for names in together
+    ]
+    alone = set(params).difference(*together)
+    return [
+        (*names, *(id(params[name]) for name in names))
+        for names in [*together, *([name] for name in sorted(alone))]
+    ]
 
 
 # (K, d, d) matrices -> covariances of a structure, and back to its dense twin.
@@ -162,3 +216,11 @@ def blas_threads(blas_counts):
 def two_threads(blas_threads):
     with blas_threads(2):
         yield
+
+
+@pytest.fixture
+def short_search(request, monkeypatch):
+    """Try few starts and moves in quick tests for which any optimum will do."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("skem.core.search.FEWEST", 2)
+        monkeypatch.setattr("skem.core.search.WORK", 0)

@@ -82,6 +82,7 @@ def continued(peer, X, steps):
     return ours, quietly(theirs.fit, X)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("steps", [1, 5, 50])
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
@@ -186,6 +187,7 @@ def test_the_bound_of_one_component_is_the_evidence(rng, covariance_type):
     assert np.allclose(mixture.covariances_.reshape(2, 2), V / nu, rtol=1e-10)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("algorithm", ["squarem", "lbfgs"])
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 def test_accelerated_steps_end_at_the_optimum_of_plain_ones(
@@ -206,6 +208,7 @@ def test_accelerated_steps_end_at_the_optimum_of_plain_ones(
     assert np.diff(ends[1].lower_bounds_).min() >= -1e-8
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 def test_superfluous_components_vanish(rng, covariance_type, prior):
@@ -496,7 +499,9 @@ def holed(X, rng):
     return holed
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+@pytest.mark.parametrize(
+    "covariance_type", ["full", pytest.param("tied", marks=pytest.mark.slow), "diag"]
+)
 def test_fits_of_rows_with_gaps_find_the_clusters(X, holed, covariance_type):
     params = {"covariance_type": covariance_type, "random_state": 0}
     mixture = BayesianGaussianMixture(6, **params).fit(holed)

@@ -22,6 +22,8 @@ from skem._cli.table import load_table
 from skem.core.covariance import SHAPES, STRUCTURES
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAST = ["--components", "2", "--covariance", "full"]
 
 

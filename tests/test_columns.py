@@ -11,6 +11,8 @@ from skem import (
     GaussianMixtureRegressor,
 )
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 N = 12
 NUMBERS = np.random.default_rng(0).normal(size=(N, 2))
 BAD = {

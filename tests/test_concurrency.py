@@ -22,6 +22,8 @@ from skem.core import blocks as blocks_module
 from skem.core.blocks import ArrayBlocks
 from skem.core.threads import Workers, single_threaded_blas
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 posix_only = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows does not interrupt waiting for a thread"

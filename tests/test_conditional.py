@@ -10,6 +10,8 @@ from skem import GaussianMixture, GaussianMixtureIC
 from skem._conditional import Conditioner, patterns
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAITHFUL = {
     "weights": [0.6441271428942922, 0.3558728571057078],
     "means": [
@@ -203,7 +205,7 @@ def test_imputations_are_those_of_the_reference():
 def test_imputation_is_the_conditional_mean_of_each_row(structure, make_mixture, rng):
     twin = make_mixture(structure, 3, 4)
     mixture = of(twin)
-    X = twin.sample(200, rng)
+    X = twin.sample(50, rng)
     X[rng.random(X.shape) < 0.4] = np.nan
     X[:2] = np.nan
     filled = mixture.impute(X)

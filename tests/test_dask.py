@@ -21,6 +21,8 @@ from skem.core.covariance import STRUCTURES  # noqa: E402
 from skem.core.dask_blocks import DaskBlocks  # noqa: E402
 from skem.core.dask_graph import Chunks  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 ROWS = 400
 
 
@@ -102,6 +104,7 @@ def assert_same_fit(lazy, memory, tolerance=1e-8):
         assert np.asarray(actual).dtype == np.asarray(expected).dtype
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 def test_fit_equals_that_in_memory(covariance_type, weighted, X, weight):
@@ -152,17 +155,20 @@ def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
     monkeypatch.setattr("skem.core.path.POOL_ROWS", 100)
     monkeypatch.setattr("skem.core.path.POOL_ROWS_PER_COMPONENT", 10)
     data = da.from_array(X, chunks=(90, 2))
-    lazy = GaussianMixtureIC((1, 2), n_init=2, random_state=0).fit(data)
-    selection = GaussianMixtureIC((1, 2), n_init=2, random_state=0).fit(X)
+    params = {"covariance_type": ["full", "diag"], "n_init": 2, "random_state": 0}
+    lazy = GaussianMixtureIC((1, 2), **params).fit(data)
+    selection = GaussianMixtureIC((1, 2), **params).fit(X)
     assert lazy.criterion_ == pytest.approx(selection.criterion_, rel=1e-8)
     assert lazy.best_estimator_.bic(data) == pytest.approx(lazy.criterion_, rel=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_bit_depends_on_the_scheduler(client, X, weight):
     data = da.from_array(X, chunks=(45, 2))
+    params = {"max_iter": 4, "tol": 0, "algorithm": "squarem"}
     with client.as_current():
-        there = mixture().fit(data, sample_weight=weight)
-    here = mixture().fit(data, sample_weight=weight)
+        there = mixture(**params).fit(data, sample_weight=weight)
+    here = mixture(**params).fit(data, sample_weight=weight)
     for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
 
@@ -233,6 +239,7 @@ CHUNKED = {
 KINDS = ["none", "NumPy", "Dask", "number"]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("chunked", "kind"),
     [
@@ -250,8 +257,9 @@ def test_rows_may_be_chunked_in_any_way(chunked, kind, X, weight):
     }
     lazy, memory = weights[kind]
     data = CHUNKED[chunked](X)
-    fitted = mixture().fit(data, sample_weight=lazy)
-    assert_same_fit(fitted, mixture().fit(X, sample_weight=memory))
+    params = {"max_iter": 4, "tol": 0, "algorithm": "em"}
+    fitted = mixture(**params).fit(data, sample_weight=lazy)
+    assert_same_fit(fitted, mixture(**params).fit(X, sample_weight=memory))
     np.testing.assert_array_equal(fitted.predict(data), fitted.predict(X))
 
 
@@ -505,6 +513,7 @@ INVALID = {
 }
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize("case", INVALID)
 def test_invalid_input_is_an_error_that_changes_nothing(case, fitted, X, weight):
@@ -586,20 +595,27 @@ def assert_equal_fit(fitted, expected):
         np.testing.assert_array_equal(getattr(fitted, name), getattr(expected, name))
 
 
+def few_steps():
+    """A mixture that takes long enough for a worker to be lost."""
+    return mixture(max_iter=6, tol=0, algorithm="em")
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losing_a_worker_with_its_blocks_changes_nothing(cluster, X, before_third_pass):
     data = da.from_array(X, chunks=(40, 2)).map_blocks(np.copy, dtype=float)
-    expected = mixture().fit(data)
+    expected = few_steps().fit(data)
     persisted = data.persist()
     distributed.wait(persisted)
     pids = cluster.run(os.getpid)
     assert all(cluster.has_what().values())
     passes = before_third_pass(lambda: os.kill(min(pids.values()), signal.SIGKILL))
-    assert_equal_fit(mixture().fit(persisted), expected)
+    assert_equal_fit(few_steps().fit(persisted), expected)
     assert len(passes) > 3
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losing_a_worker_in_a_task_changes_nothing(
     cluster, X, before_third_pass, tmp_path
 ):
@@ -613,8 +629,8 @@ def test_losing_a_worker_in_a_task_changes_nothing(
         return x + 0
 
     data = da.zeros((ROWS, 2), chunks=(40, 2)) + da.from_array(X, chunks=(40, 2))
-    expected = mixture().fit(data)
+    expected = few_steps().fit(data)
     before_third_pass(marker.touch)
-    fitted = mixture().fit(data.map_blocks(die_once, meta=np.empty((0, 0))))
+    fitted = few_steps().fit(data.map_blocks(die_once, meta=np.empty((0, 0))))
     assert not marker.exists()
     assert_equal_fit(fitted, expected)

@@ -10,6 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureDiscriminantAnalysis
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.mark.slow
 @parametrize_with_checks([MixtureDiscriminantAnalysis(2, covariance_type="diag")])

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from skem import ConvergenceDisplay, GaussianMixture, GaussianMixtureIC
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 X = load_faithful().data
 
 

@@ -10,6 +10,8 @@ from sklearn.exceptions import NotFittedError
 
 from skem import CriterionDisplay
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 K = np.tile([1, 2, 3, 4], 2)
 SHAPES = np.repeat(["full", "diag"], 4)
 VALUES = np.array([50.0, 20.0, 25.0, 30.0, 60.0, 40.0, 35.0, 38.0])

@@ -20,6 +20,8 @@ from skem._display.projection import directions
 from skem._display.style import point_style
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 X = load_faithful().data
 
 

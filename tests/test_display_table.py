@@ -11,6 +11,8 @@ from scipy import stats
 
 from skem import MixtureModel, TableDisplay
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -9,6 +9,8 @@ from skem import GaussianMixture
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 N = 300
 
 

@@ -13,6 +13,8 @@ from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC, _f
 from skem.core.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 PRIORS = ["dirichlet_process", "dirichlet_distribution"]
 
 
@@ -72,6 +74,7 @@ def assert_same(mixture, other):
     np.testing.assert_array_equal(same[0], drawn[0])
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("covariance_type", FOURTEEN)
 def test_every_structure_is_the_same_to_the_last_digit(
@@ -83,6 +86,7 @@ def test_every_structure_is_the_same_to_the_last_digit(
     assert_same(mixture, through_a_file(mixture))
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("covariance_type", STRUCTURES)
 @pytest.mark.parametrize("prior", PRIORS)
 def test_posteriors_are_the_same_to_the_last_digit(

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ FORBIDDEN = (
 )
 
 
+@cache
 def imported_names(source, package):
     """Return the absolute dotted names of everything that is imported."""
     names = set()

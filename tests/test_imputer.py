@@ -10,6 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skem import GaussianMixture, GaussianMixtureImputer
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 X = load_faithful().data
 FRAME = pd.DataFrame(X, columns=["eruptions", "waiting"])
 

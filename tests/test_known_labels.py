@@ -10,6 +10,8 @@ from sklearn.preprocessing import FunctionTransformer
 from skem import GaussianMixture, GaussianMixtureIC
 from skem.core.covariance import STRUCTURES
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 TYPES = ["full", "tied", "diag", "spherical"]
 # The optimum of mclust's MclustSSC from the same start (an M-step of the known rows).
 MCLUST = {
@@ -104,7 +106,7 @@ def test_nothing_known_is_a_fit_without_labels():
     ("covariance_type", "missing"),
     [
         ("full", False),
-        ("tied", False),
+        pytest.param("tied", False, marks=pytest.mark.slow),
         pytest.param("full", True, marks=pytest.mark.slow),
         ("spherical", True),
     ],

@@ -23,6 +23,8 @@ from skem.core.initialize import initialize
 from skem.core.seeds import INITIALIZERS
 from skem.exceptions import DegenerateComponentsWarning
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 TYPES = ["full", "tied", "diag", "spherical"]
 INIT_PARAMS = ["kmeans", "k-means++", "random_from_data"]
 # Every structure has quick tests in `tests/core`: here two of them are slow.
@@ -180,7 +182,7 @@ def test_steps_are_those_of_the_reference(
         )
         np.testing.assert_allclose(model.score_samples(X).sum(), expected, rtol=1e-11)
     # Plain steps to the end take long, and are those of above.
-    for algorithm in ("squarem", "lbfgs"):
+    for algorithm in ["lbfgs", "squarem"][: 2 if seed == 1 else 1]:
         model = fit(X, covariance_type, K, tol=1e-6, algorithm=algorithm, **params)
         assert model.converged_
         # `tol` is what may be left to be gained.
@@ -353,9 +355,8 @@ def test_standard_errors_agree_where_the_model_is_right(method, covariance_type)
     np.testing.assert_allclose(errors.means, expected, rtol=0.45)
 
 
-@pytest.mark.parametrize(
-    ("covariance_type", "K"), [("full", 1), *((each, 2) for each in TYPES)]
-)
+@pytest.mark.parametrize("K", [1, 2])
+@covariance_types
 def test_support_is_that_of_the_features_that_a_row_has(covariance_type, K):
     X = with_gaps(sample(), 0.3)
     X[0] = np.nan
@@ -509,12 +510,12 @@ def test_files_are_read_as_arrays(covariance_type, tmp_path):
 @covariance_types
 def test_dask_is_memory(covariance_type):
     da = pytest.importorskip("dask.array")
-    X = with_gaps(sample(400), 0.3)
-    X[[5, 300]] = np.nan
-    weight = np.random.default_rng(6).uniform(size=400)
+    X = with_gaps(sample(200), 0.3)
+    X[[5, 150]] = np.nan
+    weight = np.random.default_rng(6).uniform(size=200)
     memory = fit(X, covariance_type, sample_weight=weight)
-    lazy = da.from_array(X, chunks=(90, 3))
-    model = fit(lazy, covariance_type, sample_weight=da.from_array(weight, chunks=90))
+    lazy = da.from_array(X, chunks=(45, 3))
+    model = fit(lazy, covariance_type, sample_weight=da.from_array(weight, chunks=45))
     assert_same(in_order(model), in_order(memory), rtol=1e-8, atol=1e-8)
     for method in ("predict", "predict_proba", "score_samples"):
         np.testing.assert_allclose(

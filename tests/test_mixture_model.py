@@ -16,6 +16,8 @@ from skem import Family, MixtureModel
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {
     "income": "lognormal",
     "wait": "exponential",
@@ -429,10 +431,10 @@ def test_components_without_rows_are_told():
         ("gaussian", "full"),
         ("gaussian", "tied"),
         ("gaussian", "VEE"),
-        ("student", "full"),
+        pytest.param("student", "full", marks=pytest.mark.slow),
         ("gamma", "full"),
         ("poisson", "full"),
-        ("negative_binomial", "full"),
+        pytest.param("negative_binomial", "full", marks=pytest.mark.slow),
         ("categorical", "full"),
     ],
 )

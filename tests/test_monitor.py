@@ -8,6 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skem import GaussianMixture
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.fixture
 def X(rng):

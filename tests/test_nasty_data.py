@@ -21,7 +21,7 @@ from skem.core.threads import Workers
 
 pytestmark = pytest.mark.slow
 
-DATA_SETS = 70
+DATA_SETS = 25
 """Of each kind."""
 SHORT = {"max_iter": 15, "n_init": 1}
 """Most fits stop early: what is asked of them holds after any step."""

@@ -17,6 +17,8 @@ from skem import (
 )
 from skem.kernels import native
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 TYPES = ["full", "tied", "diag", "spherical"]
 # mclust's em with Vinv from the labels, at a tight tolerance: log-likelihood, weights
 # with noise last, df.
@@ -151,9 +153,9 @@ def test_what_em_does_in_its_first_steps():
 @pytest.mark.parametrize(
     ("covariance_type", "missing", "compiled"),
     [
-        ("full", False, False),
+        pytest.param("full", False, False, marks=pytest.mark.slow),
         ("full", True, True),
-        ("tied", False, True),
+        pytest.param("tied", False, True, marks=pytest.mark.slow),
         ("tied", True, False),
         ("diag", True, True),
         ("spherical", False, True),
@@ -429,3 +431,23 @@ def test_no_step_of_a_search_divides_by_nothing(seed):
     mixture = GaussianMixture(2, noise=True, random_state=1).fit(X)
     assert np.isfinite(mixture.lower_bound_)
     GaussianMixture(2, noise=True).partial_fit(X[:20])
+
+
+@pytest.mark.parametrize(("scale", "volume"), [(2.0**540, np.inf), (2.0**-560, 0.0)])
+def test_a_volume_beyond_the_range_of_floats_has_a_logarithm(scale, volume):
+    X, _ = noise_data()
+    mixture = GaussianMixture(2, noise=True, n_init=1, random_state=0).fit(X)
+    moved = clone(mixture).fit(scale * X)
+    assert moved.noise_volume_ == volume
+    np.testing.assert_allclose(
+        moved.predict_proba(scale * X), mixture.predict_proba(X), atol=1e-6
+    )
+
+
+def test_names_of_features_count_the_noise_and_one_is_a_density():
+    X, _ = noise_data()
+    mixture = GaussianMixture(2, noise=1, n_init=1, random_state=0).fit(X)
+    assert mixture.noise_volume_ == pytest.approx(1)
+    names = mixture.get_feature_names_out().tolist()
+    assert names == [f"gaussianmixture{k}" for k in range(3)]
+    assert mixture.transform(X).shape == (len(X), 3)

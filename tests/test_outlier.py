@@ -13,6 +13,8 @@ from skem import GaussianMixture, MixtureOutlierDetector
 from skem._calibration import cut, held_out_support, threshold
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 # The checks want outliers of three clusters.
 @pytest.mark.slow

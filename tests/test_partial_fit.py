@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skem import GaussianMixture
 from skem.core.stream import START_ROWS_PER_COMPONENT, Forgetting
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 TYPES = ["full", "tied", "diag", "spherical"]
 # Every structure has quick tests in `tests/core`: here two of them are slow.
 covariance_types = pytest.mark.parametrize(

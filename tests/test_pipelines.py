@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem.core.covariance import STRUCTURES
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 KINDS = [
     *(GaussianMixture(2, covariance_type=name, random_state=0) for name in STRUCTURES),
     BayesianGaussianMixture(2, random_state=0),

@@ -11,6 +11,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skem import GaussianMixture, GaussianMixtureIC, GaussianMixtureRegressor
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 ERUPTIONS, WAITING = load_faithful().data.T
 
 

@@ -62,6 +62,7 @@ def very_far(rng):
     return 1e6 * TRIANGLE[y] + rng.normal(size=(600, 2)), y
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("draw", [stays, far_clusters, power, correlated, very_far])
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_tight_clusters_are_as_wide_as_they_are(draw, covariance_type, rng):
@@ -131,6 +132,7 @@ def beside(column, rng, n=600):
     return np.column_stack([TRIANGLE[y] + rng.normal(size=(n, 2)), column(rng, n)]), y
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_shared_values_beside_clear_clusters_do_not_hide_them(

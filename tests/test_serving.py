@@ -20,6 +20,8 @@ from skem import (
 from skem._state import KIND, restored
 from skem.core.covariance import STRUCTURES
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.fixture
 def X():
@@ -223,8 +225,8 @@ ROWWISE = [
 @pytest.mark.parametrize(
     "mixture",
     [
-        GaussianMixture(2, random_state=0),
-        BayesianGaussianMixture(2, random_state=0),
+        GaussianMixture(2, n_init=1, random_state=0),
+        BayesianGaussianMixture(2, n_init=1, random_state=0),
         GaussianMixtureIC((1, 2), covariance_type="diag", n_init=1, random_state=0),
     ],
     ids=lambda each: type(each).__name__,

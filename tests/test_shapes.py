@@ -23,11 +23,17 @@ from skem.core.constraint import CONSTRAINTS
 from skem.core.covariance import ALIASES, FOURTEEN, SHAPES
 from skem.core.regularization import COLLINEAR
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 SLOW = pytest.mark.slow
 TEN = list(CONSTRAINTS)
-# One of each way to keep and to estimate them is enough to be quick.
-QUICK = {"EII", "VEI", "VVE", "VEV"}
-SOME = [name if name in QUICK else pytest.param(name, marks=SLOW) for name in TEN]
+
+
+def quick(*names):
+    """Return all ten, slow but for those: of each way to keep and to estimate them."""
+    return [name if name in names else pytest.param(name, marks=SLOW) for name in TEN]
+
+
 # Of R's mclust 6.0.0, run on to a tight tolerance from the M-step of the true labels;
 # for VVE, whose M-step it does not maximise, another program's end from that start.
 LOG_LIKELIHOODS = {
@@ -172,7 +178,7 @@ def test_covariances_have_the_shape(name):
     assert clone(mixture).covariance_type == name
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("EII", "VVE"))
 def test_weights_are_repetitions(name):
     X = clusters()
     times = np.random.default_rng(1).integers(3, size=len(X))
@@ -184,7 +190,7 @@ def test_weights_are_repetitions(name):
     check_shape(weighted)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("VEI", "VEV"))
 def test_single_precision_is_as_good(name):
     X = clusters()
     single = fitted(name, X.astype(np.float32))
@@ -193,7 +199,7 @@ def test_single_precision_is_as_good(name):
     check_shape(single, 1e-4)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("EII", "VEV"))
 def test_values_may_be_missing(name):
     X = clusters()
     X[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
@@ -204,7 +210,7 @@ def test_values_may_be_missing(name):
         assert np.isfinite(errors).all()
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("VEI", "VEV"))
 def test_streams_keep_the_shape(name):
     X = np.random.default_rng(1).permutation(clusters())
     mixture = GaussianMixture(2, covariance_type=name, random_state=0)
@@ -214,13 +220,13 @@ def test_streams_keep_the_shape(name):
     assert mixture.score(X) == pytest.approx(fitted(name, X).score(X), abs=0.1)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("EII", "VEI", "VVE", "VEV"))
 def test_a_ridge_keeps_the_shape(name):
     check_shape(fitted(name, clusters(), reg_covar=0.1))
 
 
 @pytest.mark.parametrize("algorithm", [pytest.param("em", marks=SLOW), "lbfgs"])
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("EII", "VVE"))
 def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     X = clusters()
     wide = np.column_stack([X, np.ones(len(X)), X[:, 0] + X[:, 1]])
@@ -229,6 +235,7 @@ def test_constant_and_collinear_columns_are_harmless(name, algorithm):
     assert np.isfinite(mixture.covariances_).all()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("n_components", [1, 2])
 @pytest.mark.parametrize("name", [name for name in TEN if name != "EII"])
 def test_constant_data_have_the_variance_of_the_floor(name, n_components):
@@ -266,6 +273,7 @@ def test_shapes_are_compared_on_constant_data():
     assert np.isfinite(search.criterion_)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(("dtype", "width"), [(float, 2), (bool, 1)])
 @pytest.mark.parametrize("name", ["VEI", "EVI", "VVE", "EVV"])
 def test_streams_may_begin_with_one_distinct_row(name, dtype, width):
@@ -310,7 +318,7 @@ def test_nearest_factors_do_not_depend_on_the_unit(name, factor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", TEN)
 def test_standard_errors_are_those_of_the_free_parameters(name):
     """Against differences of the log-likelihood in the coordinates of the chart."""
     X, K, d = clusters(n=60)[:, :2], 2, 2
@@ -358,7 +366,7 @@ def test_standard_errors_are_those_of_the_free_parameters(name):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("EII", "VEV"))
 def test_parts_of_a_mixture(name):
     X = clusters()
     mixture = fitted(name, X)

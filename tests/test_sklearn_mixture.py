@@ -63,6 +63,14 @@ NOT_RUN = {
     "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAY_API,
 }
 
+# Fits from many starts; those of ours have the same claims.
+SLOW = {
+    "test_init",
+    "test_gaussian_mixture_fit_best_params",
+    "test_gaussian_mixture_fit_predict",
+    "test_gaussian_mixture_fit_predict_n_init",
+}
+
 # Before scikit-learn 1.7 the error of an ill-defined covariance had another text.
 if "scale the input data" not in inspect.getsource(_gaussian_mixture):
     NOT_RUN["test_regularisation"] = "the text is that of later versions"
@@ -96,6 +104,8 @@ for name, function in THEIRS.items():
         if not strict:
             # What passes or fails tells little.
             function = pytest.mark.slow(function)
+    elif name in SLOW:
+        function = pytest.mark.slow(function)
     globals()[name] = function
 
 

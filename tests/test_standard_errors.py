@@ -14,6 +14,8 @@ from skem.core import blocks as blocks_module
 from skem.core.covariance import STRUCTURES
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 K, d = 3, 2
 METHODS = ["sandwich", "hessian", "opg"]
 # Positions of the free entries of a covariance in arrays of its shape.
@@ -302,6 +304,7 @@ def test_order_of_components_does_not_matter(mixture, X):
     assert_same(other.standard_errors(X), expected, rtol=1e-9)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(
     ("scale", "shift"), [(1e-8, 0.0), (1e8, 0.0), (1e100, 0.0), (2.0, 1e6)]
 )
@@ -334,6 +337,7 @@ def test_weights_of_any_magnitude(factor, mixture, X):
     assert_same(found, [e / np.sqrt(factor) for e in errors], rtol=1e-10)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_do_not_matter(method, mixture, X, monkeypatch):
     whole = mixture.standard_errors(X, method=method)
@@ -378,6 +382,7 @@ def test_fewer_rows_than_parameters_leave_errors_infinite(mixture, X):
     assert np.isinf(errors.means).any()
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("far", [1e20, 1e160, 1.7e308])
 @pytest.mark.parametrize("method", METHODS)
 def test_far_rows_do_not_break_anything(method, far, mixture, X):
@@ -396,6 +401,7 @@ def test_far_rows_have_certain_labels(far, mixture, X):
         assert (new <= old * (1 + 1e-9)).all()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(
     "degenerate",
     [
@@ -496,6 +502,7 @@ def test_the_weight_of_one_component_has_an_interval_of_one_point(rng):
     assert interval.weights.lower == interval.weights.upper == 1
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("level", [0, 1, -0.1, 95])
 def test_bad_levels_are_refused(level, mixture, X):
     with pytest.raises(ValueError, match="between 0 and 1"):

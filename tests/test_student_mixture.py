@@ -116,7 +116,9 @@ def test_many_degrees_of_freedom_are_the_gaussian_fit(covariance_type, rng):
     assert nearly.lower_bound_ == pytest.approx(student.lower_bound_, abs=1e-3)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize(
+    "covariance_type", ["full", pytest.param("tied", marks=pytest.mark.slow)]
+)
 def test_a_far_outlier_has_no_say(covariance_type, rng):
     X, y = clusters(rng)
     params = {"covariance_type": covariance_type, "random_state": 0}
@@ -132,7 +134,9 @@ def test_a_far_outlier_has_no_say(covariance_type, rng):
         assert found.lower_bound_ == pytest.approx(found.score(Z), rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_outliers_take_no_component(rng, seed):
     X, y = clusters(rng)
     Z = np.vstack([X, rng.standard_cauchy((50, 2)) * 20])

@@ -12,6 +12,8 @@ from scipy.special import xlogy
 from skem import GaussianMixture
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 @pytest.fixture(scope="module")
 def X():
@@ -54,6 +56,7 @@ def table(text, title):
 # The numbers
 
 
+@pytest.mark.each_value
 def test_numbers_on_data_are_those_of_the_methods(mixture, X, weight):
     summary = mixture.summary(X, sample_weight=weight)
     v = np.ones(len(X)) if weight is None else weight

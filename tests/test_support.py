@@ -11,6 +11,9 @@ from sklearn.base import clone
 
 from skem import GaussianMixture, _support
 from skem import _regions as regions
+from skem.core.covariance import STRUCTURES
+
+pytestmark = pytest.mark.usefixtures("short_search")
 
 
 def line(weights, means, sd):
@@ -100,6 +103,7 @@ def test_roots_at_known_places_give_known_masses():
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("prob", [1e-3, 0.3, 0.5, 0.9, 0.999])
 def test_region_of_the_level_has_the_mass(prob, univariate):
     level = univariate.hdr_level(prob)
@@ -174,6 +178,7 @@ def test_draws_are_made_once(mixture, monkeypatch):
     assert drawn == [1000, 1000, 999]
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("name", ["weights_", "means_", "precisions_cholesky_"])
 @pytest.mark.parametrize("in_place", [True, False])
 def test_edited_parameters_are_noticed(name, in_place, mixture):
@@ -202,6 +207,7 @@ def test_generators_give_new_draws(seed, mixture):
     assert (first != second).any()
 
 
+@pytest.mark.parametrize("structure", [STRUCTURES["full"]], ids=["full"])
 def test_draws_are_not_pickled_and_do_not_outlive_the_mixture(mixture):
     size = len(pickle.dumps(mixture))
     mixture.support_probability(mixture.means_)
@@ -238,6 +244,7 @@ def test_far_rows_have_the_smallest_share_of_draws(far, mixture):
     assert prob[-1] == 1 / 1001 == prob.min()
 
 
+@pytest.mark.each_value
 @FAR
 def test_far_rows_have_no_mass_below_them(far, univariate):
     near, _ = univariate.sample(50, random_state=0)
@@ -260,6 +267,7 @@ def test_masses_rise_with_the_density(univariate):
     assert (np.diff(prob) >= -1e-12).all()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("scale", [1e-150, 1e-8, 1e8, 1e150])
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 def test_units_do_not_matter(scale, shift):
@@ -320,6 +328,7 @@ def test_names_of_features_are_asked_for_of_the_rows_alone(d, rng):
     np.testing.assert_array_equal(unnamed, prob)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("prob", [0, 1, -0.1, 2, "all"])
 def test_bad_masses_are_refused(prob, univariate):
     with pytest.raises(ValueError, match="'prob' parameter of GaussianMixture"):

@@ -11,6 +11,8 @@ from skem.families import search
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {"visits": "poisson", "kind": "categorical"}
 
 

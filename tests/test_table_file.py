@@ -8,6 +8,8 @@ import pytest
 from skem import MixtureModel, _families, _table
 from skem.families import search
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {2: "poisson", 3: "categorical", 4: "negative_binomial", 5: "student"}
 
 

@@ -10,6 +10,8 @@ from sklearn.exceptions import NotFittedError
 
 from skem import GaussianMixture, MixtureModel
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 K = 3
 FAMILIES = {
     "income": "lognormal",

@@ -10,6 +10,8 @@ from sklearn.base import clone
 import skem
 from skem import MixtureModel
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 FAMILIES = {"spend": "lognormal", "visits": "poisson", "score": "student"}
 
 

@@ -16,6 +16,8 @@ from skem.core.posterior import WEIGHT_PRIORS
 from skem.core.seeds import INITIALIZERS
 from skem.datasets import load_faithful
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 X = load_faithful(as_frame=True).data[::4]
 
 

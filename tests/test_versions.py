@@ -11,6 +11,8 @@ import sklearn
 import skem
 from skem.kernels import native
 
+pytestmark = pytest.mark.usefixtures("short_search")
+
 
 def test_versions_of_what_is_used_are_told(capsys):
     skem.show_versions()

@@ -308,6 +308,7 @@ def problem(structure, make_blocks, rng):
     return em, start
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("name", FAST)
 def test_mixtures_reach_an_optimum_no_worse_than_em_and_never_fall(problem, name):
     em, start = problem

@@ -171,6 +171,7 @@ def step(X, weight, mixture):
         )
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_number_of_threads_changes_no_bit(
     structure, dtype, make_mixture, small_blocks, blas_threads, rng

@@ -184,6 +184,7 @@ HARD = {
 }
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", HARD)
 def test_everything_is_finite(structure, name, weighted, make_blocks, rng):

@@ -54,6 +54,7 @@ def follow(em, start, n_steps):
     return evaluation
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("method", ["random_from_data", "random"])
 def test_penalised_likelihood_never_falls(structure, data, method, make_blocks):
     X, weight = data
@@ -178,6 +179,7 @@ def sklearn_iterate(mixture, X, n_steps, reg_covar):
         return model.fit(X)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("n_steps", [1, 5, 50])
 @pytest.mark.parametrize("reg_covar", [1e-6, 1e-2])
 def test_iterates_with_a_ridge_are_those_of_scikit_learn(
@@ -292,6 +294,7 @@ def test_penalised_iterates_follow_affine_maps(
     )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("d", [1, 3, 40])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_stack_is_evaluated_as_each_of_its_mixtures(

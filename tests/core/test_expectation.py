@@ -51,6 +51,7 @@ def evaluate(expectation, X):
     )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_density_and_responsibilities_are_those_of_scipy(mixture, form, dtype, rng):
     X = mixture.sample(60, rng).astype(dtype)
@@ -148,6 +149,7 @@ def exact(mixture, x):
     return log_density, resp / resp.sum()
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize(
     ("dtype", "distance"),
     [
@@ -216,6 +218,7 @@ def test_far_evaluation_is_exact_near_components_that_are_far_from_zero(
     np.testing.assert_allclose(resp.T, [e for _, e in expected], atol=tolerance)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("distance", [300, 1e4, 1e15])
 def test_one_far_sample_changes_nothing_for_the_others(
@@ -295,6 +298,7 @@ def test_far_apart_components_are_evaluated_as_where_nothing_is_left_out(
         np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-300)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("size", [1e-290, 1e-60, 1e-20, 1e20, 1e60, 1e290])
 def test_weights_of_any_size_are_as_good(

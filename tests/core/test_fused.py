@@ -37,7 +37,7 @@ OFFSET = 20.0
 searched = settings(
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=40,
     phases=set(Phase) - {Phase.explain},
 )
 
@@ -306,6 +306,7 @@ def test_responsibilities_of_a_stack_are_those_of_each_mixture(library, sizes):
         assert together.loglik[index] == alone.loglik
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("computing", ["f8", "f4"])
 @pytest.mark.parametrize("form", [Expanded, Centred])
 @pytest.mark.parametrize("place", ["C", "F", "wide", "backwards", "other type"])

@@ -86,6 +86,7 @@ def moments(mixture, X, resp):
     return counts, first, second
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize(("rare", "piece"), [(1, 2**17), (8, 1), (8, 2**17), (1000, 1)])
 def test_density_and_responsibilities_are_those_of_marginals(
     mixture, rng, monkeypatch, rare, piece
@@ -112,6 +113,7 @@ def test_density_and_responsibilities_are_those_of_marginals(
     )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize(
     ("rare", "frequent", "stable"),
     [
@@ -203,6 +205,7 @@ def test_a_stack_is_its_mixtures(structure, make_mixture, rng, monkeypatch, freq
         )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("frequent", [None, 1, 1000])
 @pytest.mark.parametrize("atoms", [False, True])
 def test_widths_are_a_variance_of_what_was_observed(

@@ -57,6 +57,7 @@ def assert_equal(first, second):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("weighted", [False, True])
 def test_start_is_valid(structure, method, weighted, make_blocks, rng):
     X = rng.standard_normal((50, 2)) * [1, 1e4]
@@ -75,6 +76,7 @@ def test_same_seed_gives_the_same_start(method, make_blocks, rng):
     assert not np.array_equal(start.means, other.means)
 
 
+@pytest.mark.each_value
 def test_units_do_not_change_the_start(structure, method, make_blocks, rng):
     X = rng.standard_normal((50, 2))
     start = start_of(make_blocks(X), structure, method)
@@ -83,6 +85,7 @@ def test_units_do_not_change_the_start(structure, method, make_blocks, rng):
     np.testing.assert_allclose(scaled.means, start.means, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("distinct", [1, 2])
 def test_fewer_distinct_rows_than_components(
     structure, method, distinct, make_blocks, rng

@@ -7,6 +7,7 @@ from skem.core import products
 from skem.core.products import sum_over_columns, times_block
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize("n_columns", [0, 1, 63, 64, 1000, 1001])
 @pytest.mark.parametrize("step", [64, 999, 10**9])

@@ -56,6 +56,7 @@ def assert_same_step(em, parameters):
         )
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 1), (301, 2, 3), (200, 5, 6)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_step_is_that_of_numpy(structure, n, d, K, weighted, make_blocks, rng):

@@ -289,6 +289,7 @@ def test_an_outlier_does_not_set_the_scale_of_the_penalty(
     assert np.trace(np.atleast_2d(ratio)) <= 1.5 * len(np.atleast_2d(ratio))
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("factor", [1e-3, 1e4])
 def test_penalty_follows_the_scale_of_the_stream(structure, factor, make_blocks, rng):
     stream, _ = begun(make_blocks(clusters(rng)), structure)

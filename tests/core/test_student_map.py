@@ -49,6 +49,7 @@ def start(em):
     return initialize(em, kmeans, K, np.random.RandomState(0))
 
 
+@pytest.mark.each_pair
 def test_steps_never_fall(em):
     here = em.evaluate(start(em))
     first = here.objective
@@ -59,6 +60,7 @@ def test_steps_never_fall(em):
     assert here.objective > first
 
 
+@pytest.mark.each_pair
 def test_chart_is_undone(em):
     base = start(em)
     other = em.evaluate(base).successor
@@ -77,6 +79,7 @@ def test_chart_is_undone(em):
     assert chart.farthest(vector) > 0
 
 
+@pytest.mark.each_pair
 def test_streams_go_on_where_fits_have_led(em):
     here = em.evaluate(start(em))
     stream = StudentStream.begin(here)

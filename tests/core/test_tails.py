@@ -64,6 +64,7 @@ def test_densities_are_those_of_scipy(mixture, rng, gaps):
     assert np.allclose(own.T, logs - mixture.parameters.log_weights, rtol=1e-9)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
 def test_statistics_are_expectations(mixture, rng, gaps):
     X, v, step = rows(rng, gaps), rng.random(60), expectation(mixture)

@@ -36,6 +36,7 @@ def cut(request, monkeypatch):
         monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 1)
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("fold", [scored, classified])
 def test_totals_are_weighted_sums_over_the_rows(
     fold, structure, weight, cut, make_mixture, make_blocks, rng

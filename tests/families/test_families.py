@@ -127,6 +127,7 @@ def test_own_logits_and_sums_are_those_of_coefficients(name, problem):
         np.testing.assert_allclose(values, linear[key], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.each_value
 def test_plain_steps_never_lower_the_objective_and_end_at_a_maximum(problem):
     em, point = problem
     here = em.evaluate(point)

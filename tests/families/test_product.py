@@ -68,6 +68,7 @@ def test_steps_are_those_of_stepmix():
     assert product.lower_bound_ * 500 == pytest.approx(-2955.341854365354, abs=0.02)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("gaps", [False, True])
 def test_numbers_alone_are_a_gaussian_mixture(rng, covariance_type, gaps):
