@@ -216,7 +216,7 @@ class Regions(Sampling):
         log_density = []
         for start in range(0, n_samples, rows):
             X, labels = draw(weights, means, color, min(rows, n_samples - start), rng)
-            data = Data(self._stretched(X, labels, parameters, rng), False)
+            data = Data(self._stretched(X, labels, rng, parameters), False)
             log_density.append(evaluate_array(data, at, write_log_density, ()))
         return Sampled(np.sort(np.concatenate(log_density)))
 

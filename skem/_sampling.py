@@ -113,13 +113,13 @@ class Sampling(Joint, Parametric):
             else partial(structure.draw, by_hand)
         )
         weights = np.asarray(self.weights_, dtype=float)
-        parameters = self._parameters()
+        means = np.asarray(self.means_, dtype=float)
         background = self._background
         noise = np.zeros(n_samples, bool)
         if background is not None:
             noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
-        X, labels = draw(weights, parameters.means, color, n_samples, rng)
-        X = self._stretched(X, labels, parameters, rng)
+        X, labels = draw(weights, means, color, n_samples, rng)
+        X = self._stretched(X, labels, rng)
         if background is None:
             return X, labels
         X[noise] = background.draw(int(noise.sum()), rng)
@@ -129,8 +129,8 @@ class Sampling(Joint, Parametric):
         self,
         X: np.ndarray,
         labels: np.ndarray,
-        parameters: Parameters,
         rng: np.random.RandomState,
+        parameters: Parameters | None = None,
     ) -> np.ndarray:
-        """Turn Gaussian rows into those of the components."""
+        """Turn Gaussian rows into those of the components, of parameters or its own."""
         return X

@@ -439,9 +439,10 @@ class StudentMixture(LikelihoodMixture):
         self,
         X: np.ndarray,
         labels: np.ndarray,
-        parameters: Parameters,
         rng: np.random.RandomState,
+        parameters: Parameters | None = None,
     ) -> np.ndarray:
+        parameters = self._parameters() if parameters is None else parameters
         assert isinstance(parameters, StudentParameters)
         return stretched(X, labels, parameters.means, parameters.df, rng)
 

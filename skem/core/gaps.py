@@ -75,7 +75,7 @@ class GapsStep:
             math.prod(mixtures), np.ascontiguousarray(coordinates.shift, dtype=float),
             np.ascontiguousarray(coordinates.scale, dtype=float), theta,
             None, None, None, None, None, FAR[form.dtype], NEGLIGIBLE,
-            _cells(form, coordinates),
+            cells=_cells(form, coordinates),
         )  # fmt: skip
         return cls(form, coordinates, Pass(library, model))
 
