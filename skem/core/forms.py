@@ -367,7 +367,7 @@ def uncancelled(
     shape = (*stack, *twin.shape(K, d))
     if cholesky.shape != shape:
         cholesky = np.broadcast_to(np.expand_dims(cholesky, len(stack)), shape)
-    return twin, Parameters(parameters.weights, parameters.means, cholesky)
+    return twin, replace(parameters, precisions_cholesky=cholesky)
 
 
 def choose_form(

@@ -53,7 +53,7 @@ STEPS = 20
 """EM steps of the quick fit, at most."""
 WORK = 2**27
 """Products in all of these steps together, beyond which there are fewer."""
-SETTLED = 1e-2
+SETTLED = 1e-3
 """Relative change of the scale's volume in a step, below which it is settled."""
 WHOLE_STEPS = 30
 """EM steps of one component for incomplete data, at most."""
