@@ -185,9 +185,8 @@ class Freedom:
         if self.fixed:
             return np.broadcast_to(start, sizes.shape)
         if self.common:
-            total = sizes.sum(axis=-1, keepdims=True)
-            mean = tails.sum(axis=-1, keepdims=True) / total
-            return np.broadcast_to(likeliest(mean), sizes.shape)
+            sizes = sizes.sum(axis=-1, keepdims=True)
+            tails = tails.sum(axis=-1, keepdims=True)
         own = np.divide(tails, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
         found = likeliest(np.where(np.isnan(own), -2.0, own))
         return np.where(np.isnan(own), np.clip(start, LEAST, MOST), found)

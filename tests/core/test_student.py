@@ -71,6 +71,13 @@ def test_labels_lead_to_the_start():
     assert np.allclose(freedom.maximise(sizes, freedom.labelled(sizes)), [3, 9])
 
 
+def test_common_freedom_without_rows_is_that_of_the_start():
+    freedom = Freedom(np.full(2, 5.0), fixed=False, common=True)
+    sizes, tails = np.array([[0.0, 0.0], [10.0, 30.0]]), np.array([[0.0, 0.0]] * 2)
+    tails[1] = freedom.labelled(sizes[1])
+    assert np.allclose(freedom.maximise(sizes, tails), np.full((2, 2), 5.0))
+
+
 def test_parts_of_data_add_up(rng):
     parts = [
         StudentStatistics(
