@@ -232,13 +232,40 @@ def errors_of(
     size = information.starts[-1]
     here = outward(point)
     gradients = np.empty((size, sum(values.size for values in here.values())))
-    for gradient, step in zip(gradients, np.eye(size) * STEP, strict=True):
-        ends = (outward(information.at(sign * step)) for sign in (1, -1))
-        first, second = (
-            np.concatenate([values.ravel() for values in end.values()]) for end in ends
-        )
-        gradient[:] = (first - second) / (2 * STEP)
-    hessian, outer = information.matrices()
+    # Of a component that no row has, or without extent, no step may be small enough.
+    with np.errstate(all="ignore"):
+        for gradient, step in zip(gradients, np.eye(size) * STEP, strict=True):
+            ends = (outward(information.at(sign * step)) for sign in (1, -1))
+            first, second = (
+                np.concatenate([values.ravel() for values in end.values()])
+                for end in ends
+            )
+            gradient[:] = (first - second) / (2 * STEP)
+        hessian, outer = information.matrices()
+        errors = _delta(hessian, outer, gradients, method)
+    cuts = np.cumsum([values.size for values in here.values()])[:-1]
+    parts = np.split(errors, cuts)
+    return {
+        key: part.reshape(values.shape)
+        for (key, values), part in zip(here.items(), parts, strict=True)
+    }
+
+
+def _delta(
+    hessian: np.ndarray, outer: np.ndarray, gradients: np.ndarray, method: str
+) -> np.ndarray:
+    """Return errors of functions with gradients (p, q), NaN where they are not known.
+
+    What has no finite curvature is taken for what the data say nothing of.
+    """
+    finite = np.isfinite(np.diag(hessian)) & np.isfinite(np.diag(outer))
+    both = finite[:, None] & finite
+    hessian, outer = (
+        np.where(both & np.isfinite(matrix), matrix, 0.0) for matrix in (hessian, outer)
+    )
+    gradients = np.nan_to_num(gradients, nan=np.finfo(float).max)
+    units = np.abs(gradients).max(axis=0)
+    gradients = gradients / np.where(units > 0, units, 1.0)
     values, vectors = np.linalg.eigh(outer if method == "opg" else hessian)
     known = values > IDENTIFIED * max(values.max(), 1.0)
     along = vectors.T @ gradients
@@ -250,15 +277,8 @@ def errors_of(
         variances = (along[known] * solved).sum(axis=0)
     lost = np.square(along[~known]).sum(axis=0)
     total = np.square(gradients).sum(axis=0)
-    errors = np.where(
-        lost > UNKNOWN**2 * total, np.nan, np.sqrt(np.maximum(variances, 0.0))
-    )
-    cuts = np.cumsum([values.size for values in here.values()])[:-1]
-    parts = np.split(errors, cuts)
-    return {
-        key: part.reshape(values.shape)
-        for (key, values), part in zip(here.items(), parts, strict=True)
-    }
+    errors = units * np.sqrt(np.maximum(variances, 0.0))
+    return np.where(lost > UNKNOWN**2 * total, np.nan, errors)
 
 
 def unflattened(errors: dict[Any, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

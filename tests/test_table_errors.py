@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skem import GaussianMixture, MixtureModel
-from skem._table_errors import Information
+from skem._table_errors import Information, _delta
 
 n = 4000
 
@@ -97,3 +97,14 @@ def test_parameters_without_information_have_no_errors():
     model = MixtureModel(2, families="bernoulli", random_state=0).fit(X)
     errors = model.standard_errors(X)
     assert np.isnan(errors.parameters["x0"]["probability"]).all()
+
+
+@pytest.mark.parametrize("method", ["hessian", "opg", "sandwich"])
+def test_what_has_no_finite_curvature_is_not_known(method):
+    hessian = np.array([[4.0, np.inf, 1.0], [np.inf, np.nan, 0.0], [1.0, 0.0, 2.0]])
+    gradients = np.array([[1.0, 0.0, 1e200], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0]])
+    errors = _delta(hessian, hessian, gradients, method)
+    # The first alone is known: beside the last one it has the variance 2/7.
+    assert errors == pytest.approx([np.sqrt(2 / 7), np.nan, np.nan], nan_ok=True)
+    scaled = _delta(hessian, hessian, np.array([[1e200], [0.0], [0.0]]), method)
+    assert scaled == pytest.approx([1e200 * np.sqrt(2 / 7)])

@@ -12,7 +12,7 @@ from skem.core.chart import Chart
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import Structure
 from skem.core.degeneracy import scarce
-from skem.core.forms import CONDITION, condition
+from skem.core.forms import CONDITION, NEGLIGIBLE, condition
 from skem.core.incomplete import Incomplete
 from skem.core.maximisation import maximise
 from skem.core.parameters import Parameters
@@ -298,9 +298,10 @@ class GaussianModel:
         """Add what is expected of missing values, of independent features."""
         lacking = counts[:, None] - observed
         if previous is None:
-            safe = np.where(observed > 0, observed, 1.0)
             # As if what is missing were as what is there, of each component.
-            share = np.where(observed > 0, counts[:, None] / safe, 0.0)
+            total = np.broadcast_to(counts[:, None], observed.shape)
+            there = observed > NEGLIGIBLE * total
+            share = np.divide(total, observed, out=np.zeros(total.shape), where=there)
             return first * share, second * share
         means = previous["means"] - reference
         variances = 1 / self._precisions(previous)

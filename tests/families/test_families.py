@@ -1,5 +1,6 @@
 """Every family: densities beside scipy's, monotone steps, charts, sampling."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -214,3 +215,17 @@ def test_penalty_keeps_proportions_off_the_border():
     # (n_c + ε p̄_c) / (n + ε), and the pooled ones where there is no row.
     np.testing.assert_allclose(p[0], [50.05 / 50.1, 0.05 / 50.1])
     np.testing.assert_allclose(p[2], [0.5, 0.5])
+
+
+def test_a_gaussian_whose_rows_lack_the_value_but_for_rounding(rng):
+    values = rng.normal(3, 2, (1, 20))
+    values[0, 10:] = np.nan
+    model = replace(looked("gaussian", values), incomplete=True)
+    resp = np.full((2, 20), 1e-310)
+    resp[0], resp[1, 10:] = 1.0, 1.0
+    rows = model.rows(values)
+    laws = model.start(rows, resp)
+    resp[1, :10] = 0.0
+    assert model.start(rows, resp)["means"] == pytest.approx(laws["means"])
+    z = model.coordinates.load(values, np.empty(values.shape))
+    assert laws["means"][:, 0] == pytest.approx([np.nanmean(z), 0.0])
