@@ -33,6 +33,8 @@ FLAT = 1e-10
 WIDEST = 0.5
 """Radians that axes are turned by at once, at most."""
 TINY = float(np.finfo(float).tiny)
+LONGEST = 50.0
+"""Longest step of log-volumes, so that no trial overflows."""
 GOLDEN = 0.6180339887498949
 
 
@@ -46,6 +48,12 @@ def scaled(values: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def with_eigenvalues(axes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """D diag(a) Dᵀ."""
     return (axes * values[..., None, :]) @ transposed(axes)
+
+
+def above_rounding(eigenvalues: np.ndarray) -> np.ndarray:
+    """Raise eigenvalues (…, d) to what rounding leaves of them beside the largest."""
+    largest = eigenvalues.max(axis=-1, keepdims=True)
+    return np.maximum(eigenvalues, np.finfo(float).eps * largest)
 
 
 def geometric_means(values: np.ndarray) -> np.ndarray:
@@ -174,7 +182,8 @@ class EVV(Constraint):
     def estimate(
         self, W: np.ndarray, n: np.ndarray, d: int, previous: np.ndarray | None
     ) -> np.ndarray:
-        return of_equal_volume(W, n, volumes(W, 2))
+        least = np.finfo(float).eps * diagonals(W).max(axis=-1)
+        return of_equal_volume(W, n, np.maximum(volumes(W, 2), least))
 
 
 class EEV(Constraint):
@@ -187,6 +196,7 @@ class EEV(Constraint):
         self, W: np.ndarray, n: np.ndarray, d: int, previous: np.ndarray | None
     ) -> np.ndarray:
         eigenvalues, axes = np.linalg.eigh(W)
+        eigenvalues = above_rounding(eigenvalues)
         total = n.sum(axis=-1)[..., None, None]
         common = eigenvalues.sum(axis=-2, keepdims=True) / total
         return with_eigenvalues(axes, common)
@@ -204,7 +214,7 @@ class VEV(Constraint):
     ) -> np.ndarray:
         # In the order of their sizes they fit best, whatever the volumes are.
         eigenvalues, axes = np.linalg.eigh(W)
-        eigenvalues = np.maximum(eigenvalues, 0.0)
+        eigenvalues = above_rounding(eigenvalues)
         before = None if previous is None else volumes(previous, 2)
         found = proportional_diagonals(eigenvalues, n, before)
         return with_eigenvalues(axes, found)
@@ -223,7 +233,7 @@ class VVE(Constraint):
     ) -> np.ndarray:
         before = None if previous is None else common_axes(previous)
         axes = rotated(W, n, self.equal_volumes, before)
-        variances = diagonals(turned(W, axes))
+        variances = above_rounding(diagonals(turned(W, axes)))
         if self.equal_volumes:
             variances = of_equal_volume(variances, n, geometric_means(variances))
         else:
@@ -333,6 +343,7 @@ def inverse_volumes(
         if not going.any():
             # What is left is in the rounding of F, but not of x.
             return x + step
+        step /= np.maximum(np.abs(step).max(axis=-1, keepdims=True) / LONGEST, 1)
         length = np.where(going, 1.0, 0.0)
         for _ in range(HALVINGS):
             trial = x + length[..., None] * step

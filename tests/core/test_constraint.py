@@ -217,3 +217,14 @@ def test_structures_include_those_with_less_freedom():
     assert set(names) == expected
     assert all(SHAPES["full"].includes(one) for one in FOURTEEN.values())
     assert not SHAPES["EEV"].includes(SHAPES["VEE"])
+
+
+@pytest.mark.parametrize("name", ["EEV", "VEV", "EVE", "VVE", "EVV"])
+def test_scatter_beyond_the_precision_of_its_eigenvalues(name):
+    # All on one line: the other eigenvalues are rounding, some of them negative.
+    line = np.array([3.0, -1.0, 0.5, 7.0])
+    line /= np.linalg.norm(line)
+    W = np.array([2e11, 1e11])[:, None, None] * np.outer(line, line)
+    found = CONSTRAINTS[name].estimate(W, np.array([2e12, 1e12]), 4, None)
+    assert line @ found @ line == pytest.approx([0.1, 0.1], rel=1e-9)
+    assert np.trace(found, axis1=1, axis2=2) == pytest.approx([0.1, 0.1], rel=1e-9)
