@@ -70,7 +70,6 @@ class Ties:
             out[feature] = np.where(values[place] == row, squares[place], 0.0)
         return out
 
-
     @cached_property
     def _alone(self) -> tuple[list[int], np.ndarray, np.ndarray]:
         """Features with a single such value, the values and w²/12, as columns."""
