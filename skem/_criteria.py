@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from numpy.typing import ArrayLike
 
 from skem._parametric import of_likelihood
 from skem._predicting import Predicting
 from skem._typing import available_if
-from skem.core.totals import Totals, classified
+from skem.core.totals import classified
 
 
 class Criteria(Predicting):
@@ -53,11 +51,8 @@ class Criteria(Predicting):
         >>> round(mixture.bic([[-2.0], [0.0], [1.0]]), 2)
         13.85
         """
-        return self._bic(self._totals(X, sample_weight, labels=labels))
-
-    def _bic(self, totals: Totals) -> float:
-        penalty = self._n_parameters() * math.log(totals.weight)
-        return -2 * totals.loglik + penalty
+        totals = self._totals(X, sample_weight, labels=labels)
+        return totals.bic(self._n_parameters())
 
     @available_if(of_likelihood)
     def aic(
@@ -94,7 +89,7 @@ class Criteria(Predicting):
         18.36
         """
         totals = self._totals(X, sample_weight, labels=labels)
-        return -2 * totals.loglik + 2 * self._n_parameters()
+        return totals.aic(self._n_parameters())
 
     @available_if(of_likelihood)
     def icl(
@@ -140,4 +135,4 @@ class Criteria(Predicting):
         13.96
         """
         totals = self._totals(X, sample_weight, classified, labels)
-        return self._bic(totals) - 2 * totals.certainty
+        return totals.icl(self._n_parameters())

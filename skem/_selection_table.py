@@ -12,6 +12,7 @@ import numpy as np
 
 from skem._text import rows_of_components
 from skem.core.covariance import FOURTEEN, SHAPES
+from skem.core.totals import Totals
 from skem.gaussian_mixture import GaussianMixture
 
 CRITERIA = ("bic", "aic", "icl")
@@ -52,20 +53,23 @@ class Candidate:
         return 0 if self.mixture is None else self.mixture.n_parameters_
 
     @property
+    def _totals(self) -> Totals:
+        return Totals(self.total_weight, self.log_likelihood, -self.surprise)
+
+    @property
     def bic(self) -> float:
         """−2ℓ + p log N."""
-        cost = self.n_parameters * math.log(self.total_weight)
-        return -2 * self.log_likelihood + cost
+        return self._totals.bic(self.n_parameters)
 
     @property
     def aic(self) -> float:
         """−2ℓ + 2p."""
-        return -2 * self.log_likelihood + 2 * self.n_parameters
+        return self._totals.aic(self.n_parameters)
 
     @property
     def icl(self) -> float:
         """BIC + 2 × surprise."""
-        return self.bic + 2 * self.surprise
+        return self._totals.icl(self.n_parameters)
 
     def judged_by(self, criterion: str) -> float:
         """Return the criterion with shared values as wide as they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from skem._table import TakesTables, read_table, rebuilt
 from skem._table_described import DescribedTable
 from skem._validation import check_sample_weight
 from skem.core.threads import Workers
+from skem.core.totals import Totals
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
@@ -192,11 +192,12 @@ class FittedTable(
         weight = check_sample_weight(sample_weight, np.empty((n, 0)))
         return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
 
-    def _criterion(self, X: Any, sample_weight: ArrayLike | None, price: Any) -> float:
-        log_density = self.score_samples(X)
+    def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals:
+        log_density, resp = self._posterior(X)
         weight = self._given(sample_weight, len(log_density))
-        total = float(weight.sum())
-        return float(-2 * log_density @ weight + price(total) * self.n_parameters_)
+        certainty = np.log(resp.max(axis=0)) @ weight
+        loglik = log_density @ weight
+        return Totals(float(weight.sum()), float(loglik), float(certainty))
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion, −2ℓ + p log N.
@@ -214,7 +215,7 @@ class FittedTable(
         bic : float
             The lower the better.
         """
-        return self._criterion(X, sample_weight, math.log)
+        return self._totals(X, sample_weight).bic(self.n_parameters_)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion, −2ℓ + 2p.
@@ -232,7 +233,7 @@ class FittedTable(
         aic : float
             The lower the better.
         """
-        return self._criterion(X, sample_weight, lambda total: 2.0)
+        return self._totals(X, sample_weight).aic(self.n_parameters_)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the integrated completed likelihood: BIC with a price on overlap.
@@ -250,12 +251,7 @@ class FittedTable(
         icl : float
             The lower the better.
         """
-        log_density, resp = self._posterior(X)
-        weight = self._given(sample_weight, len(log_density))
-        certainty = float(np.log(resp.max(axis=0)) @ weight)
-        bic = -2 * float(log_density @ weight)
-        bic += math.log(float(weight.sum())) * self.n_parameters_
-        return bic - 2 * certainty
+        return self._totals(X, sample_weight).icl(self.n_parameters_)
 
     def sample(
         self,

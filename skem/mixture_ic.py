@@ -420,14 +420,12 @@ class MixtureIC(
 
 def _row(model: MixtureModel, X: Any, weight: np.ndarray) -> dict[str, float]:
     """Return what there is to be compared."""
-    log_density, resp = model._posterior(X)
-    loglik, p = float(log_density @ weight), model.n_parameters_
-    bic = p * float(np.log(weight.sum())) - 2 * loglik
+    totals, p = model._totals(X, weight), model.n_parameters_
     return {
-        "bic": bic,
-        "aic": 2 * p - 2 * loglik,
-        "icl": bic - 2 * float(np.log(resp.max(axis=0)) @ weight),
-        "log_likelihood": loglik,
+        "bic": totals.bic(p),
+        "aic": totals.aic(p),
+        "icl": totals.icl(p),
+        "log_likelihood": totals.loglik,
         "n_parameters": p,
         "converged": model.converged_,
     }

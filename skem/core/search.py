@@ -169,13 +169,16 @@ class Search:
 
         What `finish` has not brought to an end is no optimum, and left alone.
         """
-        failures = 0
+        failures, wanted = 0, min(MOVES, EACH_MOVED * self.n_components)
+        # Where steps are so long that fewer moves are tried, once is enough.
+        few = self.affordable(em, MOVES, EACH_MOVED) < wanted
+        patience = min(self.patience, 1) if few else self.patience
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         for _ in range(ROUNDS if best.converged and may_move else 0):
             found = self.after_moves(em, best)
             failures = failures + 1 if found is best else 0
-            if failures == self.patience:
+            if failures == patience:
                 break
             best = found
         return best

@@ -16,6 +16,7 @@ these neighbours cover.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -59,11 +60,23 @@ class Ties:
         if not self.atoms:
             return self.steps[:, None]
         out = np.broadcast_to(self.steps[:, None], data.shape).copy()
+        features, alone, its_squares = self._alone
+        out[features] = np.where(data[features] == alone, its_squares, 0.0)
         for feature, values, squares in self.atoms:
+            if len(values) == 1:
+                continue
             row = data[feature]
             place = np.minimum(np.searchsorted(values, row), len(values) - 1)
             out[feature] = np.where(values[place] == row, squares[place], 0.0)
         return out
+
+    @cached_property
+    def _alone(self) -> tuple[list[int], np.ndarray, np.ndarray]:
+        """Features with a single such value, the values and w²/12, as columns."""
+        some = [atoms for atoms in self.atoms if len(atoms.values) == 1]
+        values = np.array([atoms.values for atoms in some]).reshape(-1, 1)
+        squares = np.array([atoms.squares for atoms in some]).reshape(-1, 1)
+        return [atoms.feature for atoms in some], values, squares
 
 
 def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:

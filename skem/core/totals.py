@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import astuple, dataclass
 
@@ -40,6 +41,18 @@ class Totals:
         return Totals(
             *(a + b for a, b in zip(astuple(self), astuple(other), strict=True))
         )
+
+    def bic(self, n_parameters: int) -> float:
+        """−2ℓ + p log N."""
+        return -2 * self.loglik + n_parameters * math.log(self.weight)
+
+    def aic(self, n_parameters: int) -> float:
+        """−2ℓ + 2p."""
+        return -2 * self.loglik + 2 * n_parameters
+
+    def icl(self, n_parameters: int) -> float:
+        """BIC with a price on overlap."""
+        return self.bic(n_parameters) - 2 * self.certainty
 
     def finite(self) -> Totals:
         """Return the totals with what has overflowed at the limit."""
