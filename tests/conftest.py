@@ -233,13 +233,15 @@ def default_threads(blas_counts):
         if library.user_api == "blas"
     ]
     before = [library.get_num_threads() for library in libraries]
-    for library in libraries:
-        library.set_num_threads(2)
-    if set(blas_counts()) != {2}:
-        pytest.skip("BLAS cannot be given 2 threads")
-    yield blas_counts()
-    for library, count in zip(libraries, before, strict=True):
-        library.set_num_threads(count)
+    try:
+        for library in libraries:
+            library.set_num_threads(2)
+        if set(blas_counts()) != {2}:
+            pytest.skip("BLAS cannot be given 2 threads")
+        yield blas_counts()
+    finally:
+        for library, count in zip(libraries, before, strict=True):
+            library.set_num_threads(count)
 
 
 @pytest.fixture

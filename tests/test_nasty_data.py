@@ -1,4 +1,4 @@
-"""More than a thousand random nasty data sets: every fit is sound, and climbs its objective."""
+"""Many random nasty data sets: every fit is sound, and climbs its objective."""
 
 import warnings
 from contextlib import contextmanager
