@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("short_search")
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
 ORDERS = ["C", "F"]
-N_ROWS = 500_000
+N_ROWS = 700_000
 SCORES = ["score", "bic", "aic", "icl"]
 ROWWISE = ["score_samples", "predict_proba", "predict"]
 
@@ -64,6 +64,8 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", 8_000)
     monkeypatch.setattr(scale_module, "ROWS", 500)
+    # What is imported and kept at a first fit is no memory of the fits that follow.
+    fit(integers(1000).astype(np.float32), n_init="auto", max_iter=1)
 
 
 def integers(n, d=2, seed=0):
