@@ -310,13 +310,13 @@ def sequential_bootstrap_lrt(
     Examples
     --------
     >>> from skem import GaussianMixture, sequential_bootstrap_lrt
-    >>> from skem.datasets import load_faithful
-    >>> X = load_faithful().data
+    >>> from skem.datasets import load_acidity
+    >>> X = load_acidity().data
     >>> result = sequential_bootstrap_lrt(
     ...     GaussianMixture(covariance_type="tied"), X, n_boot=19, random_state=0
     ... )
     >>> result.n_components, len(result.tests)
-    (3, 3)
+    (2, 2)
     """
     if max_components <= min_components:
         raise ValueError(

@@ -6,11 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import pytest
+
+# Processes of pytest-xdist share the cores: more threads would wait for each other.
+# Tests that need two ask for them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from skem.core.blocks import ArrayBlocks
 from skem.core.covariance import STRUCTURES, Structure
@@ -216,6 +222,26 @@ def blas_threads(blas_counts):
 def two_threads(blas_threads):
     with blas_threads(2):
         yield
+
+
+@pytest.fixture
+def default_threads(blas_counts):
+    """Let BLAS have two threads by itself: limits would tie them to this thread."""
+    libraries = [
+        library
+        for library in ThreadpoolController().lib_controllers
+        if library.user_api == "blas"
+    ]
+    before = [library.get_num_threads() for library in libraries]
+    try:
+        for library in libraries:
+            library.set_num_threads(2)
+        if set(blas_counts()) != {2}:
+            pytest.skip("BLAS cannot be given 2 threads")
+        yield blas_counts()
+    finally:
+        for library, count in zip(libraries, before, strict=True):
+            library.set_num_threads(count)
 
 
 @pytest.fixture

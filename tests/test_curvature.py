@@ -139,6 +139,7 @@ def test_errors_with_gaps_weights_and_labels_too(covariance_type):
     check(mixture, X, **given)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
 @pytest.mark.parametrize(
     "fixed",
@@ -160,6 +161,7 @@ def test_what_is_fixed_has_no_error(kind, fixed):
     check(mixture, X)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
 @pytest.mark.parametrize("covariance_type", ["tied", "spherical"])
 def test_errors_beside_noise(kind, covariance_type):

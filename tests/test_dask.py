@@ -164,8 +164,8 @@ def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_bit_depends_on_the_scheduler(client, X, weight):
-    data = da.from_array(X, chunks=(45, 2))
-    params = {"max_iter": 4, "tol": 0, "algorithm": "squarem"}
+    data = da.from_array(X, chunks=(90, 2))
+    params = {"max_iter": 3, "tol": 0, "algorithm": "squarem"}
     with client.as_current():
         there = mixture(**params).fit(data, sample_weight=weight)
     here = mixture(**params).fit(data, sample_weight=weight)
@@ -257,7 +257,7 @@ def test_rows_may_be_chunked_in_any_way(chunked, kind, X, weight):
     }
     lazy, memory = weights[kind]
     data = CHUNKED[chunked](X)
-    params = {"max_iter": 4, "tol": 0, "algorithm": "em"}
+    params = {"max_iter": 2, "tol": 0, "algorithm": "em"}
     fitted = mixture(**params).fit(data, sample_weight=lazy)
     assert_same_fit(fitted, mixture(**params).fit(X, sample_weight=memory))
     np.testing.assert_array_equal(fitted.predict(data), fitted.predict(X))

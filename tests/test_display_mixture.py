@@ -1,6 +1,7 @@
 """MixtureDisplay: what it draws, from what, and how it refuses."""
 
 import sys
+from copy import deepcopy
 from itertools import combinations
 
 import matplotlib as mpl
@@ -30,9 +31,14 @@ def ax():
     return Figure((3.4, 2.6)).add_subplot()
 
 
-@pytest.fixture
-def faithful():
+@pytest.fixture(scope="module")
+def fit_of_faithful():
     return GaussianMixture(2, random_state=0).fit(X)
+
+
+@pytest.fixture
+def faithful(fit_of_faithful):
+    return deepcopy(fit_of_faithful)
 
 
 def fitted(mixture):

@@ -11,7 +11,7 @@ dd = pytest.importorskip("dask.dataframe")
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
-N = 300
+N = 200
 
 
 def clusters(rng):

@@ -1,4 +1,4 @@
-"""Thousands of random nasty data sets: every fit is sound, and climbs its objective."""
+"""Many random nasty data sets: every fit is sound, and climbs its objective."""
 
 import warnings
 from contextlib import contextmanager
@@ -21,11 +21,11 @@ from skem.core.threads import Workers
 
 pytestmark = pytest.mark.slow
 
-DATA_SETS = 25
+DATA_SETS = 12
 """Of each kind."""
 SHORT = {"max_iter": 15, "n_init": 1}
 """Most fits stop early: what is asked of them holds after any step."""
-LONG = 4
+LONG = 2
 """Data sets of each kind that are fitted at the default settings."""
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+from copy import deepcopy
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -20,9 +22,15 @@ def X():
     return load_faithful().data
 
 
+@cache
+def fitted(covariance_type):
+    mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
+    return mixture.fit(load_faithful().data)
+
+
 @pytest.fixture
-def mixture(X, structure):
-    return GaussianMixture(3, covariance_type=structure.name, random_state=0).fit(X)
+def mixture(structure):
+    return deepcopy(fitted(structure.name))
 
 
 @pytest.fixture(params=[None, "counts", "fractions"])

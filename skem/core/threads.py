@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import TracebackType
@@ -141,6 +141,28 @@ UNSHARED = 8192
 """Multiplications of a product that BLAS gives to one thread of its own accord."""
 
 
+LONGEST_WAIT = 0.5
+"""Seconds that the calling thread waits before it looks whether it was interrupted."""
+
+
+def _results(futures: list[Future[R]]) -> Iterator[R]:
+    """Yield the results in order; cancel those that are not asked for.
+
+    An interrupt that reaches another thread, or this one just before it waits, does not
+    end a wait: it would be heard once the call is done, which can take long.
+    """
+    futures.reverse()
+    try:
+        while futures:
+            while not futures[-1].done():
+                wait(futures[-1:], LONGEST_WAIT)
+            # Popped, so that nothing keeps a result that its reader has let go.
+            yield futures.pop().result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
 class Workers(Generic[T, R]):
     """As many threads as BLAS would use, for work on blocks.
 
@@ -218,4 +240,4 @@ class Workers(Generic[T, R]):
                 thread_name_prefix="skem",
                 initializer=lambda: self._threads.append(threading.current_thread()),
             )
-        return self._pool.map(lambda item: self._call(function, item), items)
+        return _results([self._pool.submit(self._call, function, i) for i in items])

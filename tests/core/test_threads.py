@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from skem.core.threads import Workers, Workspace, single_threaded_blas
 
@@ -113,19 +113,6 @@ def test_blas_is_limited_where_another_thread_has_set_its_limits(
     thread.start()
     thread.join(timeout=10)
     assert counts == [{2, 1}, {2}]
-
-
-@pytest.fixture
-def default_threads(blas_counts):
-    """Return BLAS's own counts; threadpool_limits would tie them to this thread."""
-    before = blas_counts()
-    if min(before, default=1) == 1:
-        pytest.skip("BLAS has one thread only")
-    yield before
-    if blas_counts() != before:
-        # For the tests that follow: from any thread, and for good.
-        for library in ThreadpoolController().lib_controllers:
-            library.set_num_threads(max(before))
 
 
 @pytest.mark.parametrize("first_out", ["first in", "last in"])
