@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skem.core import statistics as statistics_module
 from skem.core.coordinates import Coordinates
 from skem.core.covariance import STRUCTURES
 from skem.core.expectation import Expectation, total_statistics
@@ -230,3 +231,24 @@ def test_completed_statistics_have_the_pooled_scatter(make_mixture, make_blocks,
         rtol=1e-10,
         atol=1e-9,
     )
+
+
+@pytest.mark.parametrize("structure", STRUCTURES.values(), ids=STRUCTURES)
+@pytest.mark.parametrize("squares", [None, "of features", "of values"])
+def test_labels_of_a_stack(structure, squares, rng, monkeypatch):
+    """Together or one component after the other: moments about the means."""
+    n, d = 50, 3
+    Z, resp = rng.normal(size=(n, d)), rng.dirichlet(np.ones(2), (4, n)).swapaxes(1, 2)
+    resp[0, 1] = 0
+    if squares is not None:
+        squares = rng.uniform(size=(d, 1 if squares == "of features" else n))
+    found = []
+    for most in (statistics_module.TOGETHER, 0):
+        monkeypatch.setattr(statistics_module, "TOGETHER", most)
+        found.append(Statistics.of_labels(structure.quadratic, Z, resp, squares))
+    counts = resp.sum(axis=-1)
+    for each in found:
+        np.testing.assert_allclose(each.counts, counts, rtol=1e-12)
+        np.testing.assert_allclose(each.means * counts[..., None], resp @ Z, atol=1e-12)
+        assert (each.offsets == 0).all()
+    np.testing.assert_allclose(found[0].sums, found[1].sums, atol=1e-11)
