@@ -200,13 +200,13 @@ def test_one_weight_for_all_rows_takes_no_memory_for_each(small_parts):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_first_batch_of_a_stream_is_not_copied(weighted, as_file, small_parts):
-    X = as_file(integers(N_READ).astype(np.float32))
-    weight = as_file((np.arange(N_READ) % 3 > 0).astype("f4")) if weighted else None
+    X = as_file(integers(N_ROWS).astype(np.float32))
+    weight = as_file((np.arange(N_ROWS) % 3 > 0).astype("f4")) if weighted else None
     streamed = GaussianMixture(2, random_state=0, n_init=1, max_iter=1)
     first = peak_memory(
         lambda: streamed.partial_fit(X, sample_weight=weight).lower_bound_
     )
-    assert first < N_READ
+    assert first < N_ROWS
 
 
 @pytest.mark.each_value
