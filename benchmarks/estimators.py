@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -130,7 +131,7 @@ def classes(report: Report) -> None:
             covariance_type="auto", random_state=0
         ),
         "skem, auto, full": lambda: MixtureDiscriminantAnalysis(random_state=0),
-        "QDA": QuadraticDiscriminantAnalysis,
+        "QDA": partial(QuadraticDiscriminantAnalysis, reg_param=1e-3),
         "scikit-learn's mixtures by BIC": PerClass,
     }
     if TINY:
