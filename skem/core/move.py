@@ -28,8 +28,8 @@ class Moves:
     """Ways to leave a mixture, drawn at random.
 
     `resp` (K, n) are posterior probabilities of the rows, with noise in one more row if
-    there is any; `dispensable` are the
-    components that may be, those first that would be missed the least.
+    there is any; `dispensable` are the components that may go, those that would be
+    missed the least first.
     """
 
     em: EMMap
@@ -108,11 +108,6 @@ def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Sort components by what taking their density away costs: −Σ v log(1 − r_k)."""
     cost = -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
     return np.argsort(cost, kind="stable")
-
-
-def squared_distances(Z: np.ndarray, row: int) -> np.ndarray:
-    """Squared distances of all rows from one of them."""
-    return np.square(Z - Z[row]).sum(axis=1)
 
 
 def closer(Z: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:

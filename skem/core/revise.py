@@ -22,7 +22,7 @@ from skem.core.climb import Trial, climb
 from skem.core.clusterings import Clustering, Labels, hierarchical, merged
 from skem.core.em import EMMap
 from skem.core.initialize import Rows
-from skem.core.move import CERTAIN, dispensable, responsibilities
+from skem.core.move import CERTAIN, dispensable, drawn_of_each, responsibilities
 from skem.core.parameters import Parameters
 from skem.core.posterior import Posterior
 from skem.core.regularization import IllDefinedCovarianceError
@@ -123,21 +123,14 @@ class Revisions:
         Z, weight = self.rows.Z, self.rows.weight
         full = len(self.resp) == self.n_components
         resp = self._without(self._dispensable(1, rng)[0]) if full else self.resp
-        here = _drawn(weight, rng)
-        owner = _drawn(resp[:, here], rng)
-        there = _drawn(resp[owner] * weight, rng)
+        (here,) = drawn_of_each(weight[None], rng)
+        (owner,) = drawn_of_each(resp[None, :, here], rng)
+        (there,) = drawn_of_each(resp[None, owner] * weight, rng)
         nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
             Z[here] @ Z[here] - Z[there] @ Z[there]
         )
         halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
         return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
-
-
-def _drawn(weights: np.ndarray, rng: np.random.RandomState) -> int:
-    """Draw an index in proportion to weights."""
-    cumulated = np.cumsum(weights)
-    place = np.searchsorted(cumulated, rng.uniform() * cumulated[-1], side="right")
-    return min(int(place), len(weights) - 1)
 
 
 @dataclass(frozen=True)
