@@ -1,12 +1,21 @@
 """One EM pass (E-step and M-step) beside scikit-learn's, and the machine's bound.
 
-python -m benchmarks.em_pass [full tied diag spherical] [--no-save] [--tiny]
+python -m benchmarks.em_pass [full tied diag spherical] [--onedal PYTHON]
+    [--no-save] [--tiny]
+
+PYTHON is the interpreter of an environment with daal4py (see benchmarks/onedal.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import subprocess
+import sys
+import tempfile
 import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
@@ -100,6 +109,58 @@ def peer_pass(X, covariance_type, given):
     return lambda: seconds(job, LEAST)
 
 
+def onedal() -> str | None:
+    """Return the Python that the command line names as that of oneDAL."""
+    arguments = sys.argv[1:]
+    return arguments[arguments.index("--onedal") + 1] if "--onedal" in arguments else None
+
+
+@contextlib.contextmanager
+def onedal_pass(X, covariance_type, given) -> Iterator[Callable[[], float]]:
+    """Yield a function that times passes of oneDAL's EM, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "start.npz"
+        np.savez(path, X=X, weights=given["weights_init"], means=given["means_init"])
+        script = Path(__file__).with_name("onedal.py")
+        command = [onedal(), script, path, covariance_type, str(LEAST)]
+        with subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+
+            def timed() -> float:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                return float(process.stdout.readline())
+
+            yield timed
+
+
+def compare_onedal(report: Report, dtype: type) -> None:
+    report.line(
+        f"\n## oneDAL, {np.dtype(dtype).name}\n\n"
+        "skem beside oneDAL's EM, called by daal4py in an environment and a process of "
+        "its own, in turn. oneDAL has full and diagonal covariances alone."
+    )
+    report.table("covariance", "data", "oneDAL ms", "skem ms", "ratio", "spread")
+    ratios = []
+    for covariance_type in chosen(["full", "diag"]):
+        for n, d, K in GRID:
+            X, means = mixture_sample(n, d, K)
+            given = start(means, covariance_type)
+            X = X.astype(dtype)
+            given = {name: value.astype(dtype) for name, value in given.items()}
+            ours, _ = skem_pass(X, covariance_type, given)
+            with onedal_pass(X, covariance_type, given) as theirs:
+                result = duel(ours, theirs)
+            report.row(covariance_type, cell(n, d, K), *result.cells)
+            ratios.append(result.ratio)
+    mean = np.exp(np.mean(np.log(ratios)))
+    report.line(f"\nGeometric mean of the ratios: {mean:.1f}")
+
+
 def cell(n, d, K) -> str:
     return f"{n} × {d}, K = {K}"
 
@@ -148,6 +209,9 @@ def main() -> None:
     )
     compare_passes(report, np.float64)
     compare_passes(report, np.float32)
+    if onedal():
+        compare_onedal(report, np.float64)
+        compare_onedal(report, np.float32)
     report.save()
 
 
