@@ -14,11 +14,11 @@ from sklearn.mixture import BayesianGaussianMixture as Peer
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, real_data
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import BayesianGaussianMixture
-from skem.core.bayes import Beliefs, VariationalMap
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES
-from skem.core.posterior import Sticks
-from skem.core.threads import Workers
+from skem.core.bayes.em import Beliefs, VariationalMap
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.posterior import Sticks
 
 LEAST = 0.0 if TINY else 0.05
 """Seconds of passes in a round, at least."""

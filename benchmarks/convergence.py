@@ -16,14 +16,14 @@ from sklearn.mixture import GaussianMixture as Peer
 from benchmarks.data import problems
 from benchmarks.timing import TINY, Report
 from skem import GaussianMixture
-from skem.core.accelerate import ACCELERATORS, Plain
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.initialize import initialize
-from skem.core.seeds import INITIALIZERS
-from skem.core.solve import solve
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.initialize import initialize
+from skem.core.solve.accelerate import ACCELERATORS, Plain
+from skem.core.solve.loop import solve
 
 GAPS = (0.01, 0.001)
 """Nats from the optimum that count as there."""

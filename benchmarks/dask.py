@@ -20,11 +20,11 @@ from distributed import Client, LocalCluster, wait
 from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
 from benchmarks.timing import TINY, Report, duel, seconds
 from skem import GaussianMixture
-from skem._blocks import open_blocks
-from skem.core import dask_graph
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.parameters import Parameters
+from skem._inputs.blocks import open_blocks
+from skem.core.blocks import graph as dask_graph
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
 
 BLOCKS = (10,) if TINY else (10, 100, 1000)
 SMALL = (2000 if TINY else 200_000, 5, 5)

@@ -22,13 +22,13 @@ from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
-from skem.core.blocks import ArrayBlocks
-from skem.core.coordinates import scoring_coordinates
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.forms import choose_form
-from skem.core.parameters import Parameters
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.coordinates import scoring_coordinates
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
+from skem.core.passes.forms import choose_form
 from skem.kernels import native
 
 LEAST = 0.0 if TINY else 0.05

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from benchmarks.timing import TINY, Report, duel, seconds
 from skem import MixtureModel
-from skem.core.threads import Workers
+from skem.core.blocks.threads import Workers
 from skem.families.table_map import TableMap
 
 LEAST = 0.0 if TINY else 0.05

@@ -20,11 +20,11 @@ from sklearn.mixture import GaussianMixture as Peer
 from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture
-from skem._blocks import array_blocks
-from skem._validation import Data
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.parameters import Parameters
+from skem._inputs.blocks import array_blocks
+from skem._inputs.validation import Data
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
 from skem.datasets import load_faithful
 
 LEAST = 0.0 if TINY else 0.05

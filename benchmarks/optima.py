@@ -17,14 +17,14 @@ from sklearn.mixture import GaussianMixture as Peer
 from benchmarks.data import overlapping_sample, real_data
 from benchmarks.timing import REST, TINY, Report
 from skem import GaussianMixture
-from skem.core.accelerate import LBFGS
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.initialize import initialize
-from skem.core.seeds import DIVERSE
-from skem.core.solve import solve
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import DIVERSE
+from skem.core.search.initialize import initialize
+from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.loop import solve
 
 ROUNDS = 1 if TINY else 3
 RUNS = 2 if TINY else 100

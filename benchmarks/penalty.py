@@ -18,15 +18,15 @@ from sklearn.metrics import adjusted_rand_score
 from benchmarks.data import COVARIANCE_TYPES, real_data
 from benchmarks.timing import TINY, Report
 from skem import GaussianMixture
-from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES, Structure
-from skem.core.em import EMMap
-from skem.core.initialize import initialize
-from skem.core.parameters import Parameters
-from skem.core.seeds import DIVERSE
-from skem.core.solve import Solution, solve
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES, Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import DIVERSE
+from skem.core.search.initialize import initialize
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import Solution, solve
 
 RESTARTS = 20
 NEGLIGIBLE = 1e-9

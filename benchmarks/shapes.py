@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.data import real_data
 from benchmarks.timing import TINY, Report
 from skem import GaussianMixtureIC
-from skem.core.covariance import FOURTEEN
+from skem.core.gaussian.covariance import FOURTEEN
 
 DATASETS = ("faithful",) if TINY else ("faithful", "iris", "wine")
 MOST = 2 if TINY else 9

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.data import COVARIANCE_TYPES, overlapping_sample
 from benchmarks.timing import TINY, Report, chosen
 from skem import GaussianMixture
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
 
 REPLICATES = 5 if TINY else 200

@@ -15,11 +15,11 @@ from benchmarks.data import COVARIANCE_TYPES, start
 from benchmarks.em_pass import LEAST, cell, skem_pass
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture, StudentMixture
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES
-from skem.core.student import Freedom, StudentParameters
-from skem.core.student_map import StudentMap
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.student.em import StudentMap
+from skem.core.student.parameters import Freedom, StudentParameters
 
 GRID = [(2000, 2, 3)] if TINY else [(100_000, 2, 3), (100_000, 10, 10), (20_000, 40, 5)]
 """n, d, K."""

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.data import mixture_sample
 from benchmarks.timing import TINY, Report
 from skem import GaussianMixture
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 
 RARE = 0.01
 NEW = 2000

@@ -4,13 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skem._bootstrap_lrt import (
-        BootstrapLRT,
-        SequentialBootstrapLRT,
-        bootstrap_lrt,
-        sequential_bootstrap_lrt,
-    )
-    from skem._confidence import StandardErrors
     from skem._display import (
         ConvergenceDisplay,
         CriterionDisplay,
@@ -18,9 +11,16 @@ if TYPE_CHECKING:
         QuantileDisplay,
         TableDisplay,
     )
-    from skem._files import load
-    from skem._merge import MergedComponents, merge_components
-    from skem._versions import show_versions
+    from skem._errors.confidence import StandardErrors
+    from skem._lrt.bootstrap import (
+        BootstrapLRT,
+        SequentialBootstrapLRT,
+        bootstrap_lrt,
+        sequential_bootstrap_lrt,
+    )
+    from skem._merging.merge import MergedComponents, merge_components
+    from skem._report.versions import show_versions
+    from skem._saving.files import load
     from skem.bayesian_mixture import BayesianGaussianMixture
     from skem.discriminant import MixtureDiscriminantAnalysis
     from skem.families.family import Family
@@ -64,18 +64,18 @@ __version__ = "0.1.0"
 
 # Imported when they are first asked for: ``skem --help`` needs none of them.
 _HOMES = {
-    "_bootstrap_lrt": [
+    "_lrt.bootstrap": [
         *("BootstrapLRT", "bootstrap_lrt"),
         *("SequentialBootstrapLRT", "sequential_bootstrap_lrt"),
     ],
-    "_confidence": ["StandardErrors"],
+    "_errors.confidence": ["StandardErrors"],
     "_display": [
         *("ConvergenceDisplay", "CriterionDisplay"),
         *("MixtureDisplay", "QuantileDisplay", "TableDisplay"),
     ],
-    "_files": ["load"],
-    "_merge": ["MergedComponents", "merge_components"],
-    "_versions": ["show_versions"],
+    "_saving.files": ["load"],
+    "_merging.merge": ["MergedComponents", "merge_components"],
+    "_report.versions": ["show_versions"],
     "bayesian_mixture": ["BayesianGaussianMixture"],
     "discriminant": ["MixtureDiscriminantAnalysis"],
     "families.family": ["Family"],

@@ -12,17 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.mixture import BayesianGaussianMixture as Peer
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skem._blocks import evaluate_rows
-from skem._density import expectation_at
-from skem._fitting import PARAMETERS, unchanged_on_error
-from skem._joint import Given
-from skem._peer import copy_of_a_fit, warn_of_hooks
-from skem._streaming import StreamingMixture
-from skem._summary import MixtureSummary
-from skem._typing import (
+from skem._fitted.density import expectation_at
+from skem._fitted.joint import Given
+from skem._fitting.fitting import PARAMETERS, unchanged_on_error
+from skem._fitting.streaming import StreamingMixture
+from skem._inputs.blocks import evaluate_rows
+from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.typing import (
     Algorithm,
     Auto,
     InitParams,
@@ -30,26 +28,28 @@ from skem._typing import (
     SharedCovarianceType,
     WeightPriorType,
 )
-from skem._validation import check_covariance_prior, check_mean_prior
-from skem.core.accelerate import ACCELERATORS
-from skem.core.bayes import Beliefs, VariationalMap, outward
-from skem.core.blocks import Block, Blocks
-from skem.core.coordinates import Coordinates
-from skem.core.covariance import STRUCTURES, Structure
-from skem.core.em import EMMap
-from skem.core.expectation import Expectation
-from skem.core.parameters import Parameters
-from skem.core.patterns import Patterns
-from skem.core.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
-from skem.core.predictive import PredictiveMixture
-from skem.core.prior import Prior
-from skem.core.regularization import Regularization
-from skem.core.revise import BayesianSearch
-from skem.core.search import Search
-from skem.core.seeds import starting_methods
-from skem.core.solve import Solution
-from skem.core.stream import Stream
-from skem.core.threads import Workspace
+from skem._inputs.validation import check_covariance_prior, check_mean_prior
+from skem._report.summary import MixtureSummary
+from skem._saving.peer import copy_of_a_fit, warn_of_hooks
+from skem.core.bayes.em import Beliefs, VariationalMap, outward
+from skem.core.bayes.predictive import PredictiveMixture
+from skem.core.bayes.revise import BayesianSearch
+from skem.core.blocks.arrays import Block, Blocks
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import STRUCTURES, Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
+from skem.core.gaussian.prior import Prior
+from skem.core.gaussian.regularization import Regularization
+from skem.core.incomplete.patterns import Patterns
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.seeds import starting_methods
+from skem.core.mixture.stream import Stream
+from skem.core.search.search import Search
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import Solution
 
 OF_A_MODEL = (
     "covariance_type",

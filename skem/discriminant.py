@@ -8,20 +8,20 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skem._array_api import as_numpy
-from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._conditional import LIMIT, Conditioner, log_weights
-from skem._fitting import unchanged_on_error
-from skem._typing import Auto, CovarianceType, RandomState
-from skem._validation import check_sample_weight
-from skem.core.covariance import SHAPES
-from skem.core.parameters import Parameters
+from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._fitted.conditional import LIMIT, Conditioner, log_weights
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.array_api import as_numpy
+from skem._inputs.sklearn import fit_context, validate_parameter_constraints
+from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.validation import check_sample_weight
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
 from skem.gaussian_mixture import GaussianMixture
 
 
@@ -175,7 +175,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             self._validated_fit(X, y, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         X = self._check_rows(X, reset=True)
         if y is None:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.mixture import GaussianMixture as Peer
 
-from skem._likelihood import LikelihoodMixture
-from skem._noise import check_no_noise
-from skem._peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
-from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
-from skem.core.blocks import Blocks
-from skem.core.covariance import SHAPES
-from skem.core.em import EMMap
-from skem.core.parameters import Parameters
+from skem._fitted.noise import check_no_noise
+from skem._fitting.likelihood import LikelihoodMixture
+from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
+from skem._saving.peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
+from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
 
 
 class GaussianMixture(LikelihoodMixture):

@@ -6,17 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
-from sklearn.utils._mask import _get_mask
-from sklearn.utils._param_validation import MissingValues
-from sklearn.utils.validation import _check_feature_names_in
 
-from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._conditional import Conditioner, impute
-from skem._fitting import unchanged_on_error
-from skem._typing import Auto, CovarianceType, RandomState
+from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._fitted.conditional import Conditioner, impute
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.sklearn import (
+    MissingValues,
+    check_feature_names_in,
+    fit_context,
+    missing_mask,
+)
+from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem.gaussian_mixture import GaussianMixture
 
 
@@ -167,7 +170,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             self._validated_fit(X, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, sample_weight: Any) -> None:
         X = self._with_nan(self._check_rows(X, reset=True))
         self._valued = ~np.isnan(X).all(axis=0)
@@ -191,7 +194,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         """Return X with NaN for what is missing."""
         if isinstance(self.missing_values, float) and np.isnan(self.missing_values):
             return X
-        return np.where(_get_mask(X, self.missing_values), X.dtype.type(np.nan), X)
+        return np.where(missing_mask(X, self.missing_values), X.dtype.type(np.nan), X)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Fill in missing values.
@@ -257,7 +260,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         array(['x0', 'x1'], dtype=object)
         """
         self._check_is_fitted()
-        names = _check_feature_names_in(self, input_features)
+        names = check_feature_names_in(self, input_features)
         kept = names[self._kept]
         if self.indicator_ is None:
             return kept

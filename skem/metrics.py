@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skem._inputs.sklearn import check_sample_weight
 
 __all__ = ["class_error", "matched_labels"]
 
@@ -129,7 +127,7 @@ def _checked(
     check_consistent_length(truth, found)
     if truth.dtype.kind not in "iubUS":
         raise ValueError("y_true should be integers or strings.")
-    weight = _check_sample_weight(sample_weight, found)
+    weight = check_sample_weight(sample_weight, found)
     classes, truth = np.unique(truth, return_inverse=True)
     clusters, found = np.unique(found, return_inverse=True)
     return classes, truth.ravel(), clusters, found.ravel(), weight

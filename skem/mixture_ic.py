@@ -10,27 +10,22 @@ from typing import Any, Self
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._delegate import AttributeOfBest, Chooser, of_best
-from skem._families import resolve
-from skem._fitting import unchanged_on_error
-from skem._selection_table import check_covariance_types, check_numbers_of_components
-from skem._table import TakesTables, read_table
-from skem._table_fitting import check_labels
-from skem._table_path import path
-from skem._text import UNDETERMINED
-from skem._validation import N_JOBS
-from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import SHAPES
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.families import resolve
+from skem._inputs.sklearn import Interval, StrOptions, fit_context
+from skem._inputs.tables import TakesTables, read_table
+from skem._inputs.validation import N_JOBS
+from skem._report.text import UNDETERMINED
+from skem._selection.delegate import AttributeOfBest, Chooser, of_best
+from skem._selection.grid import check_covariance_types, check_numbers_of_components
+from skem._selection.tables import path
+from skem._tables.fitting import check_labels
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.solve.accelerate import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
@@ -251,7 +246,7 @@ class MixtureIC(
             self._validated_fit(X, sample_weight, labels)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
     ) -> None:

@@ -8,13 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._files import save_mixture
-from skem._fitting import unchanged_on_error
-from skem._table_fitting import FittingTable
-from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import SHAPES
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.sklearn import Interval, StrOptions
+from skem._saving.files import save_mixture
+from skem._tables.fitting import FittingTable
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.solve.accelerate import ACCELERATORS
 
 
 class MixtureModel(FittingTable):

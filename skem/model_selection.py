@@ -9,29 +9,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._blocks import open_blocks, reopening
-from skem._delegate import AttributeOfBest, Chooser, is_kept, of_best
-from skem._fitting import unchanged_on_error
-from skem._likelihood import SIMPLIFY, of_small_weights
-from skem._selection import Problem, candidates
-from skem._selection_table import (
-    CRITERIA,
-    Candidate,
-    check_covariance_types,
-    check_numbers_of_components,
-    table,
-)
-from skem._typing import (
+from skem._fitting.fitting import unchanged_on_error
+from skem._fitting.likelihood import SIMPLIFY, of_small_weights
+from skem._inputs.blocks import open_blocks, reopening
+from skem._inputs.sklearn import Interval, StrOptions, fit_context
+from skem._inputs.typing import (
     Algorithm,
     Auto,
     CovarianceType,
@@ -40,10 +26,19 @@ from skem._typing import (
     RandomState,
     available_if,
 )
-from skem._validation import N_JOBS, check_n_samples
-from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import SHAPES, STRUCTURES
-from skem.core.seeds import INITIALIZERS
+from skem._inputs.validation import N_JOBS, check_n_samples
+from skem._selection.candidates import Problem, candidates
+from skem._selection.delegate import AttributeOfBest, Chooser, is_kept, of_best
+from skem._selection.grid import (
+    CRITERIA,
+    Candidate,
+    check_covariance_types,
+    check_numbers_of_components,
+    table,
+)
+from skem.core.gaussian.covariance import SHAPES, STRUCTURES
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.solve.accelerate import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import GaussianMixture
 
@@ -360,7 +355,7 @@ class GaussianMixtureIC(
             self._validated_fit(X, sample_weight, labels)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(
         self,
         X: ArrayLike,

@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 
-from skem._calibration import (
+from skem._estimators.calibration import (
     cut,
     draws_for,
     held_out_support,
@@ -19,10 +18,11 @@ from skem._calibration import (
     support,
     threshold,
 )
-from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._fitting import unchanged_on_error
-from skem._typing import Auto, CovarianceType, RandomState
-from skem._validation import check_sample_weight
+from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.sklearn import Interval, fit_context
+from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 
@@ -183,7 +183,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
             self._validated_fit(X, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, sample_weight: Any) -> None:
         X = self._check_rows(X, reset=True)
         weight = check_sample_weight(sample_weight, X)

@@ -8,18 +8,19 @@ from typing import Any, Literal, NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
 
-from skem._array_api import as_numpy
-from skem._component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._conditional import LIMIT, Conditioner, Laws
-from skem._features import check_features, names_of
-from skem._fitting import unchanged_on_error
-from skem._joint import check_probabilities
-from skem._typing import Auto, CovarianceType, RandomState
-from skem._univariate import quantile
-from skem._validation import FLOATS
+from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._fitted.conditional import LIMIT, Conditioner, Laws
+from skem._fitted.joint import check_probabilities
+from skem._fitted.univariate import quantile
+from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.array_api import as_numpy
+from skem._inputs.features import check_features, names_of
+from skem._inputs.sklearn import fit_context
+from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.validation import FLOATS
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
@@ -231,7 +232,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             self._validated_fit(X, y, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         frame = X
         X = self._check_rows(X, reset=True)

@@ -8,20 +8,26 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skem._conditional import Conditioner
-from skem._likelihood import LikelihoodMixture
-from skem._scores import Scores
-from skem._student import StudentConditioner, density_of, sampled_overlap, stretched
-from skem._student_scores import StudentScores
-from skem._typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
-from skem.core.blocks import Blocks
-from skem.core.covariance import SHAPES, Structure
-from skem.core.em import EMMap, Evaluation
-from skem.core.parameters import Parameters
-from skem.core.stream import Stream
-from skem.core.student import (
+from skem._errors.scores import Scores
+from skem._errors.student_scores import StudentScores
+from skem._fitted.conditional import Conditioner
+from skem._fitted.student import (
+    StudentConditioner,
+    density_of,
+    sampled_overlap,
+    stretched,
+)
+from skem._fitting.likelihood import LikelihoodMixture
+from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
+from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.stream import Stream
+from skem.core.student.em import StudentMap, StudentStream
+from skem.core.student.parameters import (
     GAUSSIAN,
     LEAST,
     MOST,
@@ -29,7 +35,6 @@ from skem.core.student import (
     StudentParameters,
     correction,
 )
-from skem.core.student_map import StudentMap, StudentStream
 
 START = 5.0
 """Degrees of freedom that estimates start from."""

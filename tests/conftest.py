@@ -18,10 +18,10 @@ from scipy import stats
 from scipy.special import logsumexp
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES, Structure
-from skem.core.parameters import Parameters
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES, Structure
+from skem.core.gaussian.parameters import Parameters
 from skem.kernels import native
 
 # One backend for all tests: a change of it would close the figures of others.
@@ -248,5 +248,5 @@ def default_threads(blas_counts):
 def short_search(request, monkeypatch):
     """Try few starts and moves in quick tests for which any optimum will do."""
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("skem.core.search.FEWEST", 2)
-        monkeypatch.setattr("skem.core.search.WORK", 0)
+        monkeypatch.setattr("skem.core.search.search.FEWEST", 2)
+        monkeypatch.setattr("skem.core.search.search.WORK", 0)

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import BayesianGaussianMixture, MixtureDisplay
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 
 Peer = sklearn.mixture.BayesianGaussianMixture
 PRIORS = ["dirichlet_process", "dirichlet_distribution"]

@@ -19,7 +19,7 @@ from skem._cli.commands import _with_rows_of_file
 from skem._cli.options import parse
 from skem._cli.progress import progress
 from skem._cli.table import load_table
-from skem.core.covariance import SHAPES, STRUCTURES
+from skem.core.gaussian.covariance import SHAPES, STRUCTURES
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -143,7 +143,7 @@ def test_mixtures_that_cannot_be_written_are_told(refuse, tmp_path, monkeypatch)
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skem._files.os.replace", fail)
+    monkeypatch.setattr("skem._saving.files.os.replace", fail)
     path = tmp_path / "model.json"
     err = refuse(*FAST, "--save", path)
     assert err == f"skem: error: cannot write {path}: No space left on device\n"

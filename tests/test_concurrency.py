@@ -17,10 +17,10 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 from skem import GaussianMixture
-from skem._monitor import Lines
-from skem.core import blocks as blocks_module
-from skem.core.blocks import ArrayBlocks
-from skem.core.threads import Workers, single_threaded_blas
+from skem._fitting.monitor import Lines
+from skem.core.blocks import arrays as blocks_module
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers, single_threaded_blas
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from skem import GaussianMixture, GaussianMixtureIC
-from skem._conditional import Conditioner, patterns
+from skem._fitted.conditional import Conditioner, patterns
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

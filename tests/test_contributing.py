@@ -13,10 +13,11 @@ from scipy.stats import geom, norm
 from sklearn.utils._param_validation import StrOptions
 
 from skem import GaussianMixture, MixtureModel
-from skem.core import constraint, covariance, fused, storage
-from skem.core.blocks import Block
-from skem.core.coordinates import Coordinates
-from skem.core.threads import Workspace
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian import constraint, covariance, storage
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.passes import fused
 from skem.families.registry import FAMILIES
 from skem.kernels import native
 

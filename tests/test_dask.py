@@ -16,10 +16,10 @@ distributed = pytest.importorskip("distributed")
 import cloudpickle  # noqa: E402
 
 from skem import GaussianMixture, GaussianMixtureIC  # noqa: E402
-from skem.core import initialize, search  # noqa: E402
-from skem.core.covariance import STRUCTURES  # noqa: E402
-from skem.core.dask_blocks import DaskBlocks  # noqa: E402
-from skem.core.dask_graph import Chunks  # noqa: E402
+from skem.core.blocks.dask import DaskBlocks  # noqa: E402
+from skem.core.blocks.graph import Chunks  # noqa: E402
+from skem.core.gaussian.covariance import STRUCTURES  # noqa: E402
+from skem.core.search import initialize, search  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -152,8 +152,8 @@ def test_selection_equals_that_in_memory(criterion, covariance_type, n_jobs, X, 
 
 
 def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
-    monkeypatch.setattr("skem.core.path.POOL_ROWS", 100)
-    monkeypatch.setattr("skem.core.path.POOL_ROWS_PER_COMPONENT", 10)
+    monkeypatch.setattr("skem.core.search.path.POOL_ROWS", 100)
+    monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 10)
     data = da.from_array(X, chunks=(90, 2))
     params = {"covariance_type": ["full", "diag"], "n_init": 2, "random_state": 0}
     lazy = GaussianMixtureIC((1, 2), **params).fit(data)

@@ -9,8 +9,9 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import skem
-from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC, _files
-from skem.core.covariance import FOURTEEN, STRUCTURES
+from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
+from skem._saving import files as _files
+from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

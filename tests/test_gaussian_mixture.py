@@ -502,7 +502,7 @@ def test_attributes_set_by_hand_make_a_mixture_as_in_scikit_learn():
 
 
 def test_results_do_not_depend_on_the_number_of_threads(covariance_type, monkeypatch):
-    monkeypatch.setattr("skem.core.blocks.BLOCK_BYTES", 2**16)
+    monkeypatch.setattr("skem.core.blocks.arrays.BLOCK_BYTES", 2**16)
     X = blobs(n=5000)
     params = {"covariance_type": covariance_type, "random_state": 0}
     mixtures, scores = [], []

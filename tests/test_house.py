@@ -1,6 +1,7 @@
-"""The house rule: in the core, imports run downwards only; kernels import nothing."""
+"""The house rule: a room imports what is on its list, and inside there is no circle."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from functools import cache
@@ -11,65 +12,126 @@ import pytest
 import skem
 
 PACKAGE = Path(skem.__file__).parent
-CORE = PACKAGE / "core"
-FAMILIES = sorted((PACKAGE / "families").glob("*.py"))
-KERNELS = sorted((PACKAGE / "kernels").glob("*.py"))
-MODULES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.stem != "__init__"
+}
 
-# A module may import those of the floors below its own.
-FLOORS = [
-    {"threads", "parameters", "products", "quadratic", "dask_graph", "ties"},
-    {"storage"},
-    {"constraint"},
-    {"local"},
-    {"blocks", "covariance", "seeds", "posterior", "patterns"},
-    {"coordinates", "statistics", "chart", "degeneracy", "dask_blocks", "marginals"},
-    {"student"},
-    {"regularization", "fixed"},
-    {"far", "maximisation"},
-    {"forms", "prior"},
-    {"fused", "linear", "completed"},
-    {"masks", "gaps", "frequent", "heavy"},
-    {"incomplete"},
-    {"expectation", "predictive", "tails"},
-    {"totals", "step", "members", "noise"},
-    {"scale"},
-    {"em", "robust"},
-    {"initialize", "stream", "bayes"},
-    {"student_map", "alive"},
-    {"move", "climb", "sketch", "clusterings"},
-    {"search", "path", "divide"},
-    {"revise"},
-]
-# The solver knows nothing of what it solves: these import each other at most.
-SOLVERS = {"solve", "accelerate"}
+GAUSSIAN = {"core.blocks", "core.gaussian"}
+EM = GAUSSIAN | {"core.mixture"}
+FIT = EM | {"core.solve", "core.search"}
+# What the modules of each room may import, beside those of their own.
+MAY_IMPORT = {
+    "core.solve": set(),
+    "core.blocks": set(),
+    "kernels": set(),
+    "exceptions": set(),
+    "datasets": set(),
+    "core.gaussian": {"core.blocks"},
+    "core.passes": GAUSSIAN | {"kernels"},
+    "core.incomplete": GAUSSIAN | {"core.passes", "kernels"},
+    "core.mixture": GAUSSIAN | {"core.passes", "core.incomplete", "kernels"},
+    "core.student": EM | {"core.passes", "core.incomplete"},
+    "core.search": EM | {"core.solve"},
+    "core.bayes": FIT,
+    "families": EM | {"core.solve", "core.passes", "core.incomplete"},
+    "_report": EM | {"kernels"},
+    "_inputs": EM | {"families"},
+    "metrics": {"_inputs"},
+    "_errors": GAUSSIAN | {"core.incomplete", "core.student"},
+    "_merging": {"_inputs"},
+    "_saving": EM | {"_inputs"},
+    "_fitted": EM
+    | {"core.passes", "core.incomplete", "core.student"}
+    | {"_inputs", "_report", "_errors", "_saving"},
+    "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
+    "_tables": EM
+    | {"core.solve", "families", "exceptions"}
+    | {"_inputs", "_report", "_saving", "_fitted"},
+    "gaussian_mixture": EM | {"_inputs", "_saving", "_fitted", "_fitting"},
+    "student_mixture": EM
+    | {"core.student", "_inputs", "_errors", "_fitted", "_fitting"},
+    "bayesian_mixture": FIT
+    | {"core.incomplete", "core.bayes"}
+    | {"_inputs", "_report", "_saving", "_fitted", "_fitting"},
+    "mixture_model": GAUSSIAN
+    | {"core.solve", "_inputs", "_saving", "_fitting", "_tables"},
+    "_display": EM
+    | {"core.solve", "core.student", "_inputs", "_report", "_fitted"}
+    | {"gaussian_mixture", "student_mixture"},
+    "_selection": FIT
+    | {"_inputs", "_report", "_fitting"}
+    | {"gaussian_mixture", "mixture_model"},
+    "_lrt": FIT
+    | {"_inputs", "_report", "_fitting", "exceptions"}
+    | {"gaussian_mixture", "student_mixture", "mixture_model"},
+    "model_selection": EM
+    | {"core.solve", "_inputs", "_fitting", "_selection"}
+    | {"gaussian_mixture", "exceptions"},
+    "mixture_ic": GAUSSIAN
+    | {"core.solve", "_inputs", "_report", "_fitting", "_tables", "_selection"}
+    | {"mixture_model", "exceptions"},
+    "_estimators": GAUSSIAN
+    | {"_inputs", "_fitted", "gaussian_mixture", "model_selection"},
+    "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
+    "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
+    "regressor": {"_inputs", "_fitted", "_fitting", "_estimators"}
+    | {"gaussian_mixture", "model_selection"},
+    "discriminant": GAUSSIAN
+    | {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
+    "_cli": GAUSSIAN
+    | {"_display", "_inputs", "_report", "_saving", "exceptions", "skem"}
+    | {"gaussian_mixture", "model_selection"},
+    "__main__": {"_cli"},
+}
+# What is imported while a function runs, from a room that imports this one.
+LATER = {
+    "_fitted": {"gaussian_mixture"},
+    "_saving": {"_tables", "gaussian_mixture", "bayesian_mixture"}
+    | {"student_mixture", "mixture_model"},
+    "_merging": {"_display"},
+    "_cli": {"datasets"},
+}
 # What runs is for one module to know, and for `show_versions` to tell.
 CALL_KERNELS = {
-    "_versions.py",
-    *(f"core/{name}.py" for name in ("fused", "gaps", "masks", "step")),
+    "_report.versions",
+    *("core.passes.fused", "core.incomplete.gaps", "core.incomplete.masks"),
+    "core.mixture.step",
 }
-FORBIDDEN = (
-    "sklearn.base",
-    "skem.gaussian_mixture",
-    "skem._fitted",
-    "skem._validation",
-    "skem._blocks",
-    "skem._dask",
-)
+
+
+def is_put_off(node):
+    """Tell whether what is under this node does not run when its module does."""
+    return isinstance(node, ast.FunctionDef) or (
+        isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    )
 
 
 @cache
 def imported_names(source, package):
-    """Return the absolute dotted names of everything that is imported."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
+    """Return the absolute dotted names of everything that is imported.
+
+    Two sets: at once, and later, in functions or for type checkers.
+    """
+    names = set(), set()
+
+    def visit(node, put_off):
+        found = names[put_off]
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: 1 - node.level or None]
             parts = [*(above if node.level else []), *filter(None, [node.module])]
             base = ".".join(parts)
-            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(
+            node, ast.stmt | ast.ExceptHandler | ast.match_case | ast.Module
+        ):
+            for child in ast.iter_child_nodes(node):
+                visit(child, put_off or is_put_off(node))
+
+    visit(ast.parse(source), False)
     return names
 
 
@@ -77,85 +139,67 @@ def is_within(name, module):
     return name == module or name.startswith(f"{module}.")
 
 
-def allowed_modules(module):
-    """Return the modules of the core that a module may import."""
-    if module in SOLVERS:
-        return SOLVERS
-    for height, floor in enumerate(FLOORS):
-        if module in floor:
-            top = height >= len(FLOORS) - 2
-            return set().union(*FLOORS[:height], SOLVERS if top else ())
-    pytest.fail(f"skem/core/{module}.py has no floor: declare it in {__name__}.FLOORS")
+def room_of(module):
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "core" else 1])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_imports_run_downwards(path):
-    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
-    allowed = allowed_modules(path.stem)
-    used = {
-        other.stem
-        for other in MODULES
-        if any(is_within(name, f"skem.core.{other.stem}") for name in names)
-    }
-    assert used <= allowed, (
-        f"skem/core/{path.name} imports {sorted(used - allowed)}, which is not on a "
-        f"floor below it; it may import {sorted(allowed)}"
+def names_in(module):
+    """Return the dotted names that a module imports, at once and later."""
+    package = ".".join(["skem", *module.split(".")[:-1]])
+    return imported_names(MODULES[module].read_text(encoding="utf-8"), package)
+
+
+def modules_among(names):
+    """Return the modules of skem that dotted names are, or are in."""
+    found = set()
+    for name in names:
+        first, *parts = name.split(".")
+        if first == "skem":
+            found |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+    return found & MODULES.keys()
+
+
+def test_the_list_names_each_room_once_and_no_other():
+    assert {room_of(module) for module in MODULES} == set(MAY_IMPORT)
+    # Rooms stand on each other, in an order.
+    graphlib.TopologicalSorter(MAY_IMPORT).prepare()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_import_what_is_on_their_list(module):
+    room = room_of(module)
+    allowed = MAY_IMPORT[room] | {room}
+    at_once, later = (
+        {room_of(other) for other in modules_among(names)} for names in names_in(module)
     )
+    assert at_once <= allowed, f"{module} imports {at_once - allowed}"
+    allowed = allowed | LATER.get(room, set())
+    assert later <= allowed, f"{module} imports {later - allowed}, if later"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_core_does_not_know_the_estimator(path):
-    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
-    forbidden = FORBIDDEN + (("skem.core.em",) if path.stem in SOLVERS else ())
-    found = {
-        name
-        for name in names
-        if name == "skem" or any(is_within(name, module) for module in forbidden)
-    }
-    assert not found, f"skem/core/{path.name} imports {sorted(found)}"
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_there_is_no_circle_in_a_room(room):
+    graphlib.TopologicalSorter(
+        {
+            module: modules_among(names_in(module)[0])
+            for module in MODULES
+            if room_of(module) == room
+        }
+    ).prepare()
 
 
-@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
-def test_families_know_the_core_alone(path):
-    names = imported_names(path.read_text(encoding="utf-8"), "skem.families")
-    found = {
-        name
-        for name in names
-        if is_within(name, "skem")
-        and not is_within(name, "skem.core")
-        and not is_within(name, "skem.families")
-    }
-    assert not found, f"skem/families/{path.name} imports {sorted(found)}"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_core_knows_no_families(path):
-    names = imported_names(path.read_text(encoding="utf-8"), "skem.core")
-    assert not {name for name in names if is_within(name, "skem.families")}
-
-
-def test_kernels_know_nothing_of_the_rest():
-    assert {path.stem for path in KERNELS} == {"__init__", "native"}
-    for path in KERNELS:
-        names = imported_names(path.read_text(encoding="utf-8"), "skem.kernels")
-        found = {name for name in names if is_within(name, "skem")}
-        assert not found, f"skem/kernels/{path.name} imports {sorted(found)}"
-
-
-def test_kernels_are_called_from_one_place():
-    callers = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if path not in KERNELS
-        and any(
-            is_within(name, "skem.kernels")
-            for name in imported_names(
-                path.read_text(encoding="utf-8"),
-                ".".join(["skem", *path.relative_to(PACKAGE).parts[:-1]]),
-            )
-        )
-    }
-    assert callers == CALL_KERNELS
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_know_what_is_their_business(module):
+    names = set().union(*names_in(module))
+    if module.startswith("core."):
+        assert "skem" not in names
+        assert not any(is_within(name, "sklearn.base") for name in names)
+    if not module.startswith("kernels."):
+        calls = any(is_within(name, "skem.kernels") for name in names)
+        assert calls == (module in CALL_KERNELS)
+    if module != "_inputs.sklearn":
+        assert not {n for n in names if is_within(n, "sklearn") and "._" in n}
 
 
 def test_importing_skem_imports_no_extra():
@@ -172,12 +216,12 @@ assert not {"dask", "distributed", "matplotlib"} & set(sys.modules)
         ("import sklearn.base", "sklearn.base"),
         ("import sklearn.base as base", "sklearn.base"),
         ("from sklearn import base", "sklearn.base"),
-        ("def f():\n    from skem.core.em import EMMap", "skem.core.em"),
-        ("from skem.core import em", "skem.core.em"),
-        ("from .em import EMMap", "skem.core.em"),
-        ("from . import em", "skem.core.em"),
-        ("from .._validation import check_data", "skem._validation"),
+        ("def f():\n    from skem.core.mixture.em import EM", "skem.core.mixture.em"),
+        ("from skem.core.mixture import em", "skem.core.mixture.em"),
+        ("from .em import EMMap", "skem.core.mixture.em"),
+        ("from . import em", "skem.core.mixture.em"),
+        ("from ..gaussian import prior", "skem.core.gaussian.prior"),
     ],
 )
 def test_every_way_to_import_is_seen(source, expected):
-    assert expected in imported_names(source, "skem.core")
+    assert expected in set().union(*imported_names(source, "skem.core.mixture"))

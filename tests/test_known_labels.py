@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skem import GaussianMixture, GaussianMixtureIC
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -129,8 +129,8 @@ def test_weights_files_blocks_and_gaps(
     if covariance_type == "full":
         own = own_likelihood(mixture, X[rows], labels[rows])
         assert mixture.lower_bound_ == pytest.approx(own, rel=1e-9)
-    monkeypatch.setattr("skem.core.blocks.BLOCK_BYTES", 1)
-    monkeypatch.setattr("skem.core.blocks.MIN_ROWS", 50)
+    monkeypatch.setattr("skem.core.blocks.arrays.BLOCK_BYTES", 1)
+    monkeypatch.setattr("skem.core.blocks.arrays.MIN_ROWS", 50)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     mixture.fit(mapped, sample_weight=weight, labels=labels)

@@ -20,8 +20,8 @@ from skem import GaussianMixture, GaussianMixtureIC, MixtureDisplay
 from skem.__main__ import main
 from skem._cli import commands
 from skem._cli import files as files_module
-from skem._text import count
-from skem.core.covariance import FOURTEEN, STRUCTURES
+from skem._report.text import count
+from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

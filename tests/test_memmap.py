@@ -8,12 +8,13 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from skem import GaussianMixture, GaussianMixtureIC, _validation
-from skem.core import blocks as blocks_module
-from skem.core import initialize as initialize_module
-from skem.core import path as path_module
-from skem.core import scale as scale_module
-from skem.core import search as search_module
+from skem import GaussianMixture, GaussianMixtureIC
+from skem._inputs import validation as _validation
+from skem.core.blocks import arrays as blocks_module
+from skem.core.mixture import scale as scale_module
+from skem.core.search import initialize as initialize_module
+from skem.core.search import path as path_module
+from skem.core.search import search as search_module
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

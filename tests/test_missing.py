@@ -12,15 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem._blocks import array_blocks, to_be_fitted
-from skem._simulated import gaps_of
-from skem._validation import Data
-from skem.core import blocks as core_blocks
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.incomplete import Incomplete
-from skem.core.initialize import initialize
-from skem.core.seeds import INITIALIZERS
+from skem._inputs.blocks import array_blocks, to_be_fitted
+from skem._inputs.validation import Data
+from skem._lrt.simulated import gaps_of
+from skem.core.blocks import arrays as core_blocks
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.incomplete.expectation import Incomplete
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.initialize import initialize
 from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")

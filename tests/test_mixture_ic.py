@@ -7,8 +7,8 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedEr
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import MixtureIC, MixtureModel
-from skem._table import read_table
-from skem._table_path import path
+from skem._inputs.tables import read_table
+from skem._selection.tables import path
 from skem.exceptions import DegenerateComponentsWarning
 
 

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem.core.regularization import IllDefinedCovarianceError
-from skem.core.search import Search
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.search.search import Search
 from skem.datasets import load_faithful
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
@@ -365,8 +365,8 @@ def test_hard_data_give_finite_tables(X, shift, scale):
 
 
 def test_large_data_are_searched_on_a_sample(monkeypatch):
-    monkeypatch.setattr("skem.core.path.POOL_ROWS", 200)
-    monkeypatch.setattr("skem.core.path.POOL_ROWS_PER_COMPONENT", 50)
+    monkeypatch.setattr("skem.core.search.path.POOL_ROWS", 200)
+    monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 50)
     rng = np.random.default_rng(0)
     X = np.r_[rng.normal(-4, 1, (1500, 2)), rng.normal(4, 1, (1500, 2))]
     selection = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)

@@ -10,14 +10,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from skem import GaussianMixture
-from skem.core.accelerate import ACCELERATORS
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import STRUCTURES
-from skem.core.em import EMMap
-from skem.core.initialize import initialize
-from skem.core.seeds import INITIALIZERS
-from skem.core.solve import solve
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.initialize import initialize
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import solve
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from skem import (
-    GaussianMixture,
-    GaussianMixtureIC,
-    MixtureDisplay,
-    bootstrap_lrt,
-)
+from skem import GaussianMixture, GaussianMixtureIC, MixtureDisplay, bootstrap_lrt
 from skem.kernels import native
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -221,8 +216,8 @@ def test_weights_files_blocks_labels_and_selection(monkeypatch, tmp_path, rng):
     assert mixture.noise_volume_ == pytest.approx(repeated.noise_volume_)
     assert mixture.lower_bound_ == pytest.approx(repeated.lower_bound_, abs=1e-5)
     np.testing.assert_allclose(mixture.means_, repeated.means_, atol=1e-2)
-    monkeypatch.setattr("skem.core.blocks.BLOCK_BYTES", 1)
-    monkeypatch.setattr("skem.core.blocks.MIN_ROWS", 50)
+    monkeypatch.setattr("skem.core.blocks.arrays.BLOCK_BYTES", 1)
+    monkeypatch.setattr("skem.core.blocks.arrays.MIN_ROWS", 50)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     cut = clone(mixture).fit(mapped, sample_weight=weight)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureOutlierDetector
-from skem._calibration import cut, held_out_support, threshold
+from skem._estimators.calibration import cut, held_out_support, threshold
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

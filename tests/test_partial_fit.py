@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skem import GaussianMixture
-from skem.core.stream import START_ROWS_PER_COMPONENT, Forgetting
+from skem.core.mixture.stream import START_ROWS_PER_COMPONENT, Forgetting
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

@@ -9,7 +9,7 @@ import sklearn.mixture
 from sklearn.exceptions import NotFittedError
 
 from skem import GaussianMixture
-from skem._peer import HOOKS
+from skem._saving.peer import HOOKS
 
 PARAMETERS = (
     "weights_",

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

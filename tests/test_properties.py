@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from skem import GaussianMixture
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 
 searched = settings(derandomize=True, deadline=None, max_examples=25)
 covariance_types = pytest.mark.parametrize("covariance_type", STRUCTURES)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from skem import GaussianMixture, GaussianMixtureIC
-from skem.core.covariance import STRUCTURES
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
 from skem.exceptions import DegenerateComponentsWarning
 

@@ -11,14 +11,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import skem
-from skem import (
-    BayesianGaussianMixture,
-    GaussianMixture,
-    GaussianMixtureIC,
-    _density,
-)
-from skem._state import KIND, restored
-from skem.core.covariance import STRUCTURES
+from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
+from skem._fitted import density as _density
+from skem._fitting.state import KIND, restored
+from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -176,7 +172,9 @@ def test_state_of_a_bayesian_mixture_is_plain_too(X):
         assert np.array_equal(copy.means_, mixture.partial_fit(X).means_)
 
 
-@pytest.mark.parametrize("name", ["os:system", "skem._state:import_module", "skem:x"])
+@pytest.mark.parametrize(
+    "name", ["os:system", "skem._fitting.state:import_module", "skem:x"]
+)
 def test_a_state_makes_no_other_objects(name):
     with pytest.raises(ValueError, match="is no class of skem"):
         restored({KIND: "dataclass", "name": name, "fields": {}})

@@ -19,9 +19,9 @@ from skem import (
     MixtureOutlierDetector,
     StudentMixture,
 )
-from skem.core.constraint import CONSTRAINTS
-from skem.core.covariance import ALIASES, FOURTEEN, SHAPES
-from skem.core.regularization import COLLINEAR
+from skem.core.gaussian.constraint import CONSTRAINTS
+from skem.core.gaussian.covariance import ALIASES, FOURTEEN, SHAPES
+from skem.core.gaussian.regularization import COLLINEAR
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

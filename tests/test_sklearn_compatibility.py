@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture
-from skem.core.covariance import STRUCTURES
-from skem.core.seeds import INITIALIZERS
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.seeds import INITIALIZERS
 
 pytestmark = pytest.mark.usefixtures("short_search")
 

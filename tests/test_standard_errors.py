@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.special import logit, logsumexp
 
 from skem import GaussianMixture, StandardErrors
-from skem.core import blocks as blocks_module
-from skem.core.covariance import STRUCTURES
+from skem.core.blocks import arrays as blocks_module
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureDisplay, StudentMixture
-from skem.core.seeds import INITIALIZERS
+from skem.core.mixture.seeds import INITIALIZERS
 
 CENTRES = np.array([[0, 0], [6, 0], [0, 6.0]])
 

@@ -9,9 +9,10 @@ import pytest
 from scipy import integrate, stats
 from sklearn.base import clone
 
-from skem import GaussianMixture, _support
-from skem import _regions as regions
-from skem.core.covariance import STRUCTURES
+from skem import GaussianMixture
+from skem._fitted import regions as regions
+from skem._fitted import support as _support
+from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -228,7 +229,7 @@ def test_draws_are_not_pickled_and_do_not_outlive_the_mixture(mixture):
 
 
 def test_draws_in_parts_are_as_many(mixture, monkeypatch):
-    monkeypatch.setattr("skem._regions.SAMPLED_VALUES", 64)
+    monkeypatch.setattr("skem._fitted.regions.SAMPLED_VALUES", 64)
     prob = mixture.support_probability(mixture.means_, n_samples=1000)
     counts = prob * 1001
     np.testing.assert_allclose(counts, np.round(counts), rtol=1e-12)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skem import MixtureModel, _families, _table
-from skem._table_dask import DaskRows
+from skem import MixtureModel
+from skem._inputs import families as _families
+from skem._inputs import tables as _table
+from skem._inputs.dask_tables import DaskRows
 from skem.families import search
 
 da = pytest.importorskip("dask.array")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skem import GaussianMixture, MixtureModel
-from skem._table_errors import Information, _delta
+from skem._tables.errors import Information, _delta
 
 n = 4000
 

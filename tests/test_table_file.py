@@ -5,7 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from skem import MixtureModel, _families, _table
+from skem import MixtureModel
+from skem._inputs import families as _families
+from skem._inputs import tables as _table
 from skem.families import search
 
 pytestmark = pytest.mark.usefixtures("short_search")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skem import MixtureModel
-from skem.core.threads import Workers
+from skem.core.blocks.threads import Workers
 from skem.families import search
 from skem.families.table_map import TableMap
 

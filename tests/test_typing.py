@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import skem
-from skem import _typing
-from skem._selection_table import CRITERIA
-from skem._standard_errors import METHODS
-from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import SHAPES, STRUCTURES
-from skem.core.posterior import WEIGHT_PRIORS
-from skem.core.seeds import INITIALIZERS
+from skem._errors.standard_errors import METHODS
+from skem._inputs import typing as _typing
+from skem._selection.grid import CRITERIA
+from skem.core.gaussian.covariance import SHAPES, STRUCTURES
+from skem.core.gaussian.posterior import WEIGHT_PRIORS
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.solve.accelerate import ACCELERATORS
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

@@ -24,7 +24,7 @@ def test_versions_of_what_is_used_are_told(capsys):
 
 
 def test_package_that_is_not_there_is_told(capsys, monkeypatch):
-    monkeypatch.setattr("skem._versions.PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr("skem._report.versions.PACKAGES", ("numpy", "no-such-package"))
     skem.show_versions()
     assert "no-such-package: None" in capsys.readouterr().out
 

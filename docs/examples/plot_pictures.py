@@ -15,12 +15,7 @@ A mixture in one feature, in two, and in many; and how it was found.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_iris, load_wine
 
-from skem import (
-    ConvergenceDisplay,
-    GaussianMixture,
-    MixtureDisplay,
-    QuantileDisplay,
-)
+from skem import ConvergenceDisplay, GaussianMixture, MixtureDisplay, QuantileDisplay
 from skem.datasets import load_faithful, load_galaxies
 
 faithful = load_faithful()

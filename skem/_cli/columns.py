@@ -11,7 +11,7 @@ from itertools import pairwise
 from skem._cli import CommandError
 from skem._cli.numbers import decimal_marks, is_missing, number
 from skem._cli.sheet import Sheet
-from skem._text import listed, printable, shorten
+from skem._report.text import listed, printable, shorten
 
 TEXT, DATES, FLAGS = "text", "dates", "true or false"
 IDS, COUNTS, EMPTY = "ids", "the number of the row", "no values"

@@ -25,9 +25,9 @@ from skem._cli.picture import check_picture, write_picture
 from skem._cli.progress import progress
 from skem._cli.report import fit_as_json, report, summary_as_json, title
 from skem._cli.table import Table, load_table
-from skem._files import load
-from skem._text import count, listed, paragraph
-from skem.core.covariance import FOURTEEN, SHAPES
+from skem._report.text import count, listed, paragraph
+from skem._saving.files import load
+from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.exceptions import DegenerateComponentsWarning
 from skem.model_selection import GaussianMixtureIC
 

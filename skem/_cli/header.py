@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from skem._cli.numbers import is_missing, number
-from skem._text import shorten
+from skem._report.text import shorten
 
 YEARS = range(1800, 2101)
 LONGEST = 60

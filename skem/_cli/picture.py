@@ -6,14 +6,13 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-
 from skem._cli import CommandError
 from skem._cli.files import written
 from skem._cli.table import Table
 from skem._display import MixtureDisplay
 from skem._display.features import MOST_FEATURES
-from skem._text import count, shorten
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._report.text import count, shorten
 from skem.gaussian_mixture import GaussianMixture
 
 WIDTH, HEIGHT = 4.5, 3.4

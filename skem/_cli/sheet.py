@@ -12,7 +12,7 @@ from typing import NamedTuple
 from skem._cli import CommandError
 from skem._cli.header import is_header, is_number
 from skem._cli.sources import decode, is_frame, read_bytes, read_frame, title_of
-from skem._text import count, printable
+from skem._report.text import count, printable
 
 DELIMITERS = ";\t|,"
 """The comma comes last: it may be a decimal mark between other delimiters."""

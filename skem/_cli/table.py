@@ -11,7 +11,7 @@ import numpy as np
 from skem._cli import CommandError
 from skem._cli.columns import EMPTY, Column, look, select
 from skem._cli.sheet import Sheet, read_sheet
-from skem._text import count, printable
+from skem._report.text import count, printable
 
 
 class Table(NamedTuple):

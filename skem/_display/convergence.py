@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skem._blocks import array_blocks
 from skem._display.style import GRAY, line_style, open_frame, single_axes
-from skem._text import count
-from skem._typing import Algorithm
-from skem._validation import check_data, check_sample_weight
-from skem.core.accelerate import ACCELERATORS
-from skem.core.covariance import SHAPES
-from skem.core.em import EMMap, Evaluation
-from skem.core.parameters import Parameters
-from skem.core.solve import solve
+from skem._inputs.blocks import array_blocks
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._inputs.typing import Algorithm
+from skem._inputs.validation import check_data, check_sample_weight
+from skem._report.text import count
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import solve
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skem._display.style import BLACK, GRAY, Style, line_style, open_frame, single_axes
-from skem._text import count
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._report.text import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from skem._display.marginal import standard_deviations
-from skem._fitted import FittedMixture
+from skem._fitted.mixture import FittedMixture
 
 SAMPLES = 20_000
 """Draws behind the levels: a mass of 0.5 is met with a standard error of 0.0035."""

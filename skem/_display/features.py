@@ -10,7 +10,7 @@ import numpy as np
 
 from skem._display.marginal import marginal, projected
 from skem._display.projection import directions
-from skem._features import check_features
+from skem._inputs.features import check_features
 from skem.gaussian_mixture import GaussianMixture
 
 MOST_FEATURES = 10

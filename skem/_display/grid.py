@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skem._text import shorten
+from skem._report.text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

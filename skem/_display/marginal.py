@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from skem._fitted import FittedMixture
-from skem.core.covariance import SHAPES
-from skem.core.parameters import Parameters
-from skem.core.student import StudentParameters
+from skem._fitted.mixture import FittedMixture
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.student.parameters import StudentParameters
 from skem.gaussian_mixture import GaussianMixture
 from skem.student_mixture import StudentMixture
 

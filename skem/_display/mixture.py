@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
@@ -22,9 +21,10 @@ from skem._display.features import Shown
 from skem._display.grid import grid_axes
 from skem._display.marginal import check_mixture
 from skem._display.style import single_axes
-from skem._features import names_of
-from skem._text import count
-from skem._validation import check_data, check_n_values, check_sample_weight
+from skem._inputs.features import names_of
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._inputs.validation import check_data, check_n_values, check_sample_weight
+from skem._report.text import count
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:

@@ -9,15 +9,7 @@ import numpy as np
 
 from skem._display import density
 from skem._display.marginal import marginal, roots
-from skem._display.style import (
-    BARS,
-    BLACK,
-    GRAY,
-    REGIONS,
-    point_style,
-    scale,
-    style,
-)
+from skem._display.style import BARS, BLACK, GRAY, REGIONS, point_style, scale, style
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skem._display.marginal import check_mixture, marginal
 from skem._display.style import COLORS, GRAY, open_frame, single_axes
-from skem._features import check_features, names_of
-from skem._validation import check_data, check_n_values, check_sample_weight
+from skem._inputs.features import check_features, names_of
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._inputs.validation import check_data, check_n_values, check_sample_weight
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

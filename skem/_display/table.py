@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skem._display.features import MOST_FEATURES
 from skem._display.style import open_frame, style
-from skem._features import check_features
-from skem._text import shorten
+from skem._inputs.features import check_features
+from skem._inputs.sklearn import check_matplotlib_support
+from skem._report.text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

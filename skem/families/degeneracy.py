@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from skem.core.degeneracy import ONE_SPOT
+from skem.core.gaussian.degeneracy import ONE_SPOT
 from skem.families.point import Point
 from skem.families.product import Product
 

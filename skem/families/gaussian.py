@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from skem.core.blocks import ArrayBlocks
-from skem.core.covariance import SHAPES
-from skem.core.em import EMMap
-from skem.core.regularization import ScaleFreePenalty
-from skem.core.threads import Workers
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.regularization import ScaleFreePenalty
+from skem.core.mixture.em import EMMap
 from skem.families.family import Kind, positive
 from skem.families.gaussian_model import GaussianModel
 from skem.families.model import Look, Model

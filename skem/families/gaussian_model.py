@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skem.core.blocks import Block
-from skem.core.chart import Chart
-from skem.core.coordinates import Coordinates
-from skem.core.covariance import Structure
-from skem.core.degeneracy import scarce
-from skem.core.forms import CONDITION, NEGLIGIBLE, condition
-from skem.core.incomplete import Incomplete
-from skem.core.maximisation import maximise
-from skem.core.parameters import Parameters
-from skem.core.quadratic import Pairs, Squares, diagonal_positions
-from skem.core.regularization import ScaleFreePenalty
-from skem.core.statistics import Statistics
-from skem.core.threads import Workspace
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.degeneracy import scarce
+from skem.core.gaussian.maximisation import maximise
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.quadratic import Pairs, Squares, diagonal_positions
+from skem.core.gaussian.regularization import ScaleFreePenalty
+from skem.core.gaussian.statistics import Statistics
+from skem.core.incomplete.expectation import Incomplete
+from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
 from skem.families.model import SMALLEST_COUNT, Laws, Running
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skem.core.parameters import TINY
+from skem.core.gaussian.parameters import TINY
 from skem.families.model import Laws
 
 

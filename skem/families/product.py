@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.core.expectation import exponentials
-from skem.core.parameters import TINY
-from skem.core.products import sum_over_columns, times_block
-from skem.core.threads import Workspace
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.parameters import TINY
+from skem.core.gaussian.products import sum_over_columns, times_block
+from skem.core.mixture.expectation import exponentials
 from skem.families.categories import Batch, CategoricalModel
 from skem.families.lookup import Codes, Lookup, lookups_of
 from skem.families.model import Laws, Model, Running

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from skem.core.seeds import (
+from skem.core.mixture.seeds import (
     Initializer,
     kmeans,
     nearest_kmeans_seed,
     nearest_random_row,
     on_checked_data,
 )
-from skem.core.solve import Solution
+from skem.core.solve.loop import Solution
 from skem.families.point import Point
 from skem.families.table_map import Evaluation, TableMap
 

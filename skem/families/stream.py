@@ -11,8 +11,8 @@ from typing import Self
 
 import numpy as np
 
-from skem.core.statistics import Statistics
-from skem.core.stream import Forgetting
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.stream import Forgetting
 from skem.families.model import Running
 from skem.families.point import Point
 from skem.families.product import Product

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from skem.core.dask_blocks import CallingThread
-from skem.core.threads import Workers, Workspace
+from skem.core.blocks.dask import CallingThread
+from skem.core.blocks.threads import Workers, Workspace
 from skem.families.categories import BatchChart
 from skem.families.model import Laws
 from skem.families.point import Point, Sums

@@ -3,7 +3,7 @@
 // Knows nothing of Python, and needs no library but C's. A tile of samples goes through
 // all steps before the next one is read, so that nothing of the block's size is written
 // but what the caller asks for. Compiled once for each instruction set, of which
-// WIDTH is the size of a register in bytes. The NumPy twin is core/expectation.py.
+// WIDTH is the size of a register in bytes. The NumPy twin is core/mixture/expectation.py.
 
 #include <stdint.h>
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skem.core.threads import Workers
+from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
 from skem.families.product import Product
 from skem.families.registry import FAMILIES

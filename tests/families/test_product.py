@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skem import GaussianMixture, MixtureModel
-from skem.core.threads import Workers
+from skem.core.blocks.threads import Workers
 from skem.families.point import Sums
 from skem.families.table_map import TableMap
 

@@ -1,0 +1,1 @@
+"""Standard errors, from the scores of rows or from refits."""

@@ -1,0 +1,123 @@
+"""Inverses of information matrices, and the errors of parameters that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skem._errors.scores import Push, Scores, Sums
+
+LARGEST = 1e250
+"""More than the ratio of two informations, with room to be multiplied."""
+UNKNOWN = 1e-6
+"""Share of a parameter's gradient in directions without information, from which on
+the parameter is not identified."""
+
+
+@dataclass(frozen=True)
+class InverseInformation:
+    """Steps whose outer products sum to the inverse information.
+
+    `steps` has one column for each direction in which there is information, scaled by
+    its standard error, and `unknown` one for each direction without. `units` have the
+    standard error of each free coordinate by itself, and make directions comparable.
+    """
+
+    steps: np.ndarray
+    unknown: np.ndarray
+    units: np.ndarray
+
+    @classmethod
+    def of(
+        cls, information: np.ndarray, diagonal: np.ndarray, columns: np.ndarray
+    ) -> InverseInformation:
+        """Split the directions of a matrix that may be singular, or not definite.
+
+        `diagonal` is the information that coordinates are measured by. `columns` are
+        what the coordinates of the steps are, for each that is free.
+        """
+        unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        # Then eigenvalues do not depend on units or sizes.
+        eigenvalues, vectors = np.linalg.eigh(unit[:, None] * information * unit)
+        largest = max(np.abs(eigenvalues).max(), 1.0)
+        known = eigenvalues > len(unit) * np.finfo(float).eps * largest
+        vectors *= unit[:, None]
+        steps = vectors[:, known] / np.sqrt(eigenvalues[known])
+        return cls(columns @ steps, columns @ vectors[:, ~known], columns * unit)
+
+    def between(self, information: np.ndarray) -> np.ndarray:
+        """Return steps of A⁻¹ B A⁻¹, with A the own information and B another."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = self.steps.T @ information @ self.steps
+        ratio = np.clip(np.nan_to_num(ratio, nan=LARGEST), -LARGEST, LARGEST)
+        eigenvalues, vectors = np.linalg.eigh(ratio)
+        return self.steps @ (vectors * np.sqrt(np.maximum(eigenvalues, 0.0)))
+
+    def misses(self, rows: slice, push: Push) -> np.ndarray:
+        """Whether what `push` makes of steps depends on what is not known."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            lost = _norms(push(self.unknown[rows]))
+            whole = _norms(push(self.units[rows]))
+        return lost > UNKNOWN * whole
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Steps whose outer products sum to the covariance of the estimates.
+
+    They are infinite where one of the matrices tells nothing.
+    """
+
+    steps: np.ndarray
+    inverses: tuple[InverseInformation, ...]
+
+    @classmethod
+    def of(cls, method: str, scores: Scores, sums: Sums) -> Spread:
+        """Invert what the method says."""
+        # Σ (r − w) is zero: log-weights have a common constant that is of no effect on
+        # the weights. Information about it, which is also of none, makes the matrices
+        # regular. In that of complete data, N(1 − √w √wᵀ), it leaves N on the diagonal.
+        total, columns = sums.counts.sum(), scores.columns
+        common = np.outer(scores.common, scores.common) * total
+        outer, complete, missing = (
+            columns.T @ each @ columns
+            for each in (
+                sums.scores,
+                np.diag(scores.of_complete_data(sums.counts, sums.scales)),
+                sums.missing,
+            )
+        )
+        outer += common
+        if scores.fixed_weights.any():
+            complete += common
+        tangent, front = scores.tangent, scores.n_free_before
+        if tangent is not None:
+            K = len(scores.parameters.weights)
+            scatter = scores.scatter(sums.gradient, sums.counts[:K])
+            found = tangent.information(scatter, sums.counts[:K])
+            complete[front:, front:] = found
+        by_scores = InverseInformation.of(outer, np.diagonal(outer), columns)
+        if method == "opg":
+            return cls(by_scores.steps, (by_scores,))
+        diagonal = np.diagonal(complete)
+        observed = InverseInformation.of(complete - missing, diagonal, columns)
+        if method == "hessian":
+            return cls(observed.steps, (observed,))
+        return cls(observed.between(sums.scores), (observed, by_scores))
+
+    def errors(self, rows: slice, push: Push) -> np.ndarray:
+        """Return standard errors of what `push` makes of steps in some coordinates."""
+        # Parameters may be out of the floating-point range.
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = _norms(push(self.steps[rows]))
+        misses = [inverse.misses(rows, push) for inverse in self.inverses]
+        return np.where(np.any(misses, axis=0), np.inf, errors)
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    """Return the norms of rows, of any magnitude."""
+    rows = np.nan_to_num(rows, nan=np.finfo(float).max)
+    largest = np.abs(rows).max(axis=-1, keepdims=True, initial=0.0)
+    relative = rows / np.where(largest > 0, largest, 1.0)
+    return largest[..., 0] * np.linalg.norm(relative, axis=-1)

@@ -1,0 +1,283 @@
+"""Scores of a mixture's parameters, one column for each row of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skem._errors.layout import NO_WEIGHT, Layout
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.incomplete.completed import Whitened
+
+Push = Callable[[np.ndarray], np.ndarray]
+"""Maps columns of steps in some coordinates to other parameters."""
+Errors = Callable[[slice, Push], np.ndarray]
+"""Errors of what is made of steps in the coordinates of a slice."""
+SQRT2 = float(np.sqrt(2))
+FARTHEST = 1e50
+"""Standard deviations from a mean: the fourth power, summed, is still a number, also
+divided by a small count."""
+
+
+class Rows(NamedTuple):
+    """Rows of a block: (d, b), or completed by each component where some are missing.
+
+    `scale` (K, b) are the expected scales u of t components, and `n_observed` what each
+    row has of the features.
+    """
+
+    of: np.ndarray | Whitened
+    scale: np.ndarray | None = None
+    n_observed: np.ndarray | None = None
+
+    def completed(self, rows: Whitened) -> Rows:
+        """Return some of the rows, completed."""
+        if self.scale is None or self.n_observed is None:
+            return Rows(rows)
+        return Rows(rows, self.scale[:, rows.order], self.n_observed[rows.order])
+
+
+@dataclass(frozen=True)
+class Scores(Layout):
+    """∂ log p(x) / ∂θ at parameters θ, one column for each sample.
+
+    With responsibilities r and y = Uᵀ(x − μ), the rows are (r − w)/√w for each
+    component, r y for each mean, and r (q(y) − E q) for each covariance, with q the
+    structure's statistic. Entries of q that have a logarithm for a coordinate,
+    √2 log C_ii, are divided by √2.
+
+    Noise, if there is any, has the last of the weights.
+    """
+
+    def evaluated(
+        self, expectation: Any, block: Block, workspace: Workspace
+    ) -> tuple[np.ndarray, Rows]:
+        """Return responsibilities, and the rows with what else is known of them."""
+        return expectation.responsibilities(block, workspace), Rows(block.data)
+
+    def complete(
+        self, data: Rows, resp: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        """Return Σ_k r_k h_k for a block (d, b), with responsibilities (K, b).
+
+        With h_k the score of a sample from component k, but for the constant −√w in
+        the rows of the weights.
+        """
+        scores = workspace.array("scores", (self.n_rows, len(resp[0])), float)
+        root = self.root_weights[:, None]
+        scores[: len(root)] = resp / np.where(root > 0, root, np.inf)
+        scores[len(root) :] = 0
+        for k, r in enumerate(resp[: len(self.parameters.weights)]):
+            y, q = self._of_component(data, k, workspace)
+            np.multiply(y, r, out=scores[self.means(k)])
+            q *= r
+            scores[self.covariance(min(k, self.n_covariances - 1))] += q
+        return scores
+
+    def missing(
+        self,
+        complete: np.ndarray,
+        product: np.ndarray,
+        data: Rows,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> np.ndarray:
+        """Return Σ v Cov_r h, which is not known as the labels are not.
+
+        From `complete` times `root`, the roots of v, and the product with its
+        transpose. Differences of large numbers are avoided: a row far from all
+        components has one label for certain, and misses nothing.
+        """
+        missing = -product
+        others = _sums_of_others(resp)
+        for k, r in enumerate(resp):
+            own = self.own(k)
+            # r(1 − r) h hᵀ.
+            columns = complete[own] * np.sqrt(
+                others[k] / np.where(r > NO_WEIGHT, r, np.inf)
+            )
+            missing[np.ix_(own, own)] = columns @ columns.T
+        if self.structure.shared:
+            self._miss_shared(missing, complete, data, resp, root, workspace)
+        weight = resp[: len(self.parameters.weights)] * np.square(root)
+        if isinstance(data.of, Whitened):
+            scaled = weight if data.scale is None else weight * data.scale
+            self._miss_values(missing, data.of, weight, scaled)
+        self._miss_scales(missing, data, weight, workspace)
+        return missing
+
+    def _miss_scales(
+        self,
+        missing: np.ndarray,
+        data: Rows,
+        weight: np.ndarray,
+        workspace: Workspace,
+    ) -> None:
+        """Add what is missing as nothing but Gaussians have the scale of a row."""
+
+    def _miss_values(
+        self,
+        missing: np.ndarray,
+        rows: Whitened,
+        weight: np.ndarray,
+        scaled: np.ndarray,
+    ) -> None:
+        """Add Σ v r Cov(h | x_O), as values are missing, for v r (K, b).
+
+        Of y ~ N(m, C), with moments of up to four factors (Isserlis). `scaled` are
+        v r u, with u one but for t components, whose covariance is C/u.
+        """
+        quadratic, d = self.structure.quadratic, len(rows.means[0])
+        # q(x) = linear · vec(x xᵀ), in the units of the coordinates.
+        units = np.eye(d * d).reshape(-1, d, d)
+        linear = quadratic.of_matrices((units + np.swapaxes(units, 1, 2)) / 2).T
+        linear = linear * np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
+        for k, (m, each) in enumerate(zip(rows.means, rows.covariances, strict=True)):
+            own, q = self.means(k), self.covariance(min(k, self.n_covariances - 1))
+            for p, C in enumerate(each):
+                here = rows.of_row == p
+                v, some = scaled[k, here], m[:, here]
+                count, first, second = v.sum(), some @ v, (some * v) @ some.T
+                whole = weight[k, here].sum()
+                # Cov(y_a, y_b y_c) and Cov(y_a y_b, y_c y_e), by symmetry doubled.
+                third = 2 * np.einsum("ac,b->abc", C, first)
+                fourth = 2 * whole * np.einsum("ac,be->abce", C, C)
+                fourth += 4 * np.einsum("ac,be->abce", second, C)
+                cross = third.reshape(d, -1) @ linear.T
+                missing[own, own] += count * C
+                missing[own, q] += cross
+                missing[q, own] += cross.T
+                missing[q, q] += linear @ fourth.reshape(d * d, -1) @ linear.T
+
+    def _miss_shared(
+        self,
+        missing: np.ndarray,
+        complete: np.ndarray,
+        data: Rows,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> None:
+        """Fill in what is missing about a covariance that components share."""
+        rows = self.covariance(0)
+        missing[rows, rows] = 0
+        for k, r in enumerate(resp):
+            if k < len(self.parameters.weights):
+                _, q = self._of_component(data, k, workspace)
+            else:
+                q = np.zeros(complete[rows].shape)
+            q *= root
+            q -= complete[rows]
+            own = self.own(k)
+            missing[own, rows] = complete[own] @ q.T
+            missing[rows, own] = missing[own, rows].T
+            missing[rows, rows] += (r * q) @ q.T
+
+    def of_complete_data(self, counts: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """Return the diagonal information of labelled samples, counts of each label.
+
+        `scales` (K,) are what rows count for a location: their number, but of t
+        components.
+
+        In natural parameters, to which these coordinates are equal to first order, it
+        is Σ v r Cov(h) under the model, whatever the samples are.
+        """
+        d = self.parameters.means.shape[1]
+        free = ~self.fixed_weights
+        # Rows of components whose weights are free, relative to these weights.
+        share = np.square(self.root_weights[free]).sum()
+        total = counts[free].sum() / share if share > 0 else 0.0
+        variances = np.where(self.logarithmic, self.expected[:, 0], 1.0)
+        counts = counts[: len(self.parameters.weights)]
+        of_covariances = [counts.sum()] if self.structure.shared else counts
+        return np.concatenate(
+            [
+                np.where(self.root_weights > 0, total, 0.0),
+                np.repeat(scales, d),
+                self._of_degrees(counts),
+                np.outer(of_covariances, variances).ravel(),
+            ]
+        )
+
+    def _of_degrees(self, counts: np.ndarray) -> np.ndarray:
+        """Return the information on degrees of freedom."""
+        return np.empty(0)
+
+    def errors_of_degrees(self, errors: Errors) -> tuple[np.ndarray, ...]:
+        """Return the errors of degrees of freedom, if there are any."""
+        return ()
+
+    def scatter(self, gradient: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return U₀ᵀ W U₀ from the sums of the scores of covariances."""
+        units = np.where(self.logarithmic, SQRT2, 1.0)
+        gradient = gradient[self.covariance(0).start :].reshape(len(counts), -1)
+        sums = gradient * units + counts[:, None] * self.expected[:, 0]
+        return self.structure.quadratic.unpack(sums, self.parameters.shape[1])
+
+    def _of_component(
+        self, data: Rows, k: int, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return u y, and u q(y) − E q in the units of the coordinates.
+
+        Of incomplete rows, what is expected given what was observed.
+        """
+        quadratic, of = self.structure.quadratic, data.of
+        if isinstance(of, Whitened):
+            y = np.clip(np.nan_to_num(of.means[k], nan=FARTHEST), -FARTHEST, FARTHEST)
+        else:
+            y = self._whitened(of, k)
+        q = workspace.array("q", (len(self.expected), y.shape[1]), float)
+        quadratic.expand(y, q)
+        if data.scale is not None:
+            q *= data.scale[k]
+            y = y * data.scale[k]
+        if isinstance(of, Whitened):
+            q += quadratic.of_matrices(of.covariances[k])[of.of_row].T
+        q -= self.expected
+        q *= np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
+        return y, q
+
+    def _whitened(self, data: np.ndarray, k: int) -> np.ndarray:
+        cholesky = self.parameters.precisions_cholesky
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = data - self.parameters.means[k, :, None]
+            y = self.structure.whiten(cholesky, k, centred)
+        return np.clip(np.nan_to_num(y, nan=FARTHEST), -FARTHEST, FARTHEST)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What samples add to the matrices, v their weights."""
+
+    scores: np.ndarray
+    """Σ v s sᵀ."""
+    missing: np.ndarray
+    """Σ v Cov_r h."""
+    counts: np.ndarray
+    """Σ v r."""
+    gradient: np.ndarray
+    """Σ v s."""
+    scales: np.ndarray
+    """Σ v r u."""
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.scores + other.scores,
+            self.missing + other.missing,
+            self.counts + other.counts,
+            self.gradient + other.gradient,
+            self.scales + other.scales,
+        )
+
+
+def _sums_of_others(resp: np.ndarray) -> np.ndarray:
+    """Return 1 − r, to relative precision."""
+    others = np.zeros(resp.shape)
+    others[1:] += np.cumsum(resp[:-1], axis=0)
+    others[:-1] += np.cumsum(resp[:0:-1], axis=0)[::-1]
+    return others

@@ -1,0 +1,121 @@
+"""Standard errors of a mixture's parameters, from scores and their information."""
+
+from __future__ import annotations
+
+from functools import partial, reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from skem._errors.information import Spread
+from skem._errors.scores import SQRT2, Rows, Scores, Sums
+from skem.core.blocks.arrays import Block, Blocks
+from skem.core.blocks.threads import Workspace
+
+METHODS = ("sandwich", "hessian", "opg")
+"""Which matrices are inverted: see `standard_errors`."""
+
+
+def standard_errors(
+    scores: Scores, expectation: Any, blocks: Blocks, method: str
+) -> tuple[np.ndarray, ...]:
+    """Return those of weights, means and covariances, by one of `METHODS`.
+
+    And after these those of degrees of freedom, of t components.
+
+    With s the score of a sample of weight v, B = Σ v s sᵀ, and A, minus the Hessian of
+    the log-likelihood, is the information of complete data less the missing one,
+    Σ v Cov_r h (Louis 1982). The covariance of the estimates is A⁻¹ B A⁻¹, and if the
+    model is right A⁻¹ and B⁻¹ as well.
+    """
+    # Weights relative to their mean: sums of squares stay in range.
+    mean = blocks.total_weight / blocks.n_observed
+
+    def kernel(block: Block, workspace: Workspace) -> Sums:
+        resp, whole = scores.evaluated(expectation, block, workspace)
+        root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
+        if not block.incomplete:
+            return of_rows(whole, resp, root, workspace)
+        roots = np.broadcast_to(root, len(resp[0]))
+        free = block._replace(known=None)
+        parts = (
+            of_rows(
+                whole.completed(rows), resp[:, rows.order], roots[rows.order], workspace
+            )
+            for rows in expectation.whitened(free, workspace)
+        )
+        return reduce(add, parts)
+
+    def of_rows(
+        data: Rows,
+        resp: np.ndarray,
+        root: np.ndarray | float,
+        workspace: Workspace,
+    ) -> Sums:
+        columns = scores.complete(data, resp, workspace)
+        columns *= root
+        product = columns @ columns.T
+        missing = scores.missing(columns, product, data, resp, root, workspace)
+        K = len(scores.root_weights)
+        columns[:K] -= scores.root_weights[:, None] * root
+        product[:K] = columns[:K] @ columns.T
+        product[:, :K] = product[:K].T
+        roots = np.broadcast_to(root, len(resp[0]))
+        counts = resp @ np.square(roots)
+        scales = counts[: len(scores.parameters.weights)]
+        if data.scale is not None:
+            scales = (resp[: len(scales)] * data.scale) @ np.square(roots)
+        return Sums(product, missing, counts, columns @ roots, scales)
+
+    sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
+    found = _public(scores, Spread.of(method, scores, sums))
+    return tuple(errors / np.sqrt(mean) for errors in found)
+
+
+def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
+    """Map steps to the public parameters by the delta method."""
+    structure, parameters = scores.structure, scores.parameters
+    cholesky, (K, d) = parameters.precisions_cholesky, parameters.shape
+    root = scores.root_weights
+    # The differential of the softmax of log w + a / √w.
+    softmax = np.diag(root) - np.outer(root**2, root)
+    weights = spread.errors(slice(len(root)), partial(np.matmul, softmax))
+    weights = np.where(scores.fixed_weights, 0.0, weights)[:K]
+    means = [
+        spread.errors(scores.means(k), partial(structure.color, cholesky, k))
+        for k in range(K)
+    ]
+    covariances = [
+        spread.errors(scores.covariance(row), partial(np.matmul, slope))
+        for row, slope in enumerate(_covariance_slopes(scores))
+    ]
+    shaped = structure.quadratic.unpack(np.stack(covariances), d)
+    found = (weights, np.stack(means), shaped.reshape(structure.shape(K, d)))
+    return found + scores.errors_of_degrees(spread.errors)
+
+
+def _covariance_slopes(scores: Scores) -> np.ndarray:
+    """Return ∂Σ/∂t for the coordinates t of each covariance, (rows, size, size).
+
+    A central difference of step one is exact up to a factor: along a logarithm √2 log C
+    Σ is a constant plus C², and along the others it is quadratic.
+    """
+    structure, cholesky = scores.structure, scores.parameters.precisions_cholesky
+    n_rows, size = scores.n_covariances, len(scores.expected)
+
+    def packed(step: np.ndarray) -> np.ndarray:
+        moved = structure.from_chart(cholesky, np.broadcast_to(step, (n_rows, size)))
+        covariances = structure.covariances(moved)
+        return structure.quadratic.pack(
+            covariances[None] if structure.shared else covariances
+        )
+
+    slopes = np.empty((n_rows, size, size))
+    factors = np.where(scores.logarithmic, SQRT2 / (2 * np.sinh(SQRT2)), 0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for j, (step, factor) in enumerate(zip(np.eye(size), factors, strict=True)):
+            slopes[:, :, j] = factor * (packed(step) - packed(-step))
+    # Covariances out of the floating-point range, with room to be multiplied.
+    limit = np.finfo(float).max * 1e-20
+    return np.clip(np.nan_to_num(slopes, nan=limit), -limit, limit)

@@ -1,0 +1,88 @@
+"""The mixture inside of an estimator: of a given size, or chosen by BIC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.typing import Auto, CovarianceType
+from skem._inputs.validation import check_incomplete, check_sample_weight
+from skem.core.gaussian.covariance import SHAPES
+from skem.gaussian_mixture import GaussianMixture
+from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
+
+MOST_COMPONENTS = 9
+"""As many as are tried where the number is chosen."""
+CONSTRAINTS: dict = {
+    "n_components": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "covariance_type": [StrOptions({*SHAPES, "auto"})],
+    "random_state": ["random_state"],
+}
+
+
+def fit_mixture(
+    X: np.ndarray,
+    n_components: int | Auto,
+    covariance_type: CovarianceType | Auto,
+    random_state: Any,
+    sample_weight: Any = None,
+    names: Sequence[str] | None = None,
+) -> GaussianMixture:
+    """Fit a mixture to an array, after a choice by BIC of what is "auto"."""
+    weight = check_sample_weight(sample_weight, X)
+    if "auto" in (n_components, covariance_type):
+        sizes: Any = n_components
+        if n_components == "auto":
+            used = ~np.isnan(X).all(axis=1)
+            if weight is not None:
+                used &= weight > 0
+            rows = int(np.count_nonzero(used))
+            sizes = range(1, 1 + min(MOST_COMPONENTS, max(1, rows)))
+        selection = GaussianMixtureIC(
+            sizes,
+            covariance_type=(
+                COVARIANCE_TYPES if covariance_type == "auto" else covariance_type
+            ),
+            random_state=random_state,
+        )
+        mixture = selection.fit(X, sample_weight=weight).best_estimator_
+    else:
+        mixture = GaussianMixture(
+            cast(int, n_components),
+            covariance_type=cast(CovarianceType, covariance_type),
+            random_state=random_state,
+        ).fit(X, sample_weight=weight)
+    if names is not None:
+        mixture.feature_names_in_ = np.asarray(names, dtype=object)
+    return mixture
+
+
+class WithMixture:
+    """Tags and checks of an estimator that has a mixture inside."""
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return the tags of scikit-learn."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_is_fitted(self) -> None:
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if not hasattr(self, "mixture_"):
+            check_is_fitted(self, "mixture_")
+
+    def _check_rows(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """Validate X, in which NaN is a missing value."""
+        return check_incomplete(self, X, reset=reset, min_samples=2 if reset else 1)

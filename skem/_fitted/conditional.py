@@ -1,0 +1,399 @@
+"""Laws of some features given others: rows that are not complete.
+
+Of a component, with the features in the order observed, wanted: Σ = L Lᵀ, and
+
+    z = L_OO⁻¹ (x_O − μ_O),  E[x_W | x_O] = μ_W + L_WO z,  Cov[x_W | x_O] = L_WW L_WWᵀ.
+
+All in standard deviations of the component, so that units are of no matter. L comes
+from a QR decomposition of the rows of a root of Σ: no covariance is ever subtracted
+from another one, and what is nearly collinear keeps half of its digits at worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+from scipy.special import gammaincinv
+
+from skem._fitted.noise import check_no_noise
+from skem.core.gaussian.coordinates import scoring_coordinates
+from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.far import LOG_2PI, evaluate_far
+from skem.core.gaussian.parameters import Parameters
+
+FARTHEST = 1e150
+"""Standard deviations whose square is still a number."""
+FAR = 1e5
+"""Standard deviations beyond which differences of squares lose half of their digits."""
+BLOCK = 2**18
+"""Numbers in a temporary array."""
+LIMIT = float(np.finfo(float).max)
+TINY = float(np.finfo(float).tiny)
+MOST_DF = 1e12
+"""Degrees of freedom of a t that is as good as a Gaussian."""
+
+
+def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each distinct row of a mask, with the indices of its rows in order."""
+    if not len(observed):
+        return
+    if (observed == observed[0]).all():
+        yield observed[0], np.arange(len(observed))
+        return
+    keys = np.packbits(observed, axis=1)
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    inverse = inverse.ravel()
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(1, len(first)))
+    for row, rows in zip(first, np.split(order, bounds), strict=True):
+        yield observed[row], rows
+
+
+def inverted(lower: np.ndarray) -> np.ndarray:
+    """Inverses of lower triangular matrices."""
+    if not lower.size:
+        return lower
+    return np.stack([dtrtri(factor, lower=1)[0] for factor in lower])
+
+
+def lower_factor(rows: np.ndarray) -> np.ndarray:
+    """Return lower triangular L with L Lᵀ = A Aᵀ, and a positive diagonal."""
+    upper = np.asarray(np.linalg.qr(np.swapaxes(rows, -1, -2), mode="r"))
+    diagonal = np.einsum("...ii->...i", upper)
+    upper *= np.where(diagonal < 0, -1.0, 1.0)[..., None]
+    # By rounding a correlation may be one.
+    diagonal = np.einsum("...ii->...i", upper)
+    diagonal[diagonal == 0] = np.finfo(float).eps
+    return np.swapaxes(upper, -1, -2)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is wanted of the components, given what is observed.
+
+    Arrays have a component axis, of length 1 where all share a covariance. `whiten` is
+    L_OO⁻¹, `slope` L_WO L_OO⁻¹ and `root` L_WW; None where features are independent.
+    """
+
+    observed: np.ndarray
+    wanted: np.ndarray
+    log_det: np.ndarray
+    whiten: np.ndarray | None = None
+    slope: np.ndarray | None = None
+    root: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Laws of the wanted features of rows of one pattern, in units of the data.
+
+    Shapes: rows n, components K, wanted features w.
+    """
+
+    rows: np.ndarray
+    """Indices (n,) of the rows."""
+    wanted: np.ndarray
+    """Indices (w,) of the wanted features."""
+    log_density: np.ndarray
+    """Log-density (n,) of what is observed."""
+    log_weights: np.ndarray
+    """Logarithms (n, K) of the components' weights, given what is observed."""
+    means: np.ndarray
+    """Conditional means (n, K, w) of the components."""
+    roots: np.ndarray
+    """Lower roots (K, w, w) of their conditional covariances."""
+    stretch: np.ndarray | None = None
+    """What these are to be multiplied by, (n, K), to be roots of scale matrices of t
+    distributions with `df` (K,) degrees of freedom."""
+    df: np.ndarray | None = None
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Weights (n, K) of the components, given what is observed."""
+        weights = np.exp(self.log_weights)
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Conditional means (n, w)."""
+        return np.einsum("nk,nkw->nw", self.weights, self.means)
+
+    @property
+    def standard_deviation(self) -> np.ndarray:
+        """Conditional standard deviations (n, w), in range where variances are not."""
+        own = self.deviations * np.sqrt(self._inflation)[..., None]
+        offset = np.abs(self._offsets)
+        unit = np.maximum(offset, own).max(axis=1)
+        safe = np.where(unit > 0, unit, 1.0)[:, None]
+        squares = (offset / safe) ** 2 + (own / safe) ** 2
+        return unit * np.sqrt(np.einsum("nk,nkw->nw", self.weights, squares))
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Conditional covariances (n, w, w)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = self.roots @ np.swapaxes(self.roots, 1, 2)
+            offset = self._offsets
+            weights = self.weights * self._inflation
+            within = np.einsum("nk,kvw->nvw", weights, own)
+            between = np.einsum("nk,nkv,nkw->nvw", self.weights, offset, offset)
+            return _within_range(within + between)
+
+    @property
+    def _inflation(self) -> np.ndarray:
+        """What covariances of components are times, (n, K); 1 of Gaussians."""
+        if self.stretch is None or self.df is None:
+            return np.ones(())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tails = np.where(np.isinf(self.df), 1.0, self.df / (self.df - 2))
+        return self.stretch**2 * np.where(self.df > 2, tails, np.inf)
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return _within_range(self.means - self.mean[:, None])
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        """Largest entry of each row of the roots, (K, w)."""
+        return np.maximum(np.abs(self.roots).max(axis=2, initial=0.0), TINY)
+
+    @property
+    def _scaled_roots(self) -> np.ndarray:
+        return self.roots / self._units[:, :, None]
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Conditional standard deviations (K, w) of the components."""
+        return np.sqrt(np.square(self._scaled_roots).sum(axis=2)) * self._units
+
+    def draw(
+        self, uniform: np.ndarray, noise: np.ndarray, tails: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Turn numbers (n,) and noise (n, w) into rows (n, w) and components (n,).
+
+        `tails` are numbers (n,) that decide how far out rows of t components are.
+        """
+        cumulated = np.cumsum(self.weights, axis=1)
+        below = uniform[:, None] * cumulated[:, -1:] >= cumulated
+        labels = below.sum(axis=1)
+        values = np.take_along_axis(self.means, labels[:, None, None], axis=1)[:, 0]
+        for k in np.unique(labels):
+            drawn = labels == k
+            own = noise[drawn] @ self.roots[k].T
+            if tails is not None and self.stretch is not None and self.df is not None:
+                half = min(float(self.df[k]), MOST_DF) / 2
+                tau = np.maximum(gammaincinv(half, tails[drawn]) / half, TINY)
+                own *= (self.stretch[drawn, k] / np.sqrt(tau))[:, None]
+            values[drawn] += own
+        return values, labels
+
+
+@dataclass(frozen=True)
+class Conditioner:
+    """A mixture, ready to be cut in two in any way."""
+
+    structure: Structure
+    parameters: Parameters
+
+    @classmethod
+    def of(cls, mixture: Any) -> Conditioner:
+        """Return that of a fitted mixture.
+
+        Raises `NotImplementedError` if there is noise.
+        """
+        check_no_noise(mixture, "Marginal and conditional laws")
+        return cls(SHAPES[mixture.covariance_type], mixture._parameters())
+
+    @classmethod
+    def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
+        """Return that of one Gaussian."""
+        parameters = Parameters(np.ones(1), mean[None], cholesky[None])
+        return cls(SHAPES["full"], parameters)
+
+    @property
+    def structure_given(self) -> Structure:
+        """The structure of conditionals."""
+        return self.structure.of_parts
+
+    def tails(self, rng: np.random.RandomState, n: int) -> np.ndarray | None:
+        """Draw what decides how far out rows are: of Gaussians nothing does."""
+        return None
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """Standard deviations (K, d) of the components."""
+        return self.structure.standard_deviations(
+            self.parameters.precisions_cholesky, self.parameters.shape
+        )
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """Roots of the correlations, (K or 1, d, d)."""
+        K, d = self.parameters.shape
+        cholesky = self.parameters.precisions_cholesky
+        K = 1 if self.structure.shared else K
+        roots = [self.structure.color(cholesky, k, np.eye(d)) for k in range(K)]
+        return np.stack(roots) / self.sd[:K, :, None]
+
+    def marginal(self, features: np.ndarray) -> Parameters:
+        """Return the parameters of some features, in the order given."""
+        weights, means = self.parameters.weights, self.parameters.means[:, features]
+        if not self.structure.matrices:
+            cholesky = self.parameters.precisions_cholesky
+            if self.structure.scales_features:
+                cholesky = cholesky[:, features]
+            return Parameters(weights, means, cholesky)
+        lower = lower_factor(self._rows[:, features])
+        sd = self.sd[: len(lower), features]
+        cholesky = np.swapaxes(inverted(lower), 1, 2) / sd[:, :, None]
+        cholesky = _within_range(cholesky)
+        return Parameters(
+            weights, means, cholesky[0] if self.structure.shared else cholesky
+        )
+
+    def given(self, row: np.ndarray) -> Parameters:
+        """Return the parameters of the features that are NaN, given the others."""
+        observed = ~np.isnan(row)
+        (laws,) = self.laws(row[None])
+        cholesky = self.parameters.precisions_cholesky
+        if self.structure.matrices:
+            # Permuted rows of a root of the precision are a root of the permuted one;
+            # and its factor's last part is the factor of the conditional precision.
+            order = np.r_[np.flatnonzero(observed), laws.wanted]
+            o = observed.sum()
+            factor = self.structure.upper_factor(cholesky[..., order, :])
+            cholesky = factor[..., o:, o:]
+        elif self.structure.scales_features:
+            cholesky = cholesky[:, laws.wanted]
+        return Parameters(laws.weights[0], laws.means[0], cholesky)
+
+    def split(self, observed: np.ndarray, wanted: np.ndarray) -> Split:
+        """Cut the components in two; features that are in neither are left out."""
+        log_det = np.log(self.sd[:, observed]).sum(axis=1)
+        if not self.structure.matrices:
+            return Split(observed, wanted, log_det)
+        o = len(observed)
+        lower = lower_factor(self._rows[:, np.r_[observed, wanted]])
+        within = lower[:, :o, :o]
+        log_det = log_det + np.log(np.einsum("kii->ki", within)).sum(axis=1)
+        whiten = inverted(within)
+        return Split(
+            observed, wanted, log_det, whiten, lower[:, o:, :o], lower[:, o:, o:]
+        )
+
+    def laws(self, X: np.ndarray, wanted: np.ndarray | None = None) -> Iterator[Laws]:
+        """Yield the laws of `wanted`, given what is observed, for groups of rows.
+
+        `wanted` is a mask of features; it is what is missing unless it is given. What
+        is observed of the wanted is not looked at.
+        """
+        K, d = self.parameters.shape
+        observed = ~np.isnan(X)
+        if wanted is not None:
+            observed[:, wanted] = False
+        for pattern, rows in patterns(observed):
+            asked = ~pattern if wanted is None else wanted
+            split = self.split(np.flatnonzero(pattern), np.flatnonzero(asked))
+            step = max(1, BLOCK // (K * d))
+            for start in range(0, len(rows), step):
+                yield self._of_block(split, X, rows[start : start + step])
+
+    def _of_block(self, split: Split, X: np.ndarray, rows: np.ndarray) -> Laws:
+        observed, wanted = split.observed, split.wanted
+        K, _ = self.parameters.shape
+        means, sd = self.parameters.means, self.sd
+        x = X[rows][:, observed].astype(float, copy=False)
+        with np.errstate(over="ignore", under="ignore"):
+            y = (x - means[:, None, observed]) / sd[:, None, observed]
+            y = np.clip(y, -FARTHEST, FARTHEST)
+            z = y if split.whiten is None else y @ np.swapaxes(split.whiten, 1, 2)
+            centres = np.broadcast_to(
+                means[:, None, wanted], (K, len(rows), len(wanted))
+            )
+            roots = sd[:, :, None][:, wanted] * np.eye(len(wanted))
+            if split.slope is not None and split.root is not None:
+                away = z @ np.swapaxes(split.slope, 1, 2)
+                centres = centres + sd[:, None, wanted] * away
+                roots = sd[:, wanted, None] * split.root
+            log_density, log_weights, *of_t = self._weights(split, x, z)
+        return Laws(
+            rows,
+            wanted,
+            log_density,
+            log_weights,
+            _within_range(np.swapaxes(centres, 0, 1)),
+            roots,
+            *of_t,
+        )
+
+    def _weights(
+        self, split: Split, x: np.ndarray, z: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return the log-density of x_O, (n,), and log weights given it, (n, K).
+
+        And the `stretch` and the `df` of laws given it.
+        """
+        squares = np.einsum("kno,kno->nk", z, z)
+        peaks = self.parameters.log_weights - split.log_det
+        joint = peaks - 0.5 * x.shape[1] * LOG_2PI - 0.5 * squares
+        # By hand, as there may be as many patterns as rows.
+        top = joint.max(axis=1)
+        log_density = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
+        log_weights = joint - log_density[:, None]
+        far = squares.min(axis=1, initial=np.inf) > FAR**2
+        if far.any():
+            log_density[far], weights = self._far(split.observed, x[far])
+            log_weights[far] = np.log(np.maximum(weights, TINY))
+        return _within_range(log_density), log_weights, None, None
+
+    def _far(
+        self, observed: np.ndarray, x: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-density (n,) and weights (n, K), at any distance."""
+        marginal = self.marginal(observed)
+        coordinates = scoring_coordinates(self.structure, marginal, np.dtype(float))
+        inward = coordinates.inward(self.structure, marginal)
+        z = coordinates.load(np.ascontiguousarray(x.T), np.empty(x.T.shape))
+        log_density, weights = evaluate_far(self.structure, inward, z)
+        return log_density + coordinates.log_slope, weights.T
+
+
+def _within_range(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(values, nan=0.0), -LIMIT, LIMIT)
+
+
+def log_weights(conditioner: Conditioner, X: np.ndarray) -> np.ndarray:
+    """Log weights (n, K) of the components, given what is observed of each row."""
+    out = np.empty((len(X), len(conditioner.parameters.weights)))
+    for laws in conditioner.laws(X, np.zeros(X.shape[1], dtype=bool)):
+        out[laws.rows] = laws.log_weights
+    return out
+
+
+def impute(
+    conditioner: Conditioner, X: np.ndarray, rng: np.random.RandomState | None = None
+) -> np.ndarray:
+    """Return X with missing values at their means, or drawn if there is a generator."""
+    X = X.copy()
+    missing = np.isnan(X)
+    rows = np.flatnonzero(missing.any(axis=1))
+    incomplete = X[rows]
+    if rng is not None:
+        uniform, noise = rng.random_sample(len(rows)), rng.normal(size=incomplete.shape)
+        tails = conditioner.tails(rng, len(rows))
+    info = np.finfo(X.dtype)
+    for laws in conditioner.laws(incomplete):
+        at = np.ix_(laws.rows, laws.wanted)
+        if rng is None:
+            values = laws.mean
+        else:
+            far = None if tails is None else tails[laws.rows]
+            values, _ = laws.draw(uniform[laws.rows], noise[at], far)
+        X[np.ix_(rows[laws.rows], laws.wanted)] = np.clip(values, info.min, info.max)
+    return X

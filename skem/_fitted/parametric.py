@@ -1,0 +1,193 @@
+"""The parameters of a fitted mixture, as its attributes hold them."""
+
+from __future__ import annotations
+
+import zlib
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from skem._errors.standard_errors import METHODS
+from skem._fitted.density import expectation_at
+from skem._fitted.noise import background_of
+from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constraints
+from skem._inputs.typing import CovarianceType, RandomState
+from skem._inputs.validation import N_JOBS
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.noise import Background
+
+ARGUMENTS: dict = {
+    "prob": [Interval(Real, 0, 1, closed="neither")],
+    "n_samples": [Interval(Integral, 1, None, closed="left")],
+    "method": [StrOptions({*METHODS, "bootstrap"})],
+    "n_boot": [Interval(Integral, 2, None, closed="left")],
+    "n_jobs": N_JOBS,
+    "random_state": ["random_state"],
+}
+
+
+def _fingerprint(*arrays: ArrayLike) -> int:
+    """Return a number that changes with any value, also where it is in place."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array).data, found)
+    return found
+
+
+def of_likelihood(mixture: Parametric) -> bool:
+    """Whether the parameters are estimates, by maximum likelihood."""
+    return mixture._by_likelihood
+
+
+class Parametric(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
+    """A mixture with parameters, and the density that they stand for.
+
+    A subclass has the parameters `covariance_type` and `random_state`, and calls
+    `_set_parameters`.
+    """
+
+    covariance_type: CovarianceType
+    random_state: RandomState
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    labels_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    _by_likelihood = True
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are parameters, and not only the first rows of a stream."""
+        return hasattr(self, "means_")
+
+    def _check_is_fitted(self) -> None:
+        """Require parameters, and the structure that they were made with."""
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self, msg=self._why_unfitted())
+        # Attributes may have been set by hand.
+        before = getattr(self, "_fitted_type", self.covariance_type)
+        if self.covariance_type != before:
+            raise ValueError(
+                f"covariance_type has changed from {before!r} to "
+                f"{self.covariance_type!r} since the mixture was fitted. Call fit, or "
+                "set it back."
+            )
+
+    def _why_unfitted(self) -> str | None:
+        """Return what there is to be said beyond scikit-learn's words."""
+        return None
+
+    def _set_parameters(self, parameters: Parameters, covariances: np.ndarray) -> None:
+        self.__dict__.update(self._parameter_attributes(parameters, covariances))
+        self.n_parameters_ = self._n_parameters()
+
+    def _parameter_attributes(
+        self, parameters: Parameters, covariances: np.ndarray
+    ) -> dict[str, Any]:
+        """Return the fitted attributes that make a mixture of these parameters."""
+        structure = SHAPES[self.covariance_type]
+        with np.errstate(over="ignore", under="ignore"):
+            precisions = structure.precisions(parameters.precisions_cholesky)
+        limit = np.finfo(precisions.dtype).max
+        return {
+            "_fitted_type": self.covariance_type,
+            "weights_": parameters.weights,
+            "means_": parameters.means,
+            "covariances_": covariances,
+            "precisions_cholesky_": parameters.precisions_cholesky,
+            "precisions_": np.clip(precisions, -limit, limit),
+            "_as_fitted": _fingerprint(covariances, parameters.precisions_cholesky),
+        }
+
+    def _parameters(self) -> Parameters:
+        """Return the parameters of the density, from attributes set by hand too.
+
+        `precisions_cholesky_` may be any square root of the precisions then, or be
+        missing.
+        """
+        structure = SHAPES[self.covariance_type]
+        if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
+            roots = np.asarray(self.precisions_cholesky_, dtype=float)
+            cholesky = structure.upper_factor(roots)
+        else:
+            covariances = np.asarray(self.covariances_, dtype=float)
+            cholesky, failed = structure.factor(covariances)
+            if failed.any():
+                raise ValueError(
+                    f"'{self.covariance_type} covariance' should be symmetric, "
+                    "positive-definite"
+                )
+        return Parameters(
+            np.asarray(self.weights_, dtype=float),
+            np.asarray(self.means_, dtype=float),
+            cholesky,
+        )
+
+    def _covariances_by_hand(self) -> np.ndarray | None:
+        """Return `covariances_`, unless the factor stands for them.
+
+        It does in the attributes that a fit has set, and has twice the range. Of
+        others scikit-learn's `sample` takes the covariances, whatever the factor.
+        """
+        covariances = getattr(self, "covariances_", None)
+        if covariances is None:
+            return None
+        cholesky = getattr(self, "precisions_cholesky_", None)
+        if cholesky is not None:
+            as_fitted = getattr(self, "_as_fitted", None)
+            if as_fitted == _fingerprint(covariances, cholesky):
+                return None
+        return np.asarray(covariances, dtype=float)
+
+    def _expectation(self, dtype: np.dtype) -> Expectation:
+        """Return the kernels that score and label blocks in a floating-point type."""
+        return self._density(dtype)
+
+    def _density(self, dtype: np.dtype) -> Expectation:
+        """Return those of the density that `sample` draws from."""
+        background = self._background
+        log_widths = None if background is None else background.log_widths
+        parameters = self._parameters()
+        return expectation_at(self.covariance_type, parameters, dtype, log_widths, self)
+
+    @property
+    def _background(self) -> Background | None:
+        """Return where noise is, if there is any."""
+        return background_of(self)
+
+    def _n_parameters(self) -> int:
+        self._check_is_fitted()
+        return SHAPES[self.covariance_type].n_free(*np.shape(self.means_))
+
+    def _check_arguments(self, of: str, **arguments: Any) -> None:
+        """Check those of a method, called by the name of the class that users know."""
+        validate_parameter_constraints(
+            ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
+        )

@@ -1,0 +1,250 @@
+"""What is reported of a fitted mixture: its summary and its standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skem._errors.confidence import Estimates, StandardErrors
+from skem._errors.scores import Scores
+from skem._errors.standard_errors import standard_errors
+from skem._errors.weighted_bootstrap import weighted_bootstrap
+from skem._fitted.parametric import Parametric, of_likelihood
+from skem._inputs.blocks import open_blocks, unthreaded_blocks
+from skem._inputs.dask import is_dask
+from skem._inputs.fixed import check_fixed
+from skem._inputs.typing import ErrorMethod, RandomState, available_if
+from skem._inputs.validation import check_data, check_sample_weight
+from skem._report.summary import MixtureSummary, agreement, bhattacharyya, correlations
+from skem.core.gaussian.covariance import SHAPES
+
+
+class Reporting(Parametric):
+    """Describes a mixture, and tells how precise its parameters are."""
+
+    def summary(
+        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> MixtureSummary:
+        """Say what there is to be said about the mixture, and how it fits data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Data, usually those of the fit. None: what is known without data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        summary : MixtureSummary
+            Prints as tables, in notebooks as HTML. Its attributes are `weights`,
+            `means`, `standard_deviations`, `correlations`, `n_parameters`,
+            `feature_names`, `covariance_type`, and `overlap`: the Bhattacharyya
+            coefficients [1]_ of all pairs of components, 1 for equal densities and 0
+            for separate ones (of t components, from 10 000 draws of each, with a
+            standard error of at most 0.005); `df` of t components; after a fit,
+            `lower_bound` and `converged`; and with X, `n_samples`, `sizes` and
+            `effective_sizes` (sums of labels and of responsibilities),
+            `log_likelihood`, `bic`, `aic`, `icl`, and the
+            `entropy` of the responsibilities, in nats. What is not known is None.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values, or not the features of the fit; if weights
+            are negative, all zero, or given without X.
+
+        References
+        ----------
+        .. [1] K. Fukunaga (1990). Introduction to Statistical Pattern Recognition,
+           2nd edition, section 3.4. Academic Press.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> summary = GaussianMixture(2, n_init=5, random_state=0).fit(X).summary(X)
+        >>> summary.sizes
+        array([175.,  97.])
+        >>> print(round(summary.bic, 1), round(summary.overlap[0, 1], 4))
+        2322.2 0.0025
+        """
+        self._check_is_fitted()
+        if X is None and sample_weight is not None:
+            raise ValueError("`sample_weight` are weights of X, which is None.")
+        structure, parameters = SHAPES[self.covariance_type], self._parameters()
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(parameters.shape[1])]
+        summary = MixtureSummary(
+            covariance_type=self.covariance_type,
+            feature_names=tuple(map(str, names)),
+            n_parameters=self._n_parameters(),
+            weights=parameters.weights,
+            means=parameters.means,
+            standard_deviations=structure.standard_deviations(
+                parameters.precisions_cholesky, parameters.shape
+            ),
+            correlations=correlations(structure, parameters),
+            overlap=self._overlap(),
+            lower_bound=getattr(self, "lower_bound_", None),
+            converged=getattr(self, "converged_", None),
+            noise_weight=getattr(self, "noise_weight_", None),
+            df=getattr(self, "df_", None),
+        )
+        if X is None:
+            return summary
+        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+            found = agreement(self._expectation(blocks.dtype), blocks)
+            return summary.on_data(found, blocks.total_weight)
+
+    def _overlap(self) -> np.ndarray:
+        """Bhattacharyya coefficients of all pairs of components."""
+        return bhattacharyya(SHAPES[self.covariance_type], self._parameters())
+
+    @available_if(of_likelihood)
+    def standard_errors(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: ErrorMethod = "sandwich",
+        n_boot: int = 200,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        labels: ArrayLike | None = None,
+    ) -> StandardErrors:
+        """Estimate standard errors of the weights, means and covariances.
+
+        By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
+        log-likelihood, and B = Σ_i v_i s_i s_iᵀ the sum of outer products of the
+        gradients s of the rows' log-densities [1]_ [2]_. It is right for large samples,
+        in which every component has many rows, whether the model is right or not: then
+        the parameters are those of the nearest mixture. Both matrices are exact [3]_,
+        and found in one pass over the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The data of the fit. Of Dask collections, blocks are computed where they
+            are, as in a fit.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight is the same as repeating the row:
+            weights count observations, and do not tell their precision.
+
+        method : {'sandwich', 'hessian', 'opg', 'bootstrap'}, default='sandwich'
+            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹. Both
+            suppose that the model is right; then A⁻¹ varies less from sample to sample
+            than the sandwich, and B⁻¹ is larger in small samples. 'bootstrap' is the
+            standard deviation over refits to random weights of the rows [4]_, for small
+            samples. Each refit starts from the parameters of this mixture, so that
+            components keep their numbers. It takes arrays, and no Dask collections.
+
+        n_boot : int, default=200
+            Number of refits of the bootstrap, at least two. Its errors have a relative
+            standard error of about 1/√(2 n_boot).
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the bootstrap. None: the estimator's `random_state`.
+
+        n_jobs : int or None, default=None
+            The number of refits at a time, in processes of joblib.
+
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
+
+        Returns
+        -------
+        errors : StandardErrors
+            Named tuple of `weights`, `means` and `covariances`, in the shapes of
+            `weights_`, `means_` and `covariances_`, float64; the entries of a
+            covariance matrix have an error each. Infinite where the data tell nothing
+            about a parameter: for a component without data, if there are fewer rows
+            than parameters, or where the log-likelihood has no maximum in it. A weight
+            of zero or one is on its bound, and has error zero, and so has what was
+            `fixed` in the fit. Of t components, its attribute `df` has those of `df_`.
+            Its method `confidence_interval` gives intervals.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values, or not the features of the fit; if weights
+            are negative or all zero; if `method` is not one of the four; if X is a
+            Dask collection for the bootstrap.
+
+        Notes
+        -----
+        The matrices are those of the likelihood, and the penalty of `reg_covar` is left
+        out. Where it is all that holds a covariance, the data tell nothing about it.
+        With `noise`, its volume is taken for known.
+
+        References
+        ----------
+        .. [1] H. White (1982). Maximum likelihood estimation of misspecified models.
+           Econometrica 50(1), 1-25.
+        .. [2] G. McLachlan and D. Peel (2000). Finite Mixture Models, section 2.15.
+           Wiley.
+        .. [3] T. A. Louis (1982). Finding the observed information matrix when using
+           the EM algorithm. JRSS B 44(2), 226-233.
+        .. [4] M. A. Newton and A. E. Raftery (1994). Approximate Bayesian inference
+           with the weighted likelihood bootstrap. JRSS B 56(1), 3-48.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> mixture = GaussianMixture(2, n_init=5, random_state=0).fit(X)
+        >>> mixture.means_.round(2)
+        array([[ 4.29, 79.97],
+               [ 2.04, 54.48]])
+        >>> errors = mixture.standard_errors(X)
+        >>> errors.means.round(2)
+        array([[0.03, 0.46],
+               [0.03, 0.6 ]])
+        >>> errors.confidence_interval(0.95).means.upper.round(2)
+        array([[ 4.35, 80.87],
+               [ 2.09, 55.65]])
+        """
+        self._check_arguments(
+            "standard_errors",
+            method=method,
+            n_boot=n_boot,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        self._check_is_fitted()
+        structure = SHAPES[self.covariance_type]
+        if method == "bootstrap":
+            if is_dask(X):
+                raise ValueError(
+                    "The bootstrap needs the rows in an array, and X is a Dask "
+                    "collection. Take another method."
+                )
+            X, _ = check_data(self, X, reset=False)
+            seed = self.random_state if random_state is None else random_state
+            weight = check_sample_weight(sample_weight, X)
+            errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
+        else:
+            # The work is one product per block, and threads of our own would need an
+            # information matrix each.
+            K = len(self.means_)
+            blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
+            expectation = self._expectation(blocks.dtype)
+            errors = standard_errors(self._scores(), expectation, blocks, method)
+        estimates = Estimates.of(
+            self.weights_, self.means_, self.covariances_, structure.matrices
+        )
+        weights, means, covariances, *df = errors
+        return StandardErrors(weights, means, covariances, estimates, *df)
+
+    def _scores(self) -> Scores:
+        """Return the scores of the parameters that are free."""
+        masks = {}
+        if getattr(self, "_n_given", 0) > 0:
+            masks = check_fixed(getattr(self, "fixed", None), len(self.means_))
+        structure, noise = SHAPES[self.covariance_type], self._background is not None
+        return Scores(structure, self._parameters(), masks, noise)

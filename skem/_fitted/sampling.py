@@ -1,0 +1,136 @@
+"""Draws from a mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skem._fitted.joint import Given, Joint
+from skem._fitted.parametric import Parametric
+from skem._inputs.typing import RandomState
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+
+
+def _whole_number(n_samples: Any) -> int:
+    """Require a number of rows, which may be a float."""
+    whole = isinstance(n_samples, Integral) or float(n_samples).is_integer()
+    if not whole or n_samples < 1:
+        reason = (
+            "It should be a whole number."
+            if not whole
+            else "The sampling requires at least one sample."
+        )
+        raise ValueError(f"Invalid value for 'n_samples': {n_samples} . {reason}")
+    return int(n_samples)
+
+
+def draw(
+    weights: np.ndarray,
+    means: np.ndarray,
+    color: Callable[[int, np.ndarray], np.ndarray],
+    n_samples: int,
+    rng: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows and their components; `color` gives noise, (d, b), a covariance."""
+    labels = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
+    X = rng.standard_normal((n_samples, means.shape[1]))
+    for k in np.unique(labels):
+        rows = labels == k
+        X[rows] = means[k] + color(k, X[rows].T).T
+    return X, labels
+
+
+class Sampling(Joint, Parametric):
+    """Draws rows, also those that have given values."""
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: RandomState = None,
+        given: Given | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the mixture, in random order.
+
+        Where attributes have been set or edited by hand, from `weights_`, `means_` and
+        `covariances_`, as scikit-learn's. All other methods, the density and what
+        follows from it, go by `precisions_cholesky_` if it is there.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows; a float must be a whole number.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed. None: the estimator's `random_state`.
+
+        given : mapping, or array-like of shape (n_features,), default=None
+            Values that some features have in all rows, as in `conditional`; the others
+            are drawn from their law given these.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows.
+
+        y : ndarray of shape (n_samples,)
+            The component that each row was drawn from; −1 for `noise`, which is drawn
+            evenly from the region of the data of the fit.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one, or not a whole number; if `given` has an
+            unknown feature, an infinite value, or a value for every feature.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
+        ... )
+        >>> X, y = mixture.sample(3, random_state=0)
+        >>> X.shape, y
+        ((3, 1), array([1, 1, 1]))
+        """
+        self._check_is_fitted()
+        n_samples = _whole_number(n_samples)
+        if given is not None:
+            return self._sample_given(n_samples, random_state, given)
+        rng = check_random_state(
+            self.random_state if random_state is None else random_state
+        )
+        structure = SHAPES[self.covariance_type]
+        by_hand = self._covariances_by_hand()
+        color = (
+            partial(structure.color, self._parameters().precisions_cholesky)
+            if by_hand is None
+            else partial(structure.draw, by_hand)
+        )
+        weights = np.asarray(self.weights_, dtype=float)
+        means = np.asarray(self.means_, dtype=float)
+        background = self._background
+        noise = np.zeros(n_samples, bool)
+        if background is not None:
+            noise = rng.uniform(size=n_samples) < max(1 - weights.sum(), 0.0)
+        X, labels = draw(weights, means, color, n_samples, rng)
+        X = self._stretched(X, labels, rng)
+        if background is None:
+            return X, labels
+        X[noise] = background.draw(int(noise.sum()), rng)
+        return X, np.where(noise, -1, labels)
+
+    def _stretched(
+        self,
+        X: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.RandomState,
+        parameters: Parameters | None = None,
+    ) -> np.ndarray:
+        """Turn Gaussian rows into those of the components, of parameters or its own."""
+        return X

@@ -1,0 +1,1 @@
+"""How a mixture is fitted, from data or a stream."""

@@ -1,0 +1,139 @@
+"""How a mixture follows a stream of batches: rows gathered, then a step for each."""
+
+from __future__ import annotations
+
+import math
+import operator
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skem._fitting.fitting import FittingMixture, explained_failure
+from skem._inputs.validation import (
+    Data,
+    check_data,
+    check_n_values,
+    check_sample_weight,
+    computing_dtype,
+    without_empty_rows,
+)
+from skem._report.text import count
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.stream import Forgetting, Gathering, Stream
+
+BEGIN_ANEW = "Call fit to begin a new stream."
+
+
+class StreamingMixture(FittingMixture):
+    """A mixture that is fitted to data at once, or batch by batch."""
+
+    def _why_unfitted(self) -> str | None:
+        state = getattr(self, "_stream", None)
+        if not isinstance(state, Gathering):
+            return None
+        seen, needed = state.n_seen, state.n_components
+        lack = (
+            f"and {needed} are needed, one for each component"
+            if seen < needed
+            else "which do not determine its covariances yet"
+        )
+        return (
+            "This %(name)s instance is not fitted yet: partial_fit has seen "
+            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
+        )
+
+    def _validated_partial_fit(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> None:
+        first = not hasattr(self, "n_features_in_")
+        state: Stream | Gathering | None = getattr(self, "_stream", None)
+        self._validate_changed_params()
+        data = check_data(self, X, reset=first, min_samples=1)
+        X = data.X
+        weight = check_sample_weight(sample_weight, X)
+        if data.incomplete:
+            weight = without_empty_rows(X, weight)
+            if weight is not None and not weight.any():
+                return
+        with explained_failure(computing_dtype(X)):
+            if state is None:
+                state = self._begin_gathering(X)
+            self._check_unchanged(state, BEGIN_ANEW)
+            if isinstance(state, Stream):
+                self._advance(state, data, weight)
+            else:
+                self._gather(state, data, weight)
+        self.converged_ = False
+        for name in ("labels_", "lower_bounds_", "_progress"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _validate_changed_params(self) -> None:
+        """Validate the parameters, unless they are those that have been validated."""
+        before = getattr(self, "_validated", None)
+        kind: Any = type(self)
+        present = [getattr(self, name, None) for name in _names_of_params(kind)]
+        if before is None or any(map(operator.is_not, before, present)):
+            self._validate_params()
+            self._validated = present
+
+    def _begin_gathering(self, X: np.ndarray) -> Gathering:
+        """Have no rows yet, but perhaps parameters to start from."""
+        fitted = hasattr(self, "means_")
+        start = self._present(X.shape[1], BEGIN_ANEW) if fitted else None
+        structure = SHAPES[self.covariance_type]
+        return Gathering(structure, self.n_components, X[:0], start=start)
+
+    def _gather(self, state: Gathering, data: Data, weight: np.ndarray | None) -> None:
+        """Keep the batch, and begin the stream once there are enough rows."""
+        state = state.join(data.X, weight, incomplete=data.incomplete)
+        if state.is_enough:
+            if state.incomplete:
+                names = getattr(self, "feature_names_in_", None)
+                check_n_values(state.n_values, names)
+            self._fit_gathered(state)
+            return
+        if state.is_due:
+            # A numeric `reg_covar` may be too little for so few rows; more may come.
+            with suppress(IllDefinedCovarianceError):
+                self._fit_gathered(state)
+            state = replace(state, n_fitted=state.n_seen)
+        self._stream = state.kept()
+
+    def _fit_gathered(self, state: Gathering) -> None:
+        state = state.spread()
+        with Workers() as workers:
+            X, dtype = state.X, computing_dtype(state.X)
+            blocks = ArrayBlocks(X, state.weight, workers, dtype, state.incomplete)
+            self._fit_blocks(blocks, state.start)
+
+    def _advance(self, stream: Stream, data: Data, weight: np.ndarray | None) -> None:
+        """Take one step of a stream that has begun."""
+        X, incomplete = data
+        dtype = np.result_type(stream.dtype, computing_dtype(X))
+        window = math.inf if self.learning_window is None else self.learning_window
+        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
+            blocks = ArrayBlocks(X, weight, workers, dtype, incomplete)
+            stream = stream.advance(blocks, forgetting)
+        self._set_stream(stream)
+        self.n_iter_ += 1
+        self.lower_bound_ = self._stream_bound(stream)
+        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
+            print(
+                f"  Iteration {self.n_iter_}	 mean log-likelihood "
+                f"{self.lower_bound_:.6f}"
+            )
+
+
+@cache
+def _names_of_params(kind: Any) -> list[str]:
+    """Return what scikit-learn finds by a look at the signature, which takes time."""
+    return kind._get_param_names()

@@ -1,0 +1,1 @@
+"""What users pass in: the one place that knows it."""

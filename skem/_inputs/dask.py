@@ -1,0 +1,371 @@
+"""What users pass in as Dask collections: checked lazily, or in one first pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn import get_config
+from sklearn.utils import check_array
+
+from skem._inputs.validation import (
+    FLOATS,
+    check_each_weight,
+    check_n_filled,
+    check_scalar_weight,
+    check_total_weight,
+    computing_dtype,
+    has_missing,
+    is_scalar,
+    validate_rows,
+    without_empty_rows,
+)
+from skem.core.blocks.arrays import ArrayBlocks, Write
+from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally
+from skem.core.blocks.graph import Chunks
+from skem.core.blocks.threads import Workers
+from skem.core.mixture.expectation import Expectation
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask array or DataFrame. Does not import Dask."""
+    # `Delayed` objects have attributes of any name, but for private ones.
+    return (
+        type(X).__module__.partition(".")[0] == "dask"
+        and hasattr(X, "_meta")
+        and (hasattr(X, "rechunk") or hasattr(X, "to_dask_array"))
+    )
+
+
+def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Validate number, names and types of features; return a Dask array of rows.
+
+    Nothing is computed. Integer and boolean arrays stay as they are, but for the order
+    of bytes.
+    """
+    if hasattr(X, "to_dask_array"):
+        meta = _validated(estimator, X._meta, reset=reset)
+        if any(dtype != meta.dtype for dtype in X._meta.dtypes):
+            X = X.astype(meta.dtype)
+        return X.to_dask_array()
+    if any(math.isnan(size) for size in X.shape[1:]):
+        raise ValueError(
+            f"The number of columns of X is unknown, its shape is {X.shape}. "
+            "Call `X.compute_chunk_sizes()` first."
+        )
+    if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, np.matrix):
+        raise TypeError(_not_numpy(X._meta, "blocks of X"))
+    native = X.dtype.newbyteorder("=")
+    meta = _validated(estimator, np.empty((0, *X.shape[1:]), native), reset=reset)
+    if X.dtype != meta.dtype:
+        X = X.astype(meta.dtype)
+    return X.rechunk({1: -1})
+
+
+def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    """Validate an empty array or frame of the same features."""
+    keep = isinstance(X, np.ndarray) and X.dtype.kind in "biu"
+    return validate_rows(
+        estimator,
+        X,
+        reset=reset,
+        dtype=None if keep else FLOATS,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+    )
+
+
+def _not_numpy(block: Any, name: str) -> str:
+    kind = f"{type(block).__module__}.{type(block).__qualname__}"
+    return (
+        f"Expected NumPy arrays as {name}, got {kind} instead. Convert them first, "
+        "for instance by `X.map_blocks(np.asarray)`, or by `toarray` if they are "
+        "sparse."
+    )
+
+
+def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
+    """Return X, and the weights cut into the same chunks; values are not looked at.
+
+    Chunks of unknown size are counted, unless both have the same number of them.
+    """
+    import dask.array as da
+
+    if sample_weight is None:
+        return X, None
+    if hasattr(sample_weight, "to_dask_array"):
+        sample_weight = sample_weight.to_dask_array()
+    if is_scalar(sample_weight):
+        full = partial(_constant_weight, check_scalar_weight(sample_weight))
+        return X, X.map_blocks(full, dtype=float, drop_axis=1, meta=np.empty(0))
+    if not isinstance(sample_weight, da.Array):
+        sample_weight = check_array(
+            sample_weight,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            dtype=np.float64,
+            input_name="sample_weight",
+        )
+        sample_weight = da.from_array(sample_weight, chunks=sample_weight.shape)
+    if sample_weight.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D "
+            "array."
+        )
+    if sample_weight.dtype.kind == "c":
+        check_array(np.empty(0, complex), ensure_2d=False, ensure_min_samples=0)
+    weight = sample_weight.astype(np.float64)
+    unknown = [any(map(math.isnan, array.chunks[0])) for array in (X, weight)]
+    if all(unknown) and X.numblocks[0] == weight.numblocks[0]:
+        return X, weight
+    X, weight = _counted(X), _counted(weight)
+    if weight.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected {(X.shape[0],)}!"
+        )
+    return X, weight.rechunk((X.chunks[0],))
+
+
+def _constant_weight(value: float, x: np.ndarray) -> np.ndarray:
+    return np.full(len(x), value)
+
+
+def _counted(array: Any) -> Any:
+    """Count the rows of chunks of unknown size."""
+    import dask.array as da
+
+    if not any(map(math.isnan, array.chunks[0])):
+        return array
+    rows = tuple(Chunks.of(array).each(len))
+    return da.Array(array.dask, array.name, (rows, *array.chunks[1:]), meta=array._meta)
+
+
+class Problem(NamedTuple):
+    """What is wrong with a chunk, and at which of its rows, if it is at one."""
+
+    error: Exception
+    row: int | None = None
+    column: int | None = None
+
+    def located(self, number: int) -> Exception:
+        """Return the error, with the place: in the chunk of a number."""
+        place = f"block {number} of X"
+        if self.row is not None:
+            place += f", row {self.row} of the block"
+        if self.column is not None:
+            place += f", column {self.column}"
+        return type(self.error)(f"{self.error}\nFound in {place}.")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Count a chunk and look at its values, for the first pass."""
+
+    n_features: int
+    estimator_name: str
+    assume_finite: bool
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any) -> Inspection:
+        """Expect chunks of a Dask array."""
+        name = type(estimator).__name__
+        return cls(X.shape[1], name, get_config()["assume_finite"])
+
+    def __call__(
+        self, x: np.ndarray, weight: np.ndarray | None = None
+    ) -> Tally | Problem:
+        """Return what there is in the chunk, or what is wrong with it."""
+        problem = self._problem(x, weight)
+        if problem is not None:
+            return problem
+        incomplete = not self.assume_finite and has_missing(x, self.estimator_name)
+        if weight is None and not incomplete:
+            return Tally(len(x), len(x), float(len(x)))
+        weight = np.ones(len(x)) if weight is None else weight
+        empty = weight[:0]
+        if incomplete:
+            empty = weight[np.isnan(x).all(axis=1)]
+        with np.errstate(over="ignore"):
+            return Tally(
+                len(x),
+                int(np.count_nonzero(weight)),
+                float(weight.sum()),
+                incomplete,
+                int(np.count_nonzero(empty)),
+                float(empty.sum()),
+            )
+
+    def _problem(self, x: np.ndarray, weight: np.ndarray | None) -> Problem | None:
+        if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
+            return Problem(TypeError(_not_numpy(x, "blocks of X")))
+        if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
+            return Problem(
+                ValueError(
+                    f"Expected blocks of X of shape (rows, {self.n_features}) and of "
+                    f"real numbers, got shape {x.shape} and {x.dtype}."
+                )
+            )
+        if not self.assume_finite:
+            try:
+                has_missing(x, self.estimator_name)
+            except ValueError as error:
+                return Problem(error, *np.argwhere(np.isinf(x))[0].tolist())
+        return None if weight is None else self._weight_problem(weight, x)
+
+    def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
+        if len(weight) == len(x) == 0:
+            return None
+        try:
+            check_each_weight(weight, x)
+        except ValueError as error:
+            invalid = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+            return Problem(error, *invalid[:1].tolist())
+        return None
+
+
+def dask_blocks(
+    estimator: Any, X: Any, sample_weight: Any, workers: Workers, *, reset: bool
+) -> DaskBlocks:
+    """Validate data and weights in a first pass, and return them as blocks."""
+    import dask.array as da
+
+    X = check_dask_data(estimator, X, reset=reset)
+    X, weight = check_dask_weight(sample_weight, X)
+    chunks = Chunks.of(*(array for array in (X, weight) if array is not None))
+    tallies = _checked(chunks.each(Inspection.of(estimator, X)))
+    empty_weight = 0.0
+    if reset and any(tally.n_empty for tally in tallies):
+        weights = () if weight is None else (weight, "i")
+        filled = da.blockwise(
+            _filled_weights,
+            "i",
+            *(X, "ij", *weights),
+            concatenate=True,
+            # Chunks of unknown size are alike, too.
+            align_arrays=False,
+            dtype=float,
+            meta=np.empty(0),
+        )
+        chunks = Chunks.of(X, filled)
+        empty_weight = float(sum(tally.empty_weight for tally in tallies))
+        tallies = [tally.without_empty_rows() for tally in tallies]
+        check_n_filled(sum(tally.n_observed for tally in tallies))
+    blocks = DaskBlocks(
+        chunks, tallies, X.shape[1], computing_dtype(X), workers, empty_weight
+    )
+    least = 2 if reset else 1
+    if blocks.n_samples < least:
+        empty = np.zeros((blocks.n_samples, blocks.n_features))
+        check_array(empty, ensure_min_samples=least, estimator=estimator)
+    if weight is not None:
+        check_total_weight(blocks.total_weight)
+    return blocks
+
+
+def _filled_weights(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return weights that are zero for rows without a value."""
+    filled = without_empty_rows(x, weight) if x.dtype.kind == "f" else weight
+    return np.ones(len(x)) if filled is None else filled.astype(float)
+
+
+def _checked(found: list[Tally | Problem]) -> list[Tally]:
+    """Raise the first problem, if there is any."""
+    for number, tally in enumerate(found):
+        if isinstance(tally, Problem):
+            raise tally.located(number)
+    return [tally for tally in found if isinstance(tally, Tally)]
+
+
+@dataclass(frozen=True)
+class FillChunk:
+    """Evaluate a chunk like an array in memory: fill an array with its rows."""
+
+    write: Write
+    values_per_sample: int
+    shape: tuple[int, ...]
+    computing: np.dtype
+    dtype: np.dtype
+    inspection: Inspection
+
+    def __call__(self, x: np.ndarray, number: int) -> np.ndarray:
+        """Return an array (rows, *shape) for the chunk of a number."""
+        found = self.inspection(x)
+        if isinstance(found, Problem):
+            raise found.located(number)
+        out = np.empty((len(x), *self.shape), self.dtype)
+        with CallingThread() as thread:
+            blocks = ArrayBlocks(x, None, thread, self.computing, found.incomplete)
+            return blocks.fill(out, self.write, self.values_per_sample)
+
+
+def evaluate_lazily(
+    estimator: Any,
+    X: Any,
+    expectation_of: Callable[[np.dtype], Expectation],
+    write: Callable[..., None],
+    shape: tuple[int, ...],
+    dtype: Any = None,
+) -> Any:
+    """Return a Dask array (n_samples, *shape), of which nothing is computed yet."""
+    import dask
+
+    X = check_dask_data(estimator, X, reset=False)
+    computing = computing_dtype(X)
+    expectation = expectation_of(computing)
+    fill = FillChunk(
+        partial(write, expectation),
+        expectation.values_per_sample,
+        shape,
+        computing,
+        np.dtype(dtype or computing),
+        Inspection.of(estimator, X),
+    )
+    return X.map_blocks(
+        _evaluate_chunk,
+        # A node of the graph: a worker gets it once, not once a chunk.
+        fill=dask.delayed(fill, pure=True),
+        dtype=fill.dtype,
+        chunks=(X.chunks[0], *((size,) for size in shape)),
+        drop_axis=[] if shape else [1],
+        meta=np.empty((0,) * (1 + len(shape)), fill.dtype),
+    )
+
+
+def map_lazily(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], values: Any, X: Any
+) -> Any:
+    """Return a function of a value and features of each row, as floats.
+
+    Of Dask arrays, of which nothing is computed yet. It is not called for chunks
+    without rows.
+    """
+    import dask.array as da
+
+    return da.blockwise(
+        partial(_call_for_rows, function),
+        "i",
+        *(values, "i", X, "ij"),
+        concatenate=True,
+        # Chunks of unknown size are alike, too.
+        align_arrays=False,
+        dtype=float,
+        meta=np.empty(0),
+    )
+
+
+def _call_for_rows(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    values: np.ndarray,
+    x: np.ndarray,
+) -> np.ndarray:
+    return function(values, x) if len(values) else np.empty(0)
+
+
+def _evaluate_chunk(
+    x: np.ndarray, fill: FillChunk, block_id: tuple[int, ...] = (0,)
+) -> np.ndarray:
+    return fill(x, block_id[0])

@@ -1,0 +1,172 @@
+"""Tables of Dask: few rows are read at once, many chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from skem.core.blocks.graph import Chunks
+
+KEPT = 3
+"""Chunks that are kept, for the threads of a pass that are not in the same one."""
+
+
+class DaskRows:
+    """Rows (n, d) of a Dask array of numbers.
+
+    Passes are computed where the chunks are, and statistics alone come back. Of chunks
+    that are read here a few are held.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self.chunks = [X[start:stop] for start, stop in _edges(X.chunks[0])]
+        self.starts = np.cumsum([0, *X.chunks[0]])
+        self.shape = X.shape
+        self.dtype = X.dtype
+        self._lock = Lock()
+        self._held: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def _chunk(self, i: int) -> np.ndarray:
+        with self._lock:
+            if i not in self._held:
+                while len(self._held) >= KEPT:
+                    self._held.popitem(last=False)
+                self._held[i] = np.asarray(self.chunks[i].compute())
+            self._held.move_to_end(i)
+            return self._held[i]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Rows of a slice without a step, or of sorted numbers."""
+        if isinstance(rows, slice):
+            first, last, _ = rows.indices(len(self))
+            rows = np.arange(first, last)
+            return self._joined(rows, self._chunk)
+        which = np.searchsorted(self.starts, rows, side="right") - 1
+        own = {int(i): rows[which == i] - self.starts[i] for i in np.unique(which)}
+        if not own:
+            return np.empty((0, self.shape[1]))
+        return np.concatenate(self._graph.only(own).each(_taken, own))
+
+    def _joined(self, rows: np.ndarray, chunk: Callable[[int], np.ndarray]) -> Any:
+        which = np.searchsorted(self.starts, rows, side="right") - 1
+        parts = [
+            chunk(int(i))[rows[which == i] - self.starts[i]] for i in np.unique(which)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, self.shape[1]))
+
+    @cached_property
+    def _graph(self) -> Chunks:
+        """The chunks that have rows."""
+        return Chunks.of(self.X).only(np.flatnonzero(self.X.chunks[0]).tolist())
+
+    def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
+        """Return a function of each chunk, and of its parts of arrays (n,)."""
+        own = {
+            i: [array[start:stop] for array in arrays]
+            for i, (start, stop) in enumerate(_edges(self.X.chunks[0]))
+            if stop > start
+        }
+        return self._graph.each(Applied(function), own)
+
+    def beside(self, *arrays: np.ndarray) -> Chunks:
+        """Return the chunks that have rows, with those of arrays (n,) beside them."""
+        import dask.array as da
+
+        sizes = (self.X.chunks[0],)
+        others = [da.from_array(array, chunks=sizes) for array in arrays]
+        found = Chunks.of(self.X, *others)
+        return found.only(np.flatnonzero(self.X.chunks[0]).tolist())
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function of a chunk and of a list of arrays."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, x: np.ndarray, arrays: list[np.ndarray]) -> Any:
+        """Call it."""
+        return self.function(x, *arrays)
+
+
+def _taken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return x[rows]
+
+
+def _edges(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
+    ends = np.cumsum(sizes).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+@dataclass(frozen=True)
+class OfColumn:
+    """A function of one column of a chunk."""
+
+    function: Callable[..., Any]
+    j: int
+
+    def __call__(self, x: np.ndarray) -> Any:
+        """Call it."""
+        return self.function(x[:, self.j])
+
+
+class DaskColumn:
+    """A column of these rows."""
+
+    def __init__(self, rows: DaskRows, j: int) -> None:
+        self.rows, self.j = rows, j
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.rows[rows][:, self.j]
+
+    def sweep(self, function: Callable[..., Any]) -> list[Any]:
+        """Return a function of each chunk of the column."""
+        return self.rows.sweep(OfColumn(function, self.j))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self[:], dtype=dtype)
+
+
+def rows_of(X: Any, most: int) -> Any:
+    """Return a Dask collection of fewer rows than `most` in memory, else `DaskRows`.
+
+    Chunks of unknown size are counted. Raises `NotImplementedError` for many rows of a
+    data frame with columns that are not of numbers.
+    """
+    if hasattr(X, "to_dask_array"):
+        odd = [c for c, dtype in X._meta.dtypes.items() if dtype.kind not in "iuf"]
+        if odd:
+            if len(X) < most:
+                return X.compute()
+            raise NotImplementedError(
+                f"Column {str(odd[0])!r} of the Dask data frame has the dtype "
+                f"{X._meta.dtypes[odd[0]]}. Of {most} rows and more, Dask tables are "
+                "of numbers: turn categories into numbers, as .cat.codes, and name "
+                "the family 'categorical' for them; or use partial_fit for the "
+                "partitions."
+            )
+        if len(X) < most:
+            return X.compute()
+        X = X.to_dask_array(lengths=True)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data."
+        )
+    if any(np.isnan(size) for size in X.chunks[0]):
+        X = X.compute_chunk_sizes()
+    if len(X) < most or X.dtype.kind not in "iuf":
+        return X.compute()
+    return DaskRows(X.rechunk({1: -1}))

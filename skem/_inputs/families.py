@@ -1,0 +1,350 @@
+"""Which family each column has: from what users say, and else from its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skem._inputs.dask_tables import DaskRows
+from skem._inputs.table_files import DaskValues, FileValues
+from skem._inputs.tables import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
+from skem.families.family import Kind
+from skem.families.gaussian import Gaussian
+from skem.families.product import Product
+from skem.families.registry import FAMILIES
+
+SINGLE = 2**24
+"""Whole numbers below it are exact in float32."""
+Group = tuple[Kind, list[int]]
+"""A family, and the columns that it is of."""
+
+
+def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
+    """Return the families, each with its columns, in the order of the columns."""
+    names = [column.name for column in table.columns]
+    chosen: list[Group] = []
+    apart: list[Group] = []
+    if isinstance(families, Mapping):
+        pairs: Iterable[tuple[Any, Any]] = [(f, [c]) for c, f in families.items()]
+    elif isinstance(families, str | Kind):
+        pairs = [] if families == "auto" else [(families, range(len(names)))]
+    else:
+        pairs = _pairs(families)
+    for family, columns in pairs:
+        places = [place_of(column, names, "families") for column in _listed(columns)]
+        found = _grouped(_kind(family, covariance_type), places)
+        if isinstance(families, str | Kind | Mapping):
+            chosen += found
+        else:
+            apart += found
+    taken = [place for _, places in chosen + apart for place in places]
+    for place in set(taken):
+        if taken.count(place) > 1:
+            raise ValueError(f"Column {names[place]!r} has more than one family.")
+    rest = [j for j in range(len(names)) if j not in taken]
+    for j in rest:
+        numeric = table.columns[j].kind != CATEGORIES
+        family = "gaussian" if numeric else "categorical"
+        chosen += _grouped(_kind(family, covariance_type), [j])
+    return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
+
+
+def _pairs(families: Any) -> Iterable[tuple[Any, Any]]:
+    try:
+        return [(family, columns) for family, columns in families]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "families must be 'auto', the name of a family, a mapping from columns to "
+            "families, or a list of pairs (family, columns); got "
+            f"{families!r}."
+        ) from None
+
+
+def _listed(columns: Any) -> list[Any]:
+    several = isinstance(columns, Iterable) and not isinstance(columns, str)
+    return list(columns) if several else [columns]
+
+
+def place_of(column: Any, names: list[str], what: str) -> int:
+    """Return the place of a column that a parameter names."""
+    if isinstance(column, str):
+        if column not in names:
+            raise ValueError(f"{what} names {column!r}, which is no column of X.")
+        return names.index(column)
+    if isinstance(column, bool) or not isinstance(column, int | np.integer):
+        raise ValueError(
+            f"{what} names {column!r}, where the name or the place of one column is "
+            "expected. For families of several columns take a list of pairs (family, "
+            "columns), as [('gaussian', ['a', 'b'])]."
+        )
+    if not -len(names) <= column < len(names):
+        raise ValueError(
+            f"{what} names column {column}, but X has {len(names)} columns."
+        )
+    return int(column) % len(names)
+
+
+def _kind(family: Any, covariance_type: str) -> Kind:
+    if isinstance(family, Kind):
+        return family
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ValueError(
+            f"Unknown family {family!r}: a family is one of {sorted(FAMILIES)}, or an "
+            "instance of skem.Family."
+        )
+    made = FAMILIES[family]()
+    if isinstance(made, Gaussian):
+        made = type(made)(covariance_type)
+    return made
+
+
+def _grouped(kind: Kind, places: list[int]) -> list[Group]:
+    if kind.multivariate:
+        return [(kind, places)]
+    return [(kind, [place]) for place in places]
+
+
+def _merged(chosen: list[Group]) -> list[Group]:
+    """Join the columns of one Gaussian: those that were called the same."""
+    groups: list[Group] = []
+    for kind, places in chosen:
+        for other, joined in groups:
+            if kind.multivariate and _same(kind, other):
+                joined.extend(places)
+                break
+        else:
+            groups.append((kind, list(places)))
+    return [(kind, sorted(places)) for kind, places in groups]
+
+
+def _same(kind: Kind, other: Kind) -> bool:
+    """Whether two are one family of one structure."""
+    return type(kind) is type(other) and vars(kind) == vars(other)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a family is shown: see `skem.families.family.Look`."""
+
+    values: np.ndarray
+    weight: np.ndarray
+    n_components: int
+    epsilon: float
+    given: bool
+    n_categories: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How columns become rows of numbers: families, and labels of categories."""
+
+    names: tuple[str, ...]
+    groups: tuple[tuple[Kind, tuple[int, ...]], ...]
+    labels: dict[int, tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, table: Table, groups: list[Group]) -> Columns:
+        """Check that columns suit their families."""
+        labels = {}
+        for kind, places in groups:
+            for j in places:
+                column = table.columns[j]
+                if kind.categorical:
+                    labels[j] = _labels(kind, column)
+                elif column.kind == CATEGORIES:
+                    raise ValueError(
+                        f"Column {column.name!r} has categories, which the family "
+                        f"{kind.name!r} cannot take."
+                    )
+        names = tuple(column.name for column in table.columns)
+        kept = tuple((kind, tuple(places)) for kind, places in groups)
+        return cls(names, kept, labels)
+
+    def read(self, table: Table, handle_unknown: str) -> tuple[Any, np.ndarray]:
+        """Return numbers and codes (d, n), and what stands for them in `Product.of`.
+
+        NaN is missing. Of a file both are read block by block.
+        """
+        if table.file is None:
+            values = self._values(table, handle_unknown)
+            return values, values
+        kinds = {j: kind for kind, places in self.groups for j in places}
+        kind_of = DaskValues if isinstance(table.file, DaskRows) else FileValues
+        found = kind_of(self.names, table.file, self.labels, handle_unknown)
+        discrete = [j for j, kind in kinds.items() if kind.discrete]
+        numbers = [j for j in discrete if j not in self.labels]
+        return found, found.checked(Check(self, kinds), numbers)
+
+    def check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+        """Raise `ValueError` if values are out of the range of a column's family."""
+        try:
+            kind.check(x)
+        except ValueError as error:
+            raise ValueError(
+                f"Column {self.names[j]!r} {error}, which the family {kind.name!r} "
+                "cannot take."
+            ) from None
+
+    def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
+        shape = (len(self.names), table.n_rows)
+        values: np.ndarray = np.empty(shape, self._dtype(table))
+        for kind, places in self.groups:
+            for j in places:
+                column = table.columns[j]
+                if j in self.labels:
+                    values[j] = encoded(column, self.labels[j], handle_unknown)
+                    continue
+                if column.numbers is None:
+                    raise ValueError(
+                        f"Column {column.name!r} has categories; the fit has seen "
+                        "numbers there."
+                    )
+                values[j] = column.numbers
+                self.check(j, kind, values[j][~np.isnan(values[j])])
+        return values
+
+    def _dtype(self, table: Table) -> type:
+        """float32 if all numbers are of that; blocks are computed in float64."""
+        numbers = [column.numbers for column in table.columns]
+        single = {x.dtype == np.float32 for x in numbers if x is not None}
+        few = all(len(own) < SINGLE for own in self.labels.values())
+        return np.float32 if few and single == {True} else float
+
+    def product(
+        self, values: Any, weight: np.ndarray, K: int, epsilon: float | None
+    ) -> Product:
+        """Let every family look at its columns.
+
+        Of many rows they see some, evenly spaced, and all of the categories.
+        """
+        total = float(weight.sum())
+        first = self._first_rows(values, weight)
+        n = len(weight)
+        many = n > LEAST_ROWS
+        own, own_weight = values, weight
+        if many:
+            rows = np.union1d(np.arange(LEAST_ROWS) * n // LEAST_ROWS, first)
+            own, own_weight = values[:, rows], weight[rows]
+        models, places = [], []
+        for kind, columns in self.groups:
+            place = np.array(columns)
+            n_categories = len(self.labels.get(columns[0], ()))
+            x, v = own[place].astype(float, copy=False), own_weight
+            if many and kind.categorical:
+                x = np.arange(n_categories, dtype=float)[None]
+                v = _counts(values, weight, columns[0], n_categories)
+            look = Looked(
+                x,
+                v,
+                K,
+                2 / np.sqrt(total) if epsilon is None else epsilon,
+                many or epsilon is not None,
+                n_categories,
+            )
+            models.append(kind.look(look))
+            places.append(place)
+        return Product(tuple(models), tuple(places))
+
+    def _first_rows(self, values: Any, weight: np.ndarray) -> np.ndarray:
+        """Return the first row that has a value, of each column."""
+        found = np.full(len(self.names), -1)
+        for part in parts(len(weight)):
+            there = ~np.isnan(values[:, part]) & (weight[part] > 0)
+            new = (found < 0) & there.any(axis=1)
+            found[new] = part.start + there[new].argmax(axis=1)
+            if (found >= 0).all():
+                return found
+        j = int(np.flatnonzero(found < 0)[0])
+        raise ValueError(
+            f"Feature {j} ({self.names[j]!r}) of X has no value at all: it is missing "
+            "in every row. Leave it out."
+        )
+
+    @property
+    def discrete(self) -> bool:
+        """Whether all columns are of few values."""
+        return all(kind.discrete for kind, _ in self.groups)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Check values of a column, by its place."""
+
+    columns: Columns
+    kinds: dict[int, Kind]
+
+    def __call__(self, j: int, x: np.ndarray) -> None:
+        """Raise `ValueError` if they are out of the range of the family."""
+        self.columns.check(j, self.kinds[j], x)
+
+
+def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
+    labels = column.as_categories().labels
+    if kind.name != "bernoulli":
+        return labels
+    if column.kind != CATEGORIES:
+        if not set(labels) <= {0, 1}:
+            raise ValueError(
+                f"Column {column.name!r} has numbers other than 0 and 1, which the "
+                "family 'bernoulli' cannot take."
+            )
+        return (0, 1)
+    if len(labels) > 2:
+        raise ValueError(
+            f"Column {column.name!r} has {len(labels)} categories; the family "
+            "'bernoulli' takes two."
+        )
+    if set(labels) <= {False, True}:
+        return (False, True)
+    return labels
+
+
+def _counts(values: Any, weight: np.ndarray, j: int, size: int) -> np.ndarray:
+    """Weights of the categories of a column."""
+    counted = Counted(j, size)
+    if isinstance(values, np.ndarray):
+        return counted(values, weight)
+    return sum(values.sweep(counted, weight), np.zeros(size))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Weights of the categories of a column."""
+
+    j: int
+    size: int
+
+    def __call__(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Add up weights of a block (d, b)."""
+        x = values[self.j]
+        seen = ~np.isnan(x)
+        return np.bincount(x[seen].astype(int), weight[seen], self.size)
+
+
+def distinct(
+    values: np.ndarray, weight: np.ndarray, known: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the first row of each kind, and its weight; None if there is no gain.
+
+    Of whole numbers, NaN among them.
+    """
+    rows = values if known is None else np.vstack([values, known])
+    key = np.zeros(rows.shape[1], dtype=np.int64)
+    size = 1
+    for each in rows:
+        # Differences of large counts are exact in float64 only.
+        row = each.astype(float)
+        missing = np.isnan(row)
+        low, high = np.nanmin(row, initial=0.0), np.nanmax(row, initial=0.0)
+        if size * (high - low + 2) > 2**62:
+            return None
+        radix = int(high - low) + 2
+        size *= radix
+        key = key * radix + np.where(missing, 0, row - low + 1).astype(np.int64)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    if len(first) > 0.7 * len(key):
+        return None
+    return first, np.bincount(inverse.ravel(), weight, len(first))

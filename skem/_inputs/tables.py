@@ -1,0 +1,348 @@
+"""Tables as users have them: columns of numbers and of categories, with gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from skem._inputs.dask import is_dask
+from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
+from skem.core.blocks.arrays import is_mapped
+
+NUMBERS, CATEGORIES = "numbers", "categories"
+LEAST_ROWS = 2**18
+"""Rows from which a file is read by blocks; fewer are read at once."""
+READ = 2**15
+"""Rows that are read at once."""
+
+
+class TakesTables(BaseEstimator):
+    """What estimators say of themselves that take tables."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value, and that there may be categories."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it was read: numbers with NaN, or codes of labels with −1."""
+
+    name: str
+    kind: str
+    numbers: Any = None
+    codes: np.ndarray | None = None
+    labels: tuple[Any, ...] = ()
+
+    def as_categories(self) -> Column:
+        """Take different numbers for categories, in their order."""
+        if self.numbers is None:
+            return self
+        seen = ~np.isnan(self.numbers)
+        labels, places = np.unique(self.numbers[seen], return_inverse=True)
+        codes = np.full(len(seen), -1)
+        codes[seen] = places
+        return Column(self.name, CATEGORIES, None, codes, category_names(labels))
+
+
+def category_names(labels: np.ndarray) -> tuple[Any, ...]:
+    """Return numbers that are taken for categories, as ints if all are whole."""
+    whole = bool((labels == np.floor(labels)).all()) and bool(
+        (np.abs(labels) < 2**53).all()
+    )
+    return tuple(labels.astype(int).tolist() if whole else labels.tolist())
+
+
+def parts(n: int) -> Iterator[slice]:
+    """Cut rows."""
+    for start in range(0, n, READ):
+        yield slice(start, min(start + READ, n))
+
+
+def different(x: np.ndarray) -> np.ndarray:
+    """Return the different numbers, without NaN."""
+    found = np.unique(np.asarray(x, dtype=float))
+    return found[~np.isnan(found)]
+
+
+class FileColumn(Column):
+    """A column of a file, as a view."""
+
+    def as_categories(self) -> Column:
+        """Take different numbers for categories; without the codes of rows."""
+        assert self.numbers is not None
+        sweep = getattr(self.numbers, "sweep", None)
+        found = (
+            sweep(different)
+            if sweep is not None
+            else (different(self.numbers[part]) for part in parts(len(self.numbers)))
+        )
+        labels = reduce(np.union1d, found, np.empty(0))
+        return Column(self.name, CATEGORIES, None, None, category_names(labels))
+
+
+def is_file(X: np.ndarray) -> bool:
+    """Whether an array is one of numbers, in a file, with many rows."""
+    return X.dtype.kind in "iuf" and len(X) >= LEAST_ROWS and is_mapped(X)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, and what they came in: 'pandas', 'polars' or 'array'.
+
+    `file` is the array of numbers that columns are views of, if it is in a file; or
+    the rows of Dask.
+    """
+
+    columns: list[Column]
+    n_rows: int
+    container: str
+    dtypes: Any = None
+    file: Any = None
+
+
+def read_table(
+    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
+) -> Table:
+    """Validate a table, and read its columns."""
+    if is_dask(X):
+        frame = X._meta if hasattr(X, "to_dask_array") else None
+        X = rows_of(X, LEAST_ROWS)
+        if isinstance(X, DaskRows):
+            return _dask_table(estimator, X, frame, reset)
+    if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):
+        container = "pandas"
+    elif hasattr(X, "get_column") and hasattr(X, "columns"):
+        container = "polars"
+    else:
+        return _read_array(estimator, X, reset, min_samples)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    n, d = X.shape
+    _check_size(estimator, n, d, min_samples)
+    columns = [
+        _read_column(str(name), X.iloc[:, j] if container == "pandas" else series)
+        for j, (name, series) in enumerate(_series(X, container))
+    ]
+    return Table(columns, n, container, X.dtypes if container == "pandas" else None)
+
+
+def _dask_table(
+    estimator: BaseEstimator, rows: DaskRows, frame: Any, reset: bool
+) -> Table:
+    """Return the table of rows of Dask, of a data frame if there is an empty one."""
+    like = rows if frame is None else frame
+    validate_data(estimator, like, reset=reset, skip_check_array=True)
+    d = rows.shape[1]
+    names = [f"x{j}" for j in range(d)] if frame is None else map(str, frame.columns)
+    columns: list[Column] = [
+        FileColumn(name, NUMBERS, DaskColumn(rows, j)) for j, name in enumerate(names)
+    ]
+    container = "array" if frame is None else "pandas"
+    dtypes = None if frame is None else frame.dtypes
+    return Table(columns, len(rows), container, dtypes, rows)
+
+
+def _series(X: Any, container: str) -> Iterator[tuple[Any, Any]]:
+    for name in X.columns:
+        yield name, None if container == "pandas" else X.get_column(name)
+
+
+def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> None:
+    name = type(estimator).__name__
+    for found, least, what in ((n, min_samples, "sample"), (d, 1, "feature")):
+        if found < least:
+            raise ValueError(
+                f"Found array with {found} {what}(s) (shape=({n}, {d})) while a "
+                f"minimum of {least} is required by {name}."
+            )
+
+
+def _read_array(
+    estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
+) -> Table:
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=None,
+        ensure_all_finite=False,
+        ensure_min_samples=min_samples,
+    )
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{j}" for j in range(X.shape[1])]
+    file = X if is_file(X) else None
+    columns = [
+        _read_column(str(name), x)
+        if file is None
+        else FileColumn(str(name), NUMBERS, x)
+        for name, x in zip(names, X.T, strict=True)
+    ]
+    return Table(columns, len(X), "array", file=file)
+
+
+def _read_column(name: str, column: Any) -> Column:
+    """Read a column of an array, of pandas or of polars."""
+    if hasattr(column, "cat") and hasattr(column.cat, "codes"):
+        return _of_pandas_categories(name, column)
+    if hasattr(column, "array") and column.dtype.kind in "biuf":
+        if column.dtype.kind == "b":
+            return _of_pandas_categories(name, column.astype("category"))
+        dtype = column.dtype if column.dtype == np.float32 else float
+        numbers = column.to_numpy(dtype=dtype, na_value=np.nan)
+        return Column(name, NUMBERS, finite(name, numbers))
+    if hasattr(column, "array") and column.dtype.kind in "OUT":
+        return _read_values(name, column.to_numpy(dtype=object))
+    values = column.to_numpy() if hasattr(column, "to_numpy") else column
+    return _read_values(name, np.asarray(values))
+
+
+def _of_pandas_categories(name: str, column: Any) -> Column:
+    labels = tuple(map(_plain, column.cat.categories.tolist()))
+    codes = np.asarray(column.cat.codes)
+    seen = np.unique(codes[codes >= 0])
+    # A category without a row is none.
+    place = np.full(len(labels) + 1, -1)
+    place[seen] = np.arange(len(seen))
+    kept = tuple(labels[i] for i in seen)
+    return Column(name, CATEGORIES, None, place[codes], kept)
+
+
+def _read_values(name: str, values: np.ndarray) -> Column:
+    kind = values.dtype.kind
+    if kind in "iuf":
+        if values.dtype != np.float32:
+            values = values.astype(float)
+        return Column(name, NUMBERS, finite(name, values))
+    if kind in "bUS":
+        labels, codes = np.unique(values, return_inverse=True)
+        plain = tuple(map(_plain, labels.tolist()))
+        return Column(name, CATEGORIES, None, codes.ravel(), plain)
+    if kind != "O":
+        raise ValueError(
+            f"Column {name!r} has the dtype {values.dtype}, which is neither of "
+            "numbers nor of categories. Turn it into one of them, or leave it out."
+        )
+    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    present = values[~missing]
+    if not len(present) or all(
+        isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in present
+    ):
+        numbers = np.full(len(values), np.nan)
+        numbers[~missing] = present.astype(float)
+        return Column(name, NUMBERS, finite(name, numbers))
+    return _of_objects(name, values, missing)
+
+
+def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
+    found: dict[Any, int] = {}
+    codes = np.full(len(values), -1)
+    for i in np.flatnonzero(~missing):
+        value: Any = _plain(values[i])
+        if not isinstance(value, str | bytes | bool | Real):
+            raise TypeError(
+                f"A value of column {name!r} is a {type(value).__name__}: the argument "
+                "must be a string, a bool or a number."
+            )
+        codes[i] = found.setdefault(value, len(found))
+    labels = list(found)
+    order = sorted(range(len(labels)), key=lambda i: (str(type(labels[i])), labels[i]))
+    place = np.full(len(labels) + 1, -1)
+    place[order] = np.arange(len(labels))
+    return Column(name, CATEGORIES, None, place[codes], tuple(labels[i] for i in order))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real) and bool(value != value)
+
+
+def finite(name: str, numbers: np.ndarray) -> np.ndarray:
+    """Require numbers without infinity, and return them."""
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"Input X contains infinity or a value too large for dtype('float64'), in "
+            f"column {name!r}."
+        )
+    return numbers
+
+
+def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.ndarray:
+    """Codes of categories that are known, as floats, NaN for what is missing."""
+    own = column.as_categories()
+    assert own.codes is not None
+    known = {label: code for code, label in enumerate(labels)}
+    unknown = [label for label in own.labels if label not in known]
+    if unknown and handle_unknown == "error":
+        raise ValueError(
+            f"Found unknown categories {unknown[:5]} in column {column.name!r}; the "
+            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
+        )
+    place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
+    return place[own.codes]
+
+
+def rebuilt(
+    names: Sequence[str],
+    values: np.ndarray,
+    categories: dict[str, np.ndarray],
+    container: str,
+    dtypes: Any = None,
+) -> Any:
+    """Return values (d, n) as a table of the kind that was read."""
+    columns = [
+        _decoded(row, categories[name]) if name in categories else row
+        for name, row in zip(names, values, strict=True)
+    ]
+    if container == "array":
+        if all(column.dtype == float for column in columns):
+            return np.column_stack(columns)
+        return np.column_stack([column.astype(object) for column in columns])
+    frame = dict(zip(names, columns, strict=True))
+    if container == "polars":
+        import polars
+
+        return polars.DataFrame(
+            {name: column.tolist() for name, column in frame.items()}
+        )
+    import pandas
+
+    table = pandas.DataFrame(frame)
+    for name, dtype in zip(names, dtypes, strict=True):
+        if str(dtype) == "category":
+            table[name] = table[name].astype(dtype)
+        elif dtype.kind in "iu" and (table[name] % 1 == 0).all():
+            table[name] = table[name].astype(dtype)
+        elif (
+            dtype.kind in "bOUT" and not table[name].isna().any() and name in categories
+        ):
+            table[name] = table[name].astype(dtype)
+    return table
+
+
+def _decoded(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Labels of codes; numbers stay numbers, and gaps are None or NaN."""
+    missing = np.isnan(codes)
+    found = labels[np.where(missing, 0, codes).astype(int)]
+    if missing.any():
+        found = found.astype(float if labels.dtype.kind in "iuf" else object)
+        found[missing] = np.nan if found.dtype == float else None
+        return found
+    return found.astype(float) if labels.dtype.kind in "iuf" else found

@@ -1,0 +1,1 @@
+"""The bootstrapped likelihood ratio test."""

@@ -1,0 +1,213 @@
+"""Data drawn from a mixture, and the likelihood ratio of more components there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+
+from skem._fitting.fitting import explained_failure
+from skem._fitting.likelihood import LikelihoodMixture
+from skem._inputs.blocks import array_blocks, to_be_fitted
+from skem._inputs.validation import (
+    Data,
+    check_data,
+    check_n_samples,
+    check_sample_weight,
+)
+from skem._report.text import count
+from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.expectation import total_statistics
+from skem.core.search.climb import Trial, climb
+from skem.core.search.divide import divided
+from skem.core.search.path import follow
+from skem.core.search.search import FOLLOWED, TRIAL, affordable, height
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import Solution
+
+FRESH = 12
+"""Diverse starts of the larger mixture beside those from the smaller one."""
+DIVISIONS = 15
+"""Ways to cut a component in two that are tried, at most."""
+MOST_ROWS = 10**8
+"""Rows of a simulated data set: more weight than that is not on the scale of rows."""
+
+
+class Rows(NamedTuple):
+    """Validated data and weights, as many rows as they stand for, and their gaps."""
+
+    data: Data
+    weight: np.ndarray | None
+    n_rows: int
+    gaps: np.ndarray | None
+
+
+def without_start(estimator: LikelihoodMixture) -> LikelihoodMixture:
+    """Return a mixture of the same parameters without a start."""
+    template = clone(estimator)
+    for name in ("noise", "fixed"):
+        if getattr(template, name):
+            raise ValueError(
+                f"The test is of mixtures without {name}, got "
+                f"{name}={getattr(template, name)!r}."
+            )
+    starts = {"weights_init": None, "means_init": None, "precisions_init": None}
+    template.set_params(**starts, warm_start=False, verbose=0)
+    template._validate_params()
+    return template
+
+
+def checked_rows(
+    template: LikelihoodMixture, X: Any, sample_weight: Any, n_components: int
+) -> Rows:
+    data = check_data(template, X, reset=True)
+    weight = check_sample_weight(sample_weight, data.X)
+    with array_blocks(data, weight) as blocks:
+        blocks = to_be_fitted(template, blocks)
+        check_n_samples(blocks.n_observed, n_components)
+        weight = blocks.weight
+    n_rows = len(data.X)
+    if weight is not None:
+        total = float(weight.sum(dtype=float))
+        if total > MOST_ROWS:
+            raise ValueError(
+                f"Sample weights add up to {total:.3g}, and so many rows would have to "
+                f"be simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such "
+                f"as the {count(n_rows, 'row')} that there are."
+            )
+        n_rows = max(n_components, 2, round(total))
+    gaps = gaps_of(data.X, weight, n_rows) if data.incomplete else None
+    return Rows(data, weight, n_rows, gaps)
+
+
+def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return what so many rows lack: those of the data, as often as they weigh."""
+    missing = np.isnan(X)
+    if weight is None:
+        return missing
+    cumulated = np.cumsum(weight, dtype=float)
+    places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
+    gaps = missing[np.searchsorted(cumulated, places)]
+    # A feature that has a value in a row of little weight keeps one.
+    gaps[0] &= ~gaps.all(axis=0)
+    return gaps
+
+
+def ratios(
+    template: LikelihoodMixture,
+    rows: Rows,
+    components: tuple[int, int],
+    n_boot: int,
+    n_jobs: int | None,
+    rng: np.random.RandomState,
+) -> tuple[float, np.ndarray]:
+    """Return the likelihood ratio statistic of the data, and of simulated ones."""
+    own, *seeds = map(int, rng.randint(np.iinfo(np.int32).max, size=n_boot + 1))
+    k0, k1 = components
+    null = clone(template).set_params(n_components=k0, random_state=own)
+    finish = partial(
+        follow, ACCELERATORS[template.algorithm], template.tol, template.max_iter
+    )
+    with (
+        array_blocks(rows.data, rows.weight) as blocks,
+        explained_failure(blocks.dtype),
+    ):
+        em = null._prepared(blocks)
+        small = max(null._solutions(em, {}, None, finish), key=height)
+        maps = [em.for_components(k) for k in range(k0, k1 + 1)]
+        statistic = _ratio(null, maps, small, np.random.RandomState(own), finish)
+        null._set_solution(small)
+        null.n_features_in_ = blocks.n_features
+        simulation = Simulation(
+            null,
+            [_without_data(each) for each in maps],
+            small.evaluation.parameters,
+            rows.n_rows,
+            rows.gaps,
+            blocks.dtype,
+            finish,
+        )
+        with Parallel(n_jobs=n_jobs) as parallel:
+            simulated = parallel(delayed(simulation.statistic)(seed) for seed in seeds)
+    return statistic, np.array(simulated)
+
+
+def _without_data(em: EMMap) -> EMMap:
+    """Return what simulated data have in common with the data.
+
+    Coordinates and penalties are the same; no values are shared.
+    """
+    coordinates = replace(em.coordinates, ties=None)
+    return replace(em, blocks=cast(Any, None), coordinates=coordinates, sample=None)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How data are drawn from the smaller mixture, and the statistic of such data.
+
+    `maps` are the problems of the smaller mixture up to the larger one; `start` are its
+    parameters, in their coordinates.
+    """
+
+    null: LikelihoodMixture
+    maps: list[EMMap]
+    start: Parameters
+    n_rows: int
+    gaps: np.ndarray | None
+    dtype: np.dtype
+    finish: Any
+
+    def statistic(self, seed: int) -> float:
+        """Draw data, and return their likelihood ratio statistic."""
+        X, _ = self.null.sample(self.n_rows, random_state=seed)
+        X = X.astype(self.dtype, copy=False)
+        if self.gaps is not None:
+            X[self.gaps] = np.nan
+        with array_blocks(Data(X, self.gaps is not None), None) as blocks:
+            filled = to_be_fitted(self.null, blocks)
+            maps = list(self._of(filled))
+            small = self.finish(maps[0], self.start)
+            rng = np.random.RandomState(seed)
+            return _ratio(self.null, maps, small, rng, self.finish)
+
+    def _of(self, blocks: Blocks) -> Iterator[EMMap]:
+        em = self.maps[0]
+        total = total_statistics(blocks, em.coordinates, em.structure, em.whole)
+        for each in self.maps:
+            yield replace(each, blocks=blocks, total=total)
+
+
+def _ratio(
+    null: LikelihoodMixture,
+    maps: list[EMMap],
+    small: Solution,
+    rng: np.random.RandomState,
+    finish: Any,
+) -> float:
+    """Return 2(ℓ₁ − ℓ₀); the larger mixture is searched for as `null` would be.
+
+    Cuts of the smaller one are starts beside fresh ones.
+    """
+    parameters, trials = small.evaluation.parameters, []
+    for K, em in enumerate(maps[1:], len(parameters.weights) + 1):
+        starts = divided(em, parameters, affordable(em, K, DIVISIONS), rng)
+        trials = sorted(climb(em, starts, TRIAL), key=Trial.hope, reverse=True)
+        if not trials:
+            raise IllDefinedCovarianceError
+        parameters = trials[0].parameters
+    search = replace(
+        null._search(maps[-1], finish, rng),
+        n_components=K,
+        known=[trial.parameters for trial in trials[:FOLLOWED]],
+        n_starts=FRESH,
+    )
+    large = search.improved(maps[-1], search.first(maps[-1]))
+    return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))

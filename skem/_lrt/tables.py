@@ -1,0 +1,96 @@
+"""The bootstrapped likelihood ratio test for mixtures of tables."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from skem._inputs.sklearn import num_samples
+from skem._inputs.validation import check_n_samples, check_sample_weight
+from skem.exceptions import DegenerateComponentsWarning
+from skem.mixture_model import MixtureModel
+
+
+def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
+    """Require as many rows of positive weight as the largest mixture needs."""
+    n = num_samples(X)
+    weight = check_sample_weight(sample_weight, np.empty((n, 0)))
+    seen = n if weight is None else int(np.count_nonzero(weight))
+    check_n_samples(seen, n_components)
+
+
+def simulated_ratios(
+    template: MixtureModel,
+    X: Any,
+    components: tuple[int, int],
+    n_boot: int,
+    n_jobs: int | None,
+    random_state: Any,
+    sample_weight: Any,
+) -> tuple[float, np.ndarray]:
+    """Return the statistic of the data, and those of tables that are simulated."""
+    seeds = check_random_state(random_state).randint(
+        np.iinfo(np.int32).max, size=n_boot + 1
+    )
+    null, statistic = _fit(template, X, sample_weight, components, int(seeds[0]))
+    missing = np.isnan(null._map(X).values[:, :])
+    if sample_weight is None:
+        rows = np.arange(missing.shape[1])
+    else:
+        weight = np.asarray(null._given(sample_weight, missing.shape[1]))
+        n_rows = max(components[1], 2, round(float(weight.sum())))
+        # What so many rows lack: those of the data, as often as they weigh.
+        places = (np.arange(n_rows) + 0.5) / n_rows * weight.sum()
+        rows = np.searchsorted(np.cumsum(weight), places)
+    gaps = missing[:, rows]
+    families = [(kind, list(places)) for kind, places in null._columns.groups]
+    template = clone(template).set_params(families=families)
+    with Parallel(n_jobs=n_jobs) as parallel:
+        found = parallel(
+            delayed(_simulate)(template, null, gaps, components, int(seed))
+            for seed in seeds[1:]
+        )
+    return statistic, np.array(found)
+
+
+def _fit(
+    template: MixtureModel,
+    X: Any,
+    sample_weight: Any,
+    components: tuple[int, int],
+    seed: int,
+) -> tuple[MixtureModel, float]:
+    """Return the smaller mixture, and the likelihood ratio statistic."""
+    models = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", DegenerateComponentsWarning)
+        for K in components:
+            model = clone(template).set_params(n_components=K, random_state=seed)
+            models.append(model.fit(X, sample_weight=sample_weight))
+    null, alternative = models
+    total = float(null._given(sample_weight, len(X)).sum())
+    ratio = 2 * total * (alternative.lower_bound_ - null.lower_bound_)
+    return null, max(0.0, ratio)
+
+
+def _simulate(
+    template: MixtureModel,
+    null: MixtureModel,
+    gaps: np.ndarray,
+    components: tuple[int, int],
+    seed: int,
+) -> float:
+    """Return the statistic of a table drawn from the smaller mixture."""
+    rng = np.random.RandomState(seed)
+    _, values = null._labelled_draws(gaps.shape[1], rng)
+    values = values[:, rng.permutation(gaps.shape[1])]
+    empty = (gaps | np.isnan(values)).all(axis=1)
+    values[gaps & ~empty[:, None]] = np.nan
+    return _fit(template, null._rebuilt(values), None, components, seed)[1]

@@ -1,0 +1,1 @@
+"""Components merged into clusters."""

@@ -1,0 +1,1 @@
+"""What is said about mixtures, in numbers and in text."""

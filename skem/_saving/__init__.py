@@ -1,0 +1,1 @@
+"""Mixtures in files, and those of scikit-learn."""

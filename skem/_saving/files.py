@@ -1,0 +1,407 @@
+"""Mixtures in files of JSON, which can hold no code, and are checked when read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skem._inputs.validation import check_matrices, check_means, check_weights
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.mixture.noise import Background
+
+if TYPE_CHECKING:
+    from skem.bayesian_mixture import BayesianGaussianMixture
+    from skem.gaussian_mixture import GaussianMixture
+    from skem.mixture_model import MixtureModel
+    from skem.student_mixture import StudentMixture
+
+FORMAT = "skem mixture"
+VERSION = 1
+CLASSES = {
+    "GaussianMixture": "skem.gaussian_mixture",
+    "BayesianGaussianMixture": "skem.bayesian_mixture",
+    "StudentMixture": "skem.student_mixture",
+    "MixtureModel": "skem.mixture_model",
+}
+TABLE = "MixtureModel"
+"""The class whose documents are those of `skem._tables.files`."""
+DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
+KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
+STATE = {"fingerprint", "n_given", "noise"}
+DATA = {"labels_"}
+"""What there is one of for each row of the fit, and is not saved."""
+ATTRIBUTES: dict[str, str] = {
+    "weights_": "K",
+    "means_": "K d",
+    "covariances_": "covariances",
+    "precisions_": "covariances",
+    "precisions_cholesky_": "covariances",
+    "converged_": "bool",
+    "n_iter_": "int",
+    "lower_bound_": "float",
+    "lower_bounds_": "list",
+    "degenerate_components_": "indices",
+    "n_parameters_": "int",
+    "n_features_in_": "int",
+    "feature_names_in_": "names",
+    "weight_concentration_": "K or two",
+    "mean_precision_": "K",
+    "degrees_of_freedom_": "K or one",
+    "weight_concentration_prior_": "float",
+    "mean_precision_prior_": "float",
+    "mean_prior_": "d",
+    "degrees_of_freedom_prior_": "float",
+    "covariance_prior_": "covariance",
+    "n_effective_components_": "int",
+    "noise_weight_": "float",
+    "noise_volume_": "float",
+    "df_": "K",
+}
+"""The fitted attributes that a file may have, and what each of them is."""
+
+
+def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted mixture as `skem.load` reads it."""
+    kind = type(mixture)
+    name = kind.__name__
+    if CLASSES.get(name) != kind.__module__:
+        raise NotImplementedError(
+            f"save knows {', '.join(CLASSES)}, not {name}. Save it with skops or "
+            "pickle."
+        )
+    mixture._check_is_fitted()
+    own = (
+        import_module("skem._tables.files").table_document if name == TABLE else _parts
+    )
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "skem": import_module("skem").__version__,
+        "class": name,
+        **own(mixture),
+    }
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".skem-{token_hex(8)}.tmp")
+    try:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _parts(mixture: Any) -> dict[str, Any]:
+    """Return the parts of the document that are a mixture's own."""
+    fitted = {
+        name: value
+        for name, value in vars(mixture).items()
+        if name.endswith("_") and not name.startswith("_") and name not in DATA
+    }
+    if unknown := fitted.keys() - ATTRIBUTES:
+        raise NotImplementedError(
+            f"save does not know the attribute {min(unknown)!r} of the mixture."
+        )
+    noise = getattr(mixture, "_noise", None)
+    return {
+        "parameters": encoded_all(mixture.get_params(deep=False), "parameter"),
+        "attributes": encoded_all(fitted, "attribute"),
+        "state": {
+            # Tells whether covariances and factors are as the fit has made them.
+            "fingerprint": getattr(mixture, "_as_fitted", None),
+            "n_given": getattr(mixture, "_n_given", None),
+            "noise": None if noise is None else encoded_all(asdict(noise), "noise"),
+        },
+    }
+
+
+def load(
+    path: str | os.PathLike[str],
+) -> GaussianMixture | BayesianGaussianMixture | StudentMixture | MixtureModel:
+    """Read a mixture that its method `save` has written.
+
+    The file is JSON and holds no code: it is safe to read one of unknown origin.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    mixture : GaussianMixture, BayesianGaussianMixture, StudentMixture or MixtureModel
+        Fitted, with the same parameters and attributes, to the last digit.
+        `partial_fit` goes on from the parameters, as after
+        :meth:`GaussianMixture.from_parameters`: the statistics of a stream are not
+        saved. A `MixtureModel` has to be fitted anew for that.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, is of a newer version of the format, has a class, a
+        parameter or an attribute that this version of skem does not know, or if an
+        array has the wrong shape or is not what it should be: weights that do not sum
+        to one, covariances that are not positive definite.
+
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    GaussianMixture.save : Write the file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import skem
+    >>> from skem.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> mixture = skem.GaussianMixture(2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = pathlib.Path(directory) / "geyser.json"
+    ...     mixture.save(path)
+    ...     same = skem.load(path)
+    >>> same.predict([[2.0, 55.0], [4.3, 80.0]])
+    array([1, 0])
+    """
+    try:
+        document = json.loads(Path(path).read_bytes(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a saved mixture: {error}") from None
+    try:
+        return _decoded_mixture(document)
+    except UnreadableError as error:
+        raise ValueError(f"cannot load {path}: {error}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+class UnreadableError(Exception):
+    """A file that this version of skem does not read."""
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _decoded_mixture(document: Any) -> Any:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UnreadableError("it is not a file that a mixture's save has written")
+    version = document.get("version")
+    if version != VERSION:
+        raise UnreadableError(
+            f"it has version {version!r} of the format, of skem "
+            f"{document.get('skem')}; this one reads version {VERSION}"
+        )
+    if missing := KEYS - document.keys():
+        raise UnreadableError(f"it lacks {min(missing)!r}")
+    if unknown := document.keys() - KEYS:
+        raise UnreadableError(f"it has {min(unknown)!r}, which skem does not know")
+    name = document["class"]
+    if not isinstance(name, str) or name not in CLASSES:
+        raise UnreadableError(f"it has the unknown class {name!r}")
+    kind = getattr(import_module(CLASSES[name]), name)
+    if name == TABLE:
+        return import_module("skem._tables.files").table_mixture(kind, document)
+    parameters = decoded_all(document["parameters"])
+    if unknown := parameters.keys() - signature(kind).parameters:
+        raise UnreadableError(f"{name} has no parameter {min(unknown)!r}")
+    attributes = decoded_all(document["attributes"])
+    if unknown := attributes.keys() - ATTRIBUTES:
+        raise UnreadableError(f"{name} has no attribute {min(unknown)!r}")
+    mixture = kind(**parameters)
+    mixture._validate_params()
+    state = _decoded_state(document["state"], attributes)
+    _check(mixture, attributes, noise="_noise" in state)
+    vars(mixture).update(attributes, _fitted_type=mixture.covariance_type)
+    vars(mixture).update(state)
+    if mixture._covariances_by_hand() is not None:
+        K, d = attributes["means_"].shape
+        structure = SHAPES[mixture.covariance_type]
+        check_matrices(attributes["covariances_"], structure, K, d, "covariance")
+    mixture._expectation(np.dtype(float))
+    return mixture
+
+
+def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the private attributes of a fit: its fingerprint, what is given, noise."""
+    if not isinstance(document, dict) or document.keys() != STATE:
+        raise ValueError(f"state should have {', '.join(sorted(STATE))}")
+    found: dict[str, Any] = {}
+    for name, key in (("_as_fitted", "fingerprint"), ("_n_given", "n_given")):
+        if (value := document[key]) is not None:
+            if not _FITS["int"](value):
+                raise ValueError(f"{key} is not a whole number")
+            found[name] = value
+    if document["noise"] is not None:
+        noise = decoded_all(document["noise"])
+        d = np.shape(attributes.get("means_", ()))[-1:]
+        shapes = {"log_widths": d, "corner": d, "edges": 2 * d}
+        if noise.keys() != shapes.keys() or not all(
+            is_array(noise[name], shape) for name, shape in shapes.items()
+        ):
+            raise ValueError("noise is not of the right type and shape")
+        found["_noise"] = Background(**noise)
+    return found
+
+
+def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
+    """Require that attributes are what they should be."""
+    needed = ["weights_", "means_", "precisions_cholesky_", "n_features_in_"]
+    if type(mixture).__name__ == "StudentMixture":
+        needed.append("df_")
+    for name in needed:
+        if name not in attributes:
+            raise ValueError(f"{name} is missing")
+    means = attributes["means_"]
+    if not isinstance(means, np.ndarray) or means.ndim != 2:
+        raise ValueError("means_ should be an array of two dimensions")
+    K, d = means.shape
+    check_weights(attributes["weights_"], K, noise=noise)
+    check_means(means, K, d)
+    if attributes["n_features_in_"] != d:
+        raise ValueError(f"n_features_in_ should be {d}, as means_ has {d} columns")
+    structure = SHAPES[mixture.covariance_type]
+    shape = structure.shape(K, d)
+    one = shape if structure.shared else shape[1:]
+    for name, value in attributes.items():
+        if not _FITS[ATTRIBUTES[name]](value, K, d, shape, one):
+            raise ValueError(f"{name} is not of the right type and shape")
+    factor = attributes["precisions_cholesky_"]
+    if not np.isfinite(factor).all():
+        raise ValueError("precisions_cholesky_ should be finite")
+    factor = structure.upper_factor(np.asarray(factor, dtype=float))
+    diagonal = np.einsum("...ii->...i", factor) if structure.matrices else factor
+    if not (diagonal > 0).all():
+        raise ValueError("precisions_cholesky_ should not be singular")
+    if not structure.allows(factor, d):
+        raise ValueError(
+            f"precisions_cholesky_ should have the shape {mixture.covariance_type!r}"
+        )
+
+
+def is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in kinds
+        and value.shape == shape
+        and (value.dtype.kind != "f" or not np.isnan(value).any())
+    )
+
+
+def is_float(value: Any) -> bool:
+    return isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+
+
+_FITS: dict[str, Callable[..., bool]] = {
+    "K": lambda value, K, d, shape, one: is_array(value, (K,)),
+    "d": lambda value, K, d, shape, one: is_array(value, (d,)),
+    "K d": lambda value, K, d, shape, one: is_array(value, (K, d)),
+    "covariances": lambda value, K, d, shape, one: is_array(value, shape),
+    "covariance": lambda value, K, d, shape, one: (
+        is_array(value, one) or (one == () and is_float(value))
+    ),
+    "K or two": lambda value, K, *_: (
+        is_array(value, (K,))
+        or (
+            isinstance(value, tuple)
+            and [is_array(v, (K,)) for v in value] == [True] * 2
+        )
+    ),
+    "K or one": lambda value, K, *_: is_array(value, (K,)) or is_float(value),
+    "bool": lambda value, *_: isinstance(value, bool),
+    "int": lambda value, *_: isinstance(value, int) and value >= 0,
+    "float": lambda value, *_: is_float(value),
+    "list": lambda value, *_: isinstance(value, list) and all(map(is_float, value)),
+    "indices": lambda value, K, *_: (
+        is_array(value, (np.size(value),), "i")
+        and bool(((value >= 0) & (value < K)).all())
+    ),
+    "names": lambda value, K, d, *_: (
+        is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
+    ),
+}
+
+
+def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = _encoded(value)
+        except TypeError:
+            raise NotImplementedError(
+                f"save does not know how to write the {what} {name!r}: it is a "
+                f"{type(value).__name__}"
+            ) from None
+    return found
+
+
+def _encoded(value: Any) -> Any:
+    """Return a value as JSON has it; Python writes floats so that none is rounded."""
+    if isinstance(value, np.ndarray):
+        text = value.dtype.kind in "OU"
+        dtype = "str" if text else value.dtype.name
+        values = value.ravel().tolist()
+        if dtype not in DTYPES or (
+            text and not all(isinstance(v, str) for v in values)
+        ):
+            raise TypeError
+        return {
+            "dtype": dtype,
+            "shape": list(value.shape),
+            "values": [_encoded(each) for each in values],
+        }
+    if isinstance(value, np.generic):
+        return _encoded(np.asarray(value))
+    if isinstance(value, tuple):
+        return {"tuple": [_encoded(each) for each in value]}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted(_encoded(each) for each in value)}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: _encoded(each) for key, each in value.items()}}
+    if isinstance(value, list):
+        return [_encoded(each) for each in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else {"float": repr(value)}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError
+
+
+def decoded_all(values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise ValueError("parameters and attributes should be JSON objects")
+    return {name: _decoded(value) for name, value in values.items()}
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"tuple"}:
+        return tuple(_decoded(each) for each in value["tuple"])
+    if value.keys() == {"set"}:
+        return set(_decoded(value["set"]))
+    if value.keys() == {"dict"}:
+        return decoded_all(value["dict"])
+    if value.keys() == {"float"}:
+        if not re.fullmatch("-?inf|nan", value["float"]):
+            raise ValueError(f"{value['float']!r} is no number")
+        return float(value["float"])
+    if value.keys() != {"dtype", "shape", "values"} or value["dtype"] not in DTYPES:
+        raise ValueError(f"there is an unknown kind of value, {sorted(value)}")
+    dtype = object if value["dtype"] == "str" else value["dtype"]
+    flat = np.array(_decoded(value["values"]), dtype=dtype)
+    found = flat.reshape(tuple(map(int, value["shape"])))
+    return found[()] if found.ndim == 0 else found

@@ -1,0 +1,107 @@
+"""Mixtures of scikit-learn: turned into ours and back, and code written for them."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import sklearn.mixture
+from sklearn.utils.validation import check_is_fitted
+
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.parameters import Parameters
+
+OF_A_FIT = (
+    "converged_",
+    "n_iter_",
+    "lower_bound_",
+    "lower_bounds_",
+    "n_features_in_",
+    "feature_names_in_",
+)
+"""Attributes that both have, beside the parameters."""
+HOOKS = (
+    "_check_parameters",
+    "_compute_lower_bound",
+    "_e_step",
+    "_estimate_log_prob",
+    "_estimate_log_prob_resp",
+    "_estimate_log_weights",
+    "_estimate_weighted_log_prob",
+    "_get_parameters",
+    "_initialize",
+    "_initialize_parameters",
+    "_m_step",
+)
+"""Private methods that scikit-learn's mixture calls, and ours does not have."""
+
+
+def parameters_of(peer: Any) -> tuple[Parameters, np.ndarray]:
+    """Return parameters and covariances of a fitted mixture of scikit-learn's."""
+    if not isinstance(peer, sklearn.mixture.GaussianMixture):
+        raise TypeError(
+            "from_sklearn takes a fitted sklearn.mixture.GaussianMixture, but got an "
+            f"object of type {type(peer).__name__}. Of parameters in another form, "
+            "from_parameters makes a mixture."
+        )
+    check_is_fitted(peer, "means_")
+    structure = SHAPES[peer.covariance_type]
+    weights, means, covariances, roots = (
+        np.array(getattr(peer, name))
+        for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")
+    )
+    cholesky = structure.upper_factor(roots)
+    return Parameters(weights, means, cholesky), covariances
+
+
+def copy_of_a_fit(source: Any, target: Any) -> None:
+    """Copy what is there of `OF_A_FIT`."""
+    for name in OF_A_FIT:
+        if hasattr(source, name):
+            setattr(target, name, copy(getattr(source, name)))
+
+
+def peer_of(
+    mixture: Any, parameters: Parameters, covariances: np.ndarray
+) -> sklearn.mixture.GaussianMixture:
+    """Return scikit-learn's mixture of the same parameters."""
+    structure = SHAPES[mixture.covariance_type]
+    peer = sklearn.mixture.GaussianMixture(
+        len(parameters.weights),
+        covariance_type=structure.peer,
+        random_state=mixture.random_state,
+    )
+    peer.weights_, peer.means_ = parameters.weights, parameters.means
+    peer.covariances_ = covariances
+    peer.precisions_cholesky_ = parameters.precisions_cholesky
+    limit = np.finfo(parameters.precisions_cholesky.dtype).max
+    with np.errstate(over="ignore", under="ignore"):
+        precisions = structure.precisions(parameters.precisions_cholesky)
+    peer.precisions_ = np.clip(precisions, -limit, limit)
+    peer.n_features_in_ = parameters.shape[1]
+    copy_of_a_fit(mixture, peer)
+    return peer
+
+
+_told: WeakSet[type] = WeakSet()
+
+
+def warn_of_hooks(kind: type, ours: type, stacklevel: int) -> None:
+    """Say once of a subclass that hooks of scikit-learn's are not called."""
+    if kind is ours or kind in _told:
+        return
+    above = set(kind.__mro__) - set(ours.__mro__)
+    found = [name for name in HOOKS if any(name in vars(each) for each in above)]
+    if not found:
+        return
+    _told.add(kind)
+    warnings.warn(
+        f"{kind.__name__} defines {', '.join(found)}, which scikit-learn's "
+        "GaussianMixture calls, but skem's does not: they have no effect. Derive from "
+        "sklearn.mixture.GaussianMixture where they are needed.",
+        UserWarning,
+        stacklevel=stacklevel,
+    )

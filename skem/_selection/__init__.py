@@ -1,0 +1,1 @@
+"""How estimators choose among mixtures."""

@@ -1,0 +1,111 @@
+"""Methods and attributes of an estimator that are those of the one it has chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from skem._inputs.sklearn import VisualBlock
+from skem._inputs.typing import available_if
+from skem._report.text import count
+
+__all__ = ["AttributeOfBest", "Chooser", "VisualBlock", "is_kept", "of_best"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def is_kept(selection: Any) -> bool:
+    """Whether there is a chosen estimator to ask, now or after a fit."""
+    return bool(getattr(selection, "refit", True))
+
+
+def of_best(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
+    """Return a method that is the chosen estimator's, with its documentation."""
+    name = method.__name__
+
+    @available_if(is_kept)
+    @wraps(method)
+    def delegate(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return getattr(self._best(), name)(*args, **kwargs)
+
+    return delegate
+
+
+class AttributeOfBest(Generic[R]):
+    """A fitted attribute that is the chosen estimator's.
+
+    Before a fit it is not there, as others are not.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, selection: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, selection: object, owner: type) -> R: ...
+    def __get__(self, selection: Any, owner: type) -> Self | R:
+        if selection is None:
+            return self
+        best = vars(selection).get("best_estimator_")
+        if best is None:
+            # For hasattr it is an AttributeError, too.
+            raise NotFittedError(
+                f"{owner.__name__} has no {self.name}: it is that of best_estimator_, "
+                "which a fit with refit=True makes."
+            )
+        return getattr(best, self.name)
+
+
+class Chooser(BaseEstimator):
+    """What searches share that have chosen one of several mixtures."""
+
+    best_estimator_: Any
+    criterion: str
+    criterion_: float
+    n_components_: int
+    covariance_type_: Any
+
+    def _best(self) -> Any:
+        # Asked first, as scikit-learn's check takes as long as a row does.
+        if "best_estimator_" not in vars(self):
+            check_is_fitted(self)
+        return self.best_estimator_
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return self._best()._n_features_out
+
+    def _choice(self) -> str:
+        """Say what was chosen, in a line."""
+        return (
+            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
+            f"{self.criterion} {self.criterion_:.1f}"
+        )
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        unfitted = super().__repr__(N_CHAR_MAX)
+        if "criterion_" not in vars(self):
+            return unfitted
+        return f"{unfitted}  # chosen: {self._choice()}"
+
+    def _sk_visual_block_(self) -> Any:
+        """Show the chosen mixture in notebooks, as scikit-learn's searches do."""
+        best = vars(self).get("best_estimator_")
+        if best is None:
+            return VisualBlock("single", self, names=type(self).__name__)
+        return VisualBlock(
+            "parallel",
+            [best],
+            names=[f"best_estimator_: {self._choice()}"],
+            name_details=[str(best)],
+        )

@@ -1,0 +1,48 @@
+"""Mixtures of one table that differ in the number of components: neighbours serve.
+
+Each is started from splits of the one before, too, and tried again from merges of the
+one after.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skem._inputs.tables import Table
+from skem.mixture_model import MixtureModel
+
+
+def path(
+    models: Sequence[MixtureModel],
+    table: Table,
+    weight: np.ndarray,
+    known: np.ndarray | None,
+    seen: dict[str, Any],
+) -> Sequence[MixtureModel]:
+    """Fit mixtures, with the numbers of components rising; `seen` are the columns."""
+    with warnings.catch_warnings():
+        # `results_` says so of all of them, and a warning of the chosen one.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        before: MixtureModel | None = None
+        for model in models:
+            for name, value in seen.items():
+                setattr(model, name, value)
+            near = before is not None and is_next(before, model)
+            model._fit_table(table, weight, known, beside=before if near else None)
+            before = model
+        # Components that are known keep their numbers, and are not merged.
+        if known is None:
+            for model, after in zip(models[-2::-1], models[:0:-1], strict=True):
+                if is_next(model, after) and model.n_components > 1:
+                    model._lower(table, weight, after)
+    return models
+
+
+def is_next(model: MixtureModel, after: MixtureModel) -> bool:
+    """Whether there is one component more."""
+    return model.n_components + 1 == after.n_components

@@ -1,0 +1,1 @@
+"""Mixtures of tables: how they are fitted, and what they do then."""

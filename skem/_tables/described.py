@@ -1,0 +1,312 @@
+"""What a mixture of a table says of columns, of parts of rows, and of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skem._inputs.families import Columns
+from skem._inputs.features import check_features
+from skem._tables.errors import METHODS, TableStandardErrors, errors_of, unflattened
+from skem._tables.parts import check_left, parts_of, row_given
+from skem._tables.summary import TableSummary
+from skem._tables.support import support_probability
+from skem.core.blocks.threads import Workers
+from skem.families.gaussian import Gaussian
+from skem.families.point import Point
+from skem.families.table_map import TableMap
+
+
+class DescribedTable:
+    """Methods of a fitted `MixtureModel` that take columns apart, and describe it."""
+
+    weights_: np.ndarray
+    parameters_: dict[str, dict[str, np.ndarray]]
+    categories_: dict[str, np.ndarray]
+    families_: dict[str, str]
+    n_parameters_: int
+    random_state: int | np.random.RandomState | None
+    _columns: Columns
+    _product: Any
+    _point: Point
+
+    if TYPE_CHECKING:
+
+        def _map(self, X: Any) -> TableMap: ...
+
+        def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]: ...
+
+        def _rebuilt(self, values: np.ndarray) -> Any: ...
+
+        @staticmethod
+        def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray: ...
+
+    def impute(self, X: Any) -> Any:
+        """Complete missing cells by what the rest of the row says of them.
+
+        Numbers by their conditional means, in the mixture given the row (Gaussian
+        columns given the others of their group too; log-normal ones by those of the
+        logarithms); categories by the likeliest one.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        X : DataFrame or ndarray of shape (n_samples, n_features)
+            A table of the kind that was fitted, without gaps.
+        """
+        em = self._map(X)
+        _, resp = self._posterior(X)
+        values = em.numbers().copy()
+        for model, place, laws in zip(
+            em.product.models, em.product.places, self._point.laws, strict=True
+        ):
+            values[place] = model.filled(laws, values[place], resp)
+        return self._rebuilt(values)
+
+    def support_probability(
+        self,
+        X: Any,
+        n_samples: int = 100_000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Return the mass of the mixture where it is at most as dense as at each row.
+
+        A score for outliers, as in :class:`GaussianMixture`: draws of the mixture are
+        below p with a probability of p, or less where rows of counts and categories
+        share a probability.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        n_samples : int, default=100_000
+            Number of draws to compare with. The standard error is at most
+            0.5/√n_samples, and a probability at least 1/(n_samples + 1).
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None takes that of the estimator.
+
+        Returns
+        -------
+        prob : ndarray of shape (n_samples,)
+            Probabilities; of rows with missing cells, those of the density of what they
+            have, and one for a row without any value.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> model = MixtureModel(families="bernoulli").fit([[0], [1], [1], [1]])
+        >>> model.support_probability([[0], [1]], random_state=0).round(2)
+        array([0.25, 1.  ])
+        """
+        em = self._map(X)
+        if n_samples < 1:
+            raise ValueError(f"n_samples should be at least one, got {n_samples}.")
+        seed = self.random_state if random_state is None else random_state
+        return support_probability(self, em, n_samples, check_random_state(seed))
+
+    def marginal(self, columns: Sequence[int | str] | int | str) -> Any:
+        """Return the mixture of some of the columns.
+
+        Parameters
+        ----------
+        columns : int, str or sequence of them
+            The columns, by place or by name, in the order wanted.
+
+        Returns
+        -------
+        mixture : MixtureModel
+            Fitted, of the same weights and components. A part of a Gaussian group has
+            its covariance structure, or where that does not pass on to parts, matrices
+            or variances without constraints.
+
+        Raises
+        ------
+        ValueError
+            If there are no columns, or they are unknown or not distinct.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> list(model.marginal("x1").parameters_)
+        ['x1']
+        """
+        check_is_fitted(self)
+        chosen = check_features(columns, self._columns.names, "columns")
+        nothing = np.full(len(self._columns.names), np.nan)
+        return parts_of(self, chosen, nothing, self.weights_)
+
+    def conditional(self, values: Any) -> Any:
+        """Return the mixture of the other columns, given the values of some.
+
+        Its weights are the posterior probabilities of the components given the values.
+        Columns are independent given the component, so that their parameters stay; the
+        others of a Gaussian group are those of the regression on what is given of it.
+
+        Parameters
+        ----------
+        values : mapping, or sequence of shape (n_features,)
+            A value for each given column, by place or by name, as a category or a
+            number; or a row, with None or NaN for the columns that are not given.
+
+        Returns
+        -------
+        mixture : MixtureModel
+            Fitted, of the columns without a value, in their order. Components keep
+            their numbers.
+
+        Raises
+        ------
+        ValueError
+            If a column or a category is unknown, a value is infinite or does not suit
+            the column's family, or all columns are given.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> given = model.conditional({"x0": 25})
+        >>> given.weights_.max().round(3)
+        np.float64(1.0)
+        """
+        check_is_fitted(self)
+        row = row_given(self._columns, values)
+        wanted = check_left(row)
+        X = row[:, None]
+        em = TableMap(self._product.of(X), X, np.ones(1), Workers())
+        _, _, resp = next(em.posterior(self._point))
+        return parts_of(self, wanted, row, resp[:, 0])
+
+    def standard_errors(
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "sandwich",
+    ) -> TableStandardErrors:
+        """Estimate standard errors of the parameters.
+
+        By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
+        log-likelihood [1]_, and B the sum of outer products of the scores of the rows
+        [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
+        model is right or not. The penalty is left out. Parameters that the data do not
+        identify have NaN.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table that was fitted.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as repeated rows.
+
+        method : {'sandwich', 'hessian', 'opg'}, default='sandwich'
+            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹: both
+            suppose that the model is right.
+
+        Returns
+        -------
+        errors : TableStandardErrors
+            With `weights` and `parameters`, in the shapes of `weights_` and
+            `parameters_`.
+
+        References
+        ----------
+        .. [1] T. A. Louis (1982). Finding the observed information matrix when using
+           the EM algorithm. JRSS B 44(2), 226-233.
+
+        .. [2] H. White (1982). Maximum likelihood estimation of misspecified models.
+           Econometrica 50(1), 1-25.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0], [1], [1], [0], [1], [1], [1], [1]]
+        >>> model = MixtureModel(families="bernoulli").fit(X)
+        >>> errors = model.standard_errors(X)
+        >>> errors.parameters["x0"]["probability"].round(2)
+        array([0.15])
+        """
+        em = self._map(X)
+        weight = self._given(sample_weight, em.n_samples)
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        errors = errors_of(em, self._point, weight, self._outward, method)
+        return TableStandardErrors(errors["weights"], unflattened(errors))
+
+    def _outward(self, point: Point) -> dict[Any, np.ndarray]:
+        """Return the weights, and the parameters by column and name."""
+        found = outward_parameters(self._columns, self._product, point)[0]
+        flat: dict[Any, np.ndarray] = {"weights": point.weights}
+        for name, laws in found.items():
+            flat |= {(name, key): values for key, values in laws.items()}
+        return flat
+
+    def summary(self) -> TableSummary:
+        """Return per-component tables of what the columns are like, to be printed.
+
+        Returns
+        -------
+        summary : TableSummary
+            Prints as text, and as HTML in notebooks.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0], [1], [1], [0], [1], [1]]
+        >>> MixtureModel(families="bernoulli").fit(X).summary()
+        Mixture of 1 component: 1 free parameter, mean log-likelihood -0.636514
+        <BLANKLINE>
+                     0
+          weight  1.00
+        <BLANKLINE>
+        Proportions of categories
+        <BLANKLINE>
+                      0
+          x0 = 1  0.667
+        """
+        check_is_fitted(self)
+        return TableSummary(
+            self.weights_,
+            self.families_,
+            self.parameters_,
+            self.categories_,
+            self.n_parameters_,
+            getattr(self, "lower_bound_", None),
+        )
+
+
+def outward_parameters(
+    columns: Columns, product: Any, point: Point
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[tuple[str, ...], np.ndarray]]:
+    """Return the parameters of each column, and the covariances of groups."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    covariances: dict[tuple[str, ...], np.ndarray] = {}
+    for (kind, places), model, laws in zip(
+        columns.groups, product.models, point.laws, strict=True
+    ):
+        names = [columns.names[j] for j in places]
+        outward = model.outward(laws)
+        if isinstance(kind, Gaussian):
+            covariances[tuple(names)] = outward["covariances"]
+            for i, name in enumerate(names):
+                found[name] = {
+                    "mean": outward["means"][:, i],
+                    "standard_deviation": outward["standard_deviations"][:, i],
+                }
+        else:
+            found[names[0]] = outward
+    return {name: found[name] for name in columns.names}, covariances

@@ -1,0 +1,385 @@
+"""Mixtures of tables in files: their columns, families and laws, checked when read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skem._inputs.families import Columns
+from skem._inputs.validation import check_weights
+from skem._saving.files import (
+    UnreadableError,
+    decoded_all,
+    encoded_all,
+    is_array,
+    is_float,
+)
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.regularization import ScaleFreePenalty
+from skem.families.categories import Categorical, CategoricalModel
+from skem.families.family import Family, Kind
+from skem.families.gaussian import Gaussian
+from skem.families.gaussian_model import GaussianModel
+from skem.families.model import Laws, Model
+from skem.families.negative_binomial import NegativeBinomial, NegativeBinomialModel
+from skem.families.point import Point
+from skem.families.product import Product
+from skem.families.registry import FAMILIES
+from skem.families.student import Student, StudentModel
+
+ATTRIBUTES = (
+    "converged_",
+    "n_iter_",
+    "lower_bound_",
+    "degenerate_components_",
+    "n_parameters_",
+    "n_features_in_",
+)
+NAMES = "feature_names_in_"
+STATE = {"names", "groups", "labels", "weights", "container", "dtypes"}
+CONTAINERS = ("pandas", "polars", "array")
+OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
+    Gaussian: ("means", "cholesky"),
+    Student: ("location", "scale", "df"),
+    NegativeBinomial: ("mean", "size"),
+    Categorical: ("proportions",),
+}
+"""Parameters of families that are not exponential families of one number."""
+
+
+def table_document(mixture: Any) -> dict[str, Any]:
+    """Return the parts of the document that are a mixture's own."""
+    if not hasattr(mixture, "lower_bound_"):
+        raise NotImplementedError(
+            "save takes fits, and no marginals or conditionals of them. Save the "
+            "fitted mixture, or this one with skops or pickle."
+        )
+    parameters = mixture.get_params(deep=False)
+    families = parameters.pop("families")
+    names = [*ATTRIBUTES, *([NAMES] if hasattr(mixture, NAMES) else [])]
+    attributes = {name: getattr(mixture, name) for name in names}
+    columns, point = mixture._columns, mixture._point
+    groups = [
+        {
+            "family": _kind_written(kind),
+            "columns": list(places),
+            "model": encoded_all(_model_fields(model), "model"),
+            "laws": encoded_all(laws, "laws"),
+        }
+        for (kind, places), model, laws in zip(
+            columns.groups, mixture._product.models, point.laws, strict=True
+        )
+    ]
+    labels = {str(j): list(own) for j, own in columns.labels.items()}
+    return {
+        "parameters": {
+            **encoded_all(parameters, "parameter"),
+            "families": _families_written(families),
+        },
+        "attributes": encoded_all(attributes, "attribute"),
+        "state": {
+            "names": list(columns.names),
+            "groups": groups,
+            "labels": encoded_all({"labels": labels}, "labels")["labels"],
+            "weights": encoded_all({"weights": point.weights}, "attribute")["weights"],
+            "container": mixture._container,
+            "dtypes": _dtypes_written(mixture._dtypes),
+        },
+    }
+
+
+def table_mixture(kind: Any, document: Any) -> Any:
+    """Return the mixture of a document."""
+    try:
+        return _mixture_read(kind, document)
+    except (KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"something is missing: {error}") from None
+
+
+def _mixture_read(kind: Any, document: Any) -> Any:
+    parameters = dict(document["parameters"])
+    written = parameters.pop("families", None)
+    parameters = decoded_all(parameters)
+    if unknown := parameters.keys() - kind()._get_param_names():
+        raise UnreadableError(f"{kind.__name__} has no parameter {min(unknown)!r}")
+    mixture = kind(**parameters, families=_families_read(written))
+    mixture._validate_params()
+    attributes = decoded_all(document["attributes"])
+    if unknown := attributes.keys() - {*ATTRIBUTES, NAMES}:
+        raise UnreadableError(f"{kind.__name__} has no attribute {min(unknown)!r}")
+    state = document["state"]
+    if not isinstance(state, dict) or state.keys() != STATE:
+        raise ValueError(f"state should have {', '.join(sorted(STATE))}")
+    names = _names_read(state["names"], attributes)
+    weights = decoded_all({"weights": state["weights"]})["weights"]
+    K = np.size(weights)
+    check_weights(weights, K)
+    told = attributes["degenerate_components_"]
+    if not is_array(told, (np.size(told),), "i") or not set(told) <= set(range(K)):
+        raise ValueError("degenerate_components_ should be indices of components")
+    if state["container"] not in CONTAINERS:
+        raise ValueError(f"there is no table of the kind {state['container']!r}")
+    labels = _labels_read(state["labels"])
+    groups, models, laws = [], [], []
+    for group in state["groups"]:
+        family, places = _kind_read(group["family"]), _places_read(group["columns"])
+        if not family.multivariate and len(places) != 1:
+            raise ValueError(f"the family {family.name!r} is of one column")
+        C = len(labels.get(places[0], ())) if family.categorical else 0
+        fields, law = decoded_all(group["model"]), decoded_all(group["laws"])
+        _check_laws(family, law, K, len(places), C)
+        groups.append((family, tuple(places)))
+        models.append(_model_read(family, fields, len(places), C))
+        laws.append(law)
+    taken = sorted(place for _, places in groups for place in places)
+    if taken != list(range(len(names))):
+        raise ValueError("every column should have one family")
+    categorical = {places[0] for kind, places in groups if kind.categorical}
+    if labels.keys() != categorical:
+        raise ValueError("columns of categories, and no others, should have labels")
+    product = Product(tuple(models), tuple(np.array(places) for _, places in groups))
+    columns = Columns(tuple(names), tuple(groups), labels)
+    mixture._container = state["container"]
+    mixture._dtypes = _dtypes_read(state["dtypes"])
+    mixture._set_columns(columns, product, K)
+    mixture._set_point(columns, product, Point(np.asarray(weights), tuple(laws)))
+    mixture._began_with = mixture._structure()
+    # What was fixed in the fit is not counted.
+    vars(mixture).update(attributes)
+    return mixture
+
+
+def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
+    if not _are(names, str) or not names:
+        raise ValueError("names should be those of columns")
+    for name in ATTRIBUTES:
+        if name not in attributes:
+            raise ValueError(f"{name} is missing")
+    if not isinstance(attributes["converged_"], bool):
+        raise ValueError("converged_ should be a bool")
+    if not is_float(attributes["lower_bound_"]):
+        raise ValueError("lower_bound_ should be a number")
+    for name in ("n_iter_", "n_parameters_"):
+        if not _are([attributes[name]], int) or attributes[name] < 0:
+            raise ValueError(f"{name} should be a whole number")
+    if attributes["n_features_in_"] != len(names):
+        raise ValueError(f"n_features_in_ should be {len(names)}")
+    if NAMES in attributes and list(attributes[NAMES]) != names:
+        raise ValueError(f"{NAMES} should be the names of the columns")
+    return names
+
+
+def _are(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
+
+
+def _places_read(places: Any) -> list[int]:
+    if not _are(places, int) or not places or min(places) < 0:
+        raise ValueError("columns should be a list of their numbers")
+    return places
+
+
+def _labels_read(written: Any) -> dict[int, tuple[Any, ...]]:
+    found = {}
+    for j, labels in decoded_all({"labels": written})["labels"].items():
+        if not labels or not all(type(x) in (str, bool, int, float) for x in labels):
+            raise ValueError("labels should be text, bools or numbers")
+        found[int(j)] = tuple(labels)
+    return found
+
+
+def _kind_written(kind: Kind) -> dict[str, Any]:
+    if type(kind) is not FAMILIES.get(kind.name):
+        raise NotImplementedError(
+            f"save does not know the family {kind!r}, which is not one of skem's. Save "
+            "the mixture with skops or pickle."
+        )
+    if isinstance(kind, Gaussian):
+        return {"name": kind.name, "covariance_type": kind.covariance_type}
+    return {"name": kind.name}
+
+
+def _kind_read(written: Any) -> Kind:
+    if not isinstance(written, dict) or written.get("name") not in FAMILIES:
+        raise UnreadableError(f"it has the unknown family {written!r}")
+    options = {key: value for key, value in written.items() if key != "name"}
+    if options.keys() - {"covariance_type"}:
+        raise UnreadableError(f"it has the unknown family {written!r}")
+    made: Any = FAMILIES[written["name"]]
+    return made(**options)
+
+
+def _families_written(families: Any) -> Any:
+    if isinstance(families, str):
+        return families
+    if isinstance(families, Kind):
+        return _kind_written(families)
+    if isinstance(families, Mapping):
+        pairs = [[_families_written(f), _key(c)] for c, f in families.items()]
+        return {"mapping": pairs}
+    return {"pairs": [[_families_written(f), _keys(c)] for f, c in families]}
+
+
+def _key(column: Any) -> str | int:
+    return column if isinstance(column, str) else int(column)
+
+
+def _keys(columns: Any) -> Any:
+    if isinstance(columns, str | int | np.integer):
+        return _key(columns)
+    return [_key(column) for column in columns]
+
+
+def _families_read(written: Any) -> Any:
+    if isinstance(written, str):
+        return written
+    if isinstance(written, dict) and written.keys() == {"mapping"}:
+        return {column: _families_read(family) for family, column in written["mapping"]}
+    if isinstance(written, dict) and written.keys() == {"pairs"}:
+        return [
+            (_families_read(family), columns) for family, columns in written["pairs"]
+        ]
+    return _kind_read(written)
+
+
+def _model_fields(model: Any) -> dict[str, Any]:
+    """Return what a model has seen of the data."""
+    if isinstance(model, StudentModel):
+        return _model_fields(model.gaussian)
+    if isinstance(model, GaussianModel):
+        coordinates, penal = model.coordinates, model.penal
+        return {
+            "shift": coordinates.shift,
+            "scale": coordinates.scale,
+            "unit": coordinates.unit,
+            "epsilon": float(penal.epsilon),
+            "target": penal.target,
+            "null": penal.null,
+            "floor": float(penal.floor),
+        }
+    names = ("pooled", "epsilon", "place", "least")
+    return {name: getattr(model, name) for name in names if hasattr(model, name)}
+
+
+def _model_read(kind: Kind, fields: dict[str, Any], d: int, C: int) -> Model:
+    if isinstance(kind, Student):
+        inner = _model_read(Gaussian("diag"), fields, d, C)
+        assert isinstance(inner, GaussianModel)
+        return StudentModel(inner)
+    if isinstance(kind, Gaussian):
+        return _gaussian_read(kind, fields, d)
+    _check_fields(fields, {"epsilon", "pooled"} | _others(kind))
+    epsilon, pooled = float(fields["epsilon"]), fields["pooled"]
+    if isinstance(kind, Categorical):
+        _require(is_array(pooled, (C,)), "pooled")
+        return CategoricalModel(kind, pooled, epsilon)
+    place = tuple(map(float, fields["place"]))
+    _require(len(place) == 2 and is_array(pooled, np.shape(pooled)), "place")
+    middle = (place[0], place[1])
+    if isinstance(kind, NegativeBinomial):
+        return NegativeBinomialModel(pooled, epsilon, middle, float(fields["least"]))
+    assert isinstance(kind, Family)
+    return kind.seen(np.asarray(pooled), epsilon, middle)
+
+
+def _others(kind: Kind) -> set[str]:
+    if isinstance(kind, Categorical):
+        return set()
+    return {"place", "least"} if isinstance(kind, NegativeBinomial) else {"place"}
+
+
+def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianModel:
+    names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor"}
+    _check_fields(fields, names)
+    structure, null, unit = SHAPES[kind.covariance_type], fields["null"], fields["unit"]
+    for name in ("shift", "scale"):
+        _require(is_array(fields[name], (d,)), name)
+    _require((fields["scale"] > 0).all(), "scale")
+    _require(unit is None or is_array(unit, (d,)), "unit")
+    target = np.asarray(fields["target"])
+    _require(target.shape in ((), (d,), (d, d)) and _finite(target), "target")
+    _require(null is None or np.shape(null) == target.shape, "null")
+    penal = ScaleFreePenalty(
+        float(fields["epsilon"]), fields["target"], null, float(fields["floor"])
+    )
+    coordinates = Coordinates(fields["shift"], fields["scale"], unit)
+    return GaussianModel(kind, structure, coordinates, penal, d)
+
+
+def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:
+    """Require parameters of the right names, shapes and ranges."""
+    names = next((n for type_, n in OF_LAWS.items() if isinstance(kind, type_)), None)
+    if names is not None and laws.keys() != set(names):
+        raise ValueError(f"a {kind.name} column should have {', '.join(names)}")
+    shapes: dict[str, tuple[int, ...]] = {"means": (K, d), "proportions": (K, C)}
+    if isinstance(kind, Gaussian):
+        shapes["cholesky"] = SHAPES[kind.covariance_type].shape(K, d)
+    for name, value in laws.items():
+        right = is_array(value, shapes.get(name, (K,))) and _finite(value)
+        _require(right, f"{name} of a {kind.name} column")
+        signed = name in ("means", "location", "cholesky")
+        _require(signed or bool((value > 0).all()), f"{name} of a {kind.name} column")
+    if isinstance(kind, Gaussian):
+        structure = SHAPES[kind.covariance_type]
+        factor = laws["cholesky"]
+        diagonal = (
+            np.diagonal(factor, axis1=-2, axis2=-1) if structure.matrices else factor
+        )
+        right = bool((diagonal > 0).all()) and structure.allows(factor, d)
+        _require(right, f"the factor of a {kind.covariance_type} covariance")
+    elif isinstance(kind, Family):
+        # It has to know its own parameters.
+        try:
+            kind.natural(laws)
+        except KeyError as error:
+            raise ValueError(f"a {kind.name} column should have {error}") from None
+
+
+def _check_fields(fields: dict[str, Any], names: Iterable[str]) -> None:
+    if fields.keys() != set(names):
+        raise ValueError(f"a model should have {', '.join(sorted(names))}")
+
+
+def _require(right: Any, what: str) -> None:
+    if not right:
+        raise ValueError(f"{what} is not of the right type and shape")
+
+
+def _finite(values: ArrayLike) -> bool:
+    return bool(np.isfinite(values).all())
+
+
+def _dtypes_written(dtypes: Any) -> Any:
+    """Return the dtypes of a data frame by name, and the categories of those that are.
+
+    Categories of other types than text, bools and numbers are not written.
+    """
+    if dtypes is None:
+        return None
+    found: list[Any] = []
+    for dtype in dtypes:
+        if str(dtype) == "category":
+            labels = encoded_all({"x": dtype.categories.tolist()}, "categories of")["x"]
+            found.append({"categories": labels, "ordered": bool(dtype.ordered)})
+        else:
+            found.append(str(dtype))
+    return found
+
+
+def _dtypes_read(written: Any) -> Any:
+    if written is None:
+        return None
+    import pandas
+
+    return [
+        pandas.api.types.pandas_dtype(dtype)
+        if isinstance(dtype, str)
+        else pandas.CategoricalDtype(
+            decoded_all({"x": dtype["categories"]})["x"], bool(dtype["ordered"])
+        )
+        for dtype in written
+    ]

@@ -1,0 +1,322 @@
+"""What a mixture of a table does once it has been fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skem._inputs.families import Columns
+from skem._inputs.tables import TakesTables, read_table, rebuilt
+from skem._inputs.validation import check_sample_weight
+from skem._tables.described import DescribedTable
+from skem.core.blocks.threads import Workers
+from skem.core.mixture.totals import Totals
+from skem.families.point import Point
+from skem.families.table_map import TableMap
+
+
+class FittedTable(
+    DescribedTable,
+    TakesTables,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
+    """Prediction, scores and samples of a `MixtureModel`."""
+
+    weights_: np.ndarray
+    parameters_: dict[str, dict[str, np.ndarray]]
+    categories_: dict[str, np.ndarray]
+    families_: dict[str, str]
+    lower_bound_: float
+    labels_: np.ndarray
+    n_parameters_: int
+    n_features_in_: int
+    handle_unknown: str
+    random_state: int | np.random.RandomState | None
+    _columns: Columns
+    _product: Any
+    _point: Point
+    _container: str
+    _dtypes: Any
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a mixture: a stream may not have enough rows yet."""
+        return hasattr(self, "weights_")
+
+    def _map(self, X: Any) -> TableMap:
+        """Return the fitted mixture's map of validated data."""
+        check_is_fitted(self)
+        table = read_table(self, X, reset=False)
+        values, few = self._columns.read(table, self.handle_unknown)
+        weight = np.ones(table.n_rows)
+        return TableMap(self._product.of(few), values, weight, Workers())
+
+    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Log-densities (n,) and probabilities (K, n)."""
+        em = self._map(X)
+        log_density = np.empty(em.n_samples)
+        resp = np.empty((len(self.weights_), em.n_samples))
+        for rows, found, own in em.posterior(self._point):
+            log_density[rows], resp[:, rows] = found, own
+        return log_density, resp
+
+    def _label(self, em: TableMap) -> None:
+        """Set `labels_`, of all rows by their values alone."""
+        self.labels_ = np.empty(em.n_samples, np.int32)
+        for rows, _, resp in em.posterior(self._point):
+            self.labels_[rows] = resp.argmax(axis=0)
+
+    def _labels_or_predict(self, X: Any) -> np.ndarray:
+        """Return the labels of the rows of a fit."""
+        found = vars(self).get("labels_")
+        return self.predict(X) if found is None else found.astype(np.intp)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Components.
+        """
+        return self._posterior(X)[1].argmax(axis=0)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the posterior probabilities of the components.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components)
+            Probabilities; of a row without a value, the weights.
+        """
+        return np.ascontiguousarray(self._posterior(X)[1].T)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Turn rows into features: their posterior probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        resp : ndarray or DataFrame of shape (n_samples, n_components)
+            Those of `predict_proba`. A DataFrame after
+            ``set_output(transform="pandas")``, with columns `mixturemodel0` and so on.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0], [1], [0], [30], [31], [28]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.transform(X).shape
+        (6, 2)
+        >>> model.get_feature_names_out()
+        array(['mixturemodel0', 'mixturemodel1'], dtype=object)
+        """
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of `transform`."""
+        return len(self.weights_)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-likelihood of what was observed of each row.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,)
+            In nats: densities of numbers, probabilities of counts and categories.
+        """
+        return self._posterior(X)[0]
+
+    def score(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the mean log-likelihood of the rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        score : float
+            In nats per row.
+        """
+        log_density = self.score_samples(X)
+        return float(
+            np.average(
+                log_density, weights=self._given(sample_weight, len(log_density))
+            )
+        )
+
+    @staticmethod
+    def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
+        weight = check_sample_weight(sample_weight, np.empty((n, 0)))
+        return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
+
+    def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals:
+        log_density, resp = self._posterior(X)
+        weight = self._given(sample_weight, len(log_density))
+        certainty = np.log(resp.max(axis=0)) @ weight
+        loglik = log_density @ weight
+        return Totals(float(weight.sum()), float(loglik), float(certainty))
+
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the Bayesian information criterion, −2ℓ + p log N.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        bic : float
+            The lower the better.
+        """
+        return self._totals(X, sample_weight).bic(self.n_parameters_)
+
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return Akaike's information criterion, −2ℓ + 2p.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        aic : float
+            The lower the better.
+        """
+        return self._totals(X, sample_weight).aic(self.n_parameters_)
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the integrated completed likelihood: BIC with a price on overlap.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        icl : float
+            The lower the better.
+        """
+        return self._totals(X, sample_weight).icl(self.n_parameters_)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[Any, np.ndarray]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed; None takes that of the estimator.
+
+        Returns
+        -------
+        X : DataFrame or ndarray of shape (n_samples, n_features)
+            A table of the kind that was fitted: with its categories and names.
+
+        y : ndarray of shape (n_samples,)
+            Components, in order.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
+                "at least one sample."
+            )
+        seed = self.random_state if random_state is None else random_state
+        rng = check_random_state(seed)
+        labels, values = self._labelled_draws(n_samples, rng)
+        return self._rebuilt(values), labels
+
+    def _labelled_draws(
+        self, n: int, rng: np.random.RandomState
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Components, and values (d, n)."""
+        counts = rng.multinomial(n, self.weights_ / self.weights_.sum())
+        values = np.empty((self.n_features_in_, n))
+        product, laws = self._product, self._point.laws
+        for k, stop in enumerate(np.cumsum(counts)):
+            here = slice(stop - counts[k], stop)
+            for model, place, law in zip(
+                product.models, product.places, laws, strict=True
+            ):
+                values[place, here] = model.draw(law, k, int(counts[k]), rng)
+        return np.repeat(np.arange(len(counts)), counts), values
+
+    def _column_log_density(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Log-densities of the components at values of one column, (K, n)."""
+        values = np.full((self.n_features_in_, len(x)), np.nan)
+        values[j] = x
+        product = self._product.of(values)
+        even = Point(np.ones(len(self.weights_)), self._point.laws)
+        found = product.coefficients(even)
+        rows = product.rows(values, None, np.ones(len(x)))
+        return product.logits(even, found, rows) + product.base(values)
+
+    def _rebuilt(self, values: np.ndarray) -> Any:
+        return rebuilt(
+            self._columns.names,
+            values,
+            self.categories_,
+            self._container,
+            self._dtypes,
+        )

@@ -1,0 +1,413 @@
+"""How a mixture of a table is fitted: by a search, from a start, by batches."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skem._inputs.families import Columns, distinct, place_of, resolve
+from skem._inputs.tables import Table, read_table
+from skem._inputs.validation import check_n_samples, check_sample_weight
+from skem._report.text import UNDETERMINED
+from skem._tables.described import outward_parameters
+from skem._tables.fitted import FittedTable
+from skem._tables.gathering import Gathering
+from skem._tables.start import given_start
+from skem.core.blocks.threads import Workers
+from skem.core.mixture.stream import Forgetting
+from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.loop import Solution, solve
+from skem.exceptions import DegenerateComponentsWarning
+from skem.families.degeneracy import degenerate_components
+from skem.families.point import Given, Point
+from skem.families.search import Neighbour, TableSearch
+from skem.families.stream import TableStream
+from skem.families.table_map import TableMap, by_weight
+
+UNKNOWN = -1
+"""Label of rows of which the component is not known."""
+
+
+class FittingTable(FittedTable):
+    """The fits of a `MixtureModel`, which has the parameters."""
+
+    n_components: int
+    families: Any
+    covariance_type: str
+    tol: float
+    pseudo_observations: float | str
+    max_iter: int
+    n_init: int | str
+    algorithm: str
+    weights_init: Any
+    parameters_init: Any
+    warm_start: bool
+    fixed: Any
+    learning_decay: float
+    learning_window: float | None
+    covariances_: dict[tuple[str, ...], np.ndarray]
+    converged_: bool
+    n_iter_: int
+    degenerate_components_: np.ndarray
+    _stream: TableStream | Gathering
+    _began_with: dict[str, Any]
+
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self)
+
+    def _validated_fit(
+        self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
+    ) -> None:
+        self._validate_params()
+        table = read_table(self, X, reset=True, min_samples=2)
+        weight = self._weight(sample_weight, table)
+        known = check_labels(labels, table.n_rows, self.n_components)
+        warm = self.warm_start and hasattr(self, "weights_")
+        if warm:
+            self._check_unchanged()
+            if [column.name for column in table.columns] != list(self._columns.names):
+                raise ValueError(
+                    "warm_start=True needs the columns of the present mixture, "
+                    f"{list(self._columns.names)}."
+                )
+        self._fit_table(table, weight, known, warm=warm)
+        if len(self.degenerate_components_):
+            warnings.warn(
+                f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} Try "
+                "to decrease the number of components.",
+                DegenerateComponentsWarning,
+                stacklevel=3,
+            )
+
+    def _validated_partial_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
+        self._validate_params()
+        table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
+        weight = self._weight(sample_weight, table)
+        state: TableStream | Gathering | None = getattr(self, "_stream", None)
+        if state is not None:
+            self._check_unchanged()
+        elif hasattr(self, "weights_"):
+            raise ValueError(
+                "The mixture has no statistics that a stream could go on from: it was "
+                "loaded from a file, or is a part of another one. Call fit to begin "
+                "anew."
+            )
+        if isinstance(state, TableStream):
+            self._advance(state, table, weight)
+            return
+        if state is None:
+            state = Gathering(table, weight)
+        else:
+            state = state.join(table, weight)
+        if state.is_due(self.n_components):
+            self._fit_table(state.table, state.weight, None)
+            state = replace(state, n_fitted=state.n_seen)
+            self.converged_ = False
+            self.__dict__.pop("labels_", None)
+        if not state.is_enough(self.n_components):
+            self._stream, self._began_with = state, self._structure()
+
+    def _structure(self) -> dict[str, Any]:
+        """Return the parameters that a stream keeps."""
+        names = ("n_components", "covariance_type", "families")
+        return {name: getattr(self, name) for name in names}
+
+    def _check_unchanged(self) -> None:
+        for name, before in self._began_with.items():
+            now = getattr(self, name)
+            if now is not before and now != before:
+                raise ValueError(
+                    f"{name} has changed from {before!r} to {now!r}. Call fit, or "
+                    "clone the estimator, to begin anew."
+                )
+
+    def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
+        """Take one step of a stream that has begun."""
+        values, few = self._columns.read(table, self.handle_unknown)
+        if table.file is None:
+            kept = np.flatnonzero(weight > 0)
+            values = few = np.ascontiguousarray(values[:, kept])
+            weight = weight[kept]
+        window = math.inf if self.learning_window is None else self.learning_window
+        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        with Workers() as workers:
+            em = TableMap(stream.product.of(few), values, weight, workers)
+            stream = stream.advance(em, forgetting)
+        self._set_stream(stream)
+        self._set_point(self._columns, stream.product.as_points(), stream.point)
+        self.converged_ = False
+        self.n_iter_ += 1
+        self.lower_bound_ = stream.loglik
+
+    def _set_stream(self, stream: TableStream) -> None:
+        """Take the sums that stand for the data, and what these do not support."""
+        self._stream = stream
+        self.__dict__.pop("labels_", None)
+        self.degenerate_components_ = degenerate_components(
+            stream.product, stream.point, stream.size
+        )
+
+    def _fit_table(
+        self,
+        table: Table,
+        weight: np.ndarray,
+        known: np.ndarray | None,
+        *,
+        warm: bool = False,
+        beside: FittedTable | None = None,
+    ) -> None:
+        if self.fixed is not None and not warm:
+            raise ValueError(
+                "fixed needs values: warm_start=True, and a mixture that is fitted."
+            )
+        if self.weights_init is not None and self.parameters_init is None:
+            raise ValueError(
+                "weights_init needs parameters_init: weights alone do not tell "
+                "components apart."
+            )
+        check_n_samples(int(np.count_nonzero(weight)), self.n_components)
+        if warm:
+            columns = self._columns
+        else:
+            groups = resolve(self.families, self.covariance_type, table)
+            columns = Columns.of(table, groups)
+        with Workers() as workers:
+            em, product = self._prepared(columns, table, weight, known, workers)
+            if warm:
+                start = product.carried(self._point, self._product)
+                given = self._given_parts(start)
+                product = replace(product, given=given)
+                em = replace(em, product=replace(em.product, given=given))
+                best = self._finished(em, start, None)
+            elif self.parameters_init is not None:
+                best = self._from_given(em, columns)
+            else:
+                best = self._searched(em, beside)
+            sort = not warm and self.parameters_init is None
+            self._take(columns, table, weight, em, product, best, sort=sort)
+        if not best.converged:
+            warnings.warn(
+                "Best performing initialization did not converge: an estimated "
+                f"{best.accelerator.remaining:.3g} nats of log-likelihood are left to "
+                "be gained. Increase max_iter or tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _lower(self, table: Table, weight: np.ndarray, beside: FittedTable) -> None:
+        """Take a better optimum, if that of one component more leads to one."""
+        columns = self._columns
+        with Workers() as workers:
+            em, product = self._prepared(columns, table, weight, None, workers)
+            start = product.carried(self._point, self._product)
+            search = TableSearch(
+                self.n_components, check_random_state(self.random_state), self._finished
+            )
+            best = search.lowered(em, start, responsibilities_of(beside))
+            if best is not None:
+                self._take(columns, table, weight, em, product, best, sort=True)
+
+    def _take(
+        self,
+        columns: Columns,
+        table: Table,
+        weight: np.ndarray,
+        em: TableMap,
+        product: Any,
+        best: Solution,
+        *,
+        sort: bool,
+    ) -> None:
+        """Set what a fit has found."""
+        point = best.evaluation.parameters
+        if em.known is None and sort:
+            point = by_weight(em, point)
+        self._set_fit(columns, table, product.as_points(), point, best)
+        evaluation = em.evaluate(point)
+        follows = isinstance(self.pseudo_observations, str)
+        self._set_stream(TableStream.begin(evaluation, product, follows))
+        self._began_with = self._structure()
+        points = em.product.as_points()
+        if em.known is not None or points is not em.product:
+            scored = TableMap(points, em.values, em.weight, em.workers)
+            evaluation = scored.evaluate(point)
+        self.lower_bound_ = evaluation.loglik / float(weight.sum())
+        if table.file is None:
+            values, few = columns.read(table, self.handle_unknown)
+            even = np.ones(table.n_rows)
+            self._label(TableMap(self._product.of(few), values, even, em.workers))
+
+    def _given_parts(self, start: Point) -> Given | None:
+        """Return what is fixed, with its values."""
+        if self.fixed is None:
+            return None
+        names = list(self._columns.names)
+        columns = [part for part in self.fixed if part != "weights"]
+        chosen = {place_of(part, names, "fixed") for part in columns}
+        groups = []
+        for _, places in self._columns.groups:
+            own = chosen & set(places)
+            if own and own != set(places):
+                raise ValueError(
+                    f"The columns {[names[j] for j in places]} are one group: fix all "
+                    "of them, or none."
+                )
+            groups.append(bool(own))
+        return Given(start, "weights" in self.fixed, tuple(groups))
+
+    @staticmethod
+    def _weight(sample_weight: ArrayLike | None, table: Table) -> np.ndarray:
+        weight = check_sample_weight(sample_weight, np.empty((table.n_rows, 0)))
+        if weight is None:
+            return np.ones(table.n_rows)
+        return np.array(weight, dtype=float)
+
+    def _prepared(
+        self,
+        columns: Columns,
+        table: Table,
+        weight: np.ndarray,
+        known: np.ndarray | None,
+        workers: Workers,
+    ) -> tuple[TableMap, Any]:
+        """Return the map of the data, and the models whatever is missing."""
+        values, few = columns.read(table, self.handle_unknown)
+        auto = isinstance(self.pseudo_observations, str)
+        epsilon = None if auto else float(self.pseudo_observations)
+        product = columns.product(values, weight, self.n_components, epsilon)
+        if table.file is not None:
+            return TableMap(product.of(few), values, weight, workers, known), product
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            values, weight = values[:, kept], weight[kept]
+            known = None if known is None else known[kept]
+        merged = distinct(values, weight, known) if columns.discrete else None
+        if merged is not None:
+            first, weight = merged
+            values, known = values[:, first], None if known is None else known[first]
+        values = np.ascontiguousarray(values)
+        return TableMap(product.of(values), values, weight, workers, known), product
+
+    def _searched(self, em: TableMap, beside: FittedTable | None) -> Solution:
+        """Return the best of the searches that are asked for."""
+        rng = check_random_state(self.random_state)
+        neighbour = None if beside is None else responsibilities_of(beside)
+        search = TableSearch(self.n_components, rng, self._finished, neighbour)
+        n_init = 1 if isinstance(self.n_init, str) else self.n_init
+        return max(
+            (search.optimum(em) for _ in range(n_init)),
+            key=lambda found: found.evaluation.objective,
+        )
+
+    def _from_given(self, em: TableMap, columns: Columns) -> Solution:
+        """Run from the parameters that users give, without a search."""
+        rng = check_random_state(self.random_state)
+        pool = em
+        if not isinstance(em.values, np.ndarray):
+            pool = TableSearch(self.n_components, rng, self._finished).pool(em)
+        resp = given_start(
+            pool, columns, self.weights_init, self.parameters_init, self.n_components
+        )
+        return self._finished(em, pool.labelled(resp), None)
+
+    def _finished(
+        self,
+        em: TableMap,
+        start: Point,
+        earlier: Solution | None,
+        give_up: Any = None,
+    ) -> Solution:
+        accelerator = ACCELERATORS[self.algorithm](em.chart)
+        if earlier is not None:
+            accelerator.follow(earlier.accelerator)
+        return solve(
+            em.evaluate,
+            start,
+            accelerator,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=give_up,
+        )
+
+    def _set_fit(
+        self,
+        columns: Columns,
+        table: Table,
+        product: Any,
+        point: Point,
+        best: Solution,
+    ) -> None:
+        self._container, self._dtypes = table.container, table.dtypes
+        self._set_columns(columns, product, self.n_components)
+        self._set_point(columns, product, point)
+        self.converged_ = bool(best.converged)
+        self.n_iter_ = best.n_iter
+
+    def _set_columns(self, columns: Columns, product: Any, n_components: int) -> None:
+        self.families_ = {
+            columns.names[j]: kind.name
+            for kind, places in columns.groups
+            for j in places
+        }
+        self.families_ = {name: self.families_[name] for name in columns.names}
+        self.categories_ = {
+            columns.names[j]: _label_array(labels)
+            for j, labels in sorted(columns.labels.items())
+        }
+        self.n_parameters_ = product.n_free(n_components)
+
+    def _set_point(self, columns: Columns, product: Any, point: Point) -> None:
+        self._columns, self._product, self._point = columns, product, point
+        self.weights_ = point.weights
+        self.parameters_, self.covariances_ = outward_parameters(
+            columns, product, point
+        )
+
+
+def responsibilities_of(mixture: FittedTable) -> Neighbour:
+    """Return what tells those of the rows of another map of the same columns."""
+
+    def of(em: TableMap) -> np.ndarray:
+        product = mixture._product.of(em.values)
+        own = TableMap(product, em.values, em.weight, em.workers)
+        return np.hstack([resp for _, _, resp in own.posterior(mixture._point)])
+
+    return of
+
+
+def _label_array(labels: Sequence[Any]) -> np.ndarray:
+    """Return labels as an array, of objects if they are of more than one type."""
+    if len({type(label) for label in labels}) == 1 and not isinstance(labels[0], str):
+        return np.array(labels)
+    found = np.empty(len(labels), dtype=object)
+    found[:] = labels
+    return found
+
+
+def check_labels(
+    labels: ArrayLike | None, n_rows: int, n_components: int
+) -> np.ndarray | None:
+    """Validate labels of components, −1 where they are not known."""
+    if labels is None:
+        return None
+    known = np.asarray(labels)
+    if known.shape != (n_rows,):
+        raise ValueError(f"labels.shape == {known.shape}, expected {(n_rows,)}!")
+    if (
+        known.dtype.kind not in "iu"
+        or not ((known >= UNKNOWN) & (known < n_components)).all()
+    ):
+        raise ValueError(
+            "labels must be integers: components from 0 to n_components - 1, and -1 "
+            "where they are not known."
+        )
+    return known

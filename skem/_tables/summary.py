@@ -1,0 +1,102 @@
+"""What is to be said about the mixture of a table: proportions and means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skem._report.text import Column, Section, as_html, as_text, count, rounded, shorten
+
+LONGEST = 40
+"""Characters of a row's name, at most."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TableSummary:
+    """What `MixtureModel.summary` returns: tables when it is printed.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_components,)
+        Weights.
+
+    families : dict of str to str
+        The family of each column.
+
+    parameters : dict of str to dict of str to ndarray
+        Parameters of each column by name, the components along the first axis.
+
+    categories : dict of str to ndarray
+        Categories of the columns that have them.
+
+    n_parameters : int
+        Number of free parameters.
+
+    lower_bound : float or None
+        Mean log-likelihood of the training data; None of a part of a mixture.
+    """
+
+    weights: np.ndarray
+    families: dict[str, str]
+    parameters: dict[str, dict[str, np.ndarray]]
+    categories: dict[str, np.ndarray]
+    n_parameters: int
+    lower_bound: float | None
+
+    def _sections(self) -> list[Section]:
+        K = len(self.weights)
+        rows: list[tuple[str, np.ndarray]] = [("weight", self.weights)]
+        of_categories: list[tuple[str, np.ndarray]] = []
+        for name, laws in self.parameters.items():
+            if name in self.categories:
+                of_categories += self._proportions(name)
+            else:
+                rows += [(f"{name}: {label}", law) for label, law in laws.items()]
+        title = (
+            f"Mixture of {count(K, 'component')}: "
+            f"{count(self.n_parameters, 'free parameter')}"
+        )
+        if self.lower_bound is not None:
+            title += f", mean log-likelihood {self.lower_bound:.6f}"
+        sections = [_section(title, rows)]
+        if of_categories:
+            sections.append(_section("Proportions of categories", of_categories))
+        return sections
+
+    def _proportions(self, name: str) -> list[tuple[str, np.ndarray]]:
+        laws, labels = self.parameters[name], self.categories[name]
+        if "probability" in laws:
+            return [(f"{name} = {labels[1]}", laws["probability"])]
+        columns = laws["proportions"].T
+        return [
+            (f"{name} = {label}", column)
+            for label, column in zip(labels, columns, strict=True)
+        ]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(as_text, self._sections()))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        tables = "\n".join(map(as_html, self._sections()))
+        return f'<section class="skem-summary">\n{tables}\n</section>'
+
+
+def _section(title: str, rows: list[tuple[str, np.ndarray]]) -> Section:
+    names = Column("", [shorten(name, LONGEST) for name, _ in rows])
+    cells = [_cells(name, values) for name, values in rows]
+    columns = [
+        Column(str(k), [row[k] for row in cells]) for k in range(len(rows[0][1]))
+    ]
+    return Section(title, [names, *columns])
+
+
+def _cells(name: str, values: np.ndarray) -> list[str]:
+    """Numbers of a row: three digits of the largest."""
+    if values.ndim > 1:
+        return [" ".join(f"{v:.3g}" for v in np.ravel(each)) for each in values]
+    largest = float(np.abs(values).max())
+    return rounded(values, largest if np.isfinite(largest) else 0.0)

@@ -1,0 +1,39 @@
+"""Mass of a mixture of a table where its density is at most that at a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skem._fitted.conditional import patterns
+from skem.core.blocks.threads import Workers
+from skem.families.table_map import TableMap
+
+TIED = 1e-9
+"""Nats by which log-densities of equal rows may differ by rounding."""
+
+
+def support_probability(
+    mixture: Any, em: TableMap, n_samples: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Share of draws, with the gaps of a row, that are at most as dense as it is."""
+    _, draws = mixture._labelled_draws(n_samples, rng)
+    values = em.numbers()
+    prob = np.ones(em.n_samples)
+    levels = _log_density(mixture, values)
+    for observed, rows in patterns(~np.isnan(values.T)):
+        # A row without a value has the density one, as all draws then have.
+        if observed.any():
+            seen = np.where(observed[:, None], draws, np.nan)
+            drawn = np.sort(_log_density(mixture, seen))
+            below = np.searchsorted(drawn, levels[rows] + TIED, side="right")
+            prob[rows] = (1 + below) / (1 + n_samples)
+    return prob
+
+
+def _log_density(mixture: Any, values: np.ndarray) -> np.ndarray:
+    n = values.shape[1]
+    product = mixture._product.of(values)
+    own = TableMap(product, values, np.ones(n), Workers())
+    return np.concatenate([d for _, d, _ in own.posterior(mixture._point)])

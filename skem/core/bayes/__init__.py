@@ -1,0 +1,1 @@
+"""The variational map of Bayesian mixtures, and their search."""

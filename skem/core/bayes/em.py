@@ -1,0 +1,331 @@
+"""The variational map q → (q⁺, L(q)): the E-step of EM, and the M-step of a prior.
+
+L(q) = Σ v log Σ_k exp E log w_k N(x | μ_k, Λ_k⁻¹) − KL(q ‖ p) is a lower bound on the
+log-evidence log p(X) (Bishop 2006, section 10.2). Where components share a covariance,
+and where it is diagonal or spherical, it is the bound of full precisions with priors of
+their own, under a q that is restricted to one W for all, to diagonal ones, or to
+multiples of the identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.gaussian.posterior import Posterior, WeightPrior
+from skem.core.gaussian.prior import Prior, of_variances, public_covariance
+from skem.core.gaussian.regularization import COLLINEAR, null_directions, with_floor
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.expectation import total_statistics
+from skem.core.mixture.scale import Sample, as_one, one_scatter
+from skem.core.mixture.totals import scored
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """A prior in units of the data; what is None comes from the data.
+
+    `covariance` has the structure's shape, without a component axis. Where it is None,
+    it is as wide as one of so many `clusters` that together fill what the data do.
+    """
+
+    weights: WeightPrior
+    mean_precision: float = 1.0
+    mean: np.ndarray | None = None
+    degrees_of_freedom: float | None = None
+    covariance: np.ndarray | None = None
+    clusters: int = 1
+
+    def prior(
+        self,
+        structure: Structure,
+        coordinates: Coordinates,
+        total: Statistics,
+        ridge: np.ndarray | None,
+        *,
+        incomplete: bool = False,
+    ) -> Prior:
+        """Return the prior in the coordinates that `total` is in.
+
+        That of `incomplete` data has a floor, which the prior does not come from.
+        `ridge` (d,) are variances added to the covariance of each component's rows.
+        None: rows get `COLLINEAR` in directions in which the data have no variance.
+        """
+        d, quadratic = total.n_features, structure.quadratic
+        degrees = d if self.degrees_of_freedom is None else self.degrees_of_freedom
+        scatter = one_scatter(total, incomplete=incomplete).values[0]
+        row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
+        if self.covariance is not None:
+            scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
+        else:
+            N = float(total.counts[0])
+            within = scatter / N
+            width = self.clusters ** (-2 / d)
+            scatter = within * (width * N / (N - 1) if N >= 2 else 2.0 * width)
+            if ridge is None:
+                scatter, row = _floored(within, scatter, float(degrees))
+        mean = total.means[0]
+        if self.mean is not None:
+            unit = 1.0 if coordinates.unit is None else coordinates.unit
+            mean = (self.mean * unit - coordinates.shift) * coordinates.scale
+        return Prior.of(
+            structure,
+            self.weights,
+            self.mean_precision,
+            mean,
+            degrees,
+            scatter,
+            row,
+            repairs=ridge is None,
+        )
+
+
+def _floored(
+    within: np.ndarray, scatter: np.ndarray, degrees: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return V_0 that is not singular, and what its null directions need of rows.
+
+    In these all components have the same covariance, whatever their counts:
+    (ν_0 f + n f) / (ν_0 + n) = f.
+    """
+    floored, row = with_floor(scatter, COLLINEAR), np.zeros_like(scatter)
+    null = null_directions(within)
+    if null is None:
+        return floored, row
+    if null.ndim == 2:
+        others = np.eye(len(null)) - null
+        floored = others @ floored @ others
+    else:
+        floored = floored * (1 - null)
+    row = COLLINEAR * null
+    return floored + degrees * row, row
+
+
+def _outer_slope(structure: Structure, slope: np.ndarray) -> np.ndarray:
+    """Return what a covariance of one component is multiplied by."""
+    if structure.matrices:
+        return np.outer(slope, slope)
+    return slope**2 if structure.scales_features else slope[0] ** 2
+
+
+def _inward(
+    structure: Structure, coordinates: Coordinates, covariance: np.ndarray, d: int
+) -> np.ndarray:
+    """Covariance in units of the data -> scatter of one row."""
+    # d for a variance that d features share, else 1.
+    times = of_variances(structure.quadratic, np.ones(d)).ravel()[0]
+    return np.asarray(times * covariance * _outer_slope(structure, coordinates.slope))
+
+
+def outward(
+    structure: Structure, coordinates: Coordinates, prior: Prior
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return m_0 and V_0 in units of the data, without a component axis."""
+    d = len(prior.mean)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        mean = prior.mean / coordinates.scale + coordinates.shift
+        if coordinates.unit is not None:
+            mean = mean / coordinates.unit
+        covariance = public_covariance(structure, prior.scatter, d)
+        covariance = covariance.reshape(prior.scatter.shape)
+        # One slope after the other: their product may be out of range.
+        slope = coordinates.slope
+        if structure.matrices:
+            covariance = covariance / slope[:, None] / slope
+        elif structure.scales_features:
+            covariance = covariance / slope / slope
+        else:
+            covariance = covariance / slope[0] / slope[0]
+    limit = np.finfo(float).max
+    return np.clip(mean, -limit, limit), np.clip(covariance, -limit, limit)
+
+
+@dataclass(frozen=True)
+class VariationalMap(EMMap):
+    """The data in coordinates, with a structure and, as regularization, a prior."""
+
+    regularization: Prior
+
+    @classmethod
+    def of_data(
+        cls,
+        blocks: Blocks,
+        structure: Structure,
+        beliefs: Beliefs,
+        reg_covar: float | str,
+    ) -> VariationalMap:
+        """Standardise the data, and express the prior in their coordinates."""
+        coordinates = standardising_coordinates(blocks, structure)
+        ridge = None
+        if reg_covar == "auto":
+            sample = Sample.of(blocks, coordinates, structure)
+            coordinates, whole = sample.coordinates, sample.whole
+        else:
+            ridge = float(reg_covar) * coordinates.slope**2
+            whole = as_one(blocks, coordinates, structure)
+        total = total_statistics(blocks, coordinates, structure, whole)
+        prior = beliefs.prior(
+            structure, coordinates, total, ridge, incomplete=blocks.incomplete
+        )
+        return cls(blocks, coordinates, structure, prior, total, None, whole)
+
+    def chart(self, base: Parameters) -> Chart:
+        """Return unconstrained coordinates about `base`."""
+        return PosteriorChart(
+            self.structure,
+            base,
+            self.blocks.total_weight,
+            prior=self.regularization,
+        )
+
+    def evaluate(self, parameters: Parameters) -> Evaluation:
+        """Fold one pass over the data at `parameters`."""
+        found = super().evaluate(parameters)
+        bound = Bound(found.em, found.parameters, found.statistics)
+        if "successor" in vars(found):
+            bound.__dict__.update(
+                data_term=found.loglik,
+                objective=found.objective,
+                successor=found.successor,
+            )
+        return bound
+
+    def maximise(
+        self, statistics: Statistics, previous: Parameters | None = None
+    ) -> Parameters:
+        """M-step: the posterior of the statistics."""
+        if statistics.quadratic == self.structure.quadratic:
+            scatter = statistics.scatter()
+        else:
+            scatter = statistics.within(self.total)
+        return self.regularization.posterior(self.structure, statistics, scatter)
+
+    def weighing(self, total_weight: float) -> VariationalMap:
+        """Return the same rows with weights that are so much together."""
+        times = total_weight / self.blocks.total_weight
+        if times == 1:
+            return self
+        assert isinstance(self.blocks, ArrayBlocks)
+        weight = self.blocks.weight
+        weight = np.ones(self.blocks.n_samples) if weight is None else weight
+        blocks = replace(self.blocks, weight=weight * times)
+        return replace(self, blocks=blocks, total=self.total * times)
+
+    def of_part(self, statistics: Statistics) -> Statistics:
+        """Let statistics of a part of the rows stand for all of them."""
+        share = statistics.counts.sum(axis=-1)[..., None, None]
+        share = share / self.blocks.total_weight
+        return replace(statistics, sums=statistics.sums / share)
+
+    def adopted(self, parameters: Parameters) -> Parameters:
+        """Return q of a part of the rows, with the counts of all of them."""
+        assert isinstance(parameters, Posterior)
+        counts = parameters.counts
+        counts = counts * (self.blocks.total_weight / counts.sum())
+        return self.regularization.of_counts(
+            self.structure, counts, parameters.means, parameters.precisions_cholesky
+        )
+
+
+@dataclass(frozen=True)
+class Bound(Evaluation):
+    """What one pass at q has found. What the loop reports is the bound."""
+
+    @cached_property
+    def data_term(self) -> Any:
+        """Σ v log Σ_k exp E log w_k N(z | μ_k, Λ_k⁻¹), of the standardised data."""
+        return super().loglik
+
+    @property
+    def loglik(self) -> Any:
+        """L(q), of the standardised data."""
+        return self.objective
+
+    @cached_property
+    def _divergence(self) -> Any:
+        return self.em.regularization.penalty(self.em.structure, self.parameters)
+
+    @cached_property
+    def objective(self) -> Any:
+        """L(q)."""
+        return self.data_term - self._divergence
+
+    @cached_property
+    def score(self) -> float:
+        """L(q) in units of the data, with shared values taken for points."""
+        em = self.em
+        if em.coordinates.ties is None:
+            total = em.blocks.total_weight
+            return float(self.objective + total * em.coordinates.log_slope)
+        data = scored(em.of_points(self.parameters), em.blocks).loglik
+        return data - float(self._divergence)
+
+    @cached_property
+    def complete(self) -> Statistics:
+        """The statistics with all that the data contribute, the data term included."""
+        statistics = replace(self.statistics, loglik=self.data_term)
+        if statistics.quadratic == self.em.structure.quadratic:
+            return statistics
+        return statistics.completed(self.em.total)
+
+    @cached_property
+    def successor(self) -> Parameters:
+        """q⁺. Rows without a value tell nothing, and the counts are without them."""
+        return self.em.maximise(self.statistics, self.parameters)
+
+
+@dataclass(frozen=True)
+class PosteriorChart(Chart):
+    """Coordinates of q: those of EM, with shares of the counts in place of weights.
+
+    A component that dies may lose many orders of magnitude of its count in a step;
+    steps are measured by what they change of q, which has 1 + n_k in it.
+    """
+
+    prior: Prior | None = None
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        assert isinstance(self.base, Posterior)
+        return np.sqrt(np.maximum(self.base.counts, self.total_weight * 1e-10))[:, None]
+
+    @cached_property
+    def _mean_scale(self) -> np.ndarray:
+        assert self.prior is not None and isinstance(self.base, Posterior)
+        return np.sqrt(self.prior.precision(self.base.counts))[:, None]
+
+    @cached_property
+    def _covariance_scale(self) -> np.ndarray:
+        assert self.prior is not None and isinstance(self.base, Posterior)
+        degrees = self.prior.degrees(self.structure, self.base.counts)
+        if self.structure.shared:
+            degrees = degrees * self.prior.size(self.base.counts)
+        features = 1 if self.structure.scales_features else self.base.means.shape[1]
+        return np.sqrt(degrees * features)[:, None]
+
+    def _log_shares(self, parameters: Parameters) -> np.ndarray:
+        assert isinstance(parameters, Posterior)
+        return np.log(np.maximum(parameters.counts / self.total_weight, TINY))
+
+    def _assembled(
+        self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
+    ) -> Parameters:
+        assert self.prior is not None
+        counts = self.total_weight * shares
+        return self.prior.of_counts(self.structure, counts, means, cholesky)
+
+    def _size_of(self, log_ratio: np.ndarray) -> float:
+        assert isinstance(self.base, Posterior)
+        before = self.base.counts
+        after = np.exp(np.minimum(self._log_shares(self.base) + log_ratio, 700))
+        after = np.minimum(after, 1e6) * self.total_weight
+        return float(np.max(np.abs(np.log((1 + after) / (1 + before)))))

@@ -1,0 +1,263 @@
+"""Leave an optimum of the bound: delete, merge, or split a component.
+
+A component of a Bayesian mixture that has lost its rows costs nothing, so that their
+number may change. Each move hands rows on, and the M-step makes q of them. A delete
+that raises the bound is kept (Hughes & Sudderth 2013, NeurIPS 26). The components come
+out in the order of their size, in which the bound of a Dirichlet process is highest
+(Kurihara, Welling & Teh 2007, IJCAI 20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+
+from skem.core.bayes.alive import alive, order_of_size, ordered, with_empty
+from skem.core.bayes.clusterings import Clustering, Labels, hierarchical, merged
+from skem.core.bayes.em import VariationalMap
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.posterior import Posterior
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import DIVERSE, on_checked_data
+from skem.core.search.climb import Trial, climb
+from skem.core.search.initialize import Rows
+from skem.core.search.move import CERTAIN, dispensable, drawn_of_each, responsibilities
+from skem.core.search.search import (
+    FOLLOWED,
+    GAIN,
+    NEAR,
+    SHARE,
+    Search,
+    affordable,
+    farthest,
+    height,
+)
+from skem.core.solve.accelerate import FLOOR
+from skem.core.solve.loop import Solution
+
+STARTS = 9
+"""Numbers of clusters that starts have, from one to all components."""
+CLUSTERINGS = 2
+"""Clusterings of all components that they are merged from."""
+LEAST_ROWS = 3
+"""Rows of a cluster, in the mean."""
+PART = 2_000
+PART_PER_COMPONENT = 40
+"""Rows that starts and moves are tried on."""
+FEWER = 1 / 6
+"""Share of the moves that are deletes, and as many are merges; the others split."""
+EACH, LEAST, MOST = 3, 6, 20
+"""Moves that are tried at a time for each component, at least, and at most."""
+OWNED = 0.5
+"""Weight of the rows, in those of one row, from which a component has some."""
+FEW = 0.4
+"""Share of all components, up to which starts of so many climb by themselves."""
+STEPS = 8
+"""Steps that each start or move gets."""
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """Ways to leave a posterior, drawn at random.
+
+    `resp` are responsibilities of the rows, of the components that have some; there may
+    be `n_components` of them.
+    """
+
+    rows: Rows
+    resp: np.ndarray
+    n_components: int
+
+    @classmethod
+    def away_from(
+        cls, em: VariationalMap, rows: Rows, parameters: Parameters, n_components: int
+    ) -> Revisions:
+        """Look at rows of the data."""
+        resp = responsibilities(em, parameters, rows.block)
+        counts = resp @ rows.weight
+        owning = counts > min(OWNED * rows.weight.mean(), counts.max() / 2)
+        resp = resp[owning] + CERTAIN
+        return cls(rows, resp / resp.sum(axis=0), n_components)
+
+    def drawn(self, count: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
+        """Delete, merge or split, and yield the responsibilities handed on.
+
+        No component is deleted twice, and none is merged twice.
+        """
+        most = min(len(self.resp) - 1, max(1, round(FEWER * count)))
+        deleted, merged = self._dispensable(most, rng), self._dispensable(most, rng)
+        yield from map(self._without, deleted)
+        yield from map(self._merged, merged)
+        for _ in range(count - 2 * most):
+            yield self._split(rng)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return dispensable(self.resp, self.rows.weight)
+
+    def _dispensable(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose components, each half as likely as the one that is missed less."""
+        order = self._order
+        keys = np.log(2) * np.arange(len(order)) - rng.gumbel(size=len(order))
+        return order[np.argsort(keys)[:most]]
+
+    def _without(self, gone: int) -> np.ndarray:
+        resp = np.delete(self.resp, gone, axis=0) + CERTAIN
+        return resp / resp.sum(axis=0)
+
+    def _merged(self, gone: int) -> np.ndarray:
+        """Give all rows of a component to the one that it shares the most with."""
+        others = np.delete(self.resp, gone, axis=0)
+        weighted = others * self.rows.weight
+        norms = np.sqrt(np.maximum((weighted * others).sum(axis=1), CERTAIN))
+        heir = int(np.argmax(weighted @ self.resp[gone] / norms))
+        others[heir] += self.resp[gone]
+        return others
+
+    def _split(self, rng: np.random.RandomState) -> np.ndarray:
+        """Split the component that owns a random row; another one goes, if all are."""
+        Z, weight = self.rows.Z, self.rows.weight
+        full = len(self.resp) == self.n_components
+        resp = self._without(self._dispensable(1, rng)[0]) if full else self.resp
+        (here,) = drawn_of_each(weight[None], rng)
+        (owner,) = drawn_of_each(resp[None, :, here], rng)
+        (there,) = drawn_of_each(resp[None, owner] * weight, rng)
+        nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
+            Z[here] @ Z[here] - Z[there] @ Z[there]
+        )
+        halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
+        return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
+
+
+@dataclass(frozen=True)
+class BayesianSearch(Search):
+    """A search in which the number of components with rows may change.
+
+    Components without rows cost nothing: they are left out until the end.
+    """
+
+    patience: int = 1
+
+    def optimum(self, em: EMMap) -> Solution:
+        """Search among the components with rows, and end with all of them."""
+        assert isinstance(em, VariationalMap)
+        return self.completed(em, super().optimum(em))
+
+    def first(self, em: EMMap) -> Solution:
+        """Finish the best start; on many rows, where a few of them have led to."""
+        assert isinstance(em, VariationalMap)
+        part = self.part(em)
+        if part is em:
+            return self.started(em)
+        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+        on_part = replace(self, finish=partial(self.finish, rough=rough))
+        best = on_part.improved(part, on_part.started(part))
+        return self.finish(em, best.evaluation.parameters, best)
+
+    def part(self, em: VariationalMap) -> VariationalMap:
+        """Return some of the rows, to try starts and moves on, if there are many."""
+        most = max(PART, PART_PER_COMPONENT * self.n_components)
+        if em.blocks.n_observed <= 2 * most:
+            return em
+        part = em.restricted(most, self.rng)
+        assert isinstance(part, VariationalMap)
+        return part
+
+    def started(self, em: VariationalMap) -> Solution:
+        """Finish the best start; another one, if that does not come to an end."""
+        labels = Labels.of(em, self.n_components, self.rng)
+        with on_checked_data():
+            sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        small = FEW * self.n_components
+        trials = [
+            trial
+            for group in (
+                [each for each in sums if len(each) <= small],
+                [each for each in sums if len(each) > small],
+            )
+            for trial in climb(em, labels.posteriors(group), STEPS)
+        ]
+        best = None
+        for trial in sorted(trials, key=lambda trial: -trial.objective):
+            if best is not None and trial.objective <= height(best):
+                break
+            try:
+                end = self.finish(em, alive(em, trial.parameters))
+            except IllDefinedCovarianceError:
+                continue
+            if best is None or height(end) > height(best):
+                best = end
+        if best is None:
+            raise IllDefinedCovarianceError
+        return best
+
+    def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
+        """Yield responsibilities of different numbers of clusters, up to K."""
+        most = max(1, min(self.n_components, len(rows.Z) // LEAST_ROWS))
+        # Half of all components are about as many as starts have in the mean.
+        count = max(LEAST, affordable(em, (most + 1) // 2, STARTS * CLUSTERINGS))
+        spread = np.geomspace(1, most, count // CLUSTERINGS).round().astype(int)
+        numbers = np.unique(spread).tolist()
+        clusterings: list[Clustering] = [hierarchical]
+        if self.methods is not DIVERSE:
+            clusterings = [merged(method) for method in self.methods]
+        for _ in range(-(-CLUSTERINGS // len(clusterings))):
+            for clustering in clusterings:
+                yield from clustering(rows.Z, rows.weight, numbers, self.rng)
+
+    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+        """Try several moves, and finish the first of the most hopeful that gains."""
+        assert isinstance(em, VariationalMap)
+        here, value = alive(em, best.evaluation.parameters), height(best)
+        part = self.part(em).weighing(em.blocks.total_weight)
+        if part.blocks is not em.blocks:
+            alone = climb(part, [here], STEPS)
+            if not alone:
+                return best
+            value = alone[0].objective
+        labels = Labels.of(part, self.n_components, self.rng)
+        revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
+        count = min(MOST, max(LEAST, EACH * len(here.counts)))
+        count = max(LEAST, affordable(part, len(here.counts) + 1, count))
+        drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
+        trials = climb(part, labels.posteriors(drawn), STEPS)
+        trials.sort(key=Trial.hope, reverse=True)
+        for trial in trials[:FOLLOWED]:
+            if trial.hope() <= value:
+                break
+            there = alive(em, trial.parameters)
+            if _near(em, here, there):
+                continue
+            try:
+                run = self.race(em, replace(trial, parameters=there), height(best))
+                if height(run) > height(best) + GAIN:
+                    end = self.finish(em, run.evaluation.parameters, run)
+                    if height(end) > height(best) + GAIN:
+                        return end
+            except IllDefinedCovarianceError:
+                continue
+        return best
+
+    def completed(self, em: VariationalMap, best: Solution) -> Solution:
+        """Finish with all components, in the order of their size.
+
+        In the order that there is, where the bound falls otherwise.
+        """
+        K, before = self.n_components, best.evaluation.parameters
+        assert isinstance(before, Posterior)
+        order = order_of_size(before.counts)
+        end = self.finish(em, with_empty(em, ordered(em, before, order), K))
+        rounding = FLOOR * abs(height(best))
+        if height(end) >= height(best) - rounding or (np.diff(order) > 0).all():
+            return end
+        return self.finish(em, with_empty(em, before, K))
+
+
+def _near(em: VariationalMap, here: Parameters, there: Parameters) -> bool:
+    """Whether a trial has come back to what it left."""
+    alike = here.shape == there.shape
+    return alike and farthest(em.chart(here), there) < NEAR

@@ -1,0 +1,161 @@
+"""Blocks of a Dask array: folded where they are, so that only statistics travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skem.core.blocks.arrays import A, ArrayBlocks, Kernel, random_ranks
+from skem.core.blocks.graph import Chunks
+from skem.core.blocks.threads import Workers
+
+
+class CallingThread(Workers):
+    """The calling thread alone: the cores beside it belong to the scheduler's tasks."""
+
+    def __enter__(self) -> CallingThread:
+        super().__enter__()
+        self.n_threads = 1
+        return self
+
+
+@dataclass(frozen=True)
+class FoldChunk:
+    """Fold a chunk like an array in memory, in pieces of the size of the cache."""
+
+    kernel: Kernel[Any]
+    values_per_sample: int
+    dtype: np.dtype
+    incomplete: bool = False
+
+    def __call__(self, x: np.ndarray, weight: np.ndarray | None = None) -> Any:
+        """Return the sum of the kernel's values."""
+        with CallingThread() as thread:
+            blocks = ArrayBlocks(x, weight, thread, self.dtype, self.incomplete)
+            return blocks.fold(self.kernel, self.values_per_sample)
+
+
+class Tally(NamedTuple):
+    """What there is in a chunk: rows, those of positive weight, and their weight.
+
+    And whether values are missing, and what those of these rows that have no value are
+    and weigh.
+    """
+
+    n_samples: int
+    n_observed: int
+    total_weight: float
+    incomplete: bool = False
+    n_empty: int = 0
+    empty_weight: float = 0.0
+
+    def without_empty_rows(self) -> Tally:
+        """Count these as rows of weight zero."""
+        return self._replace(
+            n_observed=self.n_observed - self.n_empty,
+            total_weight=self.total_weight - self.empty_weight,
+        )
+
+
+@dataclass(frozen=True)
+class DaskBlocks:
+    """A Dask array of shape (n_samples, n_features), with optional weights.
+
+    `tallies` are those of the chunks, which are NumPy arrays with all the columns.
+    `workers` are for the rows that are taken.
+    """
+
+    chunks: Chunks
+    tallies: list[Tally]
+    n_features: int
+    dtype: np.dtype
+    workers: Workers
+    empty_weight: float = 0.0
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return sum(tally.n_samples for tally in self.tallies)
+
+    @property
+    def n_observed(self) -> int:
+        """Number of rows of positive weight."""
+        return sum(tally.n_observed for tally in self.tallies)
+
+    @property
+    def total_weight(self) -> float:
+        """N, the sum of the weights: the number of rows if there are none."""
+        return float(sum(tally.total_weight for tally in self.tallies))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether there are missing values, NaN."""
+        return any(tally.incomplete for tally in self.tallies)
+
+    @property
+    def known(self) -> None:
+        """Components of rows cannot be given."""
+        return None
+
+    @cached_property
+    def _observed(self) -> Chunks:
+        return self.chunks.only(
+            n for n, tally in enumerate(self.tallies) if tally.n_observed
+        )
+
+    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
+        """Add up the kernel's values over the observed samples, in a fixed order."""
+        fold = FoldChunk(kernel, values_per_sample, self.dtype, self.incomplete)
+        return self._observed.total(fold)
+
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight."""
+        return self.rows_at(random_ranks(self.n_observed, most, rng))
+
+    def rows_at(self, ranks: np.ndarray) -> np.ndarray:
+        """Sorted ranks among the rows of positive weight -> indices among all."""
+        if self.n_observed == self.n_samples or not len(ranks):
+            return ranks
+        parts = _split(ranks, [tally.n_observed for tally in self.tallies])
+        rows = self.chunks.only(parts).weights().each(_observed_rows, parts)
+        starts = np.cumsum([0, *(tally.n_samples for tally in self.tallies)])
+        return np.concatenate(
+            [starts[n] + part for n, part in zip(parts, rows, strict=True)]
+        )
+
+    def take(self, rows: np.ndarray) -> ArrayBlocks:
+        """Return the rows of sorted indices, in memory, as blocks of their own."""
+        parts = _split(rows, [tally.n_samples for tally in self.tallies])
+        taken = self.chunks.only(parts).each(_take, parts)
+        X, *weight = (np.concatenate(arrays) for arrays in zip(*taken, strict=True))
+        return ArrayBlocks(
+            X,
+            weight[0] if weight else None,
+            self.workers,
+            self.dtype,
+            self.incomplete,
+        )
+
+
+def _split(indices: np.ndarray, sizes: list[int]) -> dict[int, np.ndarray]:
+    """Sorted indices -> those within each chunk that has any."""
+    ends = np.cumsum(sizes)
+    parts = np.split(indices, np.searchsorted(indices, ends[:-1]))
+    starts = ends - sizes
+    return {
+        n: part - start
+        for n, (part, start) in enumerate(zip(parts, starts, strict=True))
+        if len(part)
+    }
+
+
+def _observed_rows(weight: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(weight)[ranks]
+
+
+def _take(*chunk_and_rows: np.ndarray) -> list[np.ndarray]:
+    *chunk, rows = chunk_and_rows
+    return [array[rows] for array in chunk]

@@ -1,0 +1,1 @@
+"""Gaussian components: their parameters, statistics, structures, prior and M-step."""

@@ -1,0 +1,348 @@
+"""Covariance structures: scikit-learn's four, and the fourteen shapes of mclust.
+
+A structure is a storage, which has the linear algebra, with what it allows covariances
+to be: how they are estimated, and in which coordinates they stay so. Nothing else in
+the core asks which one it is. `STRUCTURES` maps scikit-learn's names to instances, and
+`SHAPES` all names.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from copy import copy
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from skem.core.gaussian.constraint import CONSTRAINTS, Constraint, scaled
+from skem.core.gaussian.local import Local, LogCholesky, local
+from skem.core.gaussian.storage import (
+    Diagonals,
+    OneMatrix,
+    OwnMatrices,
+    Spheres,
+    Storage,
+    diagonals,
+)
+
+NO_WEIGHT = 1e-6
+"""Weight that components are given at least, to have a part in what is shared."""
+
+SINGLE = 1e-3
+"""Change of a logarithm of variances that is taken for rounding."""
+
+
+class Scatter(NamedTuple):
+    """Σ r (x − μ)(x − μ)ᵀ as the structure's quadratic kind has it, with Σ r."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+
+class Structure(Storage):
+    """A storage, and what it allows covariances to be.
+
+    Shapes: K components, d features. `estimate` also takes arrays with leading axes, as
+    the storage's verbs do.
+    """
+
+    name: str
+    scales_features: bool
+    """Whether the structure is closed under scaling each feature by itself."""
+    peer: ClassVar[str]
+    """scikit-learn's structure that has covariances of the same shape."""
+    constraint: Constraint | None = None
+    """What is asked of the covariances together, if anything is."""
+
+    @abstractmethod
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the covariances that maximise the likelihood of the scatter.
+
+        `prior` is one scatter (no component axis) that each of them gets on top, and
+        `previous` are the precision Cholesky factors of a step before.
+        """
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Return the number of free covariance parameters."""
+
+    def n_free(self, n_components: int, n_features: int) -> int:
+        """Return the number of free parameters: weights, means and covariances."""
+        own = n_components * n_features + n_components - 1
+        return own + self.n_parameters(n_components, n_features)
+
+    def least_points(self, n_features: int) -> int:
+        """Return how many points it takes to determine a component.
+
+        Where all share one covariance, a component has a mean alone of its own.
+        """
+        return 1 if self.shared else 2
+
+    def least_rows(self, n_components: int, n_features: int) -> int:
+        """Return how many rows it takes to determine so many components."""
+        own = n_components * self.least_points(n_features)
+        return own + n_features if self.shared else own
+
+    def local(self, base: np.ndarray, n_features: int) -> Local:
+        """Return coordinates about `base` in which covariances stay as allowed."""
+        return LogCholesky(self, base, n_features)
+
+    def constrained(
+        self, cholesky: np.ndarray, weights: np.ndarray, n_features: int
+    ) -> np.ndarray:
+        """Return the nearest factors that are allowed, for components of a mixture.
+
+        Those that maximise the likelihood of samples from the mixture given.
+        """
+        return cholesky
+
+    def allows(self, cholesky: np.ndarray, n_features: int) -> bool:
+        """Whether factors are as the structure asks, to single precision."""
+        if self.constraint is None:
+            return True
+        nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
+        return bool(np.abs(self.to_chart(cholesky, nearest)).max() < SINGLE)
+
+    @property
+    def shape_name(self) -> str:
+        """Mclust's name of it, whichever it was asked for by."""
+        names = {name: alias for alias, name in ALIASES.items()}
+        return names.get(self.name, self.name)
+
+    @property
+    def freedom(self) -> tuple[int, ...]:
+        """How much of volume, shape and orientation is free: none, one, or each."""
+        return tuple(map("IEV".index, self.shape_name))
+
+    def includes(self, other: Structure) -> bool:
+        """Whether all that another structure allows is allowed here, too."""
+        pairs = zip(other.freedom, self.freedom, strict=True)
+        return all(its <= own for its, own in pairs)
+
+    def adopted(
+        self, other: Structure, cholesky: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return factors of a structure that is included, as they are kept here."""
+        K, d = shape
+        if other.matrices:
+            dense = np.broadcast_to(cholesky, (K, d, d))
+        else:
+            variances = np.broadcast_to(cholesky.reshape(K, -1), (K, d))
+            if not self.matrices:
+                return variances if self.shape(K, d) == (K, d) else cholesky
+            dense = variances[:, :, None] * np.eye(d)
+        return dense[0] if self.shared else dense
+
+    @property
+    def free(self) -> Structure:
+        """The structure of the same matrices or variances, each by itself."""
+        return STRUCTURES["full" if self.shared else self.peer]
+
+    @property
+    def of_parts(self) -> Structure:
+        """The structure of marginals and conditionals."""
+        constraint = self.constraint
+        return self if constraint is None or constraint.has_marginals else self.free
+
+
+class Full(OwnMatrices, Structure):
+    """Each component has its own covariance matrix."""
+
+    name = "full"
+    scales_features = True
+    peer = "full"
+
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / counts[..., None, None]
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+    def least_points(self, n_features: int) -> int:
+        return n_features + 1
+
+
+class Tied(OneMatrix, Structure):
+    """All components share one covariance matrix."""
+
+    name = "tied"
+    scales_features = True
+    peer = "tied"
+
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        counts = scatter.counts.sum(axis=-1) + prior.counts
+        values = scatter.values.sum(axis=-3) + prior.values
+        return values / counts[..., None, None]
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+
+class Diag(Diagonals, Structure):
+    """Each component has its own diagonal covariance matrix."""
+
+    name = "diag"
+    scales_features = True
+    peer = "diag"
+
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / counts[..., None]
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+
+class Spherical(Spheres, Structure):
+    """Each component has one variance for all features."""
+
+    name = "spherical"
+    scales_features = False
+    peer = "spherical"
+
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        counts = scatter.counts + prior.counts
+        return (scatter.values + prior.values) / (n_features * counts)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components
+
+
+class Shaped(Structure):
+    """Covariances of which something is asked together: mclust's other ten."""
+
+    constraint: Constraint
+
+    def __init__(self, constraint: Constraint) -> None:
+        self.constraint = constraint
+        self.name = constraint.name
+        self.scales_features = constraint.scales_features
+
+    def estimate(
+        self,
+        scatter: Scatter,
+        prior: Scatter,
+        n_features: int,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        before = None
+        if previous is not None and self.constraint.iterates:
+            before = self.covariances(previous)
+        # Singular ones are seen when they are factored.
+        with np.errstate(all="ignore"):
+            return self.constraint.estimate(
+                scatter.values + prior.values,
+                scatter.counts + prior.counts,
+                n_features,
+                before,
+            )
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return self.constraint.n_parameters(n_components, n_features)
+
+    def least_points(self, n_features: int) -> int:
+        return self.constraint.least_points(n_features)
+
+    def local(self, base: np.ndarray, n_features: int) -> Local:
+        return local(self.constraint.name, self, base, n_features)
+
+    def constrained(
+        self, cholesky: np.ndarray, weights: np.ndarray, n_features: int
+    ) -> np.ndarray:
+        # A component without weight has a covariance, too.
+        counts = np.maximum(weights, NO_WEIGHT)
+        # The trace, where that is all there is of a scatter.
+        times = n_features if cholesky.ndim == weights.ndim else 1
+        # In a unit in which covariances are in range, as far as that may be.
+        sizes = diagonals(cholesky) if self.matrices else cholesky
+        unit = np.sqrt(sizes.min()) * np.sqrt(sizes.max())
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = scaled(self.covariances(cholesky / unit), times * counts)
+        if not np.isfinite(values).all():
+            return cholesky
+        nothing = Scatter(np.zeros(()), np.zeros(()))
+        covariances = self.estimate(Scatter(values, counts), nothing, n_features)
+        found, failed = self.factor(covariances)
+        # A mixture of a stack is as it was if any of its components fails.
+        stack = weights.shape[:-1]
+        lost = np.asarray(failed.reshape(*stack, -1).any(axis=-1))
+        lost = lost.reshape(stack + (1,) * (cholesky.ndim - len(stack)))
+        return np.where(lost, cholesky, found * unit)
+
+
+class ShapedMatrices(OwnMatrices, Shaped):
+    """Matrices of one of the shapes."""
+
+    peer = "full"
+
+
+class ShapedDiagonals(Diagonals, Shaped):
+    """Variances of one of the shapes."""
+
+    peer = "diag"
+
+
+class ShapedSpheres(Spheres, Shaped):
+    """Variances that all features and components share."""
+
+    peer = "spherical"
+
+
+def _shaped(constraint: Constraint) -> Structure:
+    kinds: dict[str, type[Shaped]] = {"EII": ShapedSpheres}
+    diagonal = constraint.name.endswith("I")
+    kind = ShapedDiagonals if diagonal else ShapedMatrices
+    return kinds.get(constraint.name, kind)(constraint)
+
+
+def _renamed(structure: Structure, name: str) -> Structure:
+    other = copy(structure)
+    other.name = name
+    return other
+
+
+STRUCTURES: dict[str, Structure] = {
+    structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
+}
+"""Those that scikit-learn has as well."""
+FOURTEEN: dict[str, Structure] = STRUCTURES | {
+    name: _shaped(constraint) for name, constraint in CONSTRAINTS.items()
+}
+"""All structures, by the name that each has."""
+ALIASES = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
+"""mclust's names of those that scikit-learn has."""
+SHAPES: dict[str, Structure] = FOURTEEN | {
+    alias: _renamed(FOURTEEN[name], alias) for alias, name in ALIASES.items()
+}
+"""All structures, by all names."""

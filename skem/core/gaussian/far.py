@@ -1,0 +1,85 @@
+"""Log-densities of samples at any distance from the components."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def log_constants(structure: Structure, parameters: Parameters) -> np.ndarray:
+    """Log w_k + log|U_k| − (d/2) log 2π: the log-density's peaks, shape (K,)."""
+    n_features = parameters.means.shape[-1]
+    log_det = structure.log_det(parameters.precisions_cholesky, n_features)
+    return parameters.log_weights + log_det - 0.5 * n_features * LOG_2PI
+
+
+def within_widths(
+    structure: Structure, parameters: Parameters, squares: np.ndarray
+) -> np.ndarray:
+    """−½ Σ_j P_jj w_j²/12, what widths take from the log-density: (…, K, b)."""
+    cholesky = parameters.precisions_cholesky
+    return -0.5 * structure.precision_diagonals(cholesky, parameters.shape) @ squares
+
+
+def common_term(
+    structure: Structure, parameters: Parameters, z: np.ndarray
+) -> np.ndarray:
+    """−½ zᵀΣ⁻¹z, of a covariance that all components share."""
+    cholesky = parameters.precisions_cholesky.astype(z.dtype)
+    white = structure.whiten(cholesky, 0, z)
+    return -0.5 * np.einsum("db,db->b", white, white)
+
+
+def evaluate_far(
+    structure: Structure,
+    parameters: Parameters,
+    z: np.ndarray,
+    squares: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-density (b,) and responsibilities (K, b) at any distance, never NaN.
+
+    With z = t u, |u| ≤ 1: log w_k N = −½ A_k t² + B_k t + C_k. Differences between
+    components are taken coefficient by coefficient, before t can overflow them.
+    """
+    z = np.nan_to_num(z, nan=0.0)
+    z = z / np.maximum(np.abs(z).max(axis=0, initial=0.0) / 1e300, 1.0)
+    cholesky = parameters.precisions_cholesky
+    n_components = len(parameters.means)
+    t = np.maximum(np.abs(z).max(axis=0), 1.0)
+    # Not beyond the components, where the expansion would cancel.
+    near = t < max(1e8, 1e3 * float(np.abs(parameters.means).max()))
+    t = np.where(near, 1.0, t)
+    u = z / t
+    A, B = np.empty((2, n_components, z.shape[1]))
+    constants = log_constants(structure, parameters)
+    C = np.repeat(constants[:, None], z.shape[1], axis=1)
+    if squares is not None:
+        C += within_widths(structure, parameters, squares)
+    for k in range(n_components):
+        mean = parameters.means[k, :, None]
+        offset = structure.whiten(cholesky, k, mean)
+        white = structure.whiten(cholesky, k, u)
+        A[k] = np.einsum("db,db->b", white, white)
+        B[k] = np.einsum("db,db->b", white, np.broadcast_to(offset, white.shape))
+        C[k, ~near] -= 0.5 * np.sum(offset**2)
+        # Nearby, centring first loses nothing to cancellation.
+        exact = structure.whiten(cholesky, k, u[:, near] - mean)
+        A[k, near] = B[k, near] = 0
+        C[k, near] -= 0.5 * np.einsum("db,db->b", exact, exact)
+    order = np.lexsort((-C, -B, A), axis=0)[0]
+    columns = np.arange(z.shape[1])
+    a, b, c = A[order, columns], B[order, columns], C[order, columns]
+    with np.errstate(all="ignore"):
+        logits = -0.5 * (A - a) * t * t + (B - b) * t + (C - c)
+        logits = np.nan_to_num(logits, nan=-np.inf, posinf=np.finfo(float).max)
+        top = logits.max(axis=0)
+        resp = np.exp(logits - top)
+        total = resp.sum(axis=0)
+        log_density = -0.5 * a * t * t + b * t + c
+        log_density = np.nan_to_num(log_density, nan=-np.inf) + top + np.log(total)
+    limit = np.finfo(float).max
+    return np.clip(log_density, -limit, limit), resp / total

@@ -1,0 +1,235 @@
+"""The prior of a Bayesian mixture: statistics → q, and how far q is from it.
+
+To an EM map it is a regularization: the M-step of the statistics is the posterior, and
+the penalty is the KL divergence KL(q ‖ p), which makes the objective the evidence lower
+bound (Bishop 2006, section 10.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from skem.core.gaussian.covariance import Scatter, Structure
+from skem.core.gaussian.maximisation import factor
+from skem.core.gaussian.posterior import (
+    LOG_2,
+    Posterior,
+    WeightPrior,
+    effective_log_weights,
+    wishart_digammas,
+)
+from skem.core.gaussian.quadratic import Quadratic
+from skem.core.gaussian.regularization import Fixed
+from skem.core.gaussian.statistics import Statistics
+
+NOTHING = Scatter(np.zeros(()), np.zeros(()))
+
+
+def expanded(quadratic: Quadratic, points: np.ndarray) -> np.ndarray:
+    """X xᵀ of each point as the kind has it: (…, d, d), (…, d) or (…,)."""
+    *stack, d = points.shape
+    size = quadratic.size(d)
+    packed = np.empty((size, points.size // d))
+    quadratic.expand(np.ascontiguousarray(points.reshape(-1, d).T), packed)
+    return quadratic.unpack(packed.T.reshape(*stack, size), d)
+
+
+def of_variances(quadratic: Quadratic, variances: np.ndarray) -> np.ndarray:
+    """Return what rows with such variances of the features (d,) add to a scatter."""
+    packed = np.zeros((quadratic.size(len(variances)), 1))
+    quadratic.add_squares(packed, variances[:, None])
+    return quadratic.unpack(packed[:, 0], len(variances))
+
+
+def public_covariance(structure: Structure, scatter: np.ndarray, d: int) -> np.ndarray:
+    """Return the covariances of one component with so much scatter and a count of one.
+
+    The shape is the structure's, for one component.
+    """
+    one = Scatter(scatter[None], np.ones(1))
+    return structure.estimate(one, NOTHING, d)
+
+
+@dataclass(frozen=True)
+class Prior(Fixed):
+    """p(θ), in the coordinates of an EM map.
+
+    With V_0 = W_0⁻¹ in `scatter` as the structure's scatter has it, `mean` m_0,
+    `mean_precision` β_0, and `degrees_of_freedom` ν_0. Where components share a
+    covariance, each has a prior of its own, and their posteriors are the same.
+    `log_det` is log|V_0|.
+
+    Each row counts with a variance on top, `row`: that of `reg_covar`, or one in
+    directions in which the data have none, so that these tell nothing of the
+    components.
+    """
+
+    weights: WeightPrior
+    mean_precision: float
+    mean: np.ndarray
+    degrees_of_freedom: float
+    scatter: np.ndarray
+    log_det: float
+    row: np.ndarray
+    repairs: bool
+
+    @classmethod
+    def of(
+        cls,
+        structure: Structure,
+        weights: WeightPrior,
+        mean_precision: float,
+        mean: np.ndarray,
+        degrees_of_freedom: float,
+        scatter: np.ndarray,
+        row: np.ndarray,
+        *,
+        repairs: bool,
+    ) -> Prior:
+        """Prepare the constants; those of a singular V_0 are left out."""
+        d = len(mean)
+        cholesky, failed = structure.factor(public_covariance(structure, scatter, d))
+        log_det = 0.0
+        if not failed.any():
+            log_det = -2 * float(structure.log_det(cholesky, d).ravel()[0])
+        return cls(
+            weights,
+            float(mean_precision),
+            mean,
+            float(degrees_of_freedom),
+            scatter,
+            log_det,
+            row,
+            repairs,
+        )
+
+    @cached_property
+    def log_norm(self) -> float:
+        """Log B(W_0, ν_0), less its −¼ d(d − 1) log π."""
+        degrees, log_det = np.asarray(self.degrees_of_freedom), -self.log_det
+        return float(_log_norm(degrees, np.asarray(log_det), len(self.mean)))
+
+    def precision(self, counts: np.ndarray) -> np.ndarray:
+        """β_k."""
+        return self.mean_precision + counts
+
+    def degrees(self, structure: Structure, counts: np.ndarray) -> np.ndarray:
+        """ν_k, (…, K), or (…, 1) if components share a covariance."""
+        if structure.shared:
+            counts = counts.sum(axis=-1, keepdims=True) / self.size(counts)
+        return self.degrees_of_freedom + counts
+
+    def size(self, counts: np.ndarray) -> int:
+        """K, of which those without a count are empty."""
+        K = self.weights.truncation
+        return counts.shape[-1] if K is None else K
+
+    def _beside(self, values: np.ndarray) -> np.ndarray:
+        """(…, K) with the axes that scatter has more."""
+        return values.reshape(*values.shape, *(1,) * self.scatter.ndim)
+
+    def posterior(
+        self, structure: Structure, statistics: Statistics, scatter: Scatter
+    ) -> Posterior:
+        """M-step: q from statistics and their scatter."""
+        counts, d = statistics.counts, statistics.n_features
+        offsets = statistics.means - self.mean
+        share = counts / self.precision(counts)
+        between = self.mean_precision * self._beside(share)
+        between = between * expanded(structure.quadratic, offsets)
+        added = between + self._beside(counts) * self.row
+        axis = -1 - self.scatter.ndim
+        if scatter.values.shape[axis] == 1:
+            added = added.sum(axis=axis, keepdims=True)
+        times = self.size(counts) if structure.shared else 1
+        prior = Scatter(
+            times * self.scatter, np.asarray(times * self.degrees_of_freedom)
+        )
+        covariances = structure.estimate(
+            Scatter(scatter.values + added, scatter.counts), prior, d
+        )
+        cholesky = factor(structure, self, covariances, d)
+        means = self.mean + share[..., None] * offsets
+        return self.of_counts(structure, counts, means, cholesky)
+
+    def of_counts(
+        self,
+        structure: Structure,
+        counts: np.ndarray,
+        means: np.ndarray,
+        cholesky: np.ndarray,
+    ) -> Posterior:
+        """Return q with these counts n_k, means m_k, and factors of ν_k W_k."""
+        concentration = self.weights.update(counts)
+        effective = effective_log_weights(
+            self.weights.expected_log(concentration),
+            self.precision(counts),
+            self.degrees(structure, counts),
+            means.shape[-1],
+        )
+        expected = self.weights.expected(concentration)
+        return Posterior(expected, means, cholesky, effective, counts)
+
+    def empty(self, structure: Structure) -> np.ndarray:
+        """Return the factor of ν_0 W_0, with a component axis: that of no rows."""
+        d = len(self.mean)
+        nothing = Scatter(np.zeros((1, *self.scatter.shape)), np.zeros(1))
+        prior = Scatter(self.scatter, np.asarray(self.degrees_of_freedom))
+        return factor(structure, self, structure.estimate(nothing, prior, d), d)
+
+    def penalty(self, structure: Structure, parameters: Any) -> Any:
+        """KL(q ‖ p)."""
+        counts, cholesky = parameters.counts, parameters.precisions_cholesky
+        d = parameters.shape[-1]
+        ratio = self.mean_precision / self.precision(counts)
+        of_means = 0.5 * d * (ratio - 1 - np.log(ratio)).sum(axis=-1)
+        of_weights = self.weights.divergence(self.weights.update(counts))
+        # ½ tr((V₀ + β₀ (m − m₀)(m − m₀)ᵀ) ν W), of means and of Wisharts.
+        outer = expanded(structure.quadratic, parameters.means - self.mean)
+        times = self.size(counts) if structure.shared else 1
+        target = self.mean_precision * outer
+        if structure.shared:
+            target = target.sum(axis=-1 - self.scatter.ndim)
+        target = target + times * self.scatter
+        trace = 0.5 * structure.trace_precision(cholesky, target)
+        wisharts = self._wisharts(structure, counts, cholesky, d).sum(axis=-1)
+        return of_weights + of_means + times * wisharts + trace
+
+    def _wisharts(
+        self, structure: Structure, counts: np.ndarray, cholesky: np.ndarray, d: int
+    ) -> np.ndarray:
+        """KL of each Wishart from the prior's, less ½ tr(V₀ ν W)."""
+        degrees, before = self.degrees(structure, counts), self.degrees_of_freedom
+        log_det = 2 * structure.log_det(cholesky, d) - d * np.log(degrees)
+        expected = wishart_digammas(degrees, d) + d * LOG_2 + log_det
+        own = _log_norm(degrees, log_det, d)
+        return (
+            own
+            - self.log_norm
+            + 0.5 * (degrees - before) * expected
+            - 0.5 * d * degrees
+        )
+
+    def covariances(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return expected covariances without what the means add."""
+        prior = Scatter(self.scatter, np.asarray(self.degrees_of_freedom))
+        return structure.estimate(scatter, prior, n_features)
+
+
+def _log_norm(degrees: np.ndarray, log_det: np.ndarray, d: int) -> np.ndarray:
+    """Log B(W, ν), less its −¼ d(d − 1) log π."""
+    halves = (degrees[..., None] - np.arange(d)) / 2
+    gammas = gammaln(halves).sum(axis=-1)
+    return np.asarray(-0.5 * degrees * (log_det + d * LOG_2) - gammas)

@@ -1,0 +1,400 @@
+"""What keeps covariances away from singularity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from skem.core.gaussian.covariance import Scatter, Structure
+from skem.core.gaussian.parameters import Parameters
+
+COLLINEAR = 1e-8
+"""Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
+NULL = 1e-13
+"""Variance of a standardised direction up to which all of it is rounding."""
+VANISHING = 1e-26
+"""Variance of a standardised feature up to which all of it is rounding."""
+POOLINGS = 5
+"""Times that clusters are pooled, each with the scale of the one before."""
+ROUNDING = 1e-12
+"""Share of N below which pseudo-observations could be lost to rounding."""
+FARTHEST = 1e150
+"""Size of a number whose square is in range."""
+ADDED = 10 * float(np.finfo(float).eps)
+"""What scikit-learn adds to the counts of components."""
+
+
+class IllDefinedCovarianceError(ValueError):
+    """A covariance is not positive definite and must not be repaired."""
+
+
+class Regularization(Protocol):
+    """How scatter becomes covariances, and what that adds to the objective."""
+
+    @property
+    def repairs(self) -> bool:
+        """Whether a covariance that cannot be factored is repaired, or an error."""
+
+    def covariances(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the regularized covariances, of components with these means.
+
+        `previous` are the precision Cholesky factors of a step before.
+        """
+
+    @property
+    def pins(self) -> bool:
+        """Whether part of the covariances is given, and no parameter."""
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        """Restore that part in precision Cholesky factors."""
+
+    def scaled(self, share: float) -> Regularization:
+        """Return the same for a share of the data."""
+
+    def rescaled(self, scale: np.ndarray) -> Regularization:
+        """Return the same for clusters of another scale."""
+
+    def renewed(
+        self,
+        structure: Structure,
+        within: Scatter,
+        total: Scatter,
+        total_weight: float,
+        n_features: int,
+    ) -> Regularization:
+        """Return the same for other data in the same coordinates.
+
+        `within` is the scatter of components, `total` that of all as one.
+        """
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
+        """Return what is subtracted from the log-likelihood."""
+
+
+def null_directions(values: np.ndarray) -> np.ndarray | None:
+    """Return where a covariance has no variance, as `ScaleFreePenalty` has it.
+
+    `values` are a covariance matrix or the variances of features. A single variance,
+    of all features, is taken as it is.
+    """
+    if values.ndim == 0:
+        return None
+    if values.ndim == 1:
+        null = (values <= NULL).astype(float)
+        return null if null.any() else None
+    eigenvalues, vectors = np.linalg.eigh(values)
+    null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
+    return null @ null.T if null.size else None
+
+
+def with_floor(scale: np.ndarray, least: float) -> np.ndarray:
+    """Raise eigenvalues below `least` in units of the features' own variances.
+
+    `scale` are a covariance matrix or the variances of features, or a single one. A
+    feature without any variance gets `COLLINEAR`.
+    """
+    if scale.ndim < 2:
+        return np.where(scale > VANISHING, scale, COLLINEAR)
+    variances = np.diagonal(scale)
+    missing = variances <= VANISHING
+    units = np.sqrt(np.where(missing, COLLINEAR, variances))
+    relative = np.where(missing | missing[:, None], 0, scale / np.outer(units, units))
+    np.fill_diagonal(relative, 1)
+    eigenvalues, vectors = np.linalg.eigh(relative)
+    if eigenvalues[0] < least:
+        relative = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
+    elif not missing.any():
+        return scale
+    return relative * np.outer(units, units)
+
+
+def pseudo_rows(structure: Structure, n_features: int) -> int:
+    """Return how many rows determine a covariance, and a little more."""
+    return n_features + 1 if structure.matrices else 2
+
+
+def _inverses(matrices: np.ndarray) -> np.ndarray:
+    """Inverses of covariances, also of those that rounding has made singular."""
+    with np.errstate(all="ignore"):
+        try:
+            inverses = np.linalg.inv(matrices)
+            if np.isfinite(inverses).all():
+                return inverses
+        except np.linalg.LinAlgError:
+            pass
+        flat = matrices.reshape(-1, *matrices.shape[-2:])
+        raised = np.stack([with_floor(matrix, COLLINEAR) for matrix in flat])
+        return np.nan_to_num(np.linalg.inv(raised)).reshape(matrices.shape)
+
+
+def cluster_scale(
+    structure: Structure,
+    within: Scatter,
+    n_features: int,
+    before: np.ndarray | None = None,
+) -> np.ndarray:
+    """Λ from the scatter of clusters: Λ⁻¹ = Σ_k w_k Σ_k⁻¹.
+
+    Each Σ_k has a few pseudo-observations of Λ itself, in turn, and Λ begins with the
+    pooled scatter: a cluster of few rows tells little. With the Λ of a step before,
+    which has no direction without variance, the next one is made from that.
+    """
+    counts = within.counts
+    total = counts.sum()
+    pooled = within.values.sum(axis=0) / total
+    if structure.shared or len(counts) == 1:
+        return pooled
+    weights = (counts / total).reshape(-1, *(1,) * pooled.ndim)
+    m = pseudo_rows(structure, n_features)
+    denominator = (counts + m).reshape(weights.shape)
+    scale = with_floor(pooled, COLLINEAR) if before is None else before
+    for _ in range(POOLINGS if before is None else 1):
+        each = (within.values + m * scale) / denominator
+        if structure.matrices:
+            scale = _inverses((weights * _inverses(each)).sum(axis=0))
+            scale = (scale + scale.T) / 2
+        else:
+            scale = 1 / (weights / each).sum(axis=0)
+    # Nothing can be pooled where no cluster has any variance.
+    if structure.matrices:
+        empty = np.diagonal(pooled) <= VANISHING
+        return np.where(empty | empty[:, None], 0.0, scale)
+    return np.where(pooled <= VANISHING, 0.0, scale)
+
+
+@dataclass(frozen=True)
+class ScaleFreePenalty:
+    """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|], after Chen & Tan (2009).
+
+    The M-step becomes Σ_k = (W_k + εΛ) / (n_k + ε): ε pseudo-observations of
+    covariance Λ. `target` is Λ as the structure's scatter, without component axis.
+
+    Where all the data have one value, every component has the same `floor` of a
+    variance: εΛ / (n_k + ε) would depend on the size of the component, and the
+    likelihood on the number of components. `null` says where, as the target has it: a
+    projector on these directions, or 1 for these features; None if there are none.
+    """
+
+    epsilon: float
+    target: np.ndarray
+    null: np.ndarray | None = None
+    floor: float = 0.0
+
+    @property
+    def repairs(self) -> bool:
+        return True
+
+    @classmethod
+    def of_data(
+        cls, scale: np.ndarray, total: Scatter, total_weight: float
+    ) -> ScaleFreePenalty:
+        """ε = 2/√N and Λ from the scale of clusters.
+
+        Directions in which that has no variance (constant or collinear columns, fewer
+        rows than features) get `COLLINEAR` times the variance of a feature, or more
+        where εΛ would drown in the rounding of W_k, which grows with N.
+
+        `total` is the scatter of all the data, as one component.
+        """
+        N = total_weight
+        epsilon = max(2 / math.sqrt(N), ROUNDING * N)
+        least = min(1.0, max(COLLINEAR, ROUNDING * N / epsilon))
+        null = null_directions(total.values[0] / total.counts[0])
+        return cls(epsilon, with_floor(scale, least), null, least)
+
+    def covariances(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        prior = Scatter(self.epsilon * self.target, np.asarray(self.epsilon))
+        if self.null is not None and structure.constraint is not None:
+            return self._of_others(structure, scatter, prior, previous)
+        covariances = structure.estimate(scatter, prior, n_features, previous)
+        return covariances if self.null is None else self._floored(covariances)
+
+    def _of_others(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        prior: Scatter,
+        previous: np.ndarray | None,
+    ) -> np.ndarray:
+        """Constrain covariances in the directions that are not null alone."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            eigenvalues, vectors = np.linalg.eigh(self.null)
+            basis = vectors[:, eigenvalues < 0.5]
+        else:
+            basis = np.eye(len(self.null))[:, self.null < 0.5]
+        if not basis.size:
+            return self.floor * np.broadcast_to(self.null, scatter.values.shape)
+
+        def within(values: np.ndarray) -> np.ndarray:
+            return basis.T @ values @ basis if structure.matrices else values @ basis
+
+        factors = None
+        if previous is not None:
+            factors, failed = structure.factor(within(structure.covariances(previous)))
+            factors = None if failed.any() else factors
+        found = structure.estimate(
+            Scatter(within(scatter.values), scatter.counts),
+            Scatter(within(prior.values), prior.counts),
+            basis.shape[1],
+            factors,
+        )
+        back = basis @ found @ basis.T if structure.matrices else found @ basis.T
+        return back + self.floor * self.null
+
+    def _floored(self, covariances: np.ndarray) -> np.ndarray:
+        """Give the null directions the floor's variance, and no correlation."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            others = np.eye(len(self.null)) - self.null
+            covariances = others @ covariances @ others
+        else:
+            covariances = covariances * (1 - self.null)
+        return covariances + self.floor * self.null
+
+    @property
+    def pins(self) -> bool:
+        return self.null is not None
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        # Else rounding makes them drift, and the likelihood with them.
+        covariances = structure.covariances(cholesky)
+        if structure.constraint is None:
+            covariances = self._floored(covariances)
+        else:
+            # They may be equal in volume with the null directions alone.
+            ones = Scatter(covariances, np.ones(covariances.shape[:1]))
+            nothing = Scatter(np.zeros_like(self.target), np.zeros(()))
+            covariances = self._of_others(structure, ones, nothing, cholesky)
+        restored, failed = structure.factor(covariances)
+        return cholesky if failed.any() else restored
+
+    def scaled(self, share: float) -> ScaleFreePenalty:
+        return replace(self, epsilon=self.epsilon * share)
+
+    def rescaled(self, scale: np.ndarray) -> ScaleFreePenalty:
+        return replace(self, target=with_floor(scale, self.floor))
+
+    def renewed(
+        self,
+        structure: Structure,
+        within: Scatter,
+        total: Scatter,
+        total_weight: float,
+        n_features: int,
+    ) -> ScaleFreePenalty:
+        scale = cluster_scale(structure, within, n_features)
+        return self.of_data(scale, total, total_weight)
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
+        cholesky = parameters.precisions_cholesky
+        log_det = structure.log_det(cholesky, parameters.means.shape[-1])
+        trace = structure.trace_precision(cholesky, self.target)
+        return self.epsilon * (0.5 * trace - log_det.sum(axis=-1))
+
+
+class Fixed:
+    """What a regularization does that is the same for all data and all sizes."""
+
+    @property
+    def pins(self) -> bool:
+        return False
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        return cholesky
+
+    def scaled(self, share: float) -> Self:
+        return self
+
+    def rescaled(self, scale: np.ndarray) -> Self:
+        return self
+
+    def renewed(
+        self,
+        structure: Structure,
+        within: Scatter,
+        total: Scatter,
+        total_weight: float,
+        n_features: int,
+    ) -> Self:
+        return self
+
+
+@dataclass(frozen=True)
+class Ridge(Fixed):
+    """A constant on the diagonal: scikit-learn's `reg_covar`.
+
+    `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count
+    (ε the rounding of one), which for variances is as if so many rows were there: with
+    a constant of zero, a component on one row, or on a part n of one, has a variance of
+    10 ε x̄² / n. Of several equal rows the sums there are rounded, one way or the other.
+    """
+
+    variances: np.ndarray
+    origin: np.ndarray | None = None
+
+    @property
+    def repairs(self) -> bool:
+        return False
+
+    def covariances(
+        self,
+        structure: Structure,
+        scatter: Scatter,
+        n_features: int,
+        means: np.ndarray | None = None,
+        previous: np.ndarray | None = None,
+    ) -> np.ndarray:
+        counts = scatter.counts + ADDED
+        nothing = Scatter(np.zeros(()), np.zeros(()))
+        if structure.constraint is not None:
+            # Added to a covariance it would change its shape.
+            values = structure.quadratic.unpack(
+                structure.quadratic.of_matrices(np.diag(self.variances)), n_features
+            )
+            added = counts.reshape(counts.shape + (1,) * values.ndim) * values
+            raised = Scatter(scatter.values + added, counts)
+            return structure.estimate(raised, nothing, n_features, previous)
+        covariances = structure.estimate(
+            Scatter(scatter.values, counts), nothing, n_features
+        )
+        covariances = structure.add_to_diagonal(covariances, self.variances)
+        if structure.matrices or means is None or (covariances > 0).all():
+            return covariances
+        alone = self._of_origin(covariances, counts, means)
+        return np.where(covariances > 0, covariances, alone)
+
+    def _of_origin(
+        self, covariances: np.ndarray, counts: np.ndarray, means: np.ndarray
+    ) -> np.ndarray:
+        """Return the variances of components on one row; none for the others."""
+        if self.origin is None:
+            return np.zeros_like(covariances)
+        away = np.abs(means - self.origin)
+        rounding = 100 * np.finfo(float).eps * (1 + np.abs(self.origin))
+        # A mean too far for its square is not a variance either.
+        away = np.where((away > rounding) & (away < FARTHEST), away, 0.0)
+        squares = np.square(away)
+        squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
+        variances = ADDED * squares / counts[..., None]
+        return variances.mean(axis=-1) if covariances.ndim < means.ndim else variances
+
+    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
+        return 0.0

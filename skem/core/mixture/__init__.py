@@ -1,0 +1,1 @@
+"""The EM map of a Gaussian mixture, and what it stands on."""

@@ -1,0 +1,456 @@
+"""The EM map θ → (θ⁺, ℓ(θ)): fold the E-step over blocks, then the M-step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks, random_ranks
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.fixed import Fixed
+from skem.core.gaussian.maximisation import maximise
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePenalty
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
+from skem.core.mixture.noise import Background, clean
+from skem.core.mixture.scale import Sample, as_one, one_scatter
+from skem.core.mixture.step import Outcome, Stepper
+from skem.core.mixture.totals import scored
+from skem.core.passes.forms import choose_form
+
+LABELLED = 100
+"""Rows known of a component that any part of the rows has, if there are so many."""
+COMPARED = 1_000
+"""Rows known of a component that decide which component of a start it is."""
+LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
+"""The weight of noise in a start, if there is less of it."""
+LARGEST = 1e100
+"""Nats beyond which a log-density counts as no better."""
+EQUAL_WEIGHTS = 6
+"""Decimals of weights that tell components apart when they are put in order."""
+
+
+@dataclass(frozen=True)
+class EMMap:
+    """The data, in coordinates, with a structure and a regularization.
+
+    `total` are the one-component statistics of the data, and `sample` the rows that the
+    regularization takes the scale of clusters from, if it does. Where values are
+    missing, `whole` is the one component that rows are completed by for a start. What
+    is given of the mixture is `fixed`, in coordinates. With a `background` one more
+    component is noise.
+    """
+
+    blocks: Blocks
+    coordinates: Coordinates
+    structure: Structure
+    regularization: Regularization
+    total: Statistics
+    sample: Sample | None = None
+    whole: Parameters | None = None
+    fixed: Fixed | None = None
+    background: Background | None = None
+
+    @classmethod
+    def prepare(
+        cls,
+        blocks: Blocks,
+        structure: Structure,
+        n_components: int,
+        reg_covar: float | str,
+        noise: float | None = None,
+    ) -> EMMap:
+        """Standardise the data, and set the regularization to suit them.
+
+        `reg_covar` is "auto", or a variance in squared units of the data. `noise` is
+        True, the density of noise, or None (or False) if there is none.
+        """
+        coordinates = standardising_coordinates(blocks, structure)
+        background = None
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
+        if reg_covar != "auto":
+            whole = as_one(blocks, coordinates, structure)
+            total = total_statistics(blocks, coordinates, structure, whole)
+            with np.errstate(over="ignore"):
+                origin = -coordinates.shift * coordinates.scale
+            ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
+            return cls(
+                blocks,
+                coordinates,
+                structure,
+                ridge,
+                total,
+                whole=whole,
+                background=background,
+            )
+        sample = Sample.of(blocks, coordinates, structure)
+        if background is not None:
+            # Noise is wider than any cluster.
+            sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
+        coordinates, whole = sample.coordinates, sample.whole
+        total = total_statistics(blocks, coordinates, structure, whole)
+        penalty = ScaleFreePenalty.of_data(
+            sample.scale(n_components),
+            one_scatter(total, incomplete=blocks.incomplete),
+            blocks.total_weight,
+        )
+        return cls(
+            blocks,
+            coordinates,
+            structure,
+            penalty,
+            total,
+            sample,
+            whole,
+            background=background,
+        )
+
+    @property
+    def scales(self) -> dict[int, np.ndarray]:
+        """Scales of clusters that have been found, by the number of components."""
+        return {} if self.sample is None else self.sample.scales
+
+    def clusters(self, n_components: int) -> Parameters | None:
+        """Return the quick fit that the scale is taken from, if there was one."""
+        sample = self.sample
+        return None if sample is None else sample.clusters.get(n_components)
+
+    def for_components(self, n_components: int) -> EMMap:
+        """Return the same problem for another number of components."""
+        if self.sample is None:
+            return self
+        scale = self.sample.scale(n_components)
+        return replace(self, regularization=self.regularization.rescaled(scale))
+
+    @cached_property
+    def total_second(self) -> np.ndarray:
+        """Σ v z zᵀ of all the data."""
+        d = self.blocks.n_features
+        return self.total.quadratic.unpack(self.total.sums[:, 1 + d :], d)[0]
+
+    def restricted(self, most: int, rng: np.random.RandomState) -> EMMap:
+        """Return the same problem for at most so many rows, chosen at random.
+
+        The penalty shrinks with the weight, so that the optimum is about the same.
+        """
+        blocks = self.blocks.take(self.random_rows(most, rng))
+        share = blocks.total_weight / self.blocks.total_weight
+        return replace(
+            self,
+            blocks=blocks,
+            regularization=self.regularization.scaled(share),
+            total=total_statistics(
+                blocks, self.coordinates, self.structure, self.whole
+            ),
+        )
+
+    def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Sorted indices of at most so many rows of positive weight, and of known ones.
+
+        Of each known component there are some, however few they are.
+        """
+        rows = self.blocks.random_rows(most, rng)
+        if self.blocks.known is None or len(rows) == self.blocks.n_observed:
+            return rows
+        return np.union1d(rows, self._known_rows(LABELLED, rng))
+
+    def _known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component."""
+        blocks = self.blocks
+        assert isinstance(blocks, ArrayBlocks) and blocks.known is not None
+        observed = blocks.known >= 0
+        if blocks.weight is not None:
+            observed &= blocks.weight > 0
+        rows = np.flatnonzero(observed)
+        parts = (rows[blocks.known[rows] == k] for k in self.known_components)
+        return np.concatenate(
+            [part[random_ranks(len(part), most, rng)] for part in parts]
+        )
+
+    @cached_property
+    def known_components(self) -> np.ndarray:
+        """Components that some rows are known to belong to."""
+        known = self.blocks.known
+        return np.unique(known[known >= 0]) if known is not None else np.empty(0, int)
+
+    @cached_property
+    def _compared(self) -> list[tuple[int, Block]]:
+        """Rows of each known component that starts are compared with."""
+        blocks = self.blocks
+        if blocks.known is None:
+            return []
+        rows = np.sort(self._known_rows(COMPARED, np.random.RandomState(0)))
+        taken = blocks.take(rows)
+        block = taken.block(0, len(rows))
+        return [
+            (int(k), block.only(taken.known == k)._replace(known=None))
+            for k in self.known_components
+        ]
+
+    def admitted(self, start: Parameters) -> Parameters:
+        """Return a start with its components in the order of what is known or given.
+
+        What is given is put in its place.
+        """
+        fixed = self.fixed
+        start = self.with_noise(start)
+        if self.blocks.known is None and fixed is None:
+            return start
+        K = len(start.weights)
+        loss = np.zeros((K, K)) if fixed is None else fixed.distances(start)
+        expectation = self.expectation(start)
+        for k, block in self._compared:
+            found = expectation.component_log_density(block, Workspace())
+            v = np.ones(found.shape[1]) if block.weight is None else block.weight
+            loss[k] -= np.maximum(found, -LARGEST) @ v
+        _, order = linear_sum_assignment(loss)
+        cholesky = self.structure.ordered(start.precisions_cholesky, order)
+        return self.with_fixed(start.ordered(order, cholesky))
+
+    def movable(self, n_components: int) -> np.ndarray:
+        """Mask of components that may be taken away: nothing is known or given."""
+        free = ~np.isin(np.arange(n_components), self.known_components)
+        return free if self.fixed is None else free & ~self.fixed.placed
+
+    def with_noise(self, start: Parameters) -> Parameters:
+        """Leave something for noise, if there is: nothing would stay nothing."""
+        if self.background is None or start.noise_weight >= LEAST_NOISE:
+            return start
+        weights = start.weights * ((1 - STARTING_NOISE) / start.weights.sum())
+        return replace(start, weights=weights)
+
+    def ready(self, start: Parameters) -> Parameters:
+        """Return a start as the structure, noise and what is given allow it."""
+        return self.with_fixed(self.with_noise(self.constrained(start)))
+
+    def with_fixed(self, parameters: Parameters) -> Parameters:
+        """Put what is given in its place."""
+        return parameters if self.fixed is None else self.fixed.restored(parameters)
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether components may come in any order."""
+        alike = self.fixed is None or self.fixed.alike
+        return alike and self.blocks.known is None
+
+    def restored(self, parameters: Parameters) -> Parameters:
+        """Put back what of a mixture must not change."""
+        if self.regularization.pins:
+            cholesky = parameters.precisions_cholesky
+            cholesky = self.regularization.pinned(self.structure, cholesky)
+            parameters = replace(parameters, precisions_cholesky=cholesky)
+        return self.with_fixed(parameters)
+
+    def chart(self, base: Parameters) -> Chart:
+        """Return unconstrained coordinates about `base`."""
+        changes = self.regularization.pins or self.fixed is not None
+        restored = self.restored if changes else None
+        noise = self.background is not None
+        return Chart(self.structure, base, self.blocks.total_weight, restored, noise)
+
+    def constrained(self, parameters: Parameters) -> Parameters:
+        """Return parameters with the nearest covariances that the structure allows."""
+        before, d = parameters.precisions_cholesky, self.blocks.n_features
+        cholesky = self.structure.constrained(before, parameters.weights, d)
+        if cholesky is before:
+            return parameters
+        return replace(parameters, precisions_cholesky=cholesky)
+
+    def of_part(self, statistics: Statistics) -> Statistics:
+        """Let statistics of a part of the rows stand for all of them.
+
+        To an M-step that looks at shares they do as they are.
+        """
+        return statistics
+
+    def adopted(self, parameters: Parameters) -> Parameters:
+        """Return what a part of the rows has led to, as a start for all of them."""
+        return parameters
+
+    def filled(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return raw data (d, n) as `filled_rows` does."""
+        return filled_rows(data, self.coordinates, self.structure, self.whole)
+
+    def gathered(self, Z: np.ndarray) -> np.ndarray:
+        """Return rows (n, d) as clusterings that go by distances may see them."""
+        return Z
+
+    def of_labels(
+        self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None
+    ) -> Statistics:
+        """Return the statistics of rows (n, d) with weighted responsibilities."""
+        return Statistics.of_labels(self.structure.quadratic, Z, resp, squares)
+
+    @cached_property
+    def _log_widths(self) -> np.ndarray | None:
+        """Those of noise, in coordinates."""
+        background = self.background
+        return None if background is None else background.inward(self.coordinates)
+
+    def expectation(
+        self, parameters: Parameters, dtype: np.dtype | None = None
+    ) -> Expectation:
+        """Return the kernels that evaluate a block at `parameters`.
+
+        In the type of the blocks, if no other is given.
+        """
+        dtype = self.blocks.dtype if dtype is None else dtype
+        form = choose_form(self.structure, parameters, dtype, self._log_widths)
+        return Expectation(form, self.coordinates)
+
+    def of_points(self, parameters: Parameters) -> Expectation:
+        """Return the kernels that take shared values for points, as a score does."""
+        expectation = self.expectation(parameters)
+        coordinates = replace(self.coordinates, ties=None)
+        return replace(expectation, coordinates=coordinates)
+
+    @cached_property
+    def _stepper(self) -> Stepper | None:
+        if self.background is not None:
+            return None
+        return Stepper.of(
+            self.blocks, self.coordinates, self.structure, self.total_second
+        )
+
+    def evaluate(self, parameters: Parameters) -> Evaluation:
+        """Fold one pass over the data at `parameters`."""
+        if self._stepper is not None:
+            outcome = self._stepper(parameters, self.regularization)
+            if outcome is not None:
+                return Evaluation.known(self, parameters, outcome)
+        expectation = self.expectation(parameters)
+        statistics = self.blocks.fold(
+            expectation.statistics, expectation.values_per_sample
+        )
+        return Evaluation(self, parameters, statistics)
+
+    def started(self, statistics: Statistics) -> Parameters:
+        """M-step of labelled rows, for a start: nothing of it is given yet."""
+        free = self if self.fixed is None else replace(self, fixed=None)
+        return free.maximise(statistics)
+
+    def maximise(
+        self, statistics: Statistics, previous: Parameters | None = None
+    ) -> Parameters:
+        """M-step. An empty component keeps its previous mean."""
+        if statistics.quadratic == self.structure.quadratic:
+            scatter = statistics.scatter()
+        else:
+            scatter = statistics.within(self.total)
+        return maximise(
+            self.structure,
+            self.regularization,
+            statistics,
+            scatter,
+            previous,
+            self.fixed,
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass at `parameters` has found; one value a mixture, if stacked."""
+
+    em: EMMap
+    parameters: Parameters
+    statistics: Statistics
+
+    @classmethod
+    def known(cls, em: EMMap, parameters: Parameters, outcome: Outcome) -> Evaluation:
+        """Return one of which all is known."""
+        found = cls(em, parameters, outcome.statistics)
+        found.__dict__.update(
+            loglik=outcome.loglik, objective=outcome.loglik - outcome.penalty
+        )
+        if em.fixed is None:
+            found.__dict__.update(successor=outcome.successor)
+        return found
+
+    def by_weight(self) -> Evaluation:
+        """Return the same with the heaviest component first.
+
+        Weights that differ by less than a fit tells apart count as equal, and then the
+        means decide, feature by feature.
+        """
+        weights = np.round(self.parameters.weights, EQUAL_WEIGHTS)
+        order = np.lexsort((*self.parameters.means.T[::-1], -weights))
+        if (order == np.arange(len(order))).all():
+            return self
+        cholesky = self.parameters.precisions_cholesky
+        cholesky = self.em.structure.ordered(cholesky, order)
+        found = replace(
+            self,
+            parameters=self.parameters.ordered(order, cholesky),
+            statistics=self.statistics[order],
+        )
+        # Sums in another order would differ by rounding.
+        found.__dict__.update(loglik=self.loglik, objective=self.objective)
+        return found
+
+    @cached_property
+    def loglik(self) -> Any:
+        """ℓ(θ) = Σ v log p(x | θ), of the standardised data.
+
+        Where values are shared, the mean of log p over their widths stands for log p,
+        component by component.
+        """
+        loglik = self.statistics.loglik
+        structure = self.em.structure
+        if self.statistics.quadratic == structure.quadratic:
+            return loglik
+        cholesky = self.parameters.precisions_cholesky
+        return loglik - 0.5 * structure.trace_precision(cholesky, self.em.total_second)
+
+    @cached_property
+    def score(self) -> float:
+        """Σ v log p(x | θ) in units of the data, with shared values taken for points.
+
+        That is the log-likelihood that users see.
+        """
+        em = self.em
+        if em.coordinates.ties is None:
+            total = em.blocks.total_weight
+            return float(self.loglik + total * em.coordinates.log_slope)
+        return scored(em.of_points(self.parameters), em.blocks).loglik
+
+    @cached_property
+    def complete(self) -> Statistics:
+        """The statistics with all that the data contribute, whatever the form."""
+        statistics = replace(self.statistics, loglik=self.loglik)
+        if statistics.quadratic == self.em.structure.quadratic:
+            return statistics
+        return statistics.completed(self.em.total)
+
+    @cached_property
+    def objective(self) -> Any:
+        """ℓ_p(θ): the log-likelihood less the regularization's penalty."""
+        em = self.em
+        return self.loglik - em.regularization.penalty(em.structure, self.parameters)
+
+    @cached_property
+    def successor(self) -> Parameters:
+        """θ⁺, the next EM iterate."""
+        statistics = self.statistics
+        if self.em.blocks.empty_weight > 0:
+            statistics = statistics + self._of_empty_rows
+        return self.em.maximise(statistics, self.parameters)
+
+    @property
+    def _of_empty_rows(self) -> Statistics:
+        """What rows without a value add to the statistics: what is expected of them.
+
+        That takes part in the step, and does not change where steps lead.
+        """
+        blocks = self.em.blocks
+        nothing = np.full((blocks.n_features, 1), np.nan)
+        block = Block(0, 1, nothing, np.array([blocks.empty_weight]), incomplete=True)
+        return self.em.expectation(self.parameters).statistics(block, Workspace())

@@ -1,0 +1,156 @@
+"""Noise: one more component, of constant density over the region of the data.
+
+Its weight is what those of the other components leave of one, so that parameters are
+the same with it or without. Fraley & Raftery (2002, JASA 97, section 4.4). Which rows
+are noise to begin with, distances to near neighbours tell (Byers & Raftery 1998, JASA
+93).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import expit
+
+from skem.core.blocks.arrays import Block, Blocks
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates, Extent, extent_of
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.expectation import total_statistics
+
+NEIGHBOURS = 12
+"""The neighbour that a row's distance is measured to, of enough rows."""
+REFERENCES = 2_000
+"""Rows, at most, among which neighbours are looked for."""
+PIECE = 2**20
+"""Distances that are computed at once."""
+CLEANING = 100
+"""EM steps of the two rates, at most."""
+NO_VOLUME = (
+    "noise=True takes the volume of the region of the data, which is zero, as feature "
+    "{} is constant. Leave it out, or pass the density of the noise."
+)
+
+
+@dataclass(frozen=True)
+class Background:
+    """A box that noise is spread over evenly, in units of the data.
+
+    `log_widths` (d,) add up to the logarithm of its volume; of what is observed of an
+    incomplete row, those of the features that it has. `edges` (d, d) start at `corner`,
+    and are what rows are drawn from.
+    """
+
+    log_widths: np.ndarray
+    corner: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Blocks, coordinates: Coordinates, noise: Any) -> Background:
+        """Return the region of data; `noise` is True, or the density in it.
+
+        As mclust's `hypvol`, the smaller of the boxes along the features and along the
+        principal axes. Raises `ValueError` if that has no volume.
+        """
+        extent = extent_of(blocks)
+        widths = extent.high - extent.low
+        corner, edges = extent.low, np.diag(widths)
+        if noise is True:
+            constant = np.flatnonzero(widths <= 0)
+            if len(constant):
+                raise ValueError(NO_VOLUME.format(int(constant[0])))
+            log_volume = np.log(widths).sum()
+            if not blocks.incomplete and coordinates.unit is None:
+                axes, along = _principal(blocks, coordinates)
+                sizes = along.high - along.low
+                with np.errstate(divide="ignore"):
+                    own = np.log(sizes).sum()
+                if sizes.min() > 1e-9 * sizes.max() and own < log_volume:
+                    log_volume = own
+                    corner = coordinates.shift + along.low @ axes.T
+                    edges = (axes * sizes).T
+        else:
+            log_volume = -np.log(float(noise))
+        own_widths = np.log(np.where(widths > 0, widths, 1.0))
+        rest = (log_volume - own_widths.sum()) / len(widths)
+        return cls(own_widths + rest, corner, edges)
+
+    @property
+    def volume(self) -> float:
+        """Volume in units of the data."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.log_widths.sum()))
+
+    def inward(self, coordinates: Coordinates) -> np.ndarray:
+        """Return the logarithms of the widths in coordinates."""
+        return self.log_widths + coordinates.log_slopes
+
+    def draw(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+        """Draw rows."""
+        uniform = rng.uniform(size=(n_samples, len(self.corner)))
+        return self.corner + uniform @ self.edges
+
+
+def _principal(blocks: Blocks, coordinates: Coordinates) -> tuple[np.ndarray, Extent]:
+    """Return the principal axes (d, d), in columns, and the extent along them."""
+    total = total_statistics(blocks, coordinates, STRUCTURES["full"])
+    scatter = total.scatter()
+    unit = 1 / coordinates.scale
+    covariance = scatter.values[0] / scatter.counts[0] * np.outer(unit, unit)
+    _, axes = np.linalg.eigh(covariance)
+
+    def kernel(block: Block, workspace: Workspace) -> Extent:
+        z = coordinates.load(
+            block.data, workspace.array("z", block.data.shape, np.float64)
+        )
+        along = (axes * unit[:, None]).T @ z
+        infinite = np.full(len(along), np.inf)
+        if not along.shape[1]:
+            return Extent(infinite, -infinite)
+        return Extent(along.min(axis=1), along.max(axis=1))
+
+    return axes, blocks.fold(kernel, 2 * len(axes))
+
+
+def clean(Z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Mask of the rows (n, d) that are no noise, by the distance to a near neighbour.
+
+    For points of a Poisson process of rate λ in d dimensions, the d-th power of the
+    distance to the k-th neighbour has a gamma distribution of shape k. A mixture of two
+    rates is fitted to them, and the rows of the larger rate are no noise.
+    """
+    n, d = Z.shape
+    references = Z[np.sort(rng.permutation(n)[:REFERENCES])]
+    k = max(1, min(NEIGHBOURS, len(references) // 10))
+    # One more: most rows are among the references themselves.
+    if len(references) <= k + 1:
+        return np.ones(n, bool)
+    rows = max(1, PIECE // len(references))
+    squares = np.concatenate(
+        [
+            np.partition(cdist(Z[i : i + rows], references, "sqeuclidean"), k)[:, k]
+            for i in range(0, n, rows)
+        ]
+    )
+    logs = 0.5 * d * np.log(np.maximum(squares, np.finfo(float).tiny))
+    # Powers of distances, in units of the middle one.
+    powers = np.exp(np.clip(logs - np.median(logs), -100, 100))
+    near = logs <= np.quantile(logs, 0.7)
+    resp = near.astype(float)
+    for _ in range(CLEANING):
+        before = resp
+        share = resp.mean()
+        if not 0 < share < 1:
+            break
+        rates = [k * r.sum() / (r @ powers) for r in (resp, 1 - resp)]
+        resp = expit(
+            np.log(share / (1 - share))
+            + k * np.log(rates[0] / rates[1])
+            - (rates[0] - rates[1]) * powers
+        )
+        if np.abs(resp - before).max() < 1e-3:
+            break
+    return resp > 0.5

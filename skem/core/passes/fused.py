@@ -1,0 +1,324 @@
+"""A form's pass over a block in compiled code.
+
+What `forms` and the softmax compute block by block, the compiled pass computes for a
+few samples at a time. The few that are too far from all components are left to the
+form's careful way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.far import common_term
+from skem.core.gaussian.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
+from skem.core.gaussian.statistics import Statistics
+from skem.core.passes.forms import (
+    FAR,
+    MAX_EXPANDED_FEATURES,
+    NEGLIGIBLE,
+    Centred,
+    Expanded,
+    Form,
+    with_row_of_noise,
+)
+from skem.kernels import native
+from skem.kernels.native import JOB, SOURCES, Library, Model, address
+
+KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
+"""Numbers of the quadratic parts in fold.cpp."""
+MASKED: dict[type, int] = {Norm: 4, Squares: 5}
+"""Numbers of those with masks of what is not missing at their end."""
+CENTRED = {Norm, Squares, Pairs}
+"""Those that the centred form is compiled for, too."""
+MAX_CENTRED_FEATURES = 160
+"""Features of matrices above which BLAS is faster in the centred form."""
+
+
+def _contiguous(array: Any) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype=float)
+
+
+def as_job(
+    block: Block, squares: np.ndarray | None, dtype: np.dtype
+) -> tuple[tuple[np.ndarray | None, ...], tuple[int, ...]]:
+    """Return a block's arrays, and the fields of a job that say where they are.
+
+    What cannot be read in place is copied, data to `dtype`. The fields hold as long as
+    the arrays do.
+    """
+    data, weight = block.data, block.weight
+    if data.dtype.str not in SOURCES or not data.flags.aligned:
+        data = data.astype(dtype)
+    if weight is not None and not weight.flags.aligned:
+        weight = weight.copy()
+    squares_strides = (0, 0)
+    if squares is not None:
+        by_feature, by_sample = squares.strides
+        squares_strides = (by_feature, by_sample * (squares.shape[1] > 1))
+    fields = (
+        data.shape[1],
+        address(data),
+        SOURCES[data.dtype.str],
+        *data.strides,
+        address(weight),
+        0 if weight is None else weight.strides[0],
+        address(squares),
+        *squares_strides,
+    )
+    return (data, weight, squares), fields
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A model for the compiled pass, which can be run on blocks."""
+
+    library: Library
+    model: Model
+
+    @cached_property
+    def _packed(self) -> bytes:
+        return self.model.packed()
+
+    @cached_property
+    def _scratch_bytes(self) -> int:
+        return self.library.scratch_bytes(self._packed)
+
+    def run(
+        self,
+        block: Block,
+        squares: np.ndarray | None,
+        workspace: Workspace,
+        *,
+        sums: np.ndarray | None = None,
+        loglik: np.ndarray | None = None,
+        log_norm: np.ndarray | None = None,
+        resp: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        owned: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Fill what is given; return which samples are left to the caller.
+
+        `resp` (K, b) may have any strides, but for stacks. Of a stack, sample i of
+        mixture m has number m·b + i.
+        """
+        model, n = self.model, block.data.shape[1]
+        dtype = np.dtype(np.float32 if model.itemsize == 4 else np.float64)
+        # The arrays are held until the pass is done.
+        _held, fields = as_job(block, squares, dtype)
+        resp_strides = (0, 0) if resp is None else resp.strides[-2:]
+        lost = workspace.array("lost", (model.n_mixtures * n,), np.int64)
+        scratch = workspace.array("scratch", (self._scratch_bytes,), np.uint8)
+        job = JOB.pack(
+            *fields,
+            address(sums),
+            address(loglik),
+            address(log_norm),
+            address(resp),
+            *resp_strides,
+            address(labels),
+            address(lost),
+            address(scratch),
+            address(owned),
+        )
+        return lost[: self.library.run(self._packed, job)]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A form in coordinates, computed by a pass."""
+
+    form: Form
+    coordinates: Coordinates
+    compiled: Pass
+
+    @classmethod
+    def of(
+        cls, form: Form, coordinates: Coordinates, tails: np.ndarray | None = None
+    ) -> Fused | None:
+        """Return None if there is no compiled pass for this.
+
+        With `tails`, as fold.cpp has them, components are t distributions.
+        """
+        library, kind = native.library(), KINDS.get(type(form.quadratic))
+        if library is None or kind is None or coordinates.unit is not None:
+            return None
+        K, d = form.shape[-1], form.parameters.shape[-1]
+        centred = isinstance(form, Centred)
+        matrices = form.structure.matrices
+        if centred and type(form.quadratic) not in CENTRED:
+            return None
+        if centred and matrices and d > MAX_CENTRED_FEATURES:
+            return None
+        parameters = form.parameters
+        cholesky = diagonals = None
+        if centred:
+            cholesky = parameters.precisions_cholesky
+            if form.structure.shared and not matrices:
+                cholesky = np.repeat(cholesky[..., None, :], K, axis=-2)
+            of_components = parameters.weights.ndim - 1
+            cholesky = with_row_of_noise(form, cholesky, of_components)
+            if coordinates.ties is not None:
+                diagonals = form.structure.precision_diagonals(
+                    parameters.precisions_cholesky, parameters.shape
+                )
+                diagonals = with_row_of_noise(form, diagonals)
+        common = None
+        if not form.bounded and parameters.weights.ndim == 1:
+            cholesky_of_all = parameters.precisions_cholesky
+            common = form.structure.whiten(cholesky_of_all, 0, np.eye(d)).T
+        model = Model(
+            form.dtype.itemsize,
+            centred,
+            kind,
+            form.structure.shared,
+            form.bounded and tails is None,
+            d,
+            K,
+            math.prod(parameters.weights.shape[:-1]),
+            _contiguous(coordinates.shift),
+            _contiguous(coordinates.scale),
+            _contiguous(form.theta) if isinstance(form, Expanded) else None,
+            _contiguous(with_row_of_noise(form, parameters.means)) if centred else None,
+            None if cholesky is None else _contiguous(cholesky),
+            _contiguous(form.constants) if centred else None,
+            None if diagonals is None else _contiguous(diagonals),
+            None if common is None else _contiguous(common),
+            FAR[form.dtype] if tails is None else math.inf,
+            NEGLIGIBLE,
+            None if tails is None else _contiguous(tails),
+        )
+        return cls(form, coordinates, Pass(library, model))
+
+    def statistics(self, block: Block, workspace: Workspace) -> Statistics:
+        """Fold one block into sufficient statistics."""
+        form, b = self.form, block.data.shape[1]
+        *mixtures, K = form.shape
+        d = form.parameters.shape[-1]
+        sums = np.empty((*mixtures, K, 1 + d + form.quadratic.size(d)))
+        loglik = np.empty(mixtures)
+        squares = self.coordinates.squares(block.data)
+        lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+        total = b if block.weight is None else block.weight.sum()
+        loglik += total * form.peak
+        for mixture, one, found in self.left(lost, b):
+            far = _only(block, found)
+            with np.errstate(all="ignore"):
+                loaded = one.load(self.coordinates, far.data, Workspace())
+                log_norm, resp = one.careful(loaded)
+            weight = np.ones(len(found)) if far.weight is None else far.weight
+            loglik[mixture] += log_norm @ weight
+            weighted = (resp * weight).astype(form.dtype)
+            sums[mixture] += one.sums(weighted, loaded, Workspace())
+        return form.statistics(loglik[()], sums)
+
+    def log_norm(
+        self, block: Block, workspace: Workspace, resp: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Log-density less the form's peak, (b,), float64; fill `resp` (K, b) as well.
+
+        Of a single mixture. Unlike `careful`, with the common term.
+        """
+        out = workspace.array("log_norm", (block.data.shape[1],), np.float64)
+        self._fill(block, workspace, out, resp)
+        return out
+
+    def responsibilities(
+        self, block: Block, workspace: Workspace, resp: np.ndarray
+    ) -> None:
+        """Fill posterior probabilities, (…, K, b)."""
+        self._fill(block, workspace, None, resp)
+
+    def labels(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """Return the most probable component of each sample, (b,).
+
+        Of far samples, and where two are nearly equal, by the probabilities.
+        """
+        labels = workspace.array("labels", (block.data.shape[1],), np.int64)
+        squares = self.coordinates.squares(block.data)
+        found = self.compiled.run(block, squares, workspace, labels=labels)
+        if len(found):
+            few = _only(block, found)
+            shape = (*self.form.shape, len(found))
+            resp = np.empty(shape, self.form.dtype)
+            self.responsibilities(few, Workspace(), resp)
+            labels[found] = resp.argmax(axis=0)
+        return labels
+
+    def _fill(
+        self,
+        block: Block,
+        workspace: Workspace,
+        log_norm: np.ndarray | None,
+        resp: np.ndarray | None,
+    ) -> None:
+        squares = self.coordinates.squares(block.data)
+        lost = self.compiled.run(
+            block, squares, workspace, log_norm=log_norm, resp=resp
+        )
+        for mixture, one, found in self.left(lost, block.data.shape[1]):
+            with np.errstate(all="ignore"):
+                loaded = one.load(self.coordinates, block.data[:, found], Workspace())
+                far, its_resp = one.careful(loaded)
+                if log_norm is not None:
+                    if not one.bounded:
+                        far = far + common_term(
+                            one.structure, one.parameters, loaded.z.astype(float)
+                        )
+                    log_norm[found] = far
+                if resp is not None:
+                    resp[mixture][:, found] = its_resp
+
+    def left(
+        self, lost: np.ndarray, b: int
+    ) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
+        """Yield which mixtures have left samples, their forms, and which samples."""
+        if not len(lost):
+            return
+        stack = self.form.parameters.weights.shape[:-1]
+        of, sample = np.divmod(lost, b)
+        for m in np.unique(of):
+            mixture = tuple(int(i) for i in np.unravel_index(m, stack)) if stack else ()
+            yield mixture, self.form.of_mixture(mixture), sample[of == m]
+
+
+def _only(block: Block, chosen: np.ndarray) -> Block:
+    weight = None if block.weight is None else block.weight[chosen]
+    return block._replace(data=block.data[:, chosen], weight=weight)
+
+
+def totals(
+    block: Block,
+    coordinates: Coordinates,
+    quadratic: Quadratic,
+    workspace: Workspace,
+) -> np.ndarray | None:
+    """Σ v T(z) of one block as one component, (1, 1 + d + size), or None.
+
+    None if there is no compiled pass for this.
+    """
+    library, kind = native.library(), KINDS.get(type(quadratic))
+    d = len(block.data)
+    if library is None or kind is None or coordinates.unit is not None:
+        return None
+    if quadratic.size(d) > MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2:
+        return None
+    sums = np.empty((1, 1 + d + quadratic.size(d)))
+    model = Model(
+        8, False, kind, False, False, d, 1, 1,
+        _contiguous(coordinates.shift), _contiguous(coordinates.scale),
+        np.zeros_like(sums), None, None, None, None, None, math.inf, 0.0,
+    )  # fmt: skip
+    squares = coordinates.squares(block.data)
+    lost = Pass(library, model).run(
+        block, squares, workspace, sums=sums, loglik=np.empty(1)
+    )
+    return None if len(lost) else sums

@@ -1,0 +1,1 @@
+"""Where EM starts, and how it leaves poor optima."""

@@ -1,0 +1,293 @@
+"""Mixtures of one structure over a path of numbers of components.
+
+What is found at one K starts its neighbours: every large cluster of K − 1 is split, the
+pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
+those that other structures have found at the same K. All of them get a few steps, and
+the most hopeful is followed until little is left. Only what is worth it is followed to
+the end.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.search.climb import Trial, climb
+from skem.core.search.initialize import started
+from skem.core.search.sketch import Sketch
+from skem.core.solve.accelerate import Accelerator, Chart, Plain
+from skem.core.solve.loop import Solution, solve
+
+SPLITS = 3
+"""Clusters that are split, at most."""
+MERGES = 2
+"""Pairs that are merged."""
+SCREENING = 5
+"""Plain steps that starts get."""
+ROUGH = 1.0
+"""Nats that may be left on the path: the order of starts is clear."""
+POOL_ROWS = 4_000
+POOL_ROWS_PER_COMPONENT = 200
+GROWTH = 8
+"""Largest ratio of the sizes of successive subsamples."""
+
+Accelerate = Callable[[Callable[[Parameters], Chart]], Accelerator]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best mixture of K components so far, with its sketch, and how it was found.
+
+    It goes from one process to another, so it lacks the data that a `Solution` has.
+    """
+
+    parameters: Parameters
+    objective: float
+    sketch: Sketch
+    values: list[float]
+    n_iter: int
+    converged: bool
+
+    @classmethod
+    def of_trial(cls, em: EMMap, trial: Trial) -> Found:
+        """Sketch the data where a trial has come to."""
+        sketch = Sketch.of_mixture(em, trial.parameters)
+        return cls(trial.parameters, trial.objective, sketch, [], 0, False)
+
+    @classmethod
+    def of_solution(cls, em: EMMap, solution: Solution) -> Found:
+        """Strip a solution of its data, and sketch them in a pass."""
+        reached = solution.evaluation
+        return cls(
+            reached.parameters,
+            reached.objective,
+            Sketch.of_mixture(em, reached.parameters),
+            solution.values,
+            solution.n_iter,
+            solution.converged,
+        )
+
+
+def narrowed(sketch: Sketch, n_components: int) -> list[Sketch]:
+    """Clusterings of fewer clusters, by merging; the last merger in several ways."""
+    while len(sketch) > n_components + 1:
+        sketch = sketch.merge(*sketch.closest(1)[0])
+    return [sketch.merge(i, j) for i, j in sketch.closest(MERGES)]
+
+
+def widened(sketch: Sketch, n_components: int) -> list[Sketch]:
+    """Clusterings of more clusters, by splitting; the last split in several ways."""
+    while len(sketch) < n_components - 1:
+        sketch = sketch.split(int(sketch.largest(1)[0]))
+    return [sketch.split(int(k)) for k in sketch.largest(SPLITS)]
+
+
+class Path:
+    """The best mixtures of one structure, for several numbers of components.
+
+    `em` is the problem of one component. `found` maps K to its best mixture, and lacks
+    those for which every start met a covariance that must not be repaired. `seconds`
+    counts the time that each K took.
+    """
+
+    def __init__(
+        self,
+        em: EMMap,
+        components: Iterable[int],
+        accelerate: Accelerate,
+        tol: float,
+        max_iter: int,
+        found: dict[int, Found] | None = None,
+    ) -> None:
+        self.em = em
+        self.components = sorted(components)
+        self.found: dict[int, Found] = dict(found or {})
+        self._accelerate = accelerate
+        self._tol = tol
+        self._max_iter = max_iter
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+
+    def scout(self, fresh: dict[int, list[Sketch]]) -> None:
+        """Find something for every K, from fresh starts and splits of the one before.
+
+        The best start is left where a few steps have taken it.
+        """
+        for before, K in self._with_neighbours(self.components):
+            with self._timed(K):
+                em = self.em.for_components(K)
+                starts = [*fresh[K], *self._handed(before, K, widened)]
+                trials = climb(em, self.starts(em, starts), SCREENING)
+                if trials:
+                    self.found[K] = Found.of_trial(em, trials[0])
+
+    @staticmethod
+    def _with_neighbours(
+        components: Sequence[int],
+    ) -> Iterator[tuple[int | None, int]]:
+        """Yield each K after the one that was before it."""
+        yield from zip([None, *components], components, strict=False)
+
+    def walk_down(self, others: Sequence[dict[int, Sketch]] = ()) -> None:
+        """Improve every K, from the most components, by mergers of the one after.
+
+        `others` are sketches that other structures have found, in the coordinates of
+        this one.
+        """
+        for after, K in self._with_neighbours(self.components[::-1]):
+            theirs = [sketches[K] for sketches in others if K in sketches]
+            self.improve(K, [*theirs, *self._handed(after, K, narrowed)])
+
+    def _handed(
+        self,
+        neighbour: int | None,
+        K: int,
+        change: Callable[[Sketch, int], list[Sketch]],
+    ) -> list[Sketch]:
+        """Return starts from what the neighbour has found."""
+        if neighbour not in self.found:
+            return []
+        return change(self.found[neighbour].sketch, K)
+
+    def improve(self, K: int, sketches: Iterable[Sketch]) -> bool:
+        """Follow the best of the starts, if it may lead beyond what has been found.
+
+        Returns whether it did. What was only scouted is one of the starts, and is
+        forgotten if none of them leads anywhere.
+        """
+        with self._timed(K):
+            em = self.em.for_components(K)
+            starts = self.starts(em, sketches)
+            present = self.found.get(K)
+            if present is not None and not present.converged:
+                starts.append(self.found.pop(K).parameters)
+            least = -math.inf
+            if K in self.found:
+                least = self.found[K].objective + 0.1 * ROUGH
+            solution = self._best_led_to(em, starts, least)
+            if solution is None or solution.evaluation.objective <= least:
+                return False
+            self.found[K] = Found.of_solution(em, solution)
+            return True
+
+    @contextmanager
+    def _timed(self, K: int) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[K] += time.perf_counter() - began
+
+    def _best_led_to(
+        self, em: EMMap, starts: Sequence[Parameters], least: float
+    ) -> Solution | None:
+        """Return where the most hopeful start leads to, if more is hoped for.
+
+        Others are followed where they are already beyond that.
+        """
+        best = None
+        trials = climb(em, starts, SCREENING)
+        for trial in sorted(trials, key=Trial.hope, reverse=True):
+            if best is None:
+                beyond = trial.hope() > least
+            else:
+                beyond = trial.objective > best.evaluation.objective
+            if beyond:
+                try:
+                    best = self._follow(em, trial.parameters)
+                except IllDefinedCovarianceError:
+                    continue
+        return best
+
+    @staticmethod
+    def starts(em: EMMap, sketches: Iterable[Sketch]) -> list[Parameters]:
+        """Make mixtures of sketches; those that fail are left out."""
+        parts = [sketch.statistics(em.structure.quadratic) for sketch in sketches]
+        if not parts:
+            return []
+        sums = np.stack([part.sums for part in parts])
+        reference = np.stack([part.reference for part in parts])
+        stack = replace(parts[0], sums=sums, reference=reference)
+        return [start for _, start in started(em, stack)]
+
+    def _follow(
+        self, em: EMMap, start: Parameters, earlier: Solution | None = None
+    ) -> Solution:
+        tol = max(ROUGH, self._tol)
+        return follow(self._accelerate, tol, self._max_iter, em, start, earlier)
+
+    def settle(self, K: int, stages: Sequence[EMMap]) -> Solution:
+        """Follow what has been found, roughly, on each of growing samples in turn.
+
+        The first of them is that of the path. Raises `IllDefinedCovarianceError` if
+        nothing was found, or if it leads nowhere.
+        """
+        if K not in self.found:
+            raise IllDefinedCovarianceError
+        found = self.found[K]
+        with self._timed(K):
+            if len(stages) == 1:
+                em = self.em.for_components(K)
+                return Solution(
+                    em.evaluate(found.parameters),
+                    found.values,
+                    found.n_iter,
+                    found.converged,
+                    Plain(em.chart),
+                )
+            parameters, solution = found.parameters, None
+            for stage in stages[1:]:
+                em = stage.for_components(K)
+                solution = self._follow(em, parameters, solution)
+                parameters = solution.evaluation.parameters
+            assert solution is not None
+            return solution
+
+
+def follow(
+    accelerate: Accelerate,
+    tol: float,
+    max_iter: int,
+    em: EMMap,
+    start: Parameters,
+    earlier: Solution | None = None,
+    *,
+    rough: float = 0.0,
+    callback: Callable[[int, Any, Accelerator], bool | None] | None = None,
+) -> Solution:
+    """Follow the map from a start, with what an earlier run has learned.
+
+    `rough` nats may be left if that is more than `tol`.
+    """
+    tol = max(tol, rough)
+    accelerator = accelerate(em.chart)
+    if earlier is not None:
+        accelerator.follow(earlier.accelerator)
+        start = em.adopted(start)
+    return solve(
+        em.evaluate, start, accelerator, tol=tol, max_iter=max_iter, callback=callback
+    )
+
+
+def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:
+    """Return the problem on random samples of growing size, and on all rows.
+
+    The path is walked on the first. It has enough rows for so many components, and is
+    in memory.
+    """
+    size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * n_components)
+    stages = []
+    while 2 * size < em.blocks.n_samples:
+        stages.append(em.restricted(size, rng))
+        size *= GROWTH
+    if not stages and not isinstance(em.blocks, ArrayBlocks):
+        stages.append(em.restricted(em.blocks.n_samples, rng))
+    return [*stages, em]

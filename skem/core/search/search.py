@@ -1,0 +1,263 @@
+"""Look for a good optimum: diverse starts, then moves of components, then all the data.
+
+No initialiser wins everywhere, and the likelihood after a few steps predicts the final
+one poorly: so starts are diverse, and the optimum that the best of them leads to is
+left again by moves of single components. The optimum of a subsample is a start that
+leaves only a handful of passes over all the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, islice
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import Initializer, kmeans
+from skem.core.search.climb import Trial, climb
+from skem.core.search.initialize import of_known, seeded, subsample, without_noise
+from skem.core.search.move import Moves
+from skem.core.solve.accelerate import Accelerator
+from skem.core.solve.loop import Solution, solve
+
+STARTS = 6
+"""Starts that are screened, at most; the best is finished."""
+EACH = 3
+"""Starts for each component: few components have few optima."""
+SCREENING = 5
+"""Steps that each of them gets."""
+MOVES = 20
+"""Moves that are tried at a time, at most, until none of them gains."""
+EACH_MOVED = 5
+"""Moves for each component."""
+PATIENCE = 2
+"""Times in a row that they may gain nothing."""
+ROUNDS = 20
+"""Times that is done, at most."""
+TRIAL = 20
+"""Steps that each move gets."""
+FOLLOWED = 3
+"""Moves that are followed, at most."""
+CATCH_UP = 20
+"""Steps in which each of them must overtake what it left."""
+NEAR = 0.5
+"""Standard deviations or logarithms from the optimum within which they return to it."""
+LOOK = 4
+"""Steps after which a hopeless one is given up."""
+GAIN = 0.01
+"""Nats from which a move was worth it."""
+POOL_ROWS = 10_000
+POOL_ROWS_PER_COMPONENT = 200
+SHARE = 0.02
+"""Nats, for each free parameter, that may be left on a part of the rows: the optimum of
+another part is half a nat away, for each."""
+GROWTH = 8
+"""Ratio of the sizes of successive subsamples."""
+FEWEST = 3
+"""Starts or moves that are tried at a time, at least."""
+WORK = 2**25
+"""Products in one step of all of them together, beyond which there are fewer."""
+GAPS = 4
+"""Times as many products, at least, where values are missing."""
+SUBSAMPLE_VALUES = 2**23
+"""Values in the largest subsample, which is copied into memory."""
+
+
+class Follow(Protocol):
+    """Follow the map from a start to the end, perhaps after an earlier run."""
+
+    def __call__(
+        self,
+        em: EMMap,
+        start: Parameters,
+        earlier: Solution | None = None,
+        /,
+        *,
+        rough: float = 0.0,
+    ) -> Solution:
+        """Return where the map led; so many nats may be left, if the end may wait."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to look for an optimum: starting methods, solver and random numbers.
+
+    `known` are mixtures that were found elsewhere: starts beside the `n_starts` fresh
+    ones. `patience` is how many times in a row moves may gain nothing before it ends.
+    """
+
+    methods: list[Initializer]
+    n_components: int
+    rng: np.random.RandomState
+    finish: Follow
+    accelerator: Callable[..., Accelerator]
+    known: Sequence[Parameters] = ()
+    n_starts: int = STARTS
+    patience: int = PATIENCE
+
+    def optimum(self, em: EMMap) -> Solution:
+        """Search on a pool of rows, then go on through growing subsamples."""
+        size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * self.n_components)
+        whole = em.blocks.n_samples
+        if whole <= 2 * size:
+            return self.improved(em, self.first(em))
+        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+        on_part = replace(self, finish=partial(self.finish, rough=rough))
+        pool = em.restricted(size, self.rng)
+        best = on_part.improved(pool, on_part.first(pool))
+        largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
+        while size * GROWTH <= largest:
+            size *= GROWTH
+            part = em.restricted(size, self.rng)
+            best = on_part.finish(part, best.evaluation.parameters, best)
+        return self.finish(em, best.evaluation.parameters, best)
+
+    def first(self, em: EMMap) -> Solution:
+        """Finish the best start, and others that are already beyond its end.
+
+        Another one, if that does not come to an end.
+        """
+        best = None
+        for trial in climb(em, [*self.known, *self.starts(em)], SCREENING):
+            if best is not None and trial.objective <= height(best):
+                break
+            try:
+                end = self.finish(em, trial.parameters)
+            except IllDefinedCovarianceError:
+                continue
+            if best is None or height(end) > height(best):
+                best = end
+        if best is None:
+            raise IllDefinedCovarianceError
+        return best
+
+    def starts(self, em: EMMap) -> list[Parameters]:
+        """Make diverse starts; those that fail are left out."""
+        K = self.n_components
+        rows = without_noise(em, subsample(em, K, self.rng), K, self.rng)
+        methods: Sequence[Initializer] = self.methods
+        if rows.block.known is not None:
+            # Every second one begins with the rows that are known.
+            methods = [m for each in methods for m in (of_known(rows), each)]
+        some = list(islice(cycle(methods), self.affordable(em, self.n_starts)))
+        clusters = em.clusters(K)
+        if clusters is None or kmeans not in some:
+            return seeded(em, some, K, self.rng, rows)
+        # They come from k-means, and the first steps are done.
+        some.remove(kmeans)
+        return [clusters, *seeded(em, some, K, self.rng, rows)]
+
+    def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
+        """Return how many starts or moves are tried: fewer, if steps are long.
+
+        Or if there are few components.
+        """
+        K = self.n_components
+        return affordable(em, K, min(most, each * K))
+
+    def improved(self, em: EMMap, best: Solution) -> Solution:
+        """Move components as long as that leads to better optima.
+
+        What `finish` has not brought to an end is no optimum, and left alone.
+        """
+        failures, wanted = 0, min(MOVES, EACH_MOVED * self.n_components)
+        # Where steps are so long that fewer moves are tried, once is enough.
+        few = self.affordable(em, MOVES, EACH_MOVED) < wanted
+        patience = min(self.patience, 1) if few else self.patience
+        # One component has nowhere to go.
+        may_move = self.n_components > 1 and em.movable(self.n_components).any()
+        for _ in range(ROUNDS if best.converged and may_move else 0):
+            found = self.after_moves(em, best)
+            failures = failures + 1 if found is best else 0
+            if failures == patience:
+                break
+            best = found
+        return best
+
+    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+        """Try several moves, and finish the first of the most hopeful that gains."""
+        trials = climb(em, self.moved(em, best), TRIAL)
+        trials.sort(key=Trial.hope, reverse=True)
+        chart = em.chart(best.evaluation.parameters)
+        for trial in trials[:FOLLOWED]:
+            if trial.hope() <= height(best):
+                break
+            if farthest(chart, trial.parameters) < NEAR:
+                continue
+            try:
+                run = self.race(em, trial, height(best))
+                if height(run) > height(best) + GAIN:
+                    end = self.finish(em, run.evaluation.parameters, run)
+                    if height(end) > height(best) + GAIN:
+                        return end
+            except IllDefinedCovarianceError:
+                continue
+        return best
+
+    def moved(self, em: EMMap, best: Solution) -> list[Parameters]:
+        """Move components at random; what fails is left out."""
+        moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
+        return moves.drawn(self.affordable(em, MOVES, EACH_MOVED), self.rng)
+
+    def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
+        """Follow a trial while it may overtake a value."""
+        return solve(
+            em.evaluate,
+            trial.parameters,
+            self.accelerator(em.chart),
+            tol=GAIN,
+            max_iter=CATCH_UP,
+            callback=Race(value, CATCH_UP),
+        )
+
+
+def affordable(em: EMMap, n_components: int, most: int) -> int:
+    """Return how many mixtures climb together: fewer than `most`, if steps are long."""
+    d = em.blocks.n_features
+    size = 1 + d + em.structure.logit_quadratic.size(d)
+    if em.blocks.incomplete:
+        size = GAPS * (1 + d + em.structure.quadratic.size(d))
+    products = em.blocks.n_samples * n_components * size
+    return min(most, max(FEWEST, WORK // products))
+
+
+def farthest(chart: Chart, parameters: Parameters) -> float:
+    """Return how far a mixture is from the chart's base, component by component.
+
+    In standard deviations or logarithms; components are matched by their means.
+    """
+    distances = cdist(chart.base.means, parameters.means, "sqeuclidean")
+    _, order = linear_sum_assignment(distances)
+    cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
+    matched = parameters.ordered(order, cholesky)
+    return chart.farthest(chart.pack(matched))
+
+
+def height(solution: Solution) -> float:
+    """Return the objective at the end of a run."""
+    return float(solution.evaluation.objective)
+
+
+@dataclass
+class Race:
+    """A callback that gives a run up if it cannot catch up with a value in time."""
+
+    value: float
+    steps: int
+    previous: float = -np.inf
+
+    def __call__(self, step: int, evaluation: Any, accelerator: Accelerator) -> bool:
+        """Tell whether twice the present gain would be too little."""
+        gain = evaluation.objective - self.previous
+        self.previous = evaluation.objective
+        ahead = 2 * gain * (self.steps - step)
+        return step >= LOOK and evaluation.objective + ahead < self.value

@@ -1,0 +1,180 @@
+"""Sketches of clusterings: moments from which mixtures are started.
+
+A sketch says how many samples each cluster has, where they are and how they scatter.
+It is small, so that clusters are split and merged, and clusterings handed from one
+covariance structure to another, without a pass over the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.gaussian.quadratic import Quadratic
+from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import PAIRS
+from skem.core.gaussian.ties import weighted_squares
+from skem.core.mixture.em import EMMap
+from skem.core.search.initialize import Rows
+
+HALF_NORMAL = float(np.sqrt(2 / np.pi))
+"""Mean of the absolute value of a standard normal variable."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Moments of K clusters, in the coordinates of an `EMMap`.
+
+    With responsibilities r and sample weights v:
+
+    - `counts[k]` = Σ_i v_i r_ik
+    - `means[k]`, `covariances[k]`: of the samples, whatever the model's structure
+    - `overlaps[j, k]` = Σ_i v_i r_ij r_ik
+    """
+
+    counts: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    overlaps: np.ndarray
+
+    @classmethod
+    def of_rows(cls, rows: Rows, resp: np.ndarray) -> Sketch:
+        """Sketch rows with (weighted) responsibilities of shape (K, n)."""
+        statistics = Statistics.of_labels(PAIRS, rows.Z, resp, rows.squares)
+        scatter = statistics.scatter()
+        counts = np.maximum(scatter.counts, TINY)
+        covariances = scatter.values / counts[:, None, None]
+        return cls(counts, statistics.means, covariances, np.diag(counts))
+
+    @classmethod
+    def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
+        """Sketch the data, labelled by a mixture, in one pass."""
+        expectation = em.expectation(parameters)
+        coordinates, means = em.coordinates, parameters.means
+        K, d = means.shape
+
+        def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+            resp = expectation.responsibilities(block, workspace)[:K].astype(float)
+            weighted = resp if block.weight is None else resp * block.weight
+            sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
+            if block.incomplete:
+                sums[:, :-K] = expectation.moments(block, weighted, workspace)
+                sums[:, -K:] = weighted @ resp.T
+                return sums
+            z = workspace.array("z", block.data.shape, np.float64)
+            coordinates.load(block.data, z)
+            squares = coordinates.squares(block.data)
+            sums[:, 0] = weighted.sum(axis=1)
+            for k, r in enumerate(weighted):
+                centred = z - means[k, :, None]
+                sums[k, 1 : 1 + d] = centred @ r
+                sums[k, 1 + d : -K] = PAIRS.weighted_sum(centred, r)
+                if squares is not None:
+                    within = weighted_squares(squares, r)
+                    PAIRS.add_squares(sums[k, 1 + d : -K], within)
+            sums[:, -K:] = weighted @ resp.T
+            return sums
+
+        sums = em.blocks.fold(kernel, expectation.values_per_sample + 3 * d + K)
+        statistics = Statistics(0.0, sums[:, :-K], means, PAIRS)
+        scatter = statistics.scatter()
+        counts = np.maximum(scatter.counts, TINY)
+        covariances = scatter.values / counts[:, None, None]
+        return cls(counts, statistics.means, covariances, sums[:, -K:])
+
+    def __len__(self) -> int:
+        """Return the number of clusters."""
+        return len(self.counts)
+
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviations along the principal axes, ascending, and the axes."""
+        variances, axes = np.linalg.eigh(self.covariances)
+        return np.sqrt(np.maximum(variances, 0)), axes
+
+    @property
+    def extents(self) -> np.ndarray:
+        """n_k σ_k, with σ_k the standard deviation along the main axis."""
+        deviations, _ = self._axes
+        return self.counts * deviations[:, -1]
+
+    def largest(self, most: int) -> np.ndarray:
+        """Return the clusters of the largest extents."""
+        return np.argsort(-self.extents, kind="stable")[:most]
+
+    def closest(self, most: int) -> list[tuple[int, int]]:
+        """Return the pairs that overlap the most, by the cosine of responsibilities."""
+        norms = np.sqrt(np.maximum(np.diag(self.overlaps), TINY))
+        i, j = np.triu_indices(len(self), 1)
+        cosines = self.overlaps[i, j] / (norms[i] * norms[j])
+        order = np.argsort(-cosines, kind="stable")[:most]
+        return [(int(i[pair]), int(j[pair])) for pair in order]
+
+    def split(self, k: int) -> Sketch:
+        """Cut a cluster in two halves of a normal, at its mean across its main axis."""
+        deviations, axes = self._axes
+        step = HALF_NORMAL * deviations[k, -1] * axes[k, :, -1]
+        copies = np.r_[np.arange(len(self)), k]
+        halved = (copies == k) * -0.5 + 1.0
+        means = self.means[copies]
+        means[[k, -1]] += np.stack([-step, step])
+        covariances = self.covariances[copies]
+        covariances[[k, -1]] -= np.outer(step, step)
+        overlaps = self.overlaps[np.ix_(copies, copies)] * np.outer(halved, halved)
+        return Sketch(self.counts[copies] * halved, means, covariances, overlaps)
+
+    def merge(self, i: int, j: int) -> Sketch:
+        """Put two clusters together; the moments are those of their union."""
+        kept = [k for k in range(len(self)) if k not in (i, j)]
+        count = self.counts[i] + self.counts[j]
+        a, b = self.counts[i] / count, self.counts[j] / count
+        offset = self.means[i] - self.means[j]
+        covariance = (
+            a * self.covariances[i]
+            + b * self.covariances[j]
+            + a * b * np.outer(offset, offset)
+        )
+        union = np.zeros((len(kept) + 1, len(self)))
+        union[np.arange(len(kept)), kept] = 1
+        union[-1, [i, j]] = 1
+        return Sketch(
+            union @ self.counts,
+            np.vstack([self.means[kept], a * self.means[i] + b * self.means[j]]),
+            np.concatenate([self.covariances[kept], covariance[None]]),
+            union @ self.overlaps @ union.T,
+        )
+
+    def moved(self, here: Coordinates, there: Coordinates) -> Sketch:
+        """Return the same in other coordinates."""
+        one = np.ones_like(here.scale)
+        unit_here = one if here.unit is None else here.unit
+        unit_there = one if there.unit is None else there.unit
+        with np.errstate(all="ignore"):
+            unit = unit_there / unit_here
+            shift = here.shift * unit - there.shift
+            means = (self.means / here.scale * unit + shift) * there.scale
+            slope = unit * there.scale / here.scale
+            covariances = self.covariances * np.outer(slope, slope)
+        # Finite wherever the data are within the range of both.
+        finite = np.isfinite(means).all() and np.isfinite(covariances).all()
+        if not finite:
+            means, covariances = np.nan_to_num(means), np.zeros_like(covariances)
+        return Sketch(self.counts, means, covariances, self.overlaps)
+
+    def statistics(self, quadratic: Quadratic) -> Statistics:
+        """Return those of the clusters, as far as a structure holds them."""
+        scatter = self.covariances * self.counts[:, None, None]
+        sums = np.hstack(
+            [
+                self.counts[:, None],
+                np.zeros_like(self.means),
+                quadratic.of_matrices(scatter),
+            ]
+        )
+        return Statistics(0.0, sums, self.means, quadratic)

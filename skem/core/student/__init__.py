@@ -1,0 +1,1 @@
+"""The EM map of mixtures of multivariate t components."""

@@ -1,0 +1,60 @@
+"""Components that the data do not support."""
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.degeneracy import coincident, degenerate_components, scarce
+from skem.core.gaussian.parameters import Parameters
+
+D = 3
+
+
+def mixture(structure, means, sds=None, weights=None):
+    means = np.asarray(means, float)
+    K = len(means)
+    variances = np.ones(K) if sds is None else np.square(sds)
+    dense = {
+        "full": variances[:, None, None] * np.eye(D),
+        "tied": variances[0] * np.eye(D),
+        "diag": np.repeat(variances[:, None], D, axis=1),
+        "spherical": variances,
+    }[structure.name]
+    cholesky, _ = structure.factor(dense)
+    return Parameters(
+        np.full(K, 1 / K) if weights is None else np.asarray(weights), means, cholesky
+    )
+
+
+def test_scarce_is_fewer_points_than_a_component_needs(structure):
+    least = structure.least_points(D)
+    assert least == {"full": D + 1, "tied": 1}.get(structure.name, 2)
+    N = 100
+    weights = np.array([least, least - 1, N - 2 * least + 1]) / N
+    parameters = mixture(structure, np.zeros((3, D)), weights=weights)
+    assert scarce(structure, parameters, N).tolist() == [False, True, False]
+
+
+def test_points_are_counted_to_the_nearest_whole_number(structure):
+    least, N = structure.least_points(D), 100
+    counts = np.array([least - 0.6, least - 0.4, N - 2 * least + 1])
+    parameters = mixture(structure, np.zeros((3, D)), weights=counts / N)
+    assert scarce(structure, parameters, N).tolist() == [True, False, False]
+
+
+def test_components_on_one_spot_coincide(structure):
+    means = np.array([[0, 0, 0], [4, 0, 0], [0, 4, 0], [4, 0, 1e-3]])
+    parameters = mixture(structure, means)
+    assert coincident(structure, parameters).tolist() == [False, True, False, True]
+    assert degenerate_components(structure, parameters, 400).tolist() == [1, 3]
+
+
+def test_one_component_coincides_with_nothing(structure):
+    assert not coincident(structure, mixture(structure, np.zeros((1, D)))).any()
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "spherical"])
+def test_same_mean_but_another_size_is_another_component(name):
+    structure = STRUCTURES[name]
+    parameters = mixture(structure, np.zeros((2, D)), sds=[1, 1.1])
+    assert not coincident(structure, parameters).any()

@@ -1,0 +1,302 @@
+"""What the regularizations add, against dense formulas."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.covariance import STRUCTURES, Scatter
+from skem.core.gaussian.maximisation import factor
+from skem.core.gaussian.regularization import (
+    COLLINEAR,
+    IllDefinedCovarianceError,
+    Ridge,
+    ScaleFreePenalty,
+)
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.initialize import initialize
+
+K, D = 3, 2
+
+
+def dense_covariance(structure, X, weight):
+    """S, restricted to what the structure can express."""
+    S = np.cov(X.T, aweights=weight, ddof=0).reshape(X.shape[1], -1)
+    if structure.name == "diag":
+        S = np.diag(np.diag(S))
+    if structure.name == "spherical":
+        S = np.eye(len(S)) * np.trace(S) / len(S)
+    return S
+
+
+def prepared(blocks, structure, reg_covar="auto", n_components=K):
+    return EMMap.prepare(blocks, structure, n_components, reg_covar)
+
+
+def test_penalty_is_chen_and_tans(structure, make_mixture, make_blocks, rng):
+    mixture = make_mixture(structure, K, D)
+    X, weight = mixture.sample(50, rng), rng.uniform(size=50)
+    # Of one cluster, Λ is the covariance of the data.
+    em = prepared(make_blocks(X, weight), structure, n_components=1)
+    inward = em.coordinates.inward(structure, mixture.parameters)
+
+    # tr(ΛΣ⁻¹) does not depend on units; log|Σ| does, by 2 log|dz/dx|.
+    target = dense_covariance(structure, X, weight)
+    components = mixture.dense[:1] if structure.shared else mixture.dense
+    trace = np.trace(np.linalg.solve(components, target[None]), axis1=1, axis2=2)
+    log_det = np.linalg.slogdet(components)[1] + 2 * em.coordinates.log_slope
+    epsilon = 2 / np.sqrt(weight.sum())
+    found = em.regularization.penalty(structure, inward)
+    expected = epsilon / 2 * np.sum(trace + log_det)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_ridge_has_no_penalty(structure, make_mixture):
+    parameters = make_mixture(structure, K, D).parameters
+    assert Ridge(np.ones(D)).penalty(structure, parameters) == 0
+
+
+def test_penalty_adds_epsilon_observations_of_the_target(structure, rng):
+    # Σ_k = (W_k + εΛ) / (n_k + ε)
+    counts = rng.uniform(1, 9, size=K)
+    scatter = np.stack([np.cov(rng.standard_normal((D, 9))) for _ in range(K)])
+    target = np.cov(rng.standard_normal((D, 9)))
+    epsilon = 0.3
+    pack, unpack = structure.quadratic.pack, structure.quadratic.unpack
+
+    def restricted(matrices):
+        sums = [
+            structure.quadratic.weighted_sum(np.linalg.cholesky(matrix), np.ones(D))
+            for matrix in matrices
+        ]
+        return unpack(np.stack(sums), D)
+
+    penalty = ScaleFreePenalty(epsilon, restricted(target[None])[0])
+    found = penalty.covariances(structure, Scatter(restricted(scatter), counts), D)
+    if structure.shared:
+        counts, scatter = counts.sum(keepdims=True), scatter.sum(axis=0)[None]
+        found = found[None]
+    expected = (scatter + epsilon * target) / (counts + epsilon)[:, None, None]
+    size = D if structure.name == "spherical" else 1
+    np.testing.assert_allclose(
+        pack(found), pack(restricted(expected)) / size, rtol=1e-12
+    )
+
+
+def test_empty_component_gets_the_target(structure):
+    values = structure.quadratic.unpack(np.zeros((1, structure.quadratic.size(D))), D)
+    target = structure.quadratic.unpack(
+        structure.quadratic.weighted_sum(np.diag([2.0, 2.0]), np.ones(2))[None], D
+    )[0]
+    penalty = ScaleFreePenalty(0.1, target)
+    found = penalty.covariances(structure, Scatter(values, np.zeros(1)), D)
+    cholesky, _ = structure.factor(found)
+    np.testing.assert_allclose(
+        structure.standard_deviations(cholesky, (1, D)), 2, rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]],
+    ids=["collinear", "constant", "all constant"],
+)
+def test_target_is_positive_definite_for_singular_data(
+    structure, columns, make_blocks, rng
+):
+    X = rng.standard_normal((20, 1)) * columns
+    em = prepared(make_blocks(X), structure)
+    target = em.regularization.target
+    if target.ndim == 2:
+        units = np.sqrt(np.diagonal(target))
+        target = np.linalg.eigvalsh(target / np.outer(units, units))
+    # Rounding of eigenvectors takes ε of the largest eigenvalue.
+    assert np.min(target) >= COLLINEAR * K ** (-2 / D) * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("columns", ["constant", "collinear"])
+def test_variance_where_there_is_none_depends_on_no_component(
+    structure, columns, make_blocks, rng
+):
+    X = rng.standard_normal((50, 2)) * [1.0, 3.0]
+    extra = np.full(50, 7.0) if columns == "constant" else X @ [2.0, 1.0]
+    em = prepared(make_blocks(np.c_[X, extra]), structure)
+    penalty = em.regularization
+    if (not structure.matrices and columns == "collinear") or penalty.target.ndim == 0:
+        assert penalty.null is None
+        return
+    # Components of any size and shape have it, and other directions are left alone.
+    d = 3
+    Z = em.coordinates.load(np.c_[X, extra].T, np.empty((d, 50)))
+    resp = rng.dirichlet(np.full(K, 0.1), 50).T * rng.random(50)
+    counts = resp.sum(axis=1)
+    means = resp @ Z.T / counts[:, None]
+    quadratic = structure.quadratic
+    values = quadratic.unpack(
+        np.stack(
+            [
+                quadratic.weighted_sum(Z - mean[:, None], r)
+                for mean, r in zip(means, resp, strict=True)
+            ]
+        ),
+        d,
+    )
+    found = penalty.covariances(structure, Scatter(values, counts), d)
+    plain = replace(penalty, null=None).covariances(
+        structure, Scatter(values, counts), d
+    )
+    if structure.matrices:
+        null = np.linalg.svd(Z.T)[2][-1]
+        variances = np.einsum("...ij,i,j->...", found, null, null)
+        others = np.eye(d) - np.outer(null, null)
+        found, plain = others @ found @ others, others @ plain @ others
+    else:
+        variances, found, plain = found[..., 2], found[..., :2], plain[..., :2]
+    np.testing.assert_allclose(variances, COLLINEAR, rtol=1e-6)
+    np.testing.assert_allclose(found, plain, atol=1e-12)
+
+
+def broken(structure, covariances):
+    """Make one covariance, or the shared one, singular by a hair."""
+    covariances = covariances.copy()
+    if not structure.matrices:
+        covariances[1] = -1e-17
+    else:
+        singular = np.array([[1.0, 1.0], [1.0, 1.0 - 1e-15]])
+        covariances[() if structure.shared else 1] = singular
+    return covariances
+
+
+def test_penalty_repairs_what_rounding_broke(structure, make_covariances):
+    covariances = make_covariances(structure, K, D)
+    intact, _ = structure.factor(covariances)
+    covariances = broken(structure, covariances)
+    unit = structure.quadratic.weighted_sum(np.eye(D), np.ones(D))[None]
+    penalty = ScaleFreePenalty(0.1, structure.quadratic.unpack(unit, D)[0])
+    cholesky = factor(structure, penalty, covariances, D)
+    assert np.isfinite(cholesky).all()
+    np.testing.assert_allclose(
+        structure.covariances(cholesky), covariances, rtol=1e-8, atol=1e-8
+    )
+    if not structure.shared:
+        np.testing.assert_array_equal(cholesky[[0, 2]], intact[[0, 2]])
+
+
+def test_ridge_raises_where_a_covariance_is_singular(structure, make_covariances):
+    covariances = broken(structure, make_covariances(structure, K, D))
+    with pytest.raises(IllDefinedCovarianceError):
+        factor(structure, Ridge(np.full(D, 1e-6)), covariances, D)
+
+
+@pytest.mark.parametrize("name", ["diag", "spherical"])
+def test_without_a_ridge_one_row_has_the_variance_of_scikit_learns_counts(name):
+    """What 10 ε rows at zero would give it: none if the row is there too."""
+    structure = STRUCTURES[name]
+    shape, one = structure.shape(2, D), np.ones(2)
+    ridge = Ridge(np.zeros(D), origin=np.full(D, -3.0))
+    scatter = Scatter(np.zeros(shape), one)
+    means = np.stack([np.full(D, 1.0), np.full(D, -3.0)])
+    found = ridge.covariances(structure, scatter, D, means)
+    expected = 10 * np.finfo(float).eps * np.array([16.0, 0.0])
+    np.testing.assert_allclose(found.reshape(2, -1).max(axis=1), expected)
+    np.testing.assert_allclose(found.reshape(2, -1).min(axis=1), expected)
+    several = ridge.covariances(structure, Scatter(np.zeros(shape), 2 * one), D, means)
+    np.testing.assert_array_equal(several, np.zeros(shape))
+    unknown = Ridge(np.zeros(D)).covariances(structure, scatter, D, means)
+    np.testing.assert_array_equal(unknown, np.zeros(shape))
+
+
+def test_ridge_is_a_variance_in_units_of_the_data(
+    structure, make_mixture, make_blocks, rng
+):
+    mixture = make_mixture(structure, K, D)
+    X = mixture.sample(50, rng) * 1e3
+    em = prepared(make_blocks(X), structure, reg_covar=5.0)
+    np.testing.assert_allclose(
+        em.regularization.variances, 5.0 * em.coordinates.slope**2, rtol=1e-14
+    )
+
+
+def test_renewed_penalty_is_that_of_the_other_data(structure, make_blocks, rng):
+    X, other = rng.standard_normal((50, D)), 3 * rng.standard_normal((80, D))
+    em, expected = (
+        prepared(make_blocks(rows), structure, n_components=1) for rows in (X, other)
+    )
+    total = expected.total.scatter()
+    found = em.regularization.renewed(structure, total, total, 80, D)
+    assert found.epsilon == expected.regularization.epsilon
+    # The sample's rows are in another order.
+    np.testing.assert_allclose(
+        found.target, expected.regularization.target, rtol=1e-12, atol=1e-13
+    )
+
+
+def test_renewed_ridge_is_the_same(structure, make_blocks, rng):
+    em = prepared(make_blocks(rng.standard_normal((50, D))), structure, 0.1)
+    ridge, total = em.regularization, em.total.scatter()
+    assert ridge.renewed(structure, total, total, 80, D) is ridge
+
+
+def test_a_large_covariance_that_rounding_broke_is_repaired():
+    # Rank one but for rounding, at 1e100 standard deviations.
+    u = np.array([1.0, 0.3])
+    broken = 1e200 * np.outer(u, u) * (1 - np.diag([0, 1e-15]))
+    covariances = np.stack([np.eye(2), broken])
+    penalty = ScaleFreePenalty(0.1, np.eye(2))
+    assert STRUCTURES["full"].factor(covariances)[1].tolist() == [False, True]
+    cholesky = factor(STRUCTURES["full"], penalty, covariances, 2)
+    assert np.isfinite(cholesky).all()
+    np.testing.assert_array_equal(cholesky[0], np.eye(2))
+
+
+@pytest.mark.parametrize("columns", ["constant", "collinear"])
+def test_no_step_changes_a_variance_that_is_given(structure, columns, make_blocks, rng):
+    X = rng.standard_normal((50, 2)) * [1.0, 3.0]
+    extra = np.full(50, 7.0) if columns == "constant" else X @ [2.0, 1.0]
+    X = np.c_[X, extra]
+    em = prepared(make_blocks(X), structure)
+    if em.regularization.null is None:
+        assert not em.regularization.pins
+        return
+    base = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    chart = em.chart(base)
+    vector = rng.normal(0, 3, chart.pack(base).size)
+    found, free = (
+        structure.covariances(each.unpack(vector).precisions_cholesky)
+        for each in (chart, replace(chart, restored=None))
+    )
+    if structure.matrices:
+        Z = em.coordinates.load(X.T, np.empty((3, 50)))
+        null = np.linalg.svd(Z.T)[2][-1]
+        variances = np.einsum("...ij,i,j->...", found, null, null)
+        others = np.eye(3) - np.outer(null, null)
+        found, free = others @ found @ others, others @ free @ others
+    else:
+        variances, found, free = found[..., 2], found[..., :2], free[..., :2]
+    # Of 1e-8, from matrices of order one.
+    np.testing.assert_allclose(variances, COLLINEAR, rtol=1e-6)
+    np.testing.assert_allclose(found, free, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("total_weight", [1e3, 1e12])
+@pytest.mark.parametrize("scale", ["round", "line"])
+def test_penalty_is_not_lost_to_rounding(scale, total_weight, rng):
+    """Across a line of however many rows there is the variance that it gives."""
+    full, n = STRUCTURES["full"], 100
+    along, across = np.array([[0.8, 0.6], [0.6, -0.8]])
+    Z = rng.standard_normal((n, 1)) * along + [1.0, 2.0]
+    resp = np.full((1, n), total_weight / 2 / n)
+    scatter = Statistics.of_labels(full.quadratic, Z, resp).scatter()
+    total = Scatter(total_weight * np.eye(2)[None], np.array([total_weight]))
+    target = np.eye(2) if scale == "round" else np.outer(along, along)
+    penalty = ScaleFreePenalty.of_data(target, total, total_weight)
+    covariances = penalty.covariances(full, scatter, 2)
+    cholesky = factor(full, penalty, covariances, 2)
+    epsilon = penalty.epsilon
+    expected = epsilon * (across @ penalty.target @ across)
+    expected /= total_weight / 2 + epsilon
+    found = across @ full.covariances(cholesky)[0] @ across
+    # Of 1e-12 or more, from a matrix of order one.
+    assert found == pytest.approx(expected, rel=1e-2, abs=0)

@@ -1,0 +1,269 @@
+"""Values that many rows share: what width they have, and what that does."""
+
+import numpy as np
+import pytest
+
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.far import evaluate_far
+from skem.core.gaussian.ties import Atoms, Ties, find_ties
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.expectation import Expectation, total_statistics
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.passes.forms import Centred, Expanded
+from skem.core.search.initialize import initialize
+
+HERE = Coordinates(np.zeros(2), np.ones(2))
+
+
+def ties_of(*columns, weight=None):
+    X = np.stack(columns)
+    weight = np.ones(X.shape[1]) if weight is None else weight
+    return find_ties(X, X.astype(float), weight)
+
+
+def width(squares):
+    return np.sqrt(12 * squares)
+
+
+def test_continuous_columns_have_none(rng):
+    assert ties_of(rng.normal(size=500), rng.lognormal(size=500)) is None
+
+
+def test_constant_columns_have_none():
+    assert ties_of(np.full(50, 3.0)) is None
+
+
+@pytest.mark.parametrize("step", [1.0, 0.1, 5.0, 1e-3])
+def test_columns_in_even_steps_have_their_step(rng, step):
+    values = np.round(rng.normal(0, 6, 400)) * step - 7 * step
+    found = ties_of(values)
+    assert found.atoms == ()
+    assert width(found.steps) == pytest.approx(step)
+
+
+def test_bits_and_booleans_have_a_step_of_one(rng):
+    bits = rng.random(300) < 0.2
+    for column in (bits, bits.astype(np.int8), bits.astype(float)):
+        assert width(ties_of(column).steps) == pytest.approx(1)
+
+
+def test_a_pair_of_close_values_does_not_hide_the_step(rng):
+    values = rng.integers(0, 9, 400).astype(float)
+    values[0] = values[1] + 1e-5
+    assert width(ties_of(values).steps) == pytest.approx(1)
+
+
+def test_missing_steps_do_not_hide_the_step(rng):
+    values = rng.choice([0, 1, 2, 3, 40, 41, 80], 400) * 0.5
+    assert width(ties_of(values).steps) == pytest.approx(0.5)
+
+
+def others_within(values, at, distance):
+    near = np.abs(values - at) <= distance * (1 + 1e-6)
+    return np.sum(near & (values != at))
+
+
+def test_an_atom_is_as_wide_as_that_many_other_rows(rng):
+    """Or as half of the others, if they are fewer than the atom has rows."""
+    values = np.where(rng.random(600) < 0.2, 0.5, rng.normal(size=600))
+    (atoms,) = ties_of(values).atoms
+    assert atoms.values.tolist() == [0.5]
+    found = width(atoms.squares[0])
+    own = np.sum(values == 0.5)
+    assert others_within(values, 0.5, found) >= own
+    assert others_within(values, 0.5, 0.99 * found) < own
+
+    inflated = np.where(rng.random(600) < 0.7, 0.0, rng.lognormal(size=600))
+    (atoms,) = ties_of(inflated).atoms
+    half = np.median(inflated[inflated > 0])
+    assert width(atoms.squares[0]) == pytest.approx(half, rel=0.1)
+
+
+def test_a_value_far_from_all_others_is_no_wider_than_they_are(rng):
+    values = np.where(rng.random(600) < 0.1, -9999, rng.normal(size=600))
+    (atoms,) = ties_of(values).atoms
+    # Twice what as many neighbours cover.
+    assert width(atoms.squares[0]) < 8
+
+
+def test_few_equal_values_are_no_atom(rng):
+    values = rng.normal(size=3000)
+    values[:4] = values[0]
+    assert ties_of(values) is None
+    # Five of 3000 are less than one in 200.
+    values[:14] = values[0]
+    assert ties_of(values) is None
+    values[:15] = values[0]
+    assert len(ties_of(values).atoms) == 1
+
+
+def test_integer_weights_are_repeated_rows(rng):
+    values = np.where(rng.random(200) < 0.3, 1.0, rng.normal(size=200))
+    steps = rng.integers(0, 4, 200).astype(float)
+    weight = rng.integers(1, 5, 200)
+    weighted = ties_of(values, steps, weight=weight.astype(float))
+    repeated = ties_of(np.repeat(values, weight), np.repeat(steps, weight))
+    np.testing.assert_array_equal(weighted.steps, repeated.steps)
+    for a, b in zip(weighted.atoms, repeated.atoms, strict=True):
+        np.testing.assert_array_equal(a.values, b.values)
+        np.testing.assert_array_equal(a.squares, b.squares)
+
+
+def test_weights_that_differ_little_make_no_atoms(rng):
+    weight = rng.uniform(0.5, 2, 300)
+    assert ties_of(rng.normal(size=300), weight=weight) is None
+
+
+def test_squares_are_looked_up_by_value():
+    ties = Ties(
+        np.array([0.5, 0.0]), (Atoms(1, np.array([-1, 3]), np.array([2.0, 4.0])),)
+    )
+    data = np.array([[0, 1, 2, 3], [3, -1, 0, 9]])
+    expected = np.array([[0.5] * 4, [4, 2, 0, 0]])
+    np.testing.assert_array_equal(ties.squares(data), expected)
+    np.testing.assert_array_equal(ties.squares(data.astype(np.float32)), expected)
+    np.testing.assert_array_equal(ties.squares(data[:, :0]), np.empty((2, 0)))
+
+
+@pytest.fixture(params=[Expanded, Centred], ids=lambda form: form.__name__)
+def form(request):
+    return request.param
+
+
+TIES = Ties(np.array([0.3, 0.0]), (Atoms(1, np.array([0.0]), np.array([0.2])),))
+
+
+def test_log_density_is_the_mean_over_the_width(structure, form, make_mixture, rng):
+    """Of each component, before they are added up."""
+    mixture = make_mixture(structure, 3, 2)
+    X = rng.normal(size=(20, 2))
+    X[::2, 1] = 0.0
+    structure, parameters = mixture.structure, mixture.parameters
+    # A uniform variable of this width has the variance that is asked for, and three
+    # nodes are exact for polynomials of degree five.
+    nodes, weights = np.polynomial.legendre.leggauss(3)
+    halves = np.sqrt(3 * TIES.squares(X.T)).T
+    joint = np.zeros((20, 3))
+    for u, a in zip(nodes, weights / 2, strict=True):
+        for v, b in zip(nodes, weights / 2, strict=True):
+            joint += a * b * mixture.joint(X + halves * [u, v])
+    expected = np.log(np.exp(joint).sum(axis=1))
+
+    there = Coordinates(HERE.shift, HERE.scale, ties=TIES)
+    expectation = Expectation(form(structure, parameters, np.dtype(float)), there)
+    block = Block(0, 20, X.T, None)
+    statistics = expectation.statistics(block, Workspace())
+    if statistics.quadratic == structure.quadratic:
+        assert statistics.loglik == pytest.approx(expected.sum(), rel=1e-10)
+    resp = expectation.responsibilities(block, Workspace())
+    np.testing.assert_allclose(
+        resp.T, np.exp(joint - expected[:, None]), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_both_forms_have_the_scatter_within_widths(structure, make_mixture, rng):
+    mixture = make_mixture(structure, 3, 2)
+    X = rng.normal(size=(50, 2))
+    X[::2, 1] = 0.0
+    there = Coordinates(HERE.shift, HERE.scale, ties=TIES)
+    block = Block(0, 50, X.T, rng.uniform(size=50))
+    found = []
+    for form in (Expanded, Centred):
+        kernel = form(structure, mixture.parameters, np.dtype(float))
+        found.append(Expectation(kernel, there).statistics(block, Workspace()))
+    expanded, centred = found
+    if expanded.quadratic == structure.quadratic:
+        np.testing.assert_allclose(
+            expanded.scatter().values, centred.scatter().values, rtol=1e-9
+        )
+    # All of it: the widths of the rows, shared out among the components.
+    plain = Expectation(
+        Centred(structure, mixture.parameters, np.dtype(float)), HERE
+    ).statistics(block, Workspace())
+    assert centred.scatter().values.sum() > plain.scatter().values.sum()
+
+
+def test_far_rows_have_widths_too(structure, make_mixture):
+    parameters = make_mixture(structure, 2, 2).parameters
+    z = np.array([[1.0, 1e200], [2.0, 0.0]])
+    squares = np.array([[0.3, 0.3], [0.0, 0.2]])
+    plain, _ = evaluate_far(structure, parameters, z)
+    wide, resp = evaluate_far(structure, parameters, z, squares)
+    assert wide[0] < plain[0]
+    assert np.isfinite(wide).all()
+    np.testing.assert_allclose(resp.sum(axis=0), 1)
+
+
+def recorded(rng):
+    """Two clusters in a plane; a column of zeros and others, and whole numbers."""
+    y = rng.integers(0, 2, 300)
+    inflated = np.where(rng.random(300) < 0.4, 0.0, rng.lognormal(size=300))
+    return np.column_stack(
+        [4 * y + rng.normal(size=300), inflated, rng.poisson(3, 300)]
+    )
+
+
+def test_em_never_falls_and_ends_where_the_gradient_is_zero(
+    structure, make_blocks, rng
+):
+    em = EMMap.prepare(make_blocks(recorded(rng)), structure, 3, "auto")
+    assert em.coordinates.ties is not None
+    start = initialize(em, INITIALIZERS["kmeans"], 3, np.random.RandomState(0))
+    evaluation = em.evaluate(start)
+    values = [evaluation.objective]
+    for _ in range(300):
+        evaluation = em.evaluate(evaluation.successor)
+        values.append(evaluation.objective)
+    # Sums of 300 numbers of order ten are rounded by 1e-12.
+    assert np.diff(values).min() > -1e-9
+    chart = em.chart(evaluation.parameters)
+    direction = rng.normal(size=len(chart.pack(evaluation.parameters)))
+    direction /= np.linalg.norm(direction)
+    step = 1e-3
+    high, low = (
+        em.evaluate(chart.unpack(sign * step * direction)).objective for sign in (1, -1)
+    )
+    assert abs(high - low) / (2 * step) < 1e-2
+
+
+def test_total_has_the_scatter_within_widths(structure, make_blocks, rng):
+    X = recorded(rng)
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    plain = Coordinates(em.coordinates.shift, em.coordinates.scale)
+    within = total_statistics(em.blocks, plain, structure)
+    squares = em.coordinates.squares(X.T).sum(axis=1)
+    added = em.total.scatter().values[0] - within.scatter().values[0]
+    expected = {
+        "full": np.diag(squares),
+        "tied": np.diag(squares),
+        "diag": squares,
+        "spherical": squares.sum(),
+    }[structure.name]
+    np.testing.assert_allclose(added, expected, atol=1e-9)
+
+
+def test_users_see_the_likelihood_of_points(structure, make_blocks, rng):
+    em = EMMap.prepare(make_blocks(recorded(rng)), structure, 2, "auto")
+    start = initialize(em, INITIALIZERS["kmeans"], 2, np.random.RandomState(0))
+    here = em.evaluate(start)
+    plain = EMMap.prepare(em.blocks, structure, 2, 1e-6).evaluate(start)
+    slope = em.blocks.total_weight * em.coordinates.log_slope
+    assert here.score == pytest.approx(plain.loglik + slope, rel=1e-12)
+    assert here.score == pytest.approx(plain.score, rel=1e-12)
+    assert here.loglik + slope < here.score
+
+
+def test_the_constant_of_scikit_learn_knows_no_widths(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(recorded(rng)), STRUCTURES["full"], 2, 1e-6)
+    assert em.coordinates.ties is None
+
+
+def test_rows_of_weight_zero_share_nothing(make_blocks, rng):
+    X = rng.normal(size=(100, 2))
+    X[:50] = 1.0
+    weight = np.repeat([0.0, 1.0], 50)
+    em = EMMap.prepare(make_blocks(X, weight), STRUCTURES["full"], 2, "auto")
+    assert em.coordinates.ties is None

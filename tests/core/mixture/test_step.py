@@ -1,0 +1,182 @@
+"""Whole steps in compiled code against those of NumPy and LAPACK."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skem.core.bayes.em import Beliefs, VariationalMap
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.posterior import WEIGHT_PRIORS
+from skem.core.mixture import step as step_module
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.initialize import initialize
+from skem.kernels import native
+
+pytestmark = pytest.mark.skipif(
+    native.library() is None, reason="there is no compiled pass"
+)
+
+
+def starts(em, K, n):
+    random = INITIALIZERS["random"]
+    return [initialize(em, random, K, np.random.RandomState(s)) for s in range(n)]
+
+
+def in_numpy(em):
+    """The same map, without steps of compiled code."""
+    em = replace(em)
+    em.__dict__["_stepper"] = None
+    return em
+
+
+def assert_same_step(em, parameters):
+    """To rounding of float64: both ways do the same arithmetic in another order."""
+    fast, slow = em.evaluate(parameters), in_numpy(em).evaluate(parameters)
+    assert "successor" in vars(fast)
+    assert "successor" not in vars(slow)
+    for name in ("loglik", "objective"):
+        np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=1e-12)
+    np.testing.assert_allclose(
+        fast.statistics.sums, slow.statistics.sums, rtol=1e-11, atol=1e-10
+    )
+    if parameters.means.ndim == 2:
+        np.testing.assert_allclose(
+            fast.complete.sums, slow.complete.sums, rtol=1e-11, atol=1e-10
+        )
+    for name in ("weights", "means", "precisions_cholesky"):
+        np.testing.assert_allclose(
+            getattr(fast.successor, name),
+            getattr(slow.successor, name),
+            rtol=1e-10,
+            atol=1e-11,
+        )
+
+
+@pytest.mark.each_pair
+@pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 1), (301, 2, 3), (200, 5, 6)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_is_that_of_numpy(structure, n, d, K, weighted, make_blocks, rng):
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
+    weight = rng.integers(0, 3, n) * 0.7 if weighted else None
+    em = EMMap.prepare(make_blocks(X, weight), structure, K, "auto")
+    (start,) = starts(em, K, 1)
+    assert_same_step(em, start)
+
+
+@pytest.mark.parametrize("kind", WEIGHT_PRIORS)
+@pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 1), (301, 2, 6), (200, 5, 30)])
+@pytest.mark.parametrize("more", [0, 4])
+@pytest.mark.parametrize("reg_covar", ["auto", 1e-3])
+def test_a_step_of_variational_bayes_is_that_of_numpy(
+    structure, kind, n, d, K, more, reg_covar, make_blocks, rng
+):
+    """Of all components, and of those of a truncation beyond them."""
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
+    blocks = make_blocks(X, rng.integers(0, 3, n) * 0.7)
+    beliefs = Beliefs(WEIGHT_PRIORS[kind](1 / K, K + more), 0.7, np.ones(d), d + 0.5)
+    em = VariationalMap.of_data(blocks, structure, beliefs, reg_covar)
+    (start,) = starts(em, K, 1)
+    for _ in range(3):
+        start = in_numpy(em).evaluate(start).successor
+    following = in_numpy(em).evaluate(start).successor
+    for q in (start, Parameters.stacked([start, following])):
+        assert_same_step(em, q)
+        fast, slow = em.evaluate(q).successor, in_numpy(em).evaluate(q).successor
+        for name in ("counts", "log_effective"):
+            np.testing.assert_allclose(
+                getattr(fast, name), getattr(slow, name), rtol=1e-10, atol=1e-10
+            )
+
+
+def test_concentrations_beyond_all_measure_take_the_other_way(make_blocks, rng):
+    """Logarithms of weights are infinite then, or as good as that."""
+    blocks = make_blocks(rng.normal(size=(60, 2)))
+    for gamma in (1e-300, 1e-200, 1e200):
+        beliefs = Beliefs(WEIGHT_PRIORS["dirichlet_process"](gamma))
+        em = VariationalMap.of_data(blocks, STRUCTURES["full"], beliefs, "auto")
+        (start,) = starts(em, 2, 1)
+        found = em.evaluate(start)
+        assert found.objective == pytest.approx(in_numpy(em).evaluate(start).objective)
+
+
+def test_mixtures_of_a_stack_take_their_steps_together(structure, make_blocks, rng):
+    em = EMMap.prepare(make_blocks(rng.normal(size=(80, 3))), structure, 4, "auto")
+    several = starts(em, 4, 5)
+    assert_same_step(em, Parameters.stacked(several))
+    together = em.evaluate(Parameters.stacked(several))
+    for i, start in enumerate(several):
+        alone = em.evaluate(start)
+        assert alone.objective == together.objective[i]
+        np.testing.assert_array_equal(
+            alone.successor.means, together.successor.means[i]
+        )
+
+
+@pytest.mark.parametrize("atoms", [False, True])
+def test_values_that_rows_share_have_their_widths(structure, atoms, make_blocks, rng):
+    X = rng.normal(size=(200, 2))
+    X[:, 0] = np.where(rng.random(200) < 0.3, 0, X[:, 0]) if atoms else X[:, 0].round()
+    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
+    assert em.coordinates.ties is not None
+    (start,) = starts(em, 2, 1)
+    assert_same_step(em, start)
+
+
+def test_an_empty_component_keeps_its_mean(structure, make_blocks, rng):
+    em = EMMap.prepare(make_blocks(rng.normal(size=(60, 2))), structure, 2, "auto")
+    (start,) = starts(em, 2, 1)
+    means = np.array([[0.0, 0.0], [300.0, 0.0]])
+    start = replace(start, means=means, weights=np.array([1.0, 0.0]))
+    assert_same_step(em, start)
+    successor = em.evaluate(start).successor
+    np.testing.assert_array_equal(successor.means[1], means[1])
+
+
+def test_types_of_data_are_read_in_place(structure, make_blocks, rng):
+    X = rng.integers(0, 50, size=(90, 2))
+    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
+    (start,) = starts(em, 2, 1)
+    for data in (X.astype(np.int8), np.asfortranarray(X), X[:, ::-1][:, ::-1]):
+        other = EMMap.prepare(make_blocks(data), structure, 2, "auto")
+        assert other.evaluate(start).objective == em.evaluate(start).objective
+
+
+@pytest.mark.parametrize(
+    "hinder",
+    ["numeric ridge", "constant column", "ill-conditioned", "far sample", "many rows"],
+)
+def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypatch):
+    X = rng.normal(size=(60, 2))
+    structure, reg_covar = STRUCTURES["full"], "auto"
+    if hinder == "numeric ridge":
+        reg_covar = 1e-6
+    elif hinder == "constant column":
+        X[:, 1] = 3
+    elif hinder == "many rows":
+        monkeypatch.setattr(step_module, "MOST_VALUES", 100)
+    em = EMMap.prepare(make_blocks(X), structure, 2, reg_covar)
+    (start,) = starts(em, 2, 1)
+    if hinder == "ill-conditioned":
+        start = replace(start, means=start.means + 1e5)
+    elif hinder == "far sample":
+        start = replace(start, precisions_cholesky=1e3 * start.precisions_cholesky)
+    evaluation = em.evaluate(start)
+    assert "successor" not in vars(evaluation)
+    assert np.isfinite(evaluation.objective)
+    assert evaluation.objective == in_numpy(em).evaluate(start).objective
+
+
+def test_threads_may_share_a_map(make_blocks, rng):
+    """Each has memory of its own."""
+    em = EMMap.prepare(
+        make_blocks(rng.normal(size=(500, 2))), STRUCTURES["full"], 3, "auto"
+    )
+    several = starts(em, 3, 8) * 25
+    expected = [em.evaluate(start).objective for start in several]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda start: em.evaluate(start).objective, several)
+    assert list(found) == expected

@@ -1,0 +1,79 @@
+"""A few steps from several starts at once."""
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.search.climb import climb
+from skem.core.search.initialize import initialize
+from skem.core.solve.accelerate import Plain
+from skem.core.solve.loop import solve
+
+K = 3
+
+
+def problem(make_blocks, structure, X, reg_covar="auto"):
+    return EMMap.prepare(make_blocks(X), structure, K, reg_covar)
+
+
+def starts(em, n):
+    rng = np.random.RandomState(0)
+    return [initialize(em, INITIALIZERS["kmeans"], K, rng) for _ in range(n)]
+
+
+def plain(em, start, steps):
+    run = solve(em.evaluate, start, Plain(em.chart), tol=0, max_iter=steps)
+    return run.evaluation
+
+
+def test_trials_are_those_of_each_start_the_best_first(structure, make_blocks, rng):
+    em = problem(make_blocks, structure, rng.normal(size=(200, 2)))
+    some = starts(em, 5)
+    trials = climb(em, some, 6)
+    assert len(trials) == 3
+    objectives = [trial.objective for trial in trials]
+    assert objectives == sorted(objectives, reverse=True)
+    half = [plain(em, start, 3).objective for start in some]
+    for i in np.argsort(half)[::-1][:3]:
+        alone = plain(em, some[i], 6)
+        gain = alone.objective - plain(em, some[i], 5).objective
+        # Of objectives of a few hundred.
+        nearest = min(trials, key=lambda t: abs(t.objective - alone.objective))
+        assert nearest.objective == pytest.approx(alone.objective, abs=1e-9)
+        assert nearest.gain == pytest.approx(gain, abs=1e-9)
+        # Starts that differ in the order of components alone come to the same value.
+        means = [np.sort(t.parameters.means[:, 0]) for t in (nearest, alone)]
+        np.testing.assert_allclose(*means, atol=1e-8)
+
+
+def test_no_steps_are_an_evaluation(make_blocks, rng):
+    em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(50, 2)))
+    (trial,) = climb(em, starts(em, 1), 0)
+    assert trial.objective == em.evaluate(starts(em, 1)[0]).objective
+    assert trial.gain == 0
+
+
+def test_starts_that_fail_are_left_out(make_blocks, rng):
+    X = np.vstack([rng.normal(size=(50, 2)), np.full((4, 2), 9.0)])
+    em = problem(make_blocks, STRUCTURES["full"], X, reg_covar=0.0)
+    good = initialize(
+        em,
+        lambda Z, v, K, rng: rng.dirichlet(np.ones(K), len(Z)).T,
+        K,
+        np.random.RandomState(0),
+    )
+    spread = good.means.copy()
+    spread[2] = em.coordinates.load(X[-1:].T, np.empty((2, 1)))[:, 0]
+    narrow = good.precisions_cholesky.copy()
+    narrow[2] *= 1e3
+    collapsing = type(good)(good.weights, spread, narrow)
+    assert len(climb(em, [collapsing], 2)) == 0
+    trials = climb(em, [collapsing, good], 2)
+    assert [trial.objective for trial in trials] == [plain(em, good, 2).objective]
+
+
+def test_no_starts_give_no_trials(make_blocks, rng):
+    em = problem(make_blocks, STRUCTURES["full"], rng.normal(size=(50, 2)))
+    assert climb(em, [], 3) == []

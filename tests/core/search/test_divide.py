@@ -1,0 +1,65 @@
+"""Mixtures of one more component, by cutting one in two."""
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
+from skem.core.search.divide import divided
+
+
+@pytest.fixture
+def em(structure, make_blocks, rng):
+    # Three clusters, of which two are near each other.
+    X = rng.normal(size=(150, 2))
+    X[:50] += [20, 0]
+    X[50:100] += [20, 12]
+    return EMMap.prepare(make_blocks(X), structure, 2, "auto")
+
+
+def start(em, labels, K):
+    z = em.coordinates.load(em.blocks.X.T, np.empty(em.blocks.X.T.shape))
+    means = np.stack([z[:, labels == k].mean(axis=1) for k in range(K)])
+    cholesky = em.maximise(em.total).precisions_cholesky
+    if not em.structure.shared:
+        cholesky = np.repeat(cholesky, K, axis=0)
+    return Parameters(np.bincount(labels) / len(labels), means, cholesky)
+
+
+def test_each_way_cuts_one_component_and_keeps_the_mean_of_all(em, rng):
+    two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    found = divided(em, two, 8, np.random.RandomState(0))
+    assert len(found) == 8
+    mean = em.total.means[0]
+    for three in found:
+        assert three.shape == (3, 2)
+        assert three.weights.sum() == pytest.approx(1)
+        np.testing.assert_allclose(three.weights @ three.means, mean, atol=1e-9)
+        # What the other one had is as it was: its share of the rows, and their mean.
+        there = np.isclose(three.weights[:2], em.evaluate(two).successor.weights)
+        assert there.sum() == 1
+
+
+def test_clusters_that_were_one_component_are_found(em):
+    two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    found = divided(em, two, 15, np.random.RandomState(0))
+    best = max(em.for_components(3).evaluate(each).objective for each in found)
+    three = start(em, np.repeat([0, 1, 2], 50), 3)
+    for _ in range(30):
+        three = em.for_components(3).evaluate(three).successor
+    optimum = em.for_components(3).evaluate(three).objective
+    assert best > em.evaluate(two).objective + 0.5 * (
+        optimum - em.evaluate(two).objective
+    )
+
+
+def test_cuts_that_cannot_be_fitted_are_left_out(make_blocks, rng):
+    # Most rows are equal, and nothing is added to a covariance.
+    X = rng.normal(size=(40, 2))
+    X[:30] = [50.0, 50.0]
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 2, 0.0)
+    found = divided(em, em.maximise(em.total), 12, np.random.RandomState(0))
+    # Two equal rows cut nothing off; a row far away cuts off all that are equal.
+    assert len(found) < 12
+    assert all(np.isfinite(each.precisions_cholesky).all() for each in found)

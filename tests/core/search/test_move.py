@@ -1,0 +1,163 @@
+"""Moves of a component out of a poor optimum."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.em import EMMap
+from skem.core.search.move import Moves, dispensable, responsibilities
+from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.loop import solve
+
+MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
+K = len(MEANS)
+
+
+@pytest.fixture
+def labels(rng):
+    return rng.integers(K, size=400)
+
+
+@pytest.fixture
+def em(structure, make_blocks, labels, rng):
+    X = MEANS[labels] + rng.normal(size=(len(labels), 2))
+    return EMMap.prepare(make_blocks(X), structure, K, "auto")
+
+
+def standardised(em):
+    data = em.blocks.X.T
+    return em.coordinates.load(data, np.empty(data.shape)).T.copy()
+
+
+def labelled(em, labels):
+    """Parameters for given labels of the rows."""
+    resp = (labels == np.arange(K)[:, None]).astype(float)
+    statistics = Statistics.of_labels(em.structure.quadratic, standardised(em), resp)
+    return em.maximise(statistics)
+
+
+def test_responsibilities_are_posterior_probabilities(em, labels):
+    parameters = labelled(em, labels)
+    structure, Z = em.structure, standardised(em)
+    log_prob = np.stack(
+        [
+            norm.logpdf(
+                structure.whiten(parameters.precisions_cholesky, k, (Z - mean).T)
+            ).sum(axis=0)
+            for k, mean in enumerate(parameters.means)
+        ]
+    )
+    log_det = structure.log_det(parameters.precisions_cholesky, 2)
+    log_prob += (parameters.log_weights + log_det)[:, None]
+    expected = np.exp(log_prob - logsumexp(log_prob, axis=0))
+    # Rounding of log-densities of up to about a hundred.
+    assert np.allclose(
+        responsibilities(em, parameters, em.blocks.block(0, len(Z))),
+        expected,
+        atol=1e-10,
+    )
+
+
+def test_component_that_doubles_another_is_dispensable():
+    # Rows of component 0 are shared with 1; those of 2 and 3 are theirs alone.
+    resp = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert set(dispensable(resp, np.ones(4))[:2]) == {0, 1}
+
+
+def test_weightless_rows_do_not_make_a_component_indispensable():
+    resp = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 0.5]])
+    assert dispensable(resp, np.array([0, 1, 1]))[0] == 0
+
+
+def test_any_component_may_go_the_dispensable_ones_first(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    rng = np.random.RandomState(0)
+    changed = np.zeros(K, int)
+    for _ in range(200):
+        after = moves.drawn(1, rng)[0]
+        changed += (after.means != moves.parameters.means).any(axis=1)
+    # Two of four components change in a move; the first one goes in half of them.
+    assert changed.sum() == 400
+    assert (changed > 20).all()
+    assert changed.argmax() == moves.dispensable[0]
+
+
+def test_moves_mend_a_poor_optimum(em, labels):
+    """Two components on one cluster, one on two: no step of EM leads out of that."""
+    good = em.evaluate(labelled(em, labels)).objective
+    height = standardised(em)[:, 1]
+    upper = height > np.median(height[labels == 0])
+    poor = np.where(labels == 3, 2, labels)
+    poor = np.where((labels == 0) & upper, 3, poor)
+
+    def finish(start):
+        run = LBFGS(em.chart)
+        return solve(em.evaluate, start, run, tol=0.01, max_iter=500).evaluation
+
+    stuck = finish(labelled(em, poor))
+    assert stuck.objective < good - 20
+    rng = np.random.RandomState(0)
+    moves = Moves.away_from(em, stuck.parameters, rng)
+    ends = [finish(moves.drawn(1, rng)[0]) for _ in range(20)]
+    assert max(evaluation.objective for evaluation in ends) > good - 0.02
+
+
+def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
+    em = EMMap.prepare(make_blocks(np.ones((6, 2))), structure, 2, "auto")
+    halves = np.full((2, 6), 0.5)
+    start = em.maximise(
+        Statistics.of_labels(structure.quadratic, np.zeros((6, 2)), halves)
+    )
+    rng = np.random.RandomState(0)
+    after = Moves.away_from(em, start, rng).drawn(1, rng)[0]
+    assert np.isfinite(after.means).all()
+    assert after.weights.sum() == pytest.approx(1)
+
+
+@pytest.fixture
+def overlapping(em, labels, rng):
+    """Moves of weighted rows that belong to all; component 0 always goes."""
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    return replace(
+        moves,
+        rows=moves.rows._replace(weight=rng.uniform(0.2, 3, len(labels))),
+        resp=rng.dirichlet(np.full(K, 5.0), len(labels)).T,
+        dispensable=np.zeros(K, int),
+    )
+
+
+def changed(moves, after):
+    return np.flatnonzero((after.means != moves.parameters.means).any(axis=1)).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_split_is_of_what_the_owner_would_have_without_the_other(overlapping, seed):
+    """Weights and means of the two halves together are those of these rows."""
+    after = overlapping.drawn(1, np.random.RandomState(seed))[0]
+    gone, owner = pair = changed(overlapping, after)
+    resp, rows = overlapping.resp, overlapping.rows
+    share = rows.weight * resp[owner] / (1 - resp[gone])
+    weights = overlapping.parameters.weights.copy()
+    weights[pair] = 0, share.sum() / rows.weight.sum()
+    weights /= weights.sum()
+    # Every row has 1e-12 more of each component.
+    rest = np.setdiff1d(range(K), pair)
+    np.testing.assert_allclose(after.weights[rest], weights[rest], rtol=1e-9)
+    mean = after.weights[pair] @ after.means[pair] / weights[owner]
+    np.testing.assert_allclose(mean, share @ rows.Z / share.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize("owner", [1, 2, 3])
+def test_heavy_rows_are_split(overlapping, labels, owner):
+    rows = overlapping.rows._replace(weight=np.where(labels == owner, 1.0, 1e-9))
+    resp = (labels == np.arange(K)[:, None]).astype(float)
+    moves = replace(overlapping, rows=rows, resp=resp)
+    for seed in range(5):
+        assert changed(moves, moves.drawn(1, np.random.RandomState(seed))[0]) == [
+            0,
+            owner,
+        ]

@@ -1,0 +1,261 @@
+"""The search over starts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.seeds import DIVERSE, INITIALIZERS
+from skem.core.search import search as search_module
+from skem.core.search.initialize import initialize
+from skem.core.search.path import follow
+from skem.core.search.search import Race, Search, farthest, height
+from skem.core.solve.accelerate import LBFGS
+
+K = 6
+
+
+def blobs(rng, n):
+    angles = np.arange(K) * 2 * np.pi / K
+    means = 5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return means[rng.integers(K, size=n)] + rng.normal(size=(n, 2))
+
+
+def finish(em, start, earlier=None, *, rough=0.0):
+    return follow(LBFGS, 0.01, 1000, em, start, earlier, rough=rough)
+
+
+def optimum(em, seed=0, follow=finish):
+    return Search(DIVERSE, K, np.random.RandomState(seed), follow, LBFGS).optimum(em)
+
+
+def test_optimum_is_a_solution_of_the_whole_problem(structure, make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 500)), structure, K, "auto")
+    found = optimum(em)
+    assert found.converged
+    assert found.evaluation.em is em
+    single = finish(
+        em, initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(1))
+    )
+    # Both stop within tol of an optimum, which is the same one at worst.
+    assert height(found) > height(single) - 0.02
+
+
+def test_seed_decides(structure, make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), structure, K, "auto")
+    assert height(optimum(em, seed=3)) == height(optimum(em, seed=3))
+
+
+def test_large_data_are_searched_on_subsamples(
+    structure, make_blocks, rng, monkeypatch
+):
+    monkeypatch.setattr(search_module, "POOL_ROWS", 400)
+    monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    weight = rng.integers(0, 3, 8000)
+    em = EMMap.prepare(make_blocks(blobs(rng, 8000), weight), structure, K, "auto")
+    sizes = []
+
+    def counted(em, start, earlier=None, *, rough=0.0):
+        sizes.append(em.blocks.n_samples)
+        return finish(em, start, earlier, rough=rough)
+
+    found = optimum(em, follow=counted)
+    assert found.converged
+    assert found.evaluation.em is em
+    assert [size for size in sizes if size > 400] == [3200, 8000]
+    direct = finish(
+        em, initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    )
+    assert height(found) > height(direct) - 1.0
+
+
+def searched(em, known, **options):
+    rng = np.random.RandomState(0)
+    return Search(DIVERSE, K, rng, finish, LBFGS, known, **options).optimum(em)
+
+
+def test_known_mixtures_are_starts(make_blocks, rng):
+    """The best of them is found again, whatever stands beside it."""
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    good = optimum(em).evaluation
+    random = INITIALIZERS["random"]
+    stuck = min(
+        (
+            finish(em, initialize(em, random, K, np.random.RandomState(seed)))
+            for seed in range(5)
+        ),
+        key=height,
+    ).evaluation
+    assert stuck.objective < good.objective - 1
+    for known in ([good], [stuck, good], [good, stuck]):
+        found = searched(em, [each.parameters for each in known], n_starts=0)
+        assert height(found) > good.objective - 0.02
+
+
+def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    start = [optimum(em).evaluation.parameters]
+    calls = []
+    monkeypatch.setattr(
+        Search, "after_moves", lambda self, em, best: calls.append(1) or best
+    )
+    for patience in (1, 3):
+        calls.clear()
+        searched(em, start, n_starts=0, patience=patience)
+        assert len(calls) == patience
+
+
+def test_few_components_have_few_moves(make_blocks, rng):
+    structure = STRUCTURES["full"]
+    em = EMMap.prepare(make_blocks(blobs(rng, 100)), structure, 2, "auto")
+    search = Search(DIVERSE, 2, np.random.RandomState(0), finish, LBFGS)
+    best = search.first(em)
+    assert len(search.moved(em, best)) == 10
+
+
+def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
+    assert len(list(search.starts(em))) == 6
+    # Six features of T(x) of six components for each row.
+    monkeypatch.setattr(search_module, "WORK", 5 * 300 * K * 6)
+    assert len(list(search.starts(em))) == 5
+    monkeypatch.setattr(search_module, "WORK", 1)
+    assert len(list(search.starts(em))) == search_module.FEWEST
+
+
+def test_one_component_is_not_moved(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 100)), STRUCTURES["full"], 1, "auto")
+    rng = np.random.RandomState(0)
+    assert Search(DIVERSE, 1, rng, finish, LBFGS).optimum(em).converged
+
+
+def test_starts_that_fail_are_left_out(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    calls = []
+
+    def fails_twice(em, start, earlier=None, *, rough=0.0):
+        calls.append(start)
+        if len(calls) <= 2:
+            raise IllDefinedCovarianceError
+        return finish(em, start, earlier, rough=rough)
+
+    assert optimum(em, follow=fails_twice).converged
+    assert calls[0] is not calls[1]
+
+
+def test_failure_of_all_starts_is_an_error(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+
+    def fails(em, start, earlier=None, *, rough=0.0):
+        raise IllDefinedCovarianceError
+
+    with pytest.raises(IllDefinedCovarianceError):
+        optimum(em, follow=fails)
+
+
+def test_race_gives_up_what_cannot_catch_up():
+    def outcomes(values, to_beat):
+        race = Race(to_beat, steps=10)
+        points = [SimpleNamespace(objective=value) for value in values]
+        return [race(i + 1, point, None) for i, point in enumerate(points)]
+
+    # Gains of one a step, twice that for the six steps left: 4 + 2·6 = 16.
+    assert outcomes([1, 2, 3, 4], to_beat=17) == [False, False, False, True]
+    assert not any(outcomes([1, 2, 3, 4], to_beat=16))
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(10**9, [300, 1200, 4800, 8000]), (4000, [300, 1200, 8000]), (10, [300, 8000])],
+)
+def test_subsamples_grow_as_far_as_memory_allows(
+    most, expected, make_blocks, rng, monkeypatch
+):
+    monkeypatch.setattr(search_module, "POOL_ROWS", 300)
+    monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(search_module, "GROWTH", 4)
+    monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", most)
+    blocks = make_blocks(blobs(rng, 8000))
+    em = EMMap.prepare(blocks, STRUCTURES["diag"], K, "auto")
+    sizes = []
+
+    def recorded(em, start, earlier=None, *, rough=0.0):
+        sizes.append(em.blocks.n_samples)
+        return finish(em, start, earlier, rough=rough)
+
+    optimum(em, follow=recorded)
+    assert list(dict.fromkeys(sizes)) == expected
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_subsample_keeps_the_problem(structure, make_blocks, rng, weighted):
+    X = blobs(rng, 2000)
+    weight = rng.integers(0, 3, 2000) if weighted else None
+    em = EMMap.prepare(make_blocks(X, weight), structure, K, "auto")
+    part = em.restricted(500, np.random.RandomState(0))
+    assert part.blocks.n_samples == 500
+    start = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    share = part.blocks.total_weight / em.blocks.total_weight
+    whole, some = em.evaluate(start), part.evaluate(start)
+    # Means of 500 draws of a quantity of order one.
+    mean = whole.loglik / em.blocks.total_weight
+    assert some.loglik / part.blocks.total_weight == pytest.approx(mean, abs=0.2)
+    penalty = whole.loglik - whole.objective
+    assert some.loglik - some.objective == pytest.approx(share * penalty)
+    if weighted:
+        assert (part.blocks.weight > 0).all()
+
+
+def test_poor_optimum_of_every_start_is_left(structure, make_blocks, rng):
+    """Two components on one cluster, one on two: no step of EM leads out of that."""
+    centres = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
+    labels = rng.integers(4, size=400)
+    X = centres[labels] + rng.normal(size=(400, 2))
+    em = EMMap.prepare(make_blocks(X), structure, 4, "auto")
+    poor = np.where(labels == 3, 2, labels)
+    poor = np.where((labels == 0) & (X[:, 1] > 0), 3, poor)
+
+    def start_at(labels):
+        return lambda *_: (labels == np.arange(4)[:, None]).astype(float)
+
+    def search_from(labels):
+        rng = np.random.RandomState(0)
+        return Search([start_at(labels)], 4, rng, finish, LBFGS)
+
+    good = height(search_from(labels).first(em))
+    assert height(search_from(poor).first(em)) < good - 20
+    # Each run leaves up to 0.01 nats.
+    assert height(search_from(poor).optimum(em)) > good - 0.02
+
+
+def shuffled(structure, parameters):
+    order = np.roll(np.arange(len(parameters.weights)), 1)
+    return Parameters(
+        parameters.weights[order],
+        parameters.means[order],
+        structure.ordered(parameters.precisions_cholesky, order),
+    )
+
+
+def test_order_of_components_is_no_distance(structure, make_mixture):
+    base = make_mixture(structure, 4, 2).parameters
+    chart = Chart(structure, base, 100.0)
+    # Rounding of coordinates of order one.
+    assert farthest(chart, shuffled(structure, base)) < 1e-12
+
+
+def test_distance_is_that_of_the_component_that_moved_the_most(structure, make_mixture):
+    base = make_mixture(structure, 4, 2).parameters
+    offsets = np.zeros((4, 2))
+    offsets[[1, 2], [0, 1]] = 0.2, -0.3
+    means = base.means + structure.color_rows(base.precisions_cholesky, offsets)
+    moved = Parameters(base.weights, means, base.precisions_cholesky)
+    chart = Chart(structure, base, 100.0)
+    # In standard deviations, but for rounding.
+    assert farthest(chart, shuffled(structure, moved)) == pytest.approx(0.3, rel=1e-9)

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from skem.core.blocks.arrays import Block
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.mixture.em import EMMap
+from skem.core.search.initialize import Rows
+from skem.core.search.sketch import Sketch
+
+
+@pytest.fixture
+def X(rng):
+    means = rng.normal(scale=3, size=(4, 3))
+    return means[rng.integers(4, size=200)] + rng.normal(size=(200, 3)) * [1, 2, 0.5]
+
+
+@pytest.fixture
+def labelled(X, make_blocks):
+    """Return an EM map, its rows, and one-hot labels of four clusters."""
+
+    def make(structure, weight=None):
+        em = EMMap.prepare(make_blocks(X, weight), structure, 1, "auto")
+        Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
+        rows = Rows(Block(0, len(X), X.T, None), Z, np.ones(len(X)), None)
+        labels = np.arange(len(X)) % 4
+        return em, rows, (labels == np.arange(4)[:, None]).astype(float)
+
+    return make
+
+
+def assert_same(a, b):
+    # Sums of 200 numbers of order one, in another order.
+    for name in ("counts", "means", "covariances", "overlaps"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-10)
+
+
+def test_start_is_the_m_step_of_the_rows(structure, labelled):
+    em, rows, resp = labelled(structure)
+    sketch = Sketch.of_rows(rows, resp)
+    got = em.started(sketch.statistics(em.structure.quadratic))
+    expected = em.maximise(rows.labelled(em, resp))
+    for a, b in zip(vars(got).values(), vars(expected).values(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+def test_sketch_of_a_mixture_is_that_of_its_responsibilities(
+    structure, labelled, make_mixture, rng
+):
+    mixture = make_mixture(structure, 4, 3, separation=1.0)
+    weight = rng.uniform(0.5, 2, 200)
+    em, rows, _ = labelled(structure, weight)
+    resp = mixture.responsibilities(rows.Z).T
+    expected = Sketch.of_rows(rows, resp * weight)
+    got = Sketch.of_mixture(em, mixture.parameters)
+    np.testing.assert_allclose(got.overlaps, (resp * weight) @ resp.T, atol=1e-8)
+    for name in ("counts", "means", "covariances"):
+        # Responsibilities from the expanded form agree to about 1e-9.
+        np.testing.assert_allclose(
+            getattr(got, name), getattr(expected, name), atol=1e-8
+        )
+
+
+def test_merger_is_the_sketch_of_the_union(labelled):
+    _, rows, resp = labelled(STRUCTURES["full"])
+    union = np.stack([resp[0], resp[2], resp[1] + resp[3]])
+    assert_same(Sketch.of_rows(rows, resp).merge(1, 3), Sketch.of_rows(rows, union))
+
+
+def test_halves_of_a_split_merge_to_the_whole(labelled):
+    _, rows, resp = labelled(STRUCTURES["full"])
+    sketch = Sketch.of_rows(rows, resp)
+    whole = sketch.split(3).merge(3, 4)
+    for name in ("counts", "means", "covariances"):
+        np.testing.assert_allclose(
+            getattr(whole, name), getattr(sketch, name), atol=1e-10
+        )
+
+
+def test_split_goes_across_the_main_axis():
+    sketch = Sketch(
+        np.array([10.0]), np.zeros((1, 2)), np.diag([1.0, 4.0])[None], np.eye(1)
+    )
+    means = sketch.split(0).means
+    assert np.allclose(means[:, 0], 0)
+    # The mean of half a normal of standard deviation 2.
+    mean = 2 * np.sqrt(2 / np.pi)
+    assert np.allclose(np.sort(means[:, 1]), [-mean, mean])
+
+
+def test_closest_pair_is_the_one_that_overlaps():
+    overlaps = np.array([[5.0, 0.1, 2.0], [0.1, 5.0, 0.0], [2.0, 0.0, 5.0]])
+    sketch = Sketch(np.full(3, 7.0), np.eye(3), np.stack([np.eye(3)] * 3), overlaps)
+    assert sketch.closest(1) == [(0, 2)]
+
+
+def test_small_clusters_on_one_spot_are_closer_than_the_tails_of_large_ones():
+    # Cosines of 0.9 and 0.05.
+    overlaps = np.array(
+        [[100.0, 5, 0, 0], [5, 100, 0, 0], [0, 0, 1, 0.9], [0, 0, 0.9, 1]]
+    )
+    counts = np.array([105.0, 105.0, 1.9, 1.9])
+    sketch = Sketch(counts, np.eye(4), np.stack([np.eye(4)] * 4), overlaps)
+    assert sketch.closest(2) == [(2, 3), (0, 1)]
+
+
+def test_other_coordinates_sketch_the_same_data(labelled):
+    em, rows, resp = labelled(STRUCTURES["full"])
+    other, others, _ = labelled(STRUCTURES["spherical"])
+    moved = Sketch.of_rows(rows, resp).moved(em.coordinates, other.coordinates)
+    assert_same(moved, Sketch.of_rows(others, resp))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e160])
+def test_other_coordinates_at_any_scale_are_finite(X, make_blocks, scale):
+    maps = [
+        EMMap.prepare(make_blocks(X * [1.0, 1.0, scale]), STRUCTURES[name], 1, "auto")
+        for name in ("full", "spherical")
+    ]
+    sketch = Sketch(np.ones(1), np.zeros((1, 3)), np.eye(3)[None], np.ones((1, 1)))
+    for here, there in (maps, maps[::-1]):
+        moved = sketch.moved(here.coordinates, there.coordinates)
+        start = there.started(moved.statistics(there.structure.quadratic))
+        assert np.isfinite(there.evaluate(start).objective)

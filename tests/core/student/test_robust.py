@@ -1,0 +1,60 @@
+"""Coordinates of the bulk of data."""
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.student.robust import Bulk, robust_distances, weighted_quantiles
+
+
+def test_outliers_change_nothing(rng, make_blocks):
+    X = rng.normal(3, 2, (400, 2))
+    structure = STRUCTURES["full"]
+    alone = Bulk.of(make_blocks(X), structure)
+    for far in (1e3, 1e160, 1e300):
+        found = Bulk.of(make_blocks(np.vstack([X, [[far, -far]]])), structure)
+        assert np.allclose(found.coordinates.shift, alone.coordinates.shift)
+        assert np.allclose(found.coordinates.scale, alone.coordinates.scale)
+        assert found.blocks.n_samples == 400
+
+
+def test_weights_are_repeated_rows(rng, make_blocks):
+    X, v = rng.standard_cauchy((100, 2)), rng.integers(0, 4, 100)
+    structure = STRUCTURES["diag"]
+    weighted = Bulk.of(make_blocks(X, v.astype(float)), structure)
+    repeated = Bulk.of(make_blocks(np.repeat(X, v, axis=0)), structure)
+    assert np.allclose(weighted.coordinates.scale, repeated.coordinates.scale)
+    assert np.allclose(weighted.low, repeated.low)
+
+
+def test_many_features_leave_rows(rng, make_blocks):
+    # Hardly a row has no outlier: values are moved, and no rows left out.
+    X = rng.standard_cauchy((300, 400))
+    found = Bulk.of(make_blocks(X), STRUCTURES["diag"])
+    assert found.blocks.n_samples == 300
+    assert (found.coordinates.scale > 1e-3).all()
+
+
+def test_features_of_hardly_any_width(make_blocks):
+    X = np.c_[np.arange(100.0), np.full(100, 7.0), np.r_[np.zeros(99), 1e3]]
+    found = Bulk.of(make_blocks(X), STRUCTURES["diag"])
+    assert np.isfinite(found.coordinates.scale).all()
+    assert found.blocks.n_samples == 100
+
+
+def test_quantiles_of_weights():
+    values, weight = np.array([1.0, 2.0, 3.0]), np.array([1.0, 5.0, 1.0])
+    assert weighted_quantiles(values, weight, np.array([0, 0.5, 1])).tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_distances_do_not_go_by_outliers(rng):
+    Z = rng.normal(size=(500, 2))
+    Z[:20] = 1e100
+    resp = np.stack([np.ones(500), np.zeros(500)])
+    near, empty = robust_distances(Z, resp, None)
+    assert near[20:].mean() == pytest.approx(2, rel=0.2)
+    assert (near[:20] > 1e190).all() and not empty.any()
