@@ -112,7 +112,9 @@ def peer_pass(X, covariance_type, given):
 def onedal() -> str | None:
     """Return the Python that the command line names as that of oneDAL."""
     arguments = sys.argv[1:]
-    return arguments[arguments.index("--onedal") + 1] if "--onedal" in arguments else None
+    return (
+        arguments[arguments.index("--onedal") + 1] if "--onedal" in arguments else None
+    )
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import time
 
 
 def serve(path: str, covariance_type: str, least: float) -> None:
-    """Print the seconds of one pass, over at least `least` seconds, for each line read."""
+    """Print the seconds of a pass for each line that is read."""
     import daal4py
     import numpy as np
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from skem import __version__
 from skem._cli.table import Table
-from skem._report.describe import model
-from skem._report.summary import MixtureSummary
+from skem._report.summary import MixtureSummary, model
 from skem._report.text import Column, count, paragraph, table
 from skem.model_selection import NEAR, GaussianMixtureIC
 

@@ -15,7 +15,8 @@ from skem._inputs.dask import is_dask
 from skem._inputs.fixed import check_fixed
 from skem._inputs.typing import ErrorMethod, RandomState, available_if
 from skem._inputs.validation import check_data, check_sample_weight
-from skem._report.summary import MixtureSummary, agreement, bhattacharyya, correlations
+from skem._report.measures import agreement, bhattacharyya, correlations
+from skem._report.summary import MixtureSummary
 from skem.core.gaussian.covariance import SHAPES
 
 

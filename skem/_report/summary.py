@@ -1,22 +1,35 @@
-"""What is to be said about a fitted mixture, as numbers."""
+"""What is to be said about a fitted mixture: as numbers, and as tables of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import entr
 
-from skem._report.describe import describe
-from skem._report.text import as_html, as_text
-from skem.core.blocks.arrays import Block, Blocks
-from skem.core.blocks.threads import Workspace
-from skem.core.gaussian.coordinates import scoring_coordinates
-from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture.expectation import Expectation
-from skem.core.mixture.totals import Totals
+from skem._report.measures import Agreement
+from skem._report.text import (
+    Column,
+    Section,
+    as_html,
+    as_text,
+    count,
+    printable,
+    rounded,
+    shorten,
+)
+from skem.core.gaussian.covariance import SHAPES
+
+LONGEST_NAME = 20
+MOST_FEATURES = 20
+MOST_ROWS = 60
+"""With more than so many, those in the middle are left out."""
+GAP = "..."
+LARGEST_MATRIX = 6
+"""Of larger symmetric matrices, only the largest entries are shown."""
+LARGEST = 5
+"""How many of them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,77 +149,170 @@ class MixtureSummary:
         return f'<section class="skem-summary">\n{tables}\n</section>'
 
 
-def correlations(structure: Structure, parameters: Parameters) -> np.ndarray:
-    """Return the different correlation matrices: (K, d, d), (1, d, d) or (0, d, d)."""
-    _, d = parameters.shape
-    cholesky = parameters.precisions_cholesky
-    if not structure.matrices:
-        return np.empty((0, d, d))
-    deviations = structure.standard_deviations(cholesky, parameters.shape)
-    cholesky = cholesky.reshape(-1, d, d)
-    # Of features in units of their deviations, the covariances are the correlations.
-    inverse = np.linalg.inv(cholesky * deviations[: len(cholesky), :, None])
-    return np.swapaxes(inverse, 1, 2) @ inverse
+def describe(summary: MixtureSummary) -> Iterator[Section]:
+    """Yield the tables of a summary."""
+    deviations = summary.standard_deviations
+    yield _components(summary)
+    yield _fit(summary)
+    yield Section("Means", _by_component(summary, summary.means))
+    title = "Standard deviations" if summary.df is None else "Scales"
+    yield Section(title, _by_component(summary, deviations))
+    yield from _correlations(summary)
+    yield from _overlap(summary.overlap)
 
 
-def bhattacharyya(structure: Structure, parameters: Parameters) -> np.ndarray:
-    """Bhattacharyya coefficients of all pairs of components, (K, K).
-
-    With Σ = (Σ_j + Σ_k)/2 and δ = μ_j − μ_k, minus the logarithm of a coefficient is
-    ⅛ δᵀΣ⁻¹δ + ½ log(|Σ| / √(|Σ_j| |Σ_k|)).
-    """
-    coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
-    inward = coordinates.inward(structure, parameters)
-    K, d = inward.shape
-    covariances = structure.covariances(inward.precisions_cholesky)
-    log_det = np.broadcast_to(structure.log_det(inward.precisions_cholesky, d), K)
-    overlap = np.eye(K)
-    for j in range(K):
-        middle = covariances
-        if not structure.shared:
-            middle = covariances[j] / 2 + covariances / 2
-        cholesky, _ = structure.factor(middle)
-        with np.errstate(over="ignore"):
-            offsets = structure.whiten_rows(cholesky, inward.means - inward.means[j])
-            distances = np.square(offsets).sum(axis=1) / 8
-        # log|U| is −½ log|Σ|.
-        distances += (log_det + log_det[j]) / 2 - structure.log_det(cholesky, d)
-        overlap[j, j + 1 :] = np.exp(-np.maximum(distances, 0.0))[j + 1 :]
-    return np.maximum(overlap, overlap.T)
+def model(n_components: int, covariance_type: str) -> str:
+    """Name a mixture."""
+    return f"{count(n_components, 'component')}, {covariance_type} covariances"
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Sums over data of what a summary says of them; adding joins two parts of it."""
+def _shown(number: int, most: int) -> list[int | None]:
+    """Return indices of what is shown, with None for a gap."""
+    if number <= most:
+        return list(range(number))
+    half = most // 2
+    return [*range(half), None, *range(number - half, number)]
 
-    totals: Totals
-    entropy: float
-    sizes: np.ndarray
-    effective_sizes: np.ndarray
 
-    def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(
-            self.totals + other.totals,
-            self.entropy + other.entropy,
-            self.sizes + other.sizes,
-            self.effective_sizes + other.effective_sizes,
+def _numbers(n_components: int) -> Column:
+    """Return the numbers of the components that are shown."""
+    shown = _shown(n_components, MOST_ROWS)
+    return Column("component", [GAP if k is None else str(k) for k in shown])
+
+
+def _with_gap(title: str, cells: Sequence[str]) -> Column:
+    """Return a column with those of the cells that are shown."""
+    shown = _shown(len(cells), MOST_ROWS)
+    return Column(title, [GAP if k is None else cells[k] for k in shown])
+
+
+def _amounts(values: np.ndarray) -> list[str]:
+    """Return sums of weights, which are whole numbers if the weights are."""
+    whole = bool((values == np.round(values)).all())
+    return [f"{value:.{0 if whole else 1}f}" for value in values]
+
+
+def _components(summary: MixtureSummary) -> Section:
+    K = len(summary.weights)
+    weights = [f"{weight:.4f}" for weight in summary.weights]
+    columns = [_numbers(K), _with_gap("weight", weights)]
+    if summary.df is not None:
+        columns.append(_with_gap("df", [f"{df:.4g}" for df in summary.df]))
+    if summary.sizes is not None and summary.effective_sizes is not None:
+        effective = [f"{size:.1f}" for size in summary.effective_sizes]
+        columns.append(_with_gap("size", _amounts(summary.sizes)))
+        columns.append(_with_gap("effective size", effective))
+    return Section(model(K, summary.covariance_type), columns)
+
+
+def _fit(summary: MixtureSummary) -> Section:
+    cells = {"parameters": str(summary.n_parameters)}
+    if summary.converged is not None:
+        cells["converged"] = "yes" if summary.converged else "no"
+    if summary.noise_weight is not None:
+        cells["weight of noise"] = f"{summary.noise_weight:.4f}"
+    if summary.n_samples is not None:
+        (cells["samples"],) = _amounts(np.array([summary.n_samples]))
+    numbers = {
+        "mean log-likelihood of the fit": (summary.lower_bound, 4),
+        "log-likelihood": (summary.log_likelihood, 2),
+        "BIC": (summary.bic, 2),
+        "AIC": (summary.aic, 2),
+        "ICL": (summary.icl, 2),
+        "entropy": (summary.entropy, 2),
+    }
+    for name, (value, decimals) in numbers.items():
+        if value is not None:
+            cells[name] = _fixed(value, decimals)
+    columns = [Column("quantity", list(cells)), Column("value", list(cells.values()))]
+    return Section("Fit", columns)
+
+
+def _names(summary: MixtureSummary) -> list[str]:
+    return [shorten(printable(name), LONGEST_NAME) for name in summary.feature_names]
+
+
+def _by_component(summary: MixtureSummary, values: np.ndarray) -> list[Column]:
+    """One row for each component, each feature rounded by its smallest deviation."""
+    names = _names(summary)
+    units = summary.standard_deviations.min(axis=0)
+    columns = [_numbers(len(values))]
+    for j in _shown(len(names), MOST_FEATURES):
+        if j is None:
+            columns.append(_with_gap(GAP, [GAP] * len(values)))
+        else:
+            columns.append(_with_gap(names[j], rounded(values[:, j], units[j])))
+    return columns
+
+
+def _correlations(summary: MixtureSummary) -> Iterator[Section]:
+    names, matrices = _names(summary), summary.correlations
+    if len(names) == 1 or not len(matrices):
+        return
+    shared = SHAPES[summary.covariance_type].shared
+    owners = ["all"] if shared else [str(k) for k in range(len(matrices))]
+    few = len(names) * len(matrices) <= MOST_ROWS
+    if few and 2 < len(names) <= LARGEST_MATRIX:
+        for owner, matrix in zip(owners, matrices, strict=True):
+            title = f"component {owner}" if owner != "all" else "all components"
+            yield Section(f"Correlations, {title}", _triangle(names, matrix, 2))
+    else:
+        yield _largest_correlations(owners, names, matrices)
+
+
+def _triangle(names: Sequence[str], matrix: np.ndarray, decimals: int) -> list[Column]:
+    columns = [
+        Column(name, [""] * j + [_fixed(value, decimals) for value in matrix[j:, j]])
+        for j, name in enumerate(names)
+    ]
+    return [Column("", names), *columns]
+
+
+def _largest_pairs(matrix: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs i < j with the largest entries, at most `LARGEST`."""
+    i, j = np.triu_indices(len(matrix), 1)
+    order = np.argsort(-abs(matrix[i, j]), kind="stable")[:LARGEST]
+    return [(int(i[pair]), int(j[pair])) for pair in order]
+
+
+def _largest_correlations(
+    owners: Sequence[str], names: Sequence[str], matrices: np.ndarray
+) -> Section:
+    """Return the pairs of features with the largest correlations."""
+    rows = [
+        (owner, f"{names[i]}, {names[j]}", _fixed(matrix[i, j], 2))
+        for owner, matrix in zip(owners, matrices, strict=True)
+        for i, j in _largest_pairs(matrix)
+    ]
+    n_pairs = len(names) * (len(names) - 1) // 2
+    title = "Correlations"
+    if n_pairs > LARGEST:
+        title = f"Largest correlations, {LARGEST} of {n_pairs}"
+    columns = map(list, zip(*rows, strict=True))
+    titles = ["component", "features", "correlation"]
+    return Section(title, list(map(_with_gap, titles, columns)))
+
+
+def _overlap(overlap: np.ndarray) -> Iterator[Section]:
+    K = len(overlap)
+    if 1 < K <= LARGEST_MATRIX:
+        names = [str(k) for k in range(K)]
+        yield Section(
+            "Overlap of components (Bhattacharyya coefficients)",
+            _triangle(names, overlap, 4),
+        )
+    elif K > 1:
+        pairs = _largest_pairs(overlap)
+        yield Section(
+            "Largest overlaps of components (Bhattacharyya coefficients), "
+            f"{LARGEST} of {K * (K - 1) // 2}",
+            [
+                Column("components", [f"{i}, {j}" for i, j in pairs]),
+                Column("overlap", [_fixed(overlap[i, j], 4) for i, j in pairs]),
+            ],
         )
 
 
-def agreement(expectation: Expectation, blocks: Blocks) -> Agreement:
-    """Evaluate the mixture on data, in one pass."""
-    K = len(expectation.form.parameters.weights)
-
-    def kernel(block: Block, workspace: Workspace) -> Agreement:
-        log_density, log_largest, resp = expectation.classified(block, workspace)
-        weight = np.ones(len(log_density)) if block.weight is None else block.weight
-        return Agreement(
-            Totals.of(block, log_density, log_largest),
-            float(entr(resp).sum(axis=0) @ weight),
-            # Without noise, the last row.
-            np.bincount(resp.argmax(axis=0), weights=weight, minlength=K)[:K],
-            resp[:K] @ weight,
-        )
-
-    found = blocks.fold(kernel, 2 * expectation.values_per_sample)
-    return replace(found, totals=found.totals.finite())
+def _fixed(value: float, decimals: int) -> str:
+    # + 0.0 makes a zero of a negative zero.
+    return f"{round(float(value), decimals) + 0.0:.{decimals}f}"
