@@ -22,8 +22,9 @@ from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import ACCELERATORS, Plain
 from skem.core.solve.loop import solve
+from skem.core.solve.plain import Plain
+from skem.core.solve.registry import ACCELERATORS
 
 GAPS = (0.01, 0.001)
 """Nats from the optimum that count as there."""

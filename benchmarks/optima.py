@@ -23,7 +23,7 @@ from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
 ROUNDS = 1 if TINY else 3

@@ -25,8 +25,8 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import Solution, solve
+from skem.core.solve.registry import ACCELERATORS
 
 RESTARTS = 20
 NEGLIGIBLE = 1e-9

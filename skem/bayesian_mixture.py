@@ -48,8 +48,8 @@ from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.seeds import starting_methods
 from skem.core.mixture.stream import Stream
 from skem.core.search.search import Search
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import Solution
+from skem.core.solve.registry import ACCELERATORS
 
 OF_A_MODEL = (
     "covariance_type",

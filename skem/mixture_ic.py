@@ -25,7 +25,7 @@ from skem._selection.grid import check_covariance_types, check_numbers_of_compon
 from skem._selection.tables import path
 from skem._tables.fitting import check_labels
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 

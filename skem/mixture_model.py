@@ -14,7 +14,7 @@ from skem._inputs.sklearn import Interval, StrOptions
 from skem._saving.files import save_mixture
 from skem._tables.fitting import FittingTable
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.registry import ACCELERATORS
 
 
 class MixtureModel(FittingTable):

@@ -38,7 +38,7 @@ from skem._selection.grid import (
 )
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import GaussianMixture
 

@@ -16,8 +16,8 @@ from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import solve
+from skem.core.solve.registry import ACCELERATORS
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from skem._selection.grid import CRITERIA
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.solve.accelerate import ACCELERATORS
+from skem.core.solve.registry import ACCELERATORS
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")

@@ -20,8 +20,8 @@ from skem._report.text import count
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap, Evaluation
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import solve
+from skem.core.solve.registry import ACCELERATORS
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:

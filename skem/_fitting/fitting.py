@@ -41,8 +41,9 @@ from skem.core.mixture.stream import Gathering, Stream
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
 from skem.core.search.search import Search, height
-from skem.core.solve.accelerate import ACCELERATORS, Progress
+from skem.core.solve.accelerator import Progress
 from skem.core.solve.loop import Solution
+from skem.core.solve.registry import ACCELERATORS
 
 ILL_DEFINED = (
     "Fitting the mixture model failed because some components have "

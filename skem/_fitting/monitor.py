@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from skem.core.mixture.em import EMMap, Evaluation
-from skem.core.solve.accelerate import Accelerator
+from skem.core.solve.accelerator import Accelerator
 
 try:
     from sklearn.callback import CallbackSupportMixin

@@ -30,8 +30,8 @@ from skem.core.search.climb import Trial, climb
 from skem.core.search.divide import divided
 from skem.core.search.path import follow
 from skem.core.search.search import FOLLOWED, TRIAL, affordable, height
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import Solution
+from skem.core.solve.registry import ACCELERATORS
 
 FRESH = 12
 """Diverse starts of the larger mixture beside those from the smaller one."""

@@ -29,8 +29,8 @@ from skem.core.search.initialize import subsample
 from skem.core.search.path import Found, Path, follow, growing, widened
 from skem.core.search.search import Search
 from skem.core.search.sketch import Sketch
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import Solution
+from skem.core.solve.registry import ACCELERATORS
 from skem.gaussian_mixture import GaussianMixture
 
 SPARSE = 2

@@ -24,8 +24,8 @@ from skem._tables.gathering import Gathering
 from skem._tables.start import given_start
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.stream import Forgetting
-from skem.core.solve.accelerate import ACCELERATORS
 from skem.core.solve.loop import Solution, solve
+from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 from skem.families.point import Given, Point

@@ -36,7 +36,7 @@ from skem.core.search.search import (
     farthest,
     height,
 )
-from skem.core.solve.accelerate import FLOOR
+from skem.core.solve.accelerator import FLOOR
 from skem.core.solve.loop import Solution
 
 STARTS = 9

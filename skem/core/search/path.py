@@ -26,8 +26,9 @@ from skem.core.mixture.em import EMMap
 from skem.core.search.climb import Trial, climb
 from skem.core.search.initialize import started
 from skem.core.search.sketch import Sketch
-from skem.core.solve.accelerate import Accelerator, Chart, Plain
+from skem.core.solve.accelerator import Accelerator, Chart
 from skem.core.solve.loop import Solution, solve
+from skem.core.solve.plain import Plain
 
 SPLITS = 3
 """Clusters that are split, at most."""

@@ -26,7 +26,7 @@ from skem.core.mixture.seeds import Initializer, kmeans
 from skem.core.search.climb import Trial, climb
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
-from skem.core.solve.accelerate import Accelerator
+from skem.core.solve.accelerator import Accelerator
 from skem.core.solve.loop import Solution, solve
 
 STARTS = 6

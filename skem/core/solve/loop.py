@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from skem.core.solve.accelerate import Accelerator
+from skem.core.solve.accelerator import Accelerator
 
 
 @dataclass(frozen=True)

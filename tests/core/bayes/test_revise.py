@@ -12,7 +12,7 @@ from skem.core.mixture.seeds import DIVERSE, kmeans
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
 from skem.core.search.search import height
-from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.lbfgs import LBFGS
 
 K, D = 6, 2
 

@@ -8,8 +8,8 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.climb import climb
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import Plain
 from skem.core.solve.loop import solve
+from skem.core.solve.plain import Plain
 
 K = 3
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.search.move import Moves, dispensable, responsibilities
-from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
 MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])

@@ -9,7 +9,7 @@ from skem.core.search.climb import Trial
 from skem.core.search.initialize import Rows
 from skem.core.search.path import Path, follow, growing, narrowed, widened
 from skem.core.search.sketch import Sketch
-from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.lbfgs import LBFGS
 
 CENTRES = np.array([[-6, 0], [0, 0], [6, 0], [0, 8]])
 

@@ -15,7 +15,7 @@ from skem.core.search import search as search_module
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
 from skem.core.search.search import Race, Search, farthest, height
-from skem.core.solve.accelerate import LBFGS
+from skem.core.solve.lbfgs import LBFGS
 
 K = 6
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from skem.core.solve.accelerate import Plain, Progress
+from skem.core.solve.accelerator import Progress
 from skem.core.solve.loop import solve
+from skem.core.solve.plain import Plain
 
 RATES = [0.5, 0.9, 0.99, 0.999]
 LIMIT = -1234.5

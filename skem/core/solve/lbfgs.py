@@ -1,229 +1,23 @@
-"""Proposals for a fixed-point map that climbs an objective.
-
-An accelerator is a guest in the loop of `solve`: it may propose a point in place of the
-next plain iterate, is told whether the point was accepted, and estimates how much of
-the objective is left to be gained. It sees points only through their `objective`,
-`successor`, and through charts: unconstrained coordinates in which the plain step is
-about a unit gradient step.
-"""
+"""Quasi-Newton steps, with the plain step for a gradient."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs as solve_upper
 
-FLOOR = 1e-12
-"""Increments below this share of |f| are rounding."""
+from skem.core.solve.accelerator import FLOOR, Accelerator, Chart, Evaluation, Progress
+from skem.core.solve.plain import Plain
+
 SINGLE = 1e-5
-"""The same, where values are those of float32."""
+"""The same as `FLOOR`, where values are those of float32."""
 FAR = 0.5
 """Gain of a step, for each coordinate, that tells that a maximum is far."""
-
-
-class Chart(Protocol):
-    """Coordinates of points."""
-
-    def pack(self, parameters: Any) -> np.ndarray:
-        """Point -> vector."""
-
-    def unpack(self, vector: np.ndarray) -> Any:
-        """Vector -> point."""
-
-    def farthest(self, step: np.ndarray) -> float:
-        """Size of a step, about one where the chart may bend."""
-
-
-class Evaluation(Protocol):
-    """A point θ with what one evaluation of the map tells of it."""
-
-    @property
-    def parameters(self) -> Any:
-        """θ."""
-
-    @property
-    def objective(self) -> float:
-        """f(θ)."""
-
-    @property
-    def loglik(self) -> float:
-        """What the loop reports of θ."""
-
-    @property
-    def successor(self) -> Any:
-        """θ⁺."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the stopping rule of plain steps remembers: the last value and increments.
-
-    With increments shrinking by a = Δ_t/Δ_{t−1} a step, Δ_t a/(1−a) is left.
-    """
-
-    value: float
-    increments: tuple[float, ...] = ()
-
-    def advance(self, value: float) -> Progress:
-        """Take the next value."""
-        return Progress(value, (*self.increments, value - self.value)[-3:])
-
-    @property
-    def remaining(self) -> float:
-        """Estimate of what is left to be gained; infinite while it is not trusted.
-
-        The shrinkage must have been below one twice running, and the slower of the
-        two counts.
-        """
-        if len(self.increments) < 3:
-            return float("inf")
-        first, second, third = (abs(increment) for increment in self.increments)
-        # The map never falls but by rounding, so a fall tells how large that is.
-        noise = max(FLOOR * abs(self.value), -min(self.increments))
-        if max(second, third) <= noise:
-            return 0.0
-        if not third < second < first:
-            return float("inf")
-        shrinkage = max(third / second, second / first)
-        return third * shrinkage / (1 - shrinkage)
-
-
-class Accelerator(Protocol):
-    """A guest in the loop."""
-
-    step: str
-    """Name of the kind of step that was proposed last."""
-
-    def begin(self, start: Evaluation) -> None:
-        """Take the point to start from."""
-
-    def follow(self, earlier: Accelerator) -> None:
-        """Take over, before `begin`, what was learned on a part of the data."""
-
-    def propose(self, current: Evaluation) -> Any | None:
-        """Return a point to try, or None for the plain step."""
-
-    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
-        """Take the outcome of the step from `current` to `trial`."""
-
-    @property
-    def progress(self) -> Progress | None:
-        """What a later loop can continue from, if it starts at the last point."""
-
-    @property
-    def remaining(self) -> float:
-        """Estimate of what is left to be gained; infinite while not trusted."""
-
-
-class Plain:
-    """The map itself: no proposals."""
-
-    step = "em"
-
-    def __init__(
-        self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
-    ) -> None:
-        self.progress: Progress | None = progress
-
-    def begin(self, start: Evaluation) -> None:
-        """Continue the progress of an earlier loop if it ended at this value."""
-        value = start.objective
-        if self.progress is None or abs(value - self.progress.value) > FLOOR * abs(
-            value
-        ):
-            self.progress = Progress(value)
-
-    def follow(self, earlier: Accelerator) -> None:
-        """Take over nothing."""
-
-    def propose(self, current: Evaluation) -> None:
-        """Propose nothing."""
-
-    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
-        """Take the new value."""
-        assert self.progress is not None
-        self.progress = self.progress.advance(trial.objective)
-
-    @property
-    def remaining(self) -> float:
-        """Extrapolation of the increments."""
-        assert self.progress is not None
-        return self.progress.remaining
-
-
-class Squarem:
-    """Squared extrapolation (Varadhan & Roland 2008, scheme S3).
-
-    From x₀, x₁ = F(x₀), x₂ = F(x₁), r = x₁ − x₀ and v = (x₂ − x₁) − r, the proposal is
-    x₀ + 2αr + α²v with α = ‖r‖/‖v‖ between 1 and a limit that grows with success.
-    """
-
-    step = "em"
-
-    def __init__(
-        self, chart_at: Callable[[Any], Chart], progress: Progress | None = None
-    ) -> None:
-        self._chart_at = chart_at
-        self._limit = 4.0
-        self._alpha = 1.0
-        self._previous: Evaluation | None = None
-        self._estimates: deque[float] = deque([np.inf, np.inf], maxlen=2)
-        self._plain = Plain(chart_at, progress)
-
-    @property
-    def progress(self) -> Progress | None:
-        """That of the last plain steps."""
-        return self._plain.progress
-
-    def begin(self, start: Evaluation) -> None:
-        """Start a cycle."""
-        self._plain.begin(start)
-
-    def follow(self, earlier: Accelerator) -> None:
-        """Take over nothing."""
-
-    def propose(self, current: Evaluation) -> Any | None:
-        """Extrapolate, once there are two plain steps from a point."""
-        self.step = "em"
-        if self._previous is None:
-            return None
-        chart = self._chart_at(current.parameters)
-        x0 = chart.pack(self._previous.parameters)
-        x2 = chart.pack(current.successor)
-        # In this chart the current point x₁ is the origin.
-        r, v = -x0, x2 + x0
-        self._previous = None
-        norm_v = np.linalg.norm(v)
-        alpha = float(np.linalg.norm(r) / norm_v) if norm_v > 0 else 1.0
-        self._estimates.append(0.5 * float(x2 @ x2) * max(float(alpha), 1.0))
-        self._alpha = float(np.clip(alpha, 1.0, self._limit))
-        if self._alpha == 1.0:
-            return None
-        self.step = "squarem"
-        return chart.unpack(x0 + 2 * self._alpha * r + self._alpha**2 * v)
-
-    def learn(self, current: Evaluation, trial: Evaluation, accepted: bool) -> None:
-        """Adapt the limit."""
-        if self.step == "em":
-            self._plain.learn(current, trial, accepted)
-            self._previous = current
-            return
-        if not accepted:
-            self._limit = max(self._limit / 4, 1.5)
-        elif self._alpha == self._limit:
-            self._limit *= 4
-        self._plain.begin(trial if accepted else current)
-
-    @property
-    def remaining(self) -> float:
-        """½‖step‖²·α of the last two cycles."""
-        return max(self._estimates)
 
 
 class Memory:
@@ -467,11 +261,3 @@ class LBFGS:
         shrunk = before - lately
         times = lately / shrunk if shrunk > 0 else self.endless
         return lately * min(max(times, 1.0), self.endless)
-
-
-ACCELERATORS: dict[str, Callable[..., Accelerator]] = {
-    "auto": LBFGS,
-    "em": Plain,
-    "squarem": Squarem,
-    "lbfgs": LBFGS,
-}

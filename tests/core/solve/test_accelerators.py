@@ -10,8 +10,10 @@ import pytest
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
-from skem.core.solve.accelerate import ACCELERATORS, LBFGS, Memory, Plain
+from skem.core.solve.lbfgs import LBFGS, Memory
 from skem.core.solve.loop import solve
+from skem.core.solve.plain import Plain
+from skem.core.solve.registry import ACCELERATORS
 
 FAST = sorted(set(ACCELERATORS) - {"em"})
 
