@@ -43,6 +43,8 @@ PATIENCE = 2
 """Times in a row that they may gain nothing."""
 ROUNDS = 20
 """Times that is done, at most."""
+LABOUR = 2**35
+"""Products in all of these times beyond which there are fewer, but for the first."""
 TRIAL = 20
 """Steps that each move gets."""
 FOLLOWED = 3
@@ -175,7 +177,10 @@ class Search:
         patience = min(self.patience, 1) if few else self.patience
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
-        for _ in range(ROUNDS if best.converged and may_move else 0):
+        steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
+        rounds = LABOUR // (steps * products(em, self.n_components))
+        rounds = min(max(1, rounds), ROUNDS) if best.converged and may_move else 0
+        for _ in range(rounds):
             found = self.after_moves(em, best)
             failures = failures + 1 if found is best else 0
             if failures == patience:
@@ -222,12 +227,16 @@ class Search:
 
 def affordable(em: EMMap, n_components: int, most: int) -> int:
     """Return how many mixtures climb together: fewer than `most`, if steps are long."""
+    return min(most, max(FEWEST, WORK // products(em, n_components)))
+
+
+def products(em: EMMap, n_components: int) -> int:
+    """Return how many products a step has, about."""
     d = em.blocks.n_features
     size = 1 + d + em.structure.logit_quadratic.size(d)
     if em.blocks.incomplete:
         size = GAPS * (1 + d + em.structure.quadratic.size(d))
-    products = em.blocks.n_samples * n_components * size
-    return min(most, max(FEWEST, WORK // products))
+    return em.blocks.n_samples * n_components * size
 
 
 def farthest(chart: Chart, parameters: Parameters) -> float:
