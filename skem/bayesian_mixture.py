@@ -14,7 +14,7 @@ from sklearn.mixture import BayesianGaussianMixture as Peer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skem._fitted.density import expectation_at
+from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.joint import Given
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture
@@ -641,8 +641,19 @@ class BayesianGaussianMixture(StreamingMixture):
         return self._posterior()
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
-        return expectation_at(
-            self.covariance_type, self._posterior(), dtype, owner=self
+        names = (
+            *("weight_concentration_prior_", "mean_precision_"),
+            *("mean_precision_prior_", "degrees_of_freedom_"),
+        )
+        concentration = getattr(self, "weight_concentration_", None)
+        if not isinstance(concentration, tuple):
+            concentration = (concentration,)
+        return kept_kernels(
+            self,
+            ("posterior", dtype),
+            (self.covariance_type, self.weight_concentration_prior_type),
+            (*self._values_of_density(), *map(vars(self).get, names), *concentration),
+            lambda: expectation_at(self.covariance_type, self._posterior(), dtype),
         )
 
     def _student(self) -> PredictiveMixture:

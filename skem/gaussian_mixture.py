@@ -10,12 +10,23 @@ from sklearn.mixture import GaussianMixture as Peer
 
 from skem._fitted.noise import check_no_noise
 from skem._fitting.likelihood import LikelihoodMixture
+from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem._saving.peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
+
+ARRAYS = (
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+    "labels_",
+)
+"""Fitted attributes that are arrays of the library of the data, as scikit-learn's."""
 
 
 class GaussianMixture(LikelihoodMixture):
@@ -491,7 +502,7 @@ class GaussianMixture(LikelihoodMixture):
         self._check_is_fitted()
         check_no_noise(self, "Mixtures of scikit-learn's")
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
-        single = np.asarray(self.means_).dtype == np.float32
+        single = numpy_of(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
         covariances = getattr(self, "covariances_", None)
         if covariances is None:
@@ -503,11 +514,16 @@ class GaussianMixture(LikelihoodMixture):
                 parameters.means.astype(dtype),
                 parameters.precisions_cholesky.astype(dtype),
             ),
-            np.array(covariances, dtype=dtype),
+            numpy_of(covariances).astype(dtype),
         )
 
     def _warn_of_hooks(self) -> None:
         warn_of_hooks(type(self), GaussianMixture, stacklevel=4)
+
+    def _become_like(self, X: Any) -> None:
+        for name in ARRAYS:
+            if name in vars(self):
+                setattr(self, name, like_given(X, getattr(self, name)))
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         structure = SHAPES[self.covariance_type]

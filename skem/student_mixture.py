@@ -400,15 +400,14 @@ class StudentMixture(LikelihoodMixture):
         return self._parameters().df
 
     def _density_at(
-        self, structure: Structure, parameters: Parameters, dtype: np.dtype
+        self,
+        structure: Structure,
+        parameters: Parameters,
+        log_widths: np.ndarray | None,
+        dtype: np.dtype,
     ) -> Any:
         assert isinstance(parameters, StudentParameters)
-        return density_of(structure, parameters)
-
-    def _density(self, dtype: np.dtype) -> Any:
-        noise = self._background
-        log_widths = None if noise is None else noise.log_widths
-        return density_of(SHAPES[self.covariance_type], self._parameters(), log_widths)
+        return density_of(structure, parameters, log_widths)
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         em = StudentMap.of_data(

@@ -48,7 +48,7 @@ def test_sequence_stops_at_the_first_that_is_not_significant(X):
     first, last = result.tests
     assert first.p_value <= 0.05 < last.p_value
     # One generator goes through all tests; the first is a test by itself.
-    alone = bootstrap_lrt(mixture, X, 1, 2, n_boot=19, random_state=0)
+    alone = bootstrap_lrt(mixture, X, 1, n_boot=19, random_state=0)
     np.testing.assert_array_equal(
         first.bootstrap_statistics, alone.bootstrap_statistics
     )

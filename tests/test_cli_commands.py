@@ -294,7 +294,7 @@ def test_predict_takes_columns_in_order_if_there_are_no_names(
     assert [int(row[3]) for row in rows] == expected.tolist()
     path = write("x;n;y\na;79;3.6\nb;54;1.8\nc;75.5;3\n", "named.csv")
     err = refuse("predict", model, path)
-    assert "has no column 'eruptions', 'waiting', which the model needs" in err
+    assert "has no columns 'eruptions', 'waiting', which the model needs" in err
     assert "there are: x, n, y" in err
     _, rows = table_of(succeed("predict", model, path, "--columns", "y,n"))
     assert [int(row[4]) for row in rows] == expected.tolist()
@@ -409,6 +409,19 @@ def test_every_command_has_its_help(command, capsys):
 def test_names_of_structures_are_all_that_there_are():
     assert {*options.SKLEARN, *options.MCLUST} == set(SHAPES)
     assert options.SKLEARN == tuple(GaussianMixtureIC().covariance_type)
+
+
+@pytest.mark.parametrize("word", ["", "fit", "predict", "sample", "summary"])
+def test_help_is_a_command_too(word, capsys):
+    with pytest.raises(SystemExit) as caught:
+        options.parse(["help", word] if word else ["help"])
+    assert caught.value.code == 0
+    name = "skem" if word == "fit" else f"skem {word}".rstrip()
+    assert capsys.readouterr().out.startswith(f"usage: {name} [-h]")
+
+
+def test_criteria_may_be_in_capitals():
+    assert options.parse(["--criterion", "BIC"]).criterion == "bic"
 
 
 def test_mistyped_commands_are_told(refuse):

@@ -94,3 +94,12 @@ def test_what_can_be_read_as_numbers_is_read_and_other_errors_stay():
         mixture.predict(frame(1.0).to_numpy())
     with pytest.raises(ValueError, match=r"could not convert string to float: 'a'$"):
         mixture.fit(["a", "b"])
+
+
+@pytest.mark.parametrize("one", [lambda t: t["a"], lambda t: t.iloc[0]])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_single_column_or_row_is_told_of_as_by_scikit_learn(one):
+    table = pd.DataFrame(NUMBERS, columns=["a", "b"])
+    for method in (GaussianMixture().fit, GaussianMixture().fit(table).predict):
+        with pytest.raises(ValueError, match=r"Expected (a 2-dim|2D array)"):
+            method(one(table))

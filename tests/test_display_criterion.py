@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from skem import CriterionDisplay
+from skem import CriterionDisplay, GaussianMixture
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -154,6 +154,11 @@ def test_plot_draws_again(draw):
     other = Figure().add_subplot()
     assert display.plot(ax=other).ax_ is other
     assert len(display.lines_) == 2
+
+
+def test_a_mixture_is_no_search():
+    with pytest.raises(TypeError, match="shows a fitted search"):
+        CriterionDisplay.from_estimator(GaussianMixture())
 
 
 def test_unfitted_search_is_refused(draw):

@@ -337,3 +337,10 @@ def test_degrees_of_freedom_are_checked(X, tmp_path):
         path.write_text(json.dumps(document), "utf-8")
         with pytest.raises(ValueError, match=message):
             skem.load(path)
+
+
+def test_a_folder_that_is_not_there_is_named_as_it_was_given(tmp_path):
+    path = tmp_path / "nowhere" / "mixture.json"
+    mixture = GaussianMixture().fit(np.zeros((3, 1)))
+    with pytest.raises(FileNotFoundError, match=r"nowhere.mixture\.json"):
+        mixture.save(path)

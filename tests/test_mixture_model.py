@@ -385,6 +385,25 @@ def test_summary_has_means_and_proportions(model):
     assert "<table>" in model.summary()._repr_html_()
 
 
+def test_summary_of_data_has_sizes_and_criteria(model, data):
+    table, _ = data
+    weight = np.linspace(0.5, 1.5, len(table))
+    found = model.summary(table, sample_weight=weight)
+    labels = model.predict(table)
+    sizes = [weight[labels == k].sum() for k in range(model.n_components)]
+    np.testing.assert_allclose(found.sizes, sizes)
+    loglik = model.score(table, sample_weight=weight) * weight.sum()
+    np.testing.assert_allclose(found.log_likelihood, loglik)
+    assert found.bic == model.bic(table, weight) and found.icl == model.icl(
+        table, weight
+    )
+    assert (
+        "BIC" in str(found) and "size" in str(found) and "<td>" in found._repr_html_()
+    )
+    with pytest.raises(ValueError, match="weights of X, which is None"):
+        model.summary(sample_weight=weight)
+
+
 class VonMises(Family):
     """Angles about a direction: T(x) = [cos x, sin x]; see the guide."""
 

@@ -15,6 +15,7 @@ from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem._fitted import density as _density
 from skem._fitting.state import KIND, restored
 from skem.core.gaussian.covariance import STRUCTURES
+from skem.gaussian_mixture import ARRAYS
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -25,41 +26,77 @@ def X():
     return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
 
 
-def wide():
-    """Return a mixture of more values than are looked up by all of them."""
+def wide(kind=GaussianMixture, *more):
+    """Return a mixture of many features."""
     rng = np.random.default_rng(0)
-    return GaussianMixture.from_parameters(
-        np.full(5, 0.2), rng.normal(size=(5, 50)), np.tile(np.eye(50), (5, 1, 1))
-    )
+    means, covariances = rng.normal(size=(5, 50)), np.tile(np.eye(50), (5, 1, 1))
+    return kind.from_parameters(np.full(5, 0.2), means, covariances, *more)
 
 
-def test_a_large_mixture_is_prepared_once(monkeypatch):
-    mixture, row = wide(), np.zeros((1, 50))
-    first = mixture.score_samples(row)
-    calls = []
-    prepared = _density._prepared
-    monkeypatch.setattr(
-        _density, "_prepared", lambda *args: calls.append(args) or prepared(*args)
-    )
+PARTS = ["weights_", "means_", "precisions_cholesky_"]
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (wide, PARTS),
+        (lambda: wide(skem.StudentMixture, 4.0), [*PARTS, "df_"]),
+        (lambda: wide_bayesian(), [*PARTS[1:], "mean_precision_"]),
+    ],
+    ids=["GaussianMixture", "StudentMixture", "BayesianGaussianMixture"],
+)
+def test_a_mixture_is_prepared_once(monkeypatch, make, names):
+    mixture = make()
+    row = np.full((1, mixture.n_features_in_), 0.5)
+    first, calls = mixture.score_samples(row), []
+    found = mixture._parameters
+    monkeypatch.setattr(mixture, "_parameters", lambda: calls.append(0) or found())
     assert mixture.score_samples(row) == first and not calls
-    # Not so after an edit, in place or not, or of another type or structure.
-    mixture.means_[0] += 1.0
-    edited = mixture.score_samples(row)
-    assert edited != first and len(calls) == 1
-    fresh = wide()
-    fresh.means_[0] += 1.0
-    assert fresh.score_samples(row) == edited
+    # Not so after an edit, in place or not, or of another type.
+    for name in names:
+        getattr(mixture, name)[0] *= 1.5
+        edited, fresh = mixture.score_samples(row), make()
+        for each in names[: names.index(name) + 1]:
+            setattr(fresh, each, getattr(mixture, each).copy())
+        assert edited != first and calls == [0]
+        assert edited == fresh.score_samples(row)
+        first = edited
+        calls.clear()
     mixture.score_samples(row.astype(np.float32))
-    assert len(calls) == 3
+    mixture.score_samples(row)
+    assert calls == [0]
+
+
+def wide_bayesian():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(60, 3)), rng.normal(4, 1, size=(40, 3))])
+    return BayesianGaussianMixture(2, random_state=0).fit(X)
 
 
 def test_what_is_prepared_goes_with_its_mixture():
     mixture = wide()
     mixture.predict(np.zeros((1, 50)))
-    held = len(_density._last)
+    held = len(_density._kept)
     del mixture
     gc.collect()
-    assert len(_density._last) < held
+    assert len(_density._kept) < held
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_few_rows_of_many_features_are_what_many_are(dtype):
+    rng = np.random.default_rng(0)
+    K, d = 15, 100
+    roots = np.triu(rng.normal(size=(K, d, d)) / 10) + 2 * np.eye(d)
+    mixture = GaussianMixture(K)
+    mixture.weights_ = rng.dirichlet(np.ones(K))
+    mixture.means_, mixture.precisions_cholesky_ = rng.normal(size=(K, d)), roots
+    mixture.n_features_in_ = d
+    X = rng.normal(size=(40, d)).astype(dtype)
+    rtol = 1e-12 if dtype == np.float64 else 1e-4
+    for name in ("score_samples", "predict_proba", "predict"):
+        method = getattr(mixture, name)
+        parts = [method(X[start : start + 3]) for start in range(0, 40, 3)]
+        np.testing.assert_allclose(np.concatenate(parts), method(X), rtol, rtol)
 
 
 BAYESIAN = [
@@ -172,6 +209,43 @@ def test_state_of_a_bayesian_mixture_is_plain_too(X):
         assert np.array_equal(copy.means_, mixture.partial_fit(X).means_)
 
 
+def test_state_of_a_mixture_of_a_table_is_plain_too():
+    rng = np.random.default_rng(0)
+    numbers = [rng.normal(size=60), rng.normal(size=60), rng.poisson(3, 60)]
+    table = np.array([*numbers, rng.choice(["red", "blue"], 60)], dtype=object).T
+    for early in (False, True):
+        mixture = skem.MixtureModel(2, random_state=0)
+        if early:
+            mixture.partial_fit(table[:5])
+        mixture.partial_fit(table) if early else mixture.fit(table)
+        kinds = VALUES | {skem.MixtureModel, np.str_}
+        assert kinds_within(mixture) <= kinds
+        copy = pickle.loads(pickle.dumps(mixture))
+        assert np.array_equal(copy.predict_proba(table), mixture.predict_proba(table))
+        assert list(copy.covariances_) == list(mixture.covariances_)
+        copy.partial_fit(table)
+        mixture.partial_fit(table)
+        assert np.array_equal(copy.predict_proba(table), mixture.predict_proba(table))
+
+
+def test_state_of_columns_of_pandas_is_plain_and_samples_have_their_types(X):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    columns = {
+        "size": rng.normal(size=60),
+        "count": pandas.array(rng.poisson(3, 60), dtype="Int64"),
+        "name": rng.choice(["a", "b"], 60),
+        "grade": pandas.Categorical(rng.choice([1, 2], 60), ordered=True),
+    }
+    table = pandas.DataFrame(columns)
+    mixture = skem.MixtureModel(2, random_state=0).fit(table)
+    plain = VALUES | {skem.MixtureModel, np.str_}
+    assert kinds_within(mixture) <= plain
+    copy = pickle.loads(pickle.dumps(mixture))
+    drawn, _ = copy.sample(5, random_state=0)
+    pandas.testing.assert_frame_equal(drawn, mixture.sample(5, random_state=0)[0])
+
+
 @pytest.mark.parametrize(
     "name", ["os:system", "skem._fitting.state:import_module", "skem:x"]
 )
@@ -252,6 +326,58 @@ def test_arrays_of_other_libraries_come_back_as_they_came(mixture, X, xp):
         assert mixture.score(given) == mixture.score(rows)
 
 
+def test_fitted_attributes_and_samples_are_of_the_library_of_the_data(X, xp):
+    mixture = GaussianMixture(2, random_state=0).fit(xp.asarray(X))
+    own = GaussianMixture(2, random_state=0).fit(X)
+    for name in ARRAYS:
+        found = getattr(mixture, name)
+        assert type(found) is type(xp.asarray(X)), name
+        assert np.array_equal(np.asarray(found), getattr(own, name)), name
+    for drawn, expected in zip(
+        mixture.sample(5, random_state=0), own.sample(5, random_state=0), strict=True
+    ):
+        assert type(drawn) is type(xp.asarray(X))
+        assert np.array_equal(np.asarray(drawn), expected)
+    mixture.set_params(warm_start=True).fit(xp.asarray(X))
+    # What they are for is there where nothing is dispatched, too.
+    with sklearn.config_context(array_api_dispatch=False):
+        check_alike(mixture, own, X)
+    check_alike(mixture, own, X)
+
+
+def check_alike(mixture, own, X):
+    """Compare what is made of fitted attributes, those of NumPy and others."""
+    copy = pickle.loads(pickle.dumps(mixture))
+    assert np.allclose(copy.predict_proba(X), own.predict_proba(X))
+    assert np.allclose(mixture.to_sklearn().means_, own.means_)
+    assert np.allclose(mixture.marginal([1]).means_, own.marginal([1]).means_)
+    assert np.allclose(mixture.conditional({0: 1.0}).means_, 0, atol=5)
+    assert str(mixture.summary(X)).split()[:9] == str(own.summary(X)).split()[:9]
+    found, expected = mixture.standard_errors(X), own.standard_errors(X)
+    assert np.allclose(found.means, expected.means, rtol=0.1)
+    again = GaussianMixture.from_sklearn(mixture.to_sklearn())
+    assert np.allclose(again.means_, own.means_)
+
+
+def test_a_file_of_arrays_of_other_libraries_has_numpys(X, xp, tmp_path):
+    mixture = GaussianMixture(2, random_state=0).fit(xp.asarray(X))
+    mixture.save(tmp_path / "mixture.json")
+    loaded = skem.load(tmp_path / "mixture.json")
+    assert isinstance(loaded.means_, np.ndarray)
+    assert np.array_equal(loaded.predict(X), mixture.predict(X))
+
+
+@pytest.mark.parametrize("xp", ["array_api_strict"], indirect=True)
+def test_arrays_go_back_to_their_device(X, xp):
+    rows = xp.asarray(X, device=xp.Device("device1"))
+    mixture = GaussianMixture(2, random_state=0).fit(rows)
+    drawn, _ = mixture.sample(3)
+    for found in (mixture.means_, mixture.predict(rows), drawn):
+        assert found.device == rows.device
+    # And from there, as of a GPU, NumPy's are made.
+    assert np.array_equal(mixture.predict(X), mixture.to_sklearn().predict(X))
+
+
 def test_starts_and_streams_of_other_libraries_are_taken(X, xp):
     start = xp.asarray([[0.0, 0.0], [5.0, 5.0]])
     mixture = GaussianMixture(2, means_init=start, random_state=0).fit(xp.asarray(X))
@@ -260,7 +386,7 @@ def test_starts_and_streams_of_other_libraries_are_taken(X, xp):
     assert np.array_equal(mixture.means_, own.means_)
     stream = GaussianMixture(2, random_state=0).partial_fit(xp.asarray(X))
     stream.partial_fit(xp.asarray(X[:10]))
-    assert stream.n_iter_ and isinstance(stream.means_, np.ndarray)
+    assert stream.n_iter_ and type(stream.means_) is type(start)
 
 
 def test_other_estimators_take_them_and_give_arrays_of_numpy(X, xp):

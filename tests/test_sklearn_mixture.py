@@ -48,7 +48,8 @@ DIFFERENCES = {
 }
 
 HELPERS = "a private function or method of theirs is what is tested"
-ARRAY_API = "arrays of other libraries than NumPy and Dask are converted, or refused"
+OF_LIBRARIES = "test_gaussian_mixture_array_api_compliance"
+COMPUTED_HERE = "all starts, k-means too, are there for arrays of other libraries"
 # Tests of what is not public, or not here.
 NOT_RUN = {
     "test_suffstat_sk_full": HELPERS,
@@ -59,8 +60,9 @@ NOT_RUN = {
     "test_gaussian_mixture_log_probabilities": HELPERS,
     "test_gaussian_mixture_precisions_init": HELPERS,
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": HELPERS,
-    "test_gaussian_mixture_array_api_compliance": ARRAY_API,
-    "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAY_API,
+    # Run below, for fewer libraries.
+    OF_LIBRARIES: HELPERS,
+    "test_gaussian_mixture_raises_where_array_api_not_implemented": COMPUTED_HERE,
 }
 
 # Fits from many starts; those of ours have the same claims.
@@ -100,10 +102,9 @@ for name, function in THEIRS.items():
         continue
     if name in DIFFERENCES:
         reason, strict = DIFFERENCES[name]
-        function = pytest.mark.xfail(reason=reason, strict=strict)(function)
-        if not strict:
-            # What passes or fails tells little.
-            function = pytest.mark.slow(function)
+        # What may pass or fail says nothing: it is not run.
+        mark = pytest.mark.xfail(reason=reason, strict=strict, run=strict)
+        function = mark(function)
     elif name in SLOW:
         function = pytest.mark.slow(function)
     globals()[name] = function
@@ -119,6 +120,19 @@ def global_random_seed():
     return 42
 
 
+@pytest.mark.skipif(OF_LIBRARIES not in THEIRS, reason="of scikit-learn 1.8")
+@pytest.mark.parametrize("library", ["array_api_strict", "torch"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("given", [False, True])
+def test_arrays_of_other_libraries(monkeypatch, library, covariance_type, given):
+    pytest.importorskip(library)
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    compliance = THEIRS[OF_LIBRARIES]
+    device = "cpu" if library == "torch" else None
+    for dtype in ("float64", "float32"):
+        compliance("random", covariance_type, library, device, dtype, given)
+
+
 @pytest.mark.parametrize("name", [*DIFFERENCES, *NOT_RUN])
 def test_what_is_listed_is_a_test_of_theirs(name):
     # Those of one version are not all in another one.
@@ -128,7 +142,7 @@ def test_what_is_listed_is_a_test_of_theirs(name):
 
 
 @pytest.mark.parametrize(
-    "reason", [*(each.reason for each in DIFFERENCES.values()), HELPERS, ARRAY_API]
+    "reason", [*(each.reason for each in DIFFERENCES.values()), HELPERS, COMPUTED_HERE]
 )
 def test_every_reason_stands_in_the_documentation(reason):
     if not DOCS.exists():

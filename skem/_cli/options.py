@@ -38,6 +38,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options, after the checks that need no data."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"] and not os.path.exists("help"):
+        words = [*words[1:2], "--help"]
     command = words.pop(0) if words and words[0] in COMMANDS else "fit"
     if command == "fit" and words:
         _check_command(words[0])
@@ -211,6 +213,7 @@ def _fit() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--criterion",
+        type=str.lower,
         choices=CRITERIA,
         default="bic",
         help="what is lowest for the mixture that is chosen (default: bic)",

@@ -87,9 +87,10 @@ def _features(
         chosen = [sheet.names.index(name) for name in wanted]
     elif sheet.named and not all(name.startswith("column ") for name in wanted):
         raise CommandError(
-            f"{sheet.title} has no column {', '.join(map(repr, lacking))}, which the "
-            f"model needs; there are: {', '.join(sheet.names)} (--columns tells which "
-            "columns to take instead)"
+            f"{sheet.title} has no column{'s' * (len(lacking) > 1)} "
+            f"{', '.join(map(repr, lacking))}, which the "
+            f"model needs; there are: {', '.join(sheet.names)} (--columns takes "
+            "others instead)"
         )
     else:
         chosen = list(range(len(columns)))

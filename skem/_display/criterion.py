@@ -180,6 +180,11 @@ class CriterionDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not hasattr(estimator, "criterion"):
+            raise TypeError(
+                f"{cls.__name__} shows a fitted search, such as GaussianMixtureIC, but "
+                f"got an object of type {type(estimator).__name__}."
+            )
         check_is_fitted(estimator, "results_")
         results = estimator.results_
         display = cls(

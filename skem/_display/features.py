@@ -10,6 +10,7 @@ import numpy as np
 
 from skem._display.marginal import marginal, projected
 from skem._display.projection import directions
+from skem._inputs.array_api import numpy_of
 from skem._inputs.features import check_features
 from skem.gaussian_mixture import GaussianMixture
 
@@ -39,7 +40,7 @@ class Shown(NamedTuple):
     ) -> Shown:
         """Take the features that are asked for, all if they are few, or directions."""
         d = len(names)
-        mean = np.asarray(fitted.weights_) @ np.asarray(fitted.means_)
+        mean = numpy_of(fitted.weights_) @ numpy_of(fitted.means_)
         if n_directions is not None:
             most = min(d, MOST_FEATURES)
             if features is not None:

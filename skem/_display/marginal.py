@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from skem._fitted.mixture import FittedMixture
+from skem._inputs.array_api import numpy_of
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.student.parameters import StudentParameters
@@ -37,9 +38,7 @@ def roots(estimator: Any) -> np.ndarray:
     """Return A with Σ = A Aᵀ for each component, shape (K, d, d)."""
     structure = SHAPES[estimator.covariance_type]
     # Of scikit-learn's mixtures too, which may have been built by hand.
-    cholesky = structure.upper_factor(
-        np.asarray(estimator.precisions_cholesky_, dtype=float)
-    )
+    cholesky = structure.upper_factor(numpy_of(estimator.precisions_cholesky_, float))
     K, d = np.shape(estimator.means_)
     # Noise of unit covariance gets covariance Σ by the linear map A.
     return np.stack([structure.color(cholesky, k, np.eye(d)) for k in range(K)])
@@ -50,14 +49,14 @@ def marginal(
 ) -> GaussianMixture | StudentMixture:
     """Return the marginal mixture of some features, with full covariances."""
     chosen = list(features)
-    means = np.asarray(estimator.means_, dtype=float)[:, chosen]
+    means = numpy_of(estimator.means_, float)[:, chosen]
     return _of_roots(estimator, means, roots(estimator)[:, chosen])
 
 
 def projected(estimator: Any, directions: np.ndarray) -> GaussianMixture:
     """Return the mixture of Vᵀ(x − μ), with μ the mean of the mixture."""
-    means = np.asarray(estimator.means_, dtype=float)
-    offsets = means - np.asarray(estimator.weights_, dtype=float) @ means
+    means = numpy_of(estimator.means_, float)
+    offsets = means - numpy_of(estimator.weights_, float) @ means
     rows = np.einsum("dp,kde->kpe", directions, roots(estimator))
     return _of_roots(estimator, offsets @ directions, rows)
 
@@ -74,12 +73,12 @@ def _of_roots(estimator: Any, means: np.ndarray, rows: np.ndarray) -> GaussianMi
     cholesky = np.clip(np.nan_to_num(cholesky, nan=0.0), -limit, limit)
     with np.errstate(over="ignore", under="ignore"):
         covariances = np.swapaxes(upper, 1, 2) @ upper
-    weights = np.asarray(estimator.weights_, dtype=float)
+    weights = numpy_of(estimator.weights_, float)
     parameters = Parameters(weights, means, cholesky)
     mixture: GaussianMixture | StudentMixture
     if hasattr(estimator, "df_"):
         mixture = StudentMixture(len(weights), random_state=0)
-        df = np.asarray(estimator.df_, dtype=float)
+        df = numpy_of(estimator.df_, float)
         parameters = StudentParameters.of(parameters, df)
     else:
         mixture = GaussianMixture(len(weights), random_state=0)

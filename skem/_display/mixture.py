@@ -436,7 +436,7 @@ class MixtureDisplay:
 def _title(fitted: Any) -> str:
     """Say what is drawn: the class, and how many components of what structure."""
     kind = type(fitted).__name__
-    return f"{kind}: {count(len(fitted.weights_), 'component')}"
+    return f"{kind}: {count(np.shape(fitted.weights_)[0], 'component')}"
 
 
 def _coded(labels: Any) -> tuple[np.ndarray, dict[int, str]]:

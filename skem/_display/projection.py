@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skem._display.marginal import roots
+from skem._inputs.array_api import numpy_of
 
 SEPARATES = 1e-9
 """Variance between means, in units of that within components, from which a direction
@@ -21,8 +22,8 @@ def directions(estimator: Any, n_directions: int) -> np.ndarray:
     ones along which covariances differ, by Σ w_k (S_k − I)² with S_k = W⁻½ Σ_k W⁻½, as
     MclustDR's second kernel has it (Scrucca 2010).
     """
-    weights = np.asarray(estimator.weights_, dtype=float)
-    means = np.asarray(estimator.means_, dtype=float)
+    weights = numpy_of(estimator.weights_, float)
+    means = numpy_of(estimator.means_, float)
     # In units of the features' own, of which the result is independent.
     factors = roots(estimator)
     units = np.sqrt(weights @ np.square(factors).sum(axis=2))

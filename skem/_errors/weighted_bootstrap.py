@@ -10,6 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from skem._inputs.array_api import numpy_of
 from skem.core.gaussian.covariance import SHAPES
 
 CLOSE = 1e-3
@@ -34,7 +35,7 @@ def weighted_bootstrap(
     for a row of weight one, and for v rows in one their sum, a gamma variable.
     """
     template = clone(mixture).set_params(
-        n_components=len(mixture.means_),
+        n_components=np.shape(mixture.means_)[0],
         tol=min(mixture.tol, CLOSE),
         warm_start=True,
         verbose=0,
@@ -50,7 +51,7 @@ def weighted_bootstrap(
         np.std(values, axis=0, ddof=1) for values in zip(*found, strict=True)
     )
     # Without data a component stays where it is, and that tells nothing.
-    empty = np.asarray(mixture.weights_) == 0
+    empty = numpy_of(mixture.weights_) == 0
     means[empty] = np.inf
     if not SHAPES[mixture.covariance_type].shared:
         covariances[empty] = np.inf
@@ -69,7 +70,7 @@ def _replicate(
     shape = np.ones(len(X)) if weight is None else weight
     drawn = np.random.RandomState(seed).standard_gamma(shape)
     replicate = clone(template).set_params(random_state=seed)
-    replicate._set_parameters(mixture._parameters(), mixture.covariances_)
+    replicate._set_parameters(mixture._parameters(), numpy_of(mixture.covariances_))
     with warnings.catch_warnings():
         # Of the fit itself they have told already.
         warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skem._fitted.conditional import LIMIT, Conditioner, impute
 from skem._fitted.univariate import cdf, quantile
-from skem._inputs.array_api import like_given
+from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.features import check_features, feature_index, names_of
 from skem._inputs.typing import CovarianceType, RandomState
 from skem._inputs.validation import check_incomplete
@@ -31,7 +31,7 @@ def fitted_from(
     Of its structure, or where that does not pass on to parts, of matrices or variances
     without constraints.
     """
-    single = np.asarray(source.means_).dtype == np.float32
+    single = numpy_of(source.means_).dtype == np.float32
     dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore", under="ignore"):
         covariances = structure.covariances(parameters.precisions_cholesky)

@@ -18,12 +18,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
-from skem._fitted.density import expectation_at
+from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.noise import background_of
+from skem._inputs.array_api import numpy_of
 from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constraints
 from skem._inputs.typing import CovarianceType, RandomState
 from skem._inputs.validation import N_JOBS
-from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.noise import Background
@@ -42,7 +43,7 @@ def _fingerprint(*arrays: ArrayLike) -> int:
     """Return a number that changes with any value, also where it is in place."""
     found = 0
     for array in arrays:
-        found = zlib.crc32(np.ascontiguousarray(array).data, found)
+        found = zlib.crc32(np.ascontiguousarray(numpy_of(array)).data, found)
     return found
 
 
@@ -134,10 +135,10 @@ class Parametric(
         """
         structure = SHAPES[self.covariance_type]
         if hasattr(self, "precisions_cholesky_") or not hasattr(self, "covariances_"):
-            roots = np.asarray(self.precisions_cholesky_, dtype=float)
+            roots = numpy_of(self.precisions_cholesky_, float)
             cholesky = structure.upper_factor(roots)
         else:
-            covariances = np.asarray(self.covariances_, dtype=float)
+            covariances = numpy_of(self.covariances_, float)
             cholesky, failed = structure.factor(covariances)
             if failed.any():
                 raise ValueError(
@@ -145,8 +146,8 @@ class Parametric(
                     "positive-definite"
                 )
         return Parameters(
-            np.asarray(self.weights_, dtype=float),
-            np.asarray(self.means_, dtype=float),
+            numpy_of(self.weights_, float),
+            numpy_of(self.means_, float),
             cholesky,
         )
 
@@ -164,7 +165,7 @@ class Parametric(
             as_fitted = getattr(self, "_as_fitted", None)
             if as_fitted == _fingerprint(covariances, cholesky):
                 return None
-        return np.asarray(covariances, dtype=float)
+        return numpy_of(covariances, float)
 
     def _expectation(self, dtype: np.dtype) -> Expectation:
         """Return the kernels that score and label blocks in a floating-point type."""
@@ -174,8 +175,32 @@ class Parametric(
         """Return those of the density that `sample` draws from."""
         background = self._background
         log_widths = None if background is None else background.log_widths
-        parameters = self._parameters()
-        return expectation_at(self.covariance_type, parameters, dtype, log_widths, self)
+        return kept_kernels(
+            self,
+            ("density", dtype),
+            self.covariance_type,
+            (*self._values_of_density(), log_widths),
+            lambda: self._density_at(
+                SHAPES[self.covariance_type], self._parameters(), log_widths, dtype
+            ),
+        )
+
+    def _density_at(
+        self,
+        structure: Structure,
+        parameters: Parameters,
+        log_widths: np.ndarray | None,
+        dtype: np.dtype,
+    ) -> Any:
+        """Prepare the kernels of the density at parameters."""
+        return expectation_at(structure.name, parameters, dtype, log_widths)
+
+    def _values_of_density(self) -> list[Any]:
+        """Return the attributes that `_parameters` are made of."""
+        has_root = hasattr(self, "precisions_cholesky_")
+        root = "precisions_cholesky_" if has_root else "covariances_"
+        names = ("weights_", "means_", "df_", root)
+        return [getattr(self, name, None) for name in names]
 
     @property
     def _background(self) -> Background | None:

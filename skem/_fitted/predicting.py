@@ -92,7 +92,8 @@ class Predicting(Parametric):
                [-18.226,  -1.044]])
         """
         self._check_is_fitted()
-        return self._evaluate(X, (len(self.means_),), write_component_log_density)
+        K = np.shape(self.means_)[0]
+        return self._evaluate(X, (K,), write_component_log_density)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.
@@ -155,7 +156,7 @@ class Predicting(Parametric):
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
-        return len(self.means_) + (self._background is not None)
+        return np.shape(self.means_)[0] + (self._background is not None)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label each row with its most probable component.
@@ -201,7 +202,7 @@ class Predicting(Parametric):
     ) -> Totals:
         """Fold the data into totals."""
         self._check_is_fitted()
-        K = len(self.means_)
+        K = np.shape(self.means_)[0]
         with open_blocks(
             self, X, sample_weight, reset=False, labels=labels, n_components=K
         ) as blocks:

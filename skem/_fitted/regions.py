@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skem._fitted.density import expectation_at, write_log_density
+from skem._fitted.density import write_log_density
 from skem._fitted.noise import check_no_noise
 from skem._fitted.sampling import Sampling, draw
 from skem._fitted.support import (
@@ -212,19 +212,13 @@ class Regions(Sampling):
         # Of the density, not by `sample`, which goes by edited covariances.
         color = partial(structure.color, parameters.precisions_cholesky)
         weights, means = parameters.weights, parameters.means
-        at = partial(self._density_at, structure, parameters)
+        at = partial(self._density_at, structure, parameters, None)
         log_density = []
         for start in range(0, n_samples, rows):
             X, labels = draw(weights, means, color, min(rows, n_samples - start), rng)
             data = Data(self._stretched(X, labels, rng, parameters), False)
             log_density.append(evaluate_array(data, at, write_log_density, ()))
         return Sampled(np.sort(np.concatenate(log_density)))
-
-    def _density_at(
-        self, structure: Structure, parameters: Parameters, dtype: np.dtype
-    ) -> Any:
-        """Return the kernels of the density at parameters."""
-        return expectation_at(structure.name, parameters, dtype)
 
     def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()

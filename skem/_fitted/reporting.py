@@ -10,6 +10,7 @@ from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
 from skem._errors.weighted_bootstrap import weighted_bootstrap
 from skem._fitted.parametric import Parametric, of_likelihood
+from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks
 from skem._inputs.dask import is_dask
 from skem._inputs.fixed import check_fixed
@@ -232,12 +233,15 @@ class Reporting(Parametric):
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            K = len(self.means_)
+            K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             expectation = self._expectation(blocks.dtype)
             errors = standard_errors(self._scores(), expectation, blocks, method)
         estimates = Estimates.of(
-            self.weights_, self.means_, self.covariances_, structure.matrices
+            numpy_of(self.weights_),
+            numpy_of(self.means_),
+            numpy_of(self.covariances_),
+            structure.matrices,
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)
@@ -246,6 +250,6 @@ class Reporting(Parametric):
         """Return the scores of the parameters that are free."""
         masks = {}
         if getattr(self, "_n_given", 0) > 0:
-            masks = check_fixed(getattr(self, "fixed", None), len(self.means_))
+            masks = check_fixed(getattr(self, "fixed", None), np.shape(self.means_)[0])
         structure, noise = SHAPES[self.covariance_type], self._background is not None
         return Scores(structure, self._parameters(), masks, noise)

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from skem._fitted.joint import Given, Joint
 from skem._fitted.parametric import Parametric
+from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import RandomState
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
@@ -100,8 +101,17 @@ class Sampling(Joint, Parametric):
         """
         self._check_is_fitted()
         n_samples = _whole_number(n_samples)
-        if given is not None:
-            return self._sample_given(n_samples, random_state, given)
+        if given is None:
+            drawn = self._sample(n_samples, random_state)
+        else:
+            drawn = self._sample_given(n_samples, random_state, given)
+        X, labels = (like_given(self.means_, each) for each in drawn)
+        return X, labels
+
+    def _sample(
+        self, n_samples: int, random_state: RandomState
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows and their components."""
         rng = check_random_state(
             self.random_state if random_state is None else random_state
         )
@@ -112,8 +122,8 @@ class Sampling(Joint, Parametric):
             if by_hand is None
             else partial(structure.draw, by_hand)
         )
-        weights = np.asarray(self.weights_, dtype=float)
-        means = np.asarray(self.means_, dtype=float)
+        weights = numpy_of(self.weights_, float)
+        means = numpy_of(self.means_, float)
         background = self._background
         noise = np.zeros(n_samples, bool)
         if background is not None:

@@ -24,8 +24,8 @@ from sklearn.utils import check_random_state
 
 from skem._fitted.mixture import FittedMixture
 from skem._fitting.monitor import CallbackSupportMixin, Monitor, monitored
-from skem._fitting.state import plain, restored
-from skem._inputs.array_api import like_given
+from skem._fitting.state import PlainState
+from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.blocks import open_blocks
 from skem._inputs.sklearn import Interval, StrOptions, fit_context
 from skem._inputs.typing import Algorithm, Auto, InitParams
@@ -55,8 +55,6 @@ ILL_DEFINED_FLOAT32 = (
     " The numerical accuracy can also be improved by passing float64"
     " data instead of float32."
 )
-INTERNAL = ("_stream", "_progress", "_noise")
-"""Attributes that are objects of the core."""
 START_ANEW = "Set warm_start=False to start anew."
 
 
@@ -78,7 +76,7 @@ PARAMETERS: dict[str, list[Any]] = {
 """Constraints of the parameters that all estimators have."""
 
 
-class FittingMixture(CallbackSupportMixin, FittedMixture):
+class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     """The fit of a mixture; a subclass has scikit-learn's parameters, and ours."""
 
     n_components: int
@@ -98,6 +96,8 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
     n_iter_: int
     lower_bound_: float
     lower_bounds_: list[float]
+
+    _internal = ("_stream", "_progress", "_noise")
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -172,30 +172,17 @@ class FittingMixture(CallbackSupportMixin, FittedMixture):
             best = self._fit_blocks(blocks, present, monitors)
             self._label(blocks)
             self._warn(best)
+            self._become_like(X)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes, with internal objects as plain values."""
-        state = super().__getstate__()
-        return {
-            name: plain(value) if name in INTERNAL else value
-            for name, value in state.items()
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the attributes of another mixture."""
-        super().__setstate__(
-            {
-                name: restored(value) if name in INTERNAL else value
-                for name, value in state.items()
-            }
-        )
+    def _become_like(self, X: Any) -> None:
+        """Have fitted attributes in arrays of the library of the data, if so wanted."""
 
     def _labels_or_predict(self, X: ArrayLike) -> np.ndarray:
         """Return the labels of the rows of a fit."""
         found = vars(self).get("labels_")
         if found is None:
             return self.predict(X)
-        return like_given(X, found.astype(np.intp))
+        return like_given(X, numpy_of(found).astype(np.intp))
 
     def _fit_blocks(
         self,

@@ -52,7 +52,7 @@ class StreamingMixture(FittingMixture):
     def _validated_partial_fit(
         self, X: ArrayLike, sample_weight: ArrayLike | None
     ) -> None:
-        first = not hasattr(self, "n_features_in_")
+        first, given = not hasattr(self, "n_features_in_"), X
         state: Stream | Gathering | None = getattr(self, "_stream", None)
         self._validate_changed_params()
         data = check_data(self, X, reset=first, min_samples=1)
@@ -74,6 +74,7 @@ class StreamingMixture(FittingMixture):
         for name in ("labels_", "lower_bounds_", "_progress"):
             if hasattr(self, name):
                 delattr(self, name)
+        self._become_like(given)
 
     def _validate_changed_params(self) -> None:
         """Validate the parameters, unless they are those that have been validated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,33 @@ LIBRARIES = ("torch", "cupy", "jax")
 """Those with arrays that do not name their namespace, or have not always done so."""
 
 
+def _library_of(X: Any) -> str:
+    return type(X).__module__.partition(".")[0]
+
+
+def is_foreign(X: Any) -> bool:
+    """Whether X is an array of another library."""
+    return not isinstance(X, np.ndarray) and (
+        hasattr(X, "__array_namespace__") or _library_of(X) in LIBRARIES
+    )
+
+
 def _is_dispatched(X: Any) -> bool:
     """Whether X is an array of another library, and scikit-learn dispatches."""
-    return (
-        not isinstance(X, np.ndarray)
-        and get_config()["array_api_dispatch"]
-        and (
-            hasattr(X, "__array_namespace__")
-            or type(X).__module__.partition(".")[0] in LIBRARIES
-        )
-    )
+    return get_config()["array_api_dispatch"] and is_foreign(X)
 
 
 def as_numpy(X: Any) -> Any:
     """Return an array of another library as NumPy's; what is none, as it is."""
-    if not _is_dispatched(X):
-        return X
-    xp, _, _ = get_namespace_and_device(X)
-    return np.asarray(convert_to_numpy(X, xp))
+    return numpy_of(X) if _is_dispatched(X) else X
+
+
+def numpy_of(values: Any, dtype: Any = None) -> np.ndarray:
+    """Return values as an array of NumPy, also where nothing is dispatched any more."""
+    if is_foreign(values):
+        library = sys.modules[_library_of(values)]
+        values = convert_to_numpy(values, library)
+    return np.asarray(values, dtype=dtype)
 
 
 def like_given(X: Any, values: Any) -> Any:

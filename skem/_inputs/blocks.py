@@ -194,7 +194,10 @@ def evaluate_array(
     computing = computing_dtype(X)
     expectation = expectation_of(computing)
     out = np.empty((len(X), *shape), dtype or computing)
-    with Workers.for_work(len(X) * expectation.multiplications_per_sample) as workers:
+    work = len(X) * expectation.multiplications_per_sample
+    if not incomplete and expectation.alone(len(X)):
+        work = 0
+    with Workers.for_work(work) as workers:
         blocks = ArrayBlocks(X, None, workers, computing, incomplete)
         return blocks.fill(
             out, partial(write, expectation), expectation.values_per_sample

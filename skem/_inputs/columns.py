@@ -34,9 +34,9 @@ OF_KIND = {"M": DATES, "m": DURATIONS, "c": COMPLEX}
 
 def check_no_dates(X: Any) -> None:
     """Raise `TypeError` for dates or durations, which would be taken for integers."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None:
-        dtypes = [getattr(X, "dtype", None)]
+    # A single column has one type, whether or not it is called `dtypes` as well.
+    table = hasattr(X, "columns") and hasattr(X, "dtypes")
+    dtypes = X.dtypes if table else [getattr(X, "dtype", None)]
     if any(getattr(dtype, "kind", None) in ("M", "m") for dtype in dtypes):
         raise explained(X, TypeError())
 

@@ -266,7 +266,7 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
     if labels is None:
         return None
     labels = check_array(
-        labels,
+        as_numpy(labels),
         dtype=None,
         ensure_2d=False,
         ensure_all_finite=False,

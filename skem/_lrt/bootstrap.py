@@ -77,7 +77,7 @@ class BootstrapLRT(NamedTuple):  # numpydoc ignore=PR01
     {
         **COMMON,
         "k0": [Interval(Integral, 1, None, closed="left")],
-        "k1": [Interval(Integral, 1, None, closed="left")],
+        "k1": [Interval(Integral, 1, None, closed="left"), None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -85,7 +85,7 @@ def bootstrap_lrt(
     estimator: GaussianMixture | StudentMixture | MixtureModel,
     X: ArrayLike,
     k0: int,
-    k1: int,
+    k1: int | None = None,
     n_boot: int = 99,
     n_jobs: int | None = None,
     random_state: RandomState = None,
@@ -110,8 +110,8 @@ def bootstrap_lrt(
     k0 : int
         Number of components under the null hypothesis.
 
-    k1 : int
-        Number of components under the alternative, larger than `k0`.
+    k1 : int or None, default=None
+        Number of components under the alternative, larger than `k0`. None: one more.
 
     n_boot : int, default=99
         Number of data sets that are simulated and fitted; the smallest p-value that
@@ -177,6 +177,7 @@ def bootstrap_lrt(
     for name, value in (("k0", k0), ("k1", k1)):
         if isinstance(value, bool):
             raise ValueError(f"{name} must be a number of components; got {value}.")
+    k1 = k0 + 1 if k1 is None else k1
     if k1 <= k0:
         raise ValueError(f"k1 must be larger than k0; got k0 = {k0}, k1 = {k1}.")
     test = _tests(estimator, X, sample_weight, k1, n_boot, n_jobs, random_state)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skem._inputs.array_api import numpy_of
 from skem._inputs.dask import is_dask
 from skem._inputs.sklearn import Interval, check_matplotlib_support
 from skem._inputs.typing import validate_params
@@ -88,7 +89,7 @@ class MergedComponents:
         self.n_clusters_ = n_clusters
         self.labels_ = labels
         self.component_labels_ = hierarchy[n_clusters - 1]
-        self.weights_ = np.bincount(self.component_labels_, mixture.weights_)
+        self.weights_ = np.bincount(self.component_labels_, numpy_of(mixture.weights_))
 
     def __repr__(self) -> str:
         parts = ", ".join(
@@ -306,7 +307,7 @@ def merge_components(
                 "Expected a fitted mixture, but got "
                 f"{type(fitted).__name__}, which has no attribute {name!r}."
             )
-    weights = np.asarray(fitted.weights_)
+    weights = numpy_of(fitted.weights_)
     if n_clusters is not None:
         _check_n_clusters(n_clusters, len(weights))
     proba = fitted.predict_proba(X)

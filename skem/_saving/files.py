@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skem._inputs.array_api import is_foreign, numpy_of
 from skem._inputs.validation import check_matrices, check_means, check_weights
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.mixture.noise import Background
@@ -96,6 +97,10 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     try:
         temporary.write_text(f"{text}\n", encoding="utf-8")
         os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # In the name of the file that the user knows.
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -177,7 +182,9 @@ def load(
     try:
         document = json.loads(Path(path).read_bytes(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a saved mixture: {error}") from None
+        raise ValueError(
+            f"{path} is not a saved mixture, as it is not JSON: {error}"
+        ) from None
     try:
         return _decoded_mixture(document)
     except UnreadableError as error:
@@ -348,6 +355,7 @@ def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
 
 def _encoded(value: Any) -> Any:
     """Return a value as JSON has it; Python writes floats so that none is rounded."""
+    value = numpy_of(value) if is_foreign(value) else value
     if isinstance(value, np.ndarray):
         text = value.dtype.kind in "OU"
         dtype = "str" if text else value.dtype.name

@@ -11,6 +11,7 @@ import numpy as np
 import sklearn.mixture
 from sklearn.utils.validation import check_is_fitted
 
+from skem._inputs.array_api import numpy_of
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 
@@ -50,7 +51,7 @@ def parameters_of(peer: Any) -> tuple[Parameters, np.ndarray]:
     check_is_fitted(peer, "means_")
     structure = SHAPES[peer.covariance_type]
     weights, means, covariances, roots = (
-        np.array(getattr(peer, name))
+        np.array(numpy_of(getattr(peer, name)))
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")
     )
     cholesky = structure.upper_factor(roots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.summary import TableSummary
 from skem._tables.support import support_probability
 from skem.core.blocks.threads import Workers
+from skem.core.mixture.totals import Totals
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
 from skem.families.table_map import TableMap
@@ -38,6 +40,10 @@ class DescribedTable:
     if TYPE_CHECKING:
 
         def _map(self, X: Any) -> TableMap: ...
+
+        def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals: ...
+
+        def predict(self, X: Any) -> np.ndarray: ...
 
         def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -255,8 +261,19 @@ class DescribedTable:
             flat |= {(name, key): values for key, values in laws.items()}
         return flat
 
-    def summary(self) -> TableSummary:
+    def summary(
+        self, X: Any = None, sample_weight: ArrayLike | None = None
+    ) -> TableSummary:
         """Return per-component tables of what the columns are like, to be printed.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+            A table, usually that of the fit: its rows are counted, and the summary has
+            its likelihood and criteria. None: what is known without data.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of these rows.
 
         Returns
         -------
@@ -279,13 +296,29 @@ class DescribedTable:
           x0 = 1  0.667
         """
         check_is_fitted(self)
-        return TableSummary(
+        if X is None and sample_weight is not None:
+            raise ValueError("`sample_weight` are weights of X, which is None.")
+        summary = TableSummary(
             self.weights_,
             self.families_,
             self.parameters_,
             self.categories_,
             self.n_parameters_,
             getattr(self, "lower_bound_", None),
+        )
+        if X is None:
+            return summary
+        totals = self._totals(X, sample_weight)
+        labels = np.asarray(self.predict(X))
+        weight = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
+        weights = np.broadcast_to(weight, labels.shape)
+        return replace(
+            summary,
+            sizes=np.bincount(labels, weights, len(self.weights_)),
+            log_likelihood=totals.loglik,
+            bic=totals.bic(self.n_parameters_),
+            aic=totals.aic(self.n_parameters_),
+            icl=totals.icl(self.n_parameters_),
         )
 
 

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitting.state import PlainState
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_table
 from skem._inputs.validation import check_n_samples, check_sample_weight
@@ -37,7 +38,7 @@ UNKNOWN = -1
 """Label of rows of which the component is not known."""
 
 
-class FittingTable(FittedTable):
+class FittingTable(PlainState, FittedTable):
     """The fits of a `MixtureModel`, which has the parameters."""
 
     n_components: int
@@ -60,6 +61,15 @@ class FittingTable(FittedTable):
     degenerate_components_: np.ndarray
     _stream: TableStream | Gathering
     _began_with: dict[str, Any]
+
+    _internal = (
+        "_columns",
+        "_product",
+        "_point",
+        "_stream",
+        "_dtypes",
+        "covariances_",
+    )
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)
@@ -346,7 +356,8 @@ class FittingTable(FittedTable):
         point: Point,
         best: Solution,
     ) -> None:
-        self._container, self._dtypes = table.container, table.dtypes
+        self._container = table.container
+        self._dtypes = None if table.dtypes is None else list(table.dtypes)
         self._set_columns(columns, product, self.n_components)
         self._set_point(columns, product, point)
         self.converged_ = bool(best.converged)

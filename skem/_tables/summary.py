@@ -35,6 +35,13 @@ class TableSummary:
 
     lower_bound : float or None
         Mean log-likelihood of the training data; None of a part of a mixture.
+
+    sizes : ndarray of shape (n_components,) or None
+        Weight of the rows that each component is the most probable one of. None, as
+        what follows, without data.
+
+    log_likelihood, bic, aic, icl : float or None
+        Of the data.
     """
 
     weights: np.ndarray
@@ -43,10 +50,17 @@ class TableSummary:
     categories: dict[str, np.ndarray]
     n_parameters: int
     lower_bound: float | None
+    sizes: np.ndarray | None = None
+    log_likelihood: float | None = None
+    bic: float | None = None
+    aic: float | None = None
+    icl: float | None = None
 
     def _sections(self) -> list[Section]:
         K = len(self.weights)
         rows: list[tuple[str, np.ndarray]] = [("weight", self.weights)]
+        if self.sizes is not None:
+            rows.append(("size", self.sizes))
         of_categories: list[tuple[str, np.ndarray]] = []
         for name, laws in self.parameters.items():
             if name in self.categories:
@@ -62,6 +76,11 @@ class TableSummary:
         sections = [_section(title, rows)]
         if of_categories:
             sections.append(_section("Proportions of categories", of_categories))
+        if self.log_likelihood is not None:
+            values = self.log_likelihood, self.bic, self.aic, self.icl
+            names = Column("quantity", ["log-likelihood", "BIC", "AIC", "ICL"])
+            shown = Column("value", [f"{value:.2f}" for value in values])
+            sections.append(Section("Fit", [names, shown]))
         return sections
 
     def _proportions(self, name: str) -> list[tuple[str, np.ndarray]]:

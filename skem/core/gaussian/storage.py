@@ -362,6 +362,10 @@ class OwnMatrices(Matrices):
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky[k].T @ z
 
+    def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        # Without BLAS, whose threads would share products of so few numbers.
+        return np.einsum("ki,kij->kj", rows, cholesky)
+
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return solve_triangular(cholesky[k], noise, trans="T")
 

@@ -24,7 +24,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.incomplete.completed import Whitened
 from skem.core.incomplete.expectation import Incomplete
-from skem.core.passes.forms import FAR, UNDERFLOW, Centred, Form, Loaded
+from skem.core.passes.forms import FAR, FEW, UNDERFLOW, Centred, Form, Loaded
 from skem.core.passes.fused import Fused, totals
 
 LEAST_NORMAL = -708.0
@@ -168,6 +168,19 @@ class Expectation:
     def _fused(self) -> Fused | None:
         return Fused.of(self.form, self.coordinates)
 
+    def _compiled(self, block: Block) -> Fused | None:
+        """Return the pass, unless few samples take less than its preparation."""
+        few = block.data.shape[1] <= FEW
+        return None if few and self._packs else self._fused
+
+    @cached_property
+    def _packs(self) -> bool:
+        return self._fused is not None and self._fused.packs
+
+    def alone(self, n_samples: int) -> bool:
+        """Whether so few complete samples need no product that BLAS would share."""
+        return n_samples <= FEW and self._fused is not None
+
     @cached_property
     def _incomplete(self) -> Incomplete:
         form = self.form
@@ -282,8 +295,9 @@ class Expectation:
             return out
         if block.incomplete:
             return self._finite(self._incomplete.evaluate(block, workspace)[0])
-        if self._fused is not None:
-            return self._in_units(self._fused.log_norm(block, workspace))
+        fused = self._compiled(block)
+        if fused is not None:
+            return self._in_units(fused.log_norm(block, workspace))
         loaded, _, (log_norm, _) = self._softmax(block, workspace)
         return self._in_units(self._with_common(loaded, log_norm))
 
@@ -357,9 +371,10 @@ class Expectation:
             return resp
         if block.incomplete:
             return self._incomplete.responsibilities(block, workspace)
-        if self._fused is not None:
+        fused = self._compiled(block)
+        if fused is not None:
             resp = self._logits(block, workspace)
-            self._fused.responsibilities(block, workspace, resp)
+            fused.responsibilities(block, workspace, resp)
             return resp
         _, resp, (_, factor) = self._softmax(block, workspace)
         resp *= factor[..., None, :]
@@ -380,8 +395,9 @@ class Expectation:
     ) -> None:
         """Write posterior probabilities, as (b, K)."""
         direct = out.dtype == self.form.dtype and not block.incomplete
-        if self._fused is not None and direct:
-            self._fused.responsibilities(block, workspace, out.T)
+        fused = self._compiled(block)
+        if fused is not None and direct:
+            fused.responsibilities(block, workspace, out.T)
         else:
             out[:] = self.responsibilities(block, workspace).T
 
@@ -393,8 +409,9 @@ class Expectation:
             return np.where(block.known >= 0, block.known, labels)
         if block.incomplete:
             return self._incomplete.responsibilities(block, workspace).argmax(axis=0)
-        if self._fused is not None:
-            return self._fused.labels(block, workspace)
+        fused = self._compiled(block)
+        if fused is not None:
+            return fused.labels(block, workspace)
         return self._softmax(block, workspace)[1].argmax(axis=0)
 
 

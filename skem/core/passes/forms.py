@@ -44,6 +44,8 @@ CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 4e3}
 SINGLE = 1e5
 """Largest `condition` at which float32 data are computed in single precision: scatter
 that is rounded would drown smaller eigenvalues."""
+FEW = 3
+"""Samples that are whitened one by one: a copy of the matrices takes longer."""
 NEGLIGIBLE = 1e-16
 """Responsibilities that may be left out of the sums, beside the largest weight."""
 
@@ -292,6 +294,9 @@ class Centred(Form):
         centred = workspace.array("centred", block.z.shape, self.dtype)
         for mixture in np.ndindex(out.shape[:-2]):
             means, cholesky = self._means[mixture], self._cholesky[mixture]
+            if block.z.shape[1] <= FEW:
+                self._squared_norms(block.z, means, cholesky, out[mixture])
+                continue
             for k, row in enumerate(out[mixture]):
                 if k == len(means):
                     row[:] = 0
@@ -304,6 +309,15 @@ class Centred(Form):
         if block.squares is not None:
             within = within_widths(self.structure, self.parameters, block.squares)
             out[..., : within.shape[-2], :] += within
+
+    def _squared_norms(
+        self, z: np.ndarray, means: np.ndarray, cholesky: np.ndarray, out: np.ndarray
+    ) -> None:
+        """Write |Uᵀ(z − μ)|² sample by sample, of all components at once."""
+        out[len(means) :] = 0
+        for sample, column in zip(z.T, out.T, strict=True):
+            white = self.structure.whiten_rows(cholesky, sample - means)
+            np.einsum("kd,kd->k", white, white, out=column[: len(means)])
 
     def sums(self, resp: np.ndarray, block: Loaded, workspace: Workspace) -> np.ndarray:
         d = len(block.z)

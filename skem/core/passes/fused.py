@@ -39,6 +39,8 @@ MASKED: dict[type, int] = {Norm: 4, Squares: 5}
 """Numbers of those with masks of what is not missing at their end."""
 CENTRED = {Norm, Squares, Pairs}
 """Those that the centred form is compiled for, too."""
+PACKED = 2**17
+"""Numbers of matrices whose copy takes longer than a few samples."""
 MAX_CENTRED_FEATURES = 160
 """Features of matrices above which BLAS is faster in the centred form."""
 
@@ -197,6 +199,13 @@ class Fused:
             None if tails is None else _contiguous(tails),
         )
         return cls(form, coordinates, Pass(library, model))
+
+    @property
+    def packs(self) -> bool:
+        """Whether each pass begins with a copy of matrices that a cache cannot hold."""
+        form = self.form
+        large = form.parameters.precisions_cholesky.size >= PACKED
+        return isinstance(form, Centred) and form.structure.matrices and large
 
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics."""

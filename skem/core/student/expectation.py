@@ -27,7 +27,7 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.incomplete.completed import Completed, Whitened
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.incomplete.patterns import Piece
-from skem.core.passes.forms import Centred, Form, Loaded, choose_form, uncancelled
+from skem.core.passes.forms import FEW, Centred, Form, Loaded, choose_form, uncancelled
 from skem.core.student.heavy import Heavy
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -326,6 +326,10 @@ class StudentExpectation:
         return StudentStatistics(
             loglik[()], sums, reference, quadratic, noise, owned=owned
         )
+
+    def alone(self, n_samples: int) -> bool:
+        """Whether so few complete samples need no product that BLAS would share."""
+        return n_samples <= FEW and self._compiled is not None
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
