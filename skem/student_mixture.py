@@ -400,10 +400,14 @@ class StudentMixture(LikelihoodMixture):
         return self._parameters().df
 
     def _density_at(
-        self, structure: Structure, parameters: Parameters, dtype: np.dtype
+        self,
+        structure: Structure,
+        parameters: Parameters,
+        log_widths: np.ndarray | None,
+        dtype: np.dtype,
     ) -> Any:
         assert isinstance(parameters, StudentParameters)
-        return density_of(structure, parameters)
+        return density_of(structure, parameters, log_widths)
 
     def _density(self, dtype: np.dtype) -> Any:
         noise = self._background
