@@ -132,8 +132,8 @@ class GaussianMixture(LikelihoodMixture):
         `predict_proba` and `transform` have one more column, the last, and the density
         of `score_samples` includes it. Of a row with missing values, V is that of the
         features that it has, all widths of the box being scaled by one factor. Marginal
-        and conditional laws, regions of highest density, and `to_sklearn` are not there
-        with noise.
+        and conditional laws are there for a box along the features, and `to_sklearn`
+        is not there with noise.
 
     fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
         What stays as it is given: weights by `weights_init` (1/K each if that is None),

@@ -107,6 +107,11 @@ class GaussianMixtureIC(
     noise : bool or float, default=None
         Whether all candidates have a component of noise, as in `GaussianMixture`.
 
+    fixed : {'weights'}, default=None
+        Whether all candidates have equal weights, 1/K, which then are no parameters.
+        Means and covariances that are given are those of one number of components: for
+        them take `GaussianMixture`.
+
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in `GaussianMixture`.
 
@@ -242,6 +247,7 @@ class GaussianMixtureIC(
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(INITIALIZERS))],
         "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
+        "fixed": [StrOptions({"weights"}), None],
         "algorithm": [StrOptions(set(ACCELERATORS))],
         "random_state": ["random_state"],
         "n_jobs": N_JOBS,
@@ -263,6 +269,7 @@ class GaussianMixtureIC(
         n_init: int = 8,
         init_params: InitParams = "kmeans",
         noise: bool | float | None = None,
+        fixed: Literal["weights"] | None = None,
         algorithm: Algorithm = "auto",
         random_state: RandomState = None,
         n_jobs: int | None = None,
@@ -278,6 +285,7 @@ class GaussianMixtureIC(
         self.n_init = n_init
         self.init_params = init_params
         self.noise = noise
+        self.fixed = fixed
         self.algorithm = algorithm
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -376,7 +384,7 @@ class GaussianMixtureIC(
         ) as blocks:
             rows = blocks.n_observed
             # Fewer components than labels name are no candidates.
-            named = 1 if blocks.known is None else int(blocks.known.max()) + 1
+            named = 1 + int(blocks.known_components.max(initial=0))
             components = [K for K in components if K >= named]
             check_n_samples(rows, components[0])
             # More components than rows cannot be started: those candidates fail.
@@ -417,7 +425,7 @@ class GaussianMixtureIC(
 
     def _options(self) -> dict[str, Any]:
         names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
-        options = {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in (*names, "fixed")}
         return options | {"random_state": self.random_state}
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:

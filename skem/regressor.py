@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
 
 from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._fitted.conditional import LIMIT, Conditioner, Laws
+from skem._fitted.conditional import LIMIT, SQRT12, Conditioner, Laws
 from skem._fitted.joint import check_probabilities
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
@@ -385,6 +385,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         out = np.empty((n, self.n_targets_, q.size))
         for law in laws:
             sd = law.deviations
+            if law.even:
+                sd = np.vstack([sd[:-1], SQRT12 * sd[-1:]])
             rows, t = len(law.rows), self.n_targets_
             # (n, t, q) problems of K components each.
             shape = (rows, t, q.size, len(sd))
@@ -393,7 +395,10 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             deviations = np.broadcast_to(sd.T[:, None], shape)
             found = quantile(
                 np.broadcast_to(q.ravel(), shape[:-1]).ravel(),
-                *(each.reshape(-1, len(sd)) for each in (weights, means, deviations)),
+                weights.reshape(-1, len(sd)),
+                means.reshape(-1, len(sd)),
+                deviations.reshape(-1, len(sd)),
+                even=law.even,
             )
             out[law.rows] = found.reshape(shape[:-1])
         return self._shaped(out.reshape(n, self.n_targets_, *q.shape))
@@ -552,6 +557,11 @@ def _log_density(law: Laws, y: np.ndarray) -> np.ndarray:
     joint = law.log_weights.copy()
     for k, root in enumerate(roots):
         centred = y - law.means[:, k]
+        if law.even and k == len(roots) - 1:
+            # The same density everywhere, as in the fit.
+            seen = ~np.isnan(centred)
+            joint[:, k] -= seen @ np.log(SQRT12 * np.diag(root))
+            continue
         # The component's law of the targets, as a mixture of one.
         cholesky = np.linalg.inv(root).T
         single = Conditioner.of_one(np.zeros(len(root)), cholesky)

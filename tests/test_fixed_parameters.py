@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skem import GaussianMixture
+from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
 
 TYPES = ["full", "tied", "diag", "spherical"]
 CENTRES = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.5]])
@@ -233,3 +233,66 @@ def test_a_given_mean_may_be_as_far_as_can_be():
     mixture = GaussianMixture(2, fixed="means", means_init=given).fit(X)
     np.testing.assert_allclose(mixture.means_, given)
     assert np.isfinite(mixture.lower_bound_)
+
+
+OTHERS = ["EII", "EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "kind"),
+    [
+        *((name, GaussianMixture) for name in OTHERS),
+        ("EVI", StudentMixture),
+        pytest.param("VVE", StudentMixture, marks=pytest.mark.slow),
+    ],
+)
+def test_a_given_mean_of_every_shape(covariance_type, kind, X, rng):
+    given = np.array([[0.2, 0.1], [4.0, 1.0], [1.0, 4.0]])
+    data = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    params = {"covariance_type": covariance_type, "tol": 1e-5, "random_state": 0}
+    free = kind(3, means_init=given, **params).fit(data)
+    some = {"means": [True, False, False]}
+    mixture = kind(3, fixed=some, means_init=given, **params).fit(data)
+    np.testing.assert_array_equal(mixture.means_[0], given[0])
+    assert mixture.n_parameters_ == free.n_parameters_ - 2
+    # From the free optimum, with that mean put back, one comes no higher.
+    means = np.vstack([given[:1], free.means_[1:]])
+    other = kind(
+        3,
+        fixed=some,
+        means_init=means,
+        weights_init=free.weights_,
+        precisions_init=free.precisions_,
+        **params,
+    ).fit(data)
+    n = len(data)
+    assert other.lower_bound_ * n == pytest.approx(mixture.lower_bound_ * n, abs=0.01)
+    assert mixture.lower_bound_ <= free.lower_bound_
+    before = mixture.means_[0].copy()
+    mixture.partial_fit(X[:100])
+    np.testing.assert_array_equal(mixture.means_[0], before)
+
+
+@pytest.mark.parametrize("noise", [None, True])
+def test_a_selection_with_equal_weights(noise, X):
+    params = {"noise": noise, "fixed": "weights", "random_state": 0}
+    selection = GaussianMixtureIC((1, 2, 3), covariance_type=["tied", "VEV"], **params)
+    selection.fit(X)
+    assert np.ptp(selection.weights_) < 1e-12
+    name = selection.covariance_type_
+    single = GaussianMixture(selection.n_components_, covariance_type=name, **params)
+    assert selection.criterion_ <= single.fit(X).bic(X) + 0.05
+    numbers = selection.results_["n_parameters"]
+    expected = [
+        GaussianMixture(int(K), covariance_type=str(name), **params)
+        .fit(X)
+        .n_parameters_
+        for K, name in zip(
+            selection.results_["param_n_components"],
+            selection.results_["param_covariance_type"],
+            strict=True,
+        )
+    ]
+    np.testing.assert_array_equal(numbers, expected)
+    with pytest.raises(ValueError, match="'fixed' parameter"):
+        selection.set_params(fixed="means").fit(X)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skem import GaussianMixture, GaussianMixtureIC
+from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
 from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -221,11 +222,105 @@ def test_wrong_labels_are_refused_before_any_work(labels, message):
     assert not hasattr(mixture, "n_features_in_")
 
 
-def test_dask_refuses_labels():
+def chunked(X, size=70):
     da = pytest.importorskip("dask.array")
+    return da.from_array(X, chunks=(size, *X.shape[1:]))
+
+
+def check_the_same(mixture, X, labels, given, weight=None):
+    """Compare the fit to Dask chunks, with labels as given, with that in memory."""
+    own = clone(mixture).fit(X, sample_weight=weight, labels=labels)
+    other = clone(mixture).fit(chunked(X), sample_weight=weight, labels=given)
+    np.testing.assert_allclose(other.means_, own.means_, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(other.covariances_, own.covariances_, rtol=1e-7)
+    np.testing.assert_allclose(other.weights_, own.weights_, rtol=1e-8)
+    if not hasattr(own, "results_"):
+        assert other.lower_bound_ == pytest.approx(own.lower_bound_, rel=1e-9)
+    return own, other
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        GaussianMixture(3, random_state=0),
+        GaussianMixture(4, covariance_type="VEV", n_init=1, random_state=0),
+        StudentMixture(3, covariance_type="diag", random_state=0),
+        GaussianMixtureIC((3, 4), covariance_type="diag", n_init=1, random_state=0),
+    ],
+    ids=lambda mixture: type(mixture).__name__,
+)
+def test_dask_labels_are_those_in_memory(mixture):
     X, labels, _ = semi_data()
-    with pytest.raises(NotImplementedError, match="Dask"):
-        GaussianMixture(3).fit(da.from_array(X, chunks=(100, 3)), labels=labels)
+    own, other = check_the_same(mixture, X, labels, chunked(labels, 100))
+    bic = own.bic(X, labels=labels)
+    assert other.bic(chunked(X), labels=labels) == pytest.approx(bic, rel=1e-8)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_dask_labels_have_weights_and_gaps_beside_them(missing, rng):
+    X, labels, _ = semi_data()
+    if missing:
+        X = np.where(rng.random(X.shape) < 0.2, np.nan, X)
+        # Rows without a value: one with a label, one without.
+        X[np.flatnonzero(labels >= 0)[0]] = np.nan
+        X[np.flatnonzero(labels < 0)[0]] = np.nan
+    weight = rng.integers(0, 3, len(X))
+    mixture = GaussianMixture(3, random_state=0)
+    check_the_same(mixture, X, labels, chunked(labels.astype(float)), weight)
+    own, other = check_the_same(mixture, X, labels, labels)
+    expected = own.standard_errors(X, labels=labels).means
+    errors = other.standard_errors(chunked(X), labels=chunked(labels, 31)).means
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)
+
+
+def test_dask_labels_choose_among_many_rows(monkeypatch):
+    monkeypatch.setattr("skem.core.mixture.em.LABELLED", 5)
+    monkeypatch.setattr("skem.core.mixture.em.COMPARED", 3)
+    monkeypatch.setattr("skem.core.search.initialize.SEED_ROWS", 100)
+    monkeypatch.setattr("skem.core.search.initialize.SEED_ROWS_PER_COMPONENT", 10)
+    X, labels, _ = semi_data()
+    check_the_same(GaussianMixture(3, n_init=1, random_state=0), X, labels, labels)
+
+
+def test_dask_labels_of_chunks_of_unknown_size():
+    dd = pytest.importorskip("dask.dataframe")
+    pd = pytest.importorskip("pandas")
+    X, labels, _ = semi_data()
+    frame = dd.from_pandas(pd.DataFrame(X), npartitions=3)
+    series = dd.from_pandas(pd.Series(labels), npartitions=3)
+    own = GaussianMixture(3, random_state=0).fit(X, labels=labels)
+    for given in (series, labels):
+        other = GaussianMixture(3, random_state=0).fit(frame, labels=given)
+        np.testing.assert_allclose(other.means_, own.means_, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(5), "labels.shape"),
+        (np.zeros((240, 1), int), "labels.shape"),
+        (np.full(240, 0.5), "integers"),
+        (np.full(240, 3), "range(.|\n)*block 0 of X"),
+        (np.full(240, np.nan), "-1 where"),
+        (np.full(240, "a"), "integers"),
+    ],
+)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_wrong_dask_labels_are_refused(labels, message, lazy):
+    X, _, _ = semi_data()
+    mixture = GaussianMixture(3)
+    with pytest.raises(ValueError, match=message):
+        mixture.fit(chunked(X), labels=chunked(labels) if lazy else labels)
+    assert not hasattr(mixture, "means_")
+    assert not hasattr(mixture, "n_features_in_")
+
+
+def test_dask_labels_that_say_nothing_are_no_labels():
+    X, _, _ = semi_data()
+    plain = GaussianMixture(3, random_state=0).fit(chunked(X))
+    mixture = GaussianMixture(3, random_state=0)
+    mixture.fit(chunked(X), labels=np.full(len(X), -1))
+    np.testing.assert_array_equal(mixture.means_, plain.means_)
 
 
 def test_metadata_routing_hands_labels_on():

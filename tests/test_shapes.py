@@ -7,6 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
 
 from skem import (
     BayesianGaussianMixture,
@@ -484,3 +485,18 @@ def test_names_of_one_structure_are_compared_once():
         1, covariance_type=["VVV", "full", "VEV"], random_state=0
     ).fit(clusters())
     assert list(selection.results_["param_covariance_type"]) == ["VVV", "VEV"]
+
+
+@pytest.mark.parametrize("covariance_type", ["EEV", "EVE", "VEV", "VVE"])
+def test_a_start_is_not_made_by_the_feature_of_the_largest_unit(covariance_type):
+    rng = np.random.default_rng(0)
+    z = rng.integers(3, size=200)
+    X = rng.normal(size=(200, 4))
+    X[:, 0] += 4 * z
+    X[:, 1] += 3 * (z == 1)
+    X[:, 3] = 50 * rng.standard_t(4, size=200)
+    for seed in range(3):
+        mixture = GaussianMixture(
+            3, covariance_type=covariance_type, n_init=1, random_state=seed
+        )
+        assert adjusted_rand_score(z, mixture.fit_predict(X)) > 0.9

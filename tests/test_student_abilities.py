@@ -129,8 +129,9 @@ def test_noise_is_a_level_density_over_the_region():
     widths = mixture._background.log_widths
     expected = logsumexp([*one, np.log(mixture.noise_weight_) - widths[1]])
     assert mixture.score_samples(gap)[0] == pytest.approx(expected)
-    with pytest.raises(NotImplementedError, match=r"StudentMixture.*df_"):
-        mixture.conditional({0: 1.0})
+    law = mixture.conditional({0: 1.0})
+    joint = mixture.score_samples([[1.0, 0.5]]) - mixture.score_samples([[1.0, np.nan]])
+    assert law.score_samples([[0.5]]) == pytest.approx(joint)
 
 
 def test_noise_of_gaussians_is_the_limit():

@@ -8,6 +8,8 @@ ORDER = [
     "plot_shapes.py",
     "plot_choosing_k.py",
     "plot_merging.py",
+    "plot_noise.py",
+    "plot_known_labels.py",
     "plot_concentration_prior.py",
     "plot_pipelines.py",
     "plot_weights.py",

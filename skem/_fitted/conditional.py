@@ -12,19 +12,20 @@ from another one, and what is nearly collinear keeps half of its digits at worst
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
-from scipy.special import gammaincinv
+from scipy.special import gammaincinv, ndtr
 
-from skem._fitted.noise import check_no_noise
+from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, evaluate_far
 from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.noise import LOG_LIMIT, Background
 
 FARTHEST = 1e150
 """Standard deviations whose square is still a number."""
@@ -34,6 +35,8 @@ BLOCK = 2**18
 """Numbers in a temporary array."""
 LIMIT = float(np.finfo(float).max)
 TINY = float(np.finfo(float).tiny)
+SQRT12 = float(np.sqrt(12))
+"""Width of an even distribution, in its standard deviations."""
 MOST_DF = 1e12
 """Degrees of freedom of a t that is as good as a Gaussian."""
 
@@ -111,6 +114,8 @@ class Laws:
     """What these are to be multiplied by, (n, K), to be roots of scale matrices of t
     distributions with `df` (K,) degrees of freedom."""
     df: np.ndarray | None = None
+    even: bool = False
+    """Whether the last component is noise, evenly spread over a box."""
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -169,7 +174,7 @@ class Laws:
 
     @property
     def deviations(self) -> np.ndarray:
-        """Conditional standard deviations (K, w) of the components."""
+        """Conditional standard deviations (K, w) of the components, or of noise too."""
         return np.sqrt(np.square(self._scaled_roots).sum(axis=2)) * self._units
 
     def draw(
@@ -185,7 +190,10 @@ class Laws:
         values = np.take_along_axis(self.means, labels[:, None, None], axis=1)[:, 0]
         for k in np.unique(labels):
             drawn = labels == k
-            own = noise[drawn] @ self.roots[k].T
+            own = noise[drawn]
+            if self.even and k == len(self.roots) - 1:
+                own = SQRT12 * (ndtr(own) - 0.5)
+            own = own @ self.roots[k].T
             if tails is not None and self.stretch is not None and self.df is not None:
                 half = min(float(self.df[k]), MOST_DF) / 2
                 tau = np.maximum(gammaincinv(half, tails[drawn]) / half, TINY)
@@ -200,15 +208,20 @@ class Conditioner:
 
     structure: Structure
     parameters: Parameters
+    background: Background | None = None
+    """Where noise is, the last component of laws."""
 
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
         """Return that of a fitted mixture.
 
-        Raises `NotImplementedError` if there is noise.
+        Raises `NotImplementedError` if there is noise in a box along principal axes.
         """
-        check_no_noise(mixture, "Marginal and conditional laws")
-        return cls(SHAPES[mixture.covariance_type], mixture._parameters())
+        structure, noise = (
+            SHAPES[mixture.covariance_type],
+            noise_along_features(mixture),
+        )
+        return cls(structure, mixture._parameters(), noise)
 
     @classmethod
     def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
@@ -271,7 +284,8 @@ class Conditioner:
             cholesky = factor[..., o:, o:]
         elif self.structure.scales_features:
             cholesky = cholesky[:, laws.wanted]
-        return Parameters(laws.weights[0], laws.means[0], cholesky)
+        K = len(self.parameters.weights)
+        return Parameters(laws.weights[0, :K], laws.means[0, :K], cholesky)
 
     def split(self, observed: np.ndarray, wanted: np.ndarray) -> Split:
         """Cut the components in two; features that are in neither are left out."""
@@ -321,15 +335,38 @@ class Conditioner:
                 away = z @ np.swapaxes(split.slope, 1, 2)
                 centres = centres + sd[:, None, wanted] * away
                 roots = sd[:, wanted, None] * split.root
-            log_density, log_weights, *of_t = self._weights(split, x, z)
-        return Laws(
-            rows,
-            wanted,
-            log_density,
-            log_weights,
-            _within_range(np.swapaxes(centres, 0, 1)),
-            roots,
-            *of_t,
+            log_density, log_weights, stretch, df = self._weights(split, x, z)
+        centres = _within_range(np.swapaxes(centres, 0, 1))
+        laws = Laws(rows, wanted, log_density, log_weights, centres, roots, stretch, df)
+        return laws if self.background is None else self._with_noise(laws, observed)
+
+    def _with_noise(self, laws: Laws, observed: np.ndarray) -> Laws:
+        """Add noise, whose density is the same everywhere, as one more component."""
+        assert self.background is not None
+        log_widths, n = self.background.log_widths, len(laws.rows)
+        with np.errstate(divide="ignore"):
+            joint = np.log(self.parameters.noise_weight) - log_widths[observed].sum()
+        log_density = np.logaddexp(laws.log_density, joint)
+        shift = (laws.log_density - log_density)[:, None]
+        log_weights = np.hstack(
+            [laws.log_weights + shift, joint - log_density[:, None]]
+        )
+        centre = np.broadcast_to(
+            self.background.centre[laws.wanted], (n, 1, len(laws.wanted))
+        )
+        sd = np.exp(np.minimum(log_widths[laws.wanted], LOG_LIMIT)) / SQRT12
+        stretch, df = laws.stretch, laws.df
+        if stretch is not None and df is not None:
+            stretch, df = np.hstack([stretch, np.ones((n, 1))]), np.append(df, np.inf)
+        return replace(
+            laws,
+            log_density=log_density,
+            log_weights=log_weights,
+            means=np.concatenate([laws.means, centre], axis=1),
+            roots=np.concatenate([laws.roots, np.diag(sd)[None]]),
+            stretch=stretch,
+            df=df,
+            even=True,
         )
 
     def _weights(
@@ -370,7 +407,8 @@ def _within_range(values: np.ndarray) -> np.ndarray:
 
 def log_weights(conditioner: Conditioner, X: np.ndarray) -> np.ndarray:
     """Log weights (n, K) of the components, given what is observed of each row."""
-    out = np.empty((len(X), len(conditioner.parameters.weights)))
+    K = len(conditioner.parameters.weights) + (conditioner.background is not None)
+    out = np.empty((len(X), K))
     for laws in conditioner.laws(X, np.zeros(X.shape[1], dtype=bool)):
         out[laws.rows] = laws.log_weights
     return out

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skem._fitted.conditional import LIMIT, Conditioner, impute
+from skem._fitted.noise import set_marginal_noise
 from skem._fitted.univariate import cdf, quantile
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.features import check_features, feature_index, names_of
@@ -37,6 +38,8 @@ def fitted_from(
         covariances = structure.covariances(parameters.precisions_cholesky)
         covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
     mixture = source._to_become(parameters, structure.name)
+    # Before the others, as its parameters are counted.
+    set_marginal_noise(mixture, source, np.array(features), parameters.noise_weight)
     kind, arrays = type(parameters), parameters.arrays
     mixture._set_parameters(kind(*(each.astype(dtype) for each in arrays)), covariances)
     mixture.n_features_in_ = len(features)
@@ -44,6 +47,20 @@ def fitted_from(
     if names is not None:
         mixture.feature_names_in_ = np.asarray(names, dtype=object)[list(features)]
     return mixture
+
+
+class OnALine(NamedTuple):
+    """Components (K,) of a mixture of one feature; `sd` are scales, of t components.
+
+    If the last one is `even`, it is noise, and its `sd` the width that it is spread
+    over.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    sd: np.ndarray
+    df: np.ndarray | None
+    even: bool
 
 
 def row_of(values: Given, names: Sequence[str]) -> np.ndarray:
@@ -124,7 +141,7 @@ class Joint:
 
         Of the same weights and number of components, with the sub-vectors of the means
         and the sub-matrices of the covariances; of t components, with the same degrees
-        of freedom.
+        of freedom; of `noise`, with the sides of its box.
 
         Parameters
         ----------
@@ -140,6 +157,9 @@ class Joint:
         ------
         ValueError
             If there are no features, or they are unknown or not distinct.
+
+        NotImplementedError
+            If there is `noise` in a box along principal axes.
 
         Examples
         --------
@@ -164,7 +184,7 @@ class Joint:
         its means and covariances are those of the regression of the other features on
         these, component by component [1]_. A t component with ν degrees of freedom has
         ν + p given p values, and a scale matrix times (ν + δ)/(ν + p), with δ their
-        squared Mahalanobis distance [2]_.
+        squared Mahalanobis distance [2]_. Noise is even over the other features.
 
         Parameters
         ----------
@@ -183,6 +203,9 @@ class Joint:
         ------
         ValueError
             If a feature is unknown, a value is infinite, or all features are given.
+
+        NotImplementedError
+            If there is `noise` in a box along principal axes.
 
         References
         ----------
@@ -246,6 +269,9 @@ class Joint:
         ValueError
             If X has infinite values, or not the features of the fit.
 
+        NotImplementedError
+            If there is `noise` in a box along principal axes.
+
         References
         ----------
         .. [1] D. B. Rubin (1987). Multiple Imputation for Nonresponse in Surveys.
@@ -307,7 +333,7 @@ class Joint:
         >>> mixture.cdf([-2.0, 0.5]).round(4)
         array([0.1543, 0.65  ])
         """
-        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"), self._degrees())
+        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"))
 
     def quantile(self, q: ArrayLike) -> np.ndarray:
         """Quantile of a mixture of one feature: where `cdf` is q.
@@ -339,13 +365,13 @@ class Joint:
         on_line = self._on_a_line("quantile")
         q = check_probabilities(q)
         weights, means, sd = (
-            np.broadcast_to(each, (q.size, len(each))) for each in on_line
+            np.broadcast_to(each, (q.size, len(each))) for each in on_line[:3]
         )
-        found = quantile(q.ravel(), weights, means, sd, self._degrees())
+        found = quantile(q.ravel(), weights, means, sd, *on_line[3:])
         return found.reshape(q.shape)
 
-    def _on_a_line(self, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return weights, means and standard deviations (or scales) of one feature."""
+    def _on_a_line(self, method: str) -> OnALine:
+        """Return the components of a mixture of one feature."""
         self._check_is_fitted()
         conditioner = self._conditioner()
         weights, means = conditioner.parameters.weights, conditioner.parameters.means
@@ -354,7 +380,14 @@ class Joint:
                 f"{method} is of a mixture of one feature, and this one has "
                 f"{means.shape[1]}. Take its marginal or its conditional first."
             )
-        return weights / weights.sum(), means[:, 0], conditioner.sd[:, 0]
+        df, noise = self._degrees(), conditioner.background
+        means, sd = means[:, 0], conditioner.sd[:, 0]
+        if noise is not None:
+            weights = np.append(weights, conditioner.parameters.noise_weight)
+            means = np.append(means, noise.centre)
+            sd = np.append(sd, np.abs(noise.edges))
+            df = None if df is None else np.append(df, np.inf)
+        return OnALine(weights / weights.sum(), means, sd, df, noise is not None)
 
 
 def check_probabilities(q: ArrayLike) -> np.ndarray:

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skem._fitted.density import write_log_density
-from skem._fitted.noise import check_no_noise
 from skem._fitted.sampling import Sampling, draw
 from skem._fitted.support import (
     MOST_KEPT,
@@ -31,6 +30,8 @@ from skem.core.gaussian.marginals import marginal_parameters
 from skem.core.gaussian.parameters import Parameters
 from skem.core.incomplete.patterns import Patterns
 
+WHOLE = slice(None)
+"""All of the features."""
 SAMPLED_VALUES = 2**20
 """Numbers that are drawn at a time, where only their density is wanted."""
 
@@ -61,9 +62,9 @@ class Regions(Sampling):
 
         n_samples : int, default=100_000
             Number of draws to compare with, where the mass has no closed form: with
-            more than one feature and more than one component. The standard error is
-            then at most 0.5/√n_samples, and a probability at least 1/(n_samples + 1).
-            Otherwise nothing is drawn, and the mass is exact.
+            more than one feature and more than one component, or with `noise`. The
+            standard error is then at most 0.5/√n_samples, and a probability at least
+            1/(n_samples + 1). Otherwise nothing is drawn, and the mass is exact.
 
         random_state : int, RandomState instance or None, default=None
             Seed of the draws. None: the estimator's `random_state`. With an int, they
@@ -90,6 +91,10 @@ class Regions(Sampling):
         features with two, where diagonal ones left 1.5 %. For a threshold that keeps
         its rate on new rows take :class:`MixtureOutlierDetector`.
 
+        With `noise` no density is below that of the noise alone, which much of the
+        region has to the last digit. The probability there is the mass of all of it: a
+        row among the noise is nothing unusual.
+
         References
         ----------
         .. [1] R. J. Hyndman (1996). Computing and graphing highest density regions.
@@ -108,7 +113,6 @@ class Regions(Sampling):
             "support_probability", n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
-        check_no_noise(self, "Regions of highest density")
         if is_dask(X):
             levels = evaluate_rows(self, X, self._density, write_log_density, ())
             # Made once, and not in each chunk.
@@ -147,7 +151,7 @@ class Regions(Sampling):
                 mass[rows] = 1.0
                 continue
             own, marginal = marginal_parameters(structure, parameters, observed)
-            of_these = self._support_of(own, marginal, n_samples, seed)
+            of_these = self._support_of(own, marginal, n_samples, seed, observed)
             mass[rows] = of_these.below(levels[rows])
         return mass
 
@@ -197,14 +201,22 @@ class Regions(Sampling):
             "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
-        check_no_noise(self, "Regions of highest density")
         return self._support(n_samples, random_state).level(prob)
 
     def _support_of(
-        self, structure: Structure, parameters: Parameters, n_samples: int, seed: Any
+        self,
+        structure: Structure,
+        parameters: Parameters,
+        n_samples: int,
+        seed: Any,
+        observed: slice | np.ndarray = WHOLE,
     ) -> Support:
-        """Return the support of a density, by draws where there is no closed form."""
-        found = exact_support(structure, parameters)
+        """Return the support of a density, by draws where there is no closed form.
+
+        It is that of some features, `observed`.
+        """
+        background = self._background
+        found = None if background else exact_support(structure, parameters)
         if found is not None:
             return found
         rng = check_random_state(seed)
@@ -212,18 +224,25 @@ class Regions(Sampling):
         # Of the density, not by `sample`, which goes by edited covariances.
         color = partial(structure.color, parameters.precisions_cholesky)
         weights, means = parameters.weights, parameters.means
-        at = partial(self._density_at, structure, parameters, None)
+        log_widths = None if background is None else background.log_widths[observed]
+        at = partial(self._density_at, structure, parameters, log_widths)
         log_density = []
         for start in range(0, n_samples, rows):
             X, labels = draw(weights, means, color, min(rows, n_samples - start), rng)
-            data = Data(self._stretched(X, labels, rng, parameters), False)
+            X = self._stretched(X, labels, rng, parameters)
+            if background is not None:
+                noise = rng.uniform(size=len(X)) < parameters.noise_weight
+                X[noise] = background.draw(int(noise.sum()), rng)[:, observed]
+            data = Data(X, False)
             log_density.append(evaluate_array(data, at, write_log_density, ()))
         return Sampled(np.sort(np.concatenate(log_density)))
 
     def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
         seed = self.random_state if random_state is None else random_state
-        key = (self.covariance_type, n_samples, seed)
+        noise = self._background
+        region = None if noise is None else (*noise.log_widths, *noise.corner)
+        key = (self.covariance_type, n_samples, seed, region)
         # A generator and None are to give new draws each time.
         same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
         found = kept_support(self, parameters, key) if same else None

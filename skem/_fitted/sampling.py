@@ -81,13 +81,16 @@ class Sampling(Joint, Parametric):
 
         y : ndarray of shape (n_samples,)
             The component that each row was drawn from; −1 for `noise`, which is drawn
-            evenly from the region of the data of the fit.
+            evenly from its box.
 
         Raises
         ------
         ValueError
             If `n_samples` is less than one, or not a whole number; if `given` has an
             unknown feature, an infinite value, or a value for every feature.
+
+        NotImplementedError
+            If `given` is, and there is `noise` in a box along principal axes.
 
         Examples
         --------

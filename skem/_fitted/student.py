@@ -110,9 +110,10 @@ class StudentConditioner(Conditioner):
         cholesky = found.precisions_cholesky
         if self.structure.shared:
             cholesky = np.broadcast_to(cholesky, (len(found.weights), *cholesky.shape))
-        stretch = laws.stretch[0].reshape(-1, *(1,) * (cholesky.ndim - 1))
+        K = len(found.weights)
+        stretch = laws.stretch[0, :K].reshape(-1, *(1,) * (cholesky.ndim - 1))
         found = replace(found, precisions_cholesky=cholesky / stretch)
-        return StudentParameters.of(found, laws.df)
+        return StudentParameters.of(found, laws.df[:K])
 
     def tails(self, rng: np.random.RandomState, n: int) -> np.ndarray | None:
         """Draw what decides how far out rows are."""

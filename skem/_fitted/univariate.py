@@ -1,4 +1,7 @@
-"""Distribution functions and quantiles of mixtures of Gaussians and ts on a line."""
+"""Distribution functions and quantiles of mixtures on a line.
+
+Of Gaussians, of t distributions, and with noise that is even over an interval.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,17 @@ def cdf(
     means: np.ndarray,
     sd: np.ndarray,
     df: np.ndarray | None = None,
+    even: bool = False,
 ) -> np.ndarray:
     """P(t ≤ x); components are on the last axis, and the others are those of x.
 
-    With `df` (K,) they are t distributions of scales `sd`.
+    With `df` (K,) they are t distributions of scales `sd`. The last one may be `even`
+    over a width of `sd`.
     """
     z = _distances(x, means, sd)
     below = ndtr(z)
+    if even:
+        below[..., -1] = _even_cdf(z)
     if df is not None:
         # Numbers of one component are evaluated with its degrees of freedom.
         heavy = df < GAUSSIAN
@@ -33,8 +40,16 @@ def cdf(
     return np.einsum("...k,...k->...", weights, below)
 
 
-def _log_cdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
+def _even_cdf(z: np.ndarray) -> np.ndarray:
+    """P(t ≤ z) of the last component, from −½ to ½."""
+    return np.clip(z[..., -1] + 0.5, 0.0, 1.0)
+
+
+def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
     below = log_ndtr(z)
+    if even:
+        with np.errstate(divide="ignore"):
+            below[..., -1] = np.maximum(np.log(_even_cdf(z)), -LARGEST)
     if df is not None:
         heavy = df < GAUSSIAN
         with np.errstate(divide="ignore"):
@@ -42,8 +57,10 @@ def _log_cdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
     return below
 
 
-def _log_pdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
+def _log_pdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
     normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    if even:
+        normal[..., -1] = np.where(np.abs(z[..., -1]) <= 0.5, 0.0, -LARGEST)
     if df is None:
         return normal
     own = np.minimum(df, GAUSSIAN)
@@ -52,9 +69,13 @@ def _log_pdf(z: np.ndarray, df: np.ndarray | None) -> np.ndarray:
     return np.where(df < GAUSSIAN, peaks + tails, normal)
 
 
-def _lower_quantiles(q: np.ndarray, df: np.ndarray | None, n: int) -> np.ndarray:
+def _lower_quantiles(
+    q: np.ndarray, df: np.ndarray | None, even: bool, n: int
+) -> np.ndarray:
     """Quantiles (n_q, K) of standard components, for q ≤ ½."""
     own = np.repeat(ndtri(q)[:, None], n, axis=1)
+    if even:
+        own[:, -1] = q - 0.5
     if df is not None:
         heavy = df < GAUSSIAN
         found = stdtrit(df[heavy], q[:, None])
@@ -73,6 +94,7 @@ def quantile(
     means: np.ndarray,
     sd: np.ndarray,
     df: np.ndarray | None = None,
+    even: bool = False,
 ) -> np.ndarray:
     """Solve P(t ≤ x) = q for each row of weights, means and sd, shape (n, K).
 
@@ -91,7 +113,7 @@ def quantile(
     out[outside] = -np.inf
     left = np.flatnonzero(~outside)
     tails = np.where(outside, 0.5, np.where(sides > 0, q, 1 - q))
-    own = means + sd * _lower_quantiles(tails, df, means.shape[1])
+    own = means + sd * _lower_quantiles(tails, df, even, means.shape[1])
     active = weights > 0
     low = np.where(active, own, np.inf).min(axis=1)
     high = np.where(active, own, -np.inf).max(axis=1)
@@ -105,7 +127,7 @@ def quantile(
             break
         x = out[left]
         z = _distances(x, means[left], sd[left])
-        below = _log_cdf(z, df)
+        below = _log_cdf(z, df, even)
         terms = log_weights[left] + below
         # Of what is not a number above zero, at the end of the range.
         top = np.maximum(terms.max(axis=1), -LARGEST)
@@ -117,7 +139,7 @@ def quantile(
         low[left[under]], high[left[~under]] = x[under], x[~under]
         with np.errstate(all="ignore"):
             # d log Φ(z)/dx = exp(log φ − log Φ)/sd.
-            hazard = np.exp(_log_pdf(z, df) - below)
+            hazard = np.exp(_log_pdf(z, df, even) - below)
             slope = (shares * hazard / sd[left]).sum(axis=1) / total
             new = x - excess / slope
         a, b = low[left], high[left]

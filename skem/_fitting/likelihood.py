@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._fitted.joint import Given
+from skem._fitted.noise import set_noise
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
@@ -167,14 +168,14 @@ class LikelihoodMixture(StreamingMixture):
             a zero weight as leaving it out. Their sum N plays the role of the number
             of samples, so do not normalise them to one.
 
-        labels : array-like of shape (n_samples,), default=None
+        labels : array-like or Dask array of shape (n_samples,), default=None
             Known components: an integer from 0 to ``n_components - 1`` for each row, or
             −1 where it is not known, as in scikit-learn's semi-supervised estimators. A
             row whose component k is known adds log w_k p_k(x), with p_k the density of
             the component, to the log-likelihood, and counts for that component alone.
             Components are then returned in the order of the labels; those without a
-            label are free. For arrays only, and not for Dask collections. With metadata
-            routing, ask for them by ``set_fit_request(labels=True)``.
+            label are free. With metadata routing, ask for them by
+            ``set_fit_request(labels=True)``.
 
         Returns
         -------
@@ -190,9 +191,6 @@ class LikelihoodMixture(StreamingMixture):
             no value; or, with a numeric `reg_covar`, if a covariance is not positive
             definite; or if labels are not integers in their range. The estimator then
             stays as it was.
-
-        NotImplementedError
-            If there are labels of a Dask collection.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.
@@ -296,9 +294,7 @@ class LikelihoodMixture(StreamingMixture):
         for name in ("_noise", "noise_weight_", "noise_volume_"):
             self.__dict__.pop(name, None)
         if stream.background is not None:
-            self._noise = stream.background
-            self.noise_weight_ = float(stream.parameters.noise_weight)
-            self.noise_volume_ = stream.background.volume
+            set_noise(self, stream.background, stream.parameters.noise_weight)
 
     def _warn_of_components(self, best: Solution) -> None:
         """Name the components that the data do not support."""

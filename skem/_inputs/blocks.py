@@ -51,9 +51,10 @@ def open_blocks(
     known to belong to, of so many.
     """
     if is_dask(X):
-        refuse_labels(labels)
         with Workers() as workers:
-            chunks = dask_blocks(estimator, X, sample_weight, workers, reset=reset)
+            chunks = dask_blocks(
+                estimator, X, sample_weight, labels, n_components, workers, reset=reset
+            )
             if reset:
                 check_all_features(estimator, chunks)
             yield chunks
@@ -65,15 +66,6 @@ def open_blocks(
             yield to_be_fitted(estimator, blocks) if reset else blocks
 
 
-def refuse_labels(labels: Any) -> None:
-    """Raise if there are labels, of a Dask collection."""
-    if labels is not None:
-        raise NotImplementedError(
-            "labels cannot be given for Dask collections. Pass X as an array, which "
-            "may be mapped from a file."
-        )
-
-
 def unthreaded_blocks(
     estimator: Any, X: Any, sample_weight: Any, labels: Any, n_components: int
 ) -> Blocks:
@@ -82,8 +74,9 @@ def unthreaded_blocks(
     # Not entered, they are the calling thread.
     workers: Workers = Workers()
     if is_dask(X):
-        refuse_labels(labels)
-        blocks = dask_blocks(estimator, X, sample_weight, workers, reset=False)
+        blocks = dask_blocks(
+            estimator, X, sample_weight, labels, n_components, workers, reset=False
+        )
         return replace(blocks, dtype=double)
     data = check_data(estimator, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)

@@ -14,6 +14,8 @@ from sklearn.utils import check_array
 
 from skem._inputs.validation import (
     FLOATS,
+    as_labels,
+    check_each_label,
     check_each_weight,
     check_n_filled,
     check_scalar_weight,
@@ -22,10 +24,9 @@ from skem._inputs.validation import (
     has_missing,
     is_scalar,
     validate_rows,
-    without_empty_rows,
 )
-from skem.core.blocks.arrays import ArrayBlocks, Write
-from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally
+from skem.core.blocks.arrays import ArrayBlocks, Write, observed_and_known
+from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally, weight_and_known
 from skem.core.blocks.graph import Chunks
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.expectation import Expectation
@@ -89,10 +90,7 @@ def _not_numpy(block: Any, name: str) -> str:
 
 
 def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
-    """Return X, and the weights cut into the same chunks; values are not looked at.
-
-    Chunks of unknown size are counted, unless both have the same number of them.
-    """
+    """Return X, and the weights cut into the same chunks; values are not looked at."""
     import dask.array as da
 
     if sample_weight is None:
@@ -118,16 +116,38 @@ def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
         )
     if sample_weight.dtype.kind == "c":
         check_array(np.empty(0, complex), ensure_2d=False, ensure_min_samples=0)
-    weight = sample_weight.astype(np.float64)
-    unknown = [any(map(math.isnan, array.chunks[0])) for array in (X, weight)]
-    if all(unknown) and X.numblocks[0] == weight.numblocks[0]:
-        return X, weight
-    X, weight = _counted(X), _counted(weight)
-    if weight.shape[0] != X.shape[0]:
-        raise ValueError(
-            f"sample_weight.shape == {weight.shape}, expected {(X.shape[0],)}!"
-        )
-    return X, weight.rechunk((X.chunks[0],))
+    return _beside(X, sample_weight.astype(np.float64), "sample_weight")
+
+
+def check_dask_labels(labels: Any, X: Any) -> tuple[Any, Any | None]:
+    """Return X, and known components cut into the same chunks, of any type."""
+    import dask.array as da
+
+    if labels is None:
+        return X, None
+    if hasattr(labels, "to_dask_array"):
+        labels = labels.to_dask_array()
+    if not isinstance(labels, da.Array):
+        labels = as_labels(labels)
+        labels = da.from_array(labels, chunks=labels.shape)
+    if labels.ndim != 1:
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(X.shape[0],)}!")
+    check_each_label(np.empty(0, labels.dtype), 0)
+    return _beside(X, labels, "labels")
+
+
+def _beside(X: Any, values: Any, name: str) -> tuple[Any, Any]:
+    """Return X, and one value of each row cut into the same chunks.
+
+    Chunks of unknown size are counted, unless both have the same number of them.
+    """
+    unknown = [any(map(math.isnan, array.chunks[0])) for array in (X, values)]
+    if all(unknown) and X.numblocks[0] == values.numblocks[0]:
+        return X, values
+    X, values = _counted(X), _counted(values)
+    if values.shape[0] != X.shape[0]:
+        raise ValueError(f"{name}.shape == {values.shape}, expected {(X.shape[0],)}!")
+    return X, values.rechunk((X.chunks[0],))
 
 
 def _constant_weight(value: float, x: np.ndarray) -> np.ndarray:
@@ -168,27 +188,32 @@ class Inspection:
     n_features: int
     estimator_name: str
     assume_finite: bool
+    n_components: int | None = None
 
     @classmethod
-    def of(cls, estimator: Any, X: Any) -> Inspection:
-        """Expect chunks of a Dask array."""
+    def of(cls, estimator: Any, X: Any, n_components: int | None = None) -> Inspection:
+        """Expect chunks of a Dask array, with labels of so many components if any."""
         name = type(estimator).__name__
-        return cls(X.shape[1], name, get_config()["assume_finite"])
+        return cls(X.shape[1], name, get_config()["assume_finite"], n_components)
 
-    def __call__(
-        self, x: np.ndarray, weight: np.ndarray | None = None
-    ) -> Tally | Problem:
+    def __call__(self, x: np.ndarray, *beside: np.ndarray) -> Tally | Problem:
         """Return what there is in the chunk, or what is wrong with it."""
-        problem = self._problem(x, weight)
+        labels = None if self.n_components is None else beside[-1]
+        weights = beside if labels is None else beside[:-1]
+        weight = weights[0] if weights else None
+        problem = self._problem(x, weight, labels)
         if problem is not None:
             return problem
         incomplete = not self.assume_finite and has_missing(x, self.estimator_name)
-        if weight is None and not incomplete:
+        if weight is None and labels is None and not incomplete:
             return Tally(len(x), len(x), float(len(x)))
         weight = np.ones(len(x)) if weight is None else weight
-        empty = weight[:0]
+        empty, counts = weight[:0], np.empty(0, int)
         if incomplete:
-            empty = weight[np.isnan(x).all(axis=1)]
+            empty = weight[_to_be_left_out(x, labels)]
+        if labels is not None:
+            known = labels[observed_and_known(weight, labels)].astype(np.intp)
+            counts = np.bincount(known, minlength=self.n_components or 0)
         with np.errstate(over="ignore"):
             return Tally(
                 len(x),
@@ -197,9 +222,12 @@ class Inspection:
                 incomplete,
                 int(np.count_nonzero(empty)),
                 float(empty.sum()),
+                tuple(counts.tolist()),
             )
 
-    def _problem(self, x: np.ndarray, weight: np.ndarray | None) -> Problem | None:
+    def _problem(
+        self, x: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None
+    ) -> Problem | None:
         if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
             return Problem(TypeError(_not_numpy(x, "blocks of X")))
         if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
@@ -214,7 +242,20 @@ class Inspection:
                 has_missing(x, self.estimator_name)
             except ValueError as error:
                 return Problem(error, *np.argwhere(np.isinf(x))[0].tolist())
-        return None if weight is None else self._weight_problem(weight, x)
+        problem = None if weight is None else self._weight_problem(weight, x)
+        if problem is None and labels is not None:
+            problem = self._label_problem(labels, x)
+        return problem
+
+    def _label_problem(self, labels: np.ndarray, x: np.ndarray) -> Problem | None:
+        if labels.shape != (len(x),):
+            message = f"labels.shape == {labels.shape}, expected {(len(x),)}!"
+            return Problem(ValueError(message))
+        try:
+            check_each_label(labels, self.n_components or 0)
+        except ValueError as error:
+            return Problem(error)
+        return None
 
     def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
         if len(weight) == len(x) == 0:
@@ -228,34 +269,51 @@ class Inspection:
 
 
 def dask_blocks(
-    estimator: Any, X: Any, sample_weight: Any, workers: Workers, *, reset: bool
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    labels: Any,
+    n_components: int,
+    workers: Workers,
+    *,
+    reset: bool,
 ) -> DaskBlocks:
-    """Validate data and weights in a first pass, and return them as blocks."""
+    """Validate data, weights and labels in a first pass; return them as blocks."""
     import dask.array as da
 
     X = check_dask_data(estimator, X, reset=reset)
     X, weight = check_dask_weight(sample_weight, X)
-    chunks = Chunks.of(*(array for array in (X, weight) if array is not None))
-    tallies = _checked(chunks.each(Inspection.of(estimator, X)))
+    X, labels = check_dask_labels(labels, X)
+    arrays = [array for array in (X, weight, labels) if array is not None]
+    labelled = labels is not None
+    chunks = Chunks.of(*arrays)
+    inspection = Inspection.of(estimator, X, n_components if labelled else None)
+    tallies = _checked(chunks.each(inspection))
     empty_weight = 0.0
     if reset and any(tally.n_empty for tally in tallies):
-        weights = () if weight is None else (weight, "i")
+        beside = [each for array in arrays[1:] for each in (array, "i")]
         filled = da.blockwise(
-            _filled_weights,
+            partial(_filled_weights, labelled),
             "i",
-            *(X, "ij", *weights),
+            *(X, "ij", *beside),
             concatenate=True,
             # Chunks of unknown size are alike, too.
             align_arrays=False,
             dtype=float,
             meta=np.empty(0),
         )
-        chunks = Chunks.of(X, filled)
+        chunks = Chunks.of(X, filled, *([labels] if labelled else []))
         empty_weight = float(sum(tally.empty_weight for tally in tallies))
         tallies = [tally.without_empty_rows() for tally in tallies]
         check_n_filled(sum(tally.n_observed for tally in tallies))
     blocks = DaskBlocks(
-        chunks, tallies, X.shape[1], computing_dtype(X), workers, empty_weight
+        chunks,
+        tallies,
+        X.shape[1],
+        computing_dtype(X),
+        workers,
+        empty_weight,
+        labelled,
     )
     least = 2 if reset else 1
     if blocks.n_samples < least:
@@ -266,10 +324,20 @@ def dask_blocks(
     return blocks
 
 
-def _filled_weights(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Return weights that are zero for rows without a value."""
-    filled = without_empty_rows(x, weight) if x.dtype.kind == "f" else weight
-    return np.ones(len(x)) if filled is None else filled.astype(float)
+def _filled_weights(labelled: bool, x: np.ndarray, *beside: np.ndarray) -> np.ndarray:
+    """Return weights that are zero for rows without a value or a label."""
+    weight, known = weight_and_known(beside, labelled)
+    filled = np.ones(len(x)) if weight is None else weight.astype(float)
+    if x.dtype.kind == "f":
+        filled[_to_be_left_out(x, known)] = 0
+    return filled
+
+
+def _to_be_left_out(x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Mask of the rows without a value or a label."""
+    empty = np.isnan(x).all(axis=1)
+    # What is known of a row without a value tells of the weights.
+    return empty if labels is None else empty & (labels < 0)
 
 
 def _checked(found: list[Tally | Problem]) -> list[Tally]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
-from skem.core.gaussian.parameters import Parameters
 
 PARTS = {
     "weights": "weights_init",
@@ -79,16 +79,13 @@ def fixed_parts(
                 f"is {structure.name!r}: fix all of the covariances, or none."
             )
     none = np.zeros(K, bool)
-    weights = given.get("weights", np.full(K, 1 / K))
-    unit, _ = structure.factor(np.ones(structure.shape(K, d)))
-    if structure.matrices:
-        unit = np.broadcast_to(np.eye(d), structure.shape(K, d))
+    equal = Fixed.equal_weights(structure, K, d, noise)
+    parameters = replace(equal.parameters, **given)
+    weights = parameters.weights
+    if noise:
+        parameters = replace(parameters, weights=weights / weights.sum())
     return Fixed(
-        Parameters(
-            weights / weights.sum() if noise else weights,
-            given.get("means", np.zeros((K, d))),
-            given.get("precisions_cholesky", unit),
-        ),
+        parameters,
         masks.get("weights", none),
         masks.get("means", none),
         masks.get("covariances", none),

@@ -265,7 +265,17 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
     """
     if labels is None:
         return None
-    labels = check_array(
+    labels = as_labels(labels)
+    if labels.ndim != 1 or len(labels) != len(X):
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+    check_each_label(labels, n_components)
+    known = labels.astype(np.intp)
+    return known if (known >= 0).any() else None
+
+
+def as_labels(labels: Any) -> np.ndarray:
+    """Return what may be labels as an array of any type."""
+    return check_array(
         as_numpy(labels),
         dtype=None,
         ensure_2d=False,
@@ -273,8 +283,10 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
         ensure_min_samples=0,
         input_name="labels",
     )
-    if labels.ndim != 1 or len(labels) != len(X):
-        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+
+
+def check_each_label(labels: np.ndarray, n_components: int) -> None:
+    """Require integers from −1 to the number of components, less one."""
     if labels.dtype.kind not in "iuf" or (labels != np.round(labels)).any():
         raise ValueError(
             "The labels should be integers, indices of components or -1 where the "
@@ -286,8 +298,6 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
             f"n_components={n_components}, but got max value {labels.max()}, min value "
             f"{labels.min()}"
         )
-    known = labels.astype(np.intp)
-    return known if (known >= 0).any() else None
 
 
 def check_n_samples(n_samples: int, n_components: int) -> None:

@@ -20,6 +20,7 @@ from skem._selection.grid import Candidate, worth_refining
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES, Structure
+from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
@@ -78,6 +79,11 @@ class Problem:
             reg_covar, noise = self.options["reg_covar"], self.options.get("noise")
             em = EMMap.prepare(blocks, structure, 1, reg_covar, noise)
             em.scales.update(scales or {})
+            if self.options.get("fixed") is not None:
+                # Equal weights, of any number of components.
+                d, has_noise = blocks.n_features, em.background is not None
+                equal = Fixed.equal_weights(structure, 1, d, has_noise)
+                em = replace(em, fixed=equal)
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)

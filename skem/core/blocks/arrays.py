@@ -103,8 +103,14 @@ class Blocks(Protocol):
         """Weight of rows without any value, to which a fit gives none here."""
 
     @property
-    def known(self) -> np.ndarray | None:
-        """The component of each row, −1 where it is not known; None if none is."""
+    def known_components(self) -> np.ndarray:
+        """Components, sorted, that rows of positive weight are known to belong to."""
+
+    def known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component, one component by one.
+
+        They have positive weight, and depend on `rng` as `random_rows` does.
+        """
 
     def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in a fixed order."""
@@ -204,6 +210,22 @@ class ArrayBlocks:
         """Sorted ranks among the rows of positive weight -> indices among all."""
         return ranks if self.weight is None else _nonzero(self.weight, ranks)
 
+    @cached_property
+    def known_components(self) -> np.ndarray:
+        """Components, sorted, that rows of positive weight are known to belong to."""
+        if self.known is None:
+            return np.empty(0, int)
+        return np.unique(self.known[observed_and_known(self.weight, self.known)])
+
+    def known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component, one component by one."""
+        if self.known is None:
+            return np.empty(0, int)
+        rows = np.flatnonzero(observed_and_known(self.weight, self.known))
+        parts = (rows[self.known[rows] == k] for k in self.known_components)
+        chosen = [part[random_ranks(len(part), most, rng)] for part in parts]
+        return np.concatenate([rows[:0], *chosen])
+
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return some of the rows, as blocks of their own."""
         weight = None if self.weight is None else self.weight[rows].astype(float)
@@ -250,6 +272,11 @@ class ArrayBlocks:
             )
 
         return reduce(iadd, self.workers.map(fold_group, groups))
+
+
+def observed_and_known(weight: np.ndarray | None, known: np.ndarray) -> np.ndarray:
+    """Mask of the rows of positive weight whose component is known."""
+    return known >= 0 if weight is None else (known >= 0) & (weight > 0)
 
 
 def is_mapped(X: np.ndarray) -> bool:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem.core.blocks.arrays import A, ArrayBlocks, Kernel, random_ranks
+from skem.core.blocks.arrays import (
+    A,
+    ArrayBlocks,
+    Kernel,
+    observed_and_known,
+    random_ranks,
+)
 from skem.core.blocks.graph import Chunks
 from skem.core.blocks.threads import Workers
 
@@ -30,19 +37,32 @@ class FoldChunk:
     values_per_sample: int
     dtype: np.dtype
     incomplete: bool = False
+    labelled: bool = False
 
-    def __call__(self, x: np.ndarray, weight: np.ndarray | None = None) -> Any:
+    def __call__(self, x: np.ndarray, *beside: np.ndarray) -> Any:
         """Return the sum of the kernel's values."""
+        weight, known = weight_and_known(beside, self.labelled)
         with CallingThread() as thread:
-            blocks = ArrayBlocks(x, weight, thread, self.dtype, self.incomplete)
+            blocks = ArrayBlocks(
+                x, weight, thread, self.dtype, self.incomplete, known=known
+            )
             return blocks.fold(self.kernel, self.values_per_sample)
+
+
+def weight_and_known(
+    beside: tuple[np.ndarray, ...], labelled: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Tell apart what is beside a chunk; labels of any type become integers."""
+    known = beside[-1].astype(np.intp, copy=False) if labelled else None
+    weight = beside[: len(beside) - labelled]
+    return (weight[0] if weight else None), known
 
 
 class Tally(NamedTuple):
     """What there is in a chunk: rows, those of positive weight, and their weight.
 
-    And whether values are missing, and what those of these rows that have no value are
-    and weigh.
+    And whether values are missing, and what those of these rows that have no value (and
+    no label) are and weigh; and how many are known of each component.
     """
 
     n_samples: int
@@ -51,6 +71,7 @@ class Tally(NamedTuple):
     incomplete: bool = False
     n_empty: int = 0
     empty_weight: float = 0.0
+    known: tuple[int, ...] = ()
 
     def without_empty_rows(self) -> Tally:
         """Count these as rows of weight zero."""
@@ -62,10 +83,11 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class DaskBlocks:
-    """A Dask array of shape (n_samples, n_features), with optional weights.
+    """A Dask array of shape (n_samples, n_features), with optional weights and labels.
 
     `tallies` are those of the chunks, which are NumPy arrays with all the columns.
-    `workers` are for the rows that are taken.
+    `workers` are for the rows that are taken. If they are `labelled`, known components
+    are the last of what is beside the data.
     """
 
     chunks: Chunks
@@ -74,6 +96,7 @@ class DaskBlocks:
     dtype: np.dtype
     workers: Workers
     empty_weight: float = 0.0
+    labelled: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -95,10 +118,15 @@ class DaskBlocks:
         """Whether there are missing values, NaN."""
         return any(tally.incomplete for tally in self.tallies)
 
-    @property
-    def known(self) -> None:
-        """Components of rows cannot be given."""
-        return None
+    @cached_property
+    def known_components(self) -> np.ndarray:
+        """Components, sorted, that rows of positive weight are known to belong to."""
+        return np.flatnonzero(self._known.sum(axis=0))
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        """Observed rows that are known, by chunk and component."""
+        return np.array([tally.known for tally in self.tallies], dtype=int)
 
     @cached_property
     def _observed(self) -> Chunks:
@@ -108,7 +136,9 @@ class DaskBlocks:
 
     def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
         """Add up the kernel's values over the observed samples, in a fixed order."""
-        fold = FoldChunk(kernel, values_per_sample, self.dtype, self.incomplete)
+        fold = FoldChunk(
+            kernel, values_per_sample, self.dtype, self.incomplete, self.labelled
+        )
         return self._observed.total(fold)
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
@@ -120,27 +150,48 @@ class DaskBlocks:
         if self.n_observed == self.n_samples or not len(ranks):
             return ranks
         parts = _split(ranks, [tally.n_observed for tally in self.tallies])
-        rows = self.chunks.only(parts).weights().each(_observed_rows, parts)
-        starts = np.cumsum([0, *(tally.n_samples for tally in self.tallies)])
+        rows = self.chunks.only(parts).without_data().each(_observed_rows, parts)
         return np.concatenate(
-            [starts[n] + part for n, part in zip(parts, rows, strict=True)]
+            [self._starts[n] + part for n, part in zip(parts, rows, strict=True)]
         )
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Index of the first row of each chunk, and the number of rows."""
+        return np.cumsum([0, *(tally.n_samples for tally in self.tallies)])
+
+    def known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
+        """Choose at most so many rows of each known component, one component by one."""
+        wanted: dict[int, dict[int, np.ndarray]] = {}
+        for k in self.known_components.tolist():
+            sizes = self._known[:, k]
+            chosen = random_ranks(int(sizes.sum()), most, rng)
+            for n, ranks in _split(chosen, sizes).items():
+                wanted.setdefault(n, {})[k] = ranks
+        numbers = sorted(wanted)
+        found = self.chunks.only(numbers).without_data().each(_known_rows, wanted)
+        rows = [
+            self._starts[n] + part[k]
+            for k in self.known_components.tolist()
+            for n, part in zip(numbers, found, strict=True)
+            if k in part
+        ]
+        return np.concatenate([np.empty(0, int), *rows])
 
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return the rows of sorted indices, in memory, as blocks of their own."""
         parts = _split(rows, [tally.n_samples for tally in self.tallies])
         taken = self.chunks.only(parts).each(_take, parts)
-        X, *weight = (np.concatenate(arrays) for arrays in zip(*taken, strict=True))
+        X, *beside = (np.concatenate(arrays) for arrays in zip(*taken, strict=True))
+        weight, known = weight_and_known(tuple(beside), self.labelled)
         return ArrayBlocks(
-            X,
-            weight[0] if weight else None,
-            self.workers,
-            self.dtype,
-            self.incomplete,
+            X, weight, self.workers, self.dtype, self.incomplete, known=known
         )
 
 
-def _split(indices: np.ndarray, sizes: list[int]) -> dict[int, np.ndarray]:
+def _split(
+    indices: np.ndarray, sizes: Sequence[int] | np.ndarray
+) -> dict[int, np.ndarray]:
     """Sorted indices -> those within each chunk that has any."""
     ends = np.cumsum(sizes)
     parts = np.split(indices, np.searchsorted(indices, ends[:-1]))
@@ -152,8 +203,17 @@ def _split(indices: np.ndarray, sizes: list[int]) -> dict[int, np.ndarray]:
     }
 
 
-def _observed_rows(weight: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(weight)[ranks]
+def _observed_rows(weight: np.ndarray, *others: Any) -> np.ndarray:
+    return np.flatnonzero(weight)[others[-1]]
+
+
+def _known_rows(*beside_and_ranks: Any) -> dict[int, np.ndarray]:
+    """Ranks among the observed rows of each known component -> their indices."""
+    *beside, wanted = beside_and_ranks
+    weight, known = weight_and_known(tuple(beside), True)
+    assert known is not None
+    observed = observed_and_known(weight, known)
+    return {k: np.flatnonzero(observed & (known == k))[r] for k, r in wanted.items()}
 
 
 def _take(*chunk_and_rows: np.ndarray) -> list[np.ndarray]:

@@ -31,10 +31,10 @@ What a graph has besides, such as names of files, is smaller.
 
 @dataclass(frozen=True)
 class Chunks:
-    """Chunks of rows, with those of weights beside them if any, in a Dask graph.
+    """Chunks of rows, with weights and labels beside them if any, in a Dask graph.
 
     Computed by the active `distributed.Client`, else by Dask's default scheduler.
-    `keys` has the graph's keys of a chunk and its weights, by the chunk's number.
+    `keys` has the graph's keys of a chunk and what is beside it, by its number.
     """
 
     graph: Mapping[Any, Any]
@@ -70,8 +70,8 @@ class Chunks:
         """Leave out all chunks but some."""
         return self._needing({number: self.keys[number] for number in numbers})
 
-    def weights(self) -> Chunks:
-        """Leave out the data."""
+    def without_data(self) -> Chunks:
+        """Leave out the data: keep what is beside them."""
         return self._needing({number: keys[1:] for number, keys in self.keys.items()})
 
     def _needing(self, keys: Mapping[int, tuple[Any, ...]]) -> Chunks:

@@ -32,6 +32,19 @@ class Fixed:
     exact: Parameters | None = None
     """The values in units of the data, as they were given."""
 
+    @classmethod
+    def equal_weights(
+        cls, structure: Structure, n_components: int, n_features: int, noise: bool
+    ) -> Fixed:
+        """Return weights of 1/K each, and nothing else that is given."""
+        K, d = n_components, n_features
+        unit, _ = structure.factor(np.ones(structure.shape(K, d)))
+        if structure.matrices:
+            unit = np.broadcast_to(np.eye(d), structure.shape(K, d))
+        parameters = Parameters(np.full(K, 1 / K), np.zeros((K, d)), unit)
+        some, none = np.ones(K, bool), np.zeros(K, bool)
+        return cls(parameters, some, none, none, noise, parameters)
+
     def inward(self, structure: Structure, coordinates: Coordinates) -> Fixed:
         """Return the same in coordinates."""
         inward = coordinates.inward(structure, self.parameters)

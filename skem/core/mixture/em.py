@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks, random_ranks
+from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
@@ -125,11 +125,19 @@ class EMMap:
         return None if sample is None else sample.clusters.get(n_components)
 
     def for_components(self, n_components: int) -> EMMap:
-        """Return the same problem for another number of components."""
-        if self.sample is None:
-            return self
-        scale = self.sample.scale(n_components)
-        return replace(self, regularization=self.regularization.rescaled(scale))
+        """Return the same problem for another number of components.
+
+        Of what is given only equal weights may be.
+        """
+        em, d = self, self.blocks.n_features
+        if em.fixed is not None:
+            noise = em.background is not None
+            equal = Fixed.equal_weights(em.structure, n_components, d, noise)
+            em = replace(em, fixed=equal)
+        if em.sample is None:
+            return em
+        scale = em.sample.scale(n_components)
+        return replace(em, regularization=em.regularization.rescaled(scale))
 
     @cached_property
     def total_second(self) -> np.ndarray:
@@ -159,41 +167,26 @@ class EMMap:
         Of each known component there are some, however few they are.
         """
         rows = self.blocks.random_rows(most, rng)
-        if self.blocks.known is None or len(rows) == self.blocks.n_observed:
+        if not self._any_known or len(rows) == self.blocks.n_observed:
             return rows
-        return np.union1d(rows, self._known_rows(LABELLED, rng))
+        return np.union1d(rows, self.blocks.known_rows(LABELLED, rng))
 
-    def _known_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
-        """Choose at most so many rows of each known component."""
-        blocks = self.blocks
-        assert isinstance(blocks, ArrayBlocks) and blocks.known is not None
-        observed = blocks.known >= 0
-        if blocks.weight is not None:
-            observed &= blocks.weight > 0
-        rows = np.flatnonzero(observed)
-        parts = (rows[blocks.known[rows] == k] for k in self.known_components)
-        return np.concatenate(
-            [part[random_ranks(len(part), most, rng)] for part in parts]
-        )
-
-    @cached_property
-    def known_components(self) -> np.ndarray:
-        """Components that some rows are known to belong to."""
-        known = self.blocks.known
-        return np.unique(known[known >= 0]) if known is not None else np.empty(0, int)
+    @property
+    def _any_known(self) -> bool:
+        return len(self.blocks.known_components) > 0
 
     @cached_property
     def _compared(self) -> list[tuple[int, Block]]:
         """Rows of each known component that starts are compared with."""
         blocks = self.blocks
-        if blocks.known is None:
+        if not self._any_known:
             return []
-        rows = np.sort(self._known_rows(COMPARED, np.random.RandomState(0)))
+        rows = np.sort(blocks.known_rows(COMPARED, np.random.RandomState(0)))
         taken = blocks.take(rows)
         block = taken.block(0, len(rows))
         return [
             (int(k), block.only(taken.known == k)._replace(known=None))
-            for k in self.known_components
+            for k in blocks.known_components
         ]
 
     def admitted(self, start: Parameters) -> Parameters:
@@ -203,7 +196,7 @@ class EMMap:
         """
         fixed = self.fixed
         start = self.with_noise(start)
-        if self.blocks.known is None and fixed is None:
+        if not self._any_known and fixed is None:
             return start
         K = len(start.weights)
         loss = np.zeros((K, K)) if fixed is None else fixed.distances(start)
@@ -218,7 +211,7 @@ class EMMap:
 
     def movable(self, n_components: int) -> np.ndarray:
         """Mask of components that may be taken away: nothing is known or given."""
-        free = ~np.isin(np.arange(n_components), self.known_components)
+        free = ~np.isin(np.arange(n_components), self.blocks.known_components)
         return free if self.fixed is None else free & ~self.fixed.placed
 
     def with_noise(self, start: Parameters) -> Parameters:
@@ -240,7 +233,7 @@ class EMMap:
     def exchangeable(self) -> bool:
         """Whether components may come in any order."""
         alike = self.fixed is None or self.fixed.alike
-        return alike and self.blocks.known is None
+        return alike and not self._any_known
 
     def restored(self, parameters: Parameters) -> Parameters:
         """Put back what of a mixture must not change."""
@@ -283,6 +276,19 @@ class EMMap:
     def gathered(self, Z: np.ndarray) -> np.ndarray:
         """Return rows (n, d) as clusterings that go by distances may see them."""
         return Z
+
+    def views(self, Z: np.ndarray) -> list[np.ndarray]:
+        """Return what distances between rows (n, d) may be measured in, in turn.
+
+        Where axes may turn, but no feature be scaled by itself, clusters are often seen
+        in standardised features only.
+        """
+        seen = self.gathered(Z)
+        structure = self.structure
+        if structure.scales_features or not structure.matrices:
+            return [seen]
+        spread = seen.std(axis=0)
+        return [seen / np.where(spread > 0, spread, 1.0), seen]
 
     def of_labels(
         self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None

@@ -27,6 +27,8 @@ REFERENCES = 2_000
 """Rows, at most, among which neighbours are looked for."""
 PIECE = 2**20
 """Distances that are computed at once."""
+LOG_LIMIT = 700.0
+"""Logarithm of a number that can still be added to others."""
 CLEANING = 100
 """EM steps of the two rates, at most."""
 NO_VOLUME = (
@@ -41,7 +43,8 @@ class Background:
 
     `log_widths` (d,) add up to the logarithm of its volume; of what is observed of an
     incomplete row, those of the features that it has. `edges` (d, d) start at `corner`,
-    and are what rows are drawn from.
+    and are what rows are drawn from: one in each row, along a feature or, of the box in
+    principal axes, along none.
     """
 
     log_widths: np.ndarray
@@ -53,7 +56,8 @@ class Background:
         """Return the region of data; `noise` is True, or the density in it.
 
         As mclust's `hypvol`, the smaller of the boxes along the features and along the
-        principal axes. Raises `ValueError` if that has no volume.
+        principal axes. Raises `ValueError` if that has no volume. Of a given density,
+        the box along the features, about its middle made as large as that says.
         """
         extent = extent_of(blocks)
         widths = extent.high - extent.low
@@ -75,14 +79,32 @@ class Background:
         else:
             log_volume = -np.log(float(noise))
         own_widths = np.log(np.where(widths > 0, widths, 1.0))
-        rest = (log_volume - own_widths.sum()) / len(widths)
-        return cls(own_widths + rest, corner, edges)
+        log_widths = own_widths + (log_volume - own_widths.sum()) / len(widths)
+        if noise is not True:
+            sizes = np.exp(np.minimum(log_widths, LOG_LIMIT))
+            corner, edges = extent.low + (widths - sizes) / 2, np.diag(sizes)
+        return cls(log_widths, corner, edges)
 
     @property
     def volume(self) -> float:
         """Volume in units of the data."""
         with np.errstate(over="ignore"):
             return float(np.exp(self.log_widths.sum()))
+
+    @property
+    def along_features(self) -> bool:
+        """Whether its edges are: then noise has independent features."""
+        return not np.any(self.edges - np.diag(np.diag(self.edges)))
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The middle (d,) of the box."""
+        return self.corner + 0.5 * self.edges.sum(axis=0)
+
+    def marginal(self, features: np.ndarray) -> Background:
+        """Return that of some features, of a box along the features."""
+        edges = self.edges[np.ix_(features, features)]
+        return Background(self.log_widths[features], self.corner[features], edges)
 
     def inward(self, coordinates: Coordinates) -> np.ndarray:
         """Return the logarithms of the widths in coordinates."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -66,9 +67,13 @@ def seeded(
     """
     found: list[Parameters] = []
     most = max(1, LABELS // (n_components * len(rows.Z)))
+    views = em.views(rows.Z)
     for first in range(0, len(methods), most):
         some = methods[first : first + most]
-        seeds = [_seed(em, each, n_components, rng, rows) for each in some]
+        seeds = [
+            _seed(view, each, n_components, rng, rows)
+            for view, each in zip(islice(cycle(views), first, None), some, strict=False)
+        ]
         resp, noise = map(np.stack, zip(*seeds, strict=True))
         stack = replace(rows.labelled(em, resp), noise=noise)
         found += (start for _, start in started(em, stack, strict=strict))
@@ -99,19 +104,21 @@ def started(
 
 
 def _seed(
-    em: EMMap,
+    near: np.ndarray,
     method: Initializer,
     n_components: int,
     rng: np.random.RandomState,
     rows: Rows,
 ) -> tuple[np.ndarray, float]:
-    """Weighted responsibilities by `method` on a subsample, (K, n), and noise's."""
+    """Weighted responsibilities by `method` on a subsample, (K, n), and noise's.
+
+    Distances are between the rows of `near`.
+    """
     Z, weight, kept = rows.Z, rows.weight, rows.kept
     # Every second time, on the average, noise begins with none of the rows.
     if kept is not None and rng.uniform() < 0.5:
         kept = None
     with on_checked_data():
-        near = em.gathered(Z)
         if kept is None:
             resp = method(near, weight, n_components, rng)
         else:

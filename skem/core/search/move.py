@@ -66,13 +66,17 @@ class Moves:
         owners[np.arange(count), gone] = 0
         owner = drawn_of_each(owners, rng)
         found: list[Parameters] = []
+        views = self.em.views(self.rows.Z)
         for i in range(0, count, most):
             some = slice(i, i + most)
             # What the owner would have, were the other one not there.
             left = 1 - self.resp[gone[some]] + K * CERTAIN
             share = (self.resp[owner[some]] + CERTAIN) / left * weight
             there = drawn_of_each(share, rng)
-            nearer = closer(self.rows.Z, here[some], there)
+            nearer = np.empty((len(there), n), bool)
+            for view, Z in enumerate(views):
+                own = slice(view, None, len(views))
+                nearer[own] = closer(Z, here[some][own], there[own])
             halves = np.stack([share * nearer, share * ~nearer], axis=1)
             found += self._split(gone[some], owner[some], halves)
         return found
