@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from skem.outlier import MixtureOutlierDetector
     from skem.regressor import GaussianMixtureRegressor
     from skem.student_mixture import StudentMixture
+    from skem.student_mixture_ic import StudentMixtureIC
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -53,6 +54,7 @@ __all__ = [
     "SequentialBootstrapLRT",
     "StandardErrors",
     "StudentMixture",
+    "StudentMixtureIC",
     "TableDisplay",
     "bootstrap_lrt",
     "load",
@@ -87,6 +89,7 @@ _HOMES = {
     "outlier": ["MixtureOutlierDetector"],
     "regressor": ["GaussianMixtureRegressor"],
     "student_mixture": ["StudentMixture"],
+    "student_mixture_ic": ["StudentMixtureIC"],
 }
 _MODULES = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -21,15 +21,17 @@ from skem._inputs.tables import TakesTables, read_table
 from skem._inputs.validation import N_JOBS
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import AttributeOfBest, Chooser, of_best
-from skem._selection.grid import check_covariance_types, check_numbers_of_components
+from skem._selection.grid import (
+    CRITERIA,
+    check_covariance_types,
+    check_numbers_of_components,
+)
 from skem._selection.tables import path
 from skem._tables.fitting import check_labels
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
-
-CRITERIA = ("bic", "aic", "icl")
 
 
 class MixtureIC(

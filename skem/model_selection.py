@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from numbers import Integral, Real
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.utils import Tags, check_random_state
-
-from skem._fitting.fitting import unchanged_on_error
-from skem._fitting.likelihood import SIMPLIFY, of_small_weights
-from skem._inputs.blocks import open_blocks, reopening
-from skem._inputs.sklearn import Interval, StrOptions, fit_context
+from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -24,34 +15,25 @@ from skem._inputs.typing import (
     Criterion,
     InitParams,
     RandomState,
-    available_if,
 )
-from skem._inputs.validation import N_JOBS, check_n_samples
+from skem._inputs.validation import N_JOBS
 from skem._selection.candidates import Problem, candidates
-from skem._selection.delegate import AttributeOfBest, Chooser, is_kept, of_best
-from skem._selection.grid import (
-    CRITERIA,
-    Candidate,
-    check_covariance_types,
-    check_numbers_of_components,
-    table,
-)
+from skem._selection.chosen import ChosenMixture
+from skem._selection.delegate import of_best
+from skem._selection.grid import CRITERIA, Candidate
+from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.solve.registry import ACCELERATORS
-from skem.exceptions import DegenerateComponentsWarning
 from skem.gaussian_mixture import GaussianMixture
 
 COVARIANCE_TYPES: Any = tuple(STRUCTURES)
 """What is tried by default."""
 NEAR = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
-TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
-class GaussianMixtureIC(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
-):
+class GaussianMixtureIC(ChosenMixture):
     """Gaussian mixture chosen by an information criterion.
 
     Mixtures with each number of components and each covariance structure are fitted,
@@ -217,26 +199,6 @@ class GaussianMixtureIC(
     """
 
     best_estimator_: GaussianMixture
-    weights_ = AttributeOfBest[np.ndarray]()
-    means_ = AttributeOfBest[np.ndarray]()
-    covariances_ = AttributeOfBest[np.ndarray]()
-    precisions_ = AttributeOfBest[np.ndarray]()
-    precisions_cholesky_ = AttributeOfBest[np.ndarray]()
-    degenerate_components_ = AttributeOfBest[np.ndarray]()
-    n_parameters_ = AttributeOfBest[int]()
-    converged_ = AttributeOfBest[bool]()
-    n_iter_ = AttributeOfBest[int]()
-    lower_bound_ = AttributeOfBest[float]()
-    lower_bounds_ = AttributeOfBest[list[float]]()
-    labels_ = AttributeOfBest[np.ndarray]()
-    n_components_: int
-    covariance_type_: CovarianceType
-    criterion_: float
-    best_index_: int
-    results_: dict[str, np.ndarray]
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
@@ -292,287 +254,20 @@ class GaussianMixtureIC(
         self.refit = refit
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Tags:
-        """Say that NaN is a missing value."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def fit(
+    def _candidates(
         self,
-        X: ArrayLike,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-    ) -> Self:
-        """Fit every candidate, and choose one.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data, as for `GaussianMixture`: NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. Their sum N plays the role of the number of samples,
-            in the criterion too: so do not normalise them to one.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, −1 where they are not known, as for `GaussianMixture`.
-            Numbers of components that are fewer than those of the labels are no
-            candidates. The criterion is of what is known, too.
-
-        Returns
-        -------
-        self : object
-            With the chosen mixture.
-
-        Raises
-        ------
-        ValueError
-            If X has infinite values or a feature without any value, weights are
-            negative or all zero, a parameter is out of range, or no candidate at all
-            could be fitted. The estimator then stays as it was.
-
-        Warns
-        -----
-        FitFailedWarning
-            If there are fewer samples than components of some candidates, which are
-            then marked in `results_`.
-        UserWarning
-            If no candidate is eligible; the best of the others is chosen.
-        DegenerateComponentsWarning
-            If a candidate of a lower criterion is passed over, since some of its
-            components rest on too few rows, which are named, or coincide.
-        ConvergenceWarning
-            If the chosen mixture has not converged.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> selection.n_components_, selection.covariance_type_
-        (2, 'full')
-        """
-        with unchanged_on_error(self):
-            self._validated_fit(X, sample_weight, labels)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def _validated_fit(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None,
-        labels: ArrayLike | None,
-    ) -> None:
-        components = check_numbers_of_components(self.n_components)
-        structures = check_covariance_types(self.covariance_type)
-        rng = check_random_state(self.random_state)
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        with open_blocks(
-            self,
-            X,
-            sample_weight,
-            reset=True,
-            labels=labels,
-            n_components=components[-1],
-        ) as blocks:
-            rows = blocks.n_observed
-            # Fewer components than labels name are no candidates.
-            named = 1 + int(blocks.known_components.max(initial=0))
-            components = [K for K in components if K >= named]
-            check_n_samples(rows, components[0])
-            # More components than rows cannot be started: those candidates fail.
-            possible = [K for K in components if K <= rows]
-            opened, elsewhere = reopening(blocks)
-            problem = Problem(
-                opened,
-                possible,
-                self.n_init,
-                self.criterion,
-                NEAR,
-                seed,
-                self._options(),
-            )
-            found = candidates(problem, structures, self.n_jobs if elsewhere else 1)
-            least = min(
-                (SHAPES[name] for name in structures),
-                key=lambda structure: structure.least_points(blocks.n_features),
-            )
-            remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY
-        beyond = components[len(possible) :]
-        if beyond:
-            warnings.warn(
-                f"No candidates with n_components {', '.join(map(str, beyond))} can be "
-                f"fitted, as there are only {rows} samples.",
-                FitFailedWarning,
-                stacklevel=4,
-            )
-        found += [
-            Candidate(K, name, warning=TOO_FEW.format(K, rows))
-            for K in beyond
-            for name in structures
-        ]
-        self._choose(found, remedy)
-        if self.refit:
-            with opened() as again:
-                self.best_estimator_._label(again)
-
-    def _options(self) -> dict[str, Any]:
+        opened: Callable[[], AbstractContextManager[Blocks]],
+        components: Sequence[int],
+        structures: Sequence[str],
+        seed: int,
+        n_jobs: int | None,
+    ) -> list[Candidate]:
         names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
         options = {name: getattr(self, name) for name in (*names, "fixed")}
-        return options | {"random_state": self.random_state}
+        options["random_state"] = self.random_state
+        problem = Problem(
+            opened, components, self.n_init, self.criterion, NEAR, seed, options
+        )
+        return candidates(problem, structures, n_jobs)
 
-    def _choose(self, found: list[Candidate], remedy: str) -> None:
-        self.results_ = table(found, self.criterion)
-        if self.verbose:
-            for i in range(len(found)):
-                row = {name: column[i] for name, column in self.results_.items()}
-                print(
-                    "{param_n_components} {param_covariance_type}: {criterion:.2f}, "
-                    "{fit_time:.3f} s {warning}".format(**row)
-                )
-        self.best_index_ = int(self.results_["rank"].argmin())
-        best = found[self.best_index_]
-        if best.mixture is None:
-            raise ValueError(best.warning)
-        self.n_components_ = best.n_components
-        self.covariance_type_ = best.mixture.covariance_type
-        self.criterion_ = float(self.results_["criterion"][self.best_index_])
-        if best.warning:
-            warnings.warn(
-                "No candidate is eligible; the best of the others is chosen. "
-                f"{best.warning} {remedy}",
-                UserWarning,
-                stacklevel=5,
-            )
-        self._warn_of_better(found, best)
-        if not best.mixture.converged_:
-            warnings.warn(
-                "The chosen mixture did not converge. Try to increase max_iter or tol, "
-                "or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        self.__dict__.pop("best_estimator_", None)
-        if self.refit:
-            if hasattr(self, "feature_names_in_"):
-                best.mixture.feature_names_in_ = self.feature_names_in_
-            self.best_estimator_ = best.mixture
-
-    def _warn_of_better(self, found: list[Candidate], best: Candidate) -> None:
-        """Say so if a candidate of a lower criterion is passed over."""
-        if best.warning:
-            return
-        fitted = [candidate for candidate in found if candidate.mixture is not None]
-        lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
-        less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
-        if less > 0:
-            warnings.warn(
-                f"The candidate with n_components={lowest.n_components} and "
-                f"covariance_type={lowest.covariance_type!r} has a {self.criterion} "
-                f"that is lower by {less:.1f}, but it is not eligible: "
-                f"{lowest.why_not()}",
-                DegenerateComponentsWarning,
-                stacklevel=6,
-            )
-
-    @available_if(is_kept)
-    def fit_predict(
-        self,
-        X: ArrayLike,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Choose a mixture, and label the data by it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as in `fit`.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0)
-        >>> selection.fit_predict(X)[:4]
-        array([0, 1, 0, 1])
-        """
-        self.fit(X, y, sample_weight, labels)
-        return self.best_estimator_._labels_or_predict(X)
-
-    @available_if(is_kept)
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-likelihood of the data under the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        log_likelihood : float
-            (Weighted) mean of `score_samples`, in nats per sample.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> round(selection.score(X), 3)
-        -4.155
-        """
-        return self._best().score(X, sample_weight=sample_weight)
-
-    predict = of_best(GaussianMixture.predict)
-    predict_proba = of_best(GaussianMixture.predict_proba)
-    transform = of_best(GaussianMixture.transform)
-    score_samples = of_best(GaussianMixture.score_samples)
-    component_log_density = of_best(GaussianMixture.component_log_density)
-    bic = of_best(GaussianMixture.bic)
-    aic = of_best(GaussianMixture.aic)
-    icl = of_best(GaussianMixture.icl)
-    sample = of_best(GaussianMixture.sample)
-    summary = of_best(GaussianMixture.summary)
-    save = of_best(GaussianMixture.save)
-    standard_errors = of_best(GaussianMixture.standard_errors)
-    support_probability = of_best(GaussianMixture.support_probability)
-    hdr_level = of_best(GaussianMixture.hdr_level)
-    marginal = of_best(GaussianMixture.marginal)
-    conditional = of_best(GaussianMixture.conditional)
-    impute = of_best(GaussianMixture.impute)
-    cdf = of_best(GaussianMixture.cdf)
-    quantile = of_best(GaussianMixture.quantile)
     to_sklearn = of_best(GaussianMixture.to_sklearn)

@@ -208,6 +208,7 @@ class StudentMixture(LikelihoodMixture):
     See Also
     --------
     GaussianMixture : With Gaussian components: the limit of many degrees of freedom.
+    StudentMixtureIC : Chooses the number of components and their structure.
     MixtureOutlierDetector : Labels outliers.
 
     Notes
@@ -222,8 +223,7 @@ class StudentMixture(LikelihoodMixture):
     All is computed in float64; float32 data give float32 attributes.
 
     Unlike a :class:`~skem.GaussianMixture` it has no `to_sklearn` and `from_sklearn`,
-    as scikit-learn has no t mixtures, and :class:`~skem.GaussianMixtureIC` does not
-    choose among them; :class:`sklearn.model_selection.GridSearchCV` does.
+    as scikit-learn has no t mixtures.
 
     References
     ----------

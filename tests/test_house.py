@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "core.student": EM | {"core.passes", "core.incomplete"},
     "core.search": EM | {"core.solve"},
     "core.bayes": FIT,
-    "families": EM | {"core.solve", "core.passes", "core.incomplete"},
+    "families": FIT | {"core.passes", "core.incomplete", "kernels"},
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
     "metrics": {"_inputs"},
@@ -61,11 +61,14 @@ MAY_IMPORT = {
     | {"core.solve", "core.student", "_inputs", "_report", "_fitted"}
     | {"gaussian_mixture", "student_mixture"},
     "_selection": FIT
-    | {"_inputs", "_report", "_fitting"}
+    | {"_inputs", "_report", "_fitting", "exceptions"}
     | {"gaussian_mixture", "mixture_model"},
     "_lrt": FIT
     | {"_inputs", "_report", "_fitting", "exceptions"}
     | {"gaussian_mixture", "student_mixture", "mixture_model"},
+    "student_mixture_ic": GAUSSIAN
+    | {"core.mixture", "core.solve", "_inputs", "_fitting", "_selection"}
+    | {"student_mixture", "model_selection"},
     "model_selection": EM
     | {"core.solve", "_inputs", "_fitting", "_selection"}
     | {"gaussian_mixture", "exceptions"},
@@ -98,6 +101,7 @@ CALL_KERNELS = {
     "_report.versions",
     *("core.passes.fused", "core.incomplete.gaps", "core.incomplete.masks"),
     "core.mixture.step",
+    "families.lookup",
 }
 
 

@@ -147,3 +147,81 @@ def test_bad_values_in_a_chunk_are_refused():
         model_of({}).fit(da.from_array(X, chunks=(1000, 4)))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D"):
         model_of({}).fit(da.from_array(X[:, 0]))
+
+
+def text_frame():
+    frame = frame_of(600)
+    return frame.assign(kind=np.array(["a", "b", "c"])[frame.kind])
+
+
+METHODS = ["predict", "predict_proba", "score_samples"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predictions_are_lazy(method, monkeypatch):
+    frame = text_frame()
+    model = model_of({"visits": "poisson"}).fit(frame)
+    expected = getattr(model, method)(frame)
+    numbers = frame_of(600).to_numpy()
+    plain = model_of({2: "poisson", 3: "categorical"}).fit(numbers)
+    # One of the chunks has no rows.
+    chunks = da.from_array(numbers, chunks=((250, 0, 350), (2, 2)))
+    monkeypatch.setattr(da.Array, "compute", None)
+    own = getattr(model, method)(dd.from_pandas(frame, npartitions=3))
+    other = getattr(plain, method)(chunks)
+    monkeypatch.undo()
+    for found in (own, other):
+        assert isinstance(found, da.Array)
+        assert found.dtype == expected.dtype
+        assert [len(c) for c in found.chunks[1:]] == [1] * (expected.ndim - 1)
+        assert found.shape[1:] == expected.shape[1:]
+    np.testing.assert_array_equal(own.compute(), expected)
+    np.testing.assert_array_equal(other.compute(), getattr(plain, method)(numbers))
+
+
+@pytest.mark.parametrize(
+    ("weighted", "unknown"),
+    [(True, False), pytest.param(False, True, marks=pytest.mark.slow)],
+)
+def test_scores_are_added_up_where_the_chunks_are(weighted, unknown):
+    frame = text_frame()
+    model = model_of({"visits": "poisson"}).fit(frame)
+    numbers = frame_of(600).to_numpy()
+    plain = model_of({2: "poisson", 3: "categorical"}).fit(numbers)
+    chunks = da.from_array(numbers, chunks=((250, 0, 350), (4,)))
+    if unknown:
+        chunks = chunks[da.from_array(np.ones(600, bool), chunks=170)]
+    weight = np.random.default_rng(0).uniform(size=600) if weighted else None
+    for name in ("score", "bic", "aic", "icl"):
+        own = getattr(model, name)(dd.from_pandas(frame, 3), sample_weight=weight)
+        expected = getattr(model, name)(frame, sample_weight=weight)
+        assert own == pytest.approx(expected, rel=1e-12)
+        own = getattr(plain, name)(chunks, sample_weight=weight)
+        expected = getattr(plain, name)(numbers, sample_weight=weight)
+        assert own == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_is_wrong_with_rows_is_said_when_they_are_computed():
+    frame = text_frame()
+    model = model_of({"visits": "poisson"}).fit(frame)
+    odd = frame.assign(kind=["z", *frame.kind[1:]])
+    lazy = model.predict(dd.from_pandas(odd, npartitions=3))
+    with pytest.raises(ValueError, match="Found unknown categories"):
+        lazy.compute()
+    chunks = dd.from_pandas(frame, npartitions=3)
+    weight = np.ones(600)
+    weight[-1] = -1
+    with pytest.raises(ValueError, match="Negative values in data"):
+        model.score(chunks, sample_weight=da.from_array(weight))
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        model.score(chunks, sample_weight=da.zeros(600))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(chunks.rename(columns={"age": "old"}))
+
+
+def test_fit_predict_of_a_collection_is_lazy():
+    X = frame_of(600).to_numpy()
+    families = {2: "poisson", 3: "categorical"}
+    labels = model_of(families).fit_predict(da.from_array(X, chunks=(200, 4)))
+    assert isinstance(labels, da.Array)
+    np.testing.assert_array_equal(labels.compute(), model_of(families).fit_predict(X))

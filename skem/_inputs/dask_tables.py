@@ -161,12 +161,18 @@ def rows_of(X: Any, most: int) -> Any:
         if len(X) < most:
             return X.compute()
         X = X.to_dask_array(lengths=True)
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data."
-        )
+    X = wide_rows(X)
     if any(np.isnan(size) for size in X.chunks[0]):
         X = X.compute_chunk_sizes()
     if len(X) < most or X.dtype.kind not in "iuf":
         return X.compute()
-    return DaskRows(X.rechunk({1: -1}))
+    return DaskRows(X)
+
+
+def wide_rows(X: Any) -> Any:
+    """Return a Dask array whose chunks have all columns."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data."
+        )
+    return X.rechunk({1: -1})

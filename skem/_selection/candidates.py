@@ -401,22 +401,27 @@ def _candidate(
     solution: Solution | None,
     seconds: float,
 ) -> Candidate:
-    """Say what a mixture is worth, and what is wrong with it, or that there is none."""
+    """Say what there is to be said of a solution, or that there is none."""
     name = structure.name
     if solution is None:
         return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
-    em, parameters = solution.evaluation.em, solution.evaluation.parameters
-    blocks = em.blocks
     named: Any = name
     mixture = GaussianMixture(K, covariance_type=named, **problem.options)
     # Without its warnings, which are a column of the table.
     mixture._set_solution(mixture._ordered(solution))
+    return judged(mixture, solution, seconds)
+
+
+def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
+    """Say what a fitted mixture is worth, and what is wrong with it."""
+    em, parameters = solution.evaluation.em, solution.evaluation.parameters
+    blocks = em.blocks
     mixture.n_features_in_ = blocks.n_features
     climbed = solution.evaluation.loglik
     climbed += blocks.total_weight * em.coordinates.log_slope
     return Candidate(
-        K,
-        name,
+        mixture.n_components,
+        mixture.covariance_type,
         mixture,
         blocks.total_weight + blocks.empty_weight,
         solution.evaluation.score,

@@ -13,7 +13,6 @@ import numpy as np
 from skem._report.text import rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.core.mixture.totals import Totals
-from skem.gaussian_mixture import GaussianMixture
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -24,7 +23,7 @@ class Candidate:
 
     n_components: int
     covariance_type: str
-    mixture: GaussianMixture | None = None
+    mixture: Any = None
     total_weight: float = math.nan
     log_likelihood: float = math.nan
     surprise: float = math.nan

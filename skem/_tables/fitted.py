@@ -15,10 +15,12 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
 from skem._inputs.tables import TakesTables, read_table, rebuilt
 from skem._inputs.validation import check_sample_weight
 from skem._tables.described import DescribedTable
+from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals
 from skem.families.point import Point
@@ -81,7 +83,9 @@ class FittedTable(
     def _labels_or_predict(self, X: Any) -> np.ndarray:
         """Return the labels of the rows of a fit."""
         found = vars(self).get("labels_")
-        return self.predict(X) if found is None else found.astype(np.intp)
+        if found is None or is_dask(X):
+            return self.predict(X)
+        return found.astype(np.intp)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable component of each row.
@@ -93,9 +97,11 @@ class FittedTable(
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
-            Components.
+        labels : ndarray or Dask array of shape (n_samples,)
+            Components. Lazy, as all predictions, if X is a Dask array or data frame.
         """
+        if is_dask(X):
+            return lazily(self, X, "predict", dtype=np.intp)
         return self._posterior(X)[1].argmax(axis=0)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -108,9 +114,11 @@ class FittedTable(
 
         Returns
         -------
-        resp : ndarray of shape (n_samples, n_components)
+        resp : ndarray or Dask array of shape (n_samples, n_components)
             Probabilities; of a row without a value, the weights.
         """
+        if is_dask(X):
+            return lazily(self, X, "predict_proba", (self._n_features_out,))
         return np.ascontiguousarray(self._posterior(X)[1].T)
 
     def transform(self, X: Any) -> np.ndarray:
@@ -123,7 +131,7 @@ class FittedTable(
 
         Returns
         -------
-        resp : ndarray or DataFrame of shape (n_samples, n_components)
+        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
             Those of `predict_proba`. A DataFrame after
             ``set_output(transform="pandas")``, with columns `mixturemodel0` and so on.
 
@@ -154,9 +162,11 @@ class FittedTable(
 
         Returns
         -------
-        log_prob : ndarray of shape (n_samples,)
+        log_prob : ndarray or Dask array of shape (n_samples,)
             In nats: densities of numbers, probabilities of counts and categories.
         """
+        if is_dask(X):
+            return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
     def score(
@@ -180,24 +190,25 @@ class FittedTable(
         score : float
             In nats per row.
         """
-        log_density = self.score_samples(X)
-        return float(
-            np.average(
-                log_density, weights=self._given(sample_weight, len(log_density))
-            )
-        )
+        totals = self._totals(X, sample_weight)
+        return totals.loglik / totals.weight
 
     @staticmethod
     def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
         weight = check_sample_weight(sample_weight, np.empty((n, 0)))
         return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
 
-    def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals:
+    def _summands(self, X: Any) -> np.ndarray:
+        """Log-densities, and logarithms of the largest probabilities, (n, 2)."""
         log_density, resp = self._posterior(X)
-        weight = self._given(sample_weight, len(log_density))
-        certainty = np.log(resp.max(axis=0)) @ weight
-        loglik = log_density @ weight
-        return Totals(float(weight.sum()), float(loglik), float(certainty))
+        return np.column_stack([log_density, np.log(resp.max(axis=0))])
+
+    def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals:
+        if is_dask(X):
+            return totals_of(self, X, sample_weight)
+        rows = self._summands(X)
+        weight = self._given(sample_weight, len(rows))
+        return Totals(float(weight.sum()), *(weight @ rows).tolist())
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion, −2ℓ + p log N.

@@ -121,7 +121,7 @@ class CategoricalModel(Seen):
 
     def penalty(self, laws: Laws) -> float:
         """ε Σ_k KL(p̄ ‖ p_k)."""
-        return self.alone.penalty([laws])
+        return float(self.alone.penalties([laws])[0])
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """√(n p⁰) (log p − log p⁰), less its mean under p⁰."""
@@ -221,12 +221,11 @@ class Batch:
         safe = np.where(total > 0, total, 1.0)
         return self.laws(np.where(total > 0, raised / safe, self._pooled))
 
-    def penalty(self, laws: Sequence[Laws]) -> float:
-        """ε Σ_k KL(p̄ ‖ p_k) of all columns."""
+    def penalties(self, laws: Sequence[Laws], n_mixtures: int = 1) -> np.ndarray:
+        """ε Σ_k KL(p̄ ‖ p_k) of all columns, of each mixture of a stack."""
         seen = self._prior > 0
-        shares = self.shares(laws)[:, seen]
-        gap = len(shares) * np.log(self._pooled[seen]) - np.log(shares).sum(axis=0)
-        return float(gap @ self._prior[seen])
+        gap = np.log(self._pooled[seen]) - np.log(self.shares(laws)[:, seen])
+        return (gap @ self._prior[seen]).reshape(n_mixtures, -1).sum(axis=1)
 
     def chart(self, base: Sequence[Laws], counts: np.ndarray) -> BatchChart:
         """Return coordinates about laws, of components with so many rows."""

@@ -38,23 +38,22 @@ class Point:
         weights = np.concatenate([point.weights for point in points])
         return cls(weights, laws, (len(points),))
 
+    def __getitem__(self, index: int | np.ndarray) -> Point:
+        """Return one or several mixtures of a stack."""
+        numbers = np.arange(self.weights.size).reshape(*self.stack, -1)[index].ravel()
+        laws = self.laws
+        if self.stack != (1,):
+            # One mixture may have parameters that its components share.
+            laws = tuple(
+                {name: law[numbers] for name, law in each.items()} for each in laws
+            )
+        stack = () if np.ndim(index) == 0 else (np.size(index),)
+        return Point(self.weights[numbers], laws, stack)
+
     @property
     def mixtures(self) -> list[Point]:
         """Undo `stacked`."""
-        if not self.stack:
-            return [self]
-        K = len(self.weights) // self.stack[0]
-        cuts = [slice(i * K, (i + 1) * K) for i in range(self.stack[0])]
-        return [
-            Point(
-                self.weights[cut],
-                tuple(
-                    {name: law[cut] for name, law in group.items()}
-                    for group in self.laws
-                ),
-            )
-            for cut in cuts
-        ]
+        return [self[i] for i in range(*self.stack)] if self.stack else [self]
 
 
 @dataclass
@@ -89,4 +88,5 @@ class Given:
         """Put what is given in its place."""
         chosen = zip(self.groups, self.point.laws, point.laws, strict=True)
         laws = tuple(own if given else found for given, own, found in chosen)
-        return Point(self.point.weights if self.weights else point.weights, laws)
+        weights = self.point.weights if self.weights else point.weights
+        return Point(weights, laws, point.stack)

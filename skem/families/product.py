@@ -19,23 +19,20 @@ from skem.core.gaussian.parameters import TINY
 from skem.core.gaussian.products import sum_over_columns, times_block
 from skem.core.mixture.expectation import exponentials
 from skem.families.categories import Batch, CategoricalModel
-from skem.families.lookup import Codes, Lookup, lookups_of
+from skem.families.lookup import Codes, Lookups, lookups_of, sliced
 from skem.families.model import Laws, Model, Running
 from skem.families.point import Given, Point, Sums
-
-SAFE = 1e-200
-"""Products of proportions that have all of their digits."""
 
 
 class Rows(NamedTuple):
     """Features of a block of samples: F, those of other families, labels, weights.
 
-    `codes` are places in the tables of columns of categories that are looked up.
+    `codes` are places in the tables of columns of categories, which are looked up.
     """
 
     linear: np.ndarray
     own: list[np.ndarray | None]
-    codes: Codes
+    codes: Codes | None
     known: np.ndarray | None
     weight: np.ndarray
 
@@ -51,7 +48,7 @@ class Rows(NamedTuple):
             yield Rows(
                 self.linear[:, part],
                 [None if own is None else own[:, part] for own in self.own],
-                self.codes.part(part),
+                None if self.codes is None else self.codes.part(part),
                 None if self.known is None else self.known[part],
                 self.weight[part],
             )
@@ -60,12 +57,12 @@ class Rows(NamedTuple):
 class Coefficients(NamedTuple):
     """Θ of the linear families, with log-weights; and whose logits are their own.
 
-    `tables` are products of proportions, by lookup, where there is nothing else.
+    `tables` are products of proportions, where there is nothing but lookups.
     """
 
     theta: np.ndarray
     own: list[bool]
-    tables: list[np.ndarray]
+    tables: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Product:
 
     models: tuple[Model, ...]
     places: tuple[np.ndarray, ...]
-    lookups: tuple[Lookup, ...] = ()
+    lookups: Lookups | None = None
     given: Given | None = None
 
     def carried(self, point: Point, other: Product) -> Point:
@@ -91,7 +88,7 @@ class Product:
         """Return the models as they are for values that may be missing."""
         pairs = zip(self.models, self.places, strict=True)
         models = tuple(m.of(values[p]) for m, p in pairs)
-        seen = replace(self, models=models, lookups=())
+        seen = replace(self, models=models, lookups=None)
         lookups = lookups_of(models, self.places, seen.slices, values)
         return replace(seen, lookups=lookups)
 
@@ -109,11 +106,11 @@ class Product:
         return Batch(kept) if kept else None
 
     @cached_property
-    def batch_rows(self) -> np.ndarray:
+    def batch_rows(self) -> slice | np.ndarray:
         """Their rows of Θᵀ."""
         rows = np.arange(self.n_linear)
         parts = [rows[self.slices[j]] for j in self.batched]
-        return np.concatenate(parts) if parts else rows[:0]
+        return sliced(np.concatenate(parts) if parts else rows[:0])
 
     def of_batch(self, point: Point) -> list[Laws]:
         """Laws of the columns of categories."""
@@ -133,9 +130,7 @@ class Product:
     def dense(self) -> np.ndarray:
         """Rows of Θᵀ that F has, all but those of what is looked up."""
         kept = np.ones(self.n_linear, dtype=bool)
-        for lookup in self.lookups:
-            for j in lookup.members:
-                kept[self.slices[j]] = False
+        kept[self.batch_rows] = self.lookups is None
         return np.flatnonzero(kept)
 
     def as_points(self) -> Product:
@@ -167,7 +162,8 @@ class Product:
     def n_rows(self) -> int:
         """Rows of features."""
         others = sum(model.n_rows for model in self.models if not model.linear)
-        return len(self.dense) + others + len(self.lookups)
+        looked_up = 0 if self.lookups is None else len(self.lookups.each)
+        return len(self.dense) + others + looked_up
 
     def rows(
         self, values: np.ndarray, known: np.ndarray | None, weight: np.ndarray
@@ -175,7 +171,7 @@ class Product:
         """Features of a block of values (d, b)."""
         linear = np.empty((len(self.dense), values.shape[1]))
         linear[0] = 1
-        looked_up = {j for lookup in self.lookups for j in lookup.members}
+        looked_up = self.batched if self.lookups is not None else []
         own: list[np.ndarray | None] = [None] * len(self.models)
         start = 1
         for j, (model, place) in enumerate(zip(self.models, self.places, strict=True)):
@@ -186,8 +182,9 @@ class Product:
                 start += model.n_rows
             else:
                 own[j] = model.rows(values[place])
-        places = tuple(lookup.codes(values) for lookup in self.lookups)
-        codes = Codes(self.lookups, places)
+        codes = None
+        if self.lookups is not None:
+            codes = self.lookups.codes(values, known, weight)
         return Rows(linear, own, codes, known, weight)
 
     def base(self, values: np.ndarray) -> np.ndarray:
@@ -202,8 +199,8 @@ class Product:
         theta[:, 0] = point.log_weights
         own = [False] * len(self.models)
         if self.batch is not None:
-            shares = self.batch.shares(self.of_batch(point))
-            theta[:, self.batch_rows] = np.log(shares)
+            proportions = self.batch.shares(self.of_batch(point))
+            theta[:, self.batch_rows] = np.log(proportions)
         for j in self.single:
             model, part = self.models[j], self.slices[j]
             found = model.coefficients(point.laws[j]) if part is not None else None
@@ -211,11 +208,12 @@ class Product:
             if found is not None:
                 theta[:, part] = found[0]
                 theta[:, 0] += found[1]
-        tables: list[np.ndarray] = []
-        if self.lookups and len(self.dense) == 1 and not any(own):
-            shares = np.exp(theta)
-            tables = [lookup.products(shares) for lookup in self.lookups]
-            tables[0] *= shares[:, 0]
+        tables = None
+        if self.lookups is not None and len(self.dense) == 1 and not any(own):
+            shares = np.empty_like(theta)
+            shares[:, self.batch_rows] = proportions
+            weights = np.maximum(point.weights, TINY)
+            tables = self.lookups.products(weights, shares)
         return Coefficients(theta, own, tables)
 
     def _rows_of(self, rows: Rows, j: int) -> np.ndarray:
@@ -230,15 +228,14 @@ class Product:
         """Log w_k p(x | k) less the base, (K, b)."""
         logits = np.empty((len(point.weights), rows.linear.shape[1]))
         theta = found.theta
-        if not self.lookups:
-            times_block(theta, rows.linear, logits)
-        elif len(self.dense) == 1:
+        if len(self.dense) == 1:
             logits[:] = theta[:, :1]
         else:
             times_block(np.ascontiguousarray(theta[:, self.dense]), rows.linear, logits)
-        for lookup, code in zip(self.lookups, rows.codes.places, strict=True):
-            table = np.ascontiguousarray(lookup.logarithms(theta).T)
-            logits += table.take(code, axis=1, mode="clip")
+        if self.lookups is not None and rows.codes is not None:
+            table = self.lookups.logarithms(theta)
+            for place in rows.codes.places.T:
+                logits += table.take(place, axis=1, mode="clip")
         for j, own in enumerate(found.own):
             if own:
                 logits += self.models[j].logits(point.laws[j], self._rows_of(rows, j))
@@ -250,16 +247,15 @@ class Product:
 
     def folded(self, point: Point, found: Coefficients, rows: Rows) -> Sums:
         """Take the E-step of a block."""
-        looked_up = self._looked_up(point, found, rows)
-        if looked_up is not None:
-            joint, total = looked_up
-            share = rows.weight[:, None] / total
-            joint *= np.repeat(share, joint.shape[1] // total.shape[1], axis=1)
-            sums = np.zeros((len(point.weights), self.n_linear))
-            rows.codes.add(joint, sums)
-            loglik = rows.weight @ np.log(total)
-            own: list[np.ndarray | None] = [None] * len(self.models)
-            return Sums(loglik if point.stack else loglik[0], sums, own)
+        if found.tables is not None and rows.codes is not None:
+            shape = self._mixtures(point)
+            folded = rows.codes.folded(found.tables, shape)
+            if folded is not None:
+                loglik, counts = folded
+                sums = np.zeros((len(point.weights), self.n_linear))
+                rows.codes.lookups.put(counts, sums)
+                own: list[np.ndarray | None] = [None] * len(self.models)
+                return Sums(loglik if point.stack else loglik[0], sums, own)
         log_norm, resp = self.responsibilities(point, found, rows)
         loglik = log_norm @ rows.weight
         resp *= rows.weight
@@ -272,27 +268,21 @@ class Product:
 
         Of a stack each mixture has log-densities of its own.
         """
-        looked_up = None if point.stack else self._looked_up(point, found, rows)
-        if looked_up is not None:
-            joint, total = looked_up
-            return np.log(total[:, 0]), np.divide(joint.T, total[:, 0], order="C")
+        single = not point.stack
+        if found.tables is not None and rows.codes is not None and single:
+            shape = self._mixtures(point)
+            looked_up = rows.codes.joint(found.tables, shape)
+            if looked_up is not None:
+                joint, total = looked_up
+                return np.log(total[:, 0]), np.divide(joint.T, total[:, 0], order="C")
         logits = self.logits(point, found, rows)
         return softmax(logits.reshape(*point.stack, -1, logits.shape[1])), logits
 
-    def _looked_up(
-        self, point: Point, found: Coefficients, rows: Rows
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Joint probabilities (b, K), and their sums of each mixture (b, S).
-
-        None unless tables are all that there is, and products have all digits.
-        """
-        if not found.tables or rows.known is not None:
-            return None
-        joint = rows.codes.joint(found.tables)
-        S = point.stack[0] if point.stack else 1
-        members = np.repeat(np.eye(S), len(point.weights) // S, axis=1)
-        total = joint @ members.T
-        return (joint, total) if total.min(initial=1.0) > SAFE else None
+    @staticmethod
+    def _mixtures(point: Point) -> tuple[int, int]:
+        """How many mixtures there are, and of how many components each."""
+        M = point.stack[0] if point.stack else 1
+        return M, len(point.weights) // M
 
     def totals(
         self,
@@ -313,11 +303,11 @@ class Product:
 
     def _linear_sums(self, rows: Rows, resp: np.ndarray) -> np.ndarray:
         """R Fᵀ, with the counts of what is looked up."""
-        if not self.lookups:
+        if rows.codes is None:
             return sum_over_columns(resp, rows.linear)
         sums = np.zeros((len(resp), self.n_linear))
         sums[:, self.dense] = sum_over_columns(resp, rows.linear)
-        rows.codes.add(np.ascontiguousarray(resp.T), sums)
+        rows.codes.add(resp, sums)
         return sums
 
     def started(self, rows: Rows, resp: np.ndarray) -> Point:
@@ -377,12 +367,18 @@ class Product:
         pairs = zip(self.models, running[1:], strict=True)
         return replace(self, models=tuple(m.renewed(own, share) for m, own in pairs))
 
-    def penalty(self, point: Point) -> float:
-        """Return what the objective is below the log-likelihood."""
-        value = sum(self.models[j].penalty(point.laws[j]) for j in self.single)
-        if self.batch is None:
-            return value
-        return value + self.batch.penalty(self.of_batch(point))
+    def penalties(self, point: Point) -> np.ndarray:
+        """Return what the objective of each mixture is below the log-likelihood."""
+        M, _ = self._mixtures(point)
+        found = np.zeros(M)
+        if self.batch is not None:
+            found += self.batch.penalties(self.of_batch(point), M)
+        if self.single:
+            found += [
+                sum(self.models[j].penalty(each.laws[j]) for j in self.single)
+                for each in point.mixtures
+            ]
+        return found
 
     def scaled(self, share: float) -> Product:
         """Return the models with so much of the penalty."""

@@ -5,35 +5,37 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from skem.core.mixture.seeds import (
-    Initializer,
-    kmeans,
-    nearest_kmeans_seed,
-    nearest_random_row,
-    on_checked_data,
-)
+from skem.core.mixture.seeds import Initializer
+from skem.core.search.climb import Trial, climb
 from skem.core.solve.loop import Solution
 from skem.families.point import Point
-from skem.families.table_map import Evaluation, TableMap
+from skem.families.starts import (
+    kmeans,
+    nearest_random_row,
+    nearest_spread_row,
+    random_labels,
+)
+from skem.families.table_map import Evaluation, TableChart, TableMap
 
 STARTS = 10
 EACH = 4
 """Starts for each component, at most."""
-SCREENING = 8
+SCREENING = 12
 """Steps that each start gets."""
 BESIDE = 4
 """Starts of its own, where a neighbour has others."""
 MERGES = 6
 MOVES = 10
-TRIAL = 12
+TRIAL = 16
 """Steps that each move gets."""
 ROUNDS = 10
-FINISHED = 2
+FINISHED = 3
 """Moves of a round that are finished, at most."""
 WINDOW = 5
 """Steps whose gain may come so many times again, before a run is given up."""
@@ -41,14 +43,12 @@ PATIENCE = 2
 """Rounds of moves without a gain that end the search, once there was one."""
 GAIN = 0.01
 """Nats from which a move was worth it."""
-HOPE = 2.0
-"""Times the gain of the last step that each of as many more may gain."""
 POOL = 10_000
 POOL_PER_COMPONENT = 200
-CLUSTERED = 2000
-"""Rows that k-means sees, at least."""
-LIKELY = 0.3
-"""Share of a row that random labels leave to all components."""
+NEAR = 5.0
+"""Nats below an optimum from which a run may be on its way to it."""
+ARRIVED = 0.2
+"""Deviations, or logarithms, from an optimum at which a run has come to it."""
 
 
 Callback = Callable[[int, Any, Any], bool]
@@ -70,14 +70,6 @@ class Finish(Protocol):
         give_up: Callback | None = None,
     ) -> Solution:
         """Run."""
-
-
-class Trial(NamedTuple):
-    """Where a start has come to, the objective there, and what is hoped for."""
-
-    parameters: Point
-    objective: float
-    hope: float
 
 
 @dataclass(frozen=True)
@@ -115,8 +107,8 @@ class TableSearch:
         starts = list(self.starts(em, min(most, STARTS)))
         if self.neighbour is not None:
             starts = starts[:BESIDE] + self.beside(em, self.neighbour)
-        trials = self.climbed(em, starts, SCREENING)
-        return self.finish(em, trials[0].parameters, None)
+        best = climbed(em, starts, SCREENING)[0]
+        return self.finish(em, best.parameters, None)
 
     def beside(self, em: TableMap, neighbour: Neighbour) -> list[Point]:
         """Split a component of a neighbour that has one less, or merge two."""
@@ -138,9 +130,8 @@ class TableSearch:
         Returns a better optimum than `point` is, or None.
         """
         pool = self.pool(em)
-        value = pool.evaluate(point).objective
         starts = [pool.labelled(each) for each in merged(neighbour(pool), pool.weight)]
-        found = self.better(pool, starts, value)
+        found = self.better(pool, starts, pool.evaluate(point))
         if found is None or pool is em:
             return found
         whole = self.finish(em, found.evaluation.parameters, found)
@@ -153,10 +144,10 @@ class TableSearch:
             np.ascontiguousarray(em.product.embed(em.numbers())),
             self.n_components,
         )
-        first: Initializer = kmeans_of_some
+        first: Initializer = kmeans
         methods: list[Initializer] = [
             random_labels,
-            nearest_kmeans_seed,
+            nearest_spread_row,
             nearest_random_row,
         ]
         if len(Z) < K:
@@ -164,31 +155,10 @@ class TableSearch:
             first, methods = random_labels, [random_labels]
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         for i in range(most):
-            with on_checked_data():
-                method = methods[i % len(methods)] if i else first
-                resp = method(Z, weight, K, self.rng)
+            method = methods[i % len(methods)] if i else first
+            resp = method(Z, weight, K, self.rng)
             # An empty component is a small share of everything.
             yield em.labelled(0.99 * resp + 0.01 / K)
-
-    def climbed(self, em: TableMap, starts: Sequence[Point], steps: int) -> list[Trial]:
-        """Take plain steps, and give up the worse half half-way; the best first."""
-        here = _evaluated(em, starts)
-        before = here
-        for step in range(steps):
-            points = [each.successor for each in here]
-            if step == steps // 2:
-                order = np.argsort(-_objectives(here), kind="stable")
-                mixtures = [each for point in points for each in point.mixtures]
-                points = [mixtures[i] for i in order[: (len(order) + 1) // 2]]
-                here = _evaluated(em, points)
-                continue
-            before, here = here, [em.evaluate(point) for point in points]
-        ends = _objectives(here)
-        gains = ends - _objectives(before)
-        mixtures = [each for e in here for each in e.parameters.mixtures]
-        ahead = ends + HOPE * steps * gains
-        order = np.argsort(-ahead, kind="stable")
-        return [Trial(mixtures[i], float(ends[i]), float(ahead[i])) for i in order]
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
@@ -206,21 +176,22 @@ class TableSearch:
 
     def moved(self, em: TableMap, best: Solution) -> Solution | None:
         """Take one component away and split another, at random, a few times."""
-        point, value = best.evaluation.parameters, best.evaluation.objective
+        point = best.evaluation.parameters
         resp = np.hstack([each for _, _, each in em.posterior(point)])
         Z = np.ascontiguousarray(em.product.embed(em.numbers()))
         count = min(MOVES, EACH * self.n_components)
         starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
-        return self.better(em, starts, value)
+        return self.better(em, starts, best.evaluation)
 
     def better(
-        self, em: TableMap, starts: Sequence[Point], value: float
+        self, em: TableMap, starts: Sequence[Point], best: Evaluation
     ) -> Solution | None:
-        """Return an optimum above a value that the most hopeful starts lead to."""
-        for trial in self.climbed(em, starts, TRIAL)[:FINISHED]:
-            if trial.hope <= value:
+        """Return an optimum above another that the most hopeful starts lead to."""
+        value = best.objective
+        for trial in climbed(em, starts, TRIAL)[:FINISHED]:
+            if trial.hope() <= value:
                 break
-            end = self.finish(em, trial.parameters, None, hopeless_below(value))
+            end = self.finish(em, trial.parameters, None, Hopeless(best))
             if end.evaluation.objective > value + GAIN:
                 return end
         return None
@@ -268,46 +239,50 @@ def merged(resp: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:
         yield np.delete(joined, k, axis=0)
 
 
-def kmeans_of_some(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """K-means of a part of many rows, and the nearest centre of the others."""
-    most = max(CLUSTERED, POOL_PER_COMPONENT * n_components)
-    if len(Z) <= most:
-        return kmeans(Z, weight, n_components, rng)
-    rows = np.sort(rng.permutation(len(Z))[:most])
-    resp = kmeans(Z[rows], weight[rows], n_components, rng) * weight[rows]
-    sizes = np.maximum(resp.sum(axis=1, keepdims=True), 1e-300)
-    nearest = cdist(resp @ Z[rows] / sizes, Z, "sqeuclidean").argmin(axis=0)
-    return (nearest == np.arange(n_components)[:, None]).astype(float)
+class Hopeless:
+    """What tells a run to end that will not come higher than an optimum.
+
+    Or that has come so near that it leads to this one.
+    """
+
+    def __init__(self, best: Evaluation) -> None:
+        self.value = best.objective
+        self.chart = best.em.chart(best.parameters)
+        self.heights: deque[float] = deque(maxlen=WINDOW + 1)
+
+    def __call__(self, n_iter: int, current: Evaluation, accelerator: Any) -> bool:
+        """Say so after a step."""
+        self.heights.append(current.objective)
+        hope = self.heights[-1] + WINDOW * (self.heights[-1] - self.heights[0])
+        if len(self.heights) > WINDOW and hope <= self.value:
+            return True
+        beside = abs(current.objective - self.value) < NEAR
+        return beside and farthest(self.chart, current.parameters) < ARRIVED
 
 
-def random_labels(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Uniform draws from the simplex, in part, as latent classes are started."""
-    draws = rng.exponential(size=(n_components, len(Z)))
-    return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
+def farthest(chart: TableChart, point: Point) -> float:
+    """Return how far a point is from the chart's base, component by component.
+
+    In standard deviations or logarithms; components are matched by their coefficients.
+    """
+    product = chart.product
+    ours, theirs = (product.coefficients(each).theta for each in (chart.base, point))
+    _, order = linear_sum_assignment(cdist(ours, theirs, "sqeuclidean"))
+    return chart.farthest(chart.pack(product.ordered(point, order)))
 
 
-def hopeless_below(value: float) -> Callback:
-    """Return what tells a run to end that will not come as high as `value`."""
-    heights: deque[float] = deque(maxlen=WINDOW + 1)
-
-    def give_up(n_iter: int, current: Any, accelerator: Any) -> bool:
-        heights.append(current.objective)
-        hope = heights[-1] + WINDOW * (heights[-1] - heights[0])
-        return len(heights) > WINDOW and hope <= value
-
-    return give_up
-
-
-def _evaluated(em: TableMap, points: Sequence[Point]) -> list[Evaluation]:
-    """Take one pass at all points, or at each, if their mixtures do not stack."""
-    if em.product.apart and len(points) > 1:
-        points = [Point.stacked(points)]
-    return [em.evaluate(point) for point in points]
-
-
-def _objectives(evaluations: Sequence[Evaluation]) -> np.ndarray:
-    return np.concatenate([each.objectives for each in evaluations])
+def climbed(em: TableMap, starts: Sequence[Point], steps: int) -> list[Trial]:
+    """Take plain steps, and give up the worse starts on the way; the best first."""
+    if em.product.apart:
+        found = climb(em, starts, steps)
+    else:
+        # Their mixtures do not stack. One start is never given up by itself.
+        half = steps // 2
+        begun = [trial for start in starts for trial in climb(em, [start], half)]
+        begun.sort(key=lambda trial: -trial.objective)
+        found = [
+            trial
+            for each in begun[: (len(begun) + 1) // 2]
+            for trial in climb(em, [each.parameters], steps - half)
+        ]
+    return sorted(found, key=Trial.hope, reverse=True)

@@ -105,6 +105,17 @@ class TableMap:
             self._cut[size] = [list(rows.pieces(size)) for rows in kept]
         return self._cut[size]
 
+    @staticmethod
+    def admitted(start: Point) -> Point:
+        """Return a start as it is."""
+        return start
+
+    def advanced(self, point: Point, steps: int) -> Point:
+        """Take plain steps."""
+        for _ in range(steps):
+            point = self.evaluate(point).successor
+        return point
+
     def evaluate(self, point: Point) -> Evaluation:
         """Fold one pass over the data at a point, or at a stack of them."""
         point = self.product.restored(point)
@@ -218,15 +229,11 @@ class Evaluation:
         return float(self.sums.loglik) + self.em.constant
 
     @cached_property
-    def objective(self) -> float:
-        """ℓ(θ) less the penalty."""
-        return float(self.objectives[0])
-
-    @cached_property
-    def objectives(self) -> np.ndarray:
-        """Those of all mixtures of a stack."""
-        penalties = map(self.em.product.penalty, self.parameters.mixtures)
-        return np.atleast_1d(self.sums.loglik) - np.array(list(penalties))
+    def objective(self) -> Any:
+        """ℓ(θ) less the penalty and a constant; of a stack an array."""
+        penalty = self.em.product.penalties(self.parameters)
+        found = self.sums.loglik - (penalty if self.parameters.stack else penalty[0])
+        return found if self.parameters.stack else float(found)
 
     @cached_property
     def successor(self) -> Point:
@@ -271,7 +278,10 @@ class TableChart:
     def _cuts(self) -> list[slice]:
         """Where the weights, the batch and the single models have their parts."""
         K = len(self.counts)
-        sizes = [K, K * len(self.product.batch_rows)]
+        sizes = [
+            K,
+            K * sum(self.product.models[j].n_rows for j in self.product.batched),
+        ]
         for j in self.product.single:
             own = self.base.laws[j]
             sizes.append(len(self.product.models[j].pack(own, own, self.counts)))

@@ -39,7 +39,8 @@ struct Model {
     int64_t itemsize;  // of the numbers that are computed with: 8 or 4
     int64_t centred;   // the form: x − μ whitened, or linear in T(x)
     int64_t kind;
-    int64_t shared;    // one precision Cholesky factor for all components
+    int64_t shared;    // one precision Cholesky factor for all components; sums of q(x) of t
+                       // components in the linear form are then of all, with the first one
     int64_t bounded;   // logits are at most 0, up to rounding
     int64_t d, K, M;
     const double *shift, *scale;  // z = (x − shift)·scale
@@ -426,6 +427,7 @@ template <class T> class Pass {
     const Job &job;
     const Layout at;
     const int64_t d, K, M, stride;
+    const bool common_rest;  // all components have the same coefficients of q(x)
     const int64_t own;  // rows of T(x) after the first whose coefficients are a component's
     char *scratch;
     T *t, *r, *squares, *c, *rc, *packed, *common, *once_more, *scales, *logs;
@@ -451,7 +453,8 @@ template <class T> class Pass {
   public:
     Pass(const Model &m, const Job &j)
         : model(m), job(j), at(m), d(m.d), K(m.K), M(m.M), stride(at.stride),
-          own(m.cells && m.shared ? m.d : at.p - 1) {
+          common_rest(m.shared && (m.cells || m.tails) && !m.centred),
+          own(common_rest ? m.d : at.p - 1) {
         scratch = (char *)(((uintptr_t)j.scratch + LINE - 1) / LINE * LINE);
         t = place<T>(at.t);
         r = place<T>(at.r);
@@ -739,7 +742,7 @@ template <class T> class Pass {
             }
             packed_row += GROUP * at.p;
         }
-        if (model.cells && model.shared) add_common(s, out, by_row);
+        if (common_rest) add_common(s, out, by_row);
         if (DIRECT)
             for (int i = 0; i < PAIR; i++) store(total_ + s + i * lanes, sums[i]);
     }
@@ -1076,22 +1079,37 @@ template <class T> class Pass {
         return found;
     }
 
-    template <int A> void sum_rows(const T *row, V *to) {
-        if (at.p >= LISTED) {
+    // Of some rows of T(x), from the first on.
+    template <int A> void sum_rows(const T *row, V *to, int64_t first, int64_t rows) {
+        const T *from = t + first * stride;
+        to += first;
+        if (rows >= LISTED) {
             const int64_t found = listed(row, row + (A - 1) * stride);
             if (found)
-                accumulate_columns<T, A, true>(row, t, stride, list, found, to, at.n_acc, at.p);
+                accumulate_columns<T, A, true>(row, from, stride, list, found, to, at.n_acc, rows);
         } else {
-            accumulate_columns<T, A, false>(row, t, stride, list, used / lanes, to, at.n_acc,
-                                            at.p);
+            accumulate_columns<T, A, false>(row, from, stride, list, used / lanes, to, at.n_acc,
+                                            rows);
         }
     }
 
     void sum_expanded(int64_t m) {
         V *to = acc + m * K * at.n_acc;
+        // What t components with one scale matrix need of q(x) is the sum over all of them:
+        // it is put where the first one has its own.
+        const bool together = common_rest && model.tails;
+        const int64_t rows = together ? 1 + d : at.p;
         int64_t k = 0;
-        for (; k + ROWS <= K; k += ROWS) sum_rows<ROWS>(r + k * stride, to + k * at.n_acc);
-        if (k < K) sum_rows<1>(r + k * stride, to + k * at.n_acc);
+        for (; k + ROWS <= K; k += ROWS)
+            sum_rows<ROWS>(r + k * stride, to + k * at.n_acc, 0, rows);
+        if (k < K) sum_rows<1>(r + k * stride, to + k * at.n_acc, 0, rows);
+        if (!together) return;
+        for (int64_t s = 0; s < used; s += lanes) {
+            V sum{};
+            for (k = 0; k < K; k++) sum += load(r + k * stride + s);
+            store(scales + s, sum);
+        }
+        sum_rows<1>(scales, to, rows, at.p - rows);
     }
 
     // About the component's mean, of the registers of samples that count.
@@ -2095,7 +2113,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 5; }
+EXPORT int64_t skem_version(void) { return 6; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -2111,6 +2129,99 @@ EXPORT int64_t skem_step_scratch(const Step *step) { return Stepper(*step).bytes
 
 // Do a step; return whether it is one that the caller must do in another way.
 EXPORT int64_t skem_step(const Step *step) { return !Stepper(*step).run(); }
+
+// Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
+// of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint
+// probability of a sample and a component is the product of the rows it is looked up in;
+// unless `given`, (M·K, n), has weighted responsibilities. `counts` of a row of the table
+// are their sums over its samples, `order[starts[row] : starts[row + 1]]`: sums that many
+// samples were added to, one after the other, would have to wait for each. `loglik`, (M,),
+// is the sum of the logarithms of samples' densities. Where `known`, or null, is not
+// negative, it is the component. `scratch` has room for P·n + 64·M + 64. Returns 1 where a
+// density is not above `least`: products may lack digits, and what is written is of no use.
+EXPORT int64_t skem_lookups(int64_t n, int64_t L, int64_t M, int64_t K, int64_t P, int64_t R,
+                            double least, const int32_t *places, const int32_t *order,
+                            const int32_t *starts, const int64_t *known, const double *weight,
+                            const double *table, const double *given, double *counts,
+                            double *loglik, double *scratch) {
+    constexpr int64_t lanes = Simd<double>::lanes, tile = 64, wide = 8;
+    constexpr int N = wide / lanes;
+    // Of all samples, for eight components at a time.
+    double *joint = scratch, *weights = joint + P * n, *totals = weights + tile;
+    const auto at = [=](int64_t c) { return joint + c / wide * wide * n + c % wide; };
+    for (int64_t c = 0; given && c < P; c++)
+        for (int64_t i = 0; i < n; i++) at(c)[i * wide] = c < M * K ? given[c * n + i] : 0;
+    for (int64_t m = 0; m < M; m++) loglik[m] = 0;
+    for (int64_t begin = 0; !given && begin < n; begin += tile) {
+        const int64_t b = n - begin < tile ? n - begin : tile;
+        for (int64_t i = 0; i < tile; i++) weights[i] = i < b ? weight[begin + i] : 0;
+        if (b < tile)
+            for (int64_t i = 0; i < tile * M; i++) totals[i] = 1;
+        for (int64_t c = 0; c < P; c += wide) {
+            double *own = at(c) + begin * wide;
+            const int32_t *place = places + begin * L;
+            for (int64_t i = 0; i < b; i++, own += wide, place += L) {
+                Vf8 product[N];
+                UNROLL for (int r = 0; r < N; r++)
+                    product[r] = load(table + place[0] * P + c + r * lanes);
+                for (int64_t j = 1; j < L; j++) {
+                    const double *row = table + place[j] * P + c;
+                    UNROLL for (int r = 0; r < N; r++) product[r] *= load(row + r * lanes);
+                }
+                UNROLL for (int r = 0; r < N; r++) store(own + r * lanes, product[r]);
+            }
+        }
+        for (int64_t i = 0; known && i < b; i++)
+            for (int64_t c = 0; known[begin + i] >= 0 && c < M * K; c++)
+                if (c % K != known[begin + i]) at(c)[(begin + i) * wide] = 0;
+        for (int64_t i = 0; i < b; i++) {
+            double *own = joint + (begin + i) * wide;
+            if (M == 1) {
+                Vf8 sum = {};
+                for (int64_t c = 0; c < P; c += lanes)
+                    sum += load(own + c / wide * wide * n + c % wide);
+                const double density = total<double>(sum);
+                if (!(density > least)) return 1;
+                totals[i] = density;
+                const Vf8 share = splat(weights[i] / density);
+                for (int64_t c = 0; c < P; c += lanes) {
+                    double *part = own + c / wide * wide * n + c % wide;
+                    store(part, load(part) * share);
+                }
+                continue;
+            }
+            for (int64_t m = 0; m < M; m++) {
+                double density = 0;
+                for (int64_t c = m * K; c < (m + 1) * K; c++) density += at(c)[(begin + i) * wide];
+                if (!(density > least)) return 1;
+                totals[m * tile + i] = density;
+                const double share = weights[i] / density;
+                for (int64_t c = m * K; c < (m + 1) * K; c++) at(c)[(begin + i) * wide] *= share;
+            }
+        }
+        for (int64_t m = 0; m < M; m++) {
+            Vf8 sum = {};
+            for (int64_t i = 0; i < tile; i += lanes)
+                sum += load(weights + i) * logarithm<double>(load(totals + m * tile + i));
+            loglik[m] += total<double>(sum);
+        }
+    }
+    for (int64_t c = 0; c < P; c += wide)
+        for (int64_t row = 0; row < R; row++) {
+            Vf8 sum[2][N] = {};
+            int64_t e = starts[row];
+            for (; e + 1 < starts[row + 1]; e += 2)
+                UNROLL for (int s = 0; s < 2; s++)
+                    UNROLL for (int r = 0; r < N; r++)
+                        sum[s][r] += load(at(c) + order[e + s] * wide + r * lanes);
+            if (e < starts[row + 1])
+                UNROLL for (int r = 0; r < N; r++)
+                    sum[0][r] += load(at(c) + order[e] * wide + r * lanes);
+            UNROLL for (int r = 0; r < N; r++)
+                store(counts + row * P + c + r * lanes, sum[0][r] + sum[1][r]);
+        }
+    return 0;
+}
 
 // exp and log of n numbers, for tests: n is a multiple of all registers' lanes.
 EXPORT void skem_functions(int64_t itemsize, int64_t n, const void *x, void *exps, void *logs) {

@@ -32,11 +32,13 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 5
+VERSION = 6
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
+
+LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ class Library:
         """Do a step; return whether it must be done in another way."""
         return int(self.functions.skem_step(step))
 
+    def lookups(self, *arguments: int | float) -> bool:
+        """Fold samples that are looked up in tables; return whether that was precise.
+
+        `skem_lookups` in fold.cpp says what the arguments are.
+        """
+        return not self.functions.skem_lookups(*arguments)
+
 
 def path(level: int) -> Path:
     """Return where the library for an instruction set is, if it was compiled."""
@@ -88,6 +97,7 @@ def load(level: int) -> Library | None:
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
             "skem_step_scratch": [ctypes.c_char_p],
             "skem_step": [ctypes.c_char_p],
+            "skem_lookups": LOOKUPS,
         }.items():
             function = getattr(functions, name)
             function.restype, function.argtypes = ctypes.c_int64, arguments

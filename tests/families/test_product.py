@@ -1,7 +1,5 @@
 """The EM map of a table: beside the published fits of latent class models."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -93,33 +91,6 @@ def test_clusters_narrower_than_digits_allow_are_centred(rng):
     peer = GaussianMixture(2, random_state=0, tol=1e-6).fit(X)
     assert ours._product.of(X.T).coefficients(ours._point).own == [True]
     assert ours.lower_bound_ == pytest.approx(peer.lower_bound_, abs=1e-7)
-
-
-@pytest.mark.parametrize("gaps", [False, True])
-def test_tables_of_categories_are_those_of_matrix_products(rng, gaps):
-    # Six columns of 4 make two tables, and products of proportions; with a column of
-    # numbers there are logarithms.
-    X = np.column_stack([rng.integers(4, size=(300, 6)), rng.normal(size=300)])
-    if gaps:
-        X[rng.random(X.shape) < 0.2] = np.nan
-    families = dict.fromkeys(range(6), "categorical")
-    weight = rng.uniform(size=300)
-    for columns in (6, 7):
-        model = MixtureModel(families={j: families[j] for j in range(6)})
-        model.fit(X[:, :columns])
-        values = np.ascontiguousarray(X[:, :columns].T)
-        product = model._product.of(values)
-        em = TableMap(product, values, weight, Workers())
-        point = em.labelled(rng.dirichlet(np.ones(3), 300).T)
-        slow = replace(product, lookups=())
-        sums = []
-        for each in (product, slow):
-            rows = each.rows(values, None, weight)
-            found = each.coefficients(point)
-            sums.append(each.folded(point, found, rows))
-        assert len(product.lookups) == 2
-        assert sums[0].loglik == pytest.approx(sums[1].loglik)
-        np.testing.assert_allclose(sums[0].linear, sums[1].linear, atol=1e-10)
 
 
 @pytest.mark.slow

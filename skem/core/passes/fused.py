@@ -144,11 +144,16 @@ class Fused:
 
     @classmethod
     def of(
-        cls, form: Form, coordinates: Coordinates, tails: np.ndarray | None = None
+        cls,
+        form: Form,
+        coordinates: Coordinates,
+        tails: np.ndarray | None = None,
+        shared: bool = False,
     ) -> Fused | None:
         """Return None if there is no compiled pass for this.
 
-        With `tails`, as fold.cpp has them, components are t distributions.
+        With `tails`, as fold.cpp has them, components are t distributions; `shared` is
+        whether they have one scale matrix, though the form has one for each.
         """
         library, kind = native.library(), KINDS.get(type(form.quadratic))
         if library is None or kind is None or coordinates.unit is not None:
@@ -181,7 +186,7 @@ class Fused:
             form.dtype.itemsize,
             centred,
             kind,
-            form.structure.shared,
+            form.structure.shared or shared,
             form.bounded and tails is None,
             d,
             K,

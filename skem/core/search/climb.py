@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
-from skem.core.mixture.em import EMMap
 
 HOPE = 2
 """Times the last step's gain that each of as many more steps may gain."""
@@ -23,7 +22,7 @@ HOPE = 2
 class Trial:
     """Where a start has come to, the objective there, and the last step's gain."""
 
-    parameters: Parameters
+    parameters: Any
     objective: float
     gain: float
     steps: int
@@ -33,8 +32,8 @@ class Trial:
         return self.objective + HOPE * self.steps * self.gain
 
 
-def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
-    """Take so many plain steps, and return the best first.
+def climb(em: Any, starts: Sequence[Any], steps: int) -> list[Trial]:
+    """Take so many plain steps of a map, and return the best first.
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
     up. Those that meet a covariance that must not be repaired are left out.
@@ -48,8 +47,9 @@ def climb(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: EMMap, starts: Sequence[Parameters], steps: int) -> list[Trial]:
-    here = em.evaluate(Parameters.stacked([em.admitted(start) for start in starts]))
+def _together(em: Any, starts: Sequence[Any], steps: int) -> list[Trial]:
+    points = [em.admitted(start) for start in starts]
+    here = em.evaluate(type(points[0]).stacked(points))
     before = here.objective
     for step in range(steps):
         before, successor = here.objective, here.successor

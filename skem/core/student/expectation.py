@@ -264,12 +264,19 @@ class StudentExpectation:
         return Weighed(log_norm, resp, scale, log_ratio, beyond)
 
     def statistics(self, block: Block, workspace: Workspace) -> StudentStatistics:
-        """Fold one block into sufficient statistics."""
+        """Fold one block into sufficient statistics.
+
+        Of structures with one matrix, the scatter is shared out.
+        """
+        found = self._folded(block, workspace)
+        return found.shared_out() if self.structure.shared else found
+
+    def _folded(self, block: Block, workspace: Workspace) -> StudentStatistics:
         if self._compiled is None or block.incomplete:
             return self._in_numpy(block, workspace)
         if block.known is not None:
             free = block.known < 0
-            found = self.statistics(block.only(free)._replace(known=None), workspace)
+            found = self._folded(block.only(free)._replace(known=None), workspace)
             return found + self._in_numpy(block.only(~free), workspace)
         found, left = self._compiled.statistics(block, workspace)
         for mixture, rows in left:

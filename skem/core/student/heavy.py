@@ -12,7 +12,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
-from skem.core.passes.forms import choose_form, uncancelled
+from skem.core.passes.forms import Expanded, choose_form, uncancelled
 from skem.core.passes.fused import Fused
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -57,7 +57,9 @@ class Heavy:
         )
         tails = np.full((*form.shape, len(columns)), float(FLAT))
         tails[..., :K, :] = np.stack(columns, axis=-1)
-        fused = Fused.of(form, coordinates, tails)
+        # Noise has no scale matrix, not even theirs.
+        shared = structure.shared and background is None and isinstance(form, Expanded)
+        fused = Fused.of(form, coordinates, tails, shared)
         return None if fused is None else cls(fused, normal)
 
     def statistics(
@@ -65,7 +67,8 @@ class Heavy:
     ) -> tuple[StudentStatistics, list[tuple[tuple[int, ...], np.ndarray]]]:
         """Fold a block, but for rows that are left: those of each mixture of a stack.
 
-        What is said of these is of no effect.
+        What is said of these is of no effect. Of structures with one matrix, sums of
+        q(x) may be of all components, and stand with the first.
         """
         form, b, d = self.fused.form, block.data.shape[1], len(block.data)
         K = self.df.shape[-1]

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from skem.core.gaussian.covariance import Scatter
-from skem.core.gaussian.parameters import Parameters, placed
+from skem.core.gaussian.parameters import TINY, Parameters, placed
 from skem.core.gaussian.statistics import Statistics
 
 LEAST, MOST = 0.1, 1e6
@@ -105,6 +105,21 @@ class StudentStatistics(Statistics):
     def scatter(self) -> Scatter:
         """Scatter about the weighted means, with n_k = Σ v r."""
         return Scatter(super().scatter().values, self.sizes)
+
+    def shared_out(self) -> Self:
+        """Share the scatter of all components out by the counts.
+
+        Structures with one matrix need no more than its sum, of which all may stand
+        with one component.
+        """
+        counts = self.counts[..., None]
+        between = counts * self.quadratic_of(self.offsets)
+        second = self.sums[..., 1 + self.n_features :]
+        within = (second - between).sum(axis=-2, keepdims=True)
+        share = counts / np.maximum(counts.sum(axis=-2, keepdims=True), TINY)
+        sums = self.sums.copy()
+        sums[..., 1 + self.n_features :] = between + share * within
+        return replace(self, sums=sums)
 
     @property
     def sizes(self) -> np.ndarray:

@@ -8,8 +8,10 @@ import pytest
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.statistics import Statistics
 from skem.core.student.expectation import StudentExpectation
-from skem.core.student.parameters import StudentParameters
+from skem.core.student.parameters import StudentParameters, StudentStatistics
 
 K, d = 3, 2
 DF = np.array([1.5, 4.0, 50.0])
@@ -45,6 +47,8 @@ def test_the_compiled_pass_is_its_twin_in_numpy(mixture, rng, n, far, noise):
         for here in (block(X), block(X, weight)):
             found = step.statistics(here, Workspace())
             twin = step._in_numpy(here, Workspace())
+            if mixture.structure.shared:
+                twin = twin.shared_out()
             largest = np.abs(twin.sums).max() * np.finfo(float).eps
             assert np.allclose(found.sums, twin.sums, rtol=1e-9, atol=100 * largest)
             assert np.allclose(found.owned, twin.owned, rtol=1e-9, atol=1e-12)
@@ -69,3 +73,19 @@ def test_stacks_are_mixtures_by_themselves(mixture, rng):
         assert np.allclose(found.sums[i], alone.sums, rtol=1e-10)
         assert np.allclose(found.owned[i], alone.owned, rtol=1e-10)
         assert found.loglik[i] == pytest.approx(alone.loglik)
+
+
+def test_a_scatter_that_is_shared_out_is_the_same_in_all(rng):
+    """Sums of all components together, and what each needs of them, are as before."""
+    structure = STRUCTURES["tied"]
+    sums = Statistics.of_labels(
+        structure.quadratic, rng.normal(size=(50, d)), rng.dirichlet(np.ones(K), 50).T
+    )
+    found = StudentStatistics(
+        0.0, sums.sums, sums.reference, sums.quadratic, owned=np.ones((K, 3))
+    )
+    out = found.shared_out()
+    np.testing.assert_allclose(out.sums.sum(axis=0), found.sums.sum(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(out.sums[:, : 1 + d], found.sums[:, : 1 + d])
+    each = out.scatter_sums() / out.counts[:, None]
+    np.testing.assert_allclose(each, np.broadcast_to(each[0], each.shape), rtol=1e-9)

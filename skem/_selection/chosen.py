@@ -1,0 +1,348 @@
+"""What the choice of a mixture by a criterion is, whatever its components are."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.utils import Tags, check_random_state
+
+from skem._fitting.fitting import unchanged_on_error
+from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
+from skem._inputs.blocks import open_blocks, reopening
+from skem._inputs.sklearn import fit_context
+from skem._inputs.typing import CovarianceType, available_if
+from skem._inputs.validation import check_n_samples
+from skem._selection.delegate import AttributeOfBest, Chooser, is_kept, of_best
+from skem._selection.grid import (
+    Candidate,
+    check_covariance_types,
+    check_numbers_of_components,
+    table,
+)
+from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.covariance import SHAPES
+from skem.exceptions import DegenerateComponentsWarning
+
+TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
+
+
+class ChosenMixture(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
+):
+    """Fit every candidate, choose one, and have its methods."""
+
+    weights_ = AttributeOfBest[np.ndarray]()
+    means_ = AttributeOfBest[np.ndarray]()
+    covariances_ = AttributeOfBest[np.ndarray]()
+    precisions_ = AttributeOfBest[np.ndarray]()
+    precisions_cholesky_ = AttributeOfBest[np.ndarray]()
+    degenerate_components_ = AttributeOfBest[np.ndarray]()
+    n_parameters_ = AttributeOfBest[int]()
+    converged_ = AttributeOfBest[bool]()
+    n_iter_ = AttributeOfBest[int]()
+    lower_bound_ = AttributeOfBest[float]()
+    lower_bounds_ = AttributeOfBest[list[float]]()
+    labels_ = AttributeOfBest[np.ndarray]()
+    n_components_: int
+    covariance_type_: CovarianceType
+    criterion_: float
+    best_index_: int
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    n_components: int | Sequence[int]
+    covariance_type: Any
+    n_jobs: int | None
+    refit: bool
+    verbose: int
+
+    @abstractmethod
+    def _candidates(
+        self,
+        opened: Callable[[], AbstractContextManager[Blocks]],
+        components: Sequence[int],
+        structures: Sequence[str],
+        seed: int,
+        n_jobs: int | None,
+    ) -> list[Candidate]:
+        """Fit mixtures to data that `opened` holds ready: by K, then by structure."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> Self:
+        """Fit every candidate, and choose one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, as for `GaussianMixture`: NaN is a missing value.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. Their sum N plays the role of the number of samples,
+            in the criterion too: so do not normalise them to one.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, −1 where they are not known, as for `GaussianMixture`.
+            Numbers of components that are fewer than those of the labels are no
+            candidates. The criterion is of what is known, too.
+
+        Returns
+        -------
+        self : object
+            With the chosen mixture.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values or a feature without any value, weights are
+            negative or all zero, a parameter is out of range, or no candidate at all
+            could be fitted. The estimator then stays as it was.
+
+        Warns
+        -----
+        FitFailedWarning
+            If there are fewer samples than components of some candidates, which are
+            then marked in `results_`.
+        UserWarning
+            If no candidate is eligible; the best of the others is chosen.
+        DegenerateComponentsWarning
+            If a candidate of a lower criterion is passed over, since some of its
+            components rest on too few rows, which are named, or coincide.
+        ConvergenceWarning
+            If the chosen mixture has not converged.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection.n_components_, selection.covariance_type_
+        (2, 'full')
+        """
+        with unchanged_on_error(self):
+            self._validated_fit(X, sample_weight, labels)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def _validated_fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        labels: ArrayLike | None,
+    ) -> None:
+        components = check_numbers_of_components(self.n_components)
+        structures = check_covariance_types(self.covariance_type)
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        with open_blocks(
+            self,
+            X,
+            sample_weight,
+            reset=True,
+            labels=labels,
+            n_components=components[-1],
+        ) as blocks:
+            rows = blocks.n_observed
+            # Fewer components than labels name are no candidates.
+            named = 1 + int(blocks.known_components.max(initial=0))
+            components = [K for K in components if K >= named]
+            check_n_samples(rows, components[0])
+            # More components than rows cannot be started: those candidates fail.
+            possible = [K for K in components if K <= rows]
+            opened, elsewhere = reopening(blocks)
+            n_jobs = self.n_jobs if elsewhere else 1
+            found = self._candidates(opened, possible, structures, seed, n_jobs)
+            least = min(
+                (SHAPES[name] for name in structures),
+                key=lambda structure: structure.least_points(blocks.n_features),
+            )
+            remedy = of_small_weights(blocks, least, components[0]) or SIMPLIFY
+        beyond = components[len(possible) :]
+        if beyond:
+            warnings.warn(
+                f"No candidates with n_components {', '.join(map(str, beyond))} can be "
+                f"fitted, as there are only {rows} samples.",
+                FitFailedWarning,
+                stacklevel=4,
+            )
+        found += [
+            Candidate(K, name, warning=TOO_FEW.format(K, rows))
+            for K in beyond
+            for name in structures
+        ]
+        self._choose(found, remedy)
+        if self.refit:
+            with opened() as again:
+                self.best_estimator_._label(again)
+
+    def _choose(self, found: list[Candidate], remedy: str) -> None:
+        self.results_ = table(found, self.criterion)
+        if self.verbose:
+            for i in range(len(found)):
+                row = {name: column[i] for name, column in self.results_.items()}
+                print(
+                    "{param_n_components} {param_covariance_type}: {criterion:.2f}, "
+                    "{fit_time:.3f} s {warning}".format(**row)
+                )
+        self.best_index_ = int(self.results_["rank"].argmin())
+        best = found[self.best_index_]
+        if best.mixture is None:
+            raise ValueError(best.warning)
+        self.n_components_ = best.n_components
+        self.covariance_type_ = best.mixture.covariance_type
+        self.criterion_ = float(self.results_["criterion"][self.best_index_])
+        if best.warning:
+            warnings.warn(
+                "No candidate is eligible; the best of the others is chosen. "
+                f"{best.warning} {remedy}",
+                UserWarning,
+                stacklevel=5,
+            )
+        self._warn_of_better(found, best)
+        if not best.mixture.converged_:
+            warnings.warn(
+                "The chosen mixture did not converge. Try to increase max_iter or tol, "
+                "or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        self.__dict__.pop("best_estimator_", None)
+        if self.refit:
+            if hasattr(self, "feature_names_in_"):
+                best.mixture.feature_names_in_ = self.feature_names_in_
+            self.best_estimator_ = best.mixture
+
+    def _warn_of_better(self, found: list[Candidate], best: Candidate) -> None:
+        """Say so if a candidate of a lower criterion is passed over."""
+        if best.warning:
+            return
+        fitted = [candidate for candidate in found if candidate.mixture is not None]
+        lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
+        less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
+        if less > 0:
+            warnings.warn(
+                f"The candidate with n_components={lowest.n_components} and "
+                f"covariance_type={lowest.covariance_type!r} has a {self.criterion} "
+                f"that is lower by {less:.1f}, but it is not eligible: "
+                f"{lowest.why_not()}",
+                DegenerateComponentsWarning,
+                stacklevel=6,
+            )
+
+    @available_if(is_kept)
+    def fit_predict(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> np.ndarray:
+        """Choose a mixture, and label the data by it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in `fit`.
+
+        labels : array-like of shape (n_samples,), default=None
+            Known components, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Index of the most probable component of each row.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0)
+        >>> selection.fit_predict(X)[:4]
+        array([0, 1, 0, 1])
+        """
+        self.fit(X, y, sample_weight, labels)
+        return self.best_estimator_._labels_or_predict(X)
+
+    @available_if(is_kept)
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-likelihood of the data under the chosen mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing value.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        log_likelihood : float
+            (Weighted) mean of `score_samples`, in nats per sample.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureIC
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> round(selection.score(X), 3)
+        -4.155
+        """
+        return self._best().score(X, sample_weight=sample_weight)
+
+    predict = of_best(LikelihoodMixture.predict)
+    predict_proba = of_best(LikelihoodMixture.predict_proba)
+    transform = of_best(LikelihoodMixture.transform)
+    score_samples = of_best(LikelihoodMixture.score_samples)
+    component_log_density = of_best(LikelihoodMixture.component_log_density)
+    bic = of_best(LikelihoodMixture.bic)
+    aic = of_best(LikelihoodMixture.aic)
+    icl = of_best(LikelihoodMixture.icl)
+    sample = of_best(LikelihoodMixture.sample)
+    summary = of_best(LikelihoodMixture.summary)
+    save = of_best(LikelihoodMixture.save)
+    standard_errors = of_best(LikelihoodMixture.standard_errors)
+    support_probability = of_best(LikelihoodMixture.support_probability)
+    hdr_level = of_best(LikelihoodMixture.hdr_level)
+    marginal = of_best(LikelihoodMixture.marginal)
+    conditional = of_best(LikelihoodMixture.conditional)
+    impute = of_best(LikelihoodMixture.impute)
+    cdf = of_best(LikelihoodMixture.cdf)
+    quantile = of_best(LikelihoodMixture.quantile)

@@ -1,0 +1,91 @@
+"""What a mixture of a table says of the rows of Dask collections, chunk by chunk."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skem._inputs.dask import check_dask_weight
+from skem._inputs.dask_tables import wide_rows
+from skem._inputs.validation import check_each_weight, check_total_weight
+from skem.core.mixture.totals import Totals
+
+
+@dataclass(frozen=True)
+class OfChunk:
+    """A method of a mixture, whose results have a shape for each row, of a chunk."""
+
+    mixture: Any
+    method: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Call it, unless there are no rows."""
+        if not len(x):
+            return np.empty((0, *self.shape), self.dtype)
+        return np.asarray(getattr(self.mixture, self.method)(x), self.dtype)
+
+
+def lazily(
+    mixture: Any, X: Any, method: str, shape: tuple[int, ...] = (), dtype: Any = float
+) -> Any:
+    """Return a Dask array (n_samples, *shape), of which nothing is computed yet.
+
+    Values are checked when it is.
+    """
+    check_is_fitted(mixture)
+    framed = hasattr(X, "to_dask_array")
+    X = X if framed else wide_rows(X)
+    like = X._meta if framed else X
+    validate_data(mixture, like, reset=False, skip_check_array=True)
+    lean = copy.copy(mixture)
+    # A worker needs no labels; and arrays have no names, which was said above.
+    for name in ("labels_", *(() if framed else ("feature_names_in_",))):
+        lean.__dict__.pop(name, None)
+    function = OfChunk(lean, method, shape, np.dtype(dtype))
+    meta = np.empty((0, *shape), dtype)
+    if framed:
+        return X.map_partitions(function, meta=meta)
+    return X.map_blocks(
+        function,
+        dtype=dtype,
+        chunks=(X.chunks[0], *((size,) for size in shape)),
+        drop_axis=[] if shape else [1],
+        meta=meta,
+    )
+
+
+def totals_of(mixture: Any, X: Any, sample_weight: Any) -> Totals:
+    """Add up what is said of rows, where they are."""
+    import dask.array as da
+
+    rows = lazily(mixture, X, "_summands", (2,))
+    rows, weight = check_dask_weight(sample_weight, rows)
+    arrays = (rows, "ij") if weight is None else (rows, "ij", weight, "i")
+    sums = da.blockwise(
+        _summed,
+        "ij",
+        *arrays,
+        align_arrays=False,
+        adjust_chunks={"i": 1, "j": 3},
+        concatenate=True,
+        meta=np.empty((0, 0)),
+    )
+    found = Totals(*sums.sum(axis=0).compute().tolist())
+    if weight is not None:
+        check_total_weight(found.weight)
+    return found
+
+
+def _summed(rows: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Σ v, and of v times the columns of rows, (1, 3)."""
+    if weight is None or not len(rows):
+        weight = np.ones(len(rows))
+    else:
+        weight, _ = check_each_weight(weight, rows)
+    return np.array([[weight.sum(), *(weight @ rows)]])
