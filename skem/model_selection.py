@@ -79,8 +79,9 @@ class GaussianMixtureIC(ChosenMixture):
     n_init : int, default=8
         The number of fresh starts of each candidate that is within ten nats of the
         best one, and 0.3 nats more for each of its parameters, beside those handed
-        along the path. Such a candidate is searched as a fit of its own is. The others
-        have two fresh starts at most, which all structures share.
+        along the path. Such a candidate is searched as a fit of its own is; on few
+        samples from three times as many, and again where that has found more. The
+        others have two fresh starts at most, which all structures share.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'

@@ -232,8 +232,11 @@ class LikelihoodMixture(StreamingMixture):
 
     def _fixed(self, n_features: int) -> Fixed | None:
         """Return what is fixed, in units of the data."""
+        masks = check_fixed(self.fixed, self.n_components)
+        if not masks:
+            return None
         return fixed_parts(
-            check_fixed(self.fixed, self.n_components),
+            masks,
             self._check_starts(n_features),
             SHAPES[self.covariance_type],
             self.n_components,

@@ -149,10 +149,10 @@ def bootstrap_lrt(
     The mixture of k0 components is fitted to the data as the estimator fits it. Fits to
     simulated data start from the parameters that these were drawn from. The larger
     mixture is searched for with the same care in the data and in the simulations, which
-    a valid p-value needs: a component of the smaller one is cut in two in up to 15
-    random ways, up to 12 fresh starts stand beside the most hopeful results, and
-    components are moved as long as that helps. Mixtures of tables are fitted by full
-    searches, all of them.
+    a valid p-value needs: a component of the smaller one is cut in two in up to 24
+    random ways, up to 24 fresh starts stand beside these, the most hopeful of all are
+    followed, and components are moved as long as that helps. Mixtures of tables are
+    fitted by full searches, all of them.
 
     The log-likelihoods are those of the fitted mixtures, regularized as the estimator
     says; simulated data have the penalty of the data. A ratio that this makes negative

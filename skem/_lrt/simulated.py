@@ -23,19 +23,18 @@ from skem._inputs.validation import (
 from skem._report.text import count
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
-from skem.core.search.climb import Trial, climb
 from skem.core.search.divide import divided
-from skem.core.search.path import follow
-from skem.core.search.search import FOLLOWED, TRIAL, affordable, height
+from skem.core.search.many import best_end, many
+from skem.core.search.path import swiftly
+from skem.core.search.search import affordable, height
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 
-FRESH = 12
+FRESH = 24
 """Diverse starts of the larger mixture beside those from the smaller one."""
-DIVISIONS = 15
+DIVISIONS = 24
 """Ways to cut a component in two that are tried, at most."""
 MOST_ROWS = 10**8
 """Rows of a simulated data set: more weight than that is not on the scale of rows."""
@@ -114,7 +113,7 @@ def ratios(
     k0, k1 = components
     null = clone(template).set_params(n_components=k0, random_state=own)
     finish = partial(
-        follow, ACCELERATORS[template.algorithm], template.tol, template.max_iter
+        swiftly, ACCELERATORS[template.algorithm], template.tol, template.max_iter
     )
     with (
         array_blocks(rows.data, rows.weight) as blocks,
@@ -196,18 +195,13 @@ def _ratio(
 
     Cuts of the smaller one are starts beside fresh ones.
     """
-    parameters, trials = small.evaluation.parameters, []
+    parameters, best = small.evaluation.parameters, None
     for K, em in enumerate(maps[1:], len(parameters.weights) + 1):
         starts = divided(em, parameters, affordable(em, K, DIVISIONS), rng)
-        trials = sorted(climb(em, starts, TRIAL), key=Trial.hope, reverse=True)
-        if not trials:
-            raise IllDefinedCovarianceError
-        parameters = trials[0].parameters
-    search = replace(
-        null._search(maps[-1], finish, rng),
-        n_components=K,
-        known=[trial.parameters for trial in trials[:FOLLOWED]],
-        n_starts=FRESH,
-    )
-    large = search.improved(maps[-1], search.first(maps[-1]))
+        starts += many(em, K, affordable(em, K, FRESH), rng)
+        best = best_end(em, starts, finish)
+        parameters = best.evaluation.parameters
+    assert best is not None
+    search = replace(null._search(em, finish, rng), n_components=K, patience=1)
+    large = search.improved(em, best)
     return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -17,18 +17,21 @@ from skem._fitting.fitting import ILL_DEFINED
 from skem._fitting.likelihood import rows_of_scarce
 from skem._report.text import UNDETERMINED
 from skem._selection.grid import Candidate, worth_refining
-from skem.core.blocks.arrays import Blocks
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES, Structure
 from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.seeds import INITIALIZERS, on_checked_data, starting_methods
 from skem.core.mixture.totals import classified
+from skem.core.search.divide import divided
 from skem.core.search.initialize import subsample
-from skem.core.search.path import Found, Path, follow, growing, widened
-from skem.core.search.search import Search
+from skem.core.search.many import best_end, many
+from skem.core.search.path import ROUGH, Found, Path, growing, swiftly, widened
+from skem.core.search.search import Search, affordable
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
@@ -38,11 +41,15 @@ SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
 SHORT = 0.3
 """Nats, for each parameter, that a candidate may be short of its optimum."""
-CLOSE = 5.0
+CLOSE = 8.0
 """Nats behind the best one within which candidates are searched with patience."""
 PATIENCE = 3
 BEHIND = 0.01
 """Nats by which a candidate may be behind one that its structure includes."""
+MANY = 3
+"""Starts for each that is asked for, where many steps are quick."""
+CUTS = 24
+"""Components that are cut, and pairs that are merged, where many steps are quick."""
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
 
@@ -66,6 +73,13 @@ class Problem:
     margin: float
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    clusterings: Clusterings = field(default_factory=Clusterings)
+    prepared: dict[str, EMMap] = field(default_factory=dict)
+    """Problems without their data, by structure: of this process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what another process finds by itself."""
+        return vars(self) | {"clusterings": Clusterings(), "prepared": {}}
 
     @contextmanager
     def stages(
@@ -76,8 +90,19 @@ class Problem:
         `scales` of clusters are those that are known.
         """
         with self.opened() as blocks:
-            reg_covar, noise = self.options["reg_covar"], self.options.get("noise")
-            em = EMMap.prepare(blocks, structure, 1, reg_covar, noise)
+            known = self.prepared.get(structure.name)
+            if known is not None and isinstance(blocks, ArrayBlocks):
+                em = known.reopened(blocks)
+            else:
+                em = EMMap.prepare(
+                    blocks,
+                    structure,
+                    1,
+                    self.options["reg_covar"],
+                    self.options.get("noise"),
+                    self.clusterings,
+                )
+                self.prepared[structure.name] = replace(em, blocks=cast(Any, None))
             em.scales.update(scales or {})
             if self.options.get("fixed") is not None:
                 # Equal weights, of any number of components.
@@ -95,13 +120,17 @@ class Problem:
         return Search(
             starting_methods(self.options["init_params"]),
             K,
-            np.random.RandomState(self.seed),
-            partial(follow, accelerate, tol, max_iter),
+            np.random.RandomState([self.seed, effort.turn, K]),
+            partial(swiftly, accelerate, tol, max_iter),
             accelerate,
             known,
             effort.n_starts,
             effort.patience,
         )
+
+    def many(self, em: EMMap) -> bool:
+        """Whether many starts are to be tried at once."""
+        return em.quick and self.options["init_params"] == "kmeans"
 
     def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
         """Return the path over the candidates' numbers of components."""
@@ -150,6 +179,15 @@ class Settled:
     candidates: list[Candidate]
     parameters: dict[int, Parameters]
 
+    def no_better_than(self, before: Settled) -> set[int]:
+        """Return the numbers of components that have hardly gained since then."""
+        pairs = zip(self.candidates, before.candidates, strict=True)
+        return {
+            now.n_components
+            for now, then in pairs
+            if not now.log_likelihood > then.log_likelihood + 2 * ROUGH
+        }
+
     def updated(self, found: dict[int, tuple[Candidate, Parameters]]) -> Settled:
         """Return the same with other mixtures of some numbers of components."""
         candidates = [
@@ -167,9 +205,10 @@ class Effort:
     """How far behind the best a candidate may be, and how it is searched then.
 
     By `margin` nats by the criterion, and `short` for each of its parameters; from so
-    many fresh starts, and with so much patience.
+    many fresh starts, and with so much patience. Each `turn` has other random numbers.
     """
 
+    turn: int
     margin: float
     short: float
     n_starts: int
@@ -200,11 +239,19 @@ def candidates(
             delayed(_settle)(problem, structure, walked, own)
             for own, structure in enumerate(structures)
         )
+        walked_down = settled
         for effort in (
-            Effort(problem.margin, SHORT, problem.n_init, 1),
-            Effort(CLOSE, 0.0, 0, PATIENCE),
+            Effort(0, problem.margin, SHORT, problem.n_init, 1),
+            Effort(1, 2 * CLOSE, 0.0, problem.n_init, 1),
+            Effort(2, CLOSE, 0.0, 0, PATIENCE),
         ):
             done: list[set[int]] = [set() for _ in structures]
+            if effort.turn == 1:
+                # There is more where there was more than what the path leaves.
+                done = [
+                    each.no_better_than(before)
+                    for each, before in zip(settled, walked_down, strict=True)
+                ]
             while True:
                 fitted = [each.candidates for each in settled]
                 near = worth_refining(
@@ -309,18 +356,49 @@ def _refine(
         found: dict[int, tuple[Candidate, Parameters]] = {}
         for K in near:
             begin = time.perf_counter()
+            em = whole.for_components(K)
             known = [settled.parameters[K]]
+            search = problem.search(K, known, effort)
             if found:
                 _, fewer = found[max(found)]
                 splits = widened(Sketch.of_mixture(sample, fewer), K)
                 known += Path.starts(sample.for_components(K), splits)
-            search = problem.search(K, known, effort)
-            solution = _unless_ill_defined(search.optimum, whole.for_components(K))
+            if problem.many(whole):
+                present = {k: end for k, (_, end) in found.items()}
+                present = settled.parameters | present
+                known += neighbours(em, K, present, search.rng)
+            optimum = among_many if problem.many(whole) else Search.optimum
+            solution = _unless_ill_defined(optimum, search, em)
             seconds = settled.walked.seconds[K] + time.perf_counter() - begin
             candidate = _candidate(problem, structure, K, solution, seconds)
             end = known[0] if solution is None else solution.evaluation.parameters
             found[K] = candidate, end
         return settled.updated(found)
+
+
+def neighbours(
+    em: EMMap,
+    n_components: int,
+    present: dict[int, Parameters],
+    rng: np.random.RandomState,
+) -> list[Parameters]:
+    """Return starts from mixtures of one component fewer and of one more."""
+    found: list[Parameters] = []
+    most = affordable(em, n_components, CUTS)
+    if n_components - 1 in present:
+        found += divided(em, present[n_components - 1], most, rng)
+    if n_components + 1 in present:
+        sketch = Sketch.of_mixture(em, present[n_components + 1])
+        unions = [sketch.merge(i, j) for i, j in sketch.closest(most)]
+        found += Path.starts(em, unions)
+    return found
+
+
+def among_many(search: Search, em: EMMap) -> Solution:
+    """Search from many starts, where steps are quick."""
+    K, n_starts = search.n_components, MANY * search.n_starts
+    fresh = many(em, K, affordable(em, K, n_starts), search.rng)
+    return search.improved(em, best_end(em, [*search.known, *fresh], search.finish))
 
 
 def _nested(
@@ -375,7 +453,9 @@ def _continued(
             start = replace(start, precisions_cholesky=cholesky)
             em = stages[-1].for_components(K)
             start = em.coordinates.inward(structure, start)
-            solution = _unless_ill_defined(follow, accelerate, tol, max_iter, em, start)
+            solution = _unless_ill_defined(
+                swiftly, accelerate, tol, max_iter, em, start
+            )
             seconds = before[K].seconds + time.perf_counter() - begin
             candidate = _candidate(problem, structure, K, solution, seconds)
             worse = candidate.warning and not before[K].warning

@@ -1596,7 +1596,17 @@ template <class T> class Pass {
 // A step of EM on few samples: parameters → their pass → the next parameters
 // ---------------------------------------------------------------------------
 
-enum Structure : int64_t { FULL, TIED, DIAG, SPHERICAL };
+enum Structure : int64_t {
+    FULL, TIED, DIAG, SPHERICAL, EII, EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV
+};
+
+// How the covariances of a structure are kept: as those of the first four.
+constexpr int64_t storage_of(int64_t structure) {
+    return structure <= SPHERICAL ? structure
+           : structure == EII     ? (int64_t)SPHERICAL
+           : structure <= EVI     ? (int64_t)DIAG
+                                  : (int64_t)FULL;
+}
 
 enum Weights : int64_t { POINTS, STICKS, DIRICHLET };
 
@@ -1607,7 +1617,7 @@ struct Prior {
     double truncation, concentration, precision, degrees;
     double norm;                         // log B(W₀, ν₀), less its −¼ d(d − 1) log π
     const double *mean, *row;            // m₀, and what each row adds to the scatter
-    const double *effective, *counts;    // of q: what stands for log w_k, and n_k
+    double *effective, *counts;          // of q: what stands for log w_k, and n_k
     double *next_effective, *next_counts;
 };
 
@@ -1619,10 +1629,10 @@ struct Step {
     double single, condition;  // of the expanded form in single precision, and at all
     double far, negligible;
     const double *shift, *scale;
-    const double *target;  // as the structure's scatter
-    const double *second;  // tied: Σ v z zᵀ of all samples
-    const double *weights, *means, *cholesky;
-    double *penalty;  // (M,)
+    double *target;                       // as the structure's scatter
+    const double *second;                 // tied: Σ v z zᵀ of all samples
+    double *weights, *means, *cholesky;   // those of the last step, after several
+    double *penalty;                      // (M,)
     double *next_weights, *next_means, *next_cholesky;
     Job job;  // with sums and loglik
     char *scratch;
@@ -1633,6 +1643,12 @@ constexpr double HALF_LOG_2PI = 0.91893853320467274, LOG_2 = 0.69314718055994531
 constexpr double TINY = 2.2250738585072014e-308;
 
 INLINE double log_of(double x) { return logarithm<double>(splat(x < TINY ? TINY : x))[0]; }
+
+INLINE double exp_of(double x) {
+    Vec<double> v = splat(x);
+    exponentials<double, 1>(&v);
+    return v[0];
+}
 
 // From here on the first terms of Stirling's series are enough for double precision.
 constexpr double STIRLING = 8;
@@ -1673,20 +1689,660 @@ inline double log_rising(double x, double more) {
            log_gamma_rest(x);
 }
 
+// ---------------------------------------------------------------------------
+// The M-steps of shapes, as constraint.py has them
+// ---------------------------------------------------------------------------
+
+inline double larger(double x, double y) { return x > y ? x : y; }
+
+// a b or aᵀ b, of matrices (d, d).
+inline void product(const double *a, const double *b, int64_t d, bool transposed, double *out) {
+    for (int64_t i = 0; i < d; i++) {
+        double *row = out + i * d;
+        for (int64_t j = 0; j < d; j++) row[j] = 0;
+        for (int64_t l = 0; l < d; l++) {
+            const double own = transposed ? a[l * d + i] : a[i * d + l];
+            for (int64_t j = 0; j < d; j++) row[j] += own * b[l * d + j];
+        }
+    }
+}
+
+// L of the lower triangle of a symmetric matrix, in its place. False, if that is not
+// positive definite.
+inline bool cholesky(double *a, int64_t d) {
+    for (int64_t j = 0; j < d; j++)
+        for (int64_t i = j; i < d; i++) {
+            double sum = a[i * d + j];
+            for (int64_t l = 0; l < j; l++) sum -= a[i * d + l] * a[j * d + l];
+            if (i == j) {
+                if (!(sum > 0)) return false;
+                a[j * d + j] = __builtin_sqrt(sum);
+            } else {
+                a[i * d + j] = sum / a[j * d + j];
+            }
+        }
+    return true;
+}
+
+// Eigenvalues, ascending, and eigenvectors, the columns of v, of a symmetric matrix, which
+// is overwritten: by Jacobi's rotations.
+inline void eigen(double *a, int64_t d, double *values, double *v) {
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j < d; j++) v[i * d + j] = i == j;
+    for (int64_t sweep = 0; sweep < 40; sweep++) {
+        bool still = true;
+        for (int64_t p = 0; p < d; p++)
+            for (int64_t q = p + 1; q < d; q++) {
+                const double off = a[p * d + q], x = a[p * d + p], y = a[q * d + q];
+                if (off * off <= 1e-36 * __builtin_fabs(x * y)) continue;
+                still = false;
+                const double ratio = (y - x) / (2 * off);
+                const double root = __builtin_sqrt(1 + ratio * ratio);
+                const double t = ratio >= 0 ? 1 / (ratio + root) : 1 / (ratio - root);
+                const double c = 1 / __builtin_sqrt(1 + t * t), s = t * c;
+                for (int64_t l = 0; l < d; l++) {
+                    const double g = a[l * d + p], h = a[l * d + q];
+                    a[l * d + p] = c * g - s * h;
+                    a[l * d + q] = s * g + c * h;
+                }
+                for (int64_t l = 0; l < d; l++) {
+                    const double g = a[p * d + l], h = a[q * d + l];
+                    a[p * d + l] = c * g - s * h;
+                    a[q * d + l] = s * g + c * h;
+                }
+                a[p * d + q] = a[q * d + p] = 0;
+                for (int64_t l = 0; l < d; l++) {
+                    const double g = v[l * d + p], h = v[l * d + q];
+                    v[l * d + p] = c * g - s * h;
+                    v[l * d + q] = s * g + c * h;
+                }
+            }
+        if (still) break;
+    }
+    for (int64_t i = 0; i < d; i++) values[i] = a[i * d + i];
+    for (int64_t i = 0; i < d; i++) {
+        int64_t least = i;
+        for (int64_t j = i + 1; j < d; j++)
+            if (values[j] < values[least]) least = j;
+        if (least == i) continue;
+        const double kept = values[i];
+        values[i] = values[least];
+        values[least] = kept;
+        for (int64_t l = 0; l < d; l++) {
+            const double own = v[l * d + i];
+            v[l * d + i] = v[l * d + least];
+            v[l * d + least] = own;
+        }
+    }
+}
+
+// Of W_k and n_k, which have their pseudo-observations, covariances of one of the shapes.
+// Names and constants are those of constraint.py, which says what each of them does.
+class Shapes {
+    static constexpr int64_t NEWTON_STEPS = 30, ROTATIONS = 200, HALVINGS = 30;
+    static constexpr double LEFT = 1e-14, SHARE = 1e-4, FLAT = 1e-10, WIDEST = 0.5;
+    static constexpr double LONGEST = 50, GOLDEN = 0.6180339887498949;
+    static constexpr double EPSILON = 2.220446049250313e-16;
+
+    const int64_t shape, K, d, square;
+    double *axes, *parts, *values, *x, *trial, *slope, *move, *p, *products, *system;
+    double *a, *b, *c, *gradient, *last, *direction, *weights;
+    double total = 0;
+
+  public:
+    double *W, *n;  // (K, d, d), (K, d) or (K,), and (K,)
+
+    Shapes(int64_t shape, int64_t K, int64_t d, double *&at)
+        : shape(shape), K(K), d(d), square(d * d) {
+        auto take = [&at](int64_t count) {
+            double *here = at;
+            at += count;
+            return here;
+        };
+        if (shape <= SPHERICAL) return;
+        const int64_t each = storage_of(shape) == FULL ? square : d;
+        W = take(K * each);
+        n = take(K);
+        values = take(K * d);
+        x = take(K), trial = take(K), slope = take(K), move = take(K);
+        p = take(K), weights = take(K);
+        products = take(iterates() ? K * K : 0);
+        system = take(iterates() ? K * K : 0);
+        const int64_t matrices = each == square;
+        axes = take(matrices * (K + 1) * square);
+        parts = take(matrices * K * square);
+        a = take(square), b = take(square), c = take(square);
+        gradient = take(square), last = take(square), direction = take(square);
+    }
+
+    // Overwrite W by the covariances; `log_det` are log|U| of each component before, and
+    // `before` are its covariances, if its axes are asked for. False, if there are none.
+    bool estimate(const double *log_det, const double *before) {
+        total = 0;
+        for (int64_t k = 0; k < K; k++) total += n[k];
+        switch (shape) {
+        case EII: return pooled(1, d * total);
+        case EEI: return pooled(d, total);
+        case VEI: return proportional(W, log_det);
+        case EVI: return equal_volumes(W, d);
+        case VEE: return proportional_matrices(log_det);
+        case EVE:
+        case VVE: return common_axes(before);
+        case EEV:
+        case VEV: return own_axes(log_det);
+        default: return equal_determinants();
+        }
+    }
+
+    bool wants_covariances() const { return shape == EVE || shape == VVE; }
+
+  private:
+    bool iterates() const { return shape == VEI || shape == VEE || shape == VEV; }
+
+    bool pooled(int64_t size, double count) {
+        for (int64_t i = 0; i < size; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < K; k++) sum += W[k * size + i];
+            for (int64_t k = 0; k < K; k++) W[k * size + i] = sum / count;
+        }
+        return true;
+    }
+
+    // λ V_k / |V_k|^{1/d} of variances, or of `size` entries with volumes x.
+    bool equal_volumes(double *V, int64_t size, bool known = false) {
+        double sum = 0;
+        for (int64_t k = 0; k < K; k++) {
+            if (!known) {
+                double logs = 0;
+                for (int64_t i = 0; i < d; i++) {
+                    if (!(V[k * d + i] > 0)) return false;
+                    logs += log_of(V[k * d + i]);
+                }
+                x[k] = exp_of(logs / (double)d);
+            }
+            sum += x[k];
+        }
+        for (int64_t k = 0; k < K; k++)
+            for (int64_t i = 0; i < size; i++) V[k * size + i] *= sum / total / x[k];
+        return true;
+    }
+
+    bool equal_determinants() {
+        for (int64_t k = 0; k < K; k++) {
+            double logs = 0, largest = 0;
+            for (int64_t i = 0; i < square; i++) a[i] = W[k * square + i];
+            for (int64_t i = 0; i < d; i++)
+                if (a[i * d + i] > largest) largest = a[i * d + i];
+            if (!cholesky(a, d)) return false;
+            for (int64_t i = 0; i < d; i++) logs += 2 * log_of(a[i * d + i]);
+            x[k] = exp_of(logs / (double)d);
+            if (!(x[k] > EPSILON * largest)) x[k] = EPSILON * largest;
+        }
+        return equal_volumes(W, square, true);
+    }
+
+    // Raise d eigenvalues to what rounding leaves of them beside the largest.
+    void above_rounding(double *each) const {
+        double largest = 0;
+        for (int64_t i = 0; i < d; i++)
+            if (each[i] > largest) largest = each[i];
+        for (int64_t i = 0; i < d; i++)
+            if (!(each[i] > EPSILON * largest)) each[i] = EPSILON * largest;
+    }
+
+    // D diag(v) Dᵀ
+    void composed(const double *D, const double *v, double *out) const {
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j <= i; j++) {
+                double sum = 0;
+                for (int64_t l = 0; l < d; l++) sum += D[i * d + l] * v[l] * D[j * d + l];
+                out[i * d + j] = out[j * d + i] = sum;
+            }
+    }
+
+    bool own_axes(const double *log_det) {
+        for (int64_t k = 0; k < K; k++) {
+            for (int64_t i = 0; i < square; i++) a[i] = W[k * square + i];
+            eigen(a, d, values + k * d, axes + k * square);
+            above_rounding(values + k * d);
+        }
+        if (shape == VEV) {
+            if (!proportional(values, log_det)) return false;
+        } else {
+            for (int64_t i = 0; i < d; i++) {
+                double sum = 0;
+                for (int64_t k = 0; k < K; k++) sum += values[k * d + i];
+                for (int64_t k = 0; k < K; k++) values[k * d + i] = sum / total;
+            }
+        }
+        for (int64_t k = 0; k < K; k++)
+            composed(axes + k * square, values + k * d, W + k * square);
+        return true;
+    }
+
+    // Minimise F(x) = N log|Σ_k exp(x_k) V_k| − d Σ_k n_k x_k. `terms` of x sets p and
+    // products, and returns log|V|.
+    template <class Terms> bool inverse_volumes(const double *log_det, Terms terms) {
+        double mean = 0;
+        for (int64_t k = 0; k < K; k++) mean += (x[k] = 2 * log_det[k] / (double)d) / (double)K;
+        for (int64_t k = 0; k < K; k++) x[k] -= mean;
+        auto objective = [this](const double *at, double logs) {
+            double sum = 0;
+            for (int64_t k = 0; k < K; k++) sum += n[k] / total * at[k];
+            return logs - (double)d * sum;
+        };
+        double value = objective(x, terms(x));
+        for (int64_t step = 0; step < NEWTON_STEPS; step++) {
+            for (int64_t k = 0; k < K; k++) {
+                slope[k] = p[k] - (double)d * n[k] / total;
+                for (int64_t l = 0; l < K; l++)
+                    system[k * K + l] = (double)d / (double)(K * K) - products[k * K + l];
+                // A common factor has no effect.
+                system[k * K + k] += p[k] + 1e-13 * (double)d;
+            }
+            if (!cholesky(system, K)) return false;
+            double decrement = 0, largest = 0;
+            for (int64_t k = 0; k < K; k++) {
+                double sum = -slope[k];
+                for (int64_t l = 0; l < k; l++) sum -= system[k * K + l] * move[l];
+                move[k] = sum / system[k * K + k];
+            }
+            for (int64_t k = K - 1; k >= 0; k--) {
+                double sum = move[k];
+                for (int64_t l = k + 1; l < K; l++) sum -= system[l * K + k] * move[l];
+                move[k] = sum / system[k * K + k];
+            }
+            for (int64_t k = 0; k < K; k++) {
+                decrement -= move[k] * slope[k];
+                largest = larger(largest, __builtin_fabs(move[k]));
+            }
+            if (!(decrement > LEFT * (double)d)) {
+                // What is left is in the rounding of F, but not of x.
+                for (int64_t k = 0; k < K; k++) x[k] += move[k];
+                return true;
+            }
+            double length = largest > LONGEST ? LONGEST / largest : 1;
+            bool found = false;
+            for (int64_t i = 0; i < HALVINGS && !found; i++, length /= 2) {
+                for (int64_t k = 0; k < K; k++) trial[k] = x[k] + length * move[k];
+                const double after = objective(trial, terms(trial));
+                if (!(after <= value + LEFT)) continue;
+                found = true;
+                value = after;
+            }
+            if (!found) return true;
+            for (int64_t k = 0; k < K; k++) x[k] = trial[k];
+        }
+        return true;
+    }
+
+    // λ_k B of variances (K, d), in their place.
+    bool proportional(double *V, const double *log_det) {
+        auto terms = [this, V](const double *at) {
+            double logs = 0;
+            for (int64_t k = 0; k < K; k++) {
+                weights[k] = exp_of(at[k]);
+                p[k] = 0;
+            }
+            for (int64_t i = 0; i < K * K; i++) products[i] = 0;
+            for (int64_t i = 0; i < d; i++) {
+                double whole = 0;
+                for (int64_t k = 0; k < K; k++) whole += weights[k] * V[k * d + i];
+                logs += log_of(whole);
+                for (int64_t k = 0; k < K; k++) {
+                    const double own = weights[k] * V[k * d + i] / whole;
+                    p[k] += own;
+                    for (int64_t l = 0; l < K; l++)
+                        products[k * K + l] += own * weights[l] * V[l * d + i] / whole;
+                }
+            }
+            return logs;
+        };
+        if (!inverse_volumes(log_det, terms)) return false;
+        for (int64_t i = 0; i < d; i++) {
+            a[i] = 0;
+            for (int64_t k = 0; k < K; k++) a[i] += exp_of(x[k]) * V[k * d + i] / total;
+        }
+        for (int64_t k = 0; k < K; k++) {
+            double ratio = 0;
+            for (int64_t i = 0; i < d; i++) ratio += V[k * d + i] / a[i];
+            ratio /= n[k] * (double)d;
+            for (int64_t i = 0; i < d; i++) V[k * d + i] = a[i] * ratio;
+        }
+        return true;
+    }
+
+    // a := Σ_k exp(x_k) W_k, and its Cholesky factor in b, inverted in c.
+    bool summed(const double *at) {
+        for (int64_t i = 0; i < square; i++) a[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            weights[k] = exp_of(at[k]);
+            for (int64_t i = 0; i < square; i++) a[i] += weights[k] * W[k * square + i];
+        }
+        for (int64_t i = 0; i < square; i++) b[i] = a[i];
+        if (!cholesky(b, d)) return false;
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = 0; i < d; i++) {
+                double sum = i == j;
+                for (int64_t l = j; l < i; l++) sum -= b[i * d + l] * c[l * d + j];
+                c[i * d + j] = i < j ? 0 : sum / b[i * d + i];
+            }
+        return true;
+    }
+
+    // λ_k C of matrices.
+    bool proportional_matrices(const double *log_det) {
+        bool definite = true;
+        auto terms = [this, &definite](const double *at) {
+            if (!(definite = definite && summed(at))) return 0.0;
+            double logs = 0;
+            for (int64_t i = 0; i < d; i++) logs += 2 * log_of(b[i * d + i]);
+            for (int64_t k = 0; k < K; k++) {
+                double *part = parts + k * square;
+                // L⁻¹ W L⁻ᵀ, by (L⁻¹ (L⁻¹ W)ᵀ).
+                product(c, W + k * square, d, false, gradient);
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = 0; j < d; j++) last[i * d + j] = gradient[j * d + i];
+                product(c, last, d, false, part);
+                p[k] = 0;
+                for (int64_t i = 0; i < square; i++) part[i] *= weights[k];
+                for (int64_t i = 0; i < d; i++) p[k] += part[i * d + i];
+            }
+            for (int64_t k = 0; k < K; k++)
+                for (int64_t l = 0; l <= k; l++) {
+                    double sum = 0;
+                    for (int64_t i = 0; i < square; i++)
+                        sum += parts[k * square + i] * parts[l * square + i];
+                    products[k * K + l] = products[l * K + k] = sum;
+                }
+            return logs;
+        };
+        if (!inverse_volumes(log_det, terms) || !definite || !summed(x)) return false;
+        for (int64_t k = 0; k < K; k++) {
+            // tr(W (Σ exp(x) W)⁻¹) = ‖L⁻¹ W^{1/2}‖², by the rows of L⁻¹.
+            double trace = 0;
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = 0; j <= i; j++) {
+                    double sum = 0;
+                    for (int64_t l = 0; l <= i; l++) sum += W[k * square + j * d + l] * c[i * d + l];
+                    trace += c[i * d + j] * sum;
+                }
+            move[k] = trace / (n[k] * (double)d);
+        }
+        for (int64_t k = 0; k < K; k++)
+            for (int64_t i = 0; i < square; i++) W[k * square + i] = a[i] * move[k];
+        return true;
+    }
+
+    // parts := Dᵀ V_k D
+    void turned(const double *V, const double *D, double *out) {
+        for (int64_t k = 0; k < K; k++) {
+            product(V + k * square, D, d, false, a);
+            product(D, a, d, true, out + k * square);
+        }
+    }
+
+    // The objective of common axes, and the weights, of matrices turned to them.
+    double look(const double *M) {
+        double value = 0, top = -1e300, whole = 0;
+        for (int64_t k = 0; k < K; k++) {
+            double logs = 0;
+            for (int64_t i = 0; i < d; i++) logs += log_of(M[k * square + i * d + i]);
+            if (shape == VVE) {
+                weights[k] = n[k] / total;
+                value += weights[k] * logs;
+            } else {
+                weights[k] = logs / (double)d;
+                top = larger(top, weights[k]);
+            }
+        }
+        if (shape == VVE) return value;
+        for (int64_t k = 0; k < K; k++) whole += weights[k] = exp_of(weights[k] - top);
+        for (int64_t k = 0; k < K; k++) weights[k] /= whole;
+        return (double)d * (log_of(whole) + top);
+    }
+
+    // b := Cayley's map of length · direction, (I − S/2)⁻¹ (I + S/2).
+    void rotation(double length) {
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < d; j++) {
+                const double half = 0.5 * length * direction[i * d + j];
+                a[i * d + j] = (i == j) - half;
+                b[i * d + j] = (i == j) + half;
+            }
+        // The symmetric part of I − S/2 is I: no pivots are needed.
+        for (int64_t l = 0; l < d; l++)
+            for (int64_t i = l + 1; i < d; i++) {
+                const double times = a[i * d + l] / a[l * d + l];
+                for (int64_t j = l + 1; j < d; j++) a[i * d + j] -= times * a[l * d + j];
+                for (int64_t j = 0; j < d; j++) b[i * d + j] -= times * b[l * d + j];
+            }
+        for (int64_t i = d - 1; i >= 0; i--)
+            for (int64_t j = 0; j < d; j++) {
+                double sum = b[i * d + j];
+                for (int64_t l = i + 1; l < d; l++) sum -= a[i * d + l] * b[l * d + j];
+                b[i * d + j] = sum / a[i * d + i];
+            }
+    }
+
+    // Axes that covariances have in common, by a combination of these.
+    void first_axes(const double *before) {
+        for (int64_t i = 0; i < square; i++) a[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const double *own = before + k * square;
+            double size = 0;
+            for (int64_t i = 0; i < d; i++) size += own[i * d + i] / (double)d;
+            const double place = (double)(k + 1) * GOLDEN;
+            const double weight = 1 + place - (double)(int64_t)place;
+            for (int64_t i = 0; i < square; i++) a[i] += weight / size * own[i];
+        }
+        eigen(a, d, values, axes);
+    }
+
+    // The common axes are turned to those that fit best, as in `rotated`.
+    void turn_axes() {
+        double *M = parts, *other = axes + square;
+        turned(W, axes, M);
+        double value = look(M), least = 0, gained = 0;
+        for (int64_t step = 0; step < ROTATIONS; step++) {
+            double decrement = 0, change = 0, along = 0, widest = WIDEST;
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = i + 1; j < d; j++) {
+                    double sum = 0, information = 0;
+                    for (int64_t k = 0; k < K; k++) {
+                        const double *own = M + k * square;
+                        const double first = own[i * d + i], second = own[j * d + j];
+                        const double apart = 2 * weights[k] * (first - second) / (first * second);
+                        sum += own[i * d + j] * apart;
+                        information += (first - second) * apart;
+                    }
+                    const double scoring = sum / larger(information, FLAT);
+                    gradient[i * d + j] = sum;
+                    gradient[j * d + i] = -scoring;
+                    decrement += scoring * sum;
+                    change += scoring * (sum - last[i * d + j]);
+                }
+            if (step == 0) least = larger(LEFT * (double)d, SHARE * decrement);
+            if (!(decrement > least)) break;
+            const double beta = step ? larger(change / larger(gained, TINY), 0.0) : 0;
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = i + 1; j < d; j++) {
+                    double &own = direction[i * d + j];
+                    own = (beta > 0 ? beta * own : 0) + gradient[j * d + i];
+                    along += own * gradient[i * d + j];
+                    last[i * d + j] = gradient[i * d + j];
+                }
+            for (int64_t i = 0; i < d; i++) {
+                direction[i * d + i] = 0;
+                for (int64_t j = i + 1; j < d; j++) {
+                    double &own = direction[i * d + j];
+                    if (!(along < 0)) own = gradient[j * d + i];
+                    direction[j * d + i] = -own;
+                    widest = larger(widest, __builtin_fabs(own));
+                }
+            }
+            gained = decrement;
+            double length = WIDEST / widest;
+            bool found = false;
+            for (int64_t i = 0; i < HALVINGS && !found; i++, length /= 4) {
+                rotation(length);
+                turned(M, b, other);
+                const double after = look(other);
+                if (!(after <= value)) continue;
+                found = true;
+                value = after;
+            }
+            if (!found) break;
+            double *const swapped = M;
+            M = other;
+            other = swapped;
+            product(axes, b, d, false, a);
+            for (int64_t i = 0; i < square; i++) axes[i] = a[i];
+        }
+    }
+
+    bool common_axes(const double *before) {
+        first_axes(before);
+        turn_axes();
+        // Products of many rotations are not quite one.
+        for (int64_t j = 0; j < d; j++) {
+            for (int64_t l = 0; l <= j; l++) {
+                double sum = 0;
+                for (int64_t i = 0; i < d; i++) sum += axes[i * d + l] * axes[i * d + j];
+                const double scale = l == j ? 1 / __builtin_sqrt(sum) : sum;
+                for (int64_t i = 0; i < d; i++)
+                    axes[i * d + j] = l == j ? axes[i * d + j] * scale
+                                             : axes[i * d + j] - scale * axes[i * d + l];
+            }
+        }
+        turned(W, axes, parts);
+        for (int64_t k = 0; k < K; k++) {
+            double *own = values + k * d;
+            for (int64_t i = 0; i < d; i++) own[i] = parts[k * square + i * d + i];
+            above_rounding(own);
+            if (shape == VVE)
+                for (int64_t i = 0; i < d; i++) own[i] /= n[k];
+        }
+        if (shape == EVE && !equal_volumes(values, d)) return false;
+        for (int64_t k = 0; k < K; k++) composed(axes, values + k * d, W + k * square);
+        return true;
+    }
+};
+
+constexpr double SQRT_2 = 1.4142135623730951;
+
+// Triangular matrices of d rows of `stride` numbers, whole registers.
+struct Triangles {
+    using V = Vf8;
+    static constexpr int64_t lanes = Simd<double>::lanes;
+    const int64_t d, stride;
+
+    explicit Triangles(int64_t n) : d(n), stride((n + lanes - 1) / lanes * lanes) {}
+
+    int64_t size() const { return d * stride; }
+
+    // (d, d) → rows, with zeros beyond d.
+    void widen(const double *from, double *to) const {
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < stride; j++)
+                to[i * stride + j] = j < d ? from[i * d + j] : 0;
+    }
+
+    void narrow(const double *from, double *to) const {
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < d; j++) to[i * d + j] = from[i * stride + j];
+    }
+
+    // R with A = Rᵀ R, of the upper triangle of A; what is below is left undefined.
+    // False, if A is not positive definite.
+    bool factor(const double *a, double *r) const {
+        for (int64_t j = 0; j < d; j++) {
+            double *row = r + j * stride;
+            const int64_t first = j / lanes * lanes;
+            for (int64_t c = first; c < stride; c += lanes) {
+                V sum = load(a + j * stride + c);
+                for (int64_t l = 0; l < j; l++)
+                    sum -= r[l * stride + j] * load(r + l * stride + c);
+                store(row + c, sum);
+            }
+            if (!(row[j] > 0)) return false;
+            const double root = __builtin_sqrt(row[j]), inverse = 1 / root;
+            for (int64_t c = first; c < stride; c += lanes)
+                store(row + c, load(row + c) * inverse);
+            row[j] = root;
+        }
+        return true;
+    }
+
+    // R⁻¹ of an upper triangular matrix, with zeros below.
+    void invert(const double *r, double *x) const {
+        for (int64_t i = d - 1; i >= 0; i--) {
+            double *row = x + i * stride;
+            for (int64_t c = 0; c < stride; c += lanes) store(row + c, V{});
+            row[i] = 1;
+            const double inverse = 1 / r[i * stride + i];
+            for (int64_t c = i / lanes * lanes; c < stride; c += lanes) {
+                V sum = load(row + c);
+                for (int64_t l = i + 1; l < d; l++)
+                    sum -= r[i * stride + l] * load(x + l * stride + c);
+                store(row + c, sum * inverse);
+            }
+        }
+    }
+
+    // A + w U Uᵀ. There must be room for another matrix.
+    void add_square(const double *u, double weight, double *a, double *turned) const {
+        for (int64_t l = 0; l < d; l++)
+            for (int64_t j = 0; j < stride; j++)
+                turned[l * stride + j] = j <= l ? u[j * stride + l] : 0;
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t c = 0; c < stride; c += lanes) {
+                V sum{};
+                for (int64_t l = i; l < d; l++)
+                    sum += u[i * stride + l] * load(turned + l * stride + c);
+                store(a + i * stride + c, load(a + i * stride + c) + weight * sum);
+            }
+    }
+
+    // Σ log x_ii. There must be room for a row.
+    double log_det(const double *x, double *row) const {
+        for (int64_t i = 0; i < stride; i++) row[i] = i < d ? x[i * stride + i] : 1;
+        V sum{};
+        for (int64_t c = 0; c < stride; c += lanes) {
+            const V least = splat(TINY), some = load(row + c);
+            sum += logarithm<double>(select<double>(some < least, least, some));
+        }
+        return total<double>(sum);
+    }
+};
+
+// How narrow a scale may be: the least eigenvalue of its correlations, and variance; and
+// how many rows of it determine a covariance.
+struct Floor {
+    double rows, least, vanishing;
+};
+
 class Stepper {
     const Step &step;
+    // The structure that covariances are kept as.
     const int64_t d, K, M, structure, entries;
     const bool matrices, bayesian;
     Model model{};
-    double *theta, *precision, *inverse, *log_det, *peak, *common_terms, *diagonal;
+    const Triangles triangles;
+    const int64_t stride;
+    double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
+    double *common_terms, *diagonal, *linear, *before;
+    double *at;
+    Shapes shapes;
     double worst = 0;
 
   public:
     explicit Stepper(const Step &s)
-        : step(s), d(s.d), K(s.K), M(s.M), structure(s.structure),
-          entries(s.structure == DIAG ? s.d : s.structure == SPHERICAL ? 1 : s.d * s.d),
-          matrices(s.structure == FULL || s.structure == TIED),
-          bayesian(s.prior.weights != POINTS) {
+        : step(s), d(s.d), K(s.K), M(s.M), structure(storage_of(s.structure)),
+          entries(structure == DIAG ? s.d : structure == SPHERICAL ? 1 : s.d * s.d),
+          matrices(structure == FULL || structure == TIED),
+          bayesian(s.prior.weights != POINTS), triangles(s.d), stride(triangles.stride),
+          at(aligned((double *)s.scratch)), shapes(s.structure, s.K, s.d, at) {
         model.itemsize = 8;
         model.kind = structure == FULL   ? PAIRS
                      : structure == DIAG ? SQUARES
@@ -1700,20 +2356,22 @@ class Stepper {
         model.scale = s.scale;
         model.far = s.far;
         model.negligible = s.negligible;
-        double *at = (double *)s.scratch;
-        auto take = [&at](int64_t n) {
+        at = aligned(at);
+        auto take = [this](int64_t n) {
             double *here = at;
-            at += n;
+            at += (n + Triangles::lanes - 1) / Triangles::lanes * Triangles::lanes;
             return here;
         };
         theta = take(M * K * width());
-        precision = take(d * d);
-        inverse = take(d * d);
+        double **const of_matrices[] = {&precision, &root, &inverse, &turned, &pooled, &goal};
+        for (double **each : of_matrices) *each = take(matrices ? triangles.size() : d);
         log_det = take(K);
         peak = take(M);
         common_terms = take(M);
         diagonal = take(d);
+        linear = take(d);
         model.theta = theta;
+        before = take(shapes.wants_covariances() ? K * d * d : 0);
         own = (int64_t)((char *)at - s.scratch);
     }
 
@@ -1725,11 +2383,58 @@ class Stepper {
         const int64_t wide = Layout(model).size;
         model.itemsize = 4;
         const int64_t narrow = Layout(model).size;
-        return own + (wide > narrow ? wide : narrow);
+        return WIDTH + own + (wide > narrow ? wide : narrow);
     }
 
-    // False, if the caller must take another way.
+    // So many steps. False, if the caller must take another way.
+    bool run(int64_t steps) {
+        for (int64_t i = 0; i < steps; i++) {
+            if (i) advance();
+            if (!run()) return false;
+        }
+        return true;
+    }
+
+    // Steps of one mixture whose target becomes the scale of its components, each time,
+    // until the logarithm of its volume changes by little. Return how many there were;
+    // 0, if the caller must do them.
+    int64_t settle(int64_t steps, double volume, double little, const Floor &floor) {
+        for (int64_t i = 0; i < steps; i++) {
+            if (i) advance();
+            const double before = volume;
+            if (!run() || !(matrices ? pool(floor, volume) : pool_variances(floor, volume)))
+                return 0;
+            if (__builtin_fabs(volume - before) <= little) return i + 1;
+        }
+        return steps;
+    }
+
+    // Take up to `count` more steps, as long as one of the mixtures gains more than `least`
+    // in one. Of each step the log-likelihoods and the objectives, (2, M), are written to
+    // `values`. Return how many were taken, −1 if the caller must take another way.
+    int64_t climb(int64_t count, double least, double *values) {
+        for (int64_t i = 0;; i++) {
+            if (!run()) return -1;
+            double most = 0;
+            double *const objectives = values + (2 * i + 1) * M;
+            for (int64_t m = 0; m < M; m++) {
+                objectives[m - M] = step.job.loglik[m];
+                objectives[m] = step.job.loglik[m] - step.penalty[m];
+                if (i) most = larger(most, objectives[m] - objectives[m - 2 * M]);
+            }
+            if (i == count || (i > 0 && !(most > least))) return i;
+            advance();
+        }
+    }
+
+  private:
+    static double *aligned(double *at) {
+        return (double *)(((uintptr_t)at + WIDTH - 1) / WIDTH * WIDTH);
+    }
+
     bool run() {
+        worst = 0;
+        if (matrices) triangles.widen(step.target, goal);
         for (int64_t m = 0; m < M; m++)
             if (!prepare(m)) return false;
         if (!(worst <= step.condition)) return false;
@@ -1746,39 +2451,131 @@ class Stepper {
         return true;
     }
 
-  private:
+    // Take the next parameters for the present ones.
+    void advance() {
+        const auto copy = [](double *to, const double *from, int64_t n) {
+            __builtin_memcpy(to, from, n * sizeof *to);
+        };
+        copy(step.weights, step.next_weights, M * K);
+        copy(step.means, step.next_means, M * K * d);
+        copy(step.cholesky, step.next_cholesky, (structure == TIED ? M : M * K) * entries);
+        if (!bayesian) return;
+        copy(step.prior.effective, step.prior.next_effective, M * K);
+        copy(step.prior.counts, step.prior.next_counts, M * K);
+    }
+
+    double weight_of_all() const {
+        double sum = 0;
+        for (int64_t k = 0; k < K; k++) sum += step.job.sums[k * width()];
+        return sum;
+    }
+
+    // Λ of the statistics, Λ⁻¹ = Σ w_k Σ_k⁻¹, where each Σ_k has a few rows of the target
+    // on top, and its log-volume. False, if it may be too narrow in some direction.
+    bool pool(const Floor &floor, double &volume) {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        double *a = precision;
+        for (int64_t i = 0; i < triangles.size(); i++) pooled[i] = 0;
+        if (structure == TIED) triangles.widen(step.second, pooled);
+        for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + k * p, *first = sum + 1, *q = first + d;
+            const double n = sum[0], share = n > 0 ? 1 / n : 0;
+            for (int64_t i = 0; i < d; i++) {
+                double *row = (structure == TIED ? pooled : a) + i * stride;
+                if (structure == TIED) {
+                    for (int64_t j = 0; j < d; j++) row[j] -= share * first[i] * first[j];
+                    continue;
+                }
+                for (int64_t j = i; j < d; j++) row[j] = *q++ - share * first[i] * first[j];
+                diagonal[i] += row[i];
+                for (int64_t j = i; j < d; j++)
+                    row[j] = (row[j] + floor.rows * goal[i * stride + j]) / (n + floor.rows);
+            }
+            if (structure == TIED) continue;
+            if (!triangles.factor(a, root)) return false;
+            triangles.invert(root, inverse);
+            triangles.add_square(inverse, n / all, pooled, turned);
+        }
+        for (int64_t i = 0; i < d; i++) {
+            const double variance = structure == TIED ? pooled[i * stride + i] : diagonal[i];
+            if (!(variance > floor.vanishing * all)) return false;
+        }
+        for (int64_t i = 0; structure == TIED && i < triangles.size(); i++) pooled[i] /= all;
+        if (!triangles.factor(pooled, root)) return false;
+        triangles.invert(root, inverse);
+        for (int64_t i = 0; i < triangles.size(); i++) a[i] = 0;
+        triangles.add_square(inverse, 1, a, turned);
+        volume = 2 * triangles.log_det(inverse, linear);
+        if (structure == TIED) volume = -volume;
+        // The trace of the inverse of the correlations is at least that of their smallest
+        // eigenvalue.
+        double trace = 0;
+        for (int64_t i = 0; i < d; i++) trace += a[i * stride + i] * pooled[i * stride + i];
+        triangles.narrow(structure == TIED ? pooled : a, step.target);
+        return trace * floor.least <= 1;
+    }
+
+    bool pool_variances(const Floor &floor, double &volume) {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        volume = 0;
+        for (int64_t i = 0; i < entries; i++) {
+            double within = 0, inverses = 0;
+            for (int64_t k = 0; k < K; k++) {
+                const double *sum = step.job.sums + k * p, n = sum[0];
+                double square = sum[1 + i] * sum[1 + i];
+                for (int64_t j = 1; structure == SPHERICAL && j < d; j++)
+                    square += sum[1 + j] * sum[1 + j];
+                const double own = sum[1 + d + i] - (n > 0 ? square / n : 0);
+                within += own;
+                inverses += n / all * (n + floor.rows) / (own + floor.rows * step.target[i]);
+            }
+            step.target[i] = 1 / inverses;
+            if (!(within > floor.vanishing * all && step.target[i] > floor.vanishing))
+                return false;
+            volume += log_of(step.target[i]);
+        }
+        return true;
+    }
+
     const double *factor(int64_t m, int64_t k) const {
         return step.cholesky + (structure == TIED ? m : m * K + k) * entries;
     }
 
-    // Upper triangular inverse of an upper triangular matrix.
-    void invert(const double *u) {
-        for (int64_t j = 0; j < d; j++) {
-            inverse[j * d + j] = 1 / u[j * d + j];
-            for (int64_t i = j - 1; i >= 0; i--) {
-                double sum = 0;
-                for (int64_t l = i + 1; l <= j; l++) sum += u[i * d + l] * inverse[l * d + j];
-                inverse[i * d + j] = -sum / u[i * d + i];
-            }
-        }
-    }
-
     // P = U Uᵀ, the diagonal of Σ, and log|U|, of matrices.
     double decompose(const double *u) {
-        invert(u);
-        double log = 0;
-        for (int64_t i = 0; i < d; i++) {
-            double variance = 0;
-            for (int64_t j = 0; j <= i; j++) variance += inverse[j * d + i] * inverse[j * d + i];
-            diagonal[i] = variance;
-            log += log_of(u[i * d + i]);
-            for (int64_t j = i; j < d; j++) {
-                double sum = 0;
-                for (int64_t l = j; l < d; l++) sum += u[i * d + l] * u[j * d + l];
-                precision[i * d + j] = precision[j * d + i] = sum;
+        triangles.widen(u, root);
+        triangles.invert(root, inverse);
+        for (int64_t c = 0; c < stride; c += Triangles::lanes) {
+            Vf8 sum{};
+            for (int64_t j = 0; j < d; j++) {
+                const Vf8 row = load(inverse + j * stride + c);
+                sum += row * row;
             }
+            store(diagonal + c, sum);
         }
-        return log;
+        for (int64_t i = 0; i < triangles.size(); i++) precision[i] = 0;
+        triangles.add_square(root, 1, precision, turned);
+        return triangles.log_det(root, linear);
+    }
+
+    // Σ a_ij b_ij
+    double product(const double *a, const double *b) const {
+        Vf8 sum{};
+        for (int64_t i = 0; i < triangles.size(); i += Triangles::lanes)
+            sum += load(a + i) * load(b + i);
+        return ::total<double>(sum);
+    }
+
+    // P μ → linear
+    void multiply(const double *mean) {
+        for (int64_t c = 0; c < stride; c += Triangles::lanes) {
+            Vf8 sum{};
+            for (int64_t j = 0; j < d; j++) sum += mean[j] * load(precision + j * stride + c);
+            store(linear + c, sum);
+        }
     }
 
     // Natural parameters, peaks, condition, and what the penalty and, of tied
@@ -1794,22 +2591,23 @@ class Stepper {
                 if (structure == FULL || k == 0) {
                     log_det[k] = decompose(u);
                     logs += log_det[k];
-                    for (int64_t i = 0; i < d * d; i++) trace += step.target[i] * precision[i];
-                    if (structure == TIED)
-                        for (int64_t i = 0; i < d * d; i++) common += step.second[i] * precision[i];
+                    trace += product(precision, goal);
+                    if (structure == TIED) {
+                        triangles.widen(step.second, turned);
+                        common += product(precision, turned);
+                    }
                 }
                 log_det[k] = log_det[structure == TIED ? 0 : k];
+                multiply(mean);
                 for (int64_t i = 0; i < d; i++) {
-                    double sum = 0;
-                    for (int64_t j = 0; j < d; j++) sum += precision[i * d + j] * mean[j];
-                    row[1 + i] = sum;
-                    constant += sum * mean[i];
-                    spread += precision[i * d + i] * (mean[i] * mean[i] + diagonal[i]);
+                    row[1 + i] = linear[i];
+                    constant += linear[i] * mean[i];
+                    spread += precision[i * stride + i] * (mean[i] * mean[i] + diagonal[i]);
                 }
                 if (structure == FULL)
                     for (int64_t i = 0; i < d; i++)
                         for (int64_t j = i; j < d; j++)
-                            *q++ = precision[i * d + j] * (i == j ? -0.5 : -1.0);
+                            *q++ = precision[i * stride + j] * (i == j ? -0.5 : -1.0);
             } else {
                 log_det[k] = 0;
                 for (int64_t i = 0; i < d; i++) {
@@ -1853,7 +2651,7 @@ class Stepper {
                 whitened = root * root * offset;
             } else {
                 for (int64_t j = 0; j < d; j++)
-                    whitened += precision[i * d + j] * (mean[j] - step.prior.mean[j]);
+                    whitened += precision[i * stride + j] * (mean[j] - step.prior.mean[j]);
             }
             sum += whitened * offset;
         }
@@ -1938,9 +2736,7 @@ class Stepper {
         const int64_t p = width();
         const bool shared = structure == TIED;
         double *scatter = precision, *counts = prior.next_counts + m * K;
-        if (shared)
-            for (int64_t i = 0; i < d * d; i++)
-                scatter[i] = step.second[i] + prior.truncation * step.target[i];
+        if (shared) spread_out(prior.truncation);
         for (int64_t k = 0; k < K; k++) {
             const double *sum = step.job.sums + (m * K + k) * p, *q = sum + 1 + d;
             const double n = counts[k] = sum[0];
@@ -1962,11 +2758,11 @@ class Stepper {
                         const double more = between * offset[i] * offset[j] -
                                             n * diagonal[i] * diagonal[j] +
                                             n * prior.row[i * d + j];
-                        double &entry = scatter[j * d + i];
+                        double &entry = scatter[i * stride + j];
                         if (shared) entry += more;
-                        else entry = (*q++ + more + step.target[i * d + j]) / count;
+                        else entry = (*q++ + more + goal[i * stride + j]) / count;
                     }
-                if (!shared && !whitening(scatter, u)) return false;
+                if (!shared && !whitening(u)) return false;
                 continue;
             }
             for (int64_t i = 0; i < entries; i++) {
@@ -1982,8 +2778,8 @@ class Stepper {
         }
         if (shared) {
             const double count = total(counts) + prior.truncation * prior.degrees;
-            for (int64_t i = 0; i < d * d; i++) scatter[i] /= count;
-            if (!whitening(scatter, step.next_cholesky + m * entries)) return false;
+            for (int64_t i = 0; i < triangles.size(); i++) scatter[i] /= count;
+            if (!whitening(step.next_cholesky + m * entries)) return false;
         }
         return reweigh(m);
     }
@@ -2032,9 +2828,7 @@ class Stepper {
         double *means = step.next_means + m * K * d, total = 0;
         for (int64_t k = 0; k < K; k++) total += sums[k * p];
         double *scatter = precision;
-        if (structure == TIED)
-            for (int64_t i = 0; i < d * d; i++)
-                scatter[i] = step.second[i] + step.epsilon * step.target[i];
+        if (structure == TIED) spread_out(step.epsilon);
         for (int64_t k = 0; k < K; k++) {
             const double *sum = sums + k * p, n = sum[0];
             const double *before = step.means + (m * K + k) * d;
@@ -2048,17 +2842,32 @@ class Stepper {
             const double *q = sum + 1 + d;
             const double count = n + step.epsilon;
             double *u = step.next_cholesky + (m * K + k) * entries;
-            if (structure == FULL) {
-                for (int64_t i = 0; i < d; i++)
-                    for (int64_t j = i; j < d; j++) {
-                        const double own = *q++ - n * diagonal[i] * diagonal[j];
-                        scatter[j * d + i] = (own + step.epsilon * step.target[i * d + j]) / count;
+            if (step.structure > SPHERICAL) {
+                shapes.n[k] = count;
+                double *own = shapes.W + k * entries, norm = 0;
+                for (int64_t i = 0; i < d; i++) norm += diagonal[i] * diagonal[i];
+                for (int64_t i = 0; i < (matrices ? d : entries); i++)
+                    for (int64_t j = i; j < (matrices ? d : i + 1); j++) {
+                        const int64_t place = matrices ? i * d + j : i;
+                        const double square = structure == SPHERICAL ? norm
+                                                                     : diagonal[i] * diagonal[j];
+                        own[place] = *q++ - n * square + step.epsilon * step.target[place];
+                        if (matrices) own[j * d + i] = own[place];
                     }
-                if (!whitening(scatter, u)) return false;
+            } else if (structure == FULL) {
+                const double share = 1 / count;
+                for (int64_t i = 0; i < d; q += d - i++) {
+                    const double offset = n * diagonal[i];
+                    for (int64_t j = i; j < d; j++) {
+                        const double own = q[j - i] - offset * diagonal[j];
+                        scatter[i * stride + j] = (own + step.epsilon * goal[i * stride + j]) * share;
+                    }
+                }
+                if (!whitening(u)) return false;
             } else if (structure == TIED) {
                 for (int64_t i = 0; i < d; i++)
-                    for (int64_t j = 0; j < d; j++)
-                        scatter[i * d + j] -= n * diagonal[i] * diagonal[j];
+                    for (int64_t j = i; j < d; j++)
+                        scatter[i * stride + j] -= n * diagonal[i] * diagonal[j];
             } else {
                 double norm = 0;
                 for (int64_t i = 0; i < d; i++) norm += diagonal[i] * diagonal[i];
@@ -2071,37 +2880,183 @@ class Stepper {
                 }
             }
         }
+        if (step.structure > SPHERICAL) return together(m);
         if (structure != TIED) return true;
-        for (int64_t i = 0; i < d * d; i++) scatter[i] /= total + step.epsilon;
-        return whitening(scatter, step.next_cholesky + m * entries);
+        for (int64_t i = 0; i < triangles.size(); i++) scatter[i] /= total + step.epsilon;
+        return whitening(step.next_cholesky + m * entries);
     }
 
-    // U with Σ⁻¹ = U Uᵀ, of the lower triangle of Σ, which is overwritten. False, if that
-    // is not positive definite.
-    bool whitening(double *a, double *u) {
-        for (int64_t j = 0; j < d; j++)
-            for (int64_t i = j; i < d; i++) {
-                double sum = a[i * d + j];
-                for (int64_t l = 0; l < j; l++) sum -= a[i * d + l] * a[j * d + l];
-                if (i == j) {
-                    if (!(sum > 0)) return false;
-                    a[j * d + j] = __builtin_sqrt(sum);
-                } else {
-                    a[i * d + j] = sum / a[j * d + j];
+    // The next factors of a shape, of the scatter of all components.
+    bool together(int64_t m) {
+        for (int64_t k = 0; k < K; k++) {
+            const double *u = factor(m, k);
+            log_det[k] = 0;
+            for (int64_t i = 0; i < d; i++)
+                log_det[k] += log_of(matrices ? u[i * d + i] : u[structure == DIAG ? i : 0]);
+            if (!shapes.wants_covariances()) continue;
+            triangles.widen(u, root);
+            triangles.invert(root, inverse);
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = 0; j <= i; j++) {
+                    double sum = 0;
+                    for (int64_t l = 0; l <= j; l++)
+                        sum += inverse[l * stride + i] * inverse[l * stride + j];
+                    before[(k * d + i) * d + j] = before[(k * d + j) * d + i] = sum;
                 }
+        }
+        if (!shapes.estimate(log_det, before)) return false;
+        double *u = step.next_cholesky + m * K * entries;
+        for (int64_t k = 0; k < K; k++) {
+            double *own = shapes.W + k * entries;
+            if (matrices) {
+                triangles.widen(own, precision);
+                if (!whitening(u + k * entries)) return false;
+                continue;
             }
-        // L⁻ᵀ, column by column of L⁻¹.
-        for (int64_t j = 0; j < d; j++)
-            for (int64_t i = 0; i < d; i++) {
-                if (i < j) {
-                    u[j * d + i] = 0;
-                    continue;
-                }
-                double sum = i == j ? 1 : 0;
-                for (int64_t l = j; l < i; l++) sum -= a[i * d + l] * u[j * d + l];
-                u[j * d + i] = sum / a[i * d + i];
+            for (int64_t i = 0; i < entries; i++) {
+                if (!(own[i] > 0)) return false;
+                u[k * entries + i] = 1 / __builtin_sqrt(own[i]);
             }
+        }
         return true;
+    }
+
+    // The scatter of all samples, with so many rows of the target.
+    void spread_out(double rows) {
+        triangles.widen(step.second, precision);
+        for (int64_t i = 0; i < triangles.size(); i++) precision[i] += rows * goal[i];
+    }
+
+    // U with Σ⁻¹ = U Uᵀ, of the upper triangle of Σ. False, if that is not positive
+    // definite.
+    bool whitening(double *u) {
+        if (!triangles.factor(precision, root)) return false;
+        triangles.invert(root, inverse);
+        triangles.narrow(inverse, u);
+        return true;
+    }
+};
+
+// Coordinates about a base: `Chart` and `Storage.to_chart` in Python say which. Every
+// field has eight bytes.
+struct Chart {
+    int64_t structure, d, K;
+    const double *shares, *means, *cholesky;
+    const double *share_scale, *mean_scale;  // (K,)
+    const double *covariance_scale;          // (K,), or (1,) of one that all share
+    char *scratch;                           // three matrices and a row
+
+    bool matrices() const { return structure == FULL || structure == TIED; }
+    int64_t entries() const { return matrices() ? d * d : structure == DIAG ? d : 1; }
+
+    void pack(const double *w, const double *mu, const double *u, double *out) const {
+        double middle = 0;
+        for (int64_t k = 0; k < K; k++) {
+            out[k] = log_of(w[k]) - log_of(shares[k]);
+            middle += (shares[k] < TINY ? TINY : shares[k]) * out[k];
+        }
+        for (int64_t k = 0; k < K; k++) out[k] = share_scale[k] * (out[k] - middle);
+        double *means_out = out + K, *at = means_out + K * d;
+        for (int64_t k = 0; k < K; k++) {
+            const double *base = cholesky + (structure == TIED ? 0 : k) * entries();
+            for (int64_t i = 0; i < d; i++) {
+                double sum = 0;
+                for (int64_t j = 0; matrices() && j <= i; j++)
+                    sum += base[j * d + i] * (mu[k * d + j] - means[k * d + j]);
+                if (!matrices())
+                    sum = base[structure == DIAG ? i : 0] * (mu[k * d + i] - means[k * d + i]);
+                means_out[k * d + i] = mean_scale[k] * sum;
+            }
+            if (structure == TIED && k) continue;
+            const double *own = u + k * entries(), size = covariance_scale[k];
+            if (matrices()) {
+                pack_matrix(base, own, size, at);
+                at += d * (d + 1) / 2;
+                continue;
+            }
+            for (int64_t i = 0; i < entries(); i++)
+                *at++ = size * SQRT_2 * log_of(base[i] / own[i]);
+        }
+    }
+
+    void unpack(const double *in, double *w, double *mu, double *u) const {
+        double top = 0, sum = 0;
+        for (int64_t k = 0; k < K; k++) {
+            w[k] = log_of(shares[k]) + in[k] / share_scale[k];
+            top = k == 0 || w[k] > top ? w[k] : top;
+        }
+        for (int64_t k = 0; k < K; k++) sum += w[k] = exp_of(w[k] - top);
+        const double *means_in = in + K, *at = means_in + K * d;
+        for (int64_t k = 0; k < K; k++) {
+            w[k] /= sum;
+            const double *base = cholesky + (structure == TIED ? 0 : k) * entries();
+            // U₀⁻ᵀ x, from the first row on
+            for (int64_t i = 0; i < d; i++) {
+                double *moved = mu + k * d;
+                moved[i] = means_in[k * d + i] / mean_scale[k];
+                for (int64_t j = 0; matrices() && j < i; j++) moved[i] -= base[j * d + i] * moved[j];
+                moved[i] /= matrices()          ? base[i * d + i]
+                            : structure == DIAG ? base[i]
+                                                : base[0];
+            }
+            if (structure == TIED && k) continue;
+            double *own = u + k * entries();
+            const double size = covariance_scale[k];
+            if (matrices()) {
+                unpack_matrix(base, at, size, own);
+                at += d * (d + 1) / 2;
+                continue;
+            }
+            for (int64_t i = 0; i < entries(); i++)
+                own[i] = base[i] * exp_of(-*at++ / (size * SQRT_2));
+        }
+        for (int64_t i = 0; i < K * d; i++) mu[i] += means[i];
+    }
+
+  private:
+    // Cᵀ = U⁻¹ U₀
+    void pack_matrix(const double *base, const double *own, double size, double *at) const {
+        const Triangles t(d);
+        double *u = matrix(0), *inverse = matrix(1), *right = matrix(2);
+        t.widen(own, u);
+        t.invert(u, inverse);
+        t.widen(base, right);
+        for (int64_t i = 0; i < d; i++) {
+            multiply_row(t, inverse + i * t.stride, right, i, matrix(3));
+            *at++ = size * SQRT_2 * log_of(matrix(3)[i]);
+            for (int64_t j = i + 1; j < d; j++) *at++ = size * matrix(3)[j];
+        }
+    }
+
+    void unpack_matrix(const double *base, const double *at, double size, double *own) const {
+        const Triangles t(d);
+        double *ratio = matrix(0), *inverse = matrix(1), *left = matrix(2);
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < t.stride; j++)
+                ratio[i * t.stride + j] = j < i || j >= d ? 0
+                                          : j == i        ? exp_of(*at++ / (size * SQRT_2))
+                                                          : *at++ / size;
+        t.invert(ratio, inverse);
+        t.widen(base, left);
+        for (int64_t i = 0; i < d; i++) {
+            multiply_row(t, left + i * t.stride, inverse, i, matrix(3));
+            for (int64_t j = 0; j < d; j++) own[i * d + j] = matrix(3)[j];
+        }
+    }
+
+    double *matrix(int64_t i) const {
+        return (double *)(((uintptr_t)scratch + WIDTH - 1) / WIDTH * WIDTH) +
+               i * Triangles(d).size();
+    }
+
+    // Σ_l a_l B_l from l = first on
+    static void multiply_row(const Triangles &t, const double *a, const double *b,
+                             int64_t first, double *out) {
+        for (int64_t c = 0; c < t.stride; c += Triangles::lanes) {
+            Vf8 sum{};
+            for (int64_t l = first; l < t.d; l++) sum += a[l] * load(b + l * t.stride + c);
+            store(out + c, sum);
+        }
     }
 };
 
@@ -2113,7 +3068,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 6; }
+EXPORT int64_t skem_version(void) { return 9; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -2127,8 +3082,37 @@ EXPORT int64_t skem_pass(const Model *model, const Job *job) {
 // Bytes of scratch memory that a step needs.
 EXPORT int64_t skem_step_scratch(const Step *step) { return Stepper(*step).bytes(); }
 
-// Do a step; return whether it is one that the caller must do in another way.
-EXPORT int64_t skem_step(const Step *step) { return !Stepper(*step).run(); }
+// Do so many steps; return whether the caller must do them in another way.
+EXPORT int64_t skem_step(const Step *step, int64_t steps) { return !Stepper(*step).run(steps); }
+
+// Bytes of scratch memory that a chart needs, where it has matrices.
+EXPORT int64_t skem_chart_scratch(int64_t d) {
+    const Triangles triangles(d);
+    return WIDTH + (3 * triangles.size() + triangles.stride) * (int64_t)sizeof(double);
+}
+
+// A mixture → its coordinates.
+EXPORT void skem_pack(const Chart *chart, const double *weights, const double *means,
+                      const double *cholesky, double *out) {
+    chart->pack(weights, means, cholesky, out);
+}
+
+// Coordinates → a mixture.
+EXPORT void skem_unpack(const Chart *chart, const double *in, double *weights, double *means,
+                        double *cholesky) {
+    chart->unpack(in, weights, means, cholesky);
+}
+
+// Do at most so many steps, until the scale of components settles: see `Stepper::settle`.
+EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, double little,
+                           double rows, double least, double vanishing) {
+    return Stepper(*step).settle(steps, volume, little, Floor{rows, least, vanishing});
+}
+
+// Do several steps, as `Stepper::climb` does.
+EXPORT int64_t skem_climb(const Step *step, int64_t count, double least, double *values) {
+    return Stepper(*step).climb(count, least, values);
+}
 
 // Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
 // of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint

@@ -32,10 +32,11 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 6
+VERSION = 9
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
+CHART = struct.Struct("3q7P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
@@ -65,9 +66,29 @@ class Library:
         """Return the size of the memory that a step works in."""
         return int(self.functions.skem_step_scratch(step))
 
-    def step(self, step: bytes) -> int:
-        """Do a step; return whether it must be done in another way."""
-        return int(self.functions.skem_step(step))
+    def step(self, step: bytes, steps: int) -> int:
+        """Do so many steps; return whether they must be done in another way."""
+        return int(self.functions.skem_step(step, steps))
+
+    def chart_scratch_bytes(self, n_features: int) -> int:
+        """Return the size of the memory that coordinates are computed in."""
+        return int(self.functions.skem_chart_scratch(n_features))
+
+    def pack(self, chart: bytes, *addresses: int) -> None:
+        """Take a mixture to its coordinates."""
+        self.functions.skem_pack(chart, *addresses)
+
+    def unpack(self, chart: bytes, *addresses: int) -> None:
+        """Take coordinates to their mixture."""
+        self.functions.skem_unpack(chart, *addresses)
+
+    def settle(self, step: bytes, steps: int, *floats: float) -> int:
+        """Do steps until the scale settles; return how many, or 0 if it cannot."""
+        return int(self.functions.skem_settle(step, steps, *floats))
+
+    def climb(self, step: bytes, count: int, least: float, values: int) -> int:
+        """Do several steps; return how many, or -1 if they must be done otherwise."""
+        return int(self.functions.skem_climb(step, count, least, values))
 
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.
@@ -96,8 +117,18 @@ def load(level: int) -> Library | None:
             "skem_scratch": [ctypes.c_char_p],
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
             "skem_step_scratch": [ctypes.c_char_p],
-            "skem_step": [ctypes.c_char_p],
+            "skem_step": [ctypes.c_char_p, ctypes.c_int64],
             "skem_lookups": LOOKUPS,
+            "skem_chart_scratch": [ctypes.c_int64],
+            "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+            "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+            "skem_settle": [ctypes.c_char_p, ctypes.c_int64, *[ctypes.c_double] * 5],
+            "skem_climb": [
+                ctypes.c_char_p,
+                ctypes.c_int64,
+                ctypes.c_double,
+                ctypes.c_void_p,
+            ],
         }.items():
             function = getattr(functions, name)
             function.restype, function.argtypes = ctypes.c_int64, arguments

@@ -19,7 +19,7 @@ from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
 from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior, WeightPrior
 from skem.core.gaussian.prior import Prior, of_variances, public_covariance
 from skem.core.gaussian.regularization import COLLINEAR, null_directions, with_floor
@@ -312,9 +312,9 @@ class PosteriorChart(Chart):
         features = 1 if self.structure.scales_features else self.base.means.shape[1]
         return np.sqrt(degrees * features)[:, None]
 
-    def _log_shares(self, parameters: Parameters) -> np.ndarray:
+    def _shares(self, parameters: Parameters) -> np.ndarray:
         assert isinstance(parameters, Posterior)
-        return np.log(np.maximum(parameters.counts / self.total_weight, TINY))
+        return parameters.counts / self.total_weight
 
     def _assembled(
         self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.local import Local
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.local import Local, LogCholesky
+from skem.core.gaussian.packing import Packer
+from skem.core.gaussian.parameters import TINY, Parameters
 
 SMALLEST_WEIGHT = 1e-10
 
@@ -59,10 +60,26 @@ class Chart:
         weights = np.maximum(self.base.weights, SMALLEST_WEIGHT)
         return self._local.scale(self.total_weight * weights, self.total_weight)
 
+    @cached_property
+    def _packer(self) -> Packer | None:
+        """What does it in compiled code, if anything does."""
+        if self.noise or not isinstance(self._local, LogCholesky):
+            return None
+        scales = (self._weight_scale, self._mean_scale, self._covariance_scale)
+        return Packer.of(self.structure, self._parts(self.base), scales)
+
+    def _parts(self, parameters: Parameters) -> tuple[np.ndarray, ...]:
+        """Shares, means and factors."""
+        shares = self._shares(parameters)
+        return shares, parameters.means, parameters.precisions_cholesky
+
+    def _shares(self, parameters: Parameters) -> np.ndarray:
+        """Return what the components share."""
+        weights = parameters.weights
+        return np.append(weights, parameters.noise_weight) if self.noise else weights
+
     def _log_shares(self, parameters: Parameters) -> np.ndarray:
-        """Logarithms of what the components share."""
-        logs = parameters.log_weights
-        return np.append(logs, parameters.log_noise_weight) if self.noise else logs
+        return np.log(np.maximum(self._shares(parameters), TINY))
 
     def _assembled(
         self, shares: np.ndarray, means: np.ndarray, cholesky: np.ndarray
@@ -74,18 +91,31 @@ class Chart:
         """Size of a change of the logarithms of shares."""
         return float(np.max(np.abs(log_ratio)))
 
+    @cached_property
+    def _scales(self) -> np.ndarray:
+        """That of each entry of a vector."""
+        (K, d), rows = self.base.shape, len(self._covariance_scale)
+        means = np.broadcast_to(self._mean_scale, (K, d))
+        if self._packer is not None:
+            size = self._packer.size - len(self._weight_scale) - K * d
+        else:
+            size = self._local.pack(self.base.precisions_cholesky).size
+        covariances = np.broadcast_to(self._covariance_scale, (rows, size // rows))
+        parts = (self._weight_scale, means.ravel(), covariances.ravel())
+        return np.concatenate(parts)
+
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-weights, means and covariances of a vector, without their scales."""
         (K, d), n_weights = self.base.shape, len(self._weight_scale)
-        end = n_weights + K * d
-        log_weights = vector[:n_weights] / self._weight_scale
-        means = vector[n_weights:end].reshape(K, d) / self._mean_scale
-        rows = len(self._covariance_scale)
-        covariances = vector[end:].reshape(rows, -1) / self._covariance_scale
-        return log_weights, means, covariances
+        end, rows = n_weights + K * d, len(self._covariance_scale)
+        values = vector / self._scales
+        means, covariances = values[n_weights:end], values[end:]
+        return values[:n_weights], means.reshape(K, d), covariances.reshape(rows, -1)
 
     def pack(self, parameters: Parameters) -> np.ndarray:
         """Parameters -> vector; the base point is the origin."""
+        if self._packer is not None:
+            return self._packer.pack(*self._parts(parameters))
         base = self._log_shares(self.base)
         log_ratio = self._log_shares(parameters) - base
         # Softmax leaves a common constant free: the shares' mean of zero fixes it.
@@ -104,6 +134,9 @@ class Chart:
 
     def unpack(self, vector: np.ndarray) -> Parameters:
         """Vector -> parameters."""
+        if self._packer is not None:
+            found = self._assembled(*self._packer.unpack(vector))
+            return found if self.restored is None else self.restored(found)
         log_ratio, means, covariances = self._split(vector)
         log_shares = self._log_shares(self.base) + log_ratio
         shares = np.exp(log_shares - log_shares.max())
@@ -118,6 +151,6 @@ class Chart:
 
     def farthest(self, step: np.ndarray) -> float:
         """Return the largest move of a step, in standard deviations or logarithms."""
-        log_ratio, *others = self._split(step)
-        sizes = (float(np.max(np.abs(part))) for part in others)
-        return max(self._size_of(log_ratio), *sizes)
+        moved, n_weights = step / self._scales, len(self._weight_scale)
+        others = float(np.abs(moved[n_weights:]).max())
+        return max(self._size_of(moved[:n_weights]), others)

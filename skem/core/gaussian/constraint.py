@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 from typing import ClassVar
 
 import numpy as np
@@ -79,6 +80,11 @@ class Constraint(ABC):
     """Whether marginals and conditionals have the shape as well."""
     iterates: ClassVar[bool] = False
     """Whether the M-step has no closed form."""
+
+    @property
+    def rough(self) -> Constraint:
+        """The same, but that axes in common are not turned."""
+        return self
 
     @abstractmethod
     def estimate(
@@ -227,12 +233,19 @@ class VVE(Constraint):
     scales_features = False
     iterates = True
     equal_volumes: ClassVar[bool] = False
+    rotations = ROTATIONS
+
+    @property
+    def rough(self) -> Constraint:
+        found = copy(self)
+        found.rotations = 0
+        return found
 
     def estimate(
         self, W: np.ndarray, n: np.ndarray, d: int, previous: np.ndarray | None
     ) -> np.ndarray:
         before = None if previous is None else common_axes(previous)
-        axes = rotated(W, n, self.equal_volumes, before)
+        axes = rotated(W, n, self.equal_volumes, before, self.rotations)
         variances = above_rounding(diagonals(turned(W, axes)))
         if self.equal_volumes:
             variances = of_equal_volume(variances, n, geometric_means(variances))
@@ -378,9 +391,13 @@ def rotation(skew: np.ndarray) -> np.ndarray:
 
 
 def rotated(
-    W: np.ndarray, n: np.ndarray, equal_volumes: bool, before: np.ndarray | None
+    W: np.ndarray,
+    n: np.ndarray,
+    equal_volumes: bool,
+    before: np.ndarray | None,
+    rotations: int = ROTATIONS,
 ) -> np.ndarray:
-    """Return the common axes that fit best, from those before.
+    """Return the common axes that fit best, from those before, in so many turns.
 
     With m_k the diagonal of Dᵀ W_k D, they minimise Σ n_k Σ_j log m_kj; or, where
     volumes are equal, N d log Σ_k g_k with g_k the geometric mean of m_k: the same to
@@ -407,7 +424,7 @@ def rotated(
     M = turned(W, axes)
     value, weights = look(M)
     last = direction = None
-    for _ in range(ROTATIONS):
+    for _ in range(rotations):
         gradient, information = slopes(M, weights)
         scoring = gradient / np.maximum(information, FLAT)
         # Over the pairs, each of which is there twice.

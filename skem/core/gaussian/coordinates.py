@@ -45,6 +45,15 @@ class Coordinates:
         """Return w²/12 of the values of a block that are shared, or None."""
         return None if self.ties is None else self.ties.squares(data)
 
+    def same(self, other: Coordinates) -> bool:
+        """Whether another one takes data to the same place."""
+        pairs = [(self.shift, other.shift), (self.scale, other.scale)]
+        if (self.unit is None) != (other.unit is None):
+            return False
+        if self.unit is not None and other.unit is not None:
+            pairs.append((self.unit, other.unit))
+        return all(np.array_equal(mine, its) for mine, its in pairs)
+
     @property
     def slope(self) -> np.ndarray:
         """dz/dx, per feature."""

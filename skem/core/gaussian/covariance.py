@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import copy
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -138,6 +139,16 @@ class Structure(Storage):
                 return variances if self.shape(K, d) == (K, d) else cholesky
             dense = variances[:, :, None] * np.eye(d)
         return dense[0] if self.shared else dense
+
+    @cached_property
+    def rough(self) -> Structure:
+        """The same for starts: axes in common are not turned to those that fit best."""
+        constraint = self.constraint
+        if constraint is None or constraint.rough is constraint:
+            return self
+        found = copy(self)
+        found.constraint = constraint.rough
+        return found
 
     @property
     def free(self) -> Structure:

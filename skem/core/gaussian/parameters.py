@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -36,11 +36,12 @@ class Parameters:
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The arrays that they are made of."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        # `fields` would look at each of them again.
+        return tuple([getattr(self, name) for name in self.__match_args__])
 
     def __getitem__(self, index: Any) -> Self:
         """Return one or several mixtures of a stack."""
-        return type(self)(*(array[index] for array in self.arrays))
+        return type(self)(*[array[index] for array in self.arrays])
 
     def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
         """Return the components in another order, with their factors in that order."""

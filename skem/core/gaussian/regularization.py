@@ -118,6 +118,13 @@ def with_floor(scale: np.ndarray, least: float) -> np.ndarray:
     return relative * np.outer(units, units)
 
 
+def log_volume(scale: np.ndarray) -> float:
+    """Log-determinant; the same for every affine map of data, but for a constant."""
+    if scale.ndim == 2:
+        return float(np.linalg.slogdet(scale)[1])
+    return float(np.log(scale).sum())
+
+
 def pseudo_rows(structure: Structure, n_features: int) -> int:
     """Return how many rows determine a covariance, and a little more."""
     return n_features + 1 if structure.matrices else 2

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -59,9 +59,11 @@ class Ties:
         """Return w²/12 of each value of raw data; (d, 1) if it is that of all rows."""
         if not self.atoms:
             return self.steps[:, None]
-        out = np.broadcast_to(self.steps[:, None], data.shape).copy()
-        features, alone, its_squares = self._alone
-        out[features] = np.where(data[features] == alone, its_squares, 0.0)
+        alone, its_squares = self._alone
+        # Laid out as the data are.
+        out = (data == alone) * its_squares
+        if self.steps.any():
+            out += self.steps[:, None]
         for feature, values, squares in self.atoms:
             if len(values) == 1:
                 continue
@@ -71,12 +73,14 @@ class Ties:
         return out
 
     @cached_property
-    def _alone(self) -> tuple[list[int], np.ndarray, np.ndarray]:
-        """Features with a single such value, the values and w²/12, as columns."""
-        some = [atoms for atoms in self.atoms if len(atoms.values) == 1]
-        values = np.array([atoms.values for atoms in some]).reshape(-1, 1)
-        squares = np.array([atoms.squares for atoms in some]).reshape(-1, 1)
-        return [atoms.feature for atoms in some], values, squares
+    def _alone(self) -> tuple[np.ndarray, np.ndarray]:
+        """The value of features with a single such one, else NaN, and its w²/12."""
+        alone = np.full((len(self.steps), 1), np.nan)
+        its_squares = np.zeros((len(self.steps), 1))
+        for feature, values, squares in self.atoms:
+            if len(values) == 1:
+                alone[feature], its_squares[feature] = values, squares
+        return alone, its_squares
 
 
 def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:
@@ -96,25 +100,115 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     order = np.argsort(z, axis=1, kind="stable")
     ordered = np.take_along_axis(z, order, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
+    features = np.flatnonzero(tied)
+    if not len(features):
+        return None
+    ordered, order = ordered[features], order[features]
+    columns = Columns.of(ordered, weight[order])
+    row, values = columns.row, columns.values
+    starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
+    heaviest = np.maximum.reduceat(columns.masses, starts)
+    several = columns.last[starts] > starts
     steps = np.zeros(len(z))
-    found = []
-    for feature in np.flatnonzero(tied):
-        # Missing values are last.
-        row = ordered[feature, : np.count_nonzero(~np.isnan(ordered[feature]))]
-        if len(row) == 0 or row[0] == row[-1]:
-            continue
-        first = np.flatnonzero(np.diff(row, prepend=-np.inf))
-        values = row[first]
-        masses = np.add.reduceat(weight[order[feature, : len(row)]], first)
-        if masses.max() < least:
-            continue
-        steps[feature] = _even_step(values, masses) ** 2 / 12
-        if steps[feature] == 0:
-            atoms = np.flatnonzero(masses >= least)
-            raw = data[feature, order[feature, first[atoms]]]
-            widths = _widths(values, masses, atoms)
-            found.append(Atoms(int(feature), raw, widths**2 / 12))
-    return Ties(steps, tuple(found)) if found or steps.any() else None
+    chosen = []
+    for start in starts[several & (heaviest >= least)]:
+        some = slice(start, columns.last[start] + 1)
+        feature = features[row[start]]
+        step = _even_step(values[some], columns.masses[some])
+        steps[feature] = step**2 / 12
+        if step == 0:
+            chosen.append(start + np.flatnonzero(columns.masses[some] >= least))
+    if not chosen:
+        return Ties(steps) if steps.any() else None
+    atoms = np.concatenate(chosen)
+    squares = _widths(columns, atoms) ** 2 / 12
+    raw = data[features[row[atoms]], order[row[atoms], columns.place[atoms]]]
+    cuts = np.cumsum([len(some) for some in chosen])[:-1]
+    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
+    return Ties(
+        steps,
+        tuple(
+            Atoms(int(features[row[some[0]]]), its_values, its_squares)
+            for some, its_values, its_squares in each
+        ),
+    )
+
+
+class Columns(NamedTuple):
+    """Distinct values of some features, one feature after the other, ascending.
+
+    Numbers of features and values are the real and imaginary parts of `keys`, which
+    NumPy sorts by the one and then by the other. For each value: its weight, that of
+    its feature's smaller ones, and both together; the index of its feature's first and
+    last one; and its place among the feature's rows.
+    """
+
+    keys: np.ndarray
+    masses: np.ndarray
+    below: np.ndarray
+    upto: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, ordered: np.ndarray, weight: np.ndarray) -> Columns:
+        """Take sorted rows with their weights; missing values are last, and no values.
+
+        A row without a value has none.
+        """
+        there = ~np.isnan(ordered)
+        cumulated = np.zeros((len(ordered), ordered.shape[1] + 1))
+        np.cumsum(np.where(there, weight, 0.0), axis=1, out=cumulated[:, 1:])
+        new = there.copy()
+        new[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+        row, place = np.nonzero(new)
+        ends = np.flatnonzero(np.diff(row, append=-1))
+        which = np.searchsorted(ends, np.arange(len(row)))
+        first, last = np.append(0, ends[:-1] + 1)[which], ends[which]
+        below = cumulated[row, place]
+        upto = np.append(below[1:], 0.0)
+        upto[ends] = cumulated[row[ends], -1]
+        keys = keys_of(row, ordered[row, place])
+        return cls(keys, upto - below, below, upto, first, last, place)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values."""
+        return self.keys.imag
+
+    @property
+    def row(self) -> np.ndarray:
+        """Number of the feature of each."""
+        return self.keys.real.astype(int)
+
+    def mirrored(self) -> Columns:
+        """Return the same for values with the other sign, the last one first."""
+        top, total = len(self.keys) - 1, self.upto[self.last]
+        found = (
+            -self.keys,
+            self.masses,
+            total - self.upto,
+            total - self.below,
+            top - self.last,
+            top - self.first,
+            self.place,
+        )
+        return Columns(*(array[::-1] for array in found))
+
+    def search(
+        self, atoms: np.ndarray, wanted: np.ndarray, side: Literal["left", "right"]
+    ) -> np.ndarray:
+        """Return where each value would be among those of an atom's feature."""
+        keys = keys_of(self.keys.real[atoms], wanted)
+        return np.searchsorted(self.keys, keys, side=side)
+
+
+def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return numbers that sort by the row first."""
+    keys = np.empty(len(values), complex)
+    keys.real, keys.imag = row, values
+    return keys
 
 
 def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
@@ -137,50 +231,48 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     return 0.0
 
 
-def _widths(values: np.ndarray, masses: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+def _widths(columns: Columns, atoms: np.ndarray) -> np.ndarray:
     """Widths over which the rows of each shared value are as dense as those around."""
-    cumulated = np.concatenate([[0.0], np.cumsum(masses)])
+    values, (_, masses, below, upto, *_) = columns.values, columns
+    lowest, highest = columns.first[atoms], columns.last[atoms]
     own, at = masses[atoms], values[atoms]
-    wanted = np.minimum(own, (cumulated[-1] - own) / 2) * (1 - 1e-9)
-    backwards = len(values) - 1 - atoms
+    wanted = np.minimum(own, (upto[highest] - own) / 2) * (1 - 1e-9)
     high = np.minimum(
-        _reach(values, masses, atoms, wanted),
-        _reach(-values[::-1], masses[::-1], backwards, wanted),
+        _reach(columns, atoms, wanted),
+        _reach(columns.mirrored(), len(values) - 1 - atoms, wanted),
     )
     # What these neighbours cover, on either side, and how wide they are themselves.
-    first = np.searchsorted(values, at - high, side="left")
-    last = np.searchsorted(values, at + high, side="right") - 1
-    left = values[np.maximum(atoms - 1, 0)] - values[np.minimum(first, atoms)]
-    right = values[last] - values[np.minimum(atoms + 1, len(values) - 1)]
+    first = columns.search(atoms, at - high, "left")
+    last = columns.search(atoms, at + high, "right") - 1
+    left = values[np.maximum(atoms - 1, lowest)] - values[np.minimum(first, atoms)]
+    right = values[last] - values[np.minimum(atoms + 1, highest)]
     width = np.zeros(len(values))
     width[atoms] = high
     sums = np.concatenate([[0.0], np.cumsum(masses * width)])
-    others = cumulated[last + 1] - cumulated[first] - own
+    others = upto[last] - below[first] - own
     mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
     return np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
 
 
-def _reach(
-    values: np.ndarray, masses: np.ndarray, atoms: np.ndarray, wanted: np.ndarray
-) -> np.ndarray:
+def _reach(columns: Columns, atoms: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Distance to the first greater value within which there are as many rows.
 
     On either side, besides those of the shared value itself; infinite if no value is
     as far.
     """
-    cumulated = np.concatenate([[0.0], np.cumsum(masses)])
+    values, (_, masses, below, upto, *_) = columns.values, columns
     at, wanted = values[atoms], wanted + masses[atoms]
 
     def are_within(place: np.ndarray) -> np.ndarray:
-        least = np.searchsorted(values, at - distance(place), side="left")
-        return cumulated[place + 1] - cumulated[least] >= wanted
+        least = columns.search(atoms, at - distance(place), "left")
+        return upto[place] - below[least] >= wanted
 
     def distance(place: np.ndarray) -> np.ndarray:
         # Not below that of a value that is as far on the other side.
         away = values[place] - at
         return away + ROUNDING * (np.abs(at) + away)
 
-    low, high = atoms, np.full(len(atoms), len(values) - 1)
+    low, high = atoms, columns.last[atoms]
     while (high - low > 1).any():
         middle = (low + high) // 2
         enough = are_within(middle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from skem.core.blocks.arrays import Block, Blocks
+from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
@@ -21,7 +22,7 @@ from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePe
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean
-from skem.core.mixture.scale import Sample, as_one, one_scatter
+from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
 from skem.core.mixture.step import Outcome, Stepper
 from skem.core.mixture.totals import scored
 from skem.core.passes.forms import choose_form
@@ -67,11 +68,13 @@ class EMMap:
         n_components: int,
         reg_covar: float | str,
         noise: float | None = None,
+        clusterings: Clusterings | None = None,
     ) -> EMMap:
         """Standardise the data, and set the regularization to suit them.
 
         `reg_covar` is "auto", or a variance in squared units of the data. `noise` is
-        True, the density of noise, or None (or False) if there is none.
+        True, the density of noise, or None (or False) if there is none. `clusterings`
+        of the data may be known.
         """
         coordinates = standardising_coordinates(blocks, structure)
         background = None
@@ -92,7 +95,7 @@ class EMMap:
                 whole=whole,
                 background=background,
             )
-        sample = Sample.of(blocks, coordinates, structure)
+        sample = Sample.of(blocks, coordinates, structure, clusterings)
         if background is not None:
             # Noise is wider than any cluster.
             sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
@@ -121,8 +124,16 @@ class EMMap:
 
     def clusters(self, n_components: int) -> Parameters | None:
         """Return the quick fit that the scale is taken from, if there was one."""
+        found = None if self.sample is None else self.sample.clusters.get(n_components)
+        return found if found is None else self.constrained(found)
+
+    def reopened(self, blocks: ArrayBlocks) -> EMMap:
+        """Return the same problem of the same array, opened anew."""
         sample = self.sample
-        return None if sample is None else sample.clusters.get(n_components)
+        if sample is not None:
+            again = replace(sample.blocks, workers=blocks.workers)
+            sample = replace(sample, blocks=again)
+        return replace(self, blocks=blocks, sample=sample)
 
     def for_components(self, n_components: int) -> EMMap:
         """Return the same problem for another number of components.
@@ -339,10 +350,52 @@ class EMMap:
         )
         return Evaluation(self, parameters, statistics)
 
+    @property
+    def quick(self) -> bool:
+        """Whether many plain steps take little time."""
+        return self._stepper is not None
+
+    def climbed(
+        self, parameters: Parameters, steps: int, least: float = -math.inf
+    ) -> tuple[Evaluation, np.ndarray]:
+        """Take plain steps, as long as one mixture of a stack gains more than `least`.
+
+        Return what is found at their end, and the log-likelihoods and objectives of all
+        of them, (steps + 1, 2, …).
+        """
+        plain = type(parameters) is Parameters and self.fixed is None
+        if plain and self._stepper is not None:
+            found = self._stepper.climb(parameters, self.regularization, steps, least)
+            if found is not None:
+                outcome, values = found
+                return Evaluation.known(self, outcome.parameters, outcome), values
+        here = self.evaluate(parameters)
+        path = [(here.loglik, here.objective)]
+        while len(path) <= steps:
+            here = self.evaluate(here.successor)
+            path.append((here.loglik, here.objective))
+            if not np.max(path[-1][1] - path[-2][1]) > least:
+                break
+        return here, np.array(path)
+
+    def advanced(self, parameters: Parameters, steps: int) -> Parameters:
+        """Return where so many plain steps lead."""
+        if steps > 1 and self._stepper is not None and self.fixed is None:
+            outcome = self._stepper(parameters, self.regularization, steps)
+            if outcome is not None:
+                return outcome.successor
+        for _ in range(steps):
+            parameters = self.evaluate(parameters).successor
+        return parameters
+
     def started(self, statistics: Statistics) -> Parameters:
-        """M-step of labelled rows, for a start: nothing of it is given yet."""
-        free = self if self.fixed is None else replace(self, fixed=None)
-        return free.maximise(statistics)
+        """M-step of labelled rows, for a start: nothing of it is given yet.
+
+        Axes that components have in common are the best ones that one of them has.
+        """
+        return replace(self, fixed=None, structure=self.structure.rough).maximise(
+            statistics
+        )
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None

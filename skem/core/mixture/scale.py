@@ -14,11 +14,12 @@ row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import eigh
 
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
@@ -29,6 +30,7 @@ from skem.core.gaussian.regularization import (
     COLLINEAR,
     ScaleFreePenalty,
     cluster_scale,
+    log_volume,
     pseudo_rows,
     with_floor,
 )
@@ -60,8 +62,8 @@ WHOLE_STEPS = 30
 STILL = 1e-4
 """Standard deviations that its mean and covariance may move in the last one."""
 
-Step = Callable[[Parameters, ScaleFreePenalty], tuple[Statistics, Parameters]]
-"""Takes parameters to the statistics there, and to the next parameters."""
+SAME = 1e-9
+"""Standard deviations by which rows may differ that are taken for the same."""
 
 
 def as_one(
@@ -125,6 +127,40 @@ def one_scatter(total: Statistics, *, incomplete: bool) -> Scatter:
     return scatter._replace(values=(values * scatter.counts[0])[None])
 
 
+class Clusterings:
+    """Clusterings of data that were made, for all samples of these data.
+
+    Structures that whiten the rows in the same way have those of k-means in common, and
+    shapes of covariances those of the same covariances without that shape.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[np.ndarray, np.ndarray, int, list[np.ndarray]]] = []
+        self._fits: dict[
+            tuple[str, bytes, int], tuple[dict[int, np.ndarray], dict[int, Parameters]]
+        ] = {}
+
+    def fits(
+        self, structure: Structure, coordinates: Coordinates, n_rows: int
+    ) -> tuple[dict[int, np.ndarray], dict[int, Parameters]]:
+        """Return scales that have been found, and the quick fits that they are of."""
+        key = structure.name, coordinates.scale.tobytes(), n_rows
+        return self._fits.setdefault(key, ({}, {}))
+
+    def of(
+        self, white: np.ndarray, weight: np.ndarray, n_components: int
+    ) -> list[np.ndarray]:
+        """Return one-hot labels (K, n), of each view."""
+        for rows, its_weight, K, found in self._known:
+            if K == n_components and rows.shape == white.shape:
+                near = np.abs(rows - white).max() < SAME
+                if near and np.array_equal(its_weight, weight):
+                    return found
+        found = list(_clusterings(white, weight, n_components))
+        self._known.append((white, weight, n_components, found))
+        return found
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows of the data that are looked at, equal ones merged, without remote ones.
@@ -137,12 +173,22 @@ class Sample:
     coordinates: Coordinates
     blocks: ArrayBlocks
     whole: Parameters | None = None
+    clusterings: Clusterings = field(default_factory=Clusterings)
 
     @classmethod
     def of(
-        cls, blocks: Blocks, coordinates: Coordinates, structure: Structure
+        cls,
+        blocks: Blocks,
+        coordinates: Coordinates,
+        structure: Structure,
+        clusterings: Clusterings | None = None,
     ) -> Sample:
-        """Look at rows, the same ones in every fit."""
+        """Look at rows, the same ones in every fit; `clusterings` may be known.
+
+        Clusters are looked for with free covariances, whatever is asked of their shape.
+        """
+        if structure.constraint is not None:
+            structure = structure.free
         taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
         taken = replace(taken, known=None)
         if blocks.incomplete:
@@ -154,7 +200,9 @@ class Sample:
         ties = find_ties(X.T, z, weight)
         coordinates = replace(coordinates, ties=ties)
         kept = replace(taken, X=X, weight=weight)
-        sample = cls(structure, coordinates, kept, as_one(kept, coordinates, structure))
+        whole = as_one(kept, coordinates, structure)
+        known = Clusterings() if clusterings is None else clusterings
+        sample = cls(structure, coordinates, kept, whole, known)
         return sample._without_remote()
 
     def scale(self, n_components: int) -> np.ndarray:
@@ -163,15 +211,20 @@ class Sample:
             self.scales[n_components] = self._scale(n_components)
         return self.scales[n_components]
 
-    @cached_property
+    @property
     def scales(self) -> dict[int, np.ndarray]:
         """What has been found: a path asks for each number of components often."""
-        return {}
+        return self._fits[0]
 
-    @cached_property
+    @property
     def clusters(self) -> dict[int, Parameters]:
         """Where the quick fit of so many clusters has come to: a start of others."""
-        return {}
+        return self._fits[1]
+
+    @property
+    def _fits(self) -> tuple[dict[int, np.ndarray], dict[int, Parameters]]:
+        structure, n_rows = self.structure, self.blocks.n_samples
+        return self.clusterings.fits(structure, self.coordinates, n_rows)
 
     def _scale(self, n_components: int) -> np.ndarray:
         d = self.blocks.n_features
@@ -255,7 +308,7 @@ class Sample:
                 Statistics.of_labels(
                     structure.quadratic, z[:, order].T, resp * weight, squares
                 )
-                for resp in _clusterings(white, weight, n_components)
+                for resp in self.clusterings.of(white, weight, n_components)
             ),
             key=_within,
         )
@@ -266,46 +319,50 @@ class Sample:
         products = statistics.sums.size * white.shape[1]
         scatter = statistics.scatter()
         parameters = maximise(structure, penalty, statistics, scatter)
-        step, volume = self._stepper(blocks), _log_volume(scale)
-        for _ in range(max(1, min(STEPS, WORK // products))):
-            statistics, parameters = step(parameters, penalty)
-            scale = with_floor(self._pooled(statistics, scale), COLLINEAR)
-            penalty = replace(penalty, target=scale)
-            before, volume = volume, _log_volume(scale)
-            if abs(volume - before) <= SETTLED:
-                break
+        steps = max(1, min(STEPS, WORK // products))
+        statistics, parameters = self._settled(blocks, parameters, penalty, steps)
         self.clusters[n_components] = parameters
         return self._pooled(statistics)
 
-    def _stepper(self, blocks: ArrayBlocks) -> Step:
-        """Return a function that takes an EM step on the rows of some blocks."""
+    def _settled(
+        self,
+        blocks: ArrayBlocks,
+        parameters: Parameters,
+        penalty: ScaleFreePenalty,
+        steps: int,
+    ) -> tuple[Statistics, Parameters]:
+        """Take EM steps, each with the scale of the clusters before it as a target.
+
+        Until that hardly changes. Return the last statistics, and where they lead.
+        """
         structure, d = self.structure, blocks.n_features
         second = structure.quadratic.unpack(self.total.sums[0, 1 + d :], d)
         quick = Stepper.of(blocks, self.coordinates, structure, second)
-
-        def step(
-            parameters: Parameters, penalty: ScaleFreePenalty
-        ) -> tuple[Statistics, Parameters]:
-            outcome = None if quick is None else quick(parameters, penalty)
+        if quick is not None:
+            rows = pseudo_rows(structure, d)
+            outcome = quick.settle(parameters, penalty, rows, steps, SETTLED)
             if outcome is not None:
-                statistics, successor = outcome.statistics, outcome.successor
-            else:
-                form = choose_form(structure, parameters, np.dtype(float))
-                expectation = Expectation(form, self.coordinates)
-                statistics = blocks.fold(
-                    expectation.statistics, expectation.values_per_sample
-                )
-                successor = None
-            if statistics.quadratic != structure.quadratic:
-                statistics = statistics.completed(self.total)
-            if successor is None:
-                scatter = statistics.scatter()
-                successor = maximise(
-                    structure, penalty, statistics, scatter, parameters
-                )
-            return statistics, successor
+                return self._completed(outcome.statistics), outcome.successor
+        volume = log_volume(penalty.target)
+        for _ in range(steps):
+            form = choose_form(structure, parameters, np.dtype(float))
+            expectation = Expectation(form, self.coordinates)
+            statistics = self._completed(
+                blocks.fold(expectation.statistics, expectation.values_per_sample)
+            )
+            scatter = statistics.scatter()
+            parameters = maximise(structure, penalty, statistics, scatter, parameters)
+            scale = with_floor(self._pooled(statistics, penalty.target), COLLINEAR)
+            penalty = replace(penalty, target=scale)
+            before, volume = volume, log_volume(scale)
+            if abs(volume - before) <= SETTLED:
+                break
+        return statistics, parameters
 
-        return step
+    def _completed(self, statistics: Statistics) -> Statistics:
+        if statistics.quadratic == self.structure.quadratic:
+            return statistics
+        return statistics.completed(self.total)
 
 
 def _clusterings(
@@ -322,7 +379,7 @@ def _clusterings(
     views, p = [white], min(n_components - 1, d)
     if p < d:
         fourth = (white * (weight * np.square(white).sum(axis=0))) @ white.T
-        views.append(np.linalg.eigh(fourth)[1][:, :p].T @ white)
+        views.append(eigh(fourth, subset_by_index=[0, p - 1])[1].T @ white)
     starts = STARTS if white.size * n_components <= QUICK else 1
     with on_checked_data():
         for view in views:
@@ -333,11 +390,4 @@ def _clusterings(
 def _within(statistics: Statistics) -> float:
     """Log-volume of the scatter within clusters, which affine maps do not reorder."""
     values = statistics.scatter().values.sum(axis=0)
-    return _log_volume(with_floor(values / statistics.counts.sum(), COLLINEAR))
-
-
-def _log_volume(scale: np.ndarray) -> float:
-    """Log-determinant; the same for every affine map of data, but for a constant."""
-    if scale.ndim == 2:
-        return float(np.linalg.slogdet(scale)[1])
-    return float(np.log(scale).sum())
+    return log_volume(with_floor(values / statistics.counts.sum(), COLLINEAR))

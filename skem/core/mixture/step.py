@@ -8,7 +8,7 @@ the next ones: natural parameters, the pass, the M-step, and what the objective 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from threading import get_ident
@@ -18,11 +18,17 @@ import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
-from skem.core.gaussian.covariance import Diag, Full, Spherical, Structure, Tied
+from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
-from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
+from skem.core.gaussian.regularization import (
+    COLLINEAR,
+    VANISHING,
+    Regularization,
+    ScaleFreePenalty,
+    log_volume,
+)
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import weight_exponent
 from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
@@ -30,7 +36,8 @@ from skem.core.passes.fused import as_job
 from skem.kernels import native
 from skem.kernels.native import STEP, Library, address
 
-STRUCTURES: dict[type, int] = {Full: 0, Tied: 1, Diag: 2, Spherical: 3}
+NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
+"""Of structures, in the order that fold.cpp numbers them in."""
 NO_PRIOR: tuple[Any, ...] = (0,) * 12
 WEIGHTS: dict[type, int] = {
     WEIGHT_PRIORS["dirichlet_process"]: 1,
@@ -41,11 +48,14 @@ MOST_FEATURES = 16
 """Features beyond which LAPACK is faster."""
 MOST_VALUES = 2**18
 """Values of work on all samples beyond which blocks and threads are worth it."""
+MOST_TOGETHER = 64
+"""Components whose volumes are found together, beyond which LAPACK is faster."""
 
 
 class Outcome(NamedTuple):
     """What a step has found at parameters, and where it leads."""
 
+    parameters: Parameters
     statistics: Statistics
     loglik: np.ndarray
     penalty: np.ndarray
@@ -56,17 +66,18 @@ class Outcome(NamedTuple):
 class Plan:
     """What is the same for all parameters of a shape, and memory to work in.
 
-    A step reads parameters from `given`, and writes what it finds to `out`. `packed` is
-    what it is called with, for a regularization.
+    A step reads parameters from `given`, and writes what it finds to `out`; `addresses`
+    are those of what is found, and then of what is given. `packed` is what it is called
+    with, for a regularization.
     """
 
     shape: tuple[int, ...]
     given: list[np.ndarray]
     out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
-    lost: np.ndarray
+    addresses: list[int]
     reference: np.ndarray
-    scratch: np.ndarray
+    scratch: np.ndarray | None = None
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
@@ -98,7 +109,7 @@ class Stepper:
         library = native.library()
         if (
             library is None
-            or type(structure) not in STRUCTURES
+            or structure.shape_name not in NAMES
             or not isinstance(blocks, ArrayBlocks)
             or blocks.incomplete
             or blocks.known is not None
@@ -126,6 +137,10 @@ class Stepper:
         )
 
     @cached_property
+    def _addresses(self) -> list[int]:
+        return [address(array) for array in self.arrays[:3]]
+
+    @cached_property
     def _plans(self) -> dict[tuple[int, ...], Plan | None]:
         return {}
 
@@ -134,44 +149,51 @@ class Stepper:
         *stack, K, d = shape
         structure, n, M = self.structure, self.job[0], math.prod(stack)
         width = 1 + d + structure.logit_quadratic.size(d)
-        if n * (width + M * K) > MOST_VALUES:
+        together = structure.constraint is not None and structure.constraint.iterates
+        if n * (width + M * K) > MOST_VALUES or (together and K > MOST_TOGETHER):
             return None
         own = structure.shape(K, d)
         shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
         sizes = [M * math.prod(each) for each in shapes]
-        ends = list(accumulate(sizes))
+        ends = list(accumulate([*sizes, *sizes[3:]]))
         slices = [
             (end - size, end, (*stack, *each))
-            for end, size, each in zip(ends, sizes, shapes, strict=True)
+            for end, size, each in zip(ends, sizes, shapes, strict=False)
         ]
+        # What is found, and after it what is given.
+        memory = np.empty(ends[-1])
+        out, *given = np.split(memory, ends[7:-1])
         plan = Plan(
             shape,
-            [np.empty((*stack, *each)) for each in shapes[3:]],
-            np.empty(ends[-1]),
+            [
+                part.reshape(*stack, *each)
+                for part, each in zip(given, shapes[3:], strict=True)
+            ],
+            out,
             slices,
-            np.empty(M * n, np.int64),
+            [address(memory) + 8 * end for end in (0, *ends[:-1])],
             np.zeros(shape),
-            np.empty(0, np.uint8),
         )
-        size = self.library.step_scratch_bytes(
-            self._packed(plan, np.empty(0), 0.0, NO_PRIOR)
-        )
-        plan.scratch = np.empty(size, np.uint8)
+        scratch = self.library.step_scratch_bytes(self._packed(plan, 0, 0.0, NO_PRIOR))
+        # Room for the numbers of lost samples comes first.
+        plan.scratch = np.empty(8 * M * n + scratch, np.uint8)
         return plan
 
     def _packed(
-        self, plan: Plan, target: np.ndarray, epsilon: float, prior: tuple[Any, ...]
+        self, plan: Plan, target: int, epsilon: float, prior: tuple[Any, ...]
     ) -> bytes:
         *stack, K, d = plan.shape
-        shift, scale, second, *_ = self.arrays
-        at = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices]
+        shift, scale, second = self._addresses
+        at, lost = plan.addresses, address(plan.scratch)
+        scratch = lost + 8 * math.prod(stack) * self.job[0]
+        number = NAMES.index(self.structure.shape_name)
         return STEP.pack(
-            STRUCTURES[type(self.structure)], self.itemsize, d, K, math.prod(stack),
+            number, self.itemsize, d, K, math.prod(stack),
             self.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
-            *map(address, (shift, scale, target, second, *plan.given[:3])),
-            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, address(plan.lost), 0, 0,
-            address(plan.scratch), *prior,
+            shift, scale, target, second, *at[8:11],
+            *at[2:6], *self.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0,
+            scratch, *prior,
         )  # fmt: skip
 
     def _prepared(self, plan: Plan, regularization: Regularization) -> bool:
@@ -186,7 +208,6 @@ class Stepper:
                 np.ascontiguousarray(array, dtype=float)
                 for array in (regularization.mean, regularization.row)
             )
-            out = [address(plan.out) + 8 * begin for begin, _, _ in plan.slices[6:]]
             prior = (
                 WEIGHTS[type(regularization.weights)],
                 regularization.size(plan.given[4]),
@@ -194,8 +215,9 @@ class Stepper:
                 regularization.mean_precision,
                 regularization.degrees_of_freedom,
                 regularization.log_norm,
-                *map(address, (*arrays, *plan.given[3:])),
-                *out,
+                *map(address, arrays),
+                *plan.addresses[11:],
+                *plan.addresses[6:8],
             )
         elif isinstance(regularization, ScaleFreePenalty):
             if regularization.null is not None:
@@ -204,14 +226,68 @@ class Stepper:
         else:
             return False
         target = np.ascontiguousarray(target, dtype=float)
-        plan.packed = self._packed(plan, target, epsilon, prior)
+        plan.packed = self._packed(plan, address(target), epsilon, prior)
         plan.regularization, plan.held = regularization, (target, *arrays)
         return True
 
     def __call__(
-        self, parameters: Parameters, regularization: Regularization
+        self, parameters: Parameters, regularization: Regularization, steps: int = 1
     ) -> Outcome | None:
-        """Return None if the step must be done in another way."""
+        """Return the last of so many steps; None if it must be done in another way."""
+        plan = self._loaded(parameters, regularization)
+        if plan is None or self.library.step(plan.packed, steps):
+            return None
+        return self._outcome(plan, parameters if steps == 1 else self._reached(plan))
+
+    def settle(
+        self,
+        parameters: Parameters,
+        penalty: ScaleFreePenalty,
+        rows: float,
+        steps: int,
+        little: float,
+    ) -> Outcome | None:
+        """Take steps, each with the scale of the clusters before as a target.
+
+        At most so many, until the logarithm of its volume moves by little. `rows` of
+        the scale itself are added to each cluster when they are pooled. Return the
+        last step; None if they must be done in another way.
+        """
+        plan = self._loaded(parameters, replace(penalty, target=penalty.target.copy()))
+        if plan is None:
+            return None
+        volume = log_volume(penalty.target)
+        floor = (rows, COLLINEAR, VANISHING)
+        if not self.library.settle(plan.packed, steps, volume, little, *floor):
+            return None
+        return self._outcome(plan, self._reached(plan))
+
+    def climb(
+        self,
+        parameters: Parameters,
+        regularization: Regularization,
+        steps: int,
+        least: float,
+    ) -> tuple[Outcome, np.ndarray] | None:
+        """Take steps, as long as one of the mixtures gains more than `least` in one.
+
+        Return what is found where they lead, and the log-likelihoods and
+        objectives on the way, (steps + 1, 2, …); None if that must be done otherwise.
+        """
+        plan = self._loaded(parameters, regularization)
+        if plan is None or isinstance(parameters, Posterior):
+            return None
+        values = np.empty((steps + 1, 2, *parameters.shape[:-2]))
+        taken = self.library.climb(plan.packed, steps, least, address(values))
+        if taken < 0:
+            return None
+        found = self._outcome(plan, self._reached(plan))
+        return found, values[: taken + 1]
+
+    def _loaded(
+        self, parameters: Parameters, regularization: Regularization
+    ) -> Plan | None:
+        """Return a plan that has read parameters; None if there is none."""
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *parameters.means.shape)
         if key not in self._plans:
@@ -225,8 +301,16 @@ class Stepper:
         cholesky[...] = parameters.precisions_cholesky
         if isinstance(parameters, Posterior):
             effective[...], counts[...] = parameters.log_effective, parameters.counts
-        if self.library.step(plan.packed):
-            return None
+        return plan
+
+    def _reached(self, plan: Plan) -> Parameters:
+        """Return the parameters that the last step was taken from."""
+        arrays = [array.copy() for array in plan.given]
+        bayesian = isinstance(plan.regularization, Prior)
+        return Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+
+    def _outcome(self, plan: Plan, parameters: Parameters) -> Outcome:
+        """Return what a step has found."""
         out = plan.out.copy()
         sums, loglik, penalty, *arrays = [
             out[begin:end].reshape(shape) for begin, end, shape in plan.slices
@@ -235,4 +319,4 @@ class Stepper:
         statistics = Statistics(loglik[()], sums, plan.reference, quadratic)
         bayesian = isinstance(parameters, Posterior)
         successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
-        return Outcome(statistics, loglik[()], penalty[()], successor)
+        return Outcome(parameters, statistics, loglik[()], penalty[()], successor)

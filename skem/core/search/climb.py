@@ -6,6 +6,7 @@ stacked, and share every call of NumPy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,34 +33,54 @@ class Trial:
         return self.objective + HOPE * self.steps * self.gain
 
 
-def climb(em: Any, starts: Sequence[Any], steps: int) -> list[Trial]:
+def climb(
+    em: Any, starts: Sequence[Any], steps: int, least: float = -math.inf
+) -> list[Trial]:
     """Take so many plain steps of a map, and return the best first.
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
-    up. Those that meet a covariance that must not be repaired are left out.
+    up, and those that have no hope of what is asked for at least. Those that meet a
+    covariance that must not be repaired are left out.
     """
     try:
-        trials = _together(em, starts, steps) if starts else []
+        trials = _together(em, starts, steps, least) if starts else []
     except IllDefinedCovarianceError:
         if len(starts) == 1:
             return []
-        trials = [trial for start in starts for trial in climb(em, [start], steps)]
+        trials = [
+            trial for start in starts for trial in climb(em, [start], steps, least)
+        ]
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: Any, starts: Sequence[Any], steps: int) -> list[Trial]:
+def _together(em: Any, starts: Sequence[Any], steps: int, least: float) -> list[Trial]:
     points = [em.admitted(start) for start in starts]
-    here = em.evaluate(type(points[0]).stacked(points))
-    before = here.objective
-    for step in range(steps):
-        before, successor = here.objective, here.successor
-        if step > 1 and step in (steps // 4, steps // 2):
-            better = np.argsort(-here.objective, kind="stable")[
-                : (len(before) + 1) // 2
-            ]
-            before, successor = before[better], successor[better]
-        here = em.evaluate(successor)
-    gains = here.objective - before
+    there = type(points[0]).stacked(points)
+    if steps == 0:
+        here = em.evaluate(there)
+        return _trials(here, np.zeros(len(starts)), 0)
+    done = 0
+    for stage in (steps // 4, steps // 2):
+        if stage <= 1:
+            continue
+        here, gains = _climbed(em, there, stage - done)
+        better = np.argsort(-here.objective, kind="stable")[: (len(gains) + 1) // 2]
+        hope = here.objective + (steps - stage + HOPE * steps) * gains
+        better = better[hope[better] > least]
+        if not len(better):
+            return []
+        there, done = here.successor[better], stage + 1
+    return _trials(*_climbed(em, there, steps - done), steps)
+
+
+def _climbed(em: Any, there: Any, steps: int) -> tuple[Any, np.ndarray]:
+    """Take so many steps; return where they lead, and the gains of the last one."""
+    before = em.evaluate(em.advanced(there, steps - 1))
+    here = em.evaluate(before.successor)
+    return here, here.objective - before.objective
+
+
+def _trials(here: Any, gains: np.ndarray, steps: int) -> list[Trial]:
     return [
         Trial(here.parameters[i], float(here.objective[i]), float(gains[i]), steps)
         for i in range(len(gains))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import NamedTuple
@@ -87,20 +88,25 @@ def started(
 
     Failures are left out, unless it is `strict`.
     """
-    n_starts = len(stack.sums)
+    places, found = started_together(em, stack, strict=strict)
+    yield from ((place, found[i]) for i, place in enumerate(places))
+
+
+def started_together(
+    em: EMMap, stack: Statistics, *, strict: bool = False
+) -> tuple[list[int], Parameters | list[Parameters]]:
+    """Do the same, and return the places, and the starts as a stack if none failed."""
+    places = range(len(stack.sums))
     try:
-        together = em.started(stack)
+        return [*places], em.started(stack)
     except IllDefinedCovarianceError:
         if strict:
             raise
-    else:
-        yield from ((i, together[i]) for i in range(n_starts))
-        return
-    for i in range(n_starts):
-        try:
-            yield i, em.started(stack[i])
-        except IllDefinedCovarianceError:
-            continue
+    found: dict[int, Parameters] = {}
+    for i in places:
+        with suppress(IllDefinedCovarianceError):
+            found[i] = em.started(stack[i])
+    return [*found], [*found.values()]
 
 
 def _seed(

@@ -17,7 +17,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import Parameters, placed
 from skem.core.mixture.em import EMMap
-from skem.core.search.initialize import LABELS, Rows, started, subsample
+from skem.core.search.initialize import LABELS, Rows, started_together, subsample
 
 CERTAIN = 1e-12
 """Probability that a row keeps of belonging to each of the components."""
@@ -91,11 +91,11 @@ class Moves:
         em, present = self.em, self.parameters
         of_noise = owner == len(present.weights)
         halves[of_noise, 1] = 0
-        starts = list(started(em, self.rows.labelled(em, halves)))
-        if not starts:
+        chosen, twos = started_together(em, self.rows.labelled(em, halves))
+        if not chosen:
             return []
-        places, twos = zip(*starts, strict=True)
-        chosen = list(places)
+        if isinstance(twos, list):
+            twos = Parameters.stacked(twos)
         pairs = np.stack([gone, np.where(of_noise, gone, owner)], axis=1)[chosen]
         sizes = halves[chosen].sum(axis=-1) / self.rows.weight.sum()
         weights = placed(present.weights, pairs, sizes)
@@ -103,7 +103,7 @@ class Moves:
         left = 1.0 if em.background is None else 1 - noise
         weights *= left / weights.sum(axis=1, keepdims=True)
         shared = em.structure.shared
-        moved = present.spliced(pairs, Parameters.stacked(twos), weights, shared=shared)
+        moved = present.spliced(pairs, twos, weights, shared=shared)
         moved = em.constrained(moved)
         return [moved[i] for i in range(len(pairs))]
 

@@ -190,7 +190,7 @@ class Search:
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = climb(em, self.moved(em, best), TRIAL)
+        trials = climb(em, self.moved(em, best), TRIAL, height(best))
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:

@@ -18,7 +18,7 @@ from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.gaussian.quadratic import Quadratic
 from skem.core.gaussian.statistics import Statistics
-from skem.core.gaussian.storage import PAIRS
+from skem.core.gaussian.storage import PAIRS, transposed
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.mixture.em import EMMap
 from skem.core.search.initialize import Rows
@@ -70,18 +70,19 @@ class Sketch:
             z = workspace.array("z", block.data.shape, np.float64)
             coordinates.load(block.data, z)
             squares = coordinates.squares(block.data)
+            centred = z - means[:, :, None]
+            times = centred * weighted[:, None]
             sums[:, 0] = weighted.sum(axis=1)
-            for k, r in enumerate(weighted):
-                centred = z - means[k, :, None]
-                sums[k, 1 : 1 + d] = centred @ r
-                sums[k, 1 + d : -K] = PAIRS.weighted_sum(centred, r)
-                if squares is not None:
+            sums[:, 1 : 1 + d] = times.sum(axis=2)
+            sums[:, 1 + d : -K] = PAIRS.pack(times @ transposed(centred))
+            if squares is not None:
+                for own, r in zip(sums, weighted, strict=True):
                     within = weighted_squares(squares, r)
-                    PAIRS.add_squares(sums[k, 1 + d : -K], within)
+                    PAIRS.add_squares(own[1 + d : -K], within)
             sums[:, -K:] = weighted @ resp.T
             return sums
 
-        sums = em.blocks.fold(kernel, expectation.values_per_sample + 3 * d + K)
+        sums = em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
         statistics = Statistics(0.0, sums[:, :-K], means, PAIRS)
         scatter = statistics.scatter()
         counts = np.maximum(scatter.counts, TINY)
@@ -152,6 +153,8 @@ class Sketch:
 
     def moved(self, here: Coordinates, there: Coordinates) -> Sketch:
         """Return the same in other coordinates."""
+        if here.same(there):
+            return self
         one = np.ones_like(here.scale)
         unit_here = one if here.unit is None else here.unit
         unit_there = one if there.unit is None else there.unit

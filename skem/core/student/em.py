@@ -192,6 +192,10 @@ class StudentMap(EMMap):
             self.structure, parameters, coordinates, background=self._log_widths
         )
 
+    @cached_property
+    def _stepper(self) -> None:
+        """A step of t distributions is another one."""
+
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
         expectation = self.expectation(parameters)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from skem.core.gaussian.coordinates import standardising_coordinates
-from skem.core.gaussian.covariance import STRUCTURES, Scatter
+from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES, Scatter
 from skem.core.gaussian.regularization import COLLINEAR, cluster_scale, with_floor
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.scale import Sample
+from skem.core.mixture.scale import Clusterings, Sample
+from skem.core.mixture.step import Stepper
+from skem.kernels import native
 
 K, D = 3, 2
 CENTRES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -166,3 +168,72 @@ def test_features_without_variance_get_one():
     )
     np.testing.assert_array_equal(with_floor(np.array([2.0, 0.0]), 1e-8)[1], COLLINEAR)
     assert with_floor(np.array(0.0), 1e-8) == COLLINEAR
+
+
+def test_shapes_take_the_scale_of_free_covariances(make_blocks, rng):
+    blocks = make_blocks(clusters(rng, 5.0))
+    known = Clusterings()
+    for name, constraint in FOURTEEN.items():
+        coordinates = standardising_coordinates(blocks, constraint)
+        free = constraint if constraint.constraint is None else constraint.free
+        expected = Sample.of(blocks, coordinates, free).scale(K)
+        found = Sample.of(blocks, coordinates, constraint, known).scale(K)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, err_msg=name)
+
+
+def test_clusterings_are_known_of_rows_that_are_whitened_alike(make_blocks, rng):
+    blocks, known = make_blocks(clusters(rng, 5.0)), Clusterings()
+    found = {}
+    for name in ("full", "tied", "diag"):
+        coordinates = standardising_coordinates(blocks, FOURTEEN[name])
+        sample = Sample.of(blocks, coordinates, FOURTEEN[name], known)
+        found[name] = known.of(sample.white, sample.blocks.weight, K)
+    assert found["full"] is found["tied"]
+    assert found["full"] is not found["diag"]
+
+
+@pytest.mark.skipif(native.library() is None, reason="there is no compiled pass")
+@pytest.mark.parametrize("d", [1, 2, 7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_steps_settle_where_those_of_numpy_do(
+    structure, d, weighted, make_blocks, monkeypatch, rng
+):
+    X = rng.normal(size=(250, d)) + 4 * rng.integers(0, 3, size=(250, 1))
+    blocks = make_blocks(X, rng.integers(1, 4, 250) if weighted else None)
+    fast, slow = (sample_of(blocks, structure) for _ in range(2))
+    done = []
+    settle = Stepper.settle
+
+    def counted(*args):
+        done.append(settle(*args))
+        return done[-1]
+
+    monkeypatch.setattr(Stepper, "settle", counted)
+    found = fast.scale(3)
+    assert len(done) == 1
+    assert None not in done
+    monkeypatch.setattr(Stepper, "of", lambda *args: None)
+    np.testing.assert_allclose(found, slow.scale(3), rtol=1e-8, atol=1e-10)
+    for one, other in zip(
+        fast.clusters[3].arrays, slow.clusters[3].arrays, strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.skipif(native.library() is None, reason="there is no compiled pass")
+def test_scales_that_need_a_floor_are_left_to_numpy(make_blocks, monkeypatch, rng):
+    """A column is another one but for a part in 10⁵."""
+    X = rng.normal(size=(200, 2)) + 4 * rng.integers(0, 3, size=(200, 1))
+    X = np.column_stack([X, X[:, 0] + 1e-5 * rng.normal(size=200)])
+    done = []
+    settle = Stepper.settle
+
+    def counted(*args):
+        done.append(settle(*args))
+        return done[-1]
+
+    monkeypatch.setattr(Stepper, "settle", counted)
+    scale = sample_of(make_blocks(X), STRUCTURES["full"]).scale(3)
+    assert done == [None]
+    units = np.sqrt(np.diagonal(scale))
+    assert np.linalg.eigvalsh(scale / np.outer(units, units))[0] > 0

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from skem.core.mixture.seeds import kmeans, kmeans_seeds, nearest_kmeans_seed
+from skem.core.mixture.seeds import (
+    kmeans,
+    kmeans_seeds,
+    lloyd,
+    nearest_kmeans_seed,
+    quick_lloyd,
+    single_lloyd,
+)
 
 # The middle row is nearer to the first, but the last one is dear to leave.
 Z = np.array([[0.0], [4.0], [10.0]])
@@ -31,3 +38,15 @@ def test_weights_are_the_chances_to_be_a_seed(seed, rng):
     near = nearest_kmeans_seed(rows, weight, 2, np.random.RandomState(seed))
     distances = np.linalg.norm(rows - rows[seeds.argmax(axis=1), None], axis=2)
     np.testing.assert_array_equal(near.argmax(axis=0), distances.argmin(axis=0))
+
+
+@pytest.mark.skipif(single_lloyd is None, reason="scikit-learn lacks the function")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_quick_way_is_that_of_kmeans(weighted, rng):
+    rows = rng.normal(size=(200, 3)) + 4 * rng.integers(0, 2, size=(200, 3))
+    weight = rng.integers(1, 4, 200).astype(float) if weighted else np.ones(200)
+    centers = rows[:5]
+    labels, inertia = quick_lloyd(rows, weight, centers.copy())
+    expected, of_expected = lloyd(rows, weight, centers.copy())
+    np.testing.assert_array_equal(labels, expected)
+    assert inertia == pytest.approx(of_expected, rel=1e-10)

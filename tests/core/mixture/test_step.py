@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skem.core.bayes.em import Beliefs, VariationalMap
-from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
 from skem.core.mixture import step as step_module
@@ -65,6 +65,28 @@ def test_a_step_is_that_of_numpy(structure, n, d, K, weighted, make_blocks, rng)
     em = EMMap.prepare(make_blocks(X, weight), structure, K, "auto")
     (start,) = starts(em, K, 1)
     assert_same_step(em, start)
+
+
+@pytest.mark.parametrize("name", sorted(FOURTEEN.keys() - STRUCTURES.keys()))
+@pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 2), (301, 2, 3), (200, 7, 6)])
+def test_a_step_of_a_shape_is_that_of_numpy(name, n, d, K, make_blocks, rng):
+    """Along a path, of one mixture and of a stack."""
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
+    blocks = make_blocks(X, rng.integers(0, 3, n) * 0.7)
+    em = EMMap.prepare(blocks, FOURTEEN[name], K, "auto")
+    path = starts(em, K, 1)
+    for _ in range(4):
+        assert_same_step(em, path[-1])
+        path.append(in_numpy(em).evaluate(path[-1]).successor)
+    assert_same_step(em, Parameters.stacked(path))
+
+
+def test_many_proportional_components_take_the_other_way(make_blocks, rng):
+    blocks = make_blocks(rng.normal(size=(200, 2)))
+    em = EMMap.prepare(blocks, FOURTEEN["VEI"], 2, "auto")
+    (few,), (many,) = starts(em, 2, 1), starts(em, step_module.MOST_TOGETHER + 1, 1)
+    assert "successor" in vars(em.evaluate(few))
+    assert "successor" not in vars(em.evaluate(many))
 
 
 @pytest.mark.parametrize("kind", WEIGHT_PRIORS)
@@ -180,3 +202,13 @@ def test_threads_may_share_a_map(make_blocks, rng):
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda start: em.evaluate(start).objective, several)
     assert list(found) == expected
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_several_steps_lead_where_each_of_them_does(structure, d, make_blocks, rng):
+    X = rng.normal(size=(200, d)) + 3 * rng.integers(0, 3, size=(200, 1))
+    em = EMMap.prepare(make_blocks(X), structure, 3, "auto")
+    stack = Parameters.stacked(starts(em, 3, 4))
+    fast, slow = em.advanced(stack, 7), in_numpy(em).advanced(stack, 7)
+    for one, other in zip(fast.arrays, slow.arrays, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)

@@ -77,3 +77,12 @@ def test_starts_that_fail_are_left_out(make_blocks, rng):
 def test_no_starts_give_no_trials(make_blocks, rng):
     em = problem(make_blocks, STRUCTURES["full"], rng.normal(size=(50, 2)))
     assert climb(em, [], 3) == []
+
+
+def test_what_has_no_hope_is_given_up(make_blocks, rng):
+    em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(200, 2)))
+    some = starts(em, 5)
+    every = climb(em, some, 8)
+    assert climb(em, some, 8, every[0].objective + 1e4) == []
+    again = climb(em, some, 8, every[0].objective - 1e4)
+    assert [t.objective for t in again] == [t.objective for t in every]

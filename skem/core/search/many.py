@@ -1,0 +1,100 @@
+"""Many starts at once: rows drawn for all of them together, and one M-step.
+
+Where many plain steps take little time, this is the shortest way to a good optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.em import EMMap
+from skem.core.search.climb import Trial, climb
+from skem.core.search.initialize import LABELS, Rows, started, subsample
+from skem.core.search.move import drawn_of_each
+from skem.core.search.search import FOLLOWED, GAIN, Follow, height
+from skem.core.solve.loop import Solution
+
+KINDS = 3
+"""Rows chosen evenly, rows chosen far apart, and clusters about the latter."""
+STEPS = 40
+"""Steps that each start gets."""
+MEANS = 3
+"""Times that clusters take the means of their rows."""
+
+
+def many(
+    em: EMMap, n_components: int, count: int, rng: np.random.RandomState
+) -> list[Parameters]:
+    """Make so many diverse starts; those that fail are left out.
+
+    Each row goes to the nearest of one row of each component.
+    """
+    rows = subsample(em, n_components, rng)
+    most = max(1, LABELS // (n_components * len(rows.Z)))
+    found: list[Parameters] = []
+    for first in range(0, count, most):
+        kinds = np.arange(first, min(first + most, count)) % KINDS
+        labels = labelled(rows, n_components, kinds, rng)
+        resp = (labels[:, None] == np.arange(n_components)[:, None]) * rows.weight
+        found += (start for _, start in started(em, rows.labelled(em, resp)))
+    return found
+
+
+def labelled(
+    rows: Rows, n_components: int, kinds: np.ndarray, rng: np.random.RandomState
+) -> np.ndarray:
+    """Return labels of the rows, (len(kinds), n)."""
+    Z, weight = rows.Z, rows.weight
+    count, n = len(kinds), len(Z)
+    nearest, labels = np.full((count, n), np.inf), np.zeros((count, n), int)
+    far_apart = np.asarray(kinds > 0)[:, None]
+    for k in range(n_components):
+        # Where rows are fewer than components, the last ones are where others are.
+        some = np.any(nearest > 0, axis=1, keepdims=True)
+        apart = far_apart & some & (k > 0)
+        chances = np.where(apart, np.minimum(nearest, np.finfo(float).max), 1) * weight
+        distances = cdist(Z[drawn_of_each(chances, rng)], Z, "sqeuclidean")
+        labels[distances < nearest] = k
+        nearest = np.minimum(nearest, distances)
+    clusters = kinds == KINDS - 1
+    if clusters.any():
+        labels[clusters] = about_means(Z, weight, labels[clusters], n_components)
+    return labels
+
+
+def about_means(
+    Z: np.ndarray, weight: np.ndarray, labels: np.ndarray, n_components: int
+) -> np.ndarray:
+    """Give rows to the nearest of the means of clusters, a few times."""
+    count, (n, d) = len(labels), Z.shape
+    for _ in range(MEANS):
+        resp = (labels[:, None] == np.arange(n_components)[:, None]) * weight
+        sizes = resp.sum(axis=-1, keepdims=True)
+        means = (resp @ Z) / np.where(sizes > 0, sizes, 1)
+        flat = cdist(means.reshape(-1, d), Z, "sqeuclidean")
+        distances = flat.reshape(count, n_components, n)
+        labels = np.where(sizes > 0, distances, np.inf).argmin(axis=1)
+    return labels
+
+
+def best_end(em: EMMap, starts: Sequence[Parameters], finish: Follow) -> Solution:
+    """Follow the most hopeful starts, and return the end of the best."""
+    trials = sorted(climb(em, starts, STEPS), key=Trial.hope, reverse=True)
+    best = None
+    for trial in trials[:FOLLOWED]:
+        if best is not None and trial.hope() <= height(best) + GAIN:
+            break
+        try:
+            end = finish(em, trial.parameters)
+        except IllDefinedCovarianceError:
+            continue
+        if best is None or height(end) > height(best):
+            best = end
+    if best is None:
+        raise IllDefinedCovarianceError
+    return best
