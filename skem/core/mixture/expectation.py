@@ -36,7 +36,7 @@ MAX_EXPONENT = 50
 
 
 def weight_exponent(weight: np.ndarray) -> int:
-    """Power of two of the largest weight; 0 if single precision has room for sums."""
+    """Power of two of the largest weight; 0 if there is room for sums and products."""
     exponent = int(np.frexp(weight.max(initial=0.0))[1])
     return exponent if abs(exponent) > MAX_EXPONENT else 0
 
@@ -247,8 +247,8 @@ class Expectation:
         if block.incomplete:
             return self._incomplete.statistics(block, workspace)
         weight = block.weight
-        if weight is not None and self.form.dtype == np.float32:
-            # Weights may be beyond the range of single precision.
+        if weight is not None:
+            # Products with them may be beyond the range of the type.
             exponent = weight_exponent(weight)
             if exponent:
                 block = block._replace(weight=np.ldexp(weight, -exponent))
