@@ -193,6 +193,9 @@ class TableSearch:
                 break
             end = self.finish(em, trial.parameters, None, Hopeless(best))
             if end.evaluation.objective > value + GAIN:
+                if not end.converged:
+                    # Given up beside the optimum, and above it none the less.
+                    end = self.finish(em, end.evaluation.parameters, end)
                 return end
         return None
 
