@@ -9,7 +9,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from skem import GaussianMixture, GaussianMixtureIC, MixtureDisplay, bootstrap_lrt
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureDisplay,
+    StudentMixture,
+    bootstrap_lrt,
+)
 from skem.kernels import native
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -437,3 +443,23 @@ def test_names_of_features_count_the_noise_and_one_is_a_density():
     names = mixture.get_feature_names_out().tolist()
     assert names == [f"gaussianmixture{k}" for k in range(3)]
     assert mixture.transform(X).shape == (len(X), 3)
+
+
+@pytest.mark.parametrize("Mixture", [GaussianMixture, StudentMixture])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "EVE"])
+def test_noise_may_have_everything(Mixture, covariance_type, rng):
+    """The components have no weight that their shares could be told from."""
+    X = rng.normal(size=(50, 3))
+    gappy = X.copy()
+    gappy[0, 1] = np.nan
+    mixture = Mixture(2, covariance_type=covariance_type, noise=0.01, random_state=0)
+    mixture.fit(X)
+    mixture.weights_, mixture.noise_weight_ = np.zeros(2), 1.0
+    for rows in (X, gappy):
+        np.testing.assert_allclose(
+            mixture.predict_proba(rows), np.tile([0.0, 0.0, 1.0], (50, 1)), atol=1e-200
+        )
+    np.testing.assert_allclose(mixture.score_samples(X), np.log(0.01))
+    assert (mixture.sample(9, random_state=0)[1] == -1).all()
+    mixture.set_params(warm_start=True).fit(X)
+    assert mixture.weights_.sum() + mixture.noise_weight_ == pytest.approx(1)

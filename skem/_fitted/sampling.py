@@ -15,7 +15,7 @@ from skem._fitted.parametric import Parametric
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import RandomState
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import Parameters, shares
 
 
 def _whole_number(n_samples: Any) -> int:
@@ -39,7 +39,7 @@ def draw(
     rng: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows and their components; `color` gives noise, (d, b), a covariance."""
-    labels = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
+    labels = rng.choice(len(weights), size=n_samples, p=shares(weights))
     X = rng.standard_normal((n_samples, means.shape[1]))
     for k in np.unique(labels):
         rows = labels == k

@@ -10,7 +10,7 @@ import numpy as np
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.ties import Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
@@ -270,7 +270,7 @@ def scoring_coordinates(
     structure: Structure, parameters: Parameters, dtype: np.dtype
 ) -> Coordinates:
     """Coordinates about the mixture's mean, in its standard deviations."""
-    weights = parameters.weights / parameters.weights.sum()
+    weights = shares(parameters.weights)
     means = parameters.means
     sd = structure.standard_deviations(parameters.precisions_cholesky, parameters.shape)
     unit = None

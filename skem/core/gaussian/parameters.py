@@ -89,6 +89,14 @@ class Parameters:
         return np.log(np.maximum(self.weights, TINY))
 
 
+def shares(weights: np.ndarray) -> np.ndarray:
+    """Weights (…, K) over their sum; all the same where noise has taken everything."""
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, weights, 1.0) / np.where(
+        total > 0, total, weights.shape[-1]
+    )
+
+
 def placed(array: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return copies of an array, (M, K, …), with other values (M, 2, …) in places."""
     copies = np.repeat(array[None], len(places), axis=0)

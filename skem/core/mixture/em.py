@@ -17,7 +17,7 @@ from skem.core.gaussian.coordinates import Coordinates, standardising_coordinate
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.maximisation import maximise
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
@@ -229,7 +229,7 @@ class EMMap:
         """Leave something for noise, if there is: nothing would stay nothing."""
         if self.background is None or start.noise_weight >= LEAST_NOISE:
             return start
-        weights = start.weights * ((1 - STARTING_NOISE) / start.weights.sum())
+        weights = (1 - STARTING_NOISE) * shares(start.weights)
         return replace(start, weights=weights)
 
     def ready(self, start: Parameters) -> Parameters:

@@ -67,8 +67,10 @@ class Background:
             if len(constant):
                 raise ValueError(NO_VOLUME.format(int(constant[0])))
             log_volume = np.log(widths).sum()
-            if not blocks.incomplete and coordinates.unit is None:
-                axes, along = _principal(blocks, coordinates)
+            simple = not blocks.incomplete and coordinates.unit is None
+            axes = _principal(blocks, coordinates) if simple else None
+            if axes is not None:
+                along = _extent_along(blocks, coordinates, axes)
                 sizes = along.high - along.low
                 with np.errstate(divide="ignore"):
                     own = np.log(sizes).sum()
@@ -116,13 +118,19 @@ class Background:
         return self.corner + uniform @ self.edges
 
 
-def _principal(blocks: Blocks, coordinates: Coordinates) -> tuple[np.ndarray, Extent]:
-    """Return the principal axes (d, d), in columns, and the extent along them."""
-    total = total_statistics(blocks, coordinates, STRUCTURES["full"])
-    scatter = total.scatter()
+def _principal(blocks: Blocks, coordinates: Coordinates) -> np.ndarray | None:
+    """Return the principal axes (d, d), in columns; None if squares overflow."""
     unit = 1 / coordinates.scale
-    covariance = scatter.values[0] / scatter.counts[0] * np.outer(unit, unit)
-    _, axes = np.linalg.eigh(covariance)
+    with np.errstate(all="ignore"):
+        total = total_statistics(blocks, coordinates, STRUCTURES["full"])
+        scatter = total.scatter()
+        covariance = scatter.values[0] / scatter.counts[0] * np.outer(unit, unit)
+    return np.linalg.eigh(covariance)[1] if np.isfinite(covariance).all() else None
+
+
+def _extent_along(blocks: Blocks, coordinates: Coordinates, axes: np.ndarray) -> Extent:
+    """Return the extent of the data along axes."""
+    unit = 1 / coordinates.scale
 
     def kernel(block: Block, workspace: Workspace) -> Extent:
         z = coordinates.load(
@@ -134,7 +142,7 @@ def _principal(blocks: Blocks, coordinates: Coordinates) -> tuple[np.ndarray, Ex
             return Extent(infinite, -infinite)
         return Extent(along.min(axis=1), along.max(axis=1))
 
-    return axes, blocks.fold(kernel, 2 * len(axes))
+    return blocks.fold(kernel, 2 * len(axes))
 
 
 def clean(Z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
-from skem.core.gaussian.parameters import Parameters, placed
+from skem.core.gaussian.parameters import Parameters, placed, shares
 from skem.core.mixture.em import EMMap
 from skem.core.search.initialize import LABELS, Rows, started_together, subsample
 
@@ -101,7 +101,7 @@ class Moves:
         weights = placed(present.weights, pairs, sizes)
         noise = max(float(present.noise_weight), 0.0)
         left = 1.0 if em.background is None else 1 - noise
-        weights *= left / weights.sum(axis=1, keepdims=True)
+        weights = left * shares(weights)
         shared = em.structure.shared
         moved = present.spliced(pairs, twos, weights, shared=shared)
         moved = em.constrained(moved)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import Parameters, shares
 
 
 def test_shape_is_components_by_features():
@@ -13,3 +13,8 @@ def test_log_of_a_zero_weight_is_finite():
     np.testing.assert_array_equal(
         parameters.log_weights, [np.log(np.finfo(float).tiny), 0.0]
     )
+
+
+def test_shares_are_the_same_where_nothing_is_shared():
+    weights = np.array([[0.0, 0.0], [0.1, 0.3]])
+    np.testing.assert_allclose(shares(weights), [[0.5, 0.5], [0.25, 0.75]])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import STARTING_NOISE, EMMap
@@ -112,3 +113,11 @@ def test_few_or_equal_rows_are_all_kept():
     rng = np.random.RandomState(0)
     assert clean(np.zeros((3, 2)), rng).all()
     assert clean(np.zeros((50, 2)), rng).dtype == bool
+
+
+def test_squares_that_overflow_leave_the_box_along_the_features(make_blocks, rng):
+    X = np.vstack([rng.normal(size=(20, 2)), [1e160, 1e160]])
+    standard = Coordinates(np.zeros(2), np.ones(2))
+    found = Background.of(make_blocks(X), standard, noise=True)
+    np.testing.assert_allclose(found.log_widths, np.log(1e160))
+    assert found.along_features
