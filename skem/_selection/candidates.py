@@ -31,7 +31,7 @@ from skem.core.search.divide import divided
 from skem.core.search.initialize import subsample
 from skem.core.search.many import best_end, many
 from skem.core.search.path import ROUGH, Found, Path, growing, swiftly, widened
-from skem.core.search.search import Search, affordable
+from skem.core.search.search import Search, affordable, products
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
@@ -50,6 +50,8 @@ MANY = 3
 """Starts for each that is asked for, where many steps are quick."""
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
+LIGHT = 2**19
+"""Products in a step up to which many steps are quick."""
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
 
@@ -130,7 +132,8 @@ class Problem:
 
     def many(self, em: EMMap) -> bool:
         """Whether many starts are to be tried at once."""
-        return em.quick and self.options["init_params"] == "kmeans"
+        light = products(em, max(self.components)) <= LIGHT
+        return light and em.quick and self.options["init_params"] == "kmeans"
 
     def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
         """Return the path over the candidates' numbers of components."""
