@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skem.core.mixture.seeds import memberships
+
 CLUSTERED = 2000
 """Rows that k-means sees, at least."""
 CLUSTERED_PER_COMPONENT = 200
@@ -20,11 +22,6 @@ LIKELY = 0.3
 def squared_distances(Z: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """‖z − c‖² less ‖z‖², (K, n)."""
     return (centres**2).sum(axis=1)[:, None] - 2 * (centres @ Z.T)
-
-
-def one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
-    """Label of each row -> responsibilities, (K, n)."""
-    return (labels == np.arange(n_components)[:, None]).astype(float)
 
 
 def spread_rows(
@@ -53,7 +50,7 @@ def nearest_spread_row(
 ) -> np.ndarray:
     """Labels of the nearest of rows chosen far apart."""
     seeds = Z[spread_rows(Z, weight, n_components, rng)]
-    return one_hot(squared_distances(Z, seeds).argmin(axis=0), n_components)
+    return memberships(squared_distances(Z, seeds).argmin(axis=0), n_components)
 
 
 def nearest_random_row(
@@ -61,7 +58,7 @@ def nearest_random_row(
 ) -> np.ndarray:
     """Labels of the nearest of rows chosen evenly."""
     seeds = Z[rng.choice(len(Z), n_components, replace=False)]
-    return one_hot(squared_distances(Z, seeds).argmin(axis=0), n_components)
+    return memberships(squared_distances(Z, seeds).argmin(axis=0), n_components)
 
 
 def kmeans(
@@ -82,11 +79,11 @@ def kmeans(
         before, labels = labels, squared_distances(part, centres).argmin(axis=0)
         if (labels == before).all():
             break
-        resp = one_hot(labels, n_components) * own
+        resp = memberships(labels, n_components) * own
         sizes = resp.sum(axis=1, keepdims=True)
         means = resp @ part / np.where(sizes > 0, sizes, 1.0)
         centres = np.where(sizes > 0, means, centres)
-    return one_hot(squared_distances(Z, centres).argmin(axis=0), n_components)
+    return memberships(squared_distances(Z, centres).argmin(axis=0), n_components)
 
 
 def random_labels(

@@ -41,7 +41,7 @@ def kmeans(
         for _ in range(n_init)
     ]
     labels, _ = min(runs, key=lambda labels_and_inertia: labels_and_inertia[1])
-    return _memberships(labels, n_components)
+    return memberships(labels, n_components)
 
 
 def quick_lloyd(
@@ -77,7 +77,7 @@ def far_apart(
     return rows
 
 
-def _memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
+def memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
     """Label of each sample -> one-hot responsibilities, (K, n)."""
     return (labels == np.arange(n_components)[:, None]).astype(float)
 
@@ -113,7 +113,7 @@ def random_responsibilities(
 def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """One-hot labels of the nearest seed, (K, n)."""
     distances = cdist(Z, Z[seeds.argmax(axis=1)], "sqeuclidean")
-    return _memberships(distances.argmin(axis=1), len(seeds))
+    return memberships(distances.argmin(axis=1), len(seeds))
 
 
 def nearest_kmeans_seed(
