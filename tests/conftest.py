@@ -1,6 +1,7 @@
 """What the tests share: one seed, the structures, random mixtures, blocks, threads."""
 
 import os
+import sys
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from skem.core.gaussian.covariance import STRUCTURES, Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.kernels import native
 
-# One backend for all tests: a change of it would close the figures of others.
 os.environ["MPLBACKEND"] = "agg"
 
 
@@ -138,6 +138,14 @@ def random_matrices(rng, K, d):
     """Positive definite matrices with condition numbers below about a hundred."""
     factors = rng.standard_normal((K, d, 2 * d))
     return factors @ np.swapaxes(factors, 1, 2) / (2 * d) + 0.1 * np.eye(d)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left():
+    """Close the figures that a test has opened: too many, or a new backend, warn."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

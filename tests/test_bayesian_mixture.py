@@ -429,8 +429,7 @@ def test_support_is_uniform_for_draws_of_the_plug_in_mixture(X):
 
 
 def test_pictures_take_it(X):
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
+    pytest.importorskip("matplotlib")
     mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
     display = MixtureDisplay.from_estimator(mixture, X, features=(0, 1))
     assert display.figure_ is not None

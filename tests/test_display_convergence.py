@@ -111,13 +111,8 @@ def test_time_is_shown_beside_passes(ax):
 
 
 def test_new_figure_has_both():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
     display = ConvergenceDisplay.from_estimator(GaussianMixture(1), X)
-    try:
-        assert len(display.figure_.axes) == len(display.ax_) == 2
-    finally:
-        plt.close(display.figure_)
+    assert len(display.figure_.axes) == len(display.ax_) == 2
 
 
 def test_a_fit_that_is_done_at_the_start_is_drawn(ax):

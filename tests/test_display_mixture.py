@@ -472,18 +472,13 @@ def test_legend_is_in_the_corner_with_the_fewest_rows(ax):
 
 
 def test_legend_and_title_of_a_grid_are_beside_it():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
     mixture = GaussianMixture.from_parameters(
         [1.0], [[0.0] * 3], np.ones(1), "spherical"
     )
     figure = MixtureDisplay.from_estimator(mixture).figure_
-    try:
-        assert figure.get_suptitle() == "GaussianMixture: 1 component"
-        (legend,) = figure.legends
-        assert names_of_legend(legend)[:2] == ["component 0 (100%)", "mixture"]
-    finally:
-        plt.close(figure)
+    assert figure.get_suptitle() == "GaussianMixture: 1 component"
+    (legend,) = figure.legends
+    assert names_of_legend(legend)[:2] == ["component 0 (100%)", "mixture"]
     ax = Figure().add_subplot()
     within = MixtureDisplay.from_estimator(mixture, ax=ax)
     assert not within.figure_.legends
@@ -572,17 +567,12 @@ def test_all_kinds_are_drawn_of_any_number_of_features(kind, K, rng):
 
 def test_pyplot_makes_a_figure_only_without_axes(faithful, ax):
     plt = pytest.importorskip("matplotlib.pyplot")
-    plt.close("all")
-    plt.switch_backend("agg")
     before, parameters = plt.get_fignums(), mpl.rcParams.copy()
     MixtureDisplay.from_estimator(faithful, X, ax=ax)
     assert plt.get_fignums() == before
     display = MixtureDisplay.from_estimator(faithful, X)
-    try:
-        assert plt.get_fignums() == [*before, display.figure_.number]
-        assert mpl.rcParams == parameters
-    finally:
-        plt.close(display.figure_)
+    assert plt.get_fignums() == [*before, display.figure_.number]
+    assert mpl.rcParams == parameters
 
 
 def test_plot_draws_again(faithful, ax):

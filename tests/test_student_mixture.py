@@ -285,7 +285,7 @@ def test_summary_tells_degrees_of_freedom_and_overlap(mixture, rng):
 
 
 def test_pictures_are_of_t_densities(mixture):
-    pytest.importorskip("matplotlib").use("Agg")
+    pytest.importorskip("matplotlib")
     display = MixtureDisplay.from_estimator(mixture, features=[0])
     assert display.mixture.df_.tolist() == [3, 8]
 
