@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import Any, Self
@@ -29,7 +28,6 @@ from skem._inputs.typing import (
     WeightPriorType,
 )
 from skem._inputs.validation import check_covariance_prior, check_mean_prior
-from skem._report.summary import MixtureSummary
 from skem._saving.peer import copy_of_a_fit, warn_of_hooks
 from skem.core.bayes.em import Beliefs, VariationalMap, outward
 from skem.core.bayes.predictive import PredictiveMixture
@@ -767,43 +765,6 @@ class BayesianGaussianMixture(StreamingMixture):
         freedom = student.degrees[labels]
         stretch = np.sqrt(student.widening[labels] * freedom / rng.chisquare(freedom))
         return means[labels] + stretch[:, None] * (X - means[labels]), labels
-
-    def summary(
-        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
-    ) -> MixtureSummary:
-        """Say what there is to be said about the mixture, and how it fits data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), default=None
-            Data, usually those of the fit. None: what is known without data.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        summary : MixtureSummary
-            As that of :class:`~skem.GaussianMixture`, of the plug-in mixture, without
-            information criteria: `bic`, `aic` and `icl` are None. `lower_bound` is the
-            evidence lower bound.
-
-        Raises
-        ------
-        ValueError
-            If X has infinite values, or not the features of the fit; if weights are
-            negative, all zero, or given without X.
-
-        Examples
-        --------
-        >>> from skem import BayesianGaussianMixture
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> BayesianGaussianMixture(2, random_state=0).fit(X).summary(X).sizes
-        array([175.,  97.])
-        """
-        found = super().summary(X, sample_weight)
-        return replace(found, bic=None, aic=None, icl=None)
 
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None

@@ -4,43 +4,39 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.families import resolve
-from skem._inputs.sklearn import Interval, StrOptions, fit_context
+from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_table
-from skem._inputs.validation import N_JOBS
+from skem._inputs.validation import check_labels
 from skem._report.text import UNDETERMINED
-from skem._selection.delegate import AttributeOfBest, Chooser, of_best
+from skem._selection.delegate import (
+    AttributeOfBest,
+    Chooser,
+    of_best,
+    warn_unless_converged,
+)
 from skem._selection.grid import (
-    CRITERIA,
+    CONSTRAINTS,
     check_covariance_types,
     check_numbers_of_components,
 )
 from skem._selection.tables import path
-from skem._tables.fitting import check_labels
-from skem.core.gaussian.covariance import SHAPES
-from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
+TABLES = MixtureModel._parameter_constraints
 
-class MixtureIC(
-    TakesTables,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    DensityMixin,
-    Chooser,
-):
+
+class MixtureIC(TakesTables, Chooser):
     """Mixture of a table, chosen by an information criterion.
 
     A `MixtureModel` is fitted for each number of components and each covariance
@@ -134,41 +130,18 @@ class MixtureIC(
     """
 
     best_estimator_: MixtureModel
-    weights_ = AttributeOfBest[np.ndarray]()
     parameters_ = AttributeOfBest[dict[str, dict[str, np.ndarray]]]()
     covariances_ = AttributeOfBest[dict[tuple[str, ...], np.ndarray]]()
     categories_ = AttributeOfBest[dict[str, np.ndarray]]()
     families_ = AttributeOfBest[dict[str, str]]()
-    degenerate_components_ = AttributeOfBest[np.ndarray]()
-    labels_ = AttributeOfBest[np.ndarray]()
-    n_parameters_ = AttributeOfBest[int]()
-    converged_ = AttributeOfBest[bool]()
-    n_iter_ = AttributeOfBest[int]()
-    lower_bound_ = AttributeOfBest[float]()
-    n_components_: int
     covariance_type_: str
-    criterion_: float
-    best_index_: int
-    results_: dict[str, np.ndarray]
-    n_features_in_: int
-    feature_names_in_: np.ndarray
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        **CONSTRAINTS,
         "families": "no_validation",
-        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
-        "criterion": [StrOptions(set(CRITERIA))],
-        "tol": [Interval(Real, 0.0, None, closed="neither")],
-        "pseudo_observations": [
-            StrOptions({"auto"}),
-            Interval(Real, 0.0, None, closed="left"),
-        ],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions(set(ACCELERATORS))],
-        "handle_unknown": [StrOptions({"error", "missing"})],
-        "random_state": ["random_state"],
-        "n_jobs": N_JOBS,
+        "pseudo_observations": TABLES["pseudo_observations"],
+        "n_init": TABLES["n_init"],
+        "handle_unknown": TABLES["handle_unknown"],
     }
 
     def __init__(
@@ -315,26 +288,19 @@ class MixtureIC(
     ) -> None:
         table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         criterion = table[self.criterion]
-        order = np.argsort(criterion, kind="stable")
         rank = np.empty(len(plan), dtype=int)
-        rank[order] = np.arange(1, len(plan) + 1)
-        self.results_ = {
-            "param_n_components": np.array([K for K, _ in plan]),
-            "param_covariance_type": np.array([name for _, name in plan]),
-            "criterion": criterion,
-            **table,
-            "rank": rank,
-        }
-        self.best_index_ = int(order[0])
+        rank[np.argsort(criterion, kind="stable")] = np.arange(1, len(plan) + 1)
+        self._set_choice(
+            {
+                "param_n_components": np.array([K for K, _ in plan]),
+                "param_covariance_type": np.array([name for _, name in plan]),
+                "criterion": criterion,
+                **table,
+                "rank": rank,
+            }
+        )
         self.best_estimator_ = models[self.best_index_]
-        self.n_components_, self.covariance_type_ = plan[self.best_index_]
-        self.criterion_ = float(criterion[self.best_index_])
-        if not self.best_estimator_.converged_:
-            warnings.warn(
-                "The chosen mixture has not converged. Increase max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        warn_unless_converged(self.best_estimator_)
         if len(self.degenerate_components_):
             warnings.warn(
                 f"Components {self.degenerate_components_.tolist()} of the chosen "
@@ -343,68 +309,9 @@ class MixtureIC(
                 stacklevel=5,
             )
 
-    def fit_predict(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        labels: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Choose a mixture, and return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as in `fit`.
-
-        labels : array-like of int of shape (n_samples,), default=None
-            Known components, as in `fit`. What is returned is by values alone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Components of the chosen mixture.
-        """
-        self.fit(X, sample_weight=sample_weight, labels=labels)
-        return self.best_estimator_._labels_or_predict(X)
-
-    def score(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the mean log-likelihood of the rows under the chosen mixture.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        score : float
-            In nats per row.
-        """
-        return self._best().score(X, sample_weight=sample_weight)
-
     predict = of_best(MixtureModel.predict)
     predict_proba = of_best(MixtureModel.predict_proba)
-    transform = of_best(MixtureModel.transform)
     score_samples = of_best(MixtureModel.score_samples)
-    bic = of_best(MixtureModel.bic)
-    aic = of_best(MixtureModel.aic)
-    icl = of_best(MixtureModel.icl)
     sample = of_best(MixtureModel.sample)
     impute = of_best(MixtureModel.impute)
     support_probability = of_best(MixtureModel.support_probability)
@@ -412,7 +319,6 @@ class MixtureIC(
     conditional = of_best(MixtureModel.conditional)
     standard_errors = of_best(MixtureModel.standard_errors)
     summary = of_best(MixtureModel.summary)
-    save = of_best(MixtureModel.save)
 
 
 def _row(model: MixtureModel, X: Any, weight: np.ndarray) -> dict[str, float]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skem._fitting.fitting import unchanged_on_error
+from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._inputs.sklearn import Interval, StrOptions
-from skem._saving.files import save_mixture
 from skem._tables.fitting import FittingTable
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.solve.registry import ACCELERATORS
 
 
 class MixtureModel(FittingTable):
@@ -235,25 +232,21 @@ class MixtureModel(FittingTable):
     feature_names_in_: np.ndarray
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        **{
+            name: PARAMETERS[name]
+            for name in (
+                *("n_components", "tol", "n_init", "algorithm", "random_state"),
+                *("warm_start", "learning_decay", "learning_window"),
+            )
+        },
         "families": "no_validation",
         "covariance_type": [StrOptions(set(SHAPES))],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "pseudo_observations": [
-            StrOptions({"auto"}),
-            Interval(Real, 0.0, None, closed="left"),
-        ],
+        "pseudo_observations": PARAMETERS["reg_covar"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions(set(ACCELERATORS))],
         "weights_init": ["array-like", None],
         "parameters_init": [dict, None],
         "handle_unknown": [StrOptions({"error", "missing"})],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
         "fixed": [list, tuple, set, frozenset, None],
-        "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
-        "learning_window": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -343,38 +336,6 @@ class MixtureModel(FittingTable):
             self._validated_fit(X, sample_weight, labels)
         return self
 
-    def fit_predict(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        labels: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Fit the mixture, and return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        labels : array-like of int of shape (n_samples,), default=None
-            Known components, as in `fit`. What is returned is by values alone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Components.
-        """
-        self.fit(X, sample_weight=sample_weight, labels=labels)
-        return self._labels_or_predict(X)
-
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -440,39 +401,3 @@ class MixtureModel(FittingTable):
         with unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted mixture to a file of JSON, for :func:`skem.load`.
-
-        It holds parameters, families and categories, in full precision, and neither
-        code nor rows; nor the statistics of a stream.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file, which is replaced if it is there.
-
-        Raises
-        ------
-        NotFittedError
-            If the mixture is not fitted.
-
-        NotImplementedError
-            If there is a family that is not one of skem's, or if a parameter cannot be
-            written, such as a `RandomState`.
-
-        OSError
-            If the file cannot be written.
-
-        Examples
-        --------
-        >>> import pathlib, tempfile
-        >>> import skem
-        >>> model = skem.MixtureModel(families="poisson").fit([[1], [2], [3]])
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     path = pathlib.Path(directory) / "model.json"
-        ...     model.save(path)
-        ...     skem.load(path).parameters_["x0"]["rate"]
-        array([2.])
-        """
-        save_mixture(self, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal
 
 from skem._inputs.sklearn import Interval, StrOptions
@@ -16,15 +16,12 @@ from skem._inputs.typing import (
     InitParams,
     RandomState,
 )
-from skem._inputs.validation import N_JOBS
 from skem._selection.candidates import Problem, candidates
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import of_best
-from skem._selection.grid import CRITERIA, Candidate
+from skem._selection.grid import Candidate
 from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.covariance import SHAPES, STRUCTURES
-from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.solve.registry import ACCELERATORS
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.gaussian_mixture import GaussianMixture
 
 COVARIANCE_TYPES: Any = tuple(STRUCTURES)
@@ -201,21 +198,9 @@ class GaussianMixtureIC(ChosenMixture):
 
     best_estimator_: GaussianMixture
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
-        "criterion": [StrOptions(set(CRITERIA))],
-        "tol": [Interval(Real, 0.0, None, closed="neither")],
-        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        **ChosenMixture._parameter_constraints,
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(INITIALIZERS))],
-        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
         "fixed": [StrOptions({"weights"}), None],
-        "algorithm": [StrOptions(set(ACCELERATORS))],
-        "random_state": ["random_state"],
-        "n_jobs": N_JOBS,
-        "refit": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     def __init__(

@@ -21,16 +21,12 @@ from skem._inputs.typing import (
     InitParams,
     RandomState,
 )
-from skem._inputs.validation import N_JOBS
 from skem._selection.candidates import judged
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import AttributeOfBest
-from skem._selection.grid import CRITERIA, Candidate
+from skem._selection.grid import Candidate
 from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
-from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.solve.registry import ACCELERATORS
 from skem.model_selection import COVARIANCE_TYPES
 from skem.student_mixture import StudentMixture
 
@@ -167,25 +163,12 @@ class StudentMixtureIC(ChosenMixture):
     df_ = AttributeOfBest[np.ndarray]()
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
+        **ChosenMixture._parameter_constraints,
         "df": [
             StrOptions({"estimate", "common"}),
             Interval(Real, 0.0, None, closed="right"),
         ],
-        "criterion": [StrOptions(set(CRITERIA))],
-        "tol": [Interval(Real, 0.0, None, closed="neither")],
-        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(INITIALIZERS))],
         "df_init": [None, Interval(Real, 0.0, None, closed="neither")],
-        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
-        "algorithm": [StrOptions(set(ACCELERATORS))],
-        "random_state": ["random_state"],
-        "n_jobs": N_JOBS,
-        "refit": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     def __init__(

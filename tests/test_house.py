@@ -55,13 +55,12 @@ MAY_IMPORT = {
     "bayesian_mixture": FIT
     | {"core.incomplete", "core.bayes"}
     | {"_inputs", "_report", "_saving", "_fitted", "_fitting"},
-    "mixture_model": GAUSSIAN
-    | {"core.solve", "_inputs", "_saving", "_fitting", "_tables"},
+    "mixture_model": GAUSSIAN | {"core.solve", "_inputs", "_fitting", "_tables"},
     "_display": EM
     | {"core.solve", "core.student", "_inputs", "_report", "_fitted"}
     | {"gaussian_mixture", "student_mixture"},
     "_selection": FIT
-    | {"_inputs", "_report", "_fitting", "exceptions"}
+    | {"_inputs", "_report", "_fitted", "_fitting", "exceptions"}
     | {"gaussian_mixture", "mixture_model"},
     "_lrt": FIT
     | {"_inputs", "_report", "_fitting", "exceptions"}

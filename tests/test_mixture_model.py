@@ -212,7 +212,15 @@ def test_known_labels_stay_and_number_the_components(rng):
     # Component 0 has the ones, as it was told.
     p = np.array([law["probability"] for law in model.parameters_.values()])
     assert (p[:, 0] > p[:, 1]).all()
-    with pytest.raises(ValueError, match="labels must be integers"):
+    # What is known adds log w_k p_k(x), and is certain.
+    log_density, resp = model.score_samples(X), model.predict_proba(X)
+    own = np.log(resp[np.arange(200), labels])
+    loglik = (log_density + np.where(labels < 0, 0, own)).sum()
+    certainty = np.where(labels < 0, np.log(resp.max(axis=1)), 0).sum()
+    bic = model.n_parameters_ * np.log(200) - 2 * loglik
+    assert model.bic(X, labels=labels) == pytest.approx(bic)
+    assert model.icl(X, labels=labels) == pytest.approx(bic - 2 * certainty)
+    with pytest.raises(ValueError, match="labels should be in the range"):
         model.fit(X, labels=np.full(200, 5))
 
 

@@ -8,18 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
-)
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.noise import background_of
+from skem._fitted.shared import SharedMethods
 from skem._inputs.array_api import numpy_of
 from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constraints
 from skem._inputs.typing import CovarianceType, RandomState
@@ -47,14 +42,7 @@ def _fingerprint(*arrays: ArrayLike) -> int:
     return found
 
 
-def of_likelihood(mixture: Parametric) -> bool:
-    """Whether the parameters are estimates, by maximum likelihood."""
-    return mixture._by_likelihood
-
-
-class Parametric(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
-):
+class Parametric(SharedMethods):
     """A mixture with parameters, and the density that they stand for.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
@@ -73,8 +61,6 @@ class Parametric(
     labels_: np.ndarray
     n_features_in_: int
     feature_names_in_: np.ndarray
-
-    _by_likelihood = True
 
     def __sklearn_tags__(self) -> Tags:
         """Say that NaN is a missing value."""

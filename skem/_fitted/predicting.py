@@ -122,37 +122,6 @@ class Predicting(Parametric):
         self._check_is_fitted()
         return self._evaluate(X, (self._n_features_out,), write_responsibilities)
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
-        """Turn rows into features: their posterior probabilities.
-
-        So that a mixture may be a step of a pipeline, as a k-means clustering.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        Returns
-        -------
-        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
-            Those of `predict_proba`. A DataFrame after
-            ``set_output(transform="pandas")``, with columns `gaussianmixture0` and
-            so on. With `noise` there is one more, the last, of the next number.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixture
-        >>> mixture = GaussianMixture.from_parameters(
-        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
-        ... )
-        >>> mixture.transform([[-2.0], [-1.0]]).round(3)
-        array([[0.951, 0.049],
-               [0.263, 0.737]])
-        >>> mixture.get_feature_names_out()
-        array(['gaussianmixture0', 'gaussianmixture1'], dtype=object)
-        """
-        return self.predict_proba(X)
-
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
@@ -207,41 +176,6 @@ class Predicting(Parametric):
             self, X, sample_weight, reset=False, labels=labels, n_components=K
         ) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
-
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-likelihood of the data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        log_likelihood : float
-            (Weighted) mean of `score_samples`, in nats per sample.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixture
-        >>> mixture = GaussianMixture.from_parameters(
-        ...     [0.3, 0.7], [[-2.0], [0.5]], [0.25, 1.0], covariance_type="spherical"
-        ... )
-        >>> round(mixture.score([[-2.0], [1.0]]), 2)
-        -1.39
-        >>> round(mixture.score([[-2.0], [1.0]], sample_weight=[1, 0]), 2)
-        -1.38
-        """
-        totals = self._totals(X, sample_weight)
-        return totals.loglik / totals.weight
 
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         """Log-density of complete rows, without a check of their features' names."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -9,7 +11,8 @@ from skem._errors.confidence import Estimates, StandardErrors
 from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
 from skem._errors.weighted_bootstrap import weighted_bootstrap
-from skem._fitted.parametric import Parametric, of_likelihood
+from skem._fitted.parametric import Parametric
+from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks
 from skem._inputs.dask import is_dask
@@ -50,6 +53,8 @@ class Reporting(Parametric):
             `effective_sizes` (sums of labels and of responsibilities),
             `log_likelihood`, `bic`, `aic`, `icl`, and the
             `entropy` of the responsibilities, in nats. What is not known is None.
+            That of a :class:`~skem.BayesianGaussianMixture` is of its plug-in mixture
+            and has no criteria; its `lower_bound` is the evidence lower bound.
 
         Raises
         ------
@@ -100,7 +105,10 @@ class Reporting(Parametric):
             return summary
         with open_blocks(self, X, sample_weight, reset=False) as blocks:
             found = agreement(self._expectation(blocks.dtype), blocks)
-            return summary.on_data(found, blocks.total_weight)
+            summary = summary.on_data(found, blocks.total_weight)
+        if of_likelihood(self):
+            return summary
+        return replace(summary, bic=None, aic=None, icl=None)
 
     def _overlap(self) -> np.ndarray:
         """Bhattacharyya coefficients of all pairs of components."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from skem._fitted.joint import Given
 from skem._fitted.noise import set_noise
+from skem._fitted.shared import LabelsItsData
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
@@ -57,7 +58,7 @@ def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
     return {k: rows for k, rows in found.items() if len(rows)}
 
 
-class LikelihoodMixture(StreamingMixture):
+class LikelihoodMixture(StreamingMixture, LabelsItsData):
     """A mixture of which starts, weights, locations and covariances may be given."""
 
     weights_init: ArrayLike | None
@@ -386,41 +387,3 @@ class LikelihoodMixture(StreamingMixture):
         with unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self
-
-    def fit_predict(
-        self,
-        X: ArrayLike,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Estimate the parameters, and label the data by them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as in `fit`.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row, by its features alone.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixture
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> GaussianMixture(2, random_state=0).fit_predict(X)[:4]
-        array([0, 1, 0, 1])
-        """
-        return self.fit(X, y, sample_weight, labels)._labels_or_predict(X)

@@ -61,7 +61,7 @@ def open_blocks(
     else:
         data = check_data(estimator, X, reset=reset)
         weight = check_sample_weight(sample_weight, data.X)
-        known = check_labels(labels, data.X, n_components)
+        known = check_labels(labels, len(data.X), n_components)
         with array_blocks(data, weight, known=known) as blocks:
             yield to_be_fitted(estimator, blocks) if reset else blocks
 
@@ -80,7 +80,7 @@ def unthreaded_blocks(
         return replace(blocks, dtype=double)
     data = check_data(estimator, X, reset=False)
     weight = check_sample_weight(sample_weight, data.X)
-    known = check_labels(labels, data.X, n_components)
+    known = check_labels(labels, len(data.X), n_components)
     return replace(blocks_of(data, weight, workers, known), dtype=double)
 
 

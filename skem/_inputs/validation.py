@@ -258,7 +258,7 @@ def check_total_weight(total: float) -> None:
         )
 
 
-def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | None:
+def check_labels(labels: Any, n_samples: int, n_components: int) -> np.ndarray | None:
     """Validate known components of shape (n_samples,), −1 where they are not known.
 
     None if none of them is known.
@@ -266,8 +266,8 @@ def check_labels(labels: Any, X: np.ndarray, n_components: int) -> np.ndarray | 
     if labels is None:
         return None
     labels = as_labels(labels)
-    if labels.ndim != 1 or len(labels) != len(X):
-        raise ValueError(f"labels.shape == {labels.shape}, expected {(len(X),)}!")
+    if labels.shape != (n_samples,):
+        raise ValueError(f"labels.shape == {labels.shape}, expected {(n_samples,)}!")
     check_each_label(labels, n_components)
     known = labels.astype(np.intp)
     return known if (known >= 0).any() else None

@@ -20,7 +20,6 @@ from skem._selection.grid import Candidate, worth_refining
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES, Structure
-from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
@@ -107,10 +106,7 @@ class Problem:
                 self.prepared[structure.name] = replace(em, blocks=cast(Any, None))
             em.scales.update(scales or {})
             if self.options.get("fixed") is not None:
-                # Equal weights, of any number of components.
-                d, has_noise = blocks.n_features, em.background is not None
-                equal = Fixed.equal_weights(structure, 1, d, has_noise)
-                em = replace(em, fixed=equal)
+                em = em.with_equal_weights(1)
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)

@@ -10,18 +10,23 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import Tags, check_random_state
 
-from skem._fitting.fitting import unchanged_on_error
+from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
 from skem._inputs.blocks import open_blocks, reopening
 from skem._inputs.sklearn import fit_context
-from skem._inputs.typing import CovarianceType, available_if
+from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
-from skem._selection.delegate import AttributeOfBest, Chooser, is_kept, of_best
+from skem._selection.delegate import (
+    AttributeOfBest,
+    Chooser,
+    of_best,
+    warn_unless_converged,
+)
 from skem._selection.grid import (
+    CONSTRAINTS,
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
@@ -34,36 +39,31 @@ from skem.exceptions import DegenerateComponentsWarning
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
-class ChosenMixture(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Chooser
-):
+class ChosenMixture(Chooser):
     """Fit every candidate, choose one, and have its methods."""
 
-    weights_ = AttributeOfBest[np.ndarray]()
     means_ = AttributeOfBest[np.ndarray]()
     covariances_ = AttributeOfBest[np.ndarray]()
     precisions_ = AttributeOfBest[np.ndarray]()
     precisions_cholesky_ = AttributeOfBest[np.ndarray]()
-    degenerate_components_ = AttributeOfBest[np.ndarray]()
-    n_parameters_ = AttributeOfBest[int]()
-    converged_ = AttributeOfBest[bool]()
-    n_iter_ = AttributeOfBest[int]()
-    lower_bound_ = AttributeOfBest[float]()
     lower_bounds_ = AttributeOfBest[list[float]]()
-    labels_ = AttributeOfBest[np.ndarray]()
-    n_components_: int
     covariance_type_: CovarianceType
-    criterion_: float
-    best_index_: int
-    results_: dict[str, np.ndarray]
-    n_features_in_: int
-    feature_names_in_: np.ndarray
 
     n_components: int | Sequence[int]
     covariance_type: Any
     n_jobs: int | None
     refit: bool
     verbose: int
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **CONSTRAINTS,
+        "reg_covar": PARAMETERS["reg_covar"],
+        "n_init": PARAMETERS["n_init"],
+        "init_params": PARAMETERS["init_params"],
+        "noise": LikelihoodMixture._parameter_constraints["noise"],
+        "refit": ["boolean"],
+        "verbose": ["verbose"],
+    }
 
     @abstractmethod
     def _candidates(
@@ -200,7 +200,7 @@ class ChosenMixture(
                 self.best_estimator_._label(again)
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:
-        self.results_ = table(found, self.criterion)
+        self._set_choice(table(found, self.criterion))
         if self.verbose:
             for i in range(len(found)):
                 row = {name: column[i] for name, column in self.results_.items()}
@@ -208,13 +208,9 @@ class ChosenMixture(
                     "{param_n_components} {param_covariance_type}: {criterion:.2f}, "
                     "{fit_time:.3f} s {warning}".format(**row)
                 )
-        self.best_index_ = int(self.results_["rank"].argmin())
         best = found[self.best_index_]
         if best.mixture is None:
             raise ValueError(best.warning)
-        self.n_components_ = best.n_components
-        self.covariance_type_ = best.mixture.covariance_type
-        self.criterion_ = float(self.results_["criterion"][self.best_index_])
         if best.warning:
             warnings.warn(
                 "No candidate is eligible; the best of the others is chosen. "
@@ -223,13 +219,7 @@ class ChosenMixture(
                 stacklevel=5,
             )
         self._warn_of_better(found, best)
-        if not best.mixture.converged_:
-            warnings.warn(
-                "The chosen mixture did not converge. Try to increase max_iter or tol, "
-                "or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        warn_unless_converged(best.mixture)
         self.__dict__.pop("best_estimator_", None)
         if self.refit:
             if hasattr(self, "feature_names_in_"):
@@ -253,91 +243,12 @@ class ChosenMixture(
                 stacklevel=6,
             )
 
-    @available_if(is_kept)
-    def fit_predict(
-        self,
-        X: ArrayLike,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Choose a mixture, and label the data by it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, as in `fit`.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0)
-        >>> selection.fit_predict(X)[:4]
-        array([0, 1, 0, 1])
-        """
-        self.fit(X, y, sample_weight, labels)
-        return self.best_estimator_._labels_or_predict(X)
-
-    @available_if(is_kept)
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-likelihood of the data under the chosen mixture.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing value.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        log_likelihood : float
-            (Weighted) mean of `score_samples`, in nats per sample.
-
-        Examples
-        --------
-        >>> from skem import GaussianMixtureIC
-        >>> from skem.datasets import load_faithful
-        >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
-        >>> round(selection.score(X), 3)
-        -4.155
-        """
-        return self._best().score(X, sample_weight=sample_weight)
-
     predict = of_best(LikelihoodMixture.predict)
     predict_proba = of_best(LikelihoodMixture.predict_proba)
-    transform = of_best(LikelihoodMixture.transform)
     score_samples = of_best(LikelihoodMixture.score_samples)
     component_log_density = of_best(LikelihoodMixture.component_log_density)
-    bic = of_best(LikelihoodMixture.bic)
-    aic = of_best(LikelihoodMixture.aic)
-    icl = of_best(LikelihoodMixture.icl)
     sample = of_best(LikelihoodMixture.sample)
     summary = of_best(LikelihoodMixture.summary)
-    save = of_best(LikelihoodMixture.save)
     standard_errors = of_best(LikelihoodMixture.standard_errors)
     support_probability = of_best(LikelihoodMixture.support_probability)
     hdr_level = of_best(LikelihoodMixture.hdr_level)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.shared import LabelsItsData, SharedMethods
 from skem._inputs.sklearn import VisualBlock
 from skem._inputs.typing import available_if
 from skem._report.text import count
 
-__all__ = ["AttributeOfBest", "Chooser", "VisualBlock", "is_kept", "of_best"]
+__all__ = [
+    "AttributeOfBest",
+    "Chooser",
+    "VisualBlock",
+    "is_kept",
+    "of_best",
+    "warn_unless_converged",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,6 +38,17 @@ R = TypeVar("R")
 def is_kept(selection: Any) -> bool:
     """Whether there is a chosen estimator to ask, now or after a fit."""
     return bool(getattr(selection, "refit", True))
+
+
+def warn_unless_converged(mixture: Any) -> None:
+    """Say so if the run that led to the chosen mixture has not come to its end."""
+    if not mixture.converged_:
+        warnings.warn(
+            "The chosen mixture did not converge. Try to increase max_iter or tol, or "
+            "check for degenerate data.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
 
 
 def of_best(
@@ -65,14 +91,50 @@ class AttributeOfBest(Generic[R]):
         return getattr(best, self.name)
 
 
-class Chooser(BaseEstimator):
+class Chooser(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+    LabelsItsData,
+):
     """What searches share that have chosen one of several mixtures."""
 
+    weights_ = AttributeOfBest[np.ndarray]()
+    degenerate_components_ = AttributeOfBest[np.ndarray]()
+    labels_ = AttributeOfBest[np.ndarray]()
+    n_parameters_ = AttributeOfBest[int]()
+    converged_ = AttributeOfBest[bool]()
+    n_iter_ = AttributeOfBest[int]()
+    lower_bound_ = AttributeOfBest[float]()
     best_estimator_: Any
+    best_index_: int
     criterion: str
     criterion_: float
     n_components_: int
     covariance_type_: Any
+    results_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    transform = of_best(SharedMethods.transform)
+    score = of_best(SharedMethods.score)
+    bic = of_best(SharedMethods.bic)
+    aic = of_best(SharedMethods.aic)
+    icl = of_best(SharedMethods.icl)
+    save = of_best(SharedMethods.save)
+    fit_predict = available_if(is_kept)(LabelsItsData.fit_predict)
+
+    def _labels_or_predict(self, X: Any) -> np.ndarray:
+        return self.best_estimator_._labels_or_predict(X)
+
+    def _set_choice(self, results: dict[str, np.ndarray]) -> None:
+        """Choose the candidate that is first in the table."""
+        self.results_ = results
+        self.best_index_ = best = int(results["rank"].argmin())
+        self.n_components_ = int(results["param_n_components"][best])
+        self.covariance_type_ = str(results["param_covariance_type"][best])
+        self.criterion_ = float(results["criterion"][best])
 
     def _best(self) -> Any:
         # Asked first, as scikit-learn's check takes as long as a row does.

@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.validation import N_JOBS
 from skem._report.text import rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.core.mixture.totals import Totals
+from skem.core.solve.registry import ACCELERATORS
 
 CRITERIA = ("bic", "aic", "icl")
+CONSTRAINTS: dict[str, Any] = {
+    "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+    "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
+    "criterion": [StrOptions(set(CRITERIA))],
+    "tol": [Interval(Real, 0.0, None, closed="neither")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "random_state": ["random_state"],
+    "n_jobs": N_JOBS,
+}
+"""Constraints of the parameters that all choices have."""
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
-)
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
 from skem._inputs.tables import TakesTables, read_table, rebuilt
-from skem._inputs.validation import check_sample_weight
+from skem._inputs.validation import check_labels, check_sample_weight
 from skem._tables.described import DescribedTable
 from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
-from skem.core.mixture.totals import Totals
+from skem.core.mixture.totals import Totals, classified
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
@@ -30,10 +27,7 @@ from skem.families.table_map import TableMap
 class FittedTable(
     DescribedTable,
     TakesTables,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    DensityMixin,
-    BaseEstimator,
+    SharedMethods,
 ):
     """Prediction, scores and samples of a `MixtureModel`."""
 
@@ -65,9 +59,14 @@ class FittedTable(
         weight = np.ones(table.n_rows)
         return TableMap(self._product.of(few), values, weight, Workers())
 
-    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Log-densities (n,) and probabilities (K, n)."""
+    def _posterior(
+        self, X: Any, labels: ArrayLike | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-densities (n,) and probabilities (K, n), with labels if there are any."""
         em = self._map(X)
+        if labels is not None:
+            known = check_labels(labels, em.n_samples, len(self.weights_))
+            em = replace(em, known=known)
         log_density = np.empty(em.n_samples)
         resp = np.empty((len(self.weights_), em.n_samples))
         for rows, found, own in em.posterior(self._point):
@@ -121,32 +120,6 @@ class FittedTable(
             return lazily(self, X, "predict_proba", (self._n_features_out,))
         return np.ascontiguousarray(self._posterior(X)[1].T)
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Turn rows into features: their posterior probabilities.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        Returns
-        -------
-        resp : ndarray, DataFrame or Dask array of shape (n_samples, n_components)
-            Those of `predict_proba`. A DataFrame after
-            ``set_output(transform="pandas")``, with columns `mixturemodel0` and so on.
-
-        Examples
-        --------
-        >>> from skem import MixtureModel
-        >>> X = [[0], [1], [0], [30], [31], [28]]
-        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
-        >>> model.transform(X).shape
-        (6, 2)
-        >>> model.get_feature_names_out()
-        array(['mixturemodel0', 'mixturemodel1'], dtype=object)
-        """
-        return self.predict_proba(X)
-
     @property
     def _n_features_out(self) -> int:
         """Number of columns of `transform`."""
@@ -169,100 +142,36 @@ class FittedTable(
             return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
-    def score(
-        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the mean log-likelihood of the rows.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        score : float
-            In nats per row.
-        """
-        totals = self._totals(X, sample_weight)
-        return totals.loglik / totals.weight
-
     @staticmethod
     def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
         weight = check_sample_weight(sample_weight, np.empty((n, 0)))
         return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
 
-    def _summands(self, X: Any) -> np.ndarray:
+    def _summands(self, X: Any, labels: ArrayLike | None = None) -> np.ndarray:
         """Log-densities, and logarithms of the largest probabilities, (n, 2)."""
-        log_density, resp = self._posterior(X)
+        log_density, resp = self._posterior(X, labels)
         return np.column_stack([log_density, np.log(resp.max(axis=0))])
 
-    def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals:
+    def _totals(
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        fold: Callable[..., Totals] = classified,
+        labels: ArrayLike | None = None,
+    ) -> Totals:
+        """Add up what is said of rows, certainties always among it."""
         if is_dask(X):
+            if labels is not None:
+                raise NotImplementedError(
+                    "labels go with tables in memory, and X is a Dask collection."
+                )
             return totals_of(self, X, sample_weight)
-        rows = self._summands(X)
+        rows = self._summands(X, labels)
         weight = self._given(sample_weight, len(rows))
         return Totals(float(weight.sum()), *(weight @ rows).tolist())
 
-    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion, −2ℓ + p log N.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        bic : float
-            The lower the better.
-        """
-        return self._totals(X, sample_weight).bic(self.n_parameters_)
-
-    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion, −2ℓ + 2p.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        aic : float
-            The lower the better.
-        """
-        return self._totals(X, sample_weight).aic(self.n_parameters_)
-
-    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the integrated completed likelihood: BIC with a price on overlap.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The table.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        icl : float
-            The lower the better.
-        """
-        return self._totals(X, sample_weight).icl(self.n_parameters_)
+    def _n_parameters(self) -> int:
+        return self.n_parameters_
 
     def sample(
         self,

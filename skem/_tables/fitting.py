@@ -14,10 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_table
-from skem._inputs.validation import check_n_samples, check_sample_weight
+from skem._inputs.validation import check_labels, check_n_samples, check_sample_weight
 from skem._report.text import UNDETERMINED
 from skem._tables.described import outward_parameters
 from skem._tables.fitted import FittedTable
@@ -34,11 +35,8 @@ from skem.families.search import Neighbour, TableSearch
 from skem.families.stream import TableStream
 from skem.families.table_map import TableMap, by_weight
 
-UNKNOWN = -1
-"""Label of rows of which the component is not known."""
 
-
-class FittingTable(PlainState, FittedTable):
+class FittingTable(PlainState, FittedTable, LabelsItsData):
     """The fits of a `MixtureModel`, which has the parameters."""
 
     n_components: int
@@ -402,23 +400,3 @@ def _label_array(labels: Sequence[Any]) -> np.ndarray:
     found = np.empty(len(labels), dtype=object)
     found[:] = labels
     return found
-
-
-def check_labels(
-    labels: ArrayLike | None, n_rows: int, n_components: int
-) -> np.ndarray | None:
-    """Validate labels of components, −1 where they are not known."""
-    if labels is None:
-        return None
-    known = np.asarray(labels)
-    if known.shape != (n_rows,):
-        raise ValueError(f"labels.shape == {known.shape}, expected {(n_rows,)}!")
-    if (
-        known.dtype.kind not in "iu"
-        or not ((known >= UNKNOWN) & (known < n_components)).all()
-    ):
-        raise ValueError(
-            "labels must be integers: components from 0 to n_components - 1, and -1 "
-            "where they are not known."
-        )
-    return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -77,44 +77,68 @@ class EMMap:
         of the data may be known.
         """
         coordinates = standardising_coordinates(blocks, structure)
-        background = None
+        return cls.of_rows(
+            blocks,
+            blocks,
+            coordinates,
+            structure,
+            n_components,
+            reg_covar,
+            noise,
+            clusterings,
+        )
+
+    @classmethod
+    def of_rows(
+        cls,
+        blocks: Blocks,
+        looked_at: Blocks,
+        coordinates: Coordinates,
+        structure: Structure,
+        n_components: int,
+        reg_covar: float | str,
+        noise: float | None,
+        clusterings: Clusterings | None = None,
+        **more: Any,
+    ) -> Self:
+        """Set the regularization by rows that are looked at: all, or their bulk."""
+        sample, background = None, None
         if noise is not None and noise is not False:
             background = Background.of(blocks, coordinates, noise)
-        if reg_covar != "auto":
-            whole = as_one(blocks, coordinates, structure)
-            total = total_statistics(blocks, coordinates, structure, whole)
+        if reg_covar == "auto":
+            sample = Sample.of(looked_at, coordinates, structure, clusterings)
+            if background is not None:
+                # Noise is wider than any cluster.
+                rows = sample.rows[0].T
+                sample = sample.only(clean(rows, np.random.RandomState(0)))
+            coordinates, whole = sample.coordinates, sample.whole
+        else:
+            whole = as_one(looked_at, coordinates, structure)
+        if sample is not None and looked_at is not blocks:
+            total = sample.total
+        else:
+            total = total_statistics(looked_at, coordinates, structure, whole)
+        regularization: Regularization
+        if sample is not None:
+            regularization = ScaleFreePenalty.of_data(
+                sample.scale(n_components),
+                one_scatter(total, incomplete=blocks.incomplete),
+                blocks.total_weight,
+            )
+        else:
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
-            ridge = Ridge(float(reg_covar) * coordinates.slope**2, origin)
-            return cls(
-                blocks,
-                coordinates,
-                structure,
-                ridge,
-                total,
-                whole=whole,
-                background=background,
-            )
-        sample = Sample.of(blocks, coordinates, structure, clusterings)
-        if background is not None:
-            # Noise is wider than any cluster.
-            sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
-        coordinates, whole = sample.coordinates, sample.whole
-        total = total_statistics(blocks, coordinates, structure, whole)
-        penalty = ScaleFreePenalty.of_data(
-            sample.scale(n_components),
-            one_scatter(total, incomplete=blocks.incomplete),
-            blocks.total_weight,
-        )
+            regularization = Ridge(float(reg_covar) * coordinates.slope**2, origin)
         return cls(
             blocks,
             coordinates,
             structure,
-            penalty,
+            regularization,
             total,
             sample,
             whole,
             background=background,
+            **more,
         )
 
     @property
@@ -140,15 +164,17 @@ class EMMap:
 
         Of what is given only equal weights may be.
         """
-        em, d = self, self.blocks.n_features
-        if em.fixed is not None:
-            noise = em.background is not None
-            equal = Fixed.equal_weights(em.structure, n_components, d, noise)
-            em = replace(em, fixed=equal)
+        em = self if self.fixed is None else self.with_equal_weights(n_components)
         if em.sample is None:
             return em
         scale = em.sample.scale(n_components)
         return replace(em, regularization=em.regularization.rescaled(scale))
+
+    def with_equal_weights(self, n_components: int) -> EMMap:
+        """Return the same problem with weights of 1/K each."""
+        d, noise = self.blocks.n_features, self.background is not None
+        equal = Fixed.equal_weights(self.structure, n_components, d, noise)
+        return replace(self, fixed=equal)
 
     @cached_property
     def total_second(self) -> np.ndarray:

@@ -12,12 +12,9 @@ from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.chart import SMALLEST_WEIGHT, Chart
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePenalty
+from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap, Evaluation
-from skem.core.mixture.expectation import total_statistics
-from skem.core.mixture.noise import Background, clean
-from skem.core.mixture.scale import Sample, as_one, one_scatter
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import scored
 from skem.core.student.expectation import REACH, StudentExpectation
@@ -60,36 +57,14 @@ class StudentMap(EMMap):
     ) -> StudentMap:
         """Standardise the data, and set the regularization to suit their bulk."""
         bulk = Bulk.of(blocks, structure)
-        coordinates, sample, background = bulk.coordinates, None, None
-        if noise is not None and noise is not False:
-            background = Background.of(blocks, coordinates, noise)
-        regularization: Regularization
-        if reg_covar == "auto":
-            sample = Sample.of(bulk.blocks, coordinates, structure)
-            if background is not None:
-                # Noise is wider than any cluster.
-                sample = sample.only(clean(sample.rows[0].T, np.random.RandomState(0)))
-            coordinates, whole, total = sample.coordinates, sample.whole, sample.total
-            regularization = ScaleFreePenalty.of_data(
-                sample.scale(n_components),
-                one_scatter(total, incomplete=blocks.incomplete),
-                blocks.total_weight,
-            )
-        else:
-            whole = as_one(bulk.blocks, coordinates, structure)
-            total = total_statistics(bulk.blocks, coordinates, structure, whole)
-            with np.errstate(over="ignore"):
-                origin = -coordinates.shift * coordinates.scale
-            regularization = Ridge(float(reg_covar) * coordinates.slope**2, origin)
-        return cls(
+        return cls.of_rows(
             blocks,
-            coordinates,
+            bulk.blocks,
+            bulk.coordinates,
             structure,
-            regularization,
-            total,
-            sample,
-            whole,
-            background=background,
+            n_components,
+            reg_covar,
+            noise,
             freedom=freedom,
             low=bulk.low,
             high=bulk.high,
