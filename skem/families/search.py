@@ -11,16 +11,16 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from skem.core.mixture.seeds import Initializer
+from skem.core.mixture.seeds import (
+    Initializer,
+    kmeans,
+    nearest_kmeans_seed,
+    nearest_random_row,
+    on_checked_data,
+)
 from skem.core.search.climb import Trial, climb
 from skem.core.solve.loop import Solution
 from skem.families.point import Point
-from skem.families.starts import (
-    kmeans,
-    nearest_random_row,
-    nearest_spread_row,
-    random_labels,
-)
 from skem.families.table_map import Evaluation, TableChart, TableMap
 
 STARTS = 10
@@ -28,6 +28,8 @@ EACH = 4
 """Starts for each component, at most."""
 SCREENING = 12
 """Steps that each start gets."""
+LIKELY = 0.3
+"""Share of a row that random labels leave to all components."""
 BESIDE = 4
 """Starts of its own, where a neighbour has others."""
 MERGES = 6
@@ -104,7 +106,7 @@ class TableSearch:
         """Finish the best start."""
         # One component has one optimum.
         most = EACH * self.n_components if self.n_components > 1 else 1
-        starts = list(self.starts(em, min(most, STARTS)))
+        starts = self.starts(em, min(most, STARTS))
         if self.neighbour is not None:
             starts = starts[:BESIDE] + self.beside(em, self.neighbour)
         best = climbed(em, starts, SCREENING)[0]
@@ -138,7 +140,7 @@ class TableSearch:
         gained = whole.evaluation.objective - em.evaluate(point).objective
         return whole if gained > GAIN else None
 
-    def starts(self, em: TableMap, most: int) -> Iterator[Point]:
+    def starts(self, em: TableMap, most: int) -> list[Point]:
         """Label rows by k-means, then at random and by near rows, in turn."""
         Z, K = (
             np.ascontiguousarray(em.product.embed(em.numbers())),
@@ -147,18 +149,18 @@ class TableSearch:
         first: Initializer = kmeans
         methods: list[Initializer] = [
             random_labels,
-            nearest_spread_row,
+            nearest_kmeans_seed,
             nearest_random_row,
         ]
         if len(Z) < K:
             # Of few distinct rows, each with a weight.
             first, methods = random_labels, [random_labels]
         weight = np.where(em.weight > 0, em.weight, 1e-300)
-        for i in range(most):
-            method = methods[i % len(methods)] if i else first
-            resp = method(Z, weight, K, self.rng)
-            # An empty component is a small share of everything.
-            yield em.labelled(0.99 * resp + 0.01 / K)
+        in_turn = [first, *(methods[i % len(methods)] for i in range(1, most))]
+        with on_checked_data():
+            labels = [method(Z, weight, K, self.rng) for method in in_turn]
+        # An empty component is a small share of everything.
+        return [em.labelled(0.99 * resp + 0.01 / K) for resp in labels]
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
@@ -226,6 +228,14 @@ class TableSearch:
         left[away] = left[split] * (0.1 + 0.8 * nearer)
         left[split] -= left[away]
         return left
+
+
+def random_labels(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Uniform draws from the simplex, in part, as latent classes are started."""
+    draws = rng.exponential(size=(n_components, len(Z)))
+    return (1 - LIKELY) * draws / draws.sum(axis=0) + LIKELY / n_components
 
 
 def merged(resp: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:

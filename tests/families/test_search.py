@@ -8,7 +8,13 @@ import pytest
 from skem import MixtureModel
 from skem.core.blocks.threads import Workers
 from skem.families.point import Point
-from skem.families.search import Hopeless, climbed, farthest
+from skem.families.search import (
+    Hopeless,
+    TableSearch,
+    climbed,
+    farthest,
+    random_labels,
+)
 from skem.families.table_map import TableMap
 
 FAMILIES = {0: "gaussian", 1: "gaussian", 2: "poisson", 3: "categorical"}
@@ -58,3 +64,20 @@ def test_starts_climb_as_each_does_alone(rng, covariance_type):
     for trial in trials:
         assert isinstance(trial.parameters, Point) and not trial.parameters.stack
         assert min(abs(trial.objective - end) for end in ends) < 1e-8
+
+
+def test_random_labels_share_each_row_among_all_components():
+    resp = random_labels(np.empty((50, 2)), np.ones(50), 3, np.random.RandomState(0))
+    np.testing.assert_allclose(resp.sum(axis=0), 1)
+    assert (resp >= 0.1).all()
+
+
+def test_there_are_as_many_starts_as_are_asked_for_where_rows_are_equal(rng):
+    model, _ = fitted(rng)
+    values = np.repeat(np.array([[1.0], [2.0], [3.0], [0.0]]), 10, axis=1)
+    em = TableMap(model._product.of(values), values, np.ones(10), Workers(), None)
+    search = TableSearch(3, np.random.RandomState(0), None)
+    starts = search.starts(em, 7)
+    assert len(starts) == 7
+    for start in starts:
+        assert start.weights.sum() == pytest.approx(1)
