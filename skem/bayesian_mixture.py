@@ -42,7 +42,7 @@ from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.regularization import Regularization
 from skem.core.incomplete.patterns import Patterns
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.seeds import starting_methods
 from skem.core.mixture.stream import Stream
 from skem.core.search.search import Search
@@ -84,7 +84,7 @@ def _write_predictive(
     student: PredictiveMixture,
     structure: Structure,
     parameters: Parameters,
-    expectation: Expectation,
+    expectation: Kernel,
     out: np.ndarray,
     block: Block,
     ws: Workspace,
@@ -638,7 +638,7 @@ class BayesianGaussianMixture(StreamingMixture):
     def _start_parameters(self) -> Parameters:
         return self._posterior()
 
-    def _expectation(self, dtype: np.dtype) -> Expectation:
+    def _expectation(self, dtype: np.dtype) -> Kernel:
         names = (
             *("weight_concentration_prior_", "mean_precision_"),
             *("mean_precision_prior_", "degrees_of_freedom_"),

@@ -25,6 +25,7 @@ from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.stream import Stream
 from skem.core.student.em import StudentMap, StudentStream
 from skem.core.student.parameters import (
@@ -405,7 +406,7 @@ class StudentMixture(LikelihoodMixture):
         parameters: Parameters,
         log_widths: np.ndarray | None,
         dtype: np.dtype,
-    ) -> Any:
+    ) -> Kernel:
         assert isinstance(parameters, StudentParameters)
         return density_of(structure, parameters, log_widths)
 

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
     "metrics": {"_inputs"},
-    "_errors": GAUSSIAN | {"core.incomplete", "core.student", "_inputs"},
+    "_errors": EM | {"core.incomplete", "core.student", "_inputs"},
     "_merging": {"_inputs"},
     "_saving": EM | {"_inputs"},
     "_fitted": EM
@@ -47,7 +47,7 @@ MAY_IMPORT = {
     | {"_inputs", "_report", "_errors", "_saving"},
     "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
     "_tables": EM
-    | {"core.solve", "families", "exceptions"}
+    | {"core.search", "core.solve", "families", "exceptions"}
     | {"_inputs", "_report", "_saving", "_fitted", "_fitting"},
     "gaussian_mixture": EM | {"_inputs", "_saving", "_fitted", "_fitting"},
     "student_mixture": EM

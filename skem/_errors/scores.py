@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from skem._errors.layout import NO_WEIGHT, Layout
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.incomplete.completed import Whitened
+from skem.core.mixture.kernel import Kernel
 
 Push = Callable[[np.ndarray], np.ndarray]
 """Maps columns of steps in some coordinates to other parameters."""
@@ -54,7 +55,7 @@ class Scores(Layout):
     """
 
     def evaluated(
-        self, expectation: Any, block: Block, workspace: Workspace
+        self, expectation: Kernel, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, Rows]:
         """Return responsibilities, and the rows with what else is known of them."""
         return expectation.responsibilities(block, workspace), Rows(block.data)

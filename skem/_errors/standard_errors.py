@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 
@@ -12,13 +11,14 @@ from skem._errors.information import Spread
 from skem._errors.scores import SQRT2, Rows, Scores, Sums
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
+from skem.core.mixture.kernel import Kernel
 
 METHODS = ("sandwich", "hessian", "opg")
 """Which matrices are inverted: see `standard_errors`."""
 
 
 def standard_errors(
-    scores: Scores, expectation: Any, blocks: Blocks, method: str
+    scores: Scores, expectation: Kernel, blocks: Blocks, method: str
 ) -> tuple[np.ndarray, ...]:
     """Return those of weights, means and covariances, by one of `METHODS`.
 

@@ -13,6 +13,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import TINY
 from skem.core.incomplete.completed import Whitened
+from skem.core.mixture.kernel import Kernel
 from skem.core.student.expectation import StudentExpectation
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, information
 
@@ -57,9 +58,10 @@ class StudentScores(Scores):
         return np.hstack([rest, own.sum(axis=1, keepdims=True)[:, : self.n_degrees]])
 
     def evaluated(
-        self, expectation: StudentExpectation, block: Block, workspace: Workspace
+        self, expectation: Kernel, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, Rows]:
         """Return responsibilities, and the rows with their scales."""
+        assert isinstance(expectation, StudentExpectation)
         resp, scale = expectation.weights(block, workspace)
         d, b = block.data.shape
         observed = np.full(b, d)

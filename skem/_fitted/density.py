@@ -15,11 +15,12 @@ from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 from skem.core.passes.forms import choose_form
 
 
 def write_log_density(
-    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+    expectation: Kernel, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with log-densities, those out of its range at its limits."""
     info = np.finfo(out.dtype)
@@ -27,24 +28,24 @@ def write_log_density(
 
 
 def write_responsibilities(
-    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+    expectation: Kernel, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with the posterior probabilities of the components."""
     expectation.write_responsibilities(block, ws, out)
 
 
 def write_labels(
-    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+    expectation: Kernel, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with the most probable components, −1 for noise."""
     out[:] = expectation.labels(block, ws)
     if expectation.background is not None:
         # Noise is the last one.
-        out[out == len(expectation.form.parameters.means)] = -1
+        out[out == len(expectation.parameters.means)] = -1
 
 
 def write_component_log_density(
-    expectation: Expectation, out: np.ndarray, block: Block, ws: Workspace
+    expectation: Kernel, out: np.ndarray, block: Block, ws: Workspace
 ) -> None:
     """Fill `out` with log-densities of components, those out of range at its limits."""
     info = np.finfo(out.dtype)
@@ -57,7 +58,7 @@ class _Kept(NamedTuple):
 
     structure: Any
     values: list[np.ndarray | None]
-    kernels: Any
+    kernels: Kernel
 
 
 _kept: WeakKeyDictionary[Any, dict[Any, _Kept]] = WeakKeyDictionary()
@@ -68,8 +69,8 @@ def kept_kernels(
     key: tuple[str, np.dtype],
     structure: Any,
     values: Iterable[Any],
-    prepare: Callable[[], Any],
-) -> Any:
+    prepare: Callable[[], Kernel],
+) -> Kernel:
     """Return the kernels that evaluate blocks, those of before if they are the same.
 
     A mixture that is asked for one row at a time does not prepare them for each. They
@@ -99,7 +100,7 @@ def expectation_at(
     parameters: Parameters,
     dtype: np.dtype,
     log_widths: np.ndarray | None = None,
-) -> Expectation:
+) -> Kernel:
     """Prepare the kernels that evaluate blocks. `log_widths` are those of noise."""
     structure = SHAPES[covariance_type]
     coordinates = scoring_coordinates(structure, parameters, dtype)

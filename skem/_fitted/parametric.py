@@ -21,7 +21,7 @@ from skem._inputs.typing import CovarianceType, RandomState
 from skem._inputs.validation import N_JOBS
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.noise import Background
 
 ARGUMENTS: dict = {
@@ -153,11 +153,11 @@ class Parametric(SharedMethods):
                 return None
         return numpy_of(covariances, float)
 
-    def _expectation(self, dtype: np.dtype) -> Expectation:
+    def _expectation(self, dtype: np.dtype) -> Kernel:
         """Return the kernels that score and label blocks in a floating-point type."""
         return self._density(dtype)
 
-    def _density(self, dtype: np.dtype) -> Expectation:
+    def _density(self, dtype: np.dtype) -> Kernel:
         """Return those of the density that `sample` draws from."""
         background = self._background
         log_widths = None if background is None else background.log_widths
@@ -177,7 +177,7 @@ class Parametric(SharedMethods):
         parameters: Parameters,
         log_widths: np.ndarray | None,
         dtype: np.dtype,
-    ) -> Any:
+    ) -> Kernel:
         """Prepare the kernels of the density at parameters."""
         return expectation_at(structure.name, parameters, dtype, log_widths)
 

@@ -21,7 +21,7 @@ from skem._inputs.blocks import evaluate_array, evaluate_rows, open_blocks
 from skem._inputs.validation import Data
 from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks, is_mapped
 from skem.core.blocks.threads import Workspace
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.totals import Totals, scored
 
 
@@ -32,7 +32,7 @@ class Predicting(Parametric):
         self,
         X: ArrayLike,
         shape: tuple[int, ...],
-        write: Callable[[Expectation, np.ndarray, Block, Workspace], None],
+        write: Callable[[Kernel, np.ndarray, Block, Workspace], None],
         dtype: Any = None,
     ) -> np.ndarray:
         """Return an array (n_samples, *shape) that `write` has filled by blocks."""
@@ -166,7 +166,7 @@ class Predicting(Parametric):
         self,
         X: ArrayLike,
         sample_weight: Any,
-        fold: Callable[[Expectation, Blocks], Totals] = scored,
+        fold: Callable[[Kernel, Blocks], Totals] = scored,
         labels: Any = None,
     ) -> Totals:
         """Fold the data into totals."""

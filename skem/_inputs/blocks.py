@@ -28,9 +28,9 @@ from skem._inputs.validation import (
 )
 from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
 from skem.core.blocks.threads import Workers, Workspace
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 
-Writer = Callable[[Expectation, np.ndarray, Block, Workspace], None]
+Writer = Callable[[Kernel, np.ndarray, Block, Workspace], None]
 """Fills the rows of an output that belong to one block, from its expectation."""
 
 
@@ -158,7 +158,7 @@ def reopening(
 def evaluate_rows(
     estimator: Any,
     X: Any,
-    expectation_of: Callable[[np.dtype], Expectation],
+    expectation_of: Callable[[np.dtype], Kernel],
     write: Writer,
     shape: tuple[int, ...],
     dtype: Any = None,
@@ -177,7 +177,7 @@ def evaluate_rows(
 
 def evaluate_array(
     data: Data,
-    expectation_of: Callable[[np.dtype], Expectation],
+    expectation_of: Callable[[np.dtype], Kernel],
     write: Writer,
     shape: tuple[int, ...],
     dtype: Any = None,

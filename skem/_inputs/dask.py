@@ -29,7 +29,7 @@ from skem.core.blocks.arrays import ArrayBlocks, Write, observed_and_known
 from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally, weight_and_known
 from skem.core.blocks.graph import Chunks
 from skem.core.blocks.threads import Workers
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 
 
 def is_dask(X: Any) -> bool:
@@ -373,7 +373,7 @@ class FillChunk:
 def evaluate_lazily(
     estimator: Any,
     X: Any,
-    expectation_of: Callable[[np.dtype], Expectation],
+    expectation_of: Callable[[np.dtype], Kernel],
     write: Callable[..., None],
     shape: tuple[int, ...],
     dtype: Any = None,

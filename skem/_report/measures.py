@@ -12,7 +12,7 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.totals import Totals
 
 
@@ -73,9 +73,9 @@ class Agreement:
         )
 
 
-def agreement(expectation: Expectation, blocks: Blocks) -> Agreement:
+def agreement(expectation: Kernel, blocks: Blocks) -> Agreement:
     """Evaluate the mixture on data, in one pass."""
-    K = len(expectation.form.parameters.weights)
+    K = len(expectation.parameters.weights)
 
     def kernel(block: Block, workspace: Workspace) -> Agreement:
         log_density, log_largest, resp = expectation.classified(block, workspace)

@@ -26,7 +26,8 @@ from skem._tables.gathering import Gathering
 from skem._tables.start import given_start
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.stream import Forgetting
-from skem.core.solve.loop import Solution, solve
+from skem.core.search.path import follow
+from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
@@ -334,16 +335,9 @@ class FittingTable(PlainState, FittedTable, LabelsItsData):
         earlier: Solution | None,
         give_up: Any = None,
     ) -> Solution:
-        accelerator = ACCELERATORS[self.algorithm](em.chart)
-        if earlier is not None:
-            accelerator.follow(earlier.accelerator)
-        return solve(
-            em.evaluate,
-            start,
-            accelerator,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            callback=give_up,
+        accelerate = ACCELERATORS[self.algorithm]
+        return follow(
+            accelerate, self.tol, self.max_iter, em, start, earlier, callback=give_up
         )
 
     def _set_fit(

@@ -110,6 +110,11 @@ class TableMap:
         """Return a start as it is."""
         return start
 
+    @staticmethod
+    def adopted(point: Point) -> Point:
+        """Return what a part of the rows has led to as it is."""
+        return point
+
     def advanced(self, point: Point, steps: int) -> Point:
         """Take plain steps."""
         for _ in range(steps):

@@ -21,6 +21,7 @@ from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
+from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.noise import Background, clean
 from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
 from skem.core.mixture.step import Outcome, Stepper
@@ -341,7 +342,7 @@ class EMMap:
 
     def expectation(
         self, parameters: Parameters, dtype: np.dtype | None = None
-    ) -> Expectation:
+    ) -> Kernel:
         """Return the kernels that evaluate a block at `parameters`.
 
         In the type of the blocks, if no other is given.
@@ -350,11 +351,10 @@ class EMMap:
         form = choose_form(self.structure, parameters, dtype, self._log_widths)
         return Expectation(form, self.coordinates)
 
-    def of_points(self, parameters: Parameters) -> Expectation:
+    def of_points(self, parameters: Parameters) -> Kernel:
         """Return the kernels that take shared values for points, as a score does."""
-        expectation = self.expectation(parameters)
         coordinates = replace(self.coordinates, ties=None)
-        return replace(expectation, coordinates=coordinates)
+        return replace(self, coordinates=coordinates).expectation(parameters)
 
     @cached_property
     def _stepper(self) -> Stepper | None:

@@ -160,6 +160,11 @@ class Expectation:
     coordinates: Coordinates
 
     @property
+    def parameters(self) -> Parameters:
+        """The parameters, in coordinates."""
+        return self.form.parameters
+
+    @property
     def background(self) -> np.ndarray | None:
         """Logarithms of the widths of noise, the last of the responsibilities."""
         return self.form.background

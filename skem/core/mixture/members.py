@@ -9,7 +9,7 @@ import numpy as np
 
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Members:
 
 
 def members(
-    expectation: Expectation, blocks: Blocks, components: Sequence[int]
+    expectation: Kernel, blocks: Blocks, components: Sequence[int]
 ) -> dict[int, np.ndarray]:
     """Component -> indices of the rows for which it is the most probable one."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
-from skem.core.mixture.expectation import Expectation
+from skem.core.mixture.kernel import Kernel
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Totals:
         return Totals(*(max(-limit, min(value, limit)) for value in astuple(self)))
 
 
-def scored(expectation: Expectation, blocks: Blocks) -> Totals:
+def scored(expectation: Kernel, blocks: Blocks) -> Totals:
     """Fold the data into totals, of which the certainty is left at 0."""
 
     def kernel(block: Block, workspace: Workspace) -> Totals:
@@ -69,7 +69,7 @@ def scored(expectation: Expectation, blocks: Blocks) -> Totals:
     return blocks.fold(kernel, expectation.values_per_sample).finite()
 
 
-def classified(expectation: Expectation, blocks: Blocks) -> Totals:
+def classified(expectation: Kernel, blocks: Blocks) -> Totals:
     """Fold the data into totals, the certainty among them."""
 
     def kernel(block: Block, workspace: Workspace) -> Totals:

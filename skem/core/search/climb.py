@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.solve.map import Map, P
 
 HOPE = 2
 """Times the last step's gain that each of as many more steps may gain."""
@@ -34,7 +35,7 @@ class Trial:
 
 
 def climb(
-    em: Any, starts: Sequence[Any], steps: int, least: float = -math.inf
+    em: Map[P], starts: Sequence[P], steps: int, least: float = -math.inf
 ) -> list[Trial]:
     """Take so many plain steps of a map, and return the best first.
 
@@ -53,12 +54,11 @@ def climb(
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: Any, starts: Sequence[Any], steps: int, least: float) -> list[Trial]:
+def _together(em: Map[P], starts: Sequence[P], steps: int, least: float) -> list[Trial]:
     points = [em.admitted(start) for start in starts]
     there = type(points[0]).stacked(points)
     if steps == 0:
-        here = em.evaluate(there)
-        return _trials(here, np.zeros(len(starts)), 0)
+        return _trials(em.evaluate(there), np.zeros(len(starts)), 0)
     done = 0
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
@@ -73,10 +73,10 @@ def _together(em: Any, starts: Sequence[Any], steps: int, least: float) -> list[
     return _trials(*_climbed(em, there, steps - done), steps)
 
 
-def _climbed(em: Any, there: Any, steps: int) -> tuple[Any, np.ndarray]:
+def _climbed(em: Map[P], there: P, steps: int) -> tuple[Any, np.ndarray]:
     """Take so many steps; return where they lead, and the gains of the last one."""
     before = em.evaluate(em.advanced(there, steps - 1))
-    here = em.evaluate(before.successor)
+    here: Any = em.evaluate(before.successor)
     return here, here.objective - before.objective
 
 

@@ -28,6 +28,7 @@ from skem.core.search.initialize import started
 from skem.core.search.sketch import Sketch
 from skem.core.solve.accelerator import Accelerator, Chart, Progress
 from skem.core.solve.loop import Solution, solve
+from skem.core.solve.map import Map, P
 from skem.core.solve.plain import Plain
 
 SPLITS = 3
@@ -49,7 +50,7 @@ POOL_ROWS_PER_COMPONENT = 200
 GROWTH = 8
 """Largest ratio of the sizes of successive subsamples."""
 
-Accelerate = Callable[[Callable[[Parameters], Chart]], Accelerator]
+Accelerate = Callable[[Callable[[Any], Chart]], Accelerator]
 
 
 @dataclass(frozen=True)
@@ -263,8 +264,8 @@ def follow(
     accelerate: Accelerate,
     tol: float,
     max_iter: int,
-    em: EMMap,
-    start: Parameters,
+    em: Map[P],
+    start: P,
     earlier: Solution | None = None,
     *,
     rough: float = 0.0,

@@ -21,6 +21,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import PAIRS, transposed
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.expectation import Expectation
 from skem.core.search.initialize import Rows
 
 HALF_NORMAL = float(np.sqrt(2 / np.pi))
@@ -56,6 +57,7 @@ class Sketch:
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
         expectation = em.expectation(parameters)
+        assert isinstance(expectation, Expectation)
         coordinates, means = em.coordinates, parameters.means
         K, d = means.shape
 

@@ -152,14 +152,16 @@ class StudentMap(EMMap):
             0.0, found.sums, found.reference, found.quadratic, owned=owned
         )
 
-    def expectation(self, parameters: Parameters, dtype: np.dtype | None = None) -> Any:
+    def expectation(
+        self, parameters: Parameters, dtype: np.dtype | None = None
+    ) -> StudentExpectation:
         """Return the kernels that evaluate a block at `parameters`, in float64."""
         assert isinstance(parameters, StudentParameters)
         return StudentExpectation(
             self.structure, parameters, self.coordinates, REACH, self._log_widths
         )
 
-    def of_points(self, parameters: Parameters) -> Any:
+    def of_points(self, parameters: Parameters) -> StudentExpectation:
         """Return those that take shared values for points, and have no reach."""
         assert isinstance(parameters, StudentParameters)
         coordinates = replace(self.coordinates, ties=None)
