@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "_merging": {"_inputs"},
     "_saving": EM | {"_inputs"},
     "_fitted": EM
-    | {"core.passes", "core.incomplete", "core.student"}
+    | {"core.passes", "core.incomplete", "core.student", "core.bayes"}
     | {"_inputs", "_report", "_errors", "_saving"},
     "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
     "_tables": EM

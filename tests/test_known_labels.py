@@ -274,7 +274,7 @@ def test_dask_labels_have_weights_and_gaps_beside_them(missing, rng):
 
 
 def test_dask_labels_choose_among_many_rows(monkeypatch):
-    monkeypatch.setattr("skem.core.mixture.em.LABELLED", 5)
+    monkeypatch.setattr("skem.core.mixture.problem.LABELLED", 5)
     monkeypatch.setattr("skem.core.mixture.em.COMPARED", 3)
     monkeypatch.setattr("skem.core.search.initialize.SEED_ROWS", 100)
     monkeypatch.setattr("skem.core.search.initialize.SEED_ROWS_PER_COMPONENT", 10)

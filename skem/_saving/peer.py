@@ -24,6 +24,33 @@ OF_A_FIT = (
     "feature_names_in_",
 )
 """Attributes that both have, beside the parameters."""
+OF_A_POSTERIOR = (
+    "covariance_type",
+    "weight_concentration_prior_type",
+    "weight_concentration_prior",
+    "mean_precision_prior",
+    "mean_prior",
+    "degrees_of_freedom_prior",
+    "covariance_prior",
+    "random_state",
+)
+"""Parameters of a Bayesian mixture that both have, but those of a fit."""
+POSTERIOR = (
+    "weight_concentration_prior_",
+    "mean_precision_prior_",
+    "mean_prior_",
+    "degrees_of_freedom_prior_",
+    "covariance_prior_",
+    "weight_concentration_",
+    "mean_precision_",
+    "degrees_of_freedom_",
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_cholesky_",
+    "precisions_",
+)
+"""Attributes of a Bayesian mixture that both have."""
 HOOKS = (
     "_check_parameters",
     "_compute_lower_bound",
@@ -63,6 +90,15 @@ def copy_of_a_fit(source: Any, target: Any) -> None:
     for name in OF_A_FIT:
         if hasattr(source, name):
             setattr(target, name, copy(getattr(source, name)))
+
+
+def copy_posterior(source: Any, target: Any) -> None:
+    """Copy what is there of posterior and prior."""
+    for name in POSTERIOR:
+        value = getattr(source, name)
+        copied = tuple(map(np.array, value)) if isinstance(value, tuple) else value
+        copied = copied.copy() if isinstance(copied, np.ndarray) else copied
+        setattr(target, name, copied)
 
 
 def peer_of(

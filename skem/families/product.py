@@ -17,7 +17,7 @@ import numpy as np
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import TINY
 from skem.core.gaussian.products import sum_over_columns, times_block
-from skem.core.mixture.expectation import exponentials
+from skem.core.passes.softmax import exponentials
 from skem.families.categories import Batch, CategoricalModel
 from skem.families.lookup import Codes, Lookups, lookups_of, sliced
 from skem.families.model import Laws, Model, Running

@@ -12,9 +12,10 @@ from skem.core.gaussian.coordinates import Coordinates, scoring_coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.far import common_term, evaluate_far, log_constants
 from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture import expectation as expectation_module
-from skem.core.mixture.expectation import Expectation, exponentials, total_statistics
+from skem.core.mixture.expectation import Expectation, total_statistics
+from skem.core.passes import softmax
 from skem.core.passes.forms import Centred, Expanded, choose_form, condition
+from skem.core.passes.softmax import exponentials
 from skem.kernels import native
 
 FORMS = [Expanded, Centred]
@@ -269,7 +270,7 @@ def test_component_of_weight_zero_takes_no_part(
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
 @pytest.mark.parametrize("wide", [False, True])
 def test_exponentials_that_underflow_are_zero(share, wide, monkeypatch, rng):
-    monkeypatch.setattr(expectation_module, "_wide_exponential", lambda: wide)
+    monkeypatch.setattr(softmax, "_wide_exponential", lambda: wide)
     logits = rng.uniform(-700, 1, (7, 60))
     logits[rng.random((7, 60)) < share] = -1e3
     logits[2, :4] = -np.inf, np.nan, -708.5, -745.0
@@ -292,7 +293,7 @@ def test_far_apart_components_are_evaluated_as_where_nothing_is_left_out(
     monkeypatch.setattr(native, "library", lambda: None)
     found = []
     for wide in (False, True):
-        monkeypatch.setattr(expectation_module, "_wide_exponential", lambda w=wide: w)
+        monkeypatch.setattr(softmax, "_wide_exponential", lambda w=wide: w)
         found.append(evaluate(expectation_of(mixture, Expanded), X))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-300)

@@ -9,9 +9,10 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture.em import STARTING_NOISE, EMMap
+from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.noise import Background, clean
+from skem.core.mixture.problem import STARTING_NOISE
 from skem.core.passes.forms import Centred, Expanded, uncancelled
 from skem.kernels import native
 
