@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import StrOptions
 from skem import GaussianMixture, MixtureModel
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
-from skem.core.gaussian import constraint, covariance, storage
+from skem.core.gaussian import constraint, covariance, matrices
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.passes import fused
 from skem.families.registry import FAMILIES
@@ -46,7 +46,7 @@ def example(name):
     """Return a class of the guide."""
     sources = re.findall("```python\n(class .*?)```", GUIDE.read_text("utf-8"), re.S)
     (source,) = (each for each in sources if each.startswith(f"class {name}("))
-    namespace = vars(storage) | vars(constraint) | vars(covariance)
+    namespace = vars(matrices) | vars(constraint) | vars(covariance)
     exec(source, namespace)
     return namespace[name]
 

@@ -197,7 +197,12 @@ def _fit() -> argparse.ArgumentParser:
         metavar="A,B|1-3",
         help="columns not to use, by name or by number from 1",
     )
-    group = parser.add_argument_group("choosing the mixture")
+    _add_choosing(parser.add_argument_group("choosing the mixture"))
+    _add_results(parser.add_argument_group("results"))
+    return parser
+
+
+def _add_choosing(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--components",
         type=_components,
@@ -225,7 +230,9 @@ def _fit() -> argparse.ArgumentParser:
         metavar="SEED",
         help="seed of the starts (default: 0)",
     )
-    group = parser.add_argument_group("results")
+
+
+def _add_results(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--labels",
         metavar="out.csv",
@@ -249,7 +256,6 @@ def _fit() -> argparse.ArgumentParser:
     )
     group.add_argument("--json", action="store_true", help="print the results as JSON")
     _add_quiet(group, "print nothing but errors and, if asked for, JSON")
-    return parser
 
 
 def _predict() -> argparse.ArgumentParser:

@@ -270,14 +270,6 @@ class Bound(Evaluation):
         return data - float(self._divergence)
 
     @cached_property
-    def complete(self) -> Statistics:
-        """The statistics with all that the data contribute, the data term included."""
-        statistics = replace(self.statistics, loglik=self.data_term)
-        if statistics.quadratic == self.em.structure.quadratic:
-            return statistics
-        return statistics.completed(self.em.total)
-
-    @cached_property
     def successor(self) -> Parameters:
         """q⁺. Rows without a value tell nothing, and the counts are without them."""
         return self.em.maximise(self.statistics, self.parameters)

@@ -15,16 +15,12 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from skem.core.gaussian.constraint import CONSTRAINTS, Constraint, scaled
+from skem.core.gaussian.constraint import CONSTRAINTS, Constraint
 from skem.core.gaussian.local import Local, LogCholesky, local
-from skem.core.gaussian.storage import (
-    Diagonals,
-    OneMatrix,
-    OwnMatrices,
-    Spheres,
-    Storage,
-    diagonals,
-)
+from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
+from skem.core.gaussian.storage import Storage, diagonals
+from skem.core.gaussian.variances import Diagonals, Spheres
+from skem.core.gaussian.volumes import scaled
 
 NO_WEIGHT = 1e-6
 """Weight that components are given at least, to have a part in what is shared."""

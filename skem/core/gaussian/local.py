@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import helmert
 from scipy.optimize import linear_sum_assignment
 
-from skem.core.gaussian.constraint import common_axes, rotation
+from skem.core.gaussian.axes import common_axes, rotation
 from skem.core.gaussian.quadratic import upper_triangle
 from skem.core.gaussian.storage import Storage, diagonals, transposed
 

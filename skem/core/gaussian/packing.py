@@ -12,13 +12,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from skem.core.gaussian.storage import (
-    Diagonals,
-    OneMatrix,
-    OwnMatrices,
-    Spheres,
-    Storage,
-)
+from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
+from skem.core.gaussian.storage import Storage
+from skem.core.gaussian.variances import Diagonals, Spheres
 from skem.kernels import native
 from skem.kernels.native import CHART, Library, address
 

@@ -254,6 +254,11 @@ class Evaluation:
         cholesky = self.parameters.precisions_cholesky
         return loglik - 0.5 * structure.trace_precision(cholesky, self.em.total_second)
 
+    @property
+    def data_term(self) -> Any:
+        """What the data contribute to the objective."""
+        return self.loglik
+
     @cached_property
     def score(self) -> float:
         """Σ v log p(x | θ) in units of the data, with shared values taken for points.
@@ -269,7 +274,7 @@ class Evaluation:
     @cached_property
     def complete(self) -> Statistics:
         """The statistics with all that the data contribute, whatever the form."""
-        statistics = replace(self.statistics, loglik=self.loglik)
+        statistics = replace(self.statistics, loglik=self.data_term)
         if statistics.quadratic == self.em.structure.quadratic:
             return statistics
         return statistics.completed(self.em.total)

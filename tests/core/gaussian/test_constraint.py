@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skem.core.gaussian.constraint import CONSTRAINTS, common_axes, rotation
+from skem.core.gaussian.axes import common_axes, rotation
+from skem.core.gaussian.constraint import CONSTRAINTS
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES, Scatter
 
 NOTHING = Scatter(np.zeros(()), np.zeros(()))

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 
-from skem.core.gaussian.storage import (
-    Diagonals,
-    OneMatrix,
-    OwnMatrices,
-    Spheres,
-    Storage,
-)
+from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
+from skem.core.gaussian.storage import Storage
+from skem.core.gaussian.variances import Diagonals, Spheres
 
 
 def storage(kind):
