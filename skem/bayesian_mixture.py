@@ -53,11 +53,11 @@ OWNED = 1.0
 class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
     """Gaussian mixture with a posterior of its parameters, by variational Bayes.
 
-    A drop-in replacement for :class:`sklearn.mixture.BayesianGaussianMixture`: the same
-    parameters, methods and attributes, and from the same start the same iterates. It
-    runs on the E-step of :class:`~skem.GaussianMixture`, goes on to the optimum of the
-    bound, takes sample weights and streams, and takes components away that it can do
-    without.
+    A drop-in replacement for :class:`sklearn.mixture.BayesianGaussianMixture`: it has
+    the same parameters, methods and attributes, and from the same start the same
+    iterates. It shares the E-step of :class:`~skem.GaussianMixture`, runs until the
+    bound is at an optimum, takes sample weights and streams, and removes components
+    that the data do not need.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         What is done beside the prior to keep covariances positive definite.
 
         - 'auto': nothing, but for directions in which the data have no variance.
-          There all components get the same tiny one, so that these tell nothing.
+          There all components get the same tiny one, which affects no label.
           Values that many rows share count as spread over a width, as in
           :class:`~skem.GaussianMixture`.
         - float: a variance that is added to the covariance of each component's rows,
@@ -91,10 +91,10 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         How the fit looks for a good optimum.
 
         - 'auto': starts of different numbers of clusters get a few steps each, and the
-          best is finished. Its optimum is left again by moves: components are deleted,
-          merged and split, and what raises the bound is kept [1]_. Components that have
-          lost their rows cost nothing on the way. They come out in the order of their
-          size, unless that lowers the bound. On more than 4 000 rows (or 80 per
+          best is finished. Then components are deleted, merged and split, and each such
+          move that raises the bound is kept [1]_. Components that have lost their rows
+          cost no time. Components come out in the order of their size, unless that
+          lowers the bound. On more than 4 000 rows (or 80 per
           component) starts and moves are tried on a random subsample, and on more than
           20 000 (or 400 per component) all of that is done on one, as in
           :class:`~skem.GaussianMixture`.

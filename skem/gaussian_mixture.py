@@ -1,4 +1,4 @@
-"""The estimator: a thin shell around `skem.core`."""
+"""GaussianMixture: the parameters that users set, and mixtures of scikit-learn."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ ARRAYS = (
 class GaussianMixture(LikelihoodMixture):
     """Gaussian mixture, fitted by maximum penalised likelihood.
 
-    A drop-in replacement for :class:`sklearn.mixture.GaussianMixture`: the same
-    parameters, methods, attributes and, from the same start, the same iterates. A
-    pass over the data is many times faster, takes sample weights, needs no memory
-    beyond a few blocks, and never meets a singular covariance by default.
+    A drop-in replacement for :class:`sklearn.mixture.GaussianMixture`: it has the same
+    parameters, methods and attributes and, from the same start, the same iterates.
+    Each pass over the data is many times faster, takes sample weights and needs memory
+    for a few blocks only. By default a fit never runs into a singular covariance.
 
     Parameters
     ----------
@@ -85,14 +85,13 @@ class GaussianMixture(LikelihoodMixture):
         How the fit looks for a good optimum.
 
         - 'auto': six diverse starts get a few steps each, and the best one is
-          finished. Moves start from its optimum: a component that would not be missed
-          is taken away and another one split, which is kept if it leads to a higher
-          likelihood. The search ends where twice twenty moves do not [5]_. On more than
-          20 000 rows (or 400 per component) that is done on a random subsample, and
-          the result is carried on through growing subsamples to all rows. Starts are
-          made by k-means, and by nearest rows chosen at random and by k-means++; by
-          `init_params` alone if that is not 'kmeans'. One start if a part of it is
-          given.
+          finished. Then the search moves components: it takes away one that would not
+          be missed, splits another, and keeps the result if the likelihood is higher.
+          It ends after twice twenty moves without a gain [5]_. On more than 20 000 rows
+          (or 400 per component) it works on a random subsample first, then on growing
+          ones, and at last on all rows. Starts come from k-means, and from the nearest
+          of rows that are chosen at random or by k-means++; if `init_params` is not
+          'kmeans', from that method alone. There is one start if a part of it is given.
         - int: so many starts by `init_params`, all of them finished on all rows, as in
           scikit-learn.
 

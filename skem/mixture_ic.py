@@ -41,8 +41,8 @@ class MixtureIC(TakesTables, Chooser):
 
     A `MixtureModel` is fitted for each number of components and each covariance
     structure of its Gaussian columns, and the one with the lowest criterion is kept.
-    Of one structure, mixtures start from splits of the one with a component less, too,
-    and are tried again from merges of the one with a component more.
+    Each mixture also starts from splits of the one with a component less, and is tried
+    again from merges of the one with a component more.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ class MixtureIC(TakesTables, Chooser):
 
 
 def _row(model: MixtureModel, X: Any, weight: np.ndarray) -> dict[str, float]:
-    """Return what there is to be compared."""
+    """Return the criteria of a mixture, and what they are made of."""
     totals, p = model._totals(X, weight), model.n_parameters_
     return {
         "bic": totals.bic(p),

@@ -133,7 +133,7 @@ def _shapes(data: Table, requested: list[str] | None, notes: list[str]) -> list[
 
 
 def _fit(selection: GaussianMixtureIC, data: Table) -> tuple[float, list[str]]:
-    """Return how long it takes, and what is doubtful but not told by the results."""
+    """Return how long it takes, and doubts that the results do not show."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -220,7 +220,7 @@ def sample(options: Namespace) -> None:
 
 
 def summary(options: Namespace) -> None:
-    """Print what there is to be said about a mixture."""
+    """Print the summary of a mixture."""
     mixture, names = _load(options)
     data = None
     if options.data is not None:

@@ -1,4 +1,4 @@
-"""Read what there is: text in any encoding, compressed or not, Parquet and Excel."""
+"""Read a source: text in any encoding, compressed or not, Parquet and Excel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a file, with what is to be said about how they were read."""
+"""The numbers of a file, with notes on how they were read."""
 
 from __future__ import annotations
 

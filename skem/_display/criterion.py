@@ -36,7 +36,7 @@ class CriterionDisplay:
 
     The criterion, less that of the winner, is drawn against the number of components,
     one line for each covariance type, and the winner is circled. If the worst
-    candidates are so far off that the others would not be told apart, the view ends
+    candidates are so far off that the others would look the same, the view ends
     before them, and a line of text says how many there are. Candidates that could not
     be chosen,
     because their fit failed or is spurious, are hollow and on no line; those that

@@ -254,7 +254,7 @@ class MixtureDisplay:
 
         mass : sequence of float, default=(0.5, 0.8, 0.95)
             Masses of the regions of highest density. Their levels are quantiles of
-            20000 draws, always the same, which meet a mass to about 0.004.
+            20000 draws, always the same, which give its mass to about 0.004.
 
         show_legend : bool, default=True
             Whether to draw a legend: beside the axes of a new figure, or within given

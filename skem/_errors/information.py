@@ -66,7 +66,7 @@ class InverseInformation:
 class Spread:
     """Steps whose outer products sum to the covariance of the estimates.
 
-    They are infinite where one of the matrices tells nothing.
+    They are infinite where one of the matrices has no information.
     """
 
     steps: np.ndarray

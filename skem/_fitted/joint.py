@@ -1,4 +1,4 @@
-"""What a joint density is for: marginals, conditionals, imputation, quantiles."""
+"""Uses of a joint density: marginals, conditionals, imputation, quantiles."""
 
 from __future__ import annotations
 

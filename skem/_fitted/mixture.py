@@ -1,4 +1,4 @@
-"""What a mixture with parameters does: score, label, sample, and judge itself."""
+"""All methods of a mixture that need its parameters alone."""
 
 from __future__ import annotations
 

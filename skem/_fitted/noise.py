@@ -1,4 +1,4 @@
-"""Noise of a fitted mixture, and what there is not with it."""
+"""Noise of a fitted mixture, and the methods that do not work with it."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Parametric(SharedMethods):
             )
 
     def _why_unfitted(self) -> str | None:
-        """Return what there is to be said beyond scikit-learn's words."""
+        """Return why there is no mixture yet, or None for scikit-learn's words."""
         return None
 
     def _set_parameters(self, parameters: Parameters, covariances: np.ndarray) -> None:

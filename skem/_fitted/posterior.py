@@ -1,4 +1,4 @@
-"""What a posterior of a mixture's parameters does: score, draw, and predict."""
+"""Methods of a Bayesian mixture that go by the posterior of its parameters."""
 
 from __future__ import annotations
 

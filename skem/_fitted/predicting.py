@@ -1,4 +1,4 @@
-"""What a mixture says of rows: their densities, probabilities and labels."""
+"""Densities, probabilities and labels of rows under a mixture."""
 
 from __future__ import annotations
 

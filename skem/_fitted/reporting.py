@@ -1,4 +1,4 @@
-"""What is reported of a fitted mixture: its summary and its standard errors."""
+"""The summary of a fitted mixture, and standard errors of its parameters."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from skem.core.gaussian.covariance import SHAPES
 
 
 class Reporting(Parametric):
-    """Describes a mixture, and tells how precise its parameters are."""
+    """Summarises a mixture, and estimates standard errors of its parameters."""
 
     def summary(
         self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> MixtureSummary:
-        """Say what there is to be said about the mixture, and how it fits data.
+        """Summarise the mixture, and how well it fits data.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What is of t components in a fitted mixture: densities, draws, laws given values."""
+"""The parts of a fitted t mixture that differ: densities, draws, conditional laws."""
 
 from __future__ import annotations
 

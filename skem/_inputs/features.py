@@ -1,4 +1,4 @@
-"""Names or indices of features: the one place that knows which feature is meant."""
+"""Names or indices of features, resolved in one place."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MOST_ROWS = 10**8
 
 
 class Rows(NamedTuple):
-    """Validated data and weights, as many rows as they stand for, and their gaps."""
+    """Validated data and weights, the number of rows they count for, and gaps."""
 
     data: Data
     weight: np.ndarray | None

@@ -1,4 +1,4 @@
-"""Numbers that tell of a mixture: correlations, overlap, agreement with data."""
+"""Measures of a mixture: correlations, overlap, agreement with data."""
 
 from __future__ import annotations
 

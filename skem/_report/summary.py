@@ -1,4 +1,4 @@
-"""What is to be said about a fitted mixture: as numbers, and as tables of them."""
+"""The summary of a fitted mixture, as numbers and as tables."""
 
 from __future__ import annotations
 

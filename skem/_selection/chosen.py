@@ -1,4 +1,4 @@
-"""What the choice of a mixture by a criterion is, whatever its components are."""
+"""The choice of a mixture of Gaussian or t components by a criterion."""
 
 from __future__ import annotations
 

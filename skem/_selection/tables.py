@@ -1,4 +1,4 @@
-"""Mixtures of one table that differ in the number of components: neighbours serve.
+"""Mixtures of one table with rising numbers of components, each a start of the next.
 
 Each is started from splits of the one before, too, and tried again from merges of the
 one after.

@@ -1,4 +1,4 @@
-"""What a mixture of a table says of columns, of parts of rows, and of itself."""
+"""Laws of columns, parts of a mixture of a table, and its summary."""
 
 from __future__ import annotations
 

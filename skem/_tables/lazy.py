@@ -1,4 +1,4 @@
-"""What a mixture of a table says of the rows of Dask collections, chunk by chunk."""
+"""Predictions of a mixture of a table for Dask collections, chunk by chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be said about the mixture of a table: proportions and means."""
+"""The summary of a mixture of a table: proportions and means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes of covariances, and what is left of them: equal ones, proportional ones."""
+"""Covariances of equal volume, and proportional ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows with missing values under components: their marginals, and what completes them.
+"""Rows with missing values: marginal densities, and completions by each component.
 
 With O the features that a row has and M those that it lacks, its density under a
 component is the marginal N(x_O | μ_O, Σ_OO), and what the M-step needs of x_M is its

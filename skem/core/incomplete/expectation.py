@@ -1,4 +1,4 @@
-"""The E-step of rows with missing values, by the likelihood of what is there.
+"""The E-step of rows with missing values, by the likelihood of observed values.
 
 NaN is a missing value, missing at random. The statistics are those of completed rows,
 Σ r [1, ŷ, ŷŷᵀ + C], about the means, with ŷ and C the conditional means and covariances

@@ -1,4 +1,4 @@
-"""What is asked of a mixture about a block of rows, whatever its components are."""
+"""The seam between mixtures and rows: what evaluates a block, of any components."""
 
 from __future__ import annotations
 

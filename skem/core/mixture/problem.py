@@ -1,4 +1,4 @@
-"""What a fit is of: the data in coordinates, the model, and what is known or given."""
+"""A problem to fit: data in coordinates, the model, and what is known or given."""
 
 from __future__ import annotations
 

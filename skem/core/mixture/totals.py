@@ -1,4 +1,4 @@
-"""Sums over data of what a mixture says of each sample."""
+"""Sums over data: weights, log-likelihoods, and how certain labels are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What solvers and searches ask of a problem: the map θ → (θ⁺, f(θ)) of its data."""
+"""The seam between solvers and mixtures: the map θ → (θ⁺, f(θ)) of some data."""
 
 from __future__ import annotations
 

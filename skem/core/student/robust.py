@@ -1,4 +1,4 @@
-"""What data look like without their outliers: coordinates, rows to learn scales from.
+"""Data without their outliers: coordinates, and rows to learn scales from.
 
 Means and standard deviations say nothing of the bulk of data where one value is far
 from all others, so quantiles decide which values are looked at.
