@@ -30,7 +30,7 @@ MOST_NAMES = 6
 
 
 @dataclass(frozen=True)
-class Column:
+class SheetColumn:
     """A column, why it is not used unless asked for, and what is wrong with it."""
 
     name: str
@@ -40,7 +40,7 @@ class Column:
     percent: bool = False
 
 
-def look(sheet: Sheet) -> list[Column]:
+def look(sheet: Sheet) -> list[SheetColumn]:
     """Look at all columns."""
     cells = list(map(list, zip(*sheet.rows, strict=True)))
     with_comma = [cell for column in cells for cell in column if "," in cell]
@@ -51,7 +51,7 @@ def look(sheet: Sheet) -> list[Column]:
     return [_column(sheet, j, column, usual) for j, column in enumerate(cells)]
 
 
-def _column(sheet: Sheet, j: int, cells: list[str], usual: str) -> Column:
+def _column(sheet: Sheet, j: int, cells: list[str], usual: str) -> SheetColumn:
     name = sheet.names[j]
     # Without a comma anywhere there is no doubt, and nothing to look for.
     plain = usual == "." and not any("," in cell for cell in cells)
@@ -61,11 +61,11 @@ def _column(sheet: Sheet, j: int, cells: list[str], usual: str) -> Column:
     bad = [i for i, value in enumerate(values) if value is None]
     filled = [cell for cell in cells if not is_missing(cell)]
     if not filled:
-        return Column(name, [], EMPTY, f"{name}: there is no number in the column")
+        return SheetColumn(name, [], EMPTY, f"{name}: there is no number in the column")
     if bad:
         reason = _text(filled, len(bad))
         problem = _problem(sheet, j, bad[0], reason)
-        return Column(name, [], reason, problem)
+        return SheetColumn(name, [], reason, problem)
     known = [math.nan if value is None else value for value in values]
     infinite = [i for i, value in enumerate(known) if math.isinf(value)]
     problem = ""
@@ -76,7 +76,7 @@ def _column(sheet: Sheet, j: int, cells: list[str], usual: str) -> Column:
     percent = all(cell.endswith("%") for cell in filled)
     nameless = sheet.named and name in (f"column {j + 1}", f"Unnamed: {j}")
     reason = _numbered(name, nameless, cells, known)
-    return Column(name, known, reason, problem, percent)
+    return SheetColumn(name, known, reason, problem, percent)
 
 
 def _text(filled: list[str], n_bad: int) -> str:
@@ -123,7 +123,7 @@ def _numbered(name: str, nameless: bool, cells: list[str], values: list[float]) 
 
 def select(
     sheet: Sheet,
-    columns: Sequence[Column],
+    columns: Sequence[SheetColumn],
     wanted: str | None,
     unwanted: str | None,
     notes: list[str],
@@ -157,7 +157,7 @@ def select(
     return chosen
 
 
-def _listed(columns: Sequence[Column], indices: Sequence[int]) -> str:
+def _listed(columns: Sequence[SheetColumn], indices: Sequence[int]) -> str:
     """Name columns by why they are left out."""
     reasons = dict.fromkeys(columns[j].reason for j in indices)
     groups = [

@@ -24,7 +24,7 @@ from skem._cli.labels import write_labels
 from skem._cli.picture import check_picture, write_picture
 from skem._cli.progress import progress
 from skem._cli.report import fit_as_json, report, summary_as_json, title
-from skem._cli.table import Table, load_table
+from skem._cli.table import NumberTable, load_table
 from skem._report.text import count, listed, paragraph
 from skem._saving.files import load
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
@@ -75,7 +75,7 @@ def fit(options: Namespace) -> None:
 
 
 def _write_results(
-    options: Namespace, selection: GaussianMixtureIC, data: Table
+    options: Namespace, selection: GaussianMixtureIC, data: NumberTable
 ) -> None:
     mixture = selection.best_estimator_
     if options.labels is not None:
@@ -96,7 +96,7 @@ def _write_results(
 
 
 def _numbers_of_components(
-    data: Table, requested: list[range] | None, notes: list[str]
+    data: NumberTable, requested: list[range] | None, notes: list[str]
 ) -> Sequence[int]:
     """Return what is asked for, or as much of the default as the rows allow."""
     n = len(data.values)
@@ -114,7 +114,9 @@ def _numbers_of_components(
     return sorted(set().union(*requested))
 
 
-def _shapes(data: Table, requested: list[str] | None, notes: list[str]) -> list[str]:
+def _shapes(
+    data: NumberTable, requested: list[str] | None, notes: list[str]
+) -> list[str]:
     """Return the structures that differ, of those that are asked for."""
     names = requested or list(GaussianMixtureIC().covariance_type)
     if names == ["all"]:
@@ -132,7 +134,7 @@ def _shapes(data: Table, requested: list[str] | None, notes: list[str]) -> list[
     return [same[0] for same in kinds.values()]
 
 
-def _fit(selection: GaussianMixtureIC, data: Table) -> tuple[float, list[str]]:
+def _fit(selection: GaussianMixtureIC, data: NumberTable) -> tuple[float, list[str]]:
     """Return how long it takes, and doubts that the results do not show."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -153,7 +155,7 @@ def _fit(selection: GaussianMixtureIC, data: Table) -> tuple[float, list[str]]:
     return seconds, doubts
 
 
-def _with_rows_of_file(text: str, data: Table) -> str:
+def _with_rows_of_file(text: str, data: NumberTable) -> str:
     """Return a text, in which rows are counted from 0, with the rows of the file."""
 
     def of_file(match: re.Match) -> str:
@@ -236,7 +238,7 @@ def summary(options: Namespace) -> None:
         _print(f"{head}{found}\n")
 
 
-def _say(data: Table, quiet: bool) -> None:
+def _say(data: NumberTable, quiet: bool) -> None:
     """Tell how the file was read, beside the results and not among them."""
     if not quiet and sys.stderr is not None:
         for note in data.notes:

@@ -8,10 +8,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from skem._cli.table import Table
+from skem._cli.table import NumberTable
 
 
-def write_labels(file: IO[Any], data: Table, mixture: Any) -> None:
+def write_labels(file: IO[Any], data: NumberTable, mixture: Any) -> None:
     """Write the row in the file, its cells, its label and probabilities, as CSV.
 
     Rows that were left out have no label.
@@ -25,7 +25,7 @@ def write_labels(file: IO[Any], data: Table, mixture: Any) -> None:
 
 
 def _rows(
-    data: Table, labels: np.ndarray, resp: np.ndarray, names: list[str]
+    data: NumberTable, labels: np.ndarray, resp: np.ndarray, names: list[str]
 ) -> Iterator[list[Any]]:
     sheet = data.sheet
     own = ["row", "label", *names]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from skem._cli import CommandError
 from skem._cli.files import written
-from skem._cli.table import Table
+from skem._cli.table import NumberTable
 from skem._display import MixtureDisplay
 from skem._display.features import MOST_FEATURES
 from skem._inputs.sklearn import check_matplotlib_support
@@ -22,7 +22,7 @@ DPI = 200
 LONGEST_NAME = 30
 
 
-def check_picture(path: str, data: Table) -> None:
+def check_picture(path: str, data: NumberTable) -> None:
     """Tell before the fits, rather than after, that a picture cannot be drawn."""
     try:
         check_matplotlib_support("--plot")
@@ -57,7 +57,7 @@ def _try_format(path: str) -> None:
         raise CommandError(f"cannot write {path}: {error}") from None
 
 
-def write_picture(path: str, mixture: GaussianMixture, data: Table) -> None:
+def write_picture(path: str, mixture: GaussianMixture, data: NumberTable) -> None:
     """Draw the mixture with the data, on a figure that pyplot does not know."""
     from matplotlib.figure import Figure
 

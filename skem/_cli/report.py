@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from skem import __version__
-from skem._cli.table import Table
+from skem._cli.table import NumberTable
 from skem._report.summary import MixtureSummary, model
-from skem._report.text import Column, count, paragraph, table
+from skem._report.text import TextColumn, count, paragraph, table
 from skem.model_selection import NEAR, GaussianMixtureIC
 
 MOST_NAMES = 12
@@ -23,7 +23,7 @@ NOT_ELIGIBLE = "not eligible"
 
 
 def report(
-    data: Table,
+    data: NumberTable,
     selection: GaussianMixtureIC,
     seconds: float,
     notes: Sequence[str],
@@ -47,12 +47,12 @@ def report(
     return "\n\n".join(sections) + "\n"
 
 
-def _summary(data: Table, selection: GaussianMixtureIC) -> MixtureSummary:
+def _summary(data: NumberTable, selection: GaussianMixtureIC) -> MixtureSummary:
     found = selection.best_estimator_.summary(data.values)
     return dataclasses.replace(found, feature_names=data.names)
 
 
-def title(data: Table) -> str:
+def title(data: NumberTable) -> str:
     """Say what the data are, and how many."""
     n, d = data.values.shape
     names = ", ".join(data.names[:MOST_NAMES]) + (", ..." if d > MOST_NAMES else "")
@@ -62,7 +62,10 @@ def title(data: Table) -> str:
 
 
 def fit_as_json(
-    data: Table, selection: GaussianMixtureIC, seconds: float, notes: Sequence[str]
+    data: NumberTable,
+    selection: GaussianMixtureIC,
+    seconds: float,
+    notes: Sequence[str],
 ) -> str:
     """Return the report for programs, with all candidates."""
     results = selection.results_
@@ -133,8 +136,8 @@ def _candidates(selection: GaussianMixtureIC, n_shown: int) -> str:
     ]
     width = max(map(len, marks))
 
-    def column(name: str, key: str, form: str = "{}") -> Column:
-        return Column(name, [form.format(value) for value in results[key][shown]])
+    def column(name: str, key: str, form: str = "{}") -> TextColumn:
+        return TextColumn(name, [form.format(value) for value in results[key][shown]])
 
     columns = [column("K", "param_n_components")]
     if len(set(results["param_covariance_type"].tolist())) > 1:
@@ -143,7 +146,7 @@ def _candidates(selection: GaussianMixtureIC, n_shown: int) -> str:
         column("log-likelihood", "log_likelihood", "{:.2f}"),
         column("parameters", "n_parameters"),
         column(selection.criterion.upper(), "criterion", "{:.2f}"),
-        Column("", [mark.ljust(width) for mark in marks]),
+        TextColumn("", [mark.ljust(width) for mark in marks]),
     ]
     return table(columns)
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from skem._cli import CommandError
-from skem._cli.columns import EMPTY, Column, look, select
+from skem._cli.columns import EMPTY, SheetColumn, look, select
 from skem._cli.sheet import Sheet, read_sheet
 from skem._report.text import count, printable
 
 
-class Table(NamedTuple):
+class NumberTable(NamedTuple):
     """Numbers (n, d), the names of their columns, and where they are from.
 
     What is missing is NaN. `kept` are the indices of the rows in the sheet.
@@ -28,7 +28,7 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def load_table(options: Namespace, names: Sequence[str] | None = None) -> Table:
+def load_table(options: Namespace, names: Sequence[str] | None = None) -> NumberTable:
     """Read the selected columns of a file; without a path, of Old Faithful.
 
     `names` are those of the features of a mixture, which the columns then are.
@@ -55,10 +55,10 @@ def load_table(options: Namespace, names: Sequence[str] | None = None) -> Table:
     if options.missing == "drop":
         kept = _complete(sheet, values, notes)
     chosen_names = tuple(sheet.names[j] for j in chosen)
-    return Table(sheet.title, chosen_names, values[kept], sheet, kept, notes)
+    return NumberTable(sheet.title, chosen_names, values[kept], sheet, kept, notes)
 
 
-def _numbers(sheet: Sheet, column: Column) -> list[float]:
+def _numbers(sheet: Sheet, column: SheetColumn) -> list[float]:
     return column.values or [np.nan] * len(sheet.rows)
 
 
@@ -78,7 +78,7 @@ def _complete(sheet: Sheet, values: np.ndarray, notes: list[str]) -> np.ndarray:
 
 
 def _features(
-    sheet: Sheet, columns: Sequence[Column], names: Sequence[str], notes: list[str]
+    sheet: Sheet, columns: Sequence[SheetColumn], names: Sequence[str], notes: list[str]
 ) -> list[int]:
     """Return the columns that have the names of a mixture's features."""
     wanted = list(map(printable, names))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skem._errors.scores import Push, Scores, Sums
+from skem._errors.scores import Push, Scores, ScoreSums
 
 LARGEST = 1e250
 """More than the ratio of two informations, with room to be multiplied."""
@@ -73,7 +73,7 @@ class Spread:
     inverses: tuple[InverseInformation, ...]
 
     @classmethod
-    def of(cls, method: str, scores: Scores, sums: Sums) -> Spread:
+    def of(cls, method: str, scores: Scores, sums: ScoreSums) -> Spread:
         """Invert what the method says."""
         # Σ (r − w) is zero: log-weights have a common constant that is of no effect on
         # the weights. Information about it, which is also of none, makes the matrices

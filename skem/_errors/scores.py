@@ -24,7 +24,7 @@ FARTHEST = 1e50
 divided by a small count."""
 
 
-class Rows(NamedTuple):
+class ScoredRows(NamedTuple):
     """Rows of a block: (d, b), or completed by each component where some are missing.
 
     `scale` (K, b) are the expected scales u of t components, and `n_observed` what each
@@ -35,11 +35,11 @@ class Rows(NamedTuple):
     scale: np.ndarray | None = None
     n_observed: np.ndarray | None = None
 
-    def completed(self, rows: Whitened) -> Rows:
+    def completed(self, rows: Whitened) -> ScoredRows:
         """Return some of the rows, completed."""
         if self.scale is None or self.n_observed is None:
-            return Rows(rows)
-        return Rows(rows, self.scale[:, rows.order], self.n_observed[rows.order])
+            return ScoredRows(rows)
+        return ScoredRows(rows, self.scale[:, rows.order], self.n_observed[rows.order])
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Scores(Layout):
 
     def evaluated(
         self, expectation: Kernel, block: Block, workspace: Workspace
-    ) -> tuple[np.ndarray, Rows]:
+    ) -> tuple[np.ndarray, ScoredRows]:
         """Return responsibilities, and the rows with what else is known of them."""
-        return expectation.responsibilities(block, workspace), Rows(block.data)
+        return expectation.responsibilities(block, workspace), ScoredRows(block.data)
 
     def complete(
-        self, data: Rows, resp: np.ndarray, workspace: Workspace
+        self, data: ScoredRows, resp: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
         """Return Σ_k r_k h_k for a block (d, b), with responsibilities (K, b).
 
@@ -83,7 +83,7 @@ class Scores(Layout):
         self,
         complete: np.ndarray,
         product: np.ndarray,
-        data: Rows,
+        data: ScoredRows,
         resp: np.ndarray,
         root: np.ndarray | float,
         workspace: Workspace,
@@ -115,7 +115,7 @@ class Scores(Layout):
     def _miss_scales(
         self,
         missing: np.ndarray,
-        data: Rows,
+        data: ScoredRows,
         weight: np.ndarray,
         workspace: Workspace,
     ) -> None:
@@ -159,7 +159,7 @@ class Scores(Layout):
         self,
         missing: np.ndarray,
         complete: np.ndarray,
-        data: Rows,
+        data: ScoredRows,
         resp: np.ndarray,
         root: np.ndarray | float,
         workspace: Workspace,
@@ -221,7 +221,7 @@ class Scores(Layout):
         return self.structure.quadratic.unpack(sums, self.parameters.shape[1])
 
     def _of_component(
-        self, data: Rows, k: int, workspace: Workspace
+        self, data: ScoredRows, k: int, workspace: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return u y, and u q(y) − E q in the units of the coordinates.
 
@@ -252,7 +252,7 @@ class Scores(Layout):
 
 
 @dataclass(frozen=True)
-class Sums:
+class ScoreSums:
     """What samples add to the matrices, v their weights."""
 
     scores: np.ndarray
@@ -266,8 +266,8 @@ class Sums:
     scales: np.ndarray
     """Σ v r u."""
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
+    def __add__(self, other: ScoreSums) -> ScoreSums:
+        return ScoreSums(
             self.scores + other.scores,
             self.missing + other.missing,
             self.counts + other.counts,

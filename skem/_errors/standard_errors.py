@@ -8,7 +8,7 @@ from operator import add
 import numpy as np
 
 from skem._errors.information import Spread
-from skem._errors.scores import SQRT2, Rows, Scores, Sums
+from skem._errors.scores import SQRT2, ScoredRows, Scores, ScoreSums
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.mixture.kernel import Kernel
@@ -32,7 +32,7 @@ def standard_errors(
     # Weights relative to their mean: sums of squares stay in range.
     mean = blocks.total_weight / blocks.n_observed
 
-    def kernel(block: Block, workspace: Workspace) -> Sums:
+    def kernel(block: Block, workspace: Workspace) -> ScoreSums:
         resp, whole = scores.evaluated(expectation, block, workspace)
         root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
         if not block.incomplete:
@@ -48,11 +48,11 @@ def standard_errors(
         return reduce(add, parts)
 
     def of_rows(
-        data: Rows,
+        data: ScoredRows,
         resp: np.ndarray,
         root: np.ndarray | float,
         workspace: Workspace,
-    ) -> Sums:
+    ) -> ScoreSums:
         columns = scores.complete(data, resp, workspace)
         columns *= root
         product = columns @ columns.T
@@ -66,7 +66,7 @@ def standard_errors(
         scales = counts[: len(scores.parameters.weights)]
         if data.scale is not None:
             scales = (resp[: len(scales)] * data.scale) @ np.square(roots)
-        return Sums(product, missing, counts, columns @ roots, scales)
+        return ScoreSums(product, missing, counts, columns @ roots, scales)
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
     found = _public(scores, Spread.of(method, scores, sums))

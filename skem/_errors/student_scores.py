@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import digamma, polygamma
 
-from skem._errors.scores import FARTHEST, SQRT2, Errors, Rows, Scores
+from skem._errors.scores import FARTHEST, SQRT2, Errors, ScoredRows, Scores
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import TINY
@@ -59,7 +59,7 @@ class StudentScores(Scores):
 
     def evaluated(
         self, expectation: Kernel, block: Block, workspace: Workspace
-    ) -> tuple[np.ndarray, Rows]:
+    ) -> tuple[np.ndarray, ScoredRows]:
         """Return responsibilities, and the rows with their scales."""
         assert isinstance(expectation, StudentExpectation)
         resp, scale = expectation.weights(block, workspace)
@@ -67,10 +67,10 @@ class StudentScores(Scores):
         observed = np.full(b, d)
         if block.incomplete:
             observed = (~np.isnan(block.data)).sum(axis=0)
-        return resp, Rows(block.data, scale, observed)
+        return resp, ScoredRows(block.data, scale, observed)
 
     def complete(
-        self, data: Rows, resp: np.ndarray, workspace: Workspace
+        self, data: ScoredRows, resp: np.ndarray, workspace: Workspace
     ) -> np.ndarray:
         """Return Σ_k r_k h_k for a block."""
         scores = super().complete(data, resp, workspace)
@@ -84,7 +84,7 @@ class StudentScores(Scores):
     def _miss_scales(
         self,
         missing: np.ndarray,
-        data: Rows,
+        data: ScoredRows,
         weight: np.ndarray,
         workspace: Workspace,
     ) -> None:

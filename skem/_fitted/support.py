@@ -148,7 +148,7 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Piece:
+class MonotonePiece:
     """An interval [start, stop] within which the density rises or falls.
 
     `nodes` cut it into cells, in order of the log-density.
@@ -233,7 +233,7 @@ class Line:
         return terms.sum(axis=0) > 0
 
     @cached_property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[MonotonePiece]:
         """Pieces between stationary points, the first and last of them unbounded.
 
         Between the points of inflection p' is monotone, so that each of its zeros
@@ -247,7 +247,9 @@ class Line:
         nodes = np.union1d(nodes, stationary)
         return list(self._cut(nodes, stationary))
 
-    def _cut(self, nodes: np.ndarray, stationary: np.ndarray) -> Iterator[Piece]:
+    def _cut(
+        self, nodes: np.ndarray, stationary: np.ndarray
+    ) -> Iterator[MonotonePiece]:
         log_density, _ = self._with_slope(nodes)
         ends = np.searchsorted(nodes, stationary)
         first, last = [0, *ends], [*ends, len(nodes) - 1]
@@ -258,9 +260,9 @@ class Line:
             if logs[0] > logs[-1]:
                 inside, logs = inside[::-1], logs[::-1]
             # Rounding must not take the order away that the search relies on.
-            yield Piece(start, stop, inside, np.maximum.accumulate(logs))
+            yield MonotonePiece(start, stop, inside, np.maximum.accumulate(logs))
 
-    def _below(self, piece: Piece, levels: np.ndarray) -> np.ndarray:
+    def _below(self, piece: MonotonePiece, levels: np.ndarray) -> np.ndarray:
         """Mass of the part of a piece that is below each level."""
         whole = self._mass(piece.start, piece.stop)
         mass = np.where(levels < piece.log_density[-1], 0.0, whole)
@@ -272,7 +274,7 @@ class Line:
             mass[cut] = self._mass(root, piece.stop)
         return mass
 
-    def _roots(self, piece: Piece, levels: np.ndarray) -> np.ndarray:
+    def _roots(self, piece: MonotonePiece, levels: np.ndarray) -> np.ndarray:
         """Solve log p(t) = level within a piece, by Newton steps in a bracket."""
         cell = np.searchsorted(piece.log_density, levels, side="right")
         low, high = piece.nodes[cell - 1], piece.nodes[cell]

@@ -164,7 +164,7 @@ def _counted(array: Any) -> Any:
     return da.Array(array.dask, array.name, (rows, *array.chunks[1:]), meta=array._meta)
 
 
-class Problem(NamedTuple):
+class Fault(NamedTuple):
     """What is wrong with a chunk, and at which of its rows, if it is at one."""
 
     error: Exception
@@ -196,7 +196,7 @@ class Inspection:
         name = type(estimator).__name__
         return cls(X.shape[1], name, get_config()["assume_finite"], n_components)
 
-    def __call__(self, x: np.ndarray, *beside: np.ndarray) -> Tally | Problem:
+    def __call__(self, x: np.ndarray, *beside: np.ndarray) -> Tally | Fault:
         """Return what there is in the chunk, or what is wrong with it."""
         labels = None if self.n_components is None else beside[-1]
         weights = beside if labels is None else beside[:-1]
@@ -227,11 +227,11 @@ class Inspection:
 
     def _problem(
         self, x: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None
-    ) -> Problem | None:
+    ) -> Fault | None:
         if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
-            return Problem(TypeError(_not_numpy(x, "blocks of X")))
+            return Fault(TypeError(_not_numpy(x, "blocks of X")))
         if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
-            return Problem(
+            return Fault(
                 ValueError(
                     f"Expected blocks of X of shape (rows, {self.n_features}) and of "
                     f"real numbers, got shape {x.shape} and {x.dtype}."
@@ -241,30 +241,30 @@ class Inspection:
             try:
                 has_missing(x, self.estimator_name)
             except ValueError as error:
-                return Problem(error, *np.argwhere(np.isinf(x))[0].tolist())
+                return Fault(error, *np.argwhere(np.isinf(x))[0].tolist())
         problem = None if weight is None else self._weight_problem(weight, x)
         if problem is None and labels is not None:
             problem = self._label_problem(labels, x)
         return problem
 
-    def _label_problem(self, labels: np.ndarray, x: np.ndarray) -> Problem | None:
+    def _label_problem(self, labels: np.ndarray, x: np.ndarray) -> Fault | None:
         if labels.shape != (len(x),):
             message = f"labels.shape == {labels.shape}, expected {(len(x),)}!"
-            return Problem(ValueError(message))
+            return Fault(ValueError(message))
         try:
             check_each_label(labels, self.n_components or 0)
         except ValueError as error:
-            return Problem(error)
+            return Fault(error)
         return None
 
-    def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Problem | None:
+    def _weight_problem(self, weight: np.ndarray, x: np.ndarray) -> Fault | None:
         if len(weight) == len(x) == 0:
             return None
         try:
             check_each_weight(weight, x)
         except ValueError as error:
             invalid = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
-            return Problem(error, *invalid[:1].tolist())
+            return Fault(error, *invalid[:1].tolist())
         return None
 
 
@@ -340,10 +340,10 @@ def _to_be_left_out(x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     return empty if labels is None else empty & (labels < 0)
 
 
-def _checked(found: list[Tally | Problem]) -> list[Tally]:
+def _checked(found: list[Tally | Fault]) -> list[Tally]:
     """Raise the first problem, if there is any."""
     for number, tally in enumerate(found):
-        if isinstance(tally, Problem):
+        if isinstance(tally, Fault):
             raise tally.located(number)
     return [tally for tally in found if isinstance(tally, Tally)]
 
@@ -362,7 +362,7 @@ class FillChunk:
     def __call__(self, x: np.ndarray, number: int) -> np.ndarray:
         """Return an array (rows, *shape) for the chunk of a number."""
         found = self.inspection(x)
-        if isinstance(found, Problem):
+        if isinstance(found, Fault):
             raise found.located(number)
         out = np.empty((len(x), *self.shape), self.dtype)
         with CallingThread() as thread:

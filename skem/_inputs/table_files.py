@@ -70,7 +70,7 @@ class FileValues:
         column that has one.
         """
         d = self.shape[0]
-        look = Look(self.names, frozenset(self.labels), check, tuple(discrete))
+        look = Examination(self.names, frozenset(self.labels), check, tuple(discrete))
         seen = {j: np.empty(0) for j in discrete}
         some, gaps = np.full(d, np.nan), np.zeros(d, dtype=bool)
         for own_some, own_gaps, own_seen in self.sweep(look):
@@ -86,7 +86,7 @@ class FileValues:
 
 
 @dataclass(frozen=True)
-class Look:
+class Examination:
     """Check a block of values; tell some of each column, gaps, and different ones."""
 
     names: Sequence[str]
@@ -119,7 +119,7 @@ class DaskValues(FileValues):
 
     def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
         """Return a function of each chunk of values, and of its parts of arrays."""
-        return self.X.sweep(OfChunk(self._without_rows, function), *arrays)
+        return self.X.sweep(ChunkFunction(self._without_rows, function), *arrays)
 
     @property
     def _without_rows(self) -> FileValues:
@@ -137,11 +137,11 @@ class DaskValues(FileValues):
         if any(a is not b for a, b in zip(before, given, strict=True)):
             chunks = self.X.beside(*given)
             self._beside[len(given)] = given, chunks
-        return chunks.total(OfChunk(self._without_rows, function))
+        return chunks.total(ChunkFunction(self._without_rows, function))
 
 
 @dataclass(frozen=True)
-class OfChunk:
+class ChunkFunction:
     """A function of the values (d, b) of rows (b, d), and of what is beside them."""
 
     values: FileValues

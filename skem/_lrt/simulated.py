@@ -40,7 +40,7 @@ MOST_ROWS = 10**8
 """Rows of a simulated data set: more weight than that is not on the scale of rows."""
 
 
-class Rows(NamedTuple):
+class ValidatedRows(NamedTuple):
     """Validated data and weights, the number of rows they count for, and gaps."""
 
     data: Data
@@ -66,7 +66,7 @@ def without_start(estimator: LikelihoodMixture) -> LikelihoodMixture:
 
 def checked_rows(
     template: LikelihoodMixture, X: Any, sample_weight: Any, n_components: int
-) -> Rows:
+) -> ValidatedRows:
     data = check_data(template, X, reset=True)
     weight = check_sample_weight(sample_weight, data.X)
     with array_blocks(data, weight) as blocks:
@@ -84,7 +84,7 @@ def checked_rows(
             )
         n_rows = max(n_components, 2, round(total))
     gaps = gaps_of(data.X, weight, n_rows) if data.incomplete else None
-    return Rows(data, weight, n_rows, gaps)
+    return ValidatedRows(data, weight, n_rows, gaps)
 
 
 def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
@@ -102,7 +102,7 @@ def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray
 
 def ratios(
     template: LikelihoodMixture,
-    rows: Rows,
+    rows: ValidatedRows,
     components: tuple[int, int],
     n_boot: int,
     n_jobs: int | None,

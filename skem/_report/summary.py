@@ -10,8 +10,8 @@ import numpy as np
 
 from skem._report.measures import Agreement
 from skem._report.text import (
-    Column,
     Section,
+    TextColumn,
     as_html,
     as_text,
     count,
@@ -174,16 +174,16 @@ def _shown(number: int, most: int) -> list[int | None]:
     return [*range(half), None, *range(number - half, number)]
 
 
-def _numbers(n_components: int) -> Column:
+def _numbers(n_components: int) -> TextColumn:
     """Return the numbers of the components that are shown."""
     shown = _shown(n_components, MOST_ROWS)
-    return Column("component", [GAP if k is None else str(k) for k in shown])
+    return TextColumn("component", [GAP if k is None else str(k) for k in shown])
 
 
-def _with_gap(title: str, cells: Sequence[str]) -> Column:
+def _with_gap(title: str, cells: Sequence[str]) -> TextColumn:
     """Return a column with those of the cells that are shown."""
     shown = _shown(len(cells), MOST_ROWS)
-    return Column(title, [GAP if k is None else cells[k] for k in shown])
+    return TextColumn(title, [GAP if k is None else cells[k] for k in shown])
 
 
 def _amounts(values: np.ndarray) -> list[str]:
@@ -224,7 +224,10 @@ def _fit(summary: MixtureSummary) -> Section:
     for name, (value, decimals) in numbers.items():
         if value is not None:
             cells[name] = _fixed(value, decimals)
-    columns = [Column("quantity", list(cells)), Column("value", list(cells.values()))]
+    columns = [
+        TextColumn("quantity", list(cells)),
+        TextColumn("value", list(cells.values())),
+    ]
     return Section("Fit", columns)
 
 
@@ -232,7 +235,7 @@ def _names(summary: MixtureSummary) -> list[str]:
     return [shorten(printable(name), LONGEST_NAME) for name in summary.feature_names]
 
 
-def _by_component(summary: MixtureSummary, values: np.ndarray) -> list[Column]:
+def _by_component(summary: MixtureSummary, values: np.ndarray) -> list[TextColumn]:
     """One row for each component, each feature rounded by its smallest deviation."""
     names = _names(summary)
     units = summary.standard_deviations.min(axis=0)
@@ -260,12 +263,16 @@ def _correlations(summary: MixtureSummary) -> Iterator[Section]:
         yield _largest_correlations(owners, names, matrices)
 
 
-def _triangle(names: Sequence[str], matrix: np.ndarray, decimals: int) -> list[Column]:
+def _triangle(
+    names: Sequence[str], matrix: np.ndarray, decimals: int
+) -> list[TextColumn]:
     columns = [
-        Column(name, [""] * j + [_fixed(value, decimals) for value in matrix[j:, j]])
+        TextColumn(
+            name, [""] * j + [_fixed(value, decimals) for value in matrix[j:, j]]
+        )
         for j, name in enumerate(names)
     ]
-    return [Column("", names), *columns]
+    return [TextColumn("", names), *columns]
 
 
 def _largest_pairs(matrix: np.ndarray) -> list[tuple[int, int]]:
@@ -307,8 +314,8 @@ def _overlap(overlap: np.ndarray) -> Iterator[Section]:
             "Largest overlaps of components (Bhattacharyya coefficients), "
             f"{LARGEST} of {K * (K - 1) // 2}",
             [
-                Column("components", [f"{i}, {j}" for i, j in pairs]),
-                Column("overlap", [_fixed(overlap[i, j], 4) for i, j in pairs]),
+                TextColumn("components", [f"{i}, {j}" for i, j in pairs]),
+                TextColumn("overlap", [_fixed(overlap[i, j], 4) for i, j in pairs]),
             ],
         )
 

@@ -19,7 +19,7 @@ UNDETERMINED = (
 )
 
 
-class Column(NamedTuple):
+class TextColumn(NamedTuple):
     """A column of a table."""
 
     title: str
@@ -30,7 +30,7 @@ class Section(NamedTuple):
     """A table, of which the first column names the rows, with its title."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[TextColumn]
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -91,7 +91,7 @@ def rounded(values: np.ndarray, unit: float) -> list[str]:
     return [f"{v:.6e}" for v in values]
 
 
-def table(columns: Sequence[Column]) -> str:
+def table(columns: Sequence[TextColumn]) -> str:
     """Align columns on the right.
 
     Those that do not fit continue below, beside the first column again.
@@ -131,7 +131,7 @@ def _cell(text: str, scope: str | None = None) -> str:
     return f'<th scope="{scope}">{html.escape(text)}</th>'
 
 
-def _aligned(column: Column) -> list[str]:
+def _aligned(column: TextColumn) -> list[str]:
     width = max(map(len, [column.title, *column.cells]))
     return [cell.rjust(width) for cell in [column.title, *column.cells]]
 

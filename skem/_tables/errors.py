@@ -49,7 +49,7 @@ class TableStandardErrors(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Coordinates:
+class FreeCoordinates:
     """Coordinates of weights, or of one model's laws, and what they move.
 
     `moves` has, for each direction, the coordinate that moves each component: one of
@@ -61,7 +61,7 @@ class Coordinates:
     moves: np.ndarray
 
     @classmethod
-    def of_weights(cls, weights: np.ndarray, counts: np.ndarray) -> Coordinates:
+    def of_weights(cls, weights: np.ndarray, counts: np.ndarray) -> FreeCoordinates:
         """Logarithms, in standard deviations, which all weights depend on."""
         logs = np.log(np.maximum(weights, 1e-300))
 
@@ -73,7 +73,7 @@ class Coordinates:
         return cls(unpack, K, np.repeat(np.arange(K)[:, None], K, axis=1))
 
     @classmethod
-    def of_model(cls, model: Any, laws: Laws, counts: np.ndarray) -> Coordinates:
+    def of_model(cls, model: Any, laws: Laws, counts: np.ndarray) -> FreeCoordinates:
         """Those of a model, with the coordinates of different components together."""
         size, K = len(model.pack(laws, laws, counts)), len(counts)
 
@@ -119,13 +119,13 @@ class Information:
     weight: np.ndarray
 
     @cached_property
-    def parts(self) -> list[Coordinates]:
+    def parts(self) -> list[FreeCoordinates]:
         """Coordinates of the weights, and of each model."""
         point, counts = self.point, self.em.chart(self.point).counts
         pairs = zip(self.em.product.models, point.laws, strict=True)
         return [
-            Coordinates.of_weights(point.weights, counts),
-            *(Coordinates.of_model(model, laws, counts) for model, laws in pairs),
+            FreeCoordinates.of_weights(point.weights, counts),
+            *(FreeCoordinates.of_model(model, laws, counts) for model, laws in pairs),
         ]
 
     @cached_property
@@ -184,7 +184,7 @@ class Information:
         return outer - inner, outer
 
     @staticmethod
-    def _slopes(part: Coordinates, logits: Callable[[Any], np.ndarray]) -> list:
+    def _slopes(part: FreeCoordinates, logits: Callable[[Any], np.ndarray]) -> list:
         return [
             (logits(part.unpack(step)) - logits(part.unpack(-step))) / (2 * STEP)
             for step in part.steps()
@@ -192,7 +192,7 @@ class Information:
 
     @staticmethod
     def _curvatures(
-        part: Coordinates,
+        part: FreeCoordinates,
         start: int,
         logits: Callable[[Any], np.ndarray],
         weighted: np.ndarray,

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skem._report.text import Column, Section, as_html, as_text, count, rounded, shorten
+from skem._report.text import (
+    Section,
+    TextColumn,
+    as_html,
+    as_text,
+    count,
+    rounded,
+    shorten,
+)
 
 LONGEST = 40
 """Characters of a row's name, at most."""
@@ -78,8 +86,8 @@ class TableSummary:
             sections.append(_section("Proportions of categories", of_categories))
         if self.log_likelihood is not None:
             values = self.log_likelihood, self.bic, self.aic, self.icl
-            names = Column("quantity", ["log-likelihood", "BIC", "AIC", "ICL"])
-            shown = Column("value", [f"{value:.2f}" for value in values])
+            names = TextColumn("quantity", ["log-likelihood", "BIC", "AIC", "ICL"])
+            shown = TextColumn("value", [f"{value:.2f}" for value in values])
             sections.append(Section("Fit", [names, shown]))
         return sections
 
@@ -105,10 +113,10 @@ class TableSummary:
 
 
 def _section(title: str, rows: list[tuple[str, np.ndarray]]) -> Section:
-    names = Column("", [shorten(name, LONGEST) for name, _ in rows])
+    names = TextColumn("", [shorten(name, LONGEST) for name, _ in rows])
     cells = [_cells(name, values) for name, values in rows]
     columns = [
-        Column(str(k), [row[k] for row in cells]) for k in range(len(rows[0][1]))
+        TextColumn(str(k), [row[k] for row in cells]) for k in range(len(rows[0][1]))
     ]
     return Section(title, [names, *columns])
 

@@ -126,7 +126,7 @@ class TableMap:
         point = self.product.restored(point)
         if hasattr(self.values, "total"):
             # Features are not kept where rows are: others may be there, too.
-            fold = Pass(self.product, point)
+            fold = TablePass(self.product, point)
             sums = self.values.total(fold, self.weight, self.known)
         else:
             sums = self.folded(point)
@@ -193,7 +193,7 @@ class TableMap:
 
 
 @dataclass(frozen=True)
-class Pass:
+class TablePass:
     """A pass over some of the rows, where they are."""
 
     product: Product

@@ -70,7 +70,7 @@ def zero_sums(d: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Shaped(Local):
+class ShapedLocal(Local):
     """Coordinates of the fourteen shapes, a row of one vector (1, parameters).
 
     The letters of `name` say which logarithms of the volume, (d/2)⁻½ per row, and of
@@ -139,7 +139,7 @@ class Shaped(Local):
 
 
 @dataclass(frozen=True)
-class UnitDeterminants(Shaped):
+class UnitDeterminants(ShapedLocal):
     """VEE and EVV: volumes, and matrices of determinant one."""
 
     @cached_property
@@ -199,7 +199,7 @@ class UnitDeterminants(Shaped):
 
 
 @dataclass(frozen=True)
-class Rotated(Shaped):
+class Rotated(ShapedLocal):
     """Volumes, shapes, and the angles of axes about those of the base, by pairs.
 
     An angle's information for each row is (a_i − a_j)² / (a_i a_j), a the variances.
@@ -274,5 +274,5 @@ def local(name: str, storage: Storage, base: np.ndarray, n_features: int) -> Loc
     """Return the chart of one of the fourteen shapes."""
     if name in ("VEE", "EVV"):
         return UnitDeterminants(name, storage, base, n_features)
-    kind = Shaped if name[2] == "I" else Rotated
+    kind = ShapedLocal if name[2] == "I" else Rotated
     return kind(name, storage, base, n_features)

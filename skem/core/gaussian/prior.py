@@ -24,7 +24,7 @@ from skem.core.gaussian.posterior import (
     wishart_digammas,
 )
 from skem.core.gaussian.quadratic import Quadratic
-from skem.core.gaussian.regularization import Fixed
+from skem.core.gaussian.regularization import Unchanging
 from skem.core.gaussian.statistics import Statistics
 
 NOTHING = Scatter(np.zeros(()), np.zeros(()))
@@ -56,7 +56,7 @@ def public_covariance(structure: Structure, scatter: np.ndarray, d: int) -> np.n
 
 
 @dataclass(frozen=True)
-class Prior(Fixed):
+class Prior(Unchanging):
     """p(θ), in the coordinates of an EM map.
 
     With V_0 = W_0⁻¹ in `scatter` as the structure's scatter has it, `mean` m_0,

@@ -317,7 +317,7 @@ class ScaleFreePenalty:
         return self.epsilon * (0.5 * trace - log_det.sum(axis=-1))
 
 
-class Fixed:
+class Unchanging:
     """What a regularization does that is the same for all data and all sizes."""
 
     @property
@@ -345,7 +345,7 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class Ridge(Fixed):
+class Ridge(Unchanging):
     """A constant on the diagonal: scikit-learn's `reg_covar`.
 
     `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count

@@ -104,7 +104,7 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     if not len(features):
         return None
     ordered, order = ordered[features], order[features]
-    columns = Columns.of(ordered, weight[order])
+    columns = DistinctValues.of(ordered, weight[order])
     row, values = columns.row, columns.values
     starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
     heaviest = np.maximum.reduceat(columns.masses, starts)
@@ -134,7 +134,7 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     )
 
 
-class Columns(NamedTuple):
+class DistinctValues(NamedTuple):
     """Distinct values of some features, one feature after the other, ascending.
 
     Numbers of features and values are the real and imaginary parts of `keys`, which
@@ -152,7 +152,7 @@ class Columns(NamedTuple):
     place: np.ndarray
 
     @classmethod
-    def of(cls, ordered: np.ndarray, weight: np.ndarray) -> Columns:
+    def of(cls, ordered: np.ndarray, weight: np.ndarray) -> DistinctValues:
         """Take sorted rows with their weights; missing values are last, and no values.
 
         A row without a value has none.
@@ -182,7 +182,7 @@ class Columns(NamedTuple):
         """Number of the feature of each."""
         return self.keys.real.astype(int)
 
-    def mirrored(self) -> Columns:
+    def mirrored(self) -> DistinctValues:
         """Return the same for values with the other sign, the last one first."""
         top, total = len(self.keys) - 1, self.upto[self.last]
         found = (
@@ -194,7 +194,7 @@ class Columns(NamedTuple):
             top - self.first,
             self.place,
         )
-        return Columns(*(array[::-1] for array in found))
+        return DistinctValues(*(array[::-1] for array in found))
 
     def search(
         self, atoms: np.ndarray, wanted: np.ndarray, side: Literal["left", "right"]
@@ -231,7 +231,7 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     return 0.0
 
 
-def _widths(columns: Columns, atoms: np.ndarray) -> np.ndarray:
+def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
     """Widths over which the rows of each shared value are as dense as those around."""
     values, (_, masses, below, upto, *_) = columns.values, columns
     lowest, highest = columns.first[atoms], columns.last[atoms]
@@ -254,7 +254,9 @@ def _widths(columns: Columns, atoms: np.ndarray) -> np.ndarray:
     return np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
 
 
-def _reach(columns: Columns, atoms: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _reach(
+    columns: DistinctValues, atoms: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
     """Distance to the first greater value within which there are as many rows.
 
     On either side, besides those of the shared value itself; infinite if no value is
