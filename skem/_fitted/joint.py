@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,10 +12,11 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skem._fitted.conditional import LIMIT, Conditioner, impute
 from skem._fitted.noise import set_marginal_noise
+from skem._fitted.parametric import Parametric
 from skem._fitted.univariate import cdf, quantile
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.features import check_features, feature_index, names_of
-from skem._inputs.typing import CovarianceType, RandomState
+from skem._inputs.typing import RandomState
 from skem._inputs.validation import check_incomplete
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
@@ -103,17 +104,8 @@ def like(X: Any, values: np.ndarray) -> Any:
     return like_given(X, values)
 
 
-class Joint:
+class Joint(Parametric):
     """Methods of a fitted mixture that take features apart."""
-
-    covariance_type: CovarianceType
-    random_state: RandomState
-
-    if TYPE_CHECKING:
-
-        def _check_is_fitted(self) -> None: ...
-
-        def _parameters(self) -> Parameters: ...
 
     def _conditioner(self) -> Conditioner:
         return Conditioner.of(self)

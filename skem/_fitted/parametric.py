@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.noise import background_of
-from skem._fitted.shared import SharedMethods
+from skem._fitted.shared import AllowsGaps, SharedMethods
 from skem._inputs.array_api import numpy_of
 from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constraints
 from skem._inputs.typing import CovarianceType, RandomState
@@ -42,7 +41,7 @@ def _fingerprint(*arrays: ArrayLike) -> int:
     return found
 
 
-class Parametric(SharedMethods):
+class Parametric(AllowsGaps, SharedMethods):
     """A mixture with parameters, and the density that they stand for.
 
     A subclass has the parameters `covariance_type` and `random_state`, and calls
@@ -61,13 +60,6 @@ class Parametric(SharedMethods):
     labels_: np.ndarray
     n_features_in_: int
     feature_names_in_: np.ndarray
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that NaN is a missing value."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are parameters, and not only the first rows of a stream."""

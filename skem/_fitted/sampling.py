@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skem._fitted.joint import Given, Joint
-from skem._fitted.parametric import Parametric
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import RandomState
 from skem.core.gaussian.covariance import SHAPES
@@ -47,7 +46,7 @@ def draw(
     return X, labels
 
 
-class Sampling(Joint, Parametric):
+class Sampling(Joint):
     """Draws rows, also those that have given values."""
 
     def sample(

@@ -15,6 +15,7 @@ from sklearn.base import (
     DensityMixin,
     TransformerMixin,
 )
+from sklearn.utils import Tags
 
 from skem._inputs.typing import available_if
 from skem._saving.files import save_mixture
@@ -24,6 +25,17 @@ from skem.core.mixture.totals import Totals, classified, scored
 def of_likelihood(mixture: SharedMethods) -> bool:
     """Whether the parameters are estimates, by maximum likelihood."""
     return mixture._by_likelihood
+
+
+class AllowsGaps(BaseEstimator):
+    """What estimators say of themselves that take arrays with missing values."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that NaN is a missing value."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 class LabelsItsData:

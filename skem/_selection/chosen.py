@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import FitFailedWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 
+from skem._fitted.shared import AllowsGaps
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
 from skem._inputs.blocks import open_blocks, reopening
@@ -39,7 +40,7 @@ from skem.exceptions import DegenerateComponentsWarning
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
 
 
-class ChosenMixture(Chooser):
+class ChosenMixture(AllowsGaps, Chooser):
     """Fit every candidate, choose one, and have its methods."""
 
     means_ = AttributeOfBest[np.ndarray]()
@@ -75,13 +76,6 @@ class ChosenMixture(Chooser):
         n_jobs: int | None,
     ) -> list[Candidate]:
         """Fit mixtures to data that `opened` holds ready: by K, then by structure."""
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that NaN is a missing value."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     def fit(
         self,

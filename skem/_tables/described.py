@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,43 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._tables.errors import METHODS, TableStandardErrors, errors_of, unflattened
+from skem._tables.fitted import FittedTable
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.summary import TableSummary
 from skem._tables.support import support_probability
 from skem.core.blocks.threads import Workers
-from skem.core.mixture.totals import Totals
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
 
-class DescribedTable:
+class DescribedTable(FittedTable):
     """Methods of a fitted `MixtureModel` that take columns apart, and describe it."""
-
-    weights_: np.ndarray
-    parameters_: dict[str, dict[str, np.ndarray]]
-    categories_: dict[str, np.ndarray]
-    families_: dict[str, str]
-    n_parameters_: int
-    random_state: int | np.random.RandomState | None
-    _columns: Columns
-    _product: Any
-    _point: Point
-
-    if TYPE_CHECKING:
-
-        def _map(self, X: Any) -> TableMap: ...
-
-        def _totals(self, X: Any, sample_weight: ArrayLike | None) -> Totals: ...
-
-        def predict(self, X: Any) -> np.ndarray: ...
-
-        def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]: ...
-
-        def _rebuilt(self, values: np.ndarray) -> Any: ...
-
-        @staticmethod
-        def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray: ...
 
     def impute(self, X: Any) -> Any:
         """Complete missing cells by what the rest of the row says of them.

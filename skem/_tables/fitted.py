@@ -16,7 +16,6 @@ from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
 from skem._inputs.tables import TakesTables, read_table, rebuilt
 from skem._inputs.validation import check_labels, check_sample_weight
-from skem._tables.described import DescribedTable
 from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
@@ -24,11 +23,7 @@ from skem.families.point import Point
 from skem.families.table_map import TableMap
 
 
-class FittedTable(
-    DescribedTable,
-    TakesTables,
-    SharedMethods,
-):
+class FittedTable(TakesTables, SharedMethods):
     """Prediction, scores and samples of a `MixtureModel`."""
 
     weights_: np.ndarray

@@ -20,7 +20,7 @@ from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_table
 from skem._inputs.validation import check_labels, check_n_samples, check_sample_weight
 from skem._report.text import UNDETERMINED
-from skem._tables.described import outward_parameters
+from skem._tables.described import DescribedTable, outward_parameters
 from skem._tables.fitted import FittedTable
 from skem._tables.gathering import Gathering
 from skem._tables.start import given_start
@@ -37,7 +37,7 @@ from skem.families.stream import TableStream
 from skem.families.table_map import TableMap, by_weight
 
 
-class FittingTable(PlainState, FittedTable, LabelsItsData):
+class FittingTable(PlainState, DescribedTable, LabelsItsData):
     """The fits of a `MixtureModel`, which has the parameters."""
 
     n_components: int
