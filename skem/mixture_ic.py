@@ -16,7 +16,7 @@ from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.families import resolve
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_table
-from skem._inputs.validation import check_labels
+from skem._inputs.validation import check_labels, weight_of_each
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import (
     AttributeOfBest,
@@ -228,7 +228,7 @@ class MixtureIC(TakesTables, Chooser):
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         table = read_table(self, X, reset=True, min_samples=2)
-        weight = MixtureModel._weight(sample_weight, table)
+        weight = weight_of_each(sample_weight, table.n_rows)
         known = check_labels(labels, table.n_rows, components[-1])
         if known is not None:
             components = [K for K in components if K > known.max()]

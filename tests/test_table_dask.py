@@ -225,3 +225,12 @@ def test_fit_predict_of_a_collection_is_lazy():
     labels = model_of(families).fit_predict(da.from_array(X, chunks=(200, 4)))
     assert isinstance(labels, da.Array)
     np.testing.assert_array_equal(labels.compute(), model_of(families).fit_predict(X))
+
+
+def test_criteria_of_known_components_are_of_tables_in_memory():
+    X = np.random.default_rng(0).integers(2, size=(50, 3)).astype(float)
+    model = MixtureModel(families="bernoulli").fit(X)
+    labels = np.zeros(50, int)
+    assert model.bic(X, labels=labels) == pytest.approx(model.bic(X))
+    with pytest.raises(NotImplementedError, match="tables in memory"):
+        model.bic(da.from_array(X, chunks=(20, 3)), labels=labels)

@@ -209,7 +209,8 @@ class SharedMethods(
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too.
+            Known components, as in `fit`: then that is of what is known, too. Not with
+            a table of Dask.
 
         Returns
         -------
@@ -247,7 +248,8 @@ class SharedMethods(
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too.
+            Known components, as in `fit`: then that is of what is known, too. Not with
+            a table of Dask.
 
         Returns
         -------
@@ -288,7 +290,8 @@ class SharedMethods(
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too.
+            Known components, as in `fit`: then that is of what is known, too. Not with
+            a table of Dask.
 
         Returns
         -------

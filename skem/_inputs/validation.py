@@ -226,6 +226,12 @@ def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, fl
     return sample_weight, total
 
 
+def weight_of_each(sample_weight: Any, n_samples: int) -> np.ndarray:
+    """Return validated weights, one for each sample; ones if there are none."""
+    weight = check_sample_weight(sample_weight, np.empty((n_samples, 0)))
+    return np.ones(n_samples) if weight is None else np.array(weight, dtype=float)
+
+
 def is_scalar(sample_weight: Any) -> bool:
     """Whether there is one weight for all samples, or text in its place."""
     return isinstance(sample_weight, Number | str | bytes) or (

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skem._inputs.sklearn import num_samples
-from skem._inputs.validation import check_n_samples, check_sample_weight
+from skem._inputs.validation import check_n_samples, check_sample_weight, weight_of_each
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
@@ -43,7 +43,7 @@ def simulated_ratios(
     if sample_weight is None:
         rows = np.arange(missing.shape[1])
     else:
-        weight = np.asarray(null._given(sample_weight, missing.shape[1]))
+        weight = weight_of_each(sample_weight, missing.shape[1])
         n_rows = max(components[1], 2, round(float(weight.sum())))
         # What so many rows lack: those of the data, as often as they weigh.
         places = (np.arange(n_rows) + 0.5) / n_rows * weight.sum()
@@ -75,7 +75,7 @@ def _fit(
             model = clone(template).set_params(n_components=K, random_state=seed)
             models.append(model.fit(X, sample_weight=sample_weight))
     null, alternative = models
-    total = float(null._given(sample_weight, len(X)).sum())
+    total = float(weight_of_each(sample_weight, len(X)).sum())
     ratio = 2 * total * (alternative.lower_bound_ - null.lower_bound_)
     return null, max(0.0, ratio)
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
+from skem._inputs.validation import weight_of_each
 from skem._tables.errors import METHODS, TableStandardErrors, errors_of, unflattened
 from skem._tables.fitted import FittedTable
 from skem._tables.parts import check_left, parts_of, row_given
@@ -222,7 +223,7 @@ class DescribedTable(FittedTable):
         array([0.15])
         """
         em = self._map(X)
-        weight = self._given(sample_weight, em.n_samples)
+        weight = weight_of_each(sample_weight, em.n_samples)
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         errors = errors_of(em, self._point, weight, self._outward, method)

@@ -15,7 +15,7 @@ from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
 from skem._inputs.tables import TakesTables, read_table, rebuilt
-from skem._inputs.validation import check_labels, check_sample_weight
+from skem._inputs.validation import check_labels, weight_of_each
 from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
@@ -137,11 +137,6 @@ class FittedTable(TakesTables, SharedMethods):
             return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
-    @staticmethod
-    def _given(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
-        weight = check_sample_weight(sample_weight, np.empty((n, 0)))
-        return np.ones(n) if weight is None else np.asarray(weight, dtype=float)
-
     def _summands(self, X: Any, labels: ArrayLike | None = None) -> np.ndarray:
         """Log-densities, and logarithms of the largest probabilities, (n, 2)."""
         log_density, resp = self._posterior(X, labels)
@@ -162,7 +157,7 @@ class FittedTable(TakesTables, SharedMethods):
                 )
             return totals_of(self, X, sample_weight)
         rows = self._summands(X, labels)
-        weight = self._given(sample_weight, len(rows))
+        weight = weight_of_each(sample_weight, len(rows))
         return Totals(float(weight.sum()), *(weight @ rows).tolist())
 
     def _n_parameters(self) -> int:

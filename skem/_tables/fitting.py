@@ -18,7 +18,7 @@ from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_table
-from skem._inputs.validation import check_labels, check_n_samples, check_sample_weight
+from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
 from skem._report.text import UNDETERMINED
 from skem._tables.described import DescribedTable, outward_parameters
 from skem._tables.fitted import FittedTable
@@ -78,7 +78,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     ) -> None:
         self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
-        weight = self._weight(sample_weight, table)
+        weight = weight_of_each(sample_weight, table.n_rows)
         known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
@@ -100,7 +100,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     def _validated_partial_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
         self._validate_params()
         table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
-        weight = self._weight(sample_weight, table)
+        weight = weight_of_each(sample_weight, table.n_rows)
         state: TableStream | Gathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()
@@ -272,13 +272,6 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 )
             groups.append(bool(own))
         return Given(start, "weights" in self.fixed, tuple(groups))
-
-    @staticmethod
-    def _weight(sample_weight: ArrayLike | None, table: Table) -> np.ndarray:
-        weight = check_sample_weight(sample_weight, np.empty((table.n_rows, 0)))
-        if weight is None:
-            return np.ones(table.n_rows)
-        return np.array(weight, dtype=float)
 
     def _prepared(
         self,
