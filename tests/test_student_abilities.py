@@ -285,6 +285,19 @@ def test_rows_at_any_distance_have_the_density_of_a_t(covariance_type, far):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_laws_given_values_far_away_leave_single_precision():
+    """Their scale matrices had been infinite."""
+    X, _ = sample()
+    mixture = StudentMixture(1, df=4.0, random_state=0).fit(X.astype(np.float32))
+    assert mixture.conditional([1.0, np.nan]).means_.dtype == np.float32
+    law = mixture.conditional([1e100, np.nan])
+    ((a, b), (_, c)) = mixture.covariances_[0].astype(float)
+    # Scales grow with the distance: (ν + δ)/(ν + 1) times what is left of c.
+    expected = (c - b**2 / a) * 1e200 / a / 5
+    np.testing.assert_allclose(law.covariances_.ravel(), expected, rtol=1e-5)
+    np.testing.assert_allclose(law.means_.ravel(), b / a * 1e100, rtol=1e-3)
+
+
 @pytest.mark.slow
 def test_a_test_of_the_number_of_components():
     X = np.random.default_rng(0).standard_t(4, size=(80, 1))
