@@ -13,6 +13,7 @@ from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem._saving import files as _files
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
+from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -139,6 +140,14 @@ def test_noise_is_kept(X, through_a_file):
     assert_same(mixture, other)
     assert -1 in other.predict(rows)
     assert other.bic(rows) == mixture.bic(rows)
+
+
+def test_noise_that_takes_all_rows_is_kept(X, through_a_file):
+    """The weights of the components, which are next to zero, were refused."""
+    with pytest.warns(DegenerateComponentsWarning):
+        mixture = GaussianMixture(1, noise=1e5, random_state=0).fit(X)
+    assert mixture.noise_weight_ == 1
+    assert_same(mixture, through_a_file(mixture))
 
 
 @pytest.mark.parametrize("fixed", ["means", {"means"}, {"means": [True, False]}])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 import skem
 from skem import GaussianMixture, StudentMixture, bootstrap_lrt
@@ -259,6 +259,43 @@ def test_one_row_has_the_density_that_many_have():
     mixture = made("tied", df="common")
     alone = [mixture.score_samples(row[None])[0] for row in X[:5]]
     np.testing.assert_allclose(alone, mixture.score_samples(X)[:5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("far", [1e100, 1e160, 1e300])
+def test_rows_at_any_distance_have_the_density_of_a_t(covariance_type, far):
+    """Squares had overflowed where components are far apart, in units of their own."""
+    shape = {"full": (2, 2, 2), "tied": (2, 2), "diag": (2, 2), "spherical": (2,)}
+    matrix = covariance_type in ("full", "tied")
+    covariances = np.broadcast_to(np.eye(2) if matrix else 1.0, shape[covariance_type])
+    mixture = StudentMixture.from_parameters(
+        [0.5, 0.5],
+        [[0, 0], [1e100, 1]],
+        covariances,
+        df=[0.1, 1e3],
+        covariance_type=covariance_type,
+    )
+    found = mixture.score_samples([[far, 1.0], [1.0, 0.0]])
+    # Of the component with the heavy tail: log(1 + δ/ν) is log(δ/ν).
+    norm = gammaln(1.05) - gammaln(0.05) - np.log(0.1 * np.pi) - np.log(2)
+    expected = [norm - 1.05 * (2 * np.log(far) - np.log(0.1)), norm - 1.05 * np.log(11)]
+    if far == 1e100:
+        # At the location of the other one.
+        expected[0] = -np.log(2) - np.log(2 * np.pi)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_laws_given_values_far_away_leave_single_precision():
+    """Their scale matrices had been infinite."""
+    X, _ = sample()
+    mixture = StudentMixture(1, df=4.0, random_state=0).fit(X.astype(np.float32))
+    assert mixture.conditional([1.0, np.nan]).means_.dtype == np.float32
+    law = mixture.conditional([1e100, np.nan])
+    ((a, b), (_, c)) = mixture.covariances_[0].astype(float)
+    # Scales grow with the distance: (ν + δ)/(ν + 1) times what is left of c.
+    expected = (c - b**2 / a) * 1e200 / a / 5
+    np.testing.assert_allclose(law.covariances_.ravel(), expected, rtol=1e-5)
+    np.testing.assert_allclose(law.means_.ravel(), b / a * 1e100, rtol=1e-3)
 
 
 @pytest.mark.slow

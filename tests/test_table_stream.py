@@ -237,3 +237,26 @@ def test_gaussian_streams_are_those_of_gaussian_mixture(covariance_type):
     np.testing.assert_allclose(found[own], peer.covariances_[order], atol=1e-3)
     np.testing.assert_allclose(model.weights_[own], peer.weights_[order], atol=1e-4)
     assert model.lower_bound_ == pytest.approx(peer.lower_bound_, abs=1e-4)
+
+
+@pytest.mark.parametrize("exponent", [-900, 960])
+@pytest.mark.parametrize("family", ["exponential", "gamma"])
+def test_positive_values_may_have_any_unit(family, exponent):
+    """Sums had overflowed, and searches raised for natural parameters out of range."""
+    rng = np.random.default_rng(11)
+    x = rng.gamma(3.0, np.repeat([1.0, 40.0], 60))[:, None]
+    unit, weight = 2.0**exponent, np.full(120, 1e9)
+    fits = [
+        MixtureModel(2, families=family, random_state=0).fit(X, sample_weight=weight)
+        for X in (x, x * unit)
+    ]
+    ours, theirs = (fit.parameters_["x0"] for fit in fits)
+    np.testing.assert_allclose(theirs["mean"] / unit, ours["mean"], rtol=1e-6)
+    shift = exponent * np.log(2)
+    assert fits[1].lower_bound_ == pytest.approx(fits[0].lower_bound_ - shift, abs=1e-6)
+    np.testing.assert_array_equal(fits[0].labels_, fits[1].labels_)
+    streams = [
+        fit.partial_fit(x[:40] * u) for fit, u in zip(fits, (1, unit), strict=True)
+    ]
+    ours, theirs = (stream.parameters_["x0"] for stream in streams)
+    np.testing.assert_allclose(theirs["mean"] / unit, ours["mean"], rtol=1e-6)

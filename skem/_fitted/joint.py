@@ -33,11 +33,16 @@ def fitted_from(
     Of its structure, or where that does not pass on to parts, of matrices or variances
     without constraints.
     """
-    single = numpy_of(source.means_).dtype == np.float32
-    dtype = np.dtype(np.float32 if single else np.float64)
     with np.errstate(over="ignore", under="ignore"):
         covariances = structure.covariances(parameters.precisions_cholesky)
-        covariances = np.clip(covariances, -LIMIT, LIMIT).astype(dtype)
+        covariances = np.clip(covariances, -LIMIT, LIMIT)
+    single = numpy_of(source.means_).dtype == np.float32
+    # Given values far away, laws may be beyond the range of single precision.
+    values = (covariances, *parameters.arrays)
+    most = np.finfo(np.float32).max
+    single = single and all((np.abs(each) <= most).all() for each in values)
+    dtype = np.dtype(np.float32 if single else np.float64)
+    covariances = covariances.astype(dtype)
     mixture = source._to_become(parameters, structure.name)
     # Before the others, as its parameters are counted.
     set_marginal_noise(mixture, source, np.array(features), parameters.noise_weight)

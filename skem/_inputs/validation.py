@@ -336,7 +336,7 @@ def check_weights(
         )
     atol = 1e-6 if weights.dtype == np.float32 else 1e-8
     left = 1 - weights.sum()
-    if abs(left) > atol and not (noise and 0 < left < 1):
+    if abs(left) > atol and not (noise and 0 < left <= 1):
         raise ValueError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}"

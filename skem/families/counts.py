@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from skem.families.column import ColumnModel
-from skem.families.family import Family, whole_numbers
+from skem.families.family import LARGEST_COUNT, Family, whole_numbers
 from skem.families.model import Laws
 from skem.families.saddle_point import deviance, stirling
 
@@ -68,11 +68,9 @@ class Poisson(Family):
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
-        """Draw counts; beyond what fits an integer, their normal limit."""
-        rate = laws["rate"][k]
-        if rate < 1e17:
-            return rng.poisson(rate, n)
-        return np.floor(rng.normal(rate, np.sqrt(rate), n))
+        """Draw counts, none larger than columns may have."""
+        rate = min(float(laws["rate"][k]), 1e17)
+        return np.minimum(rng.poisson(rate, n), LARGEST_COUNT)
 
     def expected(self, laws: Laws) -> np.ndarray:
         """λ."""

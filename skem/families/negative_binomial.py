@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import digamma, xlog1py
 
 from skem.families.column import observed
-from skem.families.family import Kind, whole_numbers
+from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
 from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
 
@@ -182,10 +182,10 @@ class NegativeBinomialModel(Seen):
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
-        """Draw Poisson counts of gamma rates."""
+        """Draw Poisson counts of gamma rates, none larger than columns may have."""
         mean, size = laws["mean"][k], laws["size"][k]
         rate = np.minimum(rng.gamma(size, mean / size, n), 1e17)
-        return rng.poisson(rate)[None].astype(float)
+        return np.minimum(rng.poisson(rate)[None], LARGEST_COUNT).astype(float)
 
     def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Complete by Σ r μ_k."""

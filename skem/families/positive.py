@@ -2,18 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
+from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
-from skem.families.model import Laws
+from skem.families.model import Laws, Running
 
 LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3
 NEWTON_STEPS = 8
+LEAST_MEAN = 1e-200
+"""Mean of a component, at least, in units of the data's."""
 
 
-class Exponential(Family):
+class Positive(Family):
+    """A family of which the first statistic is x itself, and a parameter its mean."""
+
+    def seen(
+        self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]
+    ) -> PositiveModel:
+        """Return the model of what `look` has found."""
+        return PositiveModel(self, pooled, epsilon, place)
+
+
+@dataclass(frozen=True)
+class PositiveModel(ColumnModel):
+    """Rows [mask, x/unit, ...]: sums stay in range whatever units the data have."""
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        """Of each row: powers of two, next to the mean for that of x."""
+        units = np.ones(self.n_rows)
+        mean = max(float(self.pooled[0]), 1e-300)
+        units[1] = 2.0 ** np.round(np.log2(mean)) if self.pooled[0] else 1.0
+        return units
+
+    def rows(self, values: np.ndarray) -> np.ndarray:
+        """[mask, mask · x/unit, ...]."""
+        return super().rows(values) / self._units[:, None]
+
+    def _theta(self, laws: Laws) -> np.ndarray:
+        return super()._theta(laws) * self._units
+
+    def maximise(
+        self,
+        sums: np.ndarray,
+        counts: np.ndarray,
+        previous: Laws | None,
+        own: bool = False,
+    ) -> Laws:
+        """(Σ r T + ε T̄) / (n + ε)."""
+        units = self._units[1:]
+        total = sums[:, :1] + self.epsilon
+        there, pooled = total > 0, self.pooled / units
+        means = (sums[:, 1:] + self.epsilon * pooled) / np.where(there, total, 1.0)
+        means = np.where(there, means, pooled)
+        means[:, 0] = np.maximum(means[:, 0], LEAST_MEAN)
+        return self.family.estimate(means * units)
+
+    def running(
+        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
+    ) -> Running:
+        """Return the sums of a pass in units of the data, as those of others are."""
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(sums * self._units)
+
+    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
+        """M-step of running sums."""
+        return self.maximise(running / self._units, counts, previous)
+
+
+class Exponential(Positive):
     """Waiting times with mean μ: T(x) = x, η = −1/μ, A = log μ."""
 
     name = "exponential"
@@ -62,7 +125,7 @@ class Exponential(Family):
         return laws["mean"]
 
 
-class Gamma(Family):
+class Gamma(Positive):
     """Shape a and mean μ: T(x) = [x, log x], η = [−a/μ, a], h = −log x."""
 
     name = "gamma"

@@ -279,7 +279,11 @@ def farthest(chart: TableChart, point: Point) -> float:
     In standard deviations or logarithms; components are matched by their coefficients.
     """
     product = chart.product
-    ours, theirs = (product.coefficients(each).theta for each in (chart.base, point))
+    # Squares of what is at the ends of the range would not be numbers.
+    ours, theirs = (
+        np.clip(product.coefficients(each).theta, -1e100, 1e100)
+        for each in (chart.base, point)
+    )
     _, order = linear_sum_assignment(cdist(ours, theirs, "sqeuclidean"))
     return chart.farthest(chart.pack(product.ordered(point, order)))
 

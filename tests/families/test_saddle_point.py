@@ -112,3 +112,13 @@ def test_poisson_components_of_large_counts_are_told_apart():
     alone = model.score_samples(moderate)
     both = model.score_samples(np.vstack([moderate, [[2.0**40]]]))[:2]
     np.testing.assert_allclose(both, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+def test_draws_of_the_largest_counts_are_counts(family):
+    """A mixture had drawn counts that it refused to score."""
+    X = np.where(np.arange(40) % 2, 2.0**53, 0.0)[:, None]
+    model = MixtureModel(2, families=family, random_state=0).fit(X)
+    drawn, _ = model.sample(50, random_state=0)
+    assert drawn.max() <= 2.0**53
+    assert np.isfinite(model.score_samples(drawn)).all()

@@ -15,6 +15,9 @@ from skem.core.gaussian.ties import Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
 
+APART = 4096.0
+"""Widths of the narrowest component that the mean of a mixture may be away."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -269,7 +272,11 @@ def _power_of_two(exponent: np.ndarray) -> np.ndarray:
 def scoring_coordinates(
     structure: Structure, parameters: Parameters, dtype: np.dtype
 ) -> Coordinates:
-    """Coordinates about the mixture's mean, in its standard deviations."""
+    """Coordinates about the mixture's mean, in its standard deviations.
+
+    About the mean nearest to zero where components are far apart: there, subtracting it
+    rounds no row more than it has been.
+    """
     weights = shares(parameters.weights)
     means = parameters.means
     sd = structure.standard_deviations(parameters.precisions_cholesky, parameters.shape)
@@ -280,6 +287,10 @@ def scoring_coordinates(
         unit = np.where(large | (not structure.scales_features), 2.0**-64, 1.0)
         means, sd = means * unit, sd * unit
     shift = _representable(weights @ means, dtype)
+    # Rows keep their digits where they are less than the values beside them.
+    nearest = means[np.abs(means).argmin(axis=0), np.arange(means.shape[1])]
+    apart = np.abs(shift - nearest) > APART * sd.min(axis=0)
+    shift = np.where(apart, _representable(nearest, dtype), shift)
     spread = weights @ (np.abs(means - shift) + sd)
     if not structure.scales_features:
         spread = np.full_like(spread, spread.max())

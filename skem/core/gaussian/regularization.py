@@ -171,7 +171,9 @@ def cluster_scale(
             scale = _inverses((weights * _inverses(each)).sum(axis=0))
             scale = (scale + scale.T) / 2
         else:
-            scale = 1 / (weights / each).sum(axis=0)
+            # A cluster without any variance has all the say.
+            with np.errstate(divide="ignore", over="ignore"):
+                scale = 1 / (weights / each).sum(axis=0)
     # Nothing can be pooled where no cluster has any variance.
     if structure.matrices:
         empty = np.diagonal(pooled) <= VANISHING

@@ -44,15 +44,17 @@ LONGEST = 340.0
 """Logarithm of what such a distance may be stretched by, of a Gaussian component."""
 
 
-def within_range(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows (d, b) scaled to the size `LARGEST`, and the logarithm of what by, (b,).
+def within_range(
+    z: np.ndarray, largest: float = LARGEST
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows (d, b) scaled to the size `largest`, and the logarithm of what by, (b,).
 
     None if all of them are within it. What is missing, NaN, stays so.
     """
     size = np.fmax.reduce(np.abs(z), axis=0, initial=0.0)
-    if size.max(initial=0.0) <= LARGEST:
+    if size.max(initial=0.0) <= largest:
         return None
-    stretch = np.log(np.clip(size / LARGEST, 1.0, np.finfo(float).max))
+    stretch = np.log(np.clip(size / largest, 1.0, np.finfo(float).max))
     z = np.clip(z, -np.finfo(float).max, np.finfo(float).max)
     return z * np.exp(-stretch), stretch
 
@@ -110,6 +112,13 @@ class StudentExpectation:
         return choose_form(*twin, np.dtype(float))
 
     @cached_property
+    def _largest(self) -> float:
+        """Size of a coordinate beyond all components, whose squares stay in range."""
+        factor = float(np.abs(self.parameters.precisions_cholesky).max())
+        means = float(np.abs(self.parameters.means).max())
+        return min(max(LARGEST, 1e8 * means), 1e140 / factor)
+
+    @cached_property
     def _compiled(self) -> Heavy | None:
         """The compiled pass, if there is one."""
         return Heavy.of(
@@ -148,7 +157,7 @@ class StudentExpectation:
         out = workspace.array("logits", (*shape, block.data.shape[1]), np.float64)
         with np.errstate(all="ignore"):
             loaded = form.load(self.coordinates, block.data, workspace)
-            scaled = within_range(loaded.z)
+            scaled = within_range(loaded.z, self._largest)
             if scaled is not None:
                 d = len(loaded.z)
                 plain = Coordinates(np.zeros(d), np.ones(d))
@@ -185,7 +194,7 @@ class StudentExpectation:
 
     def _of_piece(self, piece: Piece, known: np.ndarray | None) -> Part:
         shape = (*self.parameters.weights.shape, piece.z.shape[1])
-        scaled = within_range(piece.z)
+        scaled = within_range(piece.z, self._largest)
         if scaled is not None:
             piece = piece._replace(z=scaled[0])
         completed = self._incomplete.completed(piece)
@@ -216,11 +225,11 @@ class StudentExpectation:
         normal = np.minimum(df, GAUSSIAN)
         distances, beyond = part.distances, None
         with np.errstate(all="ignore"):
-            far = ~(distances <= self.reach**2)
+            most = min(self.reach**2, float(np.finfo(float).max))
+            far = ~(distances <= most)
             if far.any():
                 # Also what has overflowed.
                 beyond = far if np.isfinite(self.reach) else None
-                most = min(self.reach**2, float(np.finfo(float).max))
                 distances = np.fmin(distances, most)
             np.maximum(distances, 0, out=distances)
             scale = distances / normal

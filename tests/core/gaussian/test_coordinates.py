@@ -296,6 +296,18 @@ def test_mixtures_at_the_ends_of_the_range_are_scored(structure):
     np.testing.assert_allclose(np.ravel(inward.precisions_cholesky)[0], 12.25)
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12, 1e17, 1e200])
+def test_rows_of_narrow_components_far_apart_keep_their_digits(structure, far):
+    """About the mean of both, rows beside the first one were as one."""
+    cholesky = np.ones(structure.shape(2, 1))
+    parameters = Parameters(np.full(2, 0.5), np.array([[0.25], [far]]), cholesky)
+    coordinates = scoring_coordinates(structure, parameters, FLOAT64)
+    x = np.array([[0.25], [1.5], [-3.0]])
+    z = load(coordinates, x)
+    sd = coordinates.slope[0]
+    np.testing.assert_allclose(z.ravel() / sd, [0, 1.25, -3.25], rtol=1e-12)
+
+
 def test_covariances_stay_positive_definite_when_rounded(rng):
     """The smallest eigenvalue, of collinear features, is below a rounding."""
     full = STRUCTURES["full"]

@@ -12,6 +12,7 @@ from skem.core.gaussian.regularization import (
     IllDefinedCovarianceError,
     Ridge,
     ScaleFreePenalty,
+    cluster_scale,
 )
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
@@ -300,3 +301,11 @@ def test_penalty_is_not_lost_to_rounding(scale, total_weight, rng):
     found = across @ full.covariances(cholesky)[0] @ across
     # Of 1e-12 or more, from a matrix of order one.
     assert found == pytest.approx(expected, rel=1e-2, abs=0)
+
+
+def test_a_cluster_without_variance_and_huge_weights_has_all_the_say():
+    """Its variance underflows, which had been a warning."""
+    within = Scatter(np.array([[0.0, 1e200], [1e200, 1e200]]), np.full(2, 1e200))
+    before = np.array([1e-200, 1.0])
+    scale = cluster_scale(STRUCTURES["diag"], within, 2, before)
+    np.testing.assert_allclose(scale, [0, 1])
