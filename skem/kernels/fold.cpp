@@ -21,10 +21,6 @@
 #else
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #endif
-// Whether a product is not rounded before it is added to something.
-#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
-#define EXACT_PRODUCTS
-#endif
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
@@ -196,14 +192,22 @@ template <> struct Exp<float> {
 
 // x − n ln 2. A product that is not rounded needs no second part of ln 2: what that lacks
 // is a third of the rounding of x.
-template <class T> INLINE Vec<T> reduced(Vec<T> x, Vec<T> n) {
-    using S = Simd<T>;
-#ifdef EXACT_PRODUCTS
-    return x - n * (S::ln2_high + S::ln2_low);
+#if defined(__FMA__) && (WIDTH == 32 || WIDTH == 64)
+#if WIDTH == 64
+INLINE Vf8 less(Vf8 x, Vf8 n, Vf8 c) { return (Vf8)_mm512_fnmadd_pd((__m512d)n, (__m512d)c, (__m512d)x); }
+INLINE Vf4 less(Vf4 x, Vf4 n, Vf4 c) { return (Vf4)_mm512_fnmadd_ps((__m512)n, (__m512)c, (__m512)x); }
 #else
-    return (x - n * S::ln2_high) - n * S::ln2_low;
+INLINE Vf8 less(Vf8 x, Vf8 n, Vf8 c) { return (Vf8)_mm256_fnmadd_pd((__m256d)n, (__m256d)c, (__m256d)x); }
+INLINE Vf4 less(Vf4 x, Vf4 n, Vf4 c) { return (Vf4)_mm256_fnmadd_ps((__m256)n, (__m256)c, (__m256)x); }
 #endif
+template <class T> INLINE Vec<T> reduced(Vec<T> x, Vec<T> n) {
+    return less(x, n, splat<T>((T)0.6931471805599453));
 }
+#else
+template <class T> INLINE Vec<T> reduced(Vec<T> x, Vec<T> n) {
+    return (x - n * Simd<T>::ln2_high) - n * Simd<T>::ln2_low;
+}
+#endif
 
 // exp x of N registers in step, which hides the latency of each: exactly 0 below −limit,
 // no more than that of `limit`; NaN stays. BELOW says that none is above the limit.
