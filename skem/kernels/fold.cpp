@@ -172,37 +172,54 @@ template <class T> INLINE double total(Vec<T> v) {
     return sum;
 }
 
-// (eˣ − 1 − x)/x² for |x| ≤ ½ ln 2, from the highest power: interpolated at Chebyshev
-// nodes.
+// (eˣ − 1 − x)/x² for |x| ≤ ½ ln 2, from the highest power: those with which the largest
+// relative error of eˣ is least, 3e-16 and 1e-7.
 template <class T> struct Exp;
 
 template <> struct Exp<double> {
-    static constexpr int n = 10;
+    static constexpr int n = 9;
     static constexpr double c[n] = {
-        2.5100569275813683e-08, 2.762032742826824e-07,  2.75572680728901e-06,
-        2.4801520792572694e-05, 0.00019841269863303223, 0.0013888888917538296,
-        0.008333333333330011,   0.04166666666662348,    0.16666666666666669,
-        0.5000000000000001};
+        2.747672771587745e-07, 2.763506823359413e-06, 2.4801932371207488e-05,
+        0.00019841185067561088, 0.0013888888515147706, 0.008333333370982302,
+        0.04166666666814219, 0.16666666666611335, 0.4999999999999832};
 };
 
 template <> struct Exp<float> {
-    static constexpr int n = 5;
-    static constexpr float c[n] = {0.0013926325618133463f, 0.008363292753030603f,
-                                   0.041666553762567636f, 0.16666576305560638f, 0.5f};
+    static constexpr int n = 4;
+    static constexpr float c[n] = {0.008312501289054383f, 0.04189033157407563f,
+                                   0.16667115388868653f, 0.4999923030907398f};
 };
 
+// x − n ln 2. A product that is not rounded needs no second part of ln 2: what that lacks
+// is a third of the rounding of x.
+#if defined(__FMA__) && (WIDTH == 32 || WIDTH == 64)
+#if WIDTH == 64
+INLINE Vf8 less(Vf8 x, Vf8 n, Vf8 c) { return (Vf8)_mm512_fnmadd_pd((__m512d)n, (__m512d)c, (__m512d)x); }
+INLINE Vf4 less(Vf4 x, Vf4 n, Vf4 c) { return (Vf4)_mm512_fnmadd_ps((__m512)n, (__m512)c, (__m512)x); }
+#else
+INLINE Vf8 less(Vf8 x, Vf8 n, Vf8 c) { return (Vf8)_mm256_fnmadd_pd((__m256d)n, (__m256d)c, (__m256d)x); }
+INLINE Vf4 less(Vf4 x, Vf4 n, Vf4 c) { return (Vf4)_mm256_fnmadd_ps((__m256)n, (__m256)c, (__m256)x); }
+#endif
+template <class T> INLINE Vec<T> reduced(Vec<T> x, Vec<T> n) {
+    return less(x, n, splat<T>((T)0.6931471805599453));
+}
+#else
+template <class T> INLINE Vec<T> reduced(Vec<T> x, Vec<T> n) {
+    return (x - n * Simd<T>::ln2_high) - n * Simd<T>::ln2_low;
+}
+#endif
+
 // exp x of N registers in step, which hides the latency of each: exactly 0 below −limit,
-// no more than that of `limit`; NaN stays.
-template <class T, int N> INLINE void exponentials(Vec<T> *x) {
+// no more than that of `limit`; NaN stays. BELOW says that none is above the limit.
+template <class T, int N, bool BELOW = false> INLINE void exponentials(Vec<T> *x) {
     using S = Simd<T>;
     using V = Vec<T>;
     using U = typename S::U;
     V n[N], f[N], y[N];
     UNROLL for (int i = 0; i < N; i++) {
-        x[i] = select<T>(x[i] > S::limit, splat<T>(S::limit), x[i]);
+        if (!BELOW) x[i] = select<T>(x[i] > S::limit, splat<T>(S::limit), x[i]);
         n[i] = x[i] * (T)1.4426950408889634 + S::magic;
-        const V whole = n[i] - S::magic;
-        f[i] = (x[i] - whole * S::ln2_high) - whole * S::ln2_low;
+        f[i] = reduced<T>(x[i], n[i] - S::magic);
         y[i] = splat<T>(Exp<T>::c[0]);
     }
     UNROLL for (int j = 1; j < Exp<T>::n; j++)
@@ -256,17 +273,16 @@ template <class T> INLINE Vec<T> logarithm(Vec<T> x) {
 constexpr int GROUP = 4;   // components of a product that share loads of T
 constexpr int PAIR = 2;    // registers of samples in a product
 
-// acc[k][r] += Σ_j packed[j][k] · rows[j][r]: C components, PAIR registers of samples.
-template <class T, int C>
+// acc[k][r] += Σ_j packed[j][k] · rows[j][r]: C components, R registers of samples.
+template <class T, int C, int R>
 INLINE void multiply(const T *packed, const T *rows, int64_t stride, int64_t p,
-                     Vec<T> acc[C][PAIR]) {
+                     Vec<T> (&acc)[C][R]) {
     constexpr int lanes = Simd<T>::lanes;
     for (int64_t j = 0; j < p; j++) {
-        const Vec<T> a = load(rows), b = load(rows + lanes);
-        UNROLL for (int k = 0; k < C; k++) {
-            acc[k][0] += packed[k] * a;
-            acc[k][1] += packed[k] * b;
-        }
+        Vec<T> row[R];
+        UNROLL for (int i = 0; i < R; i++) row[i] = load(rows + i * lanes);
+        UNROLL for (int k = 0; k < C; k++)
+            UNROLL for (int i = 0; i < R; i++) acc[k][i] += packed[k] * row[i];
         rows += stride;
         packed += GROUP;
     }
@@ -300,6 +316,9 @@ template <class T, int A, bool LISTED>
 void accumulate_columns(const T *r, const T *t, int64_t stride, const int32_t *list,
                         int64_t n, Vec<T> *acc, int64_t acc_stride, int64_t columns) {
     int64_t b = 0;
+    for (; A == 1 && b + 2 * COLUMNS <= columns; b += 2 * COLUMNS)
+        accumulate<T, A, A == 1 ? 2 * COLUMNS : 1, LISTED>(r, t + b * stride, stride, list, n,
+                                                           acc + b, acc_stride);
     for (; b + COLUMNS <= columns; b += COLUMNS)
         accumulate<T, A, COLUMNS, LISTED>(r, t + b * stride, stride, list, n, acc + b,
                                           acc_stride);
@@ -324,6 +343,14 @@ constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
 constexpr int64_t ROOM = 8192;        // numbers of a tile's completed samples
 constexpr int64_t LISTED = 12;        // columns from which negligible registers are left out
+// Of many components most have no part in a sample, where clusters are apart: exponentials
+// and sums of those are left out. As that takes time by itself, it is done where at most
+// three of four registers are near; where more were, tiles are done as a whole for a while.
+constexpr double NEAR = 40;           // nats below the largest logit that count
+constexpr int64_t MANY = 8;           // components
+constexpr int64_t WHOLE = 15;         // tiles
+// Features of matrices from which a few of them tell which components are far.
+constexpr int64_t TELLING = 16, HEAD = 32;
 
 INLINE bool masked(const Model &m) {
     return m.kind == MASKED_NORM || m.kind == MASKED_SQUARES;
@@ -355,7 +382,9 @@ INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP;
 // cache line more than the tile: a power of two would map all rows to the same sets.
 struct Layout {
     int64_t p, tile, stride, matrix, n_acc;
+    int64_t across;  // features in whole registers and groups, of TELLING ones and more
     int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, heavy, size;
+    int64_t near, n_near, whole, products;
     int64_t padded, room;  // components in whole registers; numbers of completed samples
     int64_t words, found, gaps, n_gaps, rows, starts, cells, slopes, precisions, filled, few,
         missing;
@@ -363,19 +392,28 @@ struct Layout {
     explicit Layout(const Model &m) {
         p = 1 + m.d + n_quadratic(m);
         const bool matrices = m.centred && m.kind == PAIRS;
-        const int64_t rows = m.K * (m.tails ? 3 : 1) + (m.centred ? 3 * m.d : p);
+        // Of many features, few samples are worked on at a time.
+        const bool few_at_once = matrices && m.d >= TELLING;
+        const int64_t rows = m.K * (m.tails ? 3 : 1) +
+                             (few_at_once ? 3 * m.d / 2 : m.centred ? 3 * m.d : p);
         tile = LARGEST;
         while (tile > SMALLEST && rows * tile * m.itemsize > CACHED) tile /= 2;
         stride = tile + LINE / m.itemsize;
         matrix = whole_groups(m.d) * (m.d + GROUP);
         n_acc = matrices ? 1 + m.d + (m.d + 1) * (m.d + COLUMNS) : p;
+        across = 0;
+        if (few_at_once) {
+            const int64_t lanes = WIDTH / m.itemsize, whole_ones = lanes > GROUP ? lanes : GROUP;
+            across = (m.d + whole_ones - 1) / whole_ones * whole_ones;
+            n_acc = 1;
+        }
         const int64_t row = stride * m.itemsize;
         size = 0;
         t = take((m.centred ? 1 + m.d : p) * row);
         r = take(m.K * row);
         squares = take(m.d * row);
-        c = take(m.centred ? m.d * row : 0);
-        rc = take(m.centred ? (1 + m.d) * row : 0);
+        c = take(m.centred ? (across ? across : m.d) * row : 0);
+        rc = take(m.centred ? (1 + (across ? across : m.d)) * row : 0);
         norm = take(4 * row);
         lost = take(tile);
         list = take(tile * 4);
@@ -386,7 +424,11 @@ struct Layout {
         common = take(m.common ? matrix * m.itemsize : 0);
         once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
+        products = take(m.M * m.K * (across + 1) * across * m.itemsize);
         heavy = take(m.tails ? 2 * m.K * row : 0);
+        near = take(m.K * tile * 4);
+        n_near = take(2 * m.K * 4);
+        whole = take(m.M * 4);
         if (m.cells) take_gaps(m);
         size += LINE;
     }
@@ -435,6 +477,11 @@ template <class T> class Pass {
     T *total_, *log_norm, *factor, *weight;
     uint8_t *lost;
     int32_t *list;
+    // Whether the tile's far components are left out; of each component its places that are
+    // near, and how many; of each mixture, tiles that are still to be done as a whole.
+    bool sparse = false;
+    int32_t *near_places, *n_near, *near_components, *whole;
+    T *products_of;  // Σ r y yᵀ and Σ r y of each component, features side by side
     V *acc;
     int64_t start = 0, n = 0, used = 0;  // of the tile: first sample, samples, padded
     int64_t n_lost = 0;
@@ -472,6 +519,11 @@ template <class T> class Pass {
         weight = factor + stride;
         lost = place<uint8_t>(at.lost);
         list = place<int32_t>(at.list);
+        near_places = place<int32_t>(at.near);
+        n_near = place<int32_t>(at.n_near);
+        near_components = n_near + K;
+        whole = place<int32_t>(at.whole);
+        products_of = place<T>(at.products);
         acc = place<V>(at.acc);
         negligible = (T)m.negligible;
         if (!m.cells) return;
@@ -491,6 +543,7 @@ template <class T> class Pass {
     int64_t run() {
         pack();
         if (model.cells) pack_gaps();
+        for (int64_t m = 0; m < M; m++) whole[m] = 0;
         for (int64_t s = 0; s < at.tile; s++) {
             t[s] = 1;
             lost[s] = 0;
@@ -498,6 +551,7 @@ template <class T> class Pass {
         }
         if (job.sums) {
             for (int64_t i = 0; i < M * K * at.n_acc; i++) acc[i] = V{};
+            for (int64_t i = 0; i < M * K * (at.across + 1) * at.across; i++) products_of[i] = 0;
             for (int64_t i = 0; i < M * K * at.p; i++) job.sums[i] = 0;
             for (int64_t m = 0; m < M; m++) job.loglik[m] = 0;
             for (int64_t i = 0; model.tails && i < M * K * 3; i++) job.owned[i] = 0;
@@ -550,11 +604,47 @@ template <class T> class Pass {
     // --- Load ---------------------------------------------------------------
 
     // A number of features that is known makes a tile of rows a few shuffles.
-    template <class X, int D> void load_rows(T *z, const char *x, int64_t by_sample) {
+    template <class X, int D>
+    void load_rows(T *z, const char *x, int64_t by_sample, int64_t first = 0) {
         const int64_t features = D ? D : d;
-        for (int64_t s = 0; s < n; s++)
+        for (int64_t s = first; s < n; s++)
             for (int64_t i = 0; i < features; i++)
                 z[i * stride + s] = (T)((const X *)(x + s * by_sample))[i];
+    }
+
+    // Four features of four samples at a time. Returns how many samples are done.
+    template <class X> int64_t load_squares_of_four(T *z, const char *x, int64_t by_sample) {
+        int64_t s = 0;
+#if WIDTH >= 32 && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector) && __has_builtin(__builtin_convertvector)
+        typedef X From __attribute__((vector_size(4 * sizeof(X)), aligned(1)));
+        typedef T Four __attribute__((vector_size(4 * sizeof(T))));
+        for (; s + 4 <= n; s += 4) {
+            const char *rows = x + s * by_sample;
+            int64_t i = 0;
+            for (; i + 4 <= d; i += 4) {
+                const auto four = [=](int64_t row) {
+                    const From *at = (const From *)((const X *)(rows + row * by_sample) + i);
+                    return __builtin_convertvector(*at, Four);
+                };
+                const Four a = four(0), b = four(1), c = four(2), e = four(3);
+                const Four even = __builtin_shufflevector(a, b, 0, 4, 2, 6);
+                const Four odd = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+                const Four even_too = __builtin_shufflevector(c, e, 0, 4, 2, 6);
+                const Four odd_too = __builtin_shufflevector(c, e, 1, 5, 3, 7);
+                T *to = z + i * stride + s;
+                *(Four *)to = __builtin_shufflevector(even, even_too, 0, 1, 4, 5);
+                *(Four *)(to + stride) = __builtin_shufflevector(odd, odd_too, 0, 1, 4, 5);
+                *(Four *)(to + 2 * stride) = __builtin_shufflevector(even, even_too, 2, 3, 6, 7);
+                *(Four *)(to + 3 * stride) = __builtin_shufflevector(odd, odd_too, 2, 3, 6, 7);
+            }
+            for (; i < d; i++)
+                for (int64_t l = 0; l < 4; l++)
+                    z[i * stride + s + l] = (T)((const X *)(rows + l * by_sample))[i];
+        }
+#endif
+#endif
+        return s;
     }
 
     template <class X> void load_from(T *z) {
@@ -569,7 +659,7 @@ template <class T> class Pass {
         else if (rows && packed && d == 3)
             load_rows<X, 3>(z, x, 3 * sizeof(X));
         else if (rows)
-            load_rows<X, 0>(z, x, by_sample);
+            load_rows<X, 0>(z, x, by_sample, load_squares_of_four<X>(z, x, by_sample));
         else
             for (int64_t i = 0; i < d; i++)
                 for (int64_t s = 0; s < n; s++)
@@ -707,19 +797,29 @@ template <class T> class Pass {
     void softmax(int64_t m) {
         const bool labels = !job.sums && !job.log_norm && !job.resp;
         theta = packed + m * whole_groups(K) * at.p;
+        sparse = job.sums && !job.resp && !job.labels && !model.tails && !model.cells &&
+                 K >= MANY && whole[m] == 0 && !(model.centred && job.squares);
+        if (whole[m]) whole[m]--;
         if (model.centred) {
-            model.kind == PAIRS ? whiten(m) : standardise(m);
+            if (model.kind != PAIRS)
+                standardise(m);
+            else if (sparse && d >= TELLING)
+                whiten_near(m);
+            else
+                whiten(m);
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
         const bool direct =
-            model.bounded && sizeof(T) == 8 && !model.centred && !labels && !model.cells;
+            model.bounded && sizeof(T) == 8 && !model.centred && !labels && !model.cells && !sparse;
         for (int64_t s = 0; s < used && !model.centred; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
         if (with_gaps) complete(m);
         if (model.tails) stretch(m);
         if (labels) return label();
-        if (!direct)
+        if (sparse)
+            near_exponentials(m);
+        else if (!direct)
             for (int64_t s = 0; s < used; s += lanes) {
                 const V most = shifted_exponentials(r + s, stride, total_ + s);
                 store(log_norm + s, most);
@@ -767,8 +867,8 @@ template <class T> class Pass {
         multiply<T, C>(row + GROUP, t + stride + s, stride, own, l);
         if (DIRECT) {
             constexpr int half = C > 2 ? C / 2 : C;
-            exponentials<T, half * PAIR>(l[0]);
-            if (half < C) exponentials<T, (C - half) * PAIR>(l[half]);
+            exponentials<T, half * PAIR, true>(l[0]);
+            if (half < C) exponentials<T, (C - half) * PAIR, true>(l[half]);
             UNROLL for (int g = 0; g < C; g++)
                 UNROLL for (int i = 0; i < PAIR; i++) sums[i] += l[g][i];
         }
@@ -833,37 +933,114 @@ template <class T> class Pass {
     // Logits −½|Uᵀ(z − μ)|², of factors U that are matrices.
     void whiten(int64_t m) {
         for (int64_t k = 0; k < K; k++) {
-            centre(m, k);
-            const T *upper = packed + (model.shared ? m : m * K + k) * at.matrix;
-            squared_norms(upper, c, r + k * stride, (T)model.constants[m * K + k]);
+            centre(m, k, d);
+            squared_norms(upper(m, k), c, r + k * stride, (T)model.constants[m * K + k], d, used);
         }
     }
 
-    void centre(int64_t m, int64_t k) {
+    const T *upper(int64_t m, int64_t k) const {
+        return packed + (model.shared ? m : m * K + k) * at.matrix;
+    }
+
+    // The same for components that are near. The first features give bounds from above, as
+    // the rest of a sum of squares is positive. First each sample's likeliest component by
+    // these is completed, then those whose bound is not far below the largest logit.
+    void whiten_near(int64_t m) {
+        const int64_t head = d < 3 * HEAD ? whole_groups(d / 3) : HEAD;
+        T *most = total_, *best = factor;
+        for (int64_t k = 0; k < K; k++) {
+            T *row = r + k * stride;
+            centre(m, k, head);
+            squared_norms(upper(m, k), c, row, (T)model.constants[m * K + k], head, used);
+            n_near[k] = 0;
+            for (int64_t s = 0; s < used; s += lanes) {
+                const V bound = load(row + s), before = load(most + s);
+                const auto higher = bound > before;
+                store(most + s, k ? select<T>(higher, bound, before) : bound);
+                store(best + s, k ? select<T>(higher, splat<T>((T)k), load(best + s)) : V{});
+            }
+        }
+        for (int64_t s = 0; s < n; s++) {
+            const int64_t k = (int64_t)best[s];
+            near_places[k * at.tile + n_near[k]++] = (int32_t)s;
+        }
+        for (int64_t k = 0; k < K; k++) complete_logits(m, k);
+        for (int64_t s = 0; s < n; s++) most[s] = r[(int64_t)best[s] * stride + s];
+        int64_t found = n;
+        for (int64_t k = 0; k < K; k++) {
+            const T *row = r + k * stride;
+            n_near[k] = 0;
+            for (int64_t s = 0; s < used; s += lanes) {
+                const auto near = (load(row + s) > load(most + s) - (T)NEAR) &
+                                  (load(best + s) != splat<T>((T)k));
+                if (!any(near)) continue;
+                for (int64_t l = 0; l < lanes; l++) {
+                    near_places[k * at.tile + n_near[k]] = (int32_t)(s + l);
+                    n_near[k] += near[l] && s + l < n;
+                }
+            }
+            complete_logits(m, k);
+            found += n_near[k];
+            for (int64_t i = 0; i < n_near[k]; i++) {
+                const int64_t s = near_places[k * at.tile + i];
+                most[s] = row[s] > most[s] ? row[s] : most[s];
+            }
+        }
+        if (2 * found > K * n) whole[m] = WHOLE;
+    }
+
+    // Of listed samples.
+    void complete_logits(int64_t m, int64_t k) {
+        const int64_t samples = n_near[k], padded = (samples + lanes - 1) / lanes * lanes;
+        const int32_t *places = near_places + k * at.tile;
+        if (!samples) return;
+        gather(m, k, places, samples, padded);
+        squared_norms(upper(m, k), c, rc, (T)model.constants[m * K + k], d, padded);
+        for (int64_t i = 0; i < samples; i++) r[k * stride + places[i]] = rc[i];
+    }
+
+    // x − μ of listed samples, and zeros.
+    void gather(int64_t m, int64_t k, const int32_t *places, int64_t samples, int64_t padded) {
         const double *means = model.means + (m * K + k) * d;
         for (int64_t i = 0; i < d; i++) {
+            const T *from = t + (1 + i) * stride, mean = (T)means[i];
+            T *to = c + i * stride;
+            for (int64_t s = 0; s < samples; s++) to[s] = from[places[s]] - mean;
+            for (int64_t s = samples; s < padded; s++) to[s] = 0;
+        }
+    }
+
+    void centre(int64_t m, int64_t k, int64_t features) {
+        const double *means = model.means + (m * K + k) * d;
+        for (int64_t i = 0; i < features; i++) {
             const V mean = splat<T>((T)means[i]);
             for (int64_t s = 0; s < used; s += lanes)
                 store(c + i * stride + s, load(t + (1 + i) * stride + s) - mean);
         }
     }
 
-    // constant − ½|Uᵀx|² of each sample.
-    void squared_norms(const T *upper, const T *x, T *out, T constant) {
-        for (int64_t s = 0; s < used; s += step) {
-            const T *columns = upper;
-            V sums[PAIR] = {};
-            for (int64_t j = 0; j < d; j += GROUP) {
-                const int64_t rows = j + GROUP < d ? j + GROUP : d;
-                V y[GROUP][PAIR] = {};
-                multiply<T, GROUP>(columns, x + s, stride, rows, y);
-                for (int g = 0; g < GROUP; g++)
-                    for (int i = 0; i < PAIR; i++) sums[i] += y[g][i] * y[g][i];
-                columns += GROUP * rows;
-            }
-            for (int i = 0; i < PAIR; i++)
-                store(out + s + i * lanes, constant - (T)0.5 * sums[i]);
+    // constant − ½|Uᵀx|² of each sample, of the first columns of U.
+    void squared_norms(const T *upper, const T *x, T *out, T constant, int64_t n_columns,
+                       int64_t samples) {
+        int64_t s = 0;
+        for (; s + step <= samples; s += step)
+            squared_norms_of<PAIR>(upper, x + s, out + s, constant, n_columns);
+        for (; s < samples; s += lanes)
+            squared_norms_of<1>(upper, x + s, out + s, constant, n_columns);
+    }
+
+    template <int R>
+    void squared_norms_of(const T *columns, const T *x, T *out, T constant, int64_t n_columns) {
+        V sums[R] = {};
+        for (int64_t j = 0; j < n_columns; j += GROUP) {
+            const int64_t rows = j + GROUP < d ? j + GROUP : d;
+            V y[GROUP][R] = {};
+            multiply<T, GROUP>(columns, x, stride, rows, y);
+            for (int g = 0; g < GROUP; g++)
+                for (int i = 0; i < R; i++) sums[i] += y[g][i] * y[g][i];
+            columns += GROUP * rows;
         }
+        for (int i = 0; i < R; i++) store(out + i * lanes, constant - (T)0.5 * sums[i]);
     }
 
     // The same for factors that are a number for each feature, or one.
@@ -920,9 +1097,56 @@ template <class T> class Pass {
                                                                V &sum) {
         V e[C];
         UNROLL for (int g = 0; g < C; g++) e[g] = load(row + g * by_row) - most;
-        exponentials<T, C>(e);
+        exponentials<T, C, true>(e);
         UNROLL for (int g = 0; g < C; g++) {
             store(row + g * by_row, e[g]);
+            sum += e[g];
+        }
+    }
+
+    // As `shifted_exponentials`, of the components alone that are near, which are listed:
+    // what the rows of the others have is of no use.
+    void near_exponentials(int64_t m) {
+        int64_t found = 0;
+        for (int64_t k = 0; k < K; k++) n_near[k] = 0;
+        for (int64_t s = 0; s < used; s += lanes) {
+            T *row = r + s;
+            V most = load(row), sum{};
+            for (int64_t k = 1; k < K; k++) {
+                const V l = load(row + k * stride);
+                most = select<T>(l > most, l, most);
+            }
+            const V least = most - (T)NEAR;
+            int64_t n_components = 0;
+            for (int64_t k = 0; k < K; k++) {
+                // NaN is near, so that it is seen.
+                const int counts = any(~(load(row + k * stride) <= least));
+                near_components[n_components] = (int32_t)k;
+                n_components += counts;
+                near_places[k * at.tile + n_near[k]] = (int32_t)s;
+                n_near[k] += counts;
+            }
+            int64_t i = 0;
+            for (; i + GROUP <= n_components; i += GROUP)
+                exponentials_of<GROUP>(row, near_components + i, most, sum);
+            for (; i + 2 <= n_components; i += 2)
+                exponentials_of<2>(row, near_components + i, most, sum);
+            if (i < n_components) exponentials_of<1>(row, near_components + i, most, sum);
+            store(total_ + s, sum);
+            store(log_norm + s, most);
+            found += n_components;
+        }
+        if (4 * found * lanes > 3 * K * used) whole[m] = WHOLE;
+    }
+
+    template <int C>
+    inline __attribute__((always_inline)) void exponentials_of(T *row, const int32_t *components,
+                                                               V most, V &sum) {
+        V e[C];
+        UNROLL for (int g = 0; g < C; g++) e[g] = load(row + components[g] * stride) - most;
+        exponentials<T, C, true>(e);
+        UNROLL for (int g = 0; g < C; g++) {
+            store(row + components[g] * stride, e[g]);
             sum += e[g];
         }
     }
@@ -961,7 +1185,10 @@ template <class T> class Pass {
         if (!points || !add_logarithms<DIRECT>(m)) normalise_each<DIRECT>(m);
         for (int64_t k = 0; k < K; k++) {
             T *row = r + k * stride;
-            for (int64_t s = 0; s < used; s += lanes)
+            const int32_t *places = near_places + k * at.tile;
+            for (int64_t i = 0; sparse && i < n_near[k]; i++)
+                store(row + places[i], load(row + places[i]) * load(factor + places[i]));
+            for (int64_t s = 0; !sparse && s < used; s += lanes)
                 store(row + s, load(row + s) * load(factor + s));
         }
     }
@@ -1069,57 +1296,71 @@ template <class T> class Pass {
     // --- Sums ---------------------------------------------------------------
 
     // Registers in which a responsibility of one of two rows counts.
-    int64_t listed(const T *one, const T *other) {
+    int64_t listed(const T *one, const T *other, int32_t *places) {
         const V least = splat<T>(negligible);
         int64_t found = 0;
         for (int64_t s = 0; s < used; s += lanes) {
-            list[found] = (int32_t)s;
+            places[found] = (int32_t)s;
             found += any((load(one + s) > least) | (load(other + s) > least));
         }
         return found;
     }
 
-    // Of some rows of T(x), from the first on.
-    template <int A> void sum_rows(const T *row, V *to, int64_t first, int64_t rows) {
-        const T *from = t + first * stride;
-        to += first;
-        if (rows >= LISTED) {
-            const int64_t found = listed(row, row + (A - 1) * stride);
-            if (found)
-                accumulate_columns<T, A, true>(row, from, stride, list, found, to, at.n_acc, rows);
-        } else {
-            accumulate_columns<T, A, false>(row, from, stride, list, used / lanes, to, at.n_acc,
-                                            rows);
+    // Of some rows of T(x), from the first on, a few at a time, which stay in the cache.
+    template <bool LISTED_ONES> void sum_rows(int64_t m, int64_t first, int64_t rows) {
+        constexpr int64_t few_rows = 2 * COLUMNS;
+        for (int64_t j = first; j < rows; j += few_rows) {
+            const int64_t some = rows - j < few_rows ? rows - j : few_rows;
+            for (int64_t k = 0; k < K;) {
+                const bool both = !sparse && k + ROWS <= K;
+                V *to = acc + (m * K + k) * at.n_acc + j;
+                const int32_t *places = near_places + k * at.tile;
+                const int64_t found = LISTED_ONES ? n_near[k] : used / lanes;
+                if (found && both)
+                    accumulate_columns<T, ROWS, LISTED_ONES>(r + k * stride, t + j * stride, stride,
+                                                             places, found, to, at.n_acc, some);
+                else if (found)
+                    accumulate_columns<T, 1, LISTED_ONES>(r + k * stride, t + j * stride, stride,
+                                                          places, found, to, at.n_acc, some);
+                k += both ? ROWS : 1;
+            }
         }
     }
 
     void sum_expanded(int64_t m) {
-        V *to = acc + m * K * at.n_acc;
         // What t components with one scale matrix need of q(x) is the sum over all of them:
         // it is put where the first one has its own.
         const bool together = common_rest && model.tails;
         const int64_t rows = together ? 1 + d : at.p;
-        int64_t k = 0;
-        for (; k + ROWS <= K; k += ROWS)
-            sum_rows<ROWS>(r + k * stride, to + k * at.n_acc, 0, rows);
-        if (k < K) sum_rows<1>(r + k * stride, to + k * at.n_acc, 0, rows);
+        if (!sparse && rows >= LISTED)
+            for (int64_t k = 0; k < K; k += ROWS) {
+                const T *row = r + k * stride;
+                n_near[k] = (int32_t)listed(row, k + 1 < K ? row + stride : row,
+                                            near_places + k * at.tile);
+            }
+        sparse || rows >= LISTED ? sum_rows<true>(m, 0, rows) : sum_rows<false>(m, 0, rows);
         if (!together) return;
         for (int64_t s = 0; s < used; s += lanes) {
             V sum{};
-            for (k = 0; k < K; k++) sum += load(r + k * stride + s);
+            for (int64_t k = 0; k < K; k++) sum += load(r + k * stride + s);
             store(scales + s, sum);
         }
-        sum_rows<1>(scales, to, rows, at.p - rows);
+        accumulate_columns<T, 1, false>(scales, t + rows * stride, stride, list, used / lanes,
+                                        acc + m * K * at.n_acc + rows, at.n_acc, at.p - rows);
     }
 
     // About the component's mean, of the registers of samples that count.
     void sum_centred(int64_t m) {
         for (int64_t k = 0; k < K; k++) {
             const T *row = r + k * stride;
-            const int64_t found = listed(row, row);
+            V *to = acc + (m * K + k) * at.n_acc;
+            if (at.across || sparse) {
+                sum_gathered(m, k, to);
+                continue;
+            }
+            const int64_t found = listed(row, row, list);
             if (!found) continue;
             const double *means = model.means + (m * K + k) * d;
-            V *to = acc + (m * K + k) * at.n_acc;
             V count = to[0];
             for (int64_t l = 0; l < found; l++) {
                 const V weight = load(row + list[l]);
@@ -1141,6 +1382,90 @@ template <class T> class Pass {
             }
             model.kind == PAIRS ? sum_pairs(to + 1 + d, found) : sum_squares(to + 1 + d, found);
         }
+    }
+
+    // The same of the samples that count, side by side.
+    void sum_gathered(int64_t m, int64_t k, V *to) {
+        const T *row = r + k * stride;
+        const int32_t *places = near_places + k * at.tile;
+        const int64_t registers = sparse ? n_near[k] : used / lanes;
+        int64_t samples = 0;
+        for (int64_t i = 0; i < registers; i++) {
+            const int64_t first = sparse ? places[i] : i * lanes;
+            for (int64_t s = first; s < first + lanes; s++) {
+                list[samples] = (int32_t)s;
+                samples += row[s] > negligible;
+            }
+        }
+        if (!samples) return;
+        if (at.across) return add_products(m, k, samples, to);
+        const int64_t found = (samples + lanes - 1) / lanes, padded = found * lanes;
+        gather(m, k, list, samples, padded);
+        for (int64_t s = 0; s < padded; s++) rc[s] = s < samples ? row[list[s]] : 0;
+        for (int64_t l = 0; l < found; l++) to[0] += load(rc + l * lanes);
+        for (int64_t i = 0; i < d; i++) {
+            V first = to[1 + i];
+            for (int64_t l = 0; l < padded; l += lanes) {
+                const V weighted = load(c + i * stride + l) * load(rc + l);
+                store(rc + (1 + i) * stride + l, weighted);
+                first += weighted;
+            }
+            to[1 + i] = first;
+        }
+        model.kind == PAIRS ? sum_pairs(to + 1 + d, found) : sum_squares(to + 1 + d, found);
+    }
+
+    // Sums of listed samples of which each has its features side by side: there are few in
+    // a tile, which would not fill registers, and of sums there are a register's lanes as
+    // many where it has samples.
+    void add_products(int64_t m, int64_t k, int64_t samples, V *to) {
+        const int64_t across = at.across;
+        const double *means = model.means + (m * K + k) * d;
+        T *own = products_of + (m * K + k) * (across + 1) * across, *first = own + across * across;
+        T count = 0;
+        for (int64_t s = 0; s < samples; s++) {
+            const T weight_of = r[k * stride + list[s]], *x = t + stride + list[s];
+            T *y = c + s * across, *weighted = rc + s * across;
+            for (int64_t i = 0; i < d; i++) y[i] = x[i * stride] - (T)means[i];
+            for (int64_t i = d; i < across; i++) y[i] = 0;
+            for (int64_t i = 0; i < across; i += lanes) {
+                const V ry = load(y + i) * weight_of;
+                store(weighted + i, ry);
+                store(first + i, load(first + i) + ry);
+            }
+            count += weight_of;
+            if (job.squares)
+                for (int64_t i = 0; i < d; i++)
+                    own[i * across + i] += weight_of * squares[i * stride + list[s]];
+        }
+        to[0] += V{count};
+        for (int64_t i = 0; i < d; i += GROUP) {
+            int64_t j = i / lanes * lanes;
+            for (; j + 3 * lanes <= across; j += 3 * lanes)
+                add_products_of<3>(i, j, samples, own);
+            switch ((across - j) / lanes) {
+            case 2: add_products_of<2>(i, j, samples, own); break;
+            case 1: add_products_of<1>(i, j, samples, own); break;
+            }
+        }
+    }
+
+    template <int R> void add_products_of(int64_t i, int64_t j, int64_t samples, T *own) {
+        const int64_t across = at.across;
+        V sum[GROUP][R];
+        UNROLL for (int g = 0; g < GROUP; g++)
+            UNROLL for (int l = 0; l < R; l++)
+                sum[g][l] = load(own + (i + g) * across + j + l * lanes);
+        const T *left = rc + i, *right = c + j;
+        for (int64_t s = 0; s < samples; s++, left += across, right += across) {
+            V y[R];
+            UNROLL for (int l = 0; l < R; l++) y[l] = load(right + l * lanes);
+            UNROLL for (int g = 0; g < GROUP; g++)
+                UNROLL for (int l = 0; l < R; l++) sum[g][l] += left[g] * y[l];
+        }
+        UNROLL for (int g = 0; g < GROUP; g++)
+            UNROLL for (int l = 0; l < R; l++)
+                store(own + (i + g) * across + j + l * lanes, sum[g][l]);
     }
 
     // Rows of the upper triangle, two at a time; a stride of d + COLUMNS.
@@ -1181,6 +1506,16 @@ template <class T> class Pass {
         double *out = job.sums;
         V *from = acc;
         for (int64_t k = 0; k < M * K; k++, from += at.n_acc) {
+            if (at.across) {
+                *out++ += empty(from[0]);
+                T *own = products_of + k * (at.across + 1) * at.across;
+                T *first = own + at.across * at.across;
+                for (int64_t i = 0; i < d; i++) *out++ += (double)first[i];
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = i; j < d; j++) *out++ += (double)own[i * at.across + j];
+                for (int64_t i = 0; i < (at.across + 1) * at.across; i++) own[i] = 0;
+                continue;
+            }
             for (int64_t j = 0; j < single; j++) *out++ += empty(from[j]);
             if (matrices)
                 for (int64_t i = 0; i < d; i++)
@@ -1575,7 +1910,7 @@ template <class T> class Pass {
         if (job.log_norm) {
             double *out = job.log_norm + start;
             if (model.common) {
-                squared_norms(common, t + stride, total_, (T)0);
+                squared_norms(common, t + stride, total_, (T)0, d, used);
                 for (int64_t s = 0; s < n; s++)
                     out[s] = (double)log_norm[s] + (double)total_[s];
             } else {
@@ -3237,7 +3572,7 @@ EXPORT void skem_exponentials(int64_t n, const double *x, double *out) {
     for (int64_t i = 0; i < n; i += N * Simd<double>::lanes) {
         Vf8 v[N];
         __builtin_memcpy(v, x + i, sizeof v);
-        exponentials<double, N>(v);
+        exponentials<double, N, true>(v);
         __builtin_memcpy(out + i, v, sizeof v);
     }
 }

@@ -41,7 +41,7 @@ CENTRED = {Norm, Squares, Pairs}
 """Those that the centred form is compiled for, too."""
 PACKED = 2**17
 """Numbers of matrices whose copy takes longer than a few samples."""
-MAX_CENTRED_FEATURES = 160
+MAX_CENTRED_FEATURES = 256
 """Features of matrices above which BLAS is faster in the centred form."""
 
 

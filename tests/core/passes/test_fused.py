@@ -268,6 +268,26 @@ def test_statistics_are_those_of_the_twin(library, sizes):
     assert_statistics_agree(make_case(**sizes), library)
 
 
+@pytest.mark.parametrize("computing", ["f8", "f4"])
+@pytest.mark.parametrize("separation", [0.5, 8.0, 40.0])
+@pytest.mark.parametrize("form", [Expanded, Centred])
+@pytest.mark.parametrize("kind", ["full", "tied", "diag"])
+def test_components_that_are_left_out_have_no_part(
+    library, kind, form, separation, computing
+):
+    # Of clusters that are apart, most; of others none, from the second tile on.
+    sizes = {"n": 700, "K": 12, "d": 20, "kind": kind, "form": form}
+    for weights in ("none", "positive"):
+        case = make_case(
+            **sizes,
+            types=(computing, computing),
+            weights=weights,
+            separation=separation,
+            emptied=True,
+        )
+        assert_statistics_agree(case, library)
+
+
 SINGLE = SIZES | {"mixtures": st.just(())}
 """The same of a mixture alone."""
 
