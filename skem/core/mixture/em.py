@@ -172,6 +172,18 @@ class EMMap:
             ),
         )
 
+    def in_single(self) -> EMMap:
+        """Return the problem computed in single precision, where that is quicker.
+
+        As far as it is precise enough: forms see to that. Else the problem itself.
+        """
+        blocks = self.blocks
+        if not isinstance(blocks, ArrayBlocks) or blocks.incomplete:
+            return self
+        if type(self) is not EMMap or blocks.dtype == np.float32:
+            return self
+        return replace(self, blocks=replace(blocks, dtype=np.dtype(np.float32)))
+
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight, and of known ones.
 
