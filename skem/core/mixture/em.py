@@ -35,6 +35,8 @@ LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
 """The weight of noise in a start, if there is less of it."""
 LARGEST = 1e100
 """Nats beyond which a log-density counts as no better."""
+OFFSET = 300.0
+"""Means in standard deviations up to which rows have few digits in common."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
 
@@ -175,12 +177,15 @@ class EMMap:
     def in_single(self) -> EMMap:
         """Return the problem computed in single precision, where that is quicker.
 
-        As far as it is precise enough: forms see to that. Else the problem itself.
+        As far as it is precise enough: forms see to that. Else the problem itself, as
+        for rows that it would round.
         """
-        blocks = self.blocks
+        blocks, shift = self.blocks, self.coordinates.shift * self.coordinates.scale
         if not isinstance(blocks, ArrayBlocks) or blocks.incomplete:
             return self
         if type(self) is not EMMap or blocks.dtype == np.float32:
+            return self
+        if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
             return self
         return replace(self, blocks=replace(blocks, dtype=np.dtype(np.float32)))
 

@@ -74,6 +74,9 @@ SUBSAMPLE_VALUES = 2**23
 """Values in the largest subsample, which is copied into memory."""
 LONG = 2**22
 """Products in a step from which on single precision shortens it."""
+WIDE = 5
+"""Features from which on it does: with fewer, narrow components ask for the form that
+takes as long in single precision."""
 ROUNDING = 1e-5
 """Nats, for each value of the data, that may be left in single precision: many times
 as many as its rounding."""
@@ -160,7 +163,7 @@ class Search:
     def light(self, em: EMMap) -> EMMap:
         """Return the problem in single precision if its steps are long; else itself."""
         long = products(em, self.n_components) >= LONG
-        return em.in_single() if long else em
+        return em.in_single() if long and em.blocks.n_features >= WIDE else em
 
     def first(self, em: EMMap) -> Solution:
         """Finish the best start."""
