@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from skem.core.blocks.arrays import Block
+from skem.core.blocks.arrays import ArrayBlocks, Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.maximisation import maximise
@@ -27,6 +27,8 @@ COMPARED = 1_000
 """Rows known of a component that decide which component of a start it is."""
 LARGEST = 1e100
 """Nats beyond which a log-density counts as no better."""
+OFFSET = 300.0
+"""Means in standard deviations up to which rows have few digits in common."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
 
@@ -68,6 +70,21 @@ class EMMap(FitProblem):
         _, order = linear_sum_assignment(loss)
         cholesky = self.structure.ordered(start.precisions_cholesky, order)
         return self.with_fixed(start.ordered(order, cholesky))
+
+    def in_single(self) -> EMMap:
+        """Return the problem computed in single precision, where that is quicker.
+
+        As far as it is precise enough: forms see to that. Else the problem itself, as
+        for rows that it would round.
+        """
+        blocks, shift = self.blocks, self.coordinates.shift * self.coordinates.scale
+        if not isinstance(blocks, ArrayBlocks) or blocks.incomplete:
+            return self
+        if type(self) is not EMMap or blocks.dtype == np.float32:
+            return self
+        if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
+            return self
+        return replace(self, blocks=replace(blocks, dtype=np.dtype(np.float32)))
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

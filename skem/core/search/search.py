@@ -72,6 +72,14 @@ GAPS = 4
 """Times as many products, at least, where values are missing."""
 SUBSAMPLE_VALUES = 2**23
 """Values in the largest subsample, which is copied into memory."""
+LONG = 2**22
+"""Products in a step from which on single precision shortens it."""
+WIDE = 5
+"""Features from which on it does: with fewer, narrow components ask for the form that
+takes as long in single precision."""
+ROUNDING = 1e-5
+"""Nats, for each value of the data, that may be left in single precision: many times
+as many as its rounding."""
 
 
 class Follow(Protocol):
@@ -95,6 +103,7 @@ class Search:
 
     `known` are mixtures that were found elsewhere: starts beside the `n_starts` fresh
     ones. `patience` is how many times in a row moves may gain nothing before it ends.
+    What gains less than `slack` nats is no better.
     """
 
     methods: list[Initializer]
@@ -105,32 +114,73 @@ class Search:
     known: Sequence[Parameters] = ()
     n_starts: int = STARTS
     patience: int = PATIENCE
+    slack: float = GAIN
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
         size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * self.n_components)
         whole = em.blocks.n_samples
         if whole <= 2 * size:
-            return self.improved(em, self.first(em))
+            light = self.light(em)
+            if light is em:
+                return self.improved(em, self.first(em))
+            return self.lightly(em, light)
         rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
-        on_part = replace(self, finish=partial(self.finish, rough=rough))
-        pool = em.restricted(size, self.rng)
+        on_part = self.leaving(rough)
+        pool = self.light(em.restricted(size, self.rng))
         best = on_part.improved(pool, on_part.first(pool))
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
         while size * GROWTH <= largest:
             size *= GROWTH
-            part = em.restricted(size, self.rng)
-            best = on_part.finish(part, best.evaluation.parameters, best)
-        return self.finish(em, best.evaluation.parameters, best)
+            part = self.light(em.restricted(size, self.rng))
+            best = on_part.finished(part, best)
+        light = self.light(em)
+        if light is not em:
+            best = self.leaving(rounding(em)).finished(light, best)
+        return self.finished(em, best)
+
+    def lightly(self, em: EMMap, light: EMMap) -> Solution:
+        """Search where steps are long, and roughly computed; finish precisely.
+
+        Starts that have come to the same end leave little to be found by moves.
+        """
+        slack = max(GAIN, rounding(em))
+        roughly = replace(self.leaving(slack), slack=slack)
+        trials = roughly.screened(light)
+        if alike(trials, slack):
+            return self.end_of(em, trials)
+        best = roughly.improved(light, roughly.end_of(light, trials))
+        return self.finished(em, best)
+
+    def leaving(self, rough: float) -> Search:
+        """Return a search that may leave so many nats wherever it ends."""
+        return replace(self, finish=partial(self.finish, rough=rough))
+
+    def finished(self, em: EMMap, earlier: Solution) -> Solution:
+        """Go on from an earlier end."""
+        return self.finish(em, earlier.evaluation.parameters, earlier)
+
+    def light(self, em: EMMap) -> EMMap:
+        """Return the problem in single precision if its steps are long; else itself."""
+        long = products(em, self.n_components) >= LONG
+        return em.in_single() if long and em.blocks.n_features >= WIDE else em
 
     def first(self, em: EMMap) -> Solution:
-        """Finish the best start, and others that are already beyond its end.
+        """Finish the best start."""
+        return self.end_of(em, self.screened(em))
+
+    def screened(self, em: EMMap) -> list[Trial]:
+        """Take a few steps from each start; the best is the first."""
+        return climb(em, [*self.known, *self.starts(em)], SCREENING)
+
+    def end_of(self, em: EMMap, trials: Sequence[Trial]) -> Solution:
+        """Finish the best trial, and others that are already beyond its end.
 
         Another one, if that does not come to an end.
         """
         best = None
-        for trial in climb(em, [*self.known, *self.starts(em)], SCREENING):
-            if best is not None and trial.objective <= height(best):
+        for trial in trials:
+            if best is not None and trial.objective <= height(best) + self.slack:
                 break
             try:
                 end = self.finish(em, trial.parameters)
@@ -200,9 +250,10 @@ class Search:
                 continue
             try:
                 run = self.race(em, trial, height(best))
-                if height(run) > height(best) + GAIN:
-                    end = self.finish(em, run.evaluation.parameters, run)
-                    if height(end) > height(best) + GAIN:
+                if height(run) > height(best) + self.slack:
+                    done = run.converged and self.slack > GAIN
+                    end = run if done else self.finished(em, run)
+                    if height(end) > height(best) + self.slack:
                         return end
             except IllDefinedCovarianceError:
                 continue
@@ -219,7 +270,7 @@ class Search:
             em.evaluate,
             trial.parameters,
             self.accelerator(em.chart),
-            tol=GAIN,
+            tol=self.slack,
             max_iter=CATCH_UP,
             callback=Race(value, CATCH_UP),
         )
@@ -237,6 +288,18 @@ def products(em: EMMap, n_components: int) -> int:
     if em.blocks.incomplete:
         size = GAPS * (1 + d + em.structure.quadratic.size(d))
     return em.blocks.n_samples * n_components * size
+
+
+def alike(trials: Sequence[Trial], slack: float) -> bool:
+    """Whether several trials have come to the same end."""
+    values = [trial.objective for trial in trials]
+    still = all(trial.gain <= slack for trial in trials)
+    return len(trials) > 1 and still and max(values) - min(values) <= slack
+
+
+def rounding(em: EMMap) -> float:
+    """Return how many nats may be left in single precision."""
+    return ROUNDING * em.blocks.total_weight * em.blocks.n_features
 
 
 def farthest(chart: Chart, parameters: Parameters) -> float:

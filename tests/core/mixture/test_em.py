@@ -1,6 +1,7 @@
 """The EM map: monotone, stationary at its limit, and scikit-learn's where it ought."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -321,3 +322,25 @@ def test_a_stack_is_evaluated_as_each_of_its_mixtures(
             for each in (stack.successor[i], alone.successor)
         ]
         np.testing.assert_allclose(*after, rtol=10 * rtol)
+
+
+def test_single_precision_hardly_changes_the_objective(structure, make_blocks, rng):
+    X = 100.0 + clusters(rng, n=2000, d=3)
+    em, start = prepared(make_blocks(X), structure)
+    single = em.in_single()
+    assert single.blocks.dtype == np.float32
+    found, precise = single.evaluate(start), em.evaluate(start)
+    assert found.objective != precise.objective
+    assert found.objective == pytest.approx(precise.objective, rel=1e-6)
+
+
+def test_single_precision_is_for_complete_data_in_memory(structure, make_blocks, rng):
+    """Nor is it for rows that it would round."""
+    X = clusters(rng)
+    gaps = X.copy()
+    gaps[0, 0] = np.nan
+    incomplete = replace(make_blocks(gaps), incomplete=True)
+    far = make_blocks(1e4 + X)
+    for blocks in (make_blocks(X.astype(np.float32)), incomplete, far):
+        em, _ = prepared(blocks, structure)
+        assert em.in_single() is em

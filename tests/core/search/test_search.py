@@ -12,9 +12,10 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import DIVERSE, INITIALIZERS
 from skem.core.search import search as search_module
+from skem.core.search.climb import Trial
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
-from skem.core.search.search import Race, Search, farthest, height
+from skem.core.search.search import Race, Search, alike, farthest, height
 from skem.core.solve.lbfgs import LBFGS
 
 K = 6
@@ -72,6 +73,52 @@ def test_large_data_are_searched_on_subsamples(
         em, initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
     )
     assert height(found) > height(direct) - 1.0
+
+
+@pytest.mark.parametrize("of_pool", [False, True])
+@pytest.mark.parametrize("spread", [2.0, 6.0])
+def test_long_steps_are_taken_in_single_precision_first(
+    make_blocks, rng, monkeypatch, of_pool, spread
+):
+    """The end is that of the problem itself, and as good."""
+    X = spread * rng.normal(size=(K, 6))[rng.integers(K, size=3000)]
+    X += rng.normal(size=X.shape)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], K, "auto")
+    if of_pool:
+        monkeypatch.setattr(search_module, "POOL_ROWS", 1000)
+        monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    precise = optimum(em)
+    monkeypatch.setattr(search_module, "LONG", 1)
+    types = []
+
+    def noted(em, start, earlier=None, *, rough=0.0):
+        types.append(em.blocks.dtype)
+        if em.blocks.dtype == np.float64:
+            assert rough == 0.0
+        return finish(em, start, earlier, rough=rough)
+
+    found = optimum(em, follow=noted)
+    assert found.converged
+    assert found.evaluation.em is em
+    assert types[-1] == np.float64
+    assert np.float32 in types[:-1] or spread > 2
+    assert height(found) > height(precise) - 0.05
+
+
+def test_few_features_are_searched_in_double_precision(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
+    monkeypatch.setattr(search_module, "LONG", 1)
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
+    assert search.light(em) is em
+
+
+def test_trials_are_alike_when_all_have_come_to_the_same_end():
+    still, moving = Trial(None, 1.0, 0.01, 5), Trial(None, 1.0, 3.0, 5)
+    other = Trial(None, 5.0, 0.01, 5)
+    assert alike([still, still], 0.5)
+    assert not alike([still], 0.5)
+    assert not alike([still, moving], 0.5)
+    assert not alike([still, still, other], 0.5)
 
 
 def searched(em, known, **options):
