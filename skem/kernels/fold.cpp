@@ -3060,6 +3060,151 @@ struct Chart {
     }
 };
 
+// ---------------------------------------------------------------------------
+// k-means, as scikit-learn's `kmeans_plusplus` and Lloyd's steps
+// ---------------------------------------------------------------------------
+
+// Samples are columns of z, (d, n). `random` numbers are in [0, 1): one, and `trials` for
+// each further cluster. Every field has eight bytes.
+struct Clusters {
+    int64_t n, d, K, trials, steps;
+    double shift;  // of all centers, squared, in mean variances, below which it ends
+    const double *z, *weight, *random;
+    int64_t *seeds, *labels;  // (K,) and (n,), written
+    double *inertia;          // written
+    double *scratch;          // room for 5n + (2d + 1)K
+
+    double *room(int64_t i) const { return scratch + i * n; }
+    double *centers() const { return scratch + 5 * n; }
+    double *sums() const { return centers() + K * d; }
+    double *sizes() const { return sums() + K * d; }
+
+    // Squared distances of all samples to a point, whose coordinates have a stride.
+    void distances(const double *point, int64_t stride, double *out) const {
+        for (int64_t j = 0; j < d; j++) {
+            const double *row = z + j * n, x = point[j * stride];
+            for (int64_t i = 0; i < n; i++) {
+                const double away = row[i] - x;
+                out[i] = (j ? out[i] : 0) + away * away;
+            }
+        }
+    }
+
+    // The first place at which cumulated numbers reach a value, or exceed it.
+    int64_t place(const double *cumulated, double value, bool exceed) const {
+        int64_t low = 0, high = n - 1;
+        while (low < high) {
+            const int64_t middle = (low + high) / 2;
+            const bool there = exceed ? cumulated[middle] > value : cumulated[middle] >= value;
+            if (there) high = middle;
+            else low = middle + 1;
+        }
+        return low;
+    }
+
+    double cumulate(const double *factor, double *out) const {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++) out[i] = sum += factor ? weight[i] * factor[i] : weight[i];
+        return sum;
+    }
+
+    // Each seed is the best of some samples that are drawn by their squared distances.
+    void seed() const {
+        double *found = room(0), *best = room(1), *own = room(2), *cumulated = room(3);
+        const double all = cumulate(nullptr, cumulated);
+        const double *next = random;
+        seeds[0] = place(cumulated, *next++ * all, true);
+        distances(z + seeds[0], n, found);
+        for (int64_t k = 1; k < K; k++) {
+            const double potential = cumulate(found, cumulated);
+            double least = 0;
+            for (int64_t t = 0; t < trials; t++) {
+                const int64_t drawn = place(cumulated, *next++ * potential, false);
+                distances(z + drawn, n, own);
+                double sum = 0;
+                for (int64_t i = 0; i < n; i++) {
+                    own[i] = own[i] < found[i] ? own[i] : found[i];
+                    sum += weight[i] * own[i];
+                }
+                if (t && !(sum < least)) continue;
+                least = sum;
+                seeds[k] = drawn;
+                double *other = best;
+                best = own;
+                own = other;
+            }
+            double *other = found;
+            found = best;
+            best = other;
+        }
+        for (int64_t k = 0; k < K; k++)
+            for (int64_t j = 0; j < d; j++) centers()[k * d + j] = z[j * n + seeds[k]];
+    }
+
+    // Label each sample with the nearest center, the first of several.
+    void label() const {
+        double *least = room(0), *own = room(1);
+        for (int64_t i = 0; i < n; i++) labels[i] = 0;
+        distances(centers(), 1, least);
+        for (int64_t k = 1; k < K; k++) {
+            distances(centers() + k * d, 1, own);
+            for (int64_t i = 0; i < n; i++) {
+                labels[i] = own[i] < least[i] ? k : labels[i];
+                least[i] = own[i] < least[i] ? own[i] : least[i];
+            }
+        }
+    }
+
+    // Centers take the means of their samples. False, if one has none.
+    bool move(double &moved) const {
+        for (int64_t i = 0; i < K * (d + 1); i++) sums()[i] = 0;
+        for (int64_t i = 0; i < n; i++) sizes()[labels[i]] += weight[i];
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = 0; i < n; i++)
+                sums()[labels[i] * d + j] += weight[i] * z[j * n + i];
+        moved = 0;
+        for (int64_t k = 0; k < K; k++) {
+            if (!(sizes()[k] > 0)) return false;
+            for (int64_t j = 0; j < d; j++) {
+                double &center = centers()[k * d + j];
+                const double mean = sums()[k * d + j] / sizes()[k];
+                moved += (mean - center) * (mean - center);
+                center = mean;
+            }
+        }
+        return true;
+    }
+
+    double mean_variance() const {
+        double sum = 0;
+        for (int64_t j = 0; j < d; j++) {
+            double mean = 0;
+            for (int64_t i = 0; i < n; i++) mean += z[j * n + i] / (double)n;
+            for (int64_t i = 0; i < n; i++) sum += (z[j * n + i] - mean) * (z[j * n + i] - mean);
+        }
+        return sum / (double)(n * d);
+    }
+
+    // Return whether no cluster was ever empty: else the caller must do the steps.
+    bool run() const {
+        seed();
+        label();
+        const double still = shift * mean_variance();
+        int64_t *before = (int64_t *)room(4);
+        for (int64_t step = 0; step < steps; step++) {
+            double moved;
+            if (!move(moved)) return false;
+            __builtin_memcpy(before, labels, n * sizeof *before);
+            label();
+            // scikit-learn looks at the labels one step later, at the same centers.
+            if (moved <= still || !__builtin_memcmp(before, labels, n * sizeof *before)) break;
+        }
+        *inertia = 0;
+        for (int64_t i = 0; i < n; i++) *inertia += weight[i] * room(0)[i];
+        return true;
+    }
+};
+
 }  // namespace
 
 // The sizes of what the caller passes: whether it was written for this library.
@@ -3068,7 +3213,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 9; }
+EXPORT int64_t skem_version(void) { return 10; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -3113,6 +3258,9 @@ EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, doubl
 EXPORT int64_t skem_climb(const Step *step, int64_t count, double least, double *values) {
     return Stepper(*step).climb(count, least, values);
 }
+
+// k-means of few samples; return whether the caller must do the steps from the seeds.
+EXPORT int64_t skem_kmeans(const Clusters *clusters) { return !clusters->run(); }
 
 // Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
 // of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint

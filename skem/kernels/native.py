@@ -32,11 +32,12 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 9
+VERSION = 10
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
+CLUSTERS = struct.Struct("5qd7P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
@@ -90,6 +91,10 @@ class Library:
         """Do several steps; return how many, or -1 if they must be done otherwise."""
         return int(self.functions.skem_climb(step, count, least, values))
 
+    def kmeans(self, clusters: bytes) -> bool:
+        """Cluster samples; return whether that was done, and not just begun."""
+        return not self.functions.skem_kmeans(clusters)
+
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.
 
@@ -118,6 +123,7 @@ def load(level: int) -> Library | None:
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
             "skem_step_scratch": [ctypes.c_char_p],
             "skem_step": [ctypes.c_char_p, ctypes.c_int64],
+            "skem_kmeans": [ctypes.c_char_p],
             "skem_lookups": LOOKUPS,
             "skem_chart_scratch": [ctypes.c_int64],
             "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],

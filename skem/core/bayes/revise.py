@@ -22,7 +22,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.seeds import DIVERSE, on_checked_data
+from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb
 from skem.core.search.initialize import Rows
 from skem.core.search.move import CERTAIN, dispensable, drawn_of_each, responsibilities
@@ -170,8 +170,7 @@ class BayesianSearch(Search):
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
-        with on_checked_data():
-            sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
         small = FEW * self.n_components
         trials = [
             trial

@@ -38,7 +38,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.ties import find_ties
 from skem.core.incomplete.patterns import distinct_rows
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
-from skem.core.mixture.seeds import kmeans, on_checked_data
+from skem.core.mixture.seeds import kmeans
 from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import choose_form
 
@@ -381,10 +381,8 @@ def _clusterings(
         fourth = (white * (weight * np.square(white).sum(axis=0))) @ white.T
         views.append(eigh(fourth, subset_by_index=[0, p - 1])[1].T @ white)
     starts = STARTS if white.size * n_components <= QUICK else 1
-    with on_checked_data():
-        for view in views:
-            rows = np.ascontiguousarray(view.T)
-            yield kmeans(rows, weight, n_components, rng, starts)
+    for view in views:
+        yield kmeans(view.T, weight, n_components, rng, starts)
 
 
 def _within(statistics: Statistics) -> float:

@@ -17,7 +17,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.noise import clean
-from skem.core.mixture.seeds import Initializer, on_checked_data
+from skem.core.mixture.seeds import Initializer
 
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
@@ -124,13 +124,12 @@ def _seed(
     # Every second time, on the average, noise begins with none of the rows.
     if kept is not None and rng.uniform() < 0.5:
         kept = None
-    with on_checked_data():
-        if kept is None:
-            resp = method(near, weight, n_components, rng)
-        else:
-            # What is noise has no label.
-            resp = np.zeros((n_components, len(Z)))
-            resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
+    if kept is None:
+        resp = method(near, weight, n_components, rng)
+    else:
+        # What is noise has no label.
+        resp = np.zeros((n_components, len(Z)))
+        resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
     return resp * weight, 0.0 if kept is None else weight[~kept].sum()
 
 
