@@ -149,6 +149,10 @@ template <class T> INLINE Vec<T> load(const T *p) { return *(const Vec<T> *)p; }
 
 template <class T> INLINE void store(T *p, Vec<T> v) { *(Vec<T> *)p = v; }
 
+typedef double Anywhere __attribute__((vector_size(WIDTH), aligned(8)));
+
+INLINE Vf8 load_anywhere(const double *p) { return *(const Anywhere *)p; }
+
 template <class T> INLINE Vec<T> select(typename Simd<T>::I mask, Vec<T> a, Vec<T> b) {
     using I = typename Simd<T>::I;
     return (Vec<T>)((mask & (I)a) | (~mask & (I)b));
@@ -170,6 +174,58 @@ template <class T> INLINE double total(Vec<T> v) {
     double sum = 0;
     for (int i = 0; i < Simd<T>::lanes; i++) sum += (double)v[i];
     return sum;
+}
+
+// Σ a_i b_i of N rows b, of n numbers, that are so far apart.
+template <int N>
+INLINE void dots(const double *a, const double *b, int64_t apart, int64_t n, double *out) {
+    constexpr int lanes = WIDTH / 8;
+    Vf8 sums[N] = {};
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const Vf8 x = load_anywhere(a + i);
+        UNROLL for (int r = 0; r < N; r++) sums[r] += x * load_anywhere(b + r * apart + i);
+    }
+    UNROLL for (int r = 0; r < N; r++) out[r] = total<double>(sums[r]);
+    for (; i < n; i++)
+        UNROLL for (int r = 0; r < N; r++) out[r] += a[i] * b[r * apart + i];
+}
+
+INLINE double dot(const double *a, const double *b, int64_t n) {
+    double sum;
+    dots<1>(a, b, 0, n, &sum);
+    return sum;
+}
+
+// Cumulate n numbers, times weights, and return their sum.
+INLINE double cumulate(const double *a, const double *weight, int64_t n, double *out) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) out[i] = sum += weight ? a[i] * weight[i] : a[i];
+    return sum;
+}
+
+// The first of n places at which cumulated numbers reach a value, or exceed it; or the last.
+INLINE int64_t place(const double *cumulated, int64_t n, double value, bool exceed) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        const bool there = exceed ? cumulated[middle] > value : cumulated[middle] >= value;
+        if (there) high = middle;
+        else low = middle + 1;
+    }
+    return low;
+}
+
+// Squared distances of n samples, columns of z, to a point, whose numbers have a stride.
+INLINE void distances(const double *z, int64_t d, int64_t n, const double *point,
+                      int64_t stride, double *out) {
+    for (int64_t j = 0; j < d; j++) {
+        const double *row = z + j * n, x = point[j * stride];
+        for (int64_t i = 0; i < n; i++) {
+            const double away = row[i] - x;
+            out[i] = (j ? out[i] : 0) + away * away;
+        }
+    }
 }
 
 // (eˣ − 1 − x)/x² for |x| ≤ ½ ln 2, from the highest power: interpolated at Chebyshev
@@ -2322,10 +2378,32 @@ struct Floor {
     double rows, least, vanishing;
 };
 
+// Samples that are not read from where users have them: columns of z, (d, n), in
+// coordinates, and of what is added to their squares, or null.
+struct Samples {
+    int64_t n;
+    const double *z, *squares;
+    double *scratch;  // room for (d + 5)n + K
+};
+
+// Moves that leave a mixture: components go, and others are split. Distances are measured
+// between columns of `seen`, `views` arrays (d, n), in turn. Of three random numbers for
+// each move, in [0, 1), the first draws a row, the second the component that is split, and
+// the third another row of that. A component keeps `certain` of each row.
+struct Moves {
+    int64_t views;
+    const double *seen, *weight, *resp;  // resp (K, n)
+    const int64_t *gone;
+    const double *random;  // (3, M)
+    double certain;
+};
+
 class Stepper {
     const Step &step;
     // The structure that covariances are kept as.
-    const int64_t d, K, M, structure, entries;
+    const int64_t d, K;
+    int64_t M;
+    const int64_t structure, entries;
     const bool matrices, bayesian;
     Model model{};
     const Triangles triangles;
@@ -2427,17 +2505,218 @@ class Stepper {
         }
     }
 
+    // Take so many steps from all mixtures. After a quarter of them, unless that is one, and
+    // half-way, the worse half is given up, and those that would not exceed `least` by as
+    // many steps more as are left, and `hope` times all of them, of the last one's gain.
+    // Return how many are left, first in place, with their objectives and last gains; −1 if
+    // the caller must take another way.
+    int64_t contest(int64_t steps, double hope, double least, double *objectives, double *gains) {
+        int64_t done = 0;
+        const int64_t stages[] = {steps / 4, steps / 2, steps};
+        for (int64_t stage : stages) {
+            if (stage <= 1 && stage < steps) continue;
+            for (int64_t i = done; i <= stage; i++) {
+                if (i > done) advance();
+                if (!run()) return -1;
+                for (int64_t m = 0; m < M; m++) {
+                    const double objective = step.job.loglik[m] - step.penalty[m];
+                    gains[m] = i > done ? objective - objectives[m] : 0;
+                    objectives[m] = objective;
+                }
+            }
+            if (stage == steps) break;
+            const double ahead = (double)(steps - stage) + hope * (double)steps;
+            keep_better(ahead, least, objectives, gains);
+            if (M == 0) return 0;
+            done = stage + 1;
+        }
+        return M;
+    }
+
+    // Posterior probabilities of all samples, (K, n). False, if the caller must find them.
+    bool responsibilities(double *resp) {
+        if (!prepared()) return false;
+        Job job = step.job;
+        job.scratch = step.scratch + own;
+        job.sums = job.loglik = nullptr;
+        job.resp = (char *)resp;
+        job.resp_component_stride = 8 * job.n;
+        job.resp_sample_stride = 8;
+        model.itemsize = 8;
+        return !Pass<double>(model, job).run();
+    }
+
+    // The M-step of samples with weighted responsibilities (M, K, n), for structures of no
+    // shape. An empty component is at zero. False, if a covariance is not positive definite.
+    bool label(const Samples &s, const double *resp) {
+        if (matrices) triangles.widen(step.target, goal);
+        for (int64_t m = 0; m < M; m++) {
+            double *weights = step.next_weights + m * K, all = 0;
+            clear();
+            for (int64_t k = 0; k < K; k++) {
+                const int64_t i = m * K + k;
+                all += weights[k] = add_scatter(s, resp + i * s.n, step.next_means + i * d);
+                if (structure == TIED) continue;
+                if (!factor_scatter(weights[k], step.next_cholesky + i * entries)) return false;
+                clear();
+            }
+            for (int64_t k = 0; k < K; k++) weights[k] = all > 0 ? weights[k] / all : 0;
+            if (structure == TIED && !factor_scatter(all, step.next_cholesky + m * entries))
+                return false;
+        }
+        return true;
+    }
+
+    // Leave the first mixture in M ways. A covariance that all share stays as it is. False,
+    // if one is not positive definite.
+    bool move(const Samples &s, const Moves &moves) {
+        const int64_t n = s.n;
+        double *cumulated = s.scratch + (d + 1) * n, *share = cumulated + n, *half = share + n,
+               *near = half + n, *owners = near + n;
+        if (matrices) triangles.widen(step.target, goal);
+        double all = 0;
+        for (int64_t i = 0; i < n; i++) all += moves.weight[i];
+        for (int64_t m = 0; m < M; m++) {
+            const int64_t gone = moves.gone[m];
+            const double *random = moves.random + m;
+            const double sum = cumulate(moves.weight, nullptr, n, cumulated);
+            const int64_t here = place(cumulated, n, random[0] * sum, true);
+            for (int64_t k = 0; k < K; k++)
+                owners[k] = k == gone ? 0 : moves.resp[k * n + here] + moves.certain;
+            const double of_owners = cumulate(owners, nullptr, K, owners);
+            const int64_t owner = place(owners, K, random[M] * of_owners, true);
+            // What the owner would have, were the other one not there.
+            const double *its = moves.resp + owner * n, *other = moves.resp + gone * n;
+            for (int64_t i = 0; i < n; i++)
+                share[i] = (its[i] + moves.certain) /
+                           (1 - other[i] + (double)K * moves.certain) * moves.weight[i];
+            const double of_all = cumulate(share, nullptr, n, cumulated);
+            const int64_t there = place(cumulated, n, random[2 * M] * of_all, true);
+            const double *seen = moves.seen + m % moves.views * d * n;
+            distances(seen, d, n, seen + here, n, near);
+            distances(seen, d, n, seen + there, n, cumulated);
+            for (int64_t i = 0; i < n; i++) {
+                half[i] = near[i] < cumulated[i] ? share[i] : 0;
+                share[i] -= half[i];
+            }
+            copy_present(m);
+            double *weights = step.next_weights + m * K, left = 0;
+            const int64_t pair[] = {gone, owner};
+            for (int64_t i = 1; i >= 0; i--) {
+                const int64_t k = pair[i], at = m * K + k;
+                clear();
+                const double count = add_scatter(s, i ? share : half, step.next_means + at * d);
+                weights[k] = count / all;
+                if (structure == TIED) continue;
+                if (!factor_scatter(count, step.next_cholesky + at * entries)) return false;
+            }
+            for (int64_t k = 0; k < K; k++) left += weights[k];
+            for (int64_t k = 0; k < K; k++) weights[k] /= left;
+        }
+        return true;
+    }
+
   private:
     static double *aligned(double *at) {
         return (double *)(((uintptr_t)at + WIDTH - 1) / WIDTH * WIDTH);
     }
 
-    bool run() {
+    static void copy(double *to, const double *from, int64_t n) {
+        __builtin_memmove(to, from, n * sizeof *to);
+    }
+
+    // The first mixture → the next parameters of mixture m.
+    void copy_present(int64_t m) {
+        const int64_t size = (structure == TIED ? 1 : K) * entries;
+        copy(step.next_weights + m * K, step.weights, K);
+        copy(step.next_means + m * K * d, step.means, K * d);
+        copy(step.next_cholesky + m * size, step.cholesky, size);
+    }
+
+    // Give up the worse half, and what has no hope; the next parameters of the others become
+    // the present ones, the best first.
+    void keep_better(double ahead, double least, double *objectives, const double *gains) {
+        const int64_t size = (structure == TIED ? 1 : K) * entries, count = (M + 1) / 2;
+        int64_t kept = 0;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t best = -1;
+            for (int64_t m = 0; m < M; m++)
+                if (objectives[m] > -__builtin_inf() &&
+                    (best < 0 || objectives[m] > objectives[best]))
+                    best = m;
+            if (best < 0) break;
+            const bool hopeful = objectives[best] + ahead * gains[best] > least;
+            objectives[best] = -__builtin_inf();
+            if (!hopeful) continue;
+            copy(step.weights + kept * K, step.next_weights + best * K, K);
+            copy(step.means + kept * K * d, step.next_means + best * K * d, K * d);
+            copy(step.cholesky + kept * size, step.next_cholesky + best * size, size);
+            kept++;
+        }
+        M = model.M = kept;
+    }
+
+    void clear() {
+        for (int64_t i = 0; matrices && i < triangles.size(); i++) precision[i] = 0;
+        for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
+    }
+
+    // Add the scatter of samples of weights r; return their sum, and their mean.
+    double add_scatter(const Samples &s, const double *r, double *mean) {
+        const int64_t n = s.n;
+        double *away = s.scratch, *weighted = away + d * n, count = 0;
+        for (int64_t i = 0; i < n; i++) count += r[i];
+        for (int64_t j = 0; j < d; j++) {
+            const double *row = s.z + j * n;
+            mean[j] = count > 0 ? dot(r, row, n) / count : 0;
+            for (int64_t i = 0; i < n; i++) away[j * n + i] = row[i] - mean[j];
+        }
+        for (int64_t j = 0; j < d; j++) {
+            const double *row = away + j * n;
+            for (int64_t i = 0; i < n; i++) weighted[i] = r[i] * row[i];
+            double own = s.squares ? dot(r, s.squares + j * n, n) : 0;
+            if (!matrices) {
+                diagonal[structure == DIAG ? j : 0] += own + dot(weighted, row, n);
+                continue;
+            }
+            double *out = precision + j * stride;
+            out[j] += own;
+            int64_t c = j;
+            for (double four[4]; c + 4 <= d; c += 4) {
+                dots<4>(weighted, away + c * n, n, n, four);
+                for (int64_t l = 0; l < 4; l++) out[c + l] += four[l];
+            }
+            for (; c < d; c++) out[c] += dot(weighted, away + c * n, n);
+        }
+        return count;
+    }
+
+    // The factor of a scatter of so many rows. False, if it is not positive definite.
+    bool factor_scatter(double count, double *u) {
+        count += step.epsilon;
+        for (int64_t i = 0; matrices && i < triangles.size(); i++)
+            precision[i] = (precision[i] + step.epsilon * goal[i]) / count;
+        if (matrices) return whitening(u);
+        for (int64_t i = 0; i < entries; i++) {
+            const double variance = (diagonal[i] + step.epsilon * step.target[i]) /
+                                    (structure == DIAG ? count : (double)d * count);
+            if (!(variance > 0)) return false;
+            u[i] = 1 / __builtin_sqrt(variance);
+        }
+        return true;
+    }
+
+    // Prepare all mixtures for a pass.
+    bool prepared() {
         worst = 0;
         if (matrices) triangles.widen(step.target, goal);
         for (int64_t m = 0; m < M; m++)
             if (!prepare(m)) return false;
-        if (!(worst <= step.condition)) return false;
+        return worst <= step.condition;
+    }
+
+    bool run() {
+        if (!prepared()) return false;
         model.itemsize = worst <= step.single ? step.itemsize : 8;
         Job job = step.job;
         job.scratch = step.scratch + own;
@@ -2453,9 +2732,6 @@ class Stepper {
 
     // Take the next parameters for the present ones.
     void advance() {
-        const auto copy = [](double *to, const double *from, int64_t n) {
-            __builtin_memcpy(to, from, n * sizeof *to);
-        };
         copy(step.weights, step.next_weights, M * K);
         copy(step.means, step.next_means, M * K * d);
         copy(step.cholesky, step.next_cholesky, (structure == TIED ? M : M * K) * entries);
@@ -3079,53 +3355,21 @@ struct Clusters {
     double *sums() const { return centers() + K * d; }
     double *sizes() const { return sums() + K * d; }
 
-    // Squared distances of all samples to a point, whose coordinates have a stride.
-    void distances(const double *point, int64_t stride, double *out) const {
-        for (int64_t j = 0; j < d; j++) {
-            const double *row = z + j * n, x = point[j * stride];
-            for (int64_t i = 0; i < n; i++) {
-                const double away = row[i] - x;
-                out[i] = (j ? out[i] : 0) + away * away;
-            }
-        }
-    }
-
-    // The first place at which cumulated numbers reach a value, or exceed it.
-    int64_t place(const double *cumulated, double value, bool exceed) const {
-        int64_t low = 0, high = n - 1;
-        while (low < high) {
-            const int64_t middle = (low + high) / 2;
-            const bool there = exceed ? cumulated[middle] > value : cumulated[middle] >= value;
-            if (there) high = middle;
-            else low = middle + 1;
-        }
-        return low;
-    }
-
-    double cumulate(const double *factor, double *out) const {
-        double sum = 0;
-        for (int64_t i = 0; i < n; i++) out[i] = sum += factor ? weight[i] * factor[i] : weight[i];
-        return sum;
-    }
-
     // Each seed is the best of some samples that are drawn by their squared distances.
     void seed() const {
         double *found = room(0), *best = room(1), *own = room(2), *cumulated = room(3);
-        const double all = cumulate(nullptr, cumulated);
+        const double all = cumulate(weight, nullptr, n, cumulated);
         const double *next = random;
-        seeds[0] = place(cumulated, *next++ * all, true);
-        distances(z + seeds[0], n, found);
+        seeds[0] = place(cumulated, n, *next++ * all, true);
+        distances(z, d, n, z + seeds[0], n, found);
         for (int64_t k = 1; k < K; k++) {
-            const double potential = cumulate(found, cumulated);
+            const double potential = cumulate(found, weight, n, cumulated);
             double least = 0;
             for (int64_t t = 0; t < trials; t++) {
-                const int64_t drawn = place(cumulated, *next++ * potential, false);
-                distances(z + drawn, n, own);
-                double sum = 0;
-                for (int64_t i = 0; i < n; i++) {
-                    own[i] = own[i] < found[i] ? own[i] : found[i];
-                    sum += weight[i] * own[i];
-                }
+                const int64_t drawn = place(cumulated, n, *next++ * potential, false);
+                distances(z, d, n, z + drawn, n, own);
+                for (int64_t i = 0; i < n; i++) own[i] = own[i] < found[i] ? own[i] : found[i];
+                const double sum = dot(weight, own, n);
                 if (t && !(sum < least)) continue;
                 least = sum;
                 seeds[k] = drawn;
@@ -3145,9 +3389,9 @@ struct Clusters {
     void label() const {
         double *least = room(0), *own = room(1);
         for (int64_t i = 0; i < n; i++) labels[i] = 0;
-        distances(centers(), 1, least);
+        distances(z, d, n, centers(), 1, least);
         for (int64_t k = 1; k < K; k++) {
-            distances(centers() + k * d, 1, own);
+            distances(z, d, n, centers() + k * d, 1, own);
             for (int64_t i = 0; i < n; i++) {
                 labels[i] = own[i] < least[i] ? k : labels[i];
                 least[i] = own[i] < least[i] ? own[i] : least[i];
@@ -3199,8 +3443,7 @@ struct Clusters {
             // scikit-learn looks at the labels one step later, at the same centers.
             if (moved <= still || !__builtin_memcmp(before, labels, n * sizeof *before)) break;
         }
-        *inertia = 0;
-        for (int64_t i = 0; i < n; i++) *inertia += weight[i] * room(0)[i];
+        *inertia = dot(weight, room(0), n);
         return true;
     }
 };
@@ -3257,6 +3500,27 @@ EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, doubl
 // Do several steps, as `Stepper::climb` does.
 EXPORT int64_t skem_climb(const Step *step, int64_t count, double least, double *values) {
     return Stepper(*step).climb(count, least, values);
+}
+
+// Steps of a stack of which the worse are given up, as `Stepper::contest` does.
+EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double least,
+                            double *objectives, double *gains) {
+    return Stepper(*step).contest(steps, hope, least, objectives, gains);
+}
+
+// Posterior probabilities (K, n); return whether the caller must find them.
+EXPORT int64_t skem_responsibilities(const Step *step, double *resp) {
+    return !Stepper(*step).responsibilities(resp);
+}
+
+// An M-step of responsibilities (M, K, n); return whether the caller must do it.
+EXPORT int64_t skem_label(const Step *step, const Samples *samples, const double *resp) {
+    return !Stepper(*step).label(*samples, resp);
+}
+
+// Moves away from a mixture; return whether the caller must do them.
+EXPORT int64_t skem_move(const Step *step, const Samples *samples, const Moves *moves) {
+    return !Stepper(*step).move(*samples, *moves);
 }
 
 // k-means of few samples; return whether the caller must do the steps from the seeds.

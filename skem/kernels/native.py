@@ -38,6 +38,8 @@ MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
 CLUSTERS = struct.Struct("5qd7P")
+SAMPLES = struct.Struct("q3P")
+MOVES = struct.Struct("q5Pd")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
@@ -91,6 +93,25 @@ class Library:
         """Do several steps; return how many, or -1 if they must be done otherwise."""
         return int(self.functions.skem_climb(step, count, least, values))
 
+    def contest(self, step: bytes, steps: int, *rest: float) -> int:
+        """Do steps of a stack, and give up the worse; return how many are left.
+
+        -1 if they must be done otherwise. `skem_contest` says what the rest is.
+        """
+        return int(self.functions.skem_contest(step, steps, *rest))
+
+    def responsibilities(self, step: bytes, resp: int) -> bool:
+        """Find posterior probabilities; return whether that was done."""
+        return not self.functions.skem_responsibilities(step, resp)
+
+    def label(self, step: bytes, samples: bytes, resp: int) -> bool:
+        """Do an M-step of responsibilities; return whether that was done."""
+        return not self.functions.skem_label(step, samples, resp)
+
+    def move(self, step: bytes, samples: bytes, moves: bytes) -> bool:
+        """Leave a mixture in several ways; return whether that was done."""
+        return not self.functions.skem_move(step, samples, moves)
+
     def kmeans(self, clusters: bytes) -> bool:
         """Cluster samples; return whether that was done, and not just begun."""
         return not self.functions.skem_kmeans(clusters)
@@ -123,6 +144,15 @@ def load(level: int) -> Library | None:
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
             "skem_step_scratch": [ctypes.c_char_p],
             "skem_step": [ctypes.c_char_p, ctypes.c_int64],
+            "skem_contest": [
+                ctypes.c_char_p,
+                ctypes.c_int64,
+                *[ctypes.c_double] * 2,
+                *[ctypes.c_void_p] * 2,
+            ],
+            "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
+            "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
+            "skem_move": [ctypes.c_char_p] * 3,
             "skem_kmeans": [ctypes.c_char_p],
             "skem_lookups": LOOKUPS,
             "skem_chart_scratch": [ctypes.c_int64],

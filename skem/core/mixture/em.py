@@ -22,8 +22,9 @@ from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePe
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean
+from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
-from skem.core.mixture.step import Outcome, Stepper
+from skem.core.mixture.step import MOST_VALUES, Outcome, Stepper
 from skem.core.mixture.totals import scored
 from skem.core.passes.forms import choose_form
 
@@ -181,6 +182,30 @@ class EMMap:
         if not self._any_known or len(rows) == self.blocks.n_observed:
             return rows
         return np.union1d(rows, self.blocks.known_rows(LABELLED, rng))
+
+    def rows(self, most: int, rng: np.random.RandomState) -> Rows:
+        """Return at most so many rows of positive weight, chosen by index.
+
+        All of them, if they are few, are loaded once.
+        """
+        values = self.blocks.n_observed * self.blocks.n_features
+        if self.blocks.n_observed <= most and values <= MOST_VALUES:
+            return self._all_rows
+        return Rows.of(self, self.blocks.take(self.random_rows(most, rng)))
+
+    @cached_property
+    def _all_rows(self) -> Rows:
+        every = self.random_rows(self.blocks.n_observed, np.random.RandomState(0))
+        return Rows.of(self, self.blocks.take(every))
+
+    def responsibilities(self, parameters: Parameters, block: Block) -> np.ndarray:
+        """Posterior probabilities (K, n) of a block, in float64."""
+        if self._stepper is not None and block.data.shape[1] == self.blocks.n_samples:
+            found = self._stepper.responsibilities(parameters, self.regularization)
+            if found is not None:
+                return found
+        expectation = self.expectation(parameters, np.dtype(float))
+        return expectation.responsibilities(block, Workspace())
 
     @property
     def _any_known(self) -> bool:
@@ -377,6 +402,32 @@ class EMMap:
             if not np.max(path[-1][1] - path[-2][1]) > least:
                 break
         return here, np.array(path)
+
+    def contest(
+        self, stack: Parameters, steps: int, hope: float, least: float
+    ) -> tuple[Parameters, np.ndarray] | None:
+        """Take steps from a stack, and give up the worse, in one call, if there is one.
+
+        See `Stepper.contest`.
+        """
+        if self._stepper is None or self.fixed is not None:
+            return None
+        return self._stepper.contest(stack, self.regularization, steps, hope, least)
+
+    def labelled(self, rows: Rows, resp: np.ndarray) -> Parameters | None:
+        """Do what `started` does of the statistics of labels in one call, if it can."""
+        if self._stepper is None or not isinstance(
+            self.regularization, ScaleFreePenalty
+        ):
+            return None
+        return self._stepper.label(self.regularization, rows, resp)
+
+    def moved(self, parameters: Parameters, *how: Any) -> Parameters | None:
+        """Leave a mixture in several ways in one call, if there is one: see `Moves`."""
+        free = self.fixed is None and isinstance(self.regularization, ScaleFreePenalty)
+        if self._stepper is None or not free:
+            return None
+        return self._stepper.move(parameters, self.regularization, *how)
 
     def advanced(self, parameters: Parameters, steps: int) -> Parameters:
         """Return where so many plain steps lead."""

@@ -31,10 +31,11 @@ from skem.core.gaussian.regularization import (
 )
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import weight_exponent
+from skem.core.mixture.rows import Rows
 from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
 from skem.core.passes.fused import as_job
 from skem.kernels import native
-from skem.kernels.native import STEP, Library, address
+from skem.kernels.native import MOVES, SAMPLES, STEP, Library, address
 
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
@@ -284,16 +285,132 @@ class Stepper:
         found = self._outcome(plan, self._reached(plan))
         return found, values[: taken + 1]
 
+    def contest(
+        self,
+        stack: Parameters,
+        regularization: Regularization,
+        steps: int,
+        hope: float,
+        least: float,
+    ) -> tuple[Parameters, np.ndarray] | None:
+        """Take steps from all mixtures of a stack, and give up the worse on the way.
+
+        As `climb` says. Return those that are left, with their objectives and last
+        gains, (2, …); None if that must be done otherwise.
+        """
+        plain = not isinstance(stack, Posterior)
+        plan = self._loaded(stack, regularization) if plain else None
+        if plan is None:
+            return None
+        found = np.empty((2, *stack.shape[:-2]))
+        ends = map(address, found)
+        left = self.library.contest(plan.packed, steps, hope, least, *ends)
+        if left < 0:
+            return None
+        kept = Parameters(*(array[:left].copy() for array in plan.given[:3]))
+        return kept, found[:, :left]
+
+    def responsibilities(
+        self, parameters: Parameters, regularization: Regularization
+    ) -> np.ndarray | None:
+        """Return posterior probabilities (K, n); None if there must be another way."""
+        plan = self._loaded(parameters, regularization)
+        resp = np.empty((parameters.shape[0], self.job[0]))
+        if plan is None:
+            return None
+        done = self.library.responsibilities(plan.packed, address(resp))
+        return resp if done else None
+
+    def label(
+        self,
+        regularization: Regularization,
+        rows: Rows,
+        resp: np.ndarray,
+    ) -> Parameters | None:
+        """Return the M-step of rows with responsibilities (M, K, n).
+
+        None if it must be done in another way.
+        """
+        plan = self._ready((*resp.shape[:2], rows.Z.shape[1]), regularization)
+        if plan is None or self.structure.constraint is not None:
+            return None
+        _held, samples = self._samples(plan, rows)
+        resp = np.ascontiguousarray(resp, dtype=float)
+        done = self.library.label(plan.packed, samples, address(resp))
+        return self._next(plan) if done else None
+
+    def move(
+        self,
+        parameters: Parameters,
+        regularization: Regularization,
+        rows: Rows,
+        resp: np.ndarray,
+        gone: np.ndarray,
+        random: np.ndarray,
+        certain: float,
+    ) -> Parameters | None:
+        """Return a stack of mixtures, each with another component moved: see `Moves`.
+
+        None if they must be made in another way.
+        """
+        plan = self._ready((len(gone), *parameters.shape), regularization)
+        if plan is None or self.structure.constraint is not None:
+            return None
+        for array, present in zip(plan.given, parameters.arrays, strict=False):
+            array[0] = present
+        _held, samples = self._samples(plan, rows)
+        arrays = [
+            np.ascontiguousarray(array, dtype=dtype)
+            for array, dtype in (
+                (np.stack([each.T for each in rows.seen]), float),
+                (rows.weight, float),
+                (resp, float),
+                (gone, np.int64),
+                (random, float),
+            )
+        ]
+        moves = MOVES.pack(len(rows.seen), *map(address, arrays), certain)
+        done = self.library.move(plan.packed, samples, moves)
+        return self._next(plan) if done else None
+
+    def _samples(
+        self, plan: Plan, rows: Rows
+    ) -> tuple[tuple[np.ndarray | None, ...], bytes]:
+        """Return what says where samples in coordinates are, and what it points to."""
+        (n, d), squares = rows.Z.shape, rows.squares
+        columns = np.ascontiguousarray(rows.Z.T, dtype=float)
+        if squares is not None:
+            squares = np.ascontiguousarray(np.broadcast_to(squares, (d, n)))
+        memory = np.empty((d + 5) * n + plan.shape[-2])
+        held = (columns, squares, memory)
+        return held, SAMPLES.pack(n, *map(address, held))
+
+    def _next(self, plan: Plan) -> Parameters:
+        """Return the parameters that a step has led to."""
+        return Parameters(
+            *(
+                plan.out[begin:end].reshape(shape).copy()
+                for begin, end, shape in plan.slices[3:6]
+            )
+        )
+
+    def _ready(
+        self, shape: tuple[int, ...], regularization: Regularization
+    ) -> Plan | None:
+        """Return a plan for parameters of a shape; None if there is none."""
+        # Threads may share a map, but not the memory that a step works in.
+        key = (get_ident(), *shape)
+        if key not in self._plans:
+            self._plans[key] = self._plan(shape)
+        plan = self._plans[key]
+        return plan if plan and self._prepared(plan, regularization) else None
+
     def _loaded(
         self, parameters: Parameters, regularization: Regularization
     ) -> Plan | None:
         """Return a plan that has read parameters; None if there is none."""
-        # Threads may share a map, but not the memory that a step works in.
-        key = (get_ident(), *parameters.means.shape)
-        if key not in self._plans:
-            self._plans[key] = self._plan(parameters.means.shape)
-        plan = self._plans[key]
-        if plan is None or not self._prepared(plan, regularization):
+        plan = self._ready(parameters.means.shape, regularization)
+        if plan is None:
             return None
         weights, means, cholesky, effective, counts = plan.given
         weights[...] = parameters.weights

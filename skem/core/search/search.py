@@ -208,7 +208,7 @@ class Search:
                 continue
         return best
 
-    def moved(self, em: EMMap, best: Solution) -> list[Parameters]:
+    def moved(self, em: EMMap, best: Solution) -> list[Parameters] | Parameters:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         return moves.drawn(self.affordable(em, MOVES, EACH_MOVED), self.rng)
