@@ -3336,6 +3336,351 @@ struct Chart {
     }
 };
 
+// How far to follow the map, and what `LBFGS` in Python has of constants. Every field has
+// eight bytes.
+struct Follow {
+    int64_t max_iter;
+    double tol;
+    double value;  // it is given up where twice the gain of a step, for each that is left,
+    int64_t look;  // would not reach this, from so many steps on
+    int64_t warm_up, memory, hindsight, patience, window;
+    double longest, least_trust, endless, floor, single, far, smallest_weight;
+    int64_t n_path;  // of an earlier run
+    double *path;    // (hindsight, 2, size): mixtures and where they lead; then of this one
+    double *values;  // (max_iter + 1, 2), written: log-likelihoods, objectives
+    double *found;   // written: whether it converged, what is left, the steps of LBFGS, and
+                     // how long the path is
+    double *scratch;
+};
+
+// The last few of some numbers.
+struct Lately {
+    double values[16];
+    int64_t n = 0, most;
+
+    explicit Lately(int64_t size) : most(size) {}
+
+    void add(double value) {
+        if (n == most) __builtin_memmove(values, values + 1, --n * sizeof *values);
+        values[n++] = value;
+    }
+};
+
+// Quasi-Newton steps from one mixture to the end, as `solve` takes them with `LBFGS`.
+class Follower {
+    Stepper &map;
+    const Step &step;
+    const Follow &follow;
+    const int64_t structure, K, d, factors, entries, size, own, p;
+    Chart chart;
+    double *ring, *base, *scales, *x, *r, *direction, *target, *first, *second, *there;
+    double *S, *Y, *SY, *YY, *a, *b;
+    int64_t head = 0, count = 0, pairs = 0;  // of the path; of the memory
+    int64_t steps = 0, rejections = 0, plain_left = 0, flat = 0;
+    double trust = 1, gain = __builtin_inf();
+    bool plain = true;
+    Lately estimates{5}, shrinkages{3}, gains;
+
+  public:
+    int64_t room;  // numbers of scratch memory
+
+    Follower(Stepper &m, const Step &s, const Follow &f)
+        : map(m), step(s), follow(f), structure(storage_of(s.structure)), K(s.K), d(s.d),
+          factors(structure == TIED ? 1 : K),
+          entries(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * d),
+          size(K + K * d + factors * entries),
+          own(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * (d + 1) / 2),
+          p(K + K * d + factors * own), gains(2 * f.window) {
+        double *at = f.scratch;
+        const auto take = [&at](int64_t n) {
+            double *here = at;
+            at += n;
+            return here;
+        };
+        const int64_t most = f.memory;
+        ring = take(f.hindsight * 2 * size);
+        base = take(size);
+        scales = take(p);
+        double **const vectors[] = {&x, &r, &direction, &target, &first, &second, &there};
+        for (double **each : vectors) *each = take(p);
+        S = take(most * p);
+        Y = take(most * p);
+        SY = take(most * most);
+        YY = take(most * most);
+        a = take(most);
+        b = take(most);
+        double *share_scale = take(K), *covariance_scale = take(K);
+        const Triangles triangles(d);
+        double *scratch = take(WIDTH / 8 + 3 * triangles.size() + triangles.stride);
+        chart = Chart{structure, d, K, base, base + K, base + K + K * d, share_scale,
+                      share_scale, covariance_scale, (char *)scratch};
+        room = at - f.scratch;
+    }
+
+    // Return how many steps were taken; −1 if the caller must take them.
+    int64_t run() {
+        for (int64_t i = 0; i < follow.n_path; i++) remember_place(follow.path + i * 2 * size);
+        if (count) settle();
+        const int64_t known = pairs;
+        count = head = 0;
+        double objective, loglik, previous = -__builtin_inf();
+        if (!evaluate(objective, loglik)) return -1;
+        accept();
+        if (known) {
+            steps = follow.warm_up;
+            put_chart();
+            locate(last(), x, r);
+            aim();
+        }
+        int64_t n = 0;
+        bool converged = false, here = true;
+        follow.values[0] = loglik;
+        follow.values[1] = objective;
+        while (n < follow.max_iter && !converged) {
+            propose();
+            double trial, its;
+            if (!evaluate(trial, its)) return -1;
+            const bool accepted = plain || trial >= objective;
+            if (accepted) accept();
+            learn(objective, trial, accepted);
+            if (accepted) {
+                objective = trial;
+                loglik = its;
+            }
+            here = accepted;
+            n++;
+            follow.values[2 * n] = loglik;
+            follow.values[2 * n + 1] = objective;
+            converged = follow.tol > 0 && remaining() <= follow.tol;
+            const double ahead = 2 * (objective - previous) * (double)(follow.max_iter - n);
+            previous = objective;
+            if (n >= follow.look && objective + ahead < follow.value) break;
+        }
+        if (!here) {
+            go(last());
+            if (!evaluate(objective, loglik)) return -1;
+        }
+        follow.found[0] = converged;
+        follow.found[1] = remaining();
+        follow.found[2] = (double)steps;
+        for (int64_t i = 0; i < count; i++) copy(follow.path + i * 2 * size, place(i), 2 * size);
+        follow.found[3] = (double)count;
+        return n;
+    }
+
+  private:
+    static void copy(double *to, const double *from, int64_t n) {
+        __builtin_memmove(to, from, n * sizeof *to);
+    }
+
+    double *place(int64_t i) const { return ring + (head + i) % follow.hindsight * 2 * size; }
+    double *last() const { return place(count - 1); }
+
+    double *new_place() {
+        if (count == follow.hindsight) head = (head + 1) % follow.hindsight;
+        else count++;
+        return last();
+    }
+
+    void remember_place(const double *from) { copy(new_place(), from, 2 * size); }
+
+    // Add where the last step was taken from to the path.
+    void accept() {
+        double *at = new_place();
+        for (int i = 0; i < 2; i++, at += size) {
+            copy(at, i ? step.next_weights : step.weights, K);
+            copy(at + K, i ? step.next_means : step.means, K * d);
+            copy(at + K + K * d, i ? step.next_cholesky : step.cholesky, factors * entries);
+        }
+    }
+
+    // Make a mixture the present one.
+    void go(const double *from) {
+        copy(step.weights, from, K);
+        copy(step.means, from + K, K * d);
+        copy(step.cholesky, from + K + K * d, factors * entries);
+    }
+
+    bool evaluate(double &objective, double &loglik) {
+        if (!map.run(1)) return false;
+        loglik = step.job.loglik[0];
+        objective = loglik - step.penalty[0];
+        return true;
+    }
+
+    void pack(const double *mixture, double *out) const {
+        chart.pack(mixture, mixture + K, mixture + K + K * d, out);
+    }
+
+    // Put the chart at the end of the path.
+    void put_chart() {
+        copy(base, last(), size);
+        double *at = scales + K;
+        for (int64_t k = 0; k < K; k++) {
+            const double least = follow.smallest_weight;
+            const double share = base[k] > least ? base[k] : least;
+            const double root = __builtin_sqrt(step.total_weight * share);
+            const double all = __builtin_sqrt(step.total_weight);
+            const double spread = structure == SPHERICAL ? __builtin_sqrt((double)d) : 1;
+            ((double *)chart.share_scale)[k] = scales[k] = root;
+            ((double *)chart.covariance_scale)[k] = structure == TIED ? all : root * spread;
+            for (int64_t i = 0; i < d; i++) *at++ = root;
+        }
+        for (int64_t k = 0; k < factors; k++)
+            for (int64_t i = 0; i < own; i++) *at++ = chart.covariance_scale[k];
+    }
+
+    // Coordinates of a mixture, and the plain step from there.
+    void locate(const double *from, double *at, double *plain_step) const {
+        pack(from, at);
+        pack(from + size, plain_step);
+        for (int64_t i = 0; i < p; i++) plain_step[i] -= at[i];
+    }
+
+    // Put the chart at the end of the path, and learn from the path.
+    void settle() {
+        put_chart();
+        pairs = 0;
+        locate(place(0), x, r);
+        for (int64_t i = 1; i < count; i++) {
+            locate(place(i), target, there);
+            remember(target, there);
+            copy(x, target, p);
+            copy(r, there, p);
+        }
+        aim();
+    }
+
+    // Keep the curvature between the present place and another, if it is that of a maximum.
+    void remember(const double *at, const double *plain_step) {
+        for (int64_t i = 0; i < p; i++) {
+            first[i] = at[i] - x[i];
+            second[i] = r[i] - plain_step[i];
+        }
+        const double product = dot(first, second, p);
+        const double norms = dot(first, first, p) * dot(second, second, p);
+        if (!(product > 1e-8 * __builtin_sqrt(norms))) return;
+        const int64_t most = follow.memory;
+        if (pairs == most) {
+            pairs--;
+            copy(S, S + p, pairs * p);
+            copy(Y, Y + p, pairs * p);
+            for (int64_t i = 0; i < pairs; i++) {
+                copy(SY + i * most, SY + (i + 1) * most + 1, pairs);
+                copy(YY + i * most, YY + (i + 1) * most + 1, pairs);
+            }
+        }
+        copy(S + pairs * p, first, p);
+        copy(Y + pairs * p, second, p);
+        for (int64_t i = 0; i <= pairs; i++) {
+            SY[i * most + pairs] = dot(S + i * p, second, p);
+            YY[i * most + pairs] = YY[pairs * most + i] = dot(Y + i * p, second, p);
+        }
+        pairs++;
+    }
+
+    // H r → direction: see `Memory.apply`.
+    void aim() {
+        const int64_t n = pairs, most = follow.memory;
+        if (!n) return copy(direction, r, p);
+        const double ratio = SY[(n - 1) * (most + 1)] / YY[(n - 1) * (most + 1)];
+        const double gamma = ratio > 1 ? __builtin_sqrt(ratio) : 1;
+        for (int64_t i = n - 1; i >= 0; i--) {
+            a[i] = dot(S + i * p, r, p);
+            for (int64_t j = i + 1; j < n; j++) a[i] -= SY[i * most + j] * a[j];
+            a[i] /= SY[i * most + i];
+        }
+        for (int64_t i = 0; i < n; i++)
+            b[i] = SY[i * most + i] * a[i] +
+                   gamma * (dot(YY + i * most, a, n) - dot(Y + i * p, r, p));
+        for (int64_t i = 0; i < p; i++) direction[i] = gamma * r[i];
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t j = 0; j < i; j++) b[i] -= SY[j * most + i] * b[j];
+            b[i] /= SY[i * most + i];
+            const double *s = S + i * p, *y = Y + i * p, of_s = b[i], of_y = gamma * a[i];
+            for (int64_t j = 0; j < p; j++) direction[j] += of_s * s[j] - of_y * y[j];
+        }
+    }
+
+    // Make what is to be tried the present mixture.
+    void propose() {
+        steps++;
+        plain = steps <= follow.warm_up || plain_left;
+        if (plain) {
+            go(last() + size);
+            if (steps <= follow.warm_up) return;
+            plain_left--;
+            for (int64_t i = 0; i < p; i++) target[i] = x[i] + r[i];
+            return;
+        }
+        double farthest = follow.longest;
+        for (int64_t i = 0; i < p; i++)
+            farthest = larger(farthest, __builtin_fabs(direction[i] / scales[i]));
+        const double length = trust * (follow.longest / farthest);
+        for (int64_t i = 0; i < p; i++) target[i] = x[i] + length * direction[i];
+        chart.unpack(target, step.weights, step.means, step.cholesky);
+    }
+
+    void learn(double before, double after, bool accepted) {
+        const double gained = after - before, height = __builtin_fabs(before);
+        gains.add(accepted ? gained : 0);
+        const bool warm = steps <= follow.warm_up;
+        const bool fell = warm && -follow.single * height <= gained && gained < 0;
+        flat = fell || __builtin_fabs(gained) <= follow.floor * height ? flat + 1 : 0;
+        if (warm) {
+            if (steps == follow.warm_up) settle();
+            return;
+        }
+        chart.pack(step.next_weights, step.next_means, step.next_cholesky, there);
+        for (int64_t i = 0; i < p; i++) there[i] -= target[i];
+        remember(target, there);
+        if (!accepted) {
+            rejections++;
+            if (rejections > 2) trust = larger(trust / 4, follow.least_trust);
+            const int64_t several = rejections < follow.patience ? rejections : follow.patience;
+            plain_left = gain > follow.far * (double)p ? several : 1;
+            return rejections % 3 == 0 ? settle() : aim();
+        }
+        gain = gained;
+        if (!plain) {
+            rejections = 0;
+            trust = 2 * trust < 1 ? 2 * trust : 1;
+        }
+        const double norm = __builtin_sqrt(dot(r, r, p));
+        shrinkages.add(norm > 0 ? __builtin_sqrt(dot(there, there, p)) / norm : 0);
+        copy(x, target, p);
+        copy(r, there, p);
+        aim();
+        estimates.add(0.5 * dot(r, direction, p));
+    }
+
+    double remaining() const {
+        if (flat >= 3) return 0;
+        if (steps <= follow.warm_up) return __builtin_inf();
+        bool known = false;
+        for (int64_t i = 0; shrinkages.n == 3 && i < 3; i++) known |= shrinkages.values[i] <= 0.5;
+        const int64_t needed = known ? 3 : 5;
+        if (estimates.n < needed) return __builtin_inf();
+        double most = still_coming();
+        for (int64_t i = estimates.n - needed; i < estimates.n; i++)
+            most = larger(most, estimates.values[i]);
+        return most;
+    }
+
+    // What is left if gains go on shrinking as from window to window.
+    double still_coming() const {
+        const int64_t half = gains.n / 2;
+        double before = 0, lately = 0;
+        for (int64_t i = 1; i <= half; i++) {
+            lately += gains.values[gains.n - i];
+            before += gains.values[gains.n - half - i];
+        }
+        if (lately <= 0) return 0;
+        const double times = before > lately ? lately / (before - lately) : follow.endless;
+        return lately * (times < 1 ? 1 : times > follow.endless ? follow.endless : times);
+    }
+};
+
 // ---------------------------------------------------------------------------
 // k-means, as scikit-learn's `kmeans_plusplus` and Lloyd's steps
 // ---------------------------------------------------------------------------
@@ -3500,6 +3845,18 @@ EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, doubl
 // Do several steps, as `Stepper::climb` does.
 EXPORT int64_t skem_climb(const Step *step, int64_t count, double least, double *values) {
     return Stepper(*step).climb(count, least, values);
+}
+
+// Numbers of scratch memory that following the map needs.
+EXPORT int64_t skem_follow_room(const Step *step, const Follow *follow) {
+    Stepper map(*step);
+    return Follower(map, *step, *follow).room;
+}
+
+// Follow the map from one mixture to the end, as `Follower` says.
+EXPORT int64_t skem_follow(const Step *step, const Follow *follow) {
+    Stepper map(*step);
+    return Follower(map, *step, *follow).run();
 }
 
 // Steps of a stack of which the worse are given up, as `Stepper::contest` does.

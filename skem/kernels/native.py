@@ -40,6 +40,7 @@ CHART = struct.Struct("3q7P")
 CLUSTERS = struct.Struct("5qd7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
+FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
@@ -100,6 +101,14 @@ class Library:
         """
         return int(self.functions.skem_contest(step, steps, *rest))
 
+    def follow_room(self, step: bytes, follow: bytes) -> int:
+        """Return how many numbers of memory `follow` works in."""
+        return int(self.functions.skem_follow_room(step, follow))
+
+    def follow(self, step: bytes, follow: bytes) -> int:
+        """Follow the map; return the number of steps, -1 if it cannot."""
+        return int(self.functions.skem_follow(step, follow))
+
     def responsibilities(self, step: bytes, resp: int) -> bool:
         """Find posterior probabilities; return whether that was done."""
         return not self.functions.skem_responsibilities(step, resp)
@@ -150,6 +159,8 @@ def load(level: int) -> Library | None:
                 *[ctypes.c_double] * 2,
                 *[ctypes.c_void_p] * 2,
             ],
+            "skem_follow_room": [ctypes.c_char_p] * 2,
+            "skem_follow": [ctypes.c_char_p] * 2,
             "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
             "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
             "skem_move": [ctypes.c_char_p] * 3,

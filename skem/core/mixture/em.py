@@ -24,7 +24,7 @@ from skem.core.mixture.expectation import Expectation, filled_rows, total_statis
 from skem.core.mixture.noise import Background, clean
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
-from skem.core.mixture.step import MOST_VALUES, Outcome, Stepper
+from skem.core.mixture.step import MOST_VALUES, Limits, Outcome, Run, Stepper
 from skem.core.mixture.totals import scored
 from skem.core.passes.forms import choose_form
 
@@ -402,6 +402,21 @@ class EMMap:
             if not np.max(path[-1][1] - path[-2][1]) > least:
                 break
         return here, np.array(path)
+
+    def followed(
+        self,
+        start: Parameters,
+        limits: Limits,
+        lbfgs: tuple[float, ...],
+        path: np.ndarray | None,
+    ) -> tuple[Evaluation, Run] | None:
+        """Follow the map in one call, if there is one: see `Stepper.follow`."""
+        if self._stepper is None or self.fixed is not None:
+            return None
+        run = self._stepper.follow(start, self.regularization, limits, lbfgs, path)
+        if run is None:
+            return None
+        return Evaluation.known(self, run.outcome.parameters, run.outcome), run
 
     def contest(
         self, stack: Parameters, steps: int, hope: float, least: float

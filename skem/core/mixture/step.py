@@ -35,7 +35,7 @@ from skem.core.mixture.rows import Rows
 from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
 from skem.core.passes.fused import as_job
 from skem.kernels import native
-from skem.kernels.native import MOVES, SAMPLES, STEP, Library, address
+from skem.kernels.native import FOLLOW, MOVES, SAMPLES, STEP, Library, address
 
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
@@ -63,6 +63,34 @@ class Outcome(NamedTuple):
     successor: Parameters
 
 
+class Limits(NamedTuple):
+    """How far to follow the map.
+
+    It is given up where twice the gain of a step, for each that is left, would not
+    reach `value`, from `look` steps on.
+    """
+
+    max_iter: int
+    tol: float
+    value: float = -math.inf
+    look: int = 0
+
+
+class Run(NamedTuple):
+    """Where following the map has led, and what is known of the way.
+
+    `values` are log-likelihoods and objectives, (steps + 1, 2), and `path` the last
+    mixtures, each with where it leads, (…, 2, size).
+    """
+
+    outcome: Outcome
+    values: np.ndarray
+    path: np.ndarray
+    converged: bool
+    remaining: float
+    steps: int
+
+
 @dataclass
 class Plan:
     """What is the same for all parameters of a shape, and memory to work in.
@@ -79,6 +107,7 @@ class Plan:
     addresses: list[int]
     reference: np.ndarray
     scratch: np.ndarray | None = None
+    follow_scratch: np.ndarray | None = None
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
@@ -284,6 +313,50 @@ class Stepper:
             return None
         found = self._outcome(plan, self._reached(plan))
         return found, values[: taken + 1]
+
+    def follow(
+        self,
+        start: Parameters,
+        regularization: Regularization,
+        limits: Limits,
+        lbfgs: tuple[float, ...],
+        path: np.ndarray | None,
+    ) -> Run | None:
+        """Follow the map from a start by L-BFGS, with the path of an earlier run.
+
+        `lbfgs` are constants, as `Follow` in fold.cpp has them. None if it must be done
+        in another way.
+        """
+        plan = self._loaded(start, regularization)
+        free = self.structure.constraint is None and type(start) is Parameters
+        if plan is None or not free:
+            return None
+        hindsight = int(lbfgs[2])
+        size = sum(array.size for array in start.arrays)
+        room = np.empty((hindsight, 2, size))
+        values, found = np.empty((limits.max_iter + 1, 2)), np.empty(4)
+        n_path = 0 if path is None else len(path)
+        if path is not None:
+            room[:n_path] = path
+        ends = [address(room), address(values), address(found)]
+        how = (*limits, *lbfgs, n_path, *ends)
+        if plan.follow_scratch is None:
+            needed = self.library.follow_room(plan.packed, FOLLOW.pack(*how, 0))
+            plan.follow_scratch = np.empty(needed)
+        packed = FOLLOW.pack(*how, address(plan.follow_scratch))
+        taken = self.library.follow(plan.packed, packed)
+        if taken < 0:
+            return None
+        outcome = self._outcome(plan, self._reached(plan))
+        converged, left, steps, n_path = found.tolist()
+        return Run(
+            outcome,
+            values[: taken + 1],
+            room[: int(n_path)],
+            bool(converged),
+            left,
+            int(steps),
+        )
 
     def contest(
         self,
