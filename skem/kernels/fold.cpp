@@ -2372,10 +2372,11 @@ struct Triangles {
     }
 };
 
-// How narrow a scale may be: the least eigenvalue of its correlations, and variance; and
-// how many rows of it determine a covariance.
+// How narrow a scale may be: the least eigenvalue of its correlations, and variance; how
+// many rows of it determine a covariance; and how often it is pooled.
 struct Floor {
     double rows, least, vanishing;
+    int64_t times;
 };
 
 // Samples that are not read from where users have them: columns of z, (d, n), in
@@ -2409,7 +2410,8 @@ class Stepper {
     const Triangles triangles;
     const int64_t stride;
     double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
-    double *common_terms, *diagonal, *linear, *before;
+    double *common_terms, *diagonal, *linear, *before, *common_scatter;
+    bool labelled = false;
     double *at;
     Shapes shapes;
     double worst = 0;
@@ -2441,7 +2443,8 @@ class Stepper {
             return here;
         };
         theta = take(M * K * width());
-        double **const of_matrices[] = {&precision, &root, &inverse, &turned, &pooled, &goal};
+        double **const of_matrices[] = {&precision, &root,   &inverse, &turned,
+                                        &pooled,    &goal, &common_scatter};
         for (double **each : of_matrices) *each = take(matrices ? triangles.size() : d);
         log_det = take(K);
         peak = take(M);
@@ -2473,18 +2476,27 @@ class Stepper {
         return true;
     }
 
-    // Steps of one mixture whose target becomes the scale of its components, each time,
-    // until the logarithm of its volume changes by little. Return how many there were;
-    // 0, if the caller must do them.
-    int64_t settle(int64_t steps, double volume, double little, const Floor &floor) {
-        for (int64_t i = 0; i < steps; i++) {
-            if (i) advance();
-            const double before = volume;
-            if (!run() || !(matrices ? pool(floor, volume) : pool_variances(floor, volume)))
-                return 0;
-            if (__builtin_fabs(volume - before) <= little) return i + 1;
+    // The scale of clusters → the target: that of the narrowest of some labellings, with
+    // responsibilities (views, K, n), after steps until it settles. Return how many there
+    // were; 0, if the caller must do all of it.
+    int64_t cluster(const Samples &s, const double *resp, int64_t views, int64_t steps,
+                    double little, const Floor &floor) {
+        int64_t best = 0;
+        double least = 0, volume = 0;
+        for (int64_t v = 0; v < views; v++) {
+            sum_labels(s, resp + v * K * s.n);
+            if (!within(floor, volume)) return 0;
+            if (v && !(volume < least)) continue;
+            least = volume;
+            best = v;
         }
-        return steps;
+        if (best < views - 1) {
+            sum_labels(s, resp + best * K * s.n);
+            if (!within(floor, volume)) return 0;
+        }
+        if (!pool_often(floor, volume) || !begin()) return 0;
+        const int64_t taken = settle(steps, volume, little, floor);
+        return taken && within(floor, volume) && pool_often(floor, volume) ? taken : 0;
     }
 
     // Take up to `count` more steps, as long as one of the mixtures gains more than `least`
@@ -2623,6 +2635,114 @@ class Stepper {
 
     static void copy(double *to, const double *from, int64_t n) {
         __builtin_memmove(to, from, n * sizeof *to);
+    }
+
+    // Steps of one mixture whose target becomes the scale of its components, each time,
+    // until the logarithm of its volume changes by little. Return how many there were;
+    // 0, if the caller must do them.
+    int64_t settle(int64_t steps, double volume, double little, const Floor &floor) {
+        for (int64_t i = 0; i < steps; i++) {
+            if (i) advance();
+            const double before = volume;
+            if (!run() || !(matrices ? pool(floor, volume) : pool_variances(floor, volume)))
+                return 0;
+            if (__builtin_fabs(volume - before) <= little) return i + 1;
+        }
+        return steps;
+    }
+
+    // Sums of one labelling, about the means, which are the present ones then.
+    void sum_labels(const Samples &s, const double *resp) {
+        const int64_t p = width();
+        for (int64_t i = 0; i < triangles.size() && structure == TIED; i++) common_scatter[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            double *sum = step.job.sums + k * p, *q = sum + 1 + d;
+            clear();
+            sum[0] = add_scatter(s, resp + k * s.n, step.means + k * d);
+            for (int64_t i = 0; i < d; i++) sum[1 + i] = 0;
+            for (int64_t i = 0; structure == FULL && i < d; i++)
+                for (int64_t j = i; j < d; j++) *q++ = precision[i * stride + j];
+            for (int64_t i = 0; !matrices && i < entries; i++) q[i] = diagonal[i];
+            for (int64_t i = 0; i < triangles.size() && structure == TIED; i++)
+                common_scatter[i] += precision[i];
+        }
+        labelled = true;
+    }
+
+    // The pooled covariance of components → the target, and its log-volume. False, if it
+    // may be too narrow in some direction.
+    bool within(const Floor &floor, double &volume) {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        for (int64_t i = 0; matrices && i < triangles.size(); i++) pooled[i] = 0;
+        for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
+        if (structure == TIED)
+            labelled ? copy(pooled, common_scatter, triangles.size())
+                     : triangles.widen(step.second, pooled);
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + k * p, *first = sum + 1, *q = first + d;
+            const double share = sum[0] > 0 ? 1 / sum[0] : 0;
+            for (int64_t i = 0; i < d; i++) {
+                const double square = share * first[i] * first[i];
+                if (structure == DIAG) diagonal[i] += q[i] - square;
+                if (structure == SPHERICAL) diagonal[0] += (i ? 0 : q[0]) - square;
+                for (int64_t j = i; matrices && j < d; j++)
+                    pooled[i * stride + j] +=
+                        (structure == FULL ? *q++ : 0) - share * first[i] * first[j];
+            }
+        }
+        volume = 0;
+        if (!matrices) {
+            for (int64_t i = 0; i < entries; i++) {
+                step.target[i] = diagonal[i] / all;
+                if (!(step.target[i] > floor.vanishing)) return false;
+                volume += log_of(step.target[i]);
+            }
+            return true;
+        }
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = i; j < d; j++)
+                step.target[i * d + j] = step.target[j * d + i] = pooled[i * stride + j] / all;
+        triangles.widen(step.target, pooled);
+        if (!triangles.factor(pooled, root)) return false;
+        triangles.invert(root, inverse);
+        volume = -2 * triangles.log_det(inverse, linear);
+        double trace = 0;
+        for (int64_t i = 0; i < d; i++) {
+            const double variance = pooled[i * stride + i];
+            if (!(variance > floor.vanishing)) return false;
+            trace += variance * dot(inverse + i * stride + i, inverse + i * stride + i, d - i);
+        }
+        return trace * floor.least <= 1;
+    }
+
+    // Pool the target from itself, several times. What components share is it already.
+    bool pool_often(const Floor &floor, double &volume) {
+        for (int64_t i = 0; structure != TIED && i < floor.times; i++) {
+            if (matrices) triangles.widen(step.target, goal);
+            if (!(matrices ? pool(floor, volume) : pool_variances(floor, volume))) return false;
+        }
+        return true;
+    }
+
+    // The M-step of labels.
+    bool begin() {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        if (matrices) triangles.widen(step.target, goal);
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + k * p, *q = sum + 1 + d;
+            step.weights[k] = sum[0] / all;
+            if (structure == TIED) continue;
+            clear();
+            for (int64_t i = 0; structure == FULL && i < d; i++)
+                for (int64_t j = i; j < d; j++) precision[i * stride + j] = *q++;
+            for (int64_t i = 0; !matrices && i < entries; i++) diagonal[i] = q[i];
+            if (!factor_scatter(sum[0], step.cholesky + k * entries)) return false;
+        }
+        if (structure == TIED) copy(precision, common_scatter, triangles.size());
+        labelled = false;
+        return structure != TIED || factor_scatter(all, step.cholesky);
     }
 
     // The first mixture → the next parameters of mixture m.
@@ -3836,10 +3956,12 @@ EXPORT void skem_unpack(const Chart *chart, const double *in, double *weights, d
     chart->unpack(in, weights, means, cholesky);
 }
 
-// Do at most so many steps, until the scale of components settles: see `Stepper::settle`.
-EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, double little,
-                           double rows, double least, double vanishing) {
-    return Stepper(*step).settle(steps, volume, little, Floor{rows, least, vanishing});
+// The scale of clusters, and steps until it settles: see `Stepper::cluster`.
+EXPORT int64_t skem_cluster(const Step *step, const Samples *samples, const double *resp,
+                            int64_t views, int64_t steps, double little, double least,
+                            double vanishing, int64_t times) {
+    const Floor floor{step->epsilon, least, vanishing, times};
+    return Stepper(*step).cluster(*samples, resp, views, steps, little, floor);
 }
 
 // Do several steps, as `Stepper::climb` does.

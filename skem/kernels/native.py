@@ -86,9 +86,12 @@ class Library:
         """Take coordinates to their mixture."""
         self.functions.skem_unpack(chart, *addresses)
 
-    def settle(self, step: bytes, steps: int, *floats: float) -> int:
-        """Do steps until the scale settles; return how many, or 0 if it cannot."""
-        return int(self.functions.skem_settle(step, steps, *floats))
+    def cluster(self, step: bytes, samples: bytes, *rest: float) -> bool:
+        """Find the scale of clusters; return whether that was done.
+
+        `skem_cluster` says what the rest is.
+        """
+        return self.functions.skem_cluster(step, samples, *rest) > 0
 
     def climb(self, step: bytes, count: int, least: float, values: int) -> int:
         """Do several steps; return how many, or -1 if they must be done otherwise."""
@@ -169,7 +172,13 @@ def load(level: int) -> Library | None:
             "skem_chart_scratch": [ctypes.c_int64],
             "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
             "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_settle": [ctypes.c_char_p, ctypes.c_int64, *[ctypes.c_double] * 5],
+            "skem_cluster": [
+                *[ctypes.c_char_p] * 2,
+                ctypes.c_void_p,
+                *[ctypes.c_int64] * 2,
+                *[ctypes.c_double] * 3,
+                ctypes.c_int64,
+            ],
             "skem_climb": [
                 ctypes.c_char_p,
                 ctypes.c_int64,

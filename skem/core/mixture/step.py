@@ -8,7 +8,7 @@ the next ones: natural parameters, the pass, the M-step, and what the objective 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from threading import get_ident
@@ -24,10 +24,11 @@ from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.regularization import (
     COLLINEAR,
+    POOLINGS,
     VANISHING,
     Regularization,
     ScaleFreePenalty,
-    log_volume,
+    pseudo_rows,
 )
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import weight_exponent
@@ -269,28 +270,29 @@ class Stepper:
             return None
         return self._outcome(plan, parameters if steps == 1 else self._reached(plan))
 
-    def settle(
-        self,
-        parameters: Parameters,
-        penalty: ScaleFreePenalty,
-        rows: float,
-        steps: int,
-        little: float,
-    ) -> Outcome | None:
-        """Take steps, each with the scale of the clusters before as a target.
+    def cluster(
+        self, rows: Rows, resp: np.ndarray, steps: int, little: float
+    ) -> tuple[np.ndarray, Parameters] | None:
+        """Return the scale of clusters, and where its steps lead, in one call.
 
-        At most so many, until the logarithm of its volume moves by little. `rows` of
-        the scale itself are added to each cluster when they are pooled. Return the
-        last step; None if they must be done in another way.
+        Of labellings with responsibilities (views, K, n), as `Sample` in `scale` says:
+        at most so many steps, until the logarithm of its volume moves by little. None
+        if that must be done in another way.
         """
-        plan = self._loaded(parameters, replace(penalty, target=penalty.target.copy()))
-        if plan is None:
+        *_, K, _ = resp.shape
+        d, structure = rows.Z.shape[1], self.structure
+        second = np.empty_like(self.arrays[2])
+        penalty = ScaleFreePenalty(float(pseudo_rows(structure, d)), second)
+        plan = self._ready((K, d), penalty)
+        if plan is None or structure.constraint is not None:
             return None
-        volume = log_volume(penalty.target)
-        floor = (rows, COLLINEAR, VANISHING)
-        if not self.library.settle(plan.packed, steps, volume, little, *floor):
-            return None
-        return self._outcome(plan, self._reached(plan))
+        (target,) = plan.held
+        _held, samples = self._samples(plan, rows)
+        resp = np.ascontiguousarray(resp, dtype=float)
+        floor = (COLLINEAR, VANISHING, POOLINGS)
+        how = (address(resp), len(resp), steps, little, *floor)
+        done = self.library.cluster(plan.packed, samples, *how)
+        return (target, self._next(plan)) if done else None
 
     def climb(
         self,
