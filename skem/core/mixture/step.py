@@ -193,6 +193,7 @@ class Stepper:
         ]
         # What is found, and after it what is given.
         memory = np.empty(ends[-1])
+        begin = address(memory)
         out, *given = np.split(memory, ends[7:-1])
         plan = Plan(
             shape,
@@ -202,7 +203,7 @@ class Stepper:
             ],
             out,
             slices,
-            [address(memory) + 8 * end for end in (0, *ends[:-1])],
+            [begin + 8 * end for end in (0, *ends[:-1])],
             np.zeros(shape),
         )
         scratch = self.library.step_scratch_bytes(self._packed(plan, 0, 0.0, NO_PRIOR))
