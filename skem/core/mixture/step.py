@@ -351,11 +351,11 @@ class Stepper:
         if taken < 0:
             return None
         outcome = self._outcome(plan, self._reached(plan))
-        converged, left, steps, n_path = found.tolist()
+        converged, left, steps, length = found.tolist()
         return Run(
             outcome,
             values[: taken + 1],
-            room[: int(n_path)],
+            room[: int(length)],
             bool(converged),
             left,
             int(steps),

@@ -57,25 +57,17 @@ class Followed(LBFGS):
         return self._run.path if self._steps > self.warm_up else None
 
     def _settle(self) -> None:
+        places: list[Any] = [
+            Place(*map(self._mixture, pair)) for pair in self._run.path
+        ]
+        self._path = deque(places)
+        super()._settle()
+
+    def _mixture(self, values: np.ndarray) -> Parameters:
         parts = self._run.outcome.parameters.arrays
         cuts = np.cumsum([part.size for part in parts])[:-1]
-        self._path = deque(
-            Place(
-                *(
-                    Parameters(
-                        *(
-                            own.reshape(part.shape)
-                            for own, part in zip(
-                                np.split(each, cuts), parts, strict=True
-                            )
-                        )
-                    )
-                    for each in pair
-                )
-            )
-            for pair in self._run.path
-        )
-        super()._settle()
+        arrays = zip(np.split(values, cuts), parts, strict=True)
+        return Parameters(*(own.reshape(part.shape) for own, part in arrays))
 
     @property
     def remaining(self) -> float:
