@@ -270,6 +270,9 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         accelerate = partial(ACCELERATORS[self.algorithm], progress=progress)
         with ExitStack() as stack:
             steps = [stack.enter_context(monitor.run(em)) for monitor in monitors]
+            callback = None
+            if steps:
+                callback = lambda *state: any([step(*state) for step in steps])  # noqa: E731
             return follow(
                 accelerate,
                 self.tol,
@@ -278,7 +281,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
                 start,
                 earlier,
                 rough=rough,
-                callback=lambda *state: any([step(*state) for step in steps]),
+                callback=callback,
             )
 
     def _attributes_at(self, evaluation: Evaluation) -> dict[str, Any]:

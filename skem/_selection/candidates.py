@@ -24,7 +24,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings
-from skem.core.mixture.seeds import INITIALIZERS, on_checked_data, starting_methods
+from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.totals import classified
 from skem.core.search.divide import divided
 from skem.core.search.initialize import subsample
@@ -292,8 +292,7 @@ def _fresh(problem: Problem, n_init: int, rng: np.random.RandomState) -> Fresh:
             # One component is the same wherever it starts.
             for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
                 rows = subsample(em, K, rng)
-                with on_checked_data():
-                    resp = method(rows.Z, rows.weight, K, rng) * rows.weight
+                resp = method(rows.Z, rows.weight, K, rng) * rows.weight
                 sketch = Sketch.of_rows(rows, resp)
                 fresh[K].append(sketch.moved(em.coordinates, coordinates))
         return Fresh(fresh, coordinates)

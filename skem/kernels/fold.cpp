@@ -149,6 +149,10 @@ template <class T> INLINE Vec<T> load(const T *p) { return *(const Vec<T> *)p; }
 
 template <class T> INLINE void store(T *p, Vec<T> v) { *(Vec<T> *)p = v; }
 
+typedef double Anywhere __attribute__((vector_size(WIDTH), aligned(8)));
+
+INLINE Vf8 load_anywhere(const double *p) { return *(const Anywhere *)p; }
+
 template <class T> INLINE Vec<T> select(typename Simd<T>::I mask, Vec<T> a, Vec<T> b) {
     using I = typename Simd<T>::I;
     return (Vec<T>)((mask & (I)a) | (~mask & (I)b));
@@ -170,6 +174,58 @@ template <class T> INLINE double total(Vec<T> v) {
     double sum = 0;
     for (int i = 0; i < Simd<T>::lanes; i++) sum += (double)v[i];
     return sum;
+}
+
+// Σ a_i b_i of N rows b, of n numbers, that are so far apart.
+template <int N>
+INLINE void dots(const double *a, const double *b, int64_t apart, int64_t n, double *out) {
+    constexpr int lanes = WIDTH / 8;
+    Vf8 sums[N] = {};
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const Vf8 x = load_anywhere(a + i);
+        UNROLL for (int r = 0; r < N; r++) sums[r] += x * load_anywhere(b + r * apart + i);
+    }
+    UNROLL for (int r = 0; r < N; r++) out[r] = total<double>(sums[r]);
+    for (; i < n; i++)
+        UNROLL for (int r = 0; r < N; r++) out[r] += a[i] * b[r * apart + i];
+}
+
+INLINE double dot(const double *a, const double *b, int64_t n) {
+    double sum;
+    dots<1>(a, b, 0, n, &sum);
+    return sum;
+}
+
+// Cumulate n numbers, times weights, and return their sum.
+INLINE double cumulate(const double *a, const double *weight, int64_t n, double *out) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) out[i] = sum += weight ? a[i] * weight[i] : a[i];
+    return sum;
+}
+
+// The first of n places at which cumulated numbers reach a value, or exceed it; or the last.
+INLINE int64_t place(const double *cumulated, int64_t n, double value, bool exceed) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        const bool there = exceed ? cumulated[middle] > value : cumulated[middle] >= value;
+        if (there) high = middle;
+        else low = middle + 1;
+    }
+    return low;
+}
+
+// Squared distances of n samples, columns of z, to a point, whose numbers have a stride.
+INLINE void distances(const double *z, int64_t d, int64_t n, const double *point,
+                      int64_t stride, double *out) {
+    for (int64_t j = 0; j < d; j++) {
+        const double *row = z + j * n, x = point[j * stride];
+        for (int64_t i = 0; i < n; i++) {
+            const double away = row[i] - x;
+            out[i] = (j ? out[i] : 0) + away * away;
+        }
+    }
 }
 
 // (eˣ − 1 − x)/x² for |x| ≤ ½ ln 2, from the highest power: those with which the largest
@@ -2651,22 +2707,46 @@ struct Triangles {
     }
 };
 
-// How narrow a scale may be: the least eigenvalue of its correlations, and variance; and
-// how many rows of it determine a covariance.
+// How narrow a scale may be: the least eigenvalue of its correlations, and variance; how
+// many rows of it determine a covariance; and how often it is pooled.
 struct Floor {
     double rows, least, vanishing;
+    int64_t times;
+};
+
+// Samples that are not read from where users have them: columns of z, (d, n), in
+// coordinates, and of what is added to their squares, or null.
+struct Samples {
+    int64_t n;
+    const double *z, *squares;
+    double *scratch;  // room for (d + 5)n + K
+};
+
+// Moves that leave a mixture: components go, and others are split. Distances are measured
+// between columns of `seen`, `views` arrays (d, n), in turn. Of three random numbers for
+// each move, in [0, 1), the first draws a row, the second the component that is split, and
+// the third another row of that. A component keeps `certain` of each row.
+struct Moves {
+    int64_t views;
+    const double *seen, *weight, *resp;  // resp (K, n)
+    const int64_t *gone;
+    const double *random;  // (3, M)
+    double certain;
 };
 
 class Stepper {
     const Step &step;
     // The structure that covariances are kept as.
-    const int64_t d, K, M, structure, entries;
+    const int64_t d, K;
+    int64_t M;
+    const int64_t structure, entries;
     const bool matrices, bayesian;
     Model model{};
     const Triangles triangles;
     const int64_t stride;
     double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
-    double *common_terms, *diagonal, *linear, *before;
+    double *common_terms, *diagonal, *linear, *before, *common_scatter;
+    bool labelled = false;
     double *at;
     Shapes shapes;
     double worst = 0;
@@ -2698,7 +2778,8 @@ class Stepper {
             return here;
         };
         theta = take(M * K * width());
-        double **const of_matrices[] = {&precision, &root, &inverse, &turned, &pooled, &goal};
+        double **const of_matrices[] = {&precision, &root,   &inverse, &turned,
+                                        &pooled,    &goal, &common_scatter};
         for (double **each : of_matrices) *each = take(matrices ? triangles.size() : d);
         log_det = take(K);
         peak = take(M);
@@ -2730,18 +2811,27 @@ class Stepper {
         return true;
     }
 
-    // Steps of one mixture whose target becomes the scale of its components, each time,
-    // until the logarithm of its volume changes by little. Return how many there were;
-    // 0, if the caller must do them.
-    int64_t settle(int64_t steps, double volume, double little, const Floor &floor) {
-        for (int64_t i = 0; i < steps; i++) {
-            if (i) advance();
-            const double before = volume;
-            if (!run() || !(matrices ? pool(floor, volume) : pool_variances(floor, volume)))
-                return 0;
-            if (__builtin_fabs(volume - before) <= little) return i + 1;
+    // The scale of clusters → the target: that of the narrowest of some labellings, with
+    // responsibilities (views, K, n), after steps until it settles. Return how many there
+    // were; 0, if the caller must do all of it.
+    int64_t cluster(const Samples &s, const double *resp, int64_t views, int64_t steps,
+                    double little, const Floor &floor) {
+        int64_t best = 0;
+        double least = 0, volume = 0;
+        for (int64_t v = 0; v < views; v++) {
+            sum_labels(s, resp + v * K * s.n);
+            if (!within(floor, volume)) return 0;
+            if (v && !(volume < least)) continue;
+            least = volume;
+            best = v;
         }
-        return steps;
+        if (best < views - 1) {
+            sum_labels(s, resp + best * K * s.n);
+            if (!within(floor, volume)) return 0;
+        }
+        if (!pool_often(floor, volume) || !begin()) return 0;
+        const int64_t taken = settle(steps, volume, little, floor);
+        return taken && within(floor, volume) && pool_often(floor, volume) ? taken : 0;
     }
 
     // Take up to `count` more steps, as long as one of the mixtures gains more than `least`
@@ -2762,17 +2852,326 @@ class Stepper {
         }
     }
 
+    // Take so many steps from all mixtures. After a quarter of them, unless that is one, and
+    // half-way, the worse half is given up, and those that would not exceed `least` by as
+    // many steps more as are left, and `hope` times all of them, of the last one's gain.
+    // Return how many are left, first in place, with their objectives and last gains; −1 if
+    // the caller must take another way.
+    int64_t contest(int64_t steps, double hope, double least, double *objectives, double *gains) {
+        int64_t done = 0;
+        const int64_t stages[] = {steps / 4, steps / 2, steps};
+        for (int64_t stage : stages) {
+            if (stage <= 1 && stage < steps) continue;
+            for (int64_t i = done; i <= stage; i++) {
+                if (i > done) advance();
+                if (!run()) return -1;
+                for (int64_t m = 0; m < M; m++) {
+                    const double objective = step.job.loglik[m] - step.penalty[m];
+                    gains[m] = i > done ? objective - objectives[m] : 0;
+                    objectives[m] = objective;
+                }
+            }
+            if (stage == steps) break;
+            const double ahead = (double)(steps - stage) + hope * (double)steps;
+            keep_better(ahead, least, objectives, gains);
+            if (M == 0) return 0;
+            done = stage + 1;
+        }
+        return M;
+    }
+
+    // Posterior probabilities of all samples, (K, n). False, if the caller must find them.
+    bool responsibilities(double *resp) {
+        if (!prepared()) return false;
+        Job job = step.job;
+        job.scratch = step.scratch + own;
+        job.sums = job.loglik = nullptr;
+        job.resp = (char *)resp;
+        job.resp_component_stride = 8 * job.n;
+        job.resp_sample_stride = 8;
+        model.itemsize = 8;
+        return !Pass<double>(model, job).run();
+    }
+
+    // The M-step of samples with weighted responsibilities (M, K, n), for structures of no
+    // shape. An empty component is at zero. False, if a covariance is not positive definite.
+    bool label(const Samples &s, const double *resp) {
+        if (matrices) triangles.widen(step.target, goal);
+        for (int64_t m = 0; m < M; m++) {
+            double *weights = step.next_weights + m * K, all = 0;
+            clear();
+            for (int64_t k = 0; k < K; k++) {
+                const int64_t i = m * K + k;
+                all += weights[k] = add_scatter(s, resp + i * s.n, step.next_means + i * d);
+                if (structure == TIED) continue;
+                if (!factor_scatter(weights[k], step.next_cholesky + i * entries)) return false;
+                clear();
+            }
+            for (int64_t k = 0; k < K; k++) weights[k] = all > 0 ? weights[k] / all : 0;
+            if (structure == TIED && !factor_scatter(all, step.next_cholesky + m * entries))
+                return false;
+        }
+        return true;
+    }
+
+    // Leave the first mixture in M ways. A covariance that all share stays as it is. False,
+    // if one is not positive definite.
+    bool move(const Samples &s, const Moves &moves) {
+        const int64_t n = s.n;
+        double *cumulated = s.scratch + (d + 1) * n, *share = cumulated + n, *half = share + n,
+               *near = half + n, *owners = near + n;
+        if (matrices) triangles.widen(step.target, goal);
+        double all = 0;
+        for (int64_t i = 0; i < n; i++) all += moves.weight[i];
+        for (int64_t m = 0; m < M; m++) {
+            const int64_t gone = moves.gone[m];
+            const double *random = moves.random + m;
+            const double sum = cumulate(moves.weight, nullptr, n, cumulated);
+            const int64_t here = place(cumulated, n, random[0] * sum, true);
+            for (int64_t k = 0; k < K; k++)
+                owners[k] = k == gone ? 0 : moves.resp[k * n + here] + moves.certain;
+            const double of_owners = cumulate(owners, nullptr, K, owners);
+            const int64_t owner = place(owners, K, random[M] * of_owners, true);
+            // What the owner would have, were the other one not there.
+            const double *its = moves.resp + owner * n, *other = moves.resp + gone * n;
+            for (int64_t i = 0; i < n; i++)
+                share[i] = (its[i] + moves.certain) /
+                           (1 - other[i] + (double)K * moves.certain) * moves.weight[i];
+            const double of_all = cumulate(share, nullptr, n, cumulated);
+            const int64_t there = place(cumulated, n, random[2 * M] * of_all, true);
+            const double *seen = moves.seen + m % moves.views * d * n;
+            distances(seen, d, n, seen + here, n, near);
+            distances(seen, d, n, seen + there, n, cumulated);
+            for (int64_t i = 0; i < n; i++) {
+                half[i] = near[i] < cumulated[i] ? share[i] : 0;
+                share[i] -= half[i];
+            }
+            copy_present(m);
+            double *weights = step.next_weights + m * K, left = 0;
+            const int64_t pair[] = {gone, owner};
+            for (int64_t i = 1; i >= 0; i--) {
+                const int64_t k = pair[i], at = m * K + k;
+                clear();
+                const double count = add_scatter(s, i ? share : half, step.next_means + at * d);
+                weights[k] = count / all;
+                if (structure == TIED) continue;
+                if (!factor_scatter(count, step.next_cholesky + at * entries)) return false;
+            }
+            for (int64_t k = 0; k < K; k++) left += weights[k];
+            for (int64_t k = 0; k < K; k++) weights[k] /= left;
+        }
+        return true;
+    }
+
   private:
     static double *aligned(double *at) {
         return (double *)(((uintptr_t)at + WIDTH - 1) / WIDTH * WIDTH);
     }
 
-    bool run() {
+    static void copy(double *to, const double *from, int64_t n) {
+        __builtin_memmove(to, from, n * sizeof *to);
+    }
+
+    // Steps of one mixture whose target becomes the scale of its components, each time,
+    // until the logarithm of its volume changes by little. Return how many there were;
+    // 0, if the caller must do them.
+    int64_t settle(int64_t steps, double volume, double little, const Floor &floor) {
+        for (int64_t i = 0; i < steps; i++) {
+            if (i) advance();
+            const double before = volume;
+            if (!run() || !(matrices ? pool(floor, volume) : pool_variances(floor, volume)))
+                return 0;
+            if (__builtin_fabs(volume - before) <= little) return i + 1;
+        }
+        return steps;
+    }
+
+    // Sums of one labelling, about the means, which are the present ones then.
+    void sum_labels(const Samples &s, const double *resp) {
+        const int64_t p = width();
+        for (int64_t i = 0; i < triangles.size() && structure == TIED; i++) common_scatter[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            double *sum = step.job.sums + k * p, *q = sum + 1 + d;
+            clear();
+            sum[0] = add_scatter(s, resp + k * s.n, step.means + k * d);
+            for (int64_t i = 0; i < d; i++) sum[1 + i] = 0;
+            for (int64_t i = 0; structure == FULL && i < d; i++)
+                for (int64_t j = i; j < d; j++) *q++ = precision[i * stride + j];
+            for (int64_t i = 0; !matrices && i < entries; i++) q[i] = diagonal[i];
+            for (int64_t i = 0; i < triangles.size() && structure == TIED; i++)
+                common_scatter[i] += precision[i];
+        }
+        labelled = true;
+    }
+
+    // The pooled covariance of components → the target, and its log-volume. False, if it
+    // may be too narrow in some direction.
+    bool within(const Floor &floor, double &volume) {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        for (int64_t i = 0; matrices && i < triangles.size(); i++) pooled[i] = 0;
+        for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
+        if (structure == TIED)
+            labelled ? copy(pooled, common_scatter, triangles.size())
+                     : triangles.widen(step.second, pooled);
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + k * p, *first = sum + 1, *q = first + d;
+            const double share = sum[0] > 0 ? 1 / sum[0] : 0;
+            for (int64_t i = 0; i < d; i++) {
+                const double square = share * first[i] * first[i];
+                if (structure == DIAG) diagonal[i] += q[i] - square;
+                if (structure == SPHERICAL) diagonal[0] += (i ? 0 : q[0]) - square;
+                for (int64_t j = i; matrices && j < d; j++)
+                    pooled[i * stride + j] +=
+                        (structure == FULL ? *q++ : 0) - share * first[i] * first[j];
+            }
+        }
+        volume = 0;
+        if (!matrices) {
+            for (int64_t i = 0; i < entries; i++) {
+                step.target[i] = diagonal[i] / all;
+                if (!(step.target[i] > floor.vanishing)) return false;
+                volume += log_of(step.target[i]);
+            }
+            return true;
+        }
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = i; j < d; j++)
+                step.target[i * d + j] = step.target[j * d + i] = pooled[i * stride + j] / all;
+        triangles.widen(step.target, pooled);
+        if (!triangles.factor(pooled, root)) return false;
+        triangles.invert(root, inverse);
+        volume = -2 * triangles.log_det(inverse, linear);
+        double trace = 0;
+        for (int64_t i = 0; i < d; i++) {
+            const double variance = pooled[i * stride + i];
+            if (!(variance > floor.vanishing)) return false;
+            trace += variance * dot(inverse + i * stride + i, inverse + i * stride + i, d - i);
+        }
+        return trace * floor.least <= 1;
+    }
+
+    // Pool the target from itself, several times. What components share is it already.
+    bool pool_often(const Floor &floor, double &volume) {
+        for (int64_t i = 0; structure != TIED && i < floor.times; i++) {
+            if (matrices) triangles.widen(step.target, goal);
+            if (!(matrices ? pool(floor, volume) : pool_variances(floor, volume))) return false;
+        }
+        return true;
+    }
+
+    // The M-step of labels.
+    bool begin() {
+        const int64_t p = width();
+        const double all = weight_of_all();
+        if (matrices) triangles.widen(step.target, goal);
+        for (int64_t k = 0; k < K; k++) {
+            const double *sum = step.job.sums + k * p, *q = sum + 1 + d;
+            step.weights[k] = sum[0] / all;
+            if (structure == TIED) continue;
+            clear();
+            for (int64_t i = 0; structure == FULL && i < d; i++)
+                for (int64_t j = i; j < d; j++) precision[i * stride + j] = *q++;
+            for (int64_t i = 0; !matrices && i < entries; i++) diagonal[i] = q[i];
+            if (!factor_scatter(sum[0], step.cholesky + k * entries)) return false;
+        }
+        if (structure == TIED) copy(precision, common_scatter, triangles.size());
+        labelled = false;
+        return structure != TIED || factor_scatter(all, step.cholesky);
+    }
+
+    // The first mixture → the next parameters of mixture m.
+    void copy_present(int64_t m) {
+        const int64_t size = (structure == TIED ? 1 : K) * entries;
+        copy(step.next_weights + m * K, step.weights, K);
+        copy(step.next_means + m * K * d, step.means, K * d);
+        copy(step.next_cholesky + m * size, step.cholesky, size);
+    }
+
+    // Give up the worse half, and what has no hope; the next parameters of the others become
+    // the present ones, the best first.
+    void keep_better(double ahead, double least, double *objectives, const double *gains) {
+        const int64_t size = (structure == TIED ? 1 : K) * entries, count = (M + 1) / 2;
+        int64_t kept = 0;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t best = -1;
+            for (int64_t m = 0; m < M; m++)
+                if (objectives[m] > -__builtin_inf() &&
+                    (best < 0 || objectives[m] > objectives[best]))
+                    best = m;
+            if (best < 0) break;
+            const bool hopeful = objectives[best] + ahead * gains[best] > least;
+            objectives[best] = -__builtin_inf();
+            if (!hopeful) continue;
+            copy(step.weights + kept * K, step.next_weights + best * K, K);
+            copy(step.means + kept * K * d, step.next_means + best * K * d, K * d);
+            copy(step.cholesky + kept * size, step.next_cholesky + best * size, size);
+            kept++;
+        }
+        M = model.M = kept;
+    }
+
+    void clear() {
+        for (int64_t i = 0; matrices && i < triangles.size(); i++) precision[i] = 0;
+        for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
+    }
+
+    // Add the scatter of samples of weights r; return their sum, and their mean.
+    double add_scatter(const Samples &s, const double *r, double *mean) {
+        const int64_t n = s.n;
+        double *away = s.scratch, *weighted = away + d * n, count = 0;
+        for (int64_t i = 0; i < n; i++) count += r[i];
+        for (int64_t j = 0; j < d; j++) {
+            const double *row = s.z + j * n;
+            mean[j] = count > 0 ? dot(r, row, n) / count : 0;
+            for (int64_t i = 0; i < n; i++) away[j * n + i] = row[i] - mean[j];
+        }
+        for (int64_t j = 0; j < d; j++) {
+            const double *row = away + j * n;
+            for (int64_t i = 0; i < n; i++) weighted[i] = r[i] * row[i];
+            double own = s.squares ? dot(r, s.squares + j * n, n) : 0;
+            if (!matrices) {
+                diagonal[structure == DIAG ? j : 0] += own + dot(weighted, row, n);
+                continue;
+            }
+            double *out = precision + j * stride;
+            out[j] += own;
+            int64_t c = j;
+            for (double four[4]; c + 4 <= d; c += 4) {
+                dots<4>(weighted, away + c * n, n, n, four);
+                for (int64_t l = 0; l < 4; l++) out[c + l] += four[l];
+            }
+            for (; c < d; c++) out[c] += dot(weighted, away + c * n, n);
+        }
+        return count;
+    }
+
+    // The factor of a scatter of so many rows. False, if it is not positive definite.
+    bool factor_scatter(double count, double *u) {
+        count += step.epsilon;
+        for (int64_t i = 0; matrices && i < triangles.size(); i++)
+            precision[i] = (precision[i] + step.epsilon * goal[i]) / count;
+        if (matrices) return whitening(u);
+        for (int64_t i = 0; i < entries; i++) {
+            const double variance = (diagonal[i] + step.epsilon * step.target[i]) /
+                                    (structure == DIAG ? count : (double)d * count);
+            if (!(variance > 0)) return false;
+            u[i] = 1 / __builtin_sqrt(variance);
+        }
+        return true;
+    }
+
+    // Prepare all mixtures for a pass.
+    bool prepared() {
         worst = 0;
         if (matrices) triangles.widen(step.target, goal);
         for (int64_t m = 0; m < M; m++)
             if (!prepare(m)) return false;
-        if (!(worst <= step.condition)) return false;
+        return worst <= step.condition;
+    }
+
+    bool run() {
+        if (!prepared()) return false;
         model.itemsize = worst <= step.single ? step.itemsize : 8;
         Job job = step.job;
         job.scratch = step.scratch + own;
@@ -2788,9 +3187,6 @@ class Stepper {
 
     // Take the next parameters for the present ones.
     void advance() {
-        const auto copy = [](double *to, const double *from, int64_t n) {
-            __builtin_memcpy(to, from, n * sizeof *to);
-        };
         copy(step.weights, step.next_weights, M * K);
         copy(step.means, step.next_means, M * K * d);
         copy(step.cholesky, step.next_cholesky, (structure == TIED ? M : M * K) * entries);
@@ -3395,6 +3791,463 @@ struct Chart {
     }
 };
 
+// How far to follow the map, and what `LBFGS` in Python has of constants. Every field has
+// eight bytes.
+struct Follow {
+    int64_t max_iter;
+    double tol;
+    double value;  // it is given up where twice the gain of a step, for each that is left,
+    int64_t look;  // would not reach this, from so many steps on
+    int64_t warm_up, memory, hindsight, patience, window;
+    double longest, least_trust, endless, floor, single, far, smallest_weight;
+    int64_t n_path;  // of an earlier run
+    double *path;    // (hindsight, 2, size): mixtures and where they lead; then of this one
+    double *values;  // (max_iter + 1, 2), written: log-likelihoods, objectives
+    double *found;   // written: whether it converged, what is left, the steps of LBFGS, and
+                     // how long the path is
+    double *scratch;
+};
+
+// The last few of some numbers.
+struct Lately {
+    double values[16];
+    int64_t n = 0, most;
+
+    explicit Lately(int64_t size) : most(size) {}
+
+    void add(double value) {
+        if (n == most) __builtin_memmove(values, values + 1, --n * sizeof *values);
+        values[n++] = value;
+    }
+};
+
+// Quasi-Newton steps from one mixture to the end, as `solve` takes them with `LBFGS`.
+class Follower {
+    Stepper &map;
+    const Step &step;
+    const Follow &follow;
+    const int64_t structure, K, d, factors, entries, size, own, p;
+    Chart chart;
+    double *ring, *base, *scales, *x, *r, *direction, *target, *first, *second, *there;
+    double *S, *Y, *SY, *YY, *a, *b;
+    int64_t head = 0, count = 0, pairs = 0;  // of the path; of the memory
+    int64_t steps = 0, rejections = 0, plain_left = 0, flat = 0;
+    double trust = 1, gain = __builtin_inf();
+    bool plain = true;
+    Lately estimates{5}, shrinkages{3}, gains;
+
+  public:
+    int64_t room;  // numbers of scratch memory
+
+    Follower(Stepper &m, const Step &s, const Follow &f)
+        : map(m), step(s), follow(f), structure(storage_of(s.structure)), K(s.K), d(s.d),
+          factors(structure == TIED ? 1 : K),
+          entries(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * d),
+          size(K + K * d + factors * entries),
+          own(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * (d + 1) / 2),
+          p(K + K * d + factors * own), gains(2 * f.window) {
+        double *at = f.scratch;
+        const auto take = [&at](int64_t n) {
+            double *here = at;
+            at += n;
+            return here;
+        };
+        const int64_t most = f.memory;
+        ring = take(f.hindsight * 2 * size);
+        base = take(size);
+        scales = take(p);
+        double **const vectors[] = {&x, &r, &direction, &target, &first, &second, &there};
+        for (double **each : vectors) *each = take(p);
+        S = take(most * p);
+        Y = take(most * p);
+        SY = take(most * most);
+        YY = take(most * most);
+        a = take(most);
+        b = take(most);
+        double *share_scale = take(K), *covariance_scale = take(K);
+        const Triangles triangles(d);
+        double *scratch = take(WIDTH / 8 + 3 * triangles.size() + triangles.stride);
+        chart = Chart{structure, d, K, base, base + K, base + K + K * d, share_scale,
+                      share_scale, covariance_scale, (char *)scratch};
+        room = at - f.scratch;
+    }
+
+    // Return how many steps were taken; −1 if the caller must take them.
+    int64_t run() {
+        for (int64_t i = 0; i < follow.n_path; i++) remember_place(follow.path + i * 2 * size);
+        if (count) settle();
+        const int64_t known = pairs;
+        count = head = 0;
+        double objective, loglik, previous = -__builtin_inf();
+        if (!evaluate(objective, loglik)) return -1;
+        accept();
+        if (known) {
+            steps = follow.warm_up;
+            put_chart();
+            locate(last(), x, r);
+            aim();
+        }
+        int64_t n = 0;
+        bool converged = false, here = true;
+        follow.values[0] = loglik;
+        follow.values[1] = objective;
+        while (n < follow.max_iter && !converged) {
+            propose();
+            double trial, its;
+            if (!evaluate(trial, its)) return -1;
+            const bool accepted = plain || trial >= objective;
+            if (accepted) accept();
+            learn(objective, trial, accepted);
+            if (accepted) {
+                objective = trial;
+                loglik = its;
+            }
+            here = accepted;
+            n++;
+            follow.values[2 * n] = loglik;
+            follow.values[2 * n + 1] = objective;
+            converged = follow.tol > 0 && remaining() <= follow.tol;
+            const double ahead = 2 * (objective - previous) * (double)(follow.max_iter - n);
+            previous = objective;
+            if (n >= follow.look && objective + ahead < follow.value) break;
+        }
+        if (!here) {
+            go(last());
+            if (!evaluate(objective, loglik)) return -1;
+        }
+        follow.found[0] = converged;
+        follow.found[1] = remaining();
+        follow.found[2] = (double)steps;
+        for (int64_t i = 0; i < count; i++) copy(follow.path + i * 2 * size, place(i), 2 * size);
+        follow.found[3] = (double)count;
+        return n;
+    }
+
+  private:
+    static void copy(double *to, const double *from, int64_t n) {
+        __builtin_memmove(to, from, n * sizeof *to);
+    }
+
+    double *place(int64_t i) const { return ring + (head + i) % follow.hindsight * 2 * size; }
+    double *last() const { return place(count - 1); }
+
+    double *new_place() {
+        if (count == follow.hindsight) head = (head + 1) % follow.hindsight;
+        else count++;
+        return last();
+    }
+
+    void remember_place(const double *from) { copy(new_place(), from, 2 * size); }
+
+    // Add where the last step was taken from to the path.
+    void accept() {
+        double *at = new_place();
+        for (int i = 0; i < 2; i++, at += size) {
+            copy(at, i ? step.next_weights : step.weights, K);
+            copy(at + K, i ? step.next_means : step.means, K * d);
+            copy(at + K + K * d, i ? step.next_cholesky : step.cholesky, factors * entries);
+        }
+    }
+
+    // Make a mixture the present one.
+    void go(const double *from) {
+        copy(step.weights, from, K);
+        copy(step.means, from + K, K * d);
+        copy(step.cholesky, from + K + K * d, factors * entries);
+    }
+
+    bool evaluate(double &objective, double &loglik) {
+        if (!map.run(1)) return false;
+        loglik = step.job.loglik[0];
+        objective = loglik - step.penalty[0];
+        return true;
+    }
+
+    void pack(const double *mixture, double *out) const {
+        chart.pack(mixture, mixture + K, mixture + K + K * d, out);
+    }
+
+    // Put the chart at the end of the path.
+    void put_chart() {
+        copy(base, last(), size);
+        double *at = scales + K;
+        for (int64_t k = 0; k < K; k++) {
+            const double least = follow.smallest_weight;
+            const double share = base[k] > least ? base[k] : least;
+            const double root = __builtin_sqrt(step.total_weight * share);
+            const double all = __builtin_sqrt(step.total_weight);
+            const double spread = structure == SPHERICAL ? __builtin_sqrt((double)d) : 1;
+            ((double *)chart.share_scale)[k] = scales[k] = root;
+            ((double *)chart.covariance_scale)[k] = structure == TIED ? all : root * spread;
+            for (int64_t i = 0; i < d; i++) *at++ = root;
+        }
+        for (int64_t k = 0; k < factors; k++)
+            for (int64_t i = 0; i < own; i++) *at++ = chart.covariance_scale[k];
+    }
+
+    // Coordinates of a mixture, and the plain step from there.
+    void locate(const double *from, double *at, double *plain_step) const {
+        pack(from, at);
+        pack(from + size, plain_step);
+        for (int64_t i = 0; i < p; i++) plain_step[i] -= at[i];
+    }
+
+    // Put the chart at the end of the path, and learn from the path.
+    void settle() {
+        put_chart();
+        pairs = 0;
+        locate(place(0), x, r);
+        for (int64_t i = 1; i < count; i++) {
+            locate(place(i), target, there);
+            remember(target, there);
+            copy(x, target, p);
+            copy(r, there, p);
+        }
+        aim();
+    }
+
+    // Keep the curvature between the present place and another, if it is that of a maximum.
+    void remember(const double *at, const double *plain_step) {
+        for (int64_t i = 0; i < p; i++) {
+            first[i] = at[i] - x[i];
+            second[i] = r[i] - plain_step[i];
+        }
+        const double product = dot(first, second, p);
+        const double norms = dot(first, first, p) * dot(second, second, p);
+        if (!(product > 1e-8 * __builtin_sqrt(norms))) return;
+        const int64_t most = follow.memory;
+        if (pairs == most) {
+            pairs--;
+            copy(S, S + p, pairs * p);
+            copy(Y, Y + p, pairs * p);
+            for (int64_t i = 0; i < pairs; i++) {
+                copy(SY + i * most, SY + (i + 1) * most + 1, pairs);
+                copy(YY + i * most, YY + (i + 1) * most + 1, pairs);
+            }
+        }
+        copy(S + pairs * p, first, p);
+        copy(Y + pairs * p, second, p);
+        for (int64_t i = 0; i <= pairs; i++) {
+            SY[i * most + pairs] = dot(S + i * p, second, p);
+            YY[i * most + pairs] = YY[pairs * most + i] = dot(Y + i * p, second, p);
+        }
+        pairs++;
+    }
+
+    // H r → direction: see `Memory.apply`.
+    void aim() {
+        const int64_t n = pairs, most = follow.memory;
+        if (!n) return copy(direction, r, p);
+        const double ratio = SY[(n - 1) * (most + 1)] / YY[(n - 1) * (most + 1)];
+        const double gamma = ratio > 1 ? __builtin_sqrt(ratio) : 1;
+        for (int64_t i = n - 1; i >= 0; i--) {
+            a[i] = dot(S + i * p, r, p);
+            for (int64_t j = i + 1; j < n; j++) a[i] -= SY[i * most + j] * a[j];
+            a[i] /= SY[i * most + i];
+        }
+        for (int64_t i = 0; i < n; i++)
+            b[i] = SY[i * most + i] * a[i] +
+                   gamma * (dot(YY + i * most, a, n) - dot(Y + i * p, r, p));
+        for (int64_t i = 0; i < p; i++) direction[i] = gamma * r[i];
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t j = 0; j < i; j++) b[i] -= SY[j * most + i] * b[j];
+            b[i] /= SY[i * most + i];
+            const double *s = S + i * p, *y = Y + i * p, of_s = b[i], of_y = gamma * a[i];
+            for (int64_t j = 0; j < p; j++) direction[j] += of_s * s[j] - of_y * y[j];
+        }
+    }
+
+    // Make what is to be tried the present mixture.
+    void propose() {
+        steps++;
+        plain = steps <= follow.warm_up || plain_left;
+        if (plain) {
+            go(last() + size);
+            if (steps <= follow.warm_up) return;
+            plain_left--;
+            for (int64_t i = 0; i < p; i++) target[i] = x[i] + r[i];
+            return;
+        }
+        double farthest = follow.longest;
+        for (int64_t i = 0; i < p; i++)
+            farthest = larger(farthest, __builtin_fabs(direction[i] / scales[i]));
+        const double length = trust * (follow.longest / farthest);
+        for (int64_t i = 0; i < p; i++) target[i] = x[i] + length * direction[i];
+        chart.unpack(target, step.weights, step.means, step.cholesky);
+    }
+
+    void learn(double before, double after, bool accepted) {
+        const double gained = after - before, height = __builtin_fabs(before);
+        gains.add(accepted ? gained : 0);
+        const bool warm = steps <= follow.warm_up;
+        const bool fell = warm && -follow.single * height <= gained && gained < 0;
+        flat = fell || __builtin_fabs(gained) <= follow.floor * height ? flat + 1 : 0;
+        if (warm) {
+            if (steps == follow.warm_up) settle();
+            return;
+        }
+        chart.pack(step.next_weights, step.next_means, step.next_cholesky, there);
+        for (int64_t i = 0; i < p; i++) there[i] -= target[i];
+        remember(target, there);
+        if (!accepted) {
+            rejections++;
+            if (rejections > 2) trust = larger(trust / 4, follow.least_trust);
+            const int64_t several = rejections < follow.patience ? rejections : follow.patience;
+            plain_left = gain > follow.far * (double)p ? several : 1;
+            return rejections % 3 == 0 ? settle() : aim();
+        }
+        gain = gained;
+        if (!plain) {
+            rejections = 0;
+            trust = 2 * trust < 1 ? 2 * trust : 1;
+        }
+        const double norm = __builtin_sqrt(dot(r, r, p));
+        shrinkages.add(norm > 0 ? __builtin_sqrt(dot(there, there, p)) / norm : 0);
+        copy(x, target, p);
+        copy(r, there, p);
+        aim();
+        estimates.add(0.5 * dot(r, direction, p));
+    }
+
+    double remaining() const {
+        if (flat >= 3) return 0;
+        if (steps <= follow.warm_up) return __builtin_inf();
+        bool known = false;
+        for (int64_t i = 0; shrinkages.n == 3 && i < 3; i++) known |= shrinkages.values[i] <= 0.5;
+        const int64_t needed = known ? 3 : 5;
+        if (estimates.n < needed) return __builtin_inf();
+        double most = still_coming();
+        for (int64_t i = estimates.n - needed; i < estimates.n; i++)
+            most = larger(most, estimates.values[i]);
+        return most;
+    }
+
+    // What is left if gains go on shrinking as from window to window.
+    double still_coming() const {
+        const int64_t half = gains.n / 2;
+        double before = 0, lately = 0;
+        for (int64_t i = 1; i <= half; i++) {
+            lately += gains.values[gains.n - i];
+            before += gains.values[gains.n - half - i];
+        }
+        if (lately <= 0) return 0;
+        const double times = before > lately ? lately / (before - lately) : follow.endless;
+        return lately * (times < 1 ? 1 : times > follow.endless ? follow.endless : times);
+    }
+};
+
+// ---------------------------------------------------------------------------
+// k-means, as scikit-learn's `kmeans_plusplus` and Lloyd's steps
+// ---------------------------------------------------------------------------
+
+// Samples are columns of z, (d, n). `random` numbers are in [0, 1): one, and `trials` for
+// each further cluster. Every field has eight bytes.
+struct Clusters {
+    int64_t n, d, K, trials, steps;
+    double shift;  // of all centers, squared, in mean variances, below which it ends
+    const double *z, *weight, *random;
+    int64_t *seeds, *labels;  // (K,) and (n,), written
+    double *inertia;          // written
+    double *scratch;          // room for 5n + (2d + 1)K
+
+    double *room(int64_t i) const { return scratch + i * n; }
+    double *centers() const { return scratch + 5 * n; }
+    double *sums() const { return centers() + K * d; }
+    double *sizes() const { return sums() + K * d; }
+
+    // Each seed is the best of some samples that are drawn by their squared distances.
+    void seed() const {
+        double *found = room(0), *best = room(1), *own = room(2), *cumulated = room(3);
+        const double all = cumulate(weight, nullptr, n, cumulated);
+        const double *next = random;
+        seeds[0] = place(cumulated, n, *next++ * all, true);
+        distances(z, d, n, z + seeds[0], n, found);
+        for (int64_t k = 1; k < K; k++) {
+            const double potential = cumulate(found, weight, n, cumulated);
+            double least = 0;
+            for (int64_t t = 0; t < trials; t++) {
+                const int64_t drawn = place(cumulated, n, *next++ * potential, false);
+                distances(z, d, n, z + drawn, n, own);
+                for (int64_t i = 0; i < n; i++) own[i] = own[i] < found[i] ? own[i] : found[i];
+                const double sum = dot(weight, own, n);
+                if (t && !(sum < least)) continue;
+                least = sum;
+                seeds[k] = drawn;
+                double *other = best;
+                best = own;
+                own = other;
+            }
+            double *other = found;
+            found = best;
+            best = other;
+        }
+        for (int64_t k = 0; k < K; k++)
+            for (int64_t j = 0; j < d; j++) centers()[k * d + j] = z[j * n + seeds[k]];
+    }
+
+    // Label each sample with the nearest center, the first of several.
+    void label() const {
+        double *least = room(0), *own = room(1);
+        for (int64_t i = 0; i < n; i++) labels[i] = 0;
+        distances(z, d, n, centers(), 1, least);
+        for (int64_t k = 1; k < K; k++) {
+            distances(z, d, n, centers() + k * d, 1, own);
+            for (int64_t i = 0; i < n; i++) {
+                labels[i] = own[i] < least[i] ? k : labels[i];
+                least[i] = own[i] < least[i] ? own[i] : least[i];
+            }
+        }
+    }
+
+    // Centers take the means of their samples. False, if one has none.
+    bool move(double &moved) const {
+        for (int64_t i = 0; i < K * (d + 1); i++) sums()[i] = 0;
+        for (int64_t i = 0; i < n; i++) sizes()[labels[i]] += weight[i];
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = 0; i < n; i++)
+                sums()[labels[i] * d + j] += weight[i] * z[j * n + i];
+        moved = 0;
+        for (int64_t k = 0; k < K; k++) {
+            if (!(sizes()[k] > 0)) return false;
+            for (int64_t j = 0; j < d; j++) {
+                double &center = centers()[k * d + j];
+                const double mean = sums()[k * d + j] / sizes()[k];
+                moved += (mean - center) * (mean - center);
+                center = mean;
+            }
+        }
+        return true;
+    }
+
+    double mean_variance() const {
+        double sum = 0;
+        for (int64_t j = 0; j < d; j++) {
+            double mean = 0;
+            for (int64_t i = 0; i < n; i++) mean += z[j * n + i] / (double)n;
+            for (int64_t i = 0; i < n; i++) sum += (z[j * n + i] - mean) * (z[j * n + i] - mean);
+        }
+        return sum / (double)(n * d);
+    }
+
+    // Return whether no cluster was ever empty: else the caller must do the steps.
+    bool run() const {
+        seed();
+        label();
+        const double still = shift * mean_variance();
+        int64_t *before = (int64_t *)room(4);
+        for (int64_t step = 0; step < steps; step++) {
+            double moved;
+            if (!move(moved)) return false;
+            __builtin_memcpy(before, labels, n * sizeof *before);
+            label();
+            // scikit-learn looks at the labels one step later, at the same centers.
+            if (moved <= still || !__builtin_memcmp(before, labels, n * sizeof *before)) break;
+        }
+        *inertia = dot(weight, room(0), n);
+        return true;
+    }
+};
+
 }  // namespace
 
 // The sizes of what the caller passes: whether it was written for this library.
@@ -3403,7 +4256,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 9; }
+EXPORT int64_t skem_version(void) { return 10; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -3438,16 +4291,54 @@ EXPORT void skem_unpack(const Chart *chart, const double *in, double *weights, d
     chart->unpack(in, weights, means, cholesky);
 }
 
-// Do at most so many steps, until the scale of components settles: see `Stepper::settle`.
-EXPORT int64_t skem_settle(const Step *step, int64_t steps, double volume, double little,
-                           double rows, double least, double vanishing) {
-    return Stepper(*step).settle(steps, volume, little, Floor{rows, least, vanishing});
+// The scale of clusters, and steps until it settles: see `Stepper::cluster`.
+EXPORT int64_t skem_cluster(const Step *step, const Samples *samples, const double *resp,
+                            int64_t views, int64_t steps, double little, double least,
+                            double vanishing, int64_t times) {
+    const Floor floor{step->epsilon, least, vanishing, times};
+    return Stepper(*step).cluster(*samples, resp, views, steps, little, floor);
 }
 
 // Do several steps, as `Stepper::climb` does.
 EXPORT int64_t skem_climb(const Step *step, int64_t count, double least, double *values) {
     return Stepper(*step).climb(count, least, values);
 }
+
+// Numbers of scratch memory that following the map needs.
+EXPORT int64_t skem_follow_room(const Step *step, const Follow *follow) {
+    Stepper map(*step);
+    return Follower(map, *step, *follow).room;
+}
+
+// Follow the map from one mixture to the end, as `Follower` says.
+EXPORT int64_t skem_follow(const Step *step, const Follow *follow) {
+    Stepper map(*step);
+    return Follower(map, *step, *follow).run();
+}
+
+// Steps of a stack of which the worse are given up, as `Stepper::contest` does.
+EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double least,
+                            double *objectives, double *gains) {
+    return Stepper(*step).contest(steps, hope, least, objectives, gains);
+}
+
+// Posterior probabilities (K, n); return whether the caller must find them.
+EXPORT int64_t skem_responsibilities(const Step *step, double *resp) {
+    return !Stepper(*step).responsibilities(resp);
+}
+
+// An M-step of responsibilities (M, K, n); return whether the caller must do it.
+EXPORT int64_t skem_label(const Step *step, const Samples *samples, const double *resp) {
+    return !Stepper(*step).label(*samples, resp);
+}
+
+// Moves away from a mixture; return whether the caller must do them.
+EXPORT int64_t skem_move(const Step *step, const Samples *samples, const Moves *moves) {
+    return !Stepper(*step).move(*samples, *moves);
+}
+
+// k-means of few samples; return whether the caller must do the steps from the seeds.
+EXPORT int64_t skem_kmeans(const Clusters *clusters) { return !clusters->run(); }
 
 // Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
 // of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint

@@ -32,11 +32,15 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 9
+VERSION = 10
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
+CLUSTERS = struct.Struct("5qd7P")
+SAMPLES = struct.Struct("q3P")
+MOVES = struct.Struct("q5Pd")
+FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
 LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
@@ -82,13 +86,47 @@ class Library:
         """Take coordinates to their mixture."""
         self.functions.skem_unpack(chart, *addresses)
 
-    def settle(self, step: bytes, steps: int, *floats: float) -> int:
-        """Do steps until the scale settles; return how many, or 0 if it cannot."""
-        return int(self.functions.skem_settle(step, steps, *floats))
+    def cluster(self, step: bytes, samples: bytes, *rest: float) -> bool:
+        """Find the scale of clusters; return whether that was done.
+
+        `skem_cluster` says what the rest is.
+        """
+        return self.functions.skem_cluster(step, samples, *rest) > 0
 
     def climb(self, step: bytes, count: int, least: float, values: int) -> int:
         """Do several steps; return how many, or -1 if they must be done otherwise."""
         return int(self.functions.skem_climb(step, count, least, values))
+
+    def contest(self, step: bytes, steps: int, *rest: float) -> int:
+        """Do steps of a stack, and give up the worse; return how many are left.
+
+        -1 if they must be done otherwise. `skem_contest` says what the rest is.
+        """
+        return int(self.functions.skem_contest(step, steps, *rest))
+
+    def follow_room(self, step: bytes, follow: bytes) -> int:
+        """Return how many numbers of memory `follow` works in."""
+        return int(self.functions.skem_follow_room(step, follow))
+
+    def follow(self, step: bytes, follow: bytes) -> int:
+        """Follow the map; return the number of steps, -1 if it cannot."""
+        return int(self.functions.skem_follow(step, follow))
+
+    def responsibilities(self, step: bytes, resp: int) -> bool:
+        """Find posterior probabilities; return whether that was done."""
+        return not self.functions.skem_responsibilities(step, resp)
+
+    def label(self, step: bytes, samples: bytes, resp: int) -> bool:
+        """Do an M-step of responsibilities; return whether that was done."""
+        return not self.functions.skem_label(step, samples, resp)
+
+    def move(self, step: bytes, samples: bytes, moves: bytes) -> bool:
+        """Leave a mixture in several ways; return whether that was done."""
+        return not self.functions.skem_move(step, samples, moves)
+
+    def kmeans(self, clusters: bytes) -> bool:
+        """Cluster samples; return whether that was done, and not just begun."""
+        return not self.functions.skem_kmeans(clusters)
 
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.
@@ -118,11 +156,29 @@ def load(level: int) -> Library | None:
             "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
             "skem_step_scratch": [ctypes.c_char_p],
             "skem_step": [ctypes.c_char_p, ctypes.c_int64],
+            "skem_contest": [
+                ctypes.c_char_p,
+                ctypes.c_int64,
+                *[ctypes.c_double] * 2,
+                *[ctypes.c_void_p] * 2,
+            ],
+            "skem_follow_room": [ctypes.c_char_p] * 2,
+            "skem_follow": [ctypes.c_char_p] * 2,
+            "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
+            "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
+            "skem_move": [ctypes.c_char_p] * 3,
+            "skem_kmeans": [ctypes.c_char_p],
             "skem_lookups": LOOKUPS,
             "skem_chart_scratch": [ctypes.c_int64],
             "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
             "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_settle": [ctypes.c_char_p, ctypes.c_int64, *[ctypes.c_double] * 5],
+            "skem_cluster": [
+                *[ctypes.c_char_p] * 2,
+                ctypes.c_void_p,
+                *[ctypes.c_int64] * 2,
+                *[ctypes.c_double] * 3,
+                ctypes.c_int64,
+            ],
             "skem_climb": [
                 ctypes.c_char_p,
                 ctypes.c_int64,

@@ -15,8 +15,9 @@ from skem.core.bayes.em import VariationalMap
 from skem.core.blocks.arrays import random_ranks
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import Initializer
-from skem.core.search.initialize import Rows, started, subsample
+from skem.core.search.initialize import started, subsample
 
 LINKED, LINKED_SHARE = 120, 3
 """Rows that are linked, at most, and quarters of all rows."""

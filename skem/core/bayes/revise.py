@@ -22,10 +22,10 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.seeds import DIVERSE, on_checked_data
+from skem.core.mixture.rows import Rows
+from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb
-from skem.core.search.initialize import Rows
-from skem.core.search.move import CERTAIN, dispensable, drawn_of_each, responsibilities
+from skem.core.search.move import CERTAIN, dispensable, drawn_of_each
 from skem.core.search.search import (
     FOLLOWED,
     GAIN,
@@ -77,7 +77,7 @@ class Revisions:
         cls, em: VariationalMap, rows: Rows, parameters: Parameters, n_components: int
     ) -> Revisions:
         """Look at rows of the data."""
-        resp = responsibilities(em, parameters, rows.block)
+        resp = em.responsibilities(parameters, rows.block)
         counts = resp @ rows.weight
         owning = counts > min(OWNED * rows.weight.mean(), counts.max() / 2)
         resp = resp[owning] + CERTAIN
@@ -170,8 +170,7 @@ class BayesianSearch(Search):
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
-        with on_checked_data():
-            sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
         small = FEW * self.n_components
         trials = [
             trial

@@ -65,7 +65,8 @@ class Packer:
         starts = [end - size for end, size in zip(ends, sizes, strict=True)]
         for array, begin, end in zip((*base, *scales), starts, ends, strict=False):
             memory[begin:end] = array.ravel()
-        *inputs, vector, of_scratch = (address(memory) + 8 * start for start in starts)
+        at = address(memory)
+        *inputs, vector, of_scratch = (at + 8 * start for start in starts)
         parts = tuple(
             memory[begin:end].reshape(shape)
             for begin, end, shape in zip(

@@ -97,13 +97,13 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     count rows, so that an integer weight is as many rows that share all their values.
     """
     least = max(ATOM, SHARE * weight.sum())
-    order = np.argsort(z, axis=1, kind="stable")
-    ordered = np.take_along_axis(z, order, axis=1)
+    ordered = np.sort(z, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
     features = np.flatnonzero(tied)
     if not len(features):
         return None
-    ordered, order = ordered[features], order[features]
+    order = np.argsort(z[features], axis=1, kind="stable")
+    ordered = ordered[features]
     columns = DistinctValues.of(ordered, weight[order])
     row, values = columns.row, columns.values
     starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))

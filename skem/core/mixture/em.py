@@ -15,11 +15,13 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.problem import FitProblem
-from skem.core.mixture.step import Outcome, Stepper
+from skem.core.mixture.rows import Rows
+from skem.core.mixture.step import Limits, Outcome, Run, Stepper
 from skem.core.mixture.totals import scored
 from skem.core.passes.forms import choose_form
 
@@ -85,6 +87,15 @@ class EMMap(FitProblem):
         if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
             return self
         return replace(self, blocks=replace(blocks, dtype=np.dtype(np.float32)))
+
+    def responsibilities(self, parameters: Parameters, block: Block) -> np.ndarray:
+        """Posterior probabilities (K, n) of a block, in float64."""
+        if self._stepper is not None and block.data.shape[1] == self.blocks.n_samples:
+            found = self._stepper.responsibilities(parameters, self.regularization)
+            if found is not None:
+                return found
+        expectation = self.expectation(parameters, np.dtype(float))
+        return expectation.responsibilities(block, Workspace())
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
@@ -179,6 +190,47 @@ class EMMap(FitProblem):
             if not np.max(path[-1][1] - path[-2][1]) > least:
                 break
         return here, np.array(path)
+
+    def followed(
+        self,
+        start: Parameters,
+        limits: Limits,
+        lbfgs: tuple[float, ...],
+        path: np.ndarray | None,
+    ) -> tuple[Evaluation, Run] | None:
+        """Follow the map in one call, if there is one: see `Stepper.follow`."""
+        if self._stepper is None or self.fixed is not None:
+            return None
+        run = self._stepper.follow(start, self.regularization, limits, lbfgs, path)
+        if run is None:
+            return None
+        return Evaluation.known(self, run.outcome.parameters, run.outcome), run
+
+    def contest(
+        self, stack: Parameters, steps: int, hope: float, least: float
+    ) -> tuple[Parameters, np.ndarray] | None:
+        """Take steps from a stack, and give up the worse, in one call, if there is one.
+
+        See `Stepper.contest`.
+        """
+        if self._stepper is None or self.fixed is not None:
+            return None
+        return self._stepper.contest(stack, self.regularization, steps, hope, least)
+
+    def labelled(self, rows: Rows, resp: np.ndarray) -> Parameters | None:
+        """Do what `started` does of the statistics of labels in one call, if it can."""
+        if self._stepper is None or not isinstance(
+            self.regularization, ScaleFreePenalty
+        ):
+            return None
+        return self._stepper.label(self.regularization, rows, resp)
+
+    def moved(self, parameters: Parameters, *how: Any) -> Parameters | None:
+        """Leave a mixture in several ways in one call, if there is one: see `Moves`."""
+        free = self.fixed is None and isinstance(self.regularization, ScaleFreePenalty)
+        if self._stepper is None or not free:
+            return None
+        return self._stepper.move(parameters, self.regularization, *how)
 
     def advanced(self, parameters: Parameters, steps: int) -> Parameters:
         """Return where so many plain steps lead."""

@@ -17,7 +17,9 @@ from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePe
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean
+from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
+from skem.core.mixture.step import MOST_VALUES
 
 LABELLED = 100
 """Rows known of a component that any part of the rows has, if there are so many."""
@@ -193,6 +195,21 @@ class FitProblem:
         if not self._any_known or len(rows) == self.blocks.n_observed:
             return rows
         return np.union1d(rows, self.blocks.known_rows(LABELLED, rng))
+
+    def rows(self, most: int, rng: np.random.RandomState) -> Rows:
+        """Return at most so many rows of positive weight, chosen by index.
+
+        All of them, if they are few, are loaded once.
+        """
+        values = self.blocks.n_observed * self.blocks.n_features
+        if self.blocks.n_observed <= most and values <= MOST_VALUES:
+            return self._all_rows
+        return Rows.of(self, self.blocks.take(self.random_rows(most, rng)))
+
+    @cached_property
+    def _all_rows(self) -> Rows:
+        every = self.random_rows(self.blocks.n_observed, np.random.RandomState(0))
+        return Rows.of(self, self.blocks.take(every))
 
     @property
     def _any_known(self) -> bool:

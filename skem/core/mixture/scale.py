@@ -38,7 +38,8 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.ties import find_ties
 from skem.core.incomplete.patterns import distinct_rows
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
-from skem.core.mixture.seeds import kmeans, on_checked_data
+from skem.core.mixture.rows import Rows
+from skem.core.mixture.seeds import kmeans
 from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import choose_form
 
@@ -303,12 +304,22 @@ class Sample:
         z, squares = self.rows
         if squares is not None and squares.shape[1] > 1:
             squares = squares[:, order]
+        Z = z[:, order].T
+        views = self.clusterings.of(white, weight, n_components)
+        steps = max(1, min(STEPS, WORK // self._products(n_components)))
+        rows = Rows(blocks.block(0, 0), Z, weight, squares)
+        second = structure.quadratic.unpack(self.total.sums[0, 1 + len(z) :], len(z))
+        quick = Stepper.of(blocks, self.coordinates, structure, second)
+        if quick is not None:
+            resp = np.stack(views) * weight
+            found = quick.cluster(rows, resp, steps, SETTLED)
+            if found is not None:
+                scale, self.clusters[n_components] = found
+                return scale.reshape(second.shape)
         statistics = min(
             (
-                Statistics.of_labels(
-                    structure.quadratic, z[:, order].T, resp * weight, squares
-                )
-                for resp in self.clusterings.of(white, weight, n_components)
+                Statistics.of_labels(structure.quadratic, Z, resp * weight, squares)
+                for resp in views
             ),
             key=_within,
         )
@@ -316,13 +327,16 @@ class Sample:
         pseudo = float(pseudo_rows(structure, blocks.n_features))
         scale = with_floor(self._pooled(statistics), COLLINEAR)
         penalty = ScaleFreePenalty(pseudo, scale)
-        products = statistics.sums.size * white.shape[1]
         scatter = statistics.scatter()
         parameters = maximise(structure, penalty, statistics, scatter)
-        steps = max(1, min(STEPS, WORK // products))
         statistics, parameters = self._settled(blocks, parameters, penalty, steps)
         self.clusters[n_components] = parameters
         return self._pooled(statistics)
+
+    def _products(self, n_components: int) -> int:
+        """Return how many products a step has, about."""
+        n, d = self.blocks.n_samples, self.blocks.n_features
+        return n * n_components * (1 + d + self.structure.quadratic.size(d))
 
     def _settled(
         self,
@@ -335,14 +349,7 @@ class Sample:
 
         Until that hardly changes. Return the last statistics, and where they lead.
         """
-        structure, d = self.structure, blocks.n_features
-        second = structure.quadratic.unpack(self.total.sums[0, 1 + d :], d)
-        quick = Stepper.of(blocks, self.coordinates, structure, second)
-        if quick is not None:
-            rows = pseudo_rows(structure, d)
-            outcome = quick.settle(parameters, penalty, rows, steps, SETTLED)
-            if outcome is not None:
-                return self._completed(outcome.statistics), outcome.successor
+        structure = self.structure
         volume = log_volume(penalty.target)
         for _ in range(steps):
             form = choose_form(structure, parameters, np.dtype(float))
@@ -381,10 +388,8 @@ def _clusterings(
         fourth = (white * (weight * np.square(white).sum(axis=0))) @ white.T
         views.append(eigh(fourth, subset_by_index=[0, p - 1])[1].T @ white)
     starts = STARTS if white.size * n_components <= QUICK else 1
-    with on_checked_data():
-        for view in views:
-            rows = np.ascontiguousarray(view.T)
-            yield kmeans(rows, weight, n_components, rng, starts)
+    for view in views:
+        yield kmeans(view.T, weight, n_components, rng, starts)
 
 
 def _within(statistics: Statistics) -> float:

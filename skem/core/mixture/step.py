@@ -8,7 +8,7 @@ the next ones: natural parameters, the pass, the M-step, and what the objective 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from threading import get_ident
@@ -24,17 +24,19 @@ from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.regularization import (
     COLLINEAR,
+    POOLINGS,
     VANISHING,
     Regularization,
     ScaleFreePenalty,
-    log_volume,
+    pseudo_rows,
 )
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import weight_exponent
+from skem.core.mixture.rows import Rows
 from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
 from skem.core.passes.fused import as_job
 from skem.kernels import native
-from skem.kernels.native import STEP, Library, address
+from skem.kernels.native import FOLLOW, MOVES, SAMPLES, STEP, Library, address
 
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
@@ -62,6 +64,34 @@ class Outcome(NamedTuple):
     successor: Parameters
 
 
+class Limits(NamedTuple):
+    """How far to follow the map.
+
+    It is given up where twice the gain of a step, for each that is left, would not
+    reach `value`, from `look` steps on.
+    """
+
+    max_iter: int
+    tol: float
+    value: float = -math.inf
+    look: int = 0
+
+
+class Run(NamedTuple):
+    """Where following the map has led, and what is known of the way.
+
+    `values` are log-likelihoods and objectives, (steps + 1, 2), and `path` the last
+    mixtures, each with where it leads, (…, 2, size).
+    """
+
+    outcome: Outcome
+    values: np.ndarray
+    path: np.ndarray
+    converged: bool
+    remaining: float
+    steps: int
+
+
 @dataclass
 class Plan:
     """What is the same for all parameters of a shape, and memory to work in.
@@ -78,6 +108,7 @@ class Plan:
     addresses: list[int]
     reference: np.ndarray
     scratch: np.ndarray | None = None
+    follow_scratch: np.ndarray | None = None
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
@@ -162,6 +193,7 @@ class Stepper:
         ]
         # What is found, and after it what is given.
         memory = np.empty(ends[-1])
+        begin = address(memory)
         out, *given = np.split(memory, ends[7:-1])
         plan = Plan(
             shape,
@@ -171,7 +203,7 @@ class Stepper:
             ],
             out,
             slices,
-            [address(memory) + 8 * end for end in (0, *ends[:-1])],
+            [begin + 8 * end for end in (0, *ends[:-1])],
             np.zeros(shape),
         )
         scratch = self.library.step_scratch_bytes(self._packed(plan, 0, 0.0, NO_PRIOR))
@@ -239,28 +271,29 @@ class Stepper:
             return None
         return self._outcome(plan, parameters if steps == 1 else self._reached(plan))
 
-    def settle(
-        self,
-        parameters: Parameters,
-        penalty: ScaleFreePenalty,
-        rows: float,
-        steps: int,
-        little: float,
-    ) -> Outcome | None:
-        """Take steps, each with the scale of the clusters before as a target.
+    def cluster(
+        self, rows: Rows, resp: np.ndarray, steps: int, little: float
+    ) -> tuple[np.ndarray, Parameters] | None:
+        """Return the scale of clusters, and where its steps lead, in one call.
 
-        At most so many, until the logarithm of its volume moves by little. `rows` of
-        the scale itself are added to each cluster when they are pooled. Return the
-        last step; None if they must be done in another way.
+        Of labellings with responsibilities (views, K, n), as `Sample` in `scale` says:
+        at most so many steps, until the logarithm of its volume moves by little. None
+        if that must be done in another way.
         """
-        plan = self._loaded(parameters, replace(penalty, target=penalty.target.copy()))
-        if plan is None:
+        *_, K, _ = resp.shape
+        d, structure = rows.Z.shape[1], self.structure
+        second = np.empty_like(self.arrays[2])
+        penalty = ScaleFreePenalty(float(pseudo_rows(structure, d)), second)
+        plan = self._ready((K, d), penalty)
+        if plan is None or structure.constraint is not None:
             return None
-        volume = log_volume(penalty.target)
-        floor = (rows, COLLINEAR, VANISHING)
-        if not self.library.settle(plan.packed, steps, volume, little, *floor):
-            return None
-        return self._outcome(plan, self._reached(plan))
+        (target,) = plan.held
+        _held, samples = self._samples(plan, rows)
+        resp = np.ascontiguousarray(resp, dtype=float)
+        floor = (COLLINEAR, VANISHING, POOLINGS)
+        how = (address(resp), len(resp), steps, little, *floor)
+        done = self.library.cluster(plan.packed, samples, *how)
+        return (target, self._next(plan)) if done else None
 
     def climb(
         self,
@@ -284,16 +317,176 @@ class Stepper:
         found = self._outcome(plan, self._reached(plan))
         return found, values[: taken + 1]
 
+    def follow(
+        self,
+        start: Parameters,
+        regularization: Regularization,
+        limits: Limits,
+        lbfgs: tuple[float, ...],
+        path: np.ndarray | None,
+    ) -> Run | None:
+        """Follow the map from a start by L-BFGS, with the path of an earlier run.
+
+        `lbfgs` are constants, as `Follow` in fold.cpp has them. None if it must be done
+        in another way.
+        """
+        plan = self._loaded(start, regularization)
+        free = self.structure.constraint is None and type(start) is Parameters
+        if plan is None or not free:
+            return None
+        hindsight = int(lbfgs[2])
+        size = sum(array.size for array in start.arrays)
+        room = np.empty((hindsight, 2, size))
+        values, found = np.empty((limits.max_iter + 1, 2)), np.empty(4)
+        n_path = 0 if path is None else len(path)
+        if path is not None:
+            room[:n_path] = path
+        ends = [address(room), address(values), address(found)]
+        how = (*limits, *lbfgs, n_path, *ends)
+        if plan.follow_scratch is None:
+            needed = self.library.follow_room(plan.packed, FOLLOW.pack(*how, 0))
+            plan.follow_scratch = np.empty(needed)
+        packed = FOLLOW.pack(*how, address(plan.follow_scratch))
+        taken = self.library.follow(plan.packed, packed)
+        if taken < 0:
+            return None
+        outcome = self._outcome(plan, self._reached(plan))
+        converged, left, steps, length = found.tolist()
+        return Run(
+            outcome,
+            values[: taken + 1],
+            room[: int(length)],
+            bool(converged),
+            left,
+            int(steps),
+        )
+
+    def contest(
+        self,
+        stack: Parameters,
+        regularization: Regularization,
+        steps: int,
+        hope: float,
+        least: float,
+    ) -> tuple[Parameters, np.ndarray] | None:
+        """Take steps from all mixtures of a stack, and give up the worse on the way.
+
+        As `climb` says. Return those that are left, with their objectives and last
+        gains, (2, …); None if that must be done otherwise.
+        """
+        plain = not isinstance(stack, Posterior)
+        plan = self._loaded(stack, regularization) if plain else None
+        if plan is None:
+            return None
+        found = np.empty((2, *stack.shape[:-2]))
+        ends = map(address, found)
+        left = self.library.contest(plan.packed, steps, hope, least, *ends)
+        if left < 0:
+            return None
+        kept = Parameters(*(array[:left].copy() for array in plan.given[:3]))
+        return kept, found[:, :left]
+
+    def responsibilities(
+        self, parameters: Parameters, regularization: Regularization
+    ) -> np.ndarray | None:
+        """Return posterior probabilities (K, n); None if there must be another way."""
+        plan = self._loaded(parameters, regularization)
+        resp = np.empty((parameters.shape[0], self.job[0]))
+        if plan is None:
+            return None
+        done = self.library.responsibilities(plan.packed, address(resp))
+        return resp if done else None
+
+    def label(
+        self,
+        regularization: Regularization,
+        rows: Rows,
+        resp: np.ndarray,
+    ) -> Parameters | None:
+        """Return the M-step of rows with responsibilities (M, K, n).
+
+        None if it must be done in another way.
+        """
+        plan = self._ready((*resp.shape[:2], rows.Z.shape[1]), regularization)
+        if plan is None or self.structure.constraint is not None:
+            return None
+        _held, samples = self._samples(plan, rows)
+        resp = np.ascontiguousarray(resp, dtype=float)
+        done = self.library.label(plan.packed, samples, address(resp))
+        return self._next(plan) if done else None
+
+    def move(
+        self,
+        parameters: Parameters,
+        regularization: Regularization,
+        rows: Rows,
+        resp: np.ndarray,
+        gone: np.ndarray,
+        random: np.ndarray,
+        certain: float,
+    ) -> Parameters | None:
+        """Return a stack of mixtures, each with another component moved: see `Moves`.
+
+        None if they must be made in another way.
+        """
+        plan = self._ready((len(gone), *parameters.shape), regularization)
+        if plan is None or self.structure.constraint is not None:
+            return None
+        for array, present in zip(plan.given, parameters.arrays, strict=False):
+            array[0] = present
+        _held, samples = self._samples(plan, rows)
+        arrays = [
+            np.ascontiguousarray(array, dtype=dtype)
+            for array, dtype in (
+                (np.stack([each.T for each in rows.seen]), float),
+                (rows.weight, float),
+                (resp, float),
+                (gone, np.int64),
+                (random, float),
+            )
+        ]
+        moves = MOVES.pack(len(rows.seen), *map(address, arrays), certain)
+        done = self.library.move(plan.packed, samples, moves)
+        return self._next(plan) if done else None
+
+    def _samples(
+        self, plan: Plan, rows: Rows
+    ) -> tuple[tuple[np.ndarray | None, ...], bytes]:
+        """Return what says where samples in coordinates are, and what it points to."""
+        (n, d), squares = rows.Z.shape, rows.squares
+        columns = np.ascontiguousarray(rows.Z.T, dtype=float)
+        if squares is not None:
+            squares = np.ascontiguousarray(np.broadcast_to(squares, (d, n)))
+        memory = np.empty((d + 5) * n + plan.shape[-2])
+        held = (columns, squares, memory)
+        return held, SAMPLES.pack(n, *map(address, held))
+
+    def _next(self, plan: Plan) -> Parameters:
+        """Return the parameters that a step has led to."""
+        return Parameters(
+            *(
+                plan.out[begin:end].reshape(shape).copy()
+                for begin, end, shape in plan.slices[3:6]
+            )
+        )
+
+    def _ready(
+        self, shape: tuple[int, ...], regularization: Regularization
+    ) -> Plan | None:
+        """Return a plan for parameters of a shape; None if there is none."""
+        # Threads may share a map, but not the memory that a step works in.
+        key = (get_ident(), *shape)
+        if key not in self._plans:
+            self._plans[key] = self._plan(shape)
+        plan = self._plans[key]
+        return plan if plan and self._prepared(plan, regularization) else None
+
     def _loaded(
         self, parameters: Parameters, regularization: Regularization
     ) -> Plan | None:
         """Return a plan that has read parameters; None if there is none."""
-        # Threads may share a map, but not the memory that a step works in.
-        key = (get_ident(), *parameters.means.shape)
-        if key not in self._plans:
-            self._plans[key] = self._plan(parameters.means.shape)
-        plan = self._plans[key]
-        if plan is None or not self._prepared(plan, regularization):
+        plan = self._ready(parameters.means.shape, regularization)
+        if plan is None:
             return None
         weights, means, cholesky, effective, counts = plan.given
         weights[...] = parameters.weights

@@ -398,7 +398,7 @@ def choose_form(
         structure, parameters = uncancelled(structure, parameters)
     d = parameters.means.shape[-1]
     size = structure.logit_quadratic.size(d)
-    cheap = size <= MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2
+    cheap = size <= max(MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2, d)
     if cheap or dtype == np.float32:
         worst = condition(structure, parameters)
         if worst > SINGLE:

@@ -35,30 +35,45 @@ class Trial:
 
 
 def climb(
-    em: Map[P], starts: Sequence[P], steps: int, least: float = -math.inf
+    em: Map[Any], starts: Any, steps: int, least: float = -math.inf
 ) -> list[Trial]:
-    """Take so many plain steps of a map, and return the best first.
+    """Take so many plain steps of a map from some starts, and return the best first.
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
     up, and those that have no hope of what is asked for at least. Those that meet a
-    covariance that must not be repaired are left out.
+    covariance that must not be repaired are left out. Starts are a list; a stack, if
+    nothing of them is known or given.
     """
+    if isinstance(starts, Sequence):
+        if not starts:
+            return []
+        points = [em.admitted(start) for start in starts]
+        there = type(points[0]).stacked(points)
+    else:
+        there, starts = starts, range(len(starts.weights))
     try:
-        trials = _together(em, starts, steps, least) if starts else []
+        trials = _together(em, there, steps, least)
     except IllDefinedCovarianceError:
         if len(starts) == 1:
             return []
+        if isinstance(starts, range):
+            starts = [there[i] for i in starts]
         trials = [
             trial for start in starts for trial in climb(em, [start], steps, least)
         ]
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: Map[P], starts: Sequence[P], steps: int, least: float) -> list[Trial]:
-    points = [em.admitted(start) for start in starts]
-    there = type(points[0]).stacked(points)
+def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
     if steps == 0:
-        return _trials(em.evaluate(there), np.zeros(len(starts)), 0)
+        here: Any = em.evaluate(there)
+        return _trials(
+            here.parameters, here.objective, np.zeros_like(here.objective), 0
+        )
+    quick = em.contest(there, steps, HOPE, least)
+    if quick is not None:
+        found, (objectives, gains) = quick
+        return _trials(found, objectives, gains, steps)
     done = 0
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
@@ -70,7 +85,8 @@ def _together(em: Map[P], starts: Sequence[P], steps: int, least: float) -> list
         if not len(better):
             return []
         there, done = here.successor[better], stage + 1
-    return _trials(*_climbed(em, there, steps - done), steps)
+    here, gains = _climbed(em, there, steps - done)
+    return _trials(here.parameters, here.objective, gains, steps)
 
 
 def _climbed(em: Map[P], there: P, steps: int) -> tuple[Any, np.ndarray]:
@@ -80,8 +96,10 @@ def _climbed(em: Map[P], there: P, steps: int) -> tuple[Any, np.ndarray]:
     return here, here.objective - before.objective
 
 
-def _trials(here: Any, gains: np.ndarray, steps: int) -> list[Trial]:
+def _trials(
+    found: Any, objectives: np.ndarray, gains: np.ndarray, steps: int
+) -> list[Trial]:
     return [
-        Trial(here.parameters[i], float(here.objective[i]), float(gains[i]), steps)
+        Trial(found[i], float(objectives[i]), float(gains[i]), steps)
         for i in range(len(gains))
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.search.initialize import started, subsample
-from skem.core.search.move import closer, drawn_of_each, responsibilities
+from skem.core.search.move import closer, drawn_of_each
 
 
 def divided(
@@ -24,7 +24,7 @@ def divided(
     """
     K = len(parameters.weights)
     rows = subsample(em, K + 1, rng)
-    resp = responsibilities(em, parameters, rows.block) * rows.weight
+    resp = em.responsibilities(parameters, rows.block) * rows.weight
     here = drawn_of_each(np.tile(rows.weight, (n_starts, 1)), rng)
     owners = drawn_of_each(resp.T[here], rng)
     shares = resp[owners]

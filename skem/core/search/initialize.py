@@ -6,41 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, islice
-from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from skem.core.blocks.arrays import Block
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.noise import clean
-from skem.core.mixture.seeds import Initializer, on_checked_data
+from skem.core.mixture.rows import Rows
+from skem.core.mixture.seeds import Initializer
 
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
 LABELS = 2**22
 """Responsibilities that are in memory together, at most."""
-
-
-class Rows(NamedTuple):
-    """A block, its standardised rows (n, d), weights, w²/12 of shared values.
-
-    Rows are completed, and what completes them has its variance beside w²/12. Those
-    that are `kept`, a mask, are no noise.
-    """
-
-    block: Block
-    Z: np.ndarray
-    weight: np.ndarray
-    squares: np.ndarray | None
-    kept: np.ndarray | None = None
-
-    def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
-        """Statistics with given (weighted) responsibilities, about the means."""
-        return em.of_part(em.of_labels(self.Z, resp, self.squares))
 
 
 def initialize(
@@ -68,17 +49,33 @@ def seeded(
     """
     found: list[Parameters] = []
     most = max(1, LABELS // (n_components * len(rows.Z)))
-    views = em.views(rows.Z)
     for first in range(0, len(methods), most):
         some = methods[first : first + most]
+        views = islice(cycle(rows.seen), first, None)
         seeds = [
             _seed(view, each, n_components, rng, rows)
-            for view, each in zip(islice(cycle(views), first, None), some, strict=False)
+            for view, each in zip(views, some, strict=False)
         ]
         resp, noise = map(np.stack, zip(*seeds, strict=True))
-        stack = replace(rows.labelled(em, resp), noise=noise)
-        found += (start for _, start in started(em, stack, strict=strict))
+        found += (start for _, start in of_rows(em, rows, resp, noise, strict=strict))
     return found
+
+
+def of_rows(
+    em: EMMap,
+    rows: Rows,
+    resp: np.ndarray,
+    noise: np.ndarray | float = 0.0,
+    *,
+    strict: bool = False,
+) -> Iterator[tuple[int, Parameters]]:
+    """Do what `started` does, of rows with responsibilities (M, K, n)."""
+    quick = em.labelled(rows, resp)
+    if quick is None:
+        stack = replace(rows.labelled(em, resp), noise=noise)
+        yield from started(em, stack, strict=strict)
+    else:
+        yield from ((i, quick[i]) for i in range(len(resp)))
 
 
 def started(
@@ -124,13 +121,12 @@ def _seed(
     # Every second time, on the average, noise begins with none of the rows.
     if kept is not None and rng.uniform() < 0.5:
         kept = None
-    with on_checked_data():
-        if kept is None:
-            resp = method(near, weight, n_components, rng)
-        else:
-            # What is noise has no label.
-            resp = np.zeros((n_components, len(Z)))
-            resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
+    if kept is None:
+        resp = method(near, weight, n_components, rng)
+    else:
+        # What is noise has no label.
+        resp = np.zeros((n_components, len(Z)))
+        resp[:, kept] = method(near[kept], weight[kept], n_components, rng)
     return resp * weight, 0.0 if kept is None else weight[~kept].sum()
 
 
@@ -187,8 +183,4 @@ def of_known(rows: Rows) -> Initializer:
 def subsample(em: EMMap, n_components: int, rng: np.random.RandomState) -> Rows:
     """Rows of positive weight, chosen by index."""
     most = max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * n_components)
-    taken = em.blocks.take(em.random_rows(most, rng))
-    z, squares = em.filled(taken.X.T)
-    weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
-    block = taken.block(0, taken.n_samples)._replace(weight=None)
-    return Rows(block, np.ascontiguousarray(z.T), weight, squares)
+    return em.rows(most, rng)

@@ -13,8 +13,9 @@ from scipy.spatial.distance import cdist
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial, climb
-from skem.core.search.initialize import LABELS, Rows, started, subsample
+from skem.core.search.initialize import LABELS, of_rows, subsample
 from skem.core.search.move import drawn_of_each
 from skem.core.search.search import FOLLOWED, GAIN, Follow, height
 from skem.core.solve.loop import Solution
@@ -41,7 +42,7 @@ def many(
         kinds = np.arange(first, min(first + most, count)) % KINDS
         labels = labelled(rows, n_components, kinds, rng)
         resp = (labels[:, None] == np.arange(n_components)[:, None]) * rows.weight
-        found += (start for _, start in started(em, rows.labelled(em, resp)))
+        found += (start for _, start in of_rows(em, rows, resp))
     return found
 
 

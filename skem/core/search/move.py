@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from skem.core.blocks.arrays import Block
-from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import Parameters, placed, shares
 from skem.core.mixture.em import EMMap
-from skem.core.search.initialize import LABELS, Rows, started_together, subsample
+from skem.core.mixture.rows import Rows
+from skem.core.search.initialize import LABELS, started_together, subsample
 
 CERTAIN = 1e-12
 """Probability that a row keeps of belonging to each of the components."""
@@ -44,38 +43,45 @@ class Moves:
     ) -> Moves:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
-        resp = responsibilities(em, parameters, rows.block)
+        resp = em.responsibilities(parameters, rows.block)
         order = dispensable(resp[: len(parameters.weights)], rows.weight)
         order = order[em.movable(len(order))[order]]
         return cls(em, parameters, rows, resp, order)
 
-    def drawn(self, count: int, rng: np.random.RandomState) -> list[Parameters]:
+    def drawn(
+        self, count: int, rng: np.random.RandomState
+    ) -> list[Parameters] | Parameters:
         """Take a dispensable component away and split the one that owns a random row.
 
         The component that costs the least is taken every second time, the next one
         every fourth, and so on. The split is between that row and another one of the
-        same component, whichever is nearer. What fails is left out.
+        same component, whichever is nearer. What fails is left out. Return a list, or
+        a stack if all was done in one call.
         """
-        K, n = len(self.parameters.weights), len(self.rows.Z)
-        most = max(1, LABELS // (2 * n))
         places = np.minimum(rng.geometric(0.5, count), len(self.dispensable)) - 1
-        gone = self.dispensable[places]
+        gone, random = self.dispensable[places], rng.random_sample((3, count))
+        how = (self.rows, self.resp, gone, random, CERTAIN)
+        quick = self.em.moved(self.parameters, *how)
+        return self._drawn(gone, random) if quick is None else quick
+
+    def _drawn(self, gone: np.ndarray, random: np.ndarray) -> list[Parameters]:
+        (K, count), n = (len(self.parameters.weights), len(gone)), len(self.rows.Z)
+        most = max(1, LABELS // (2 * n))
         weight = self.rows.weight
-        here = rng.choice(n, count, p=weight / weight.sum())
+        here = at_shares(weight[None], random[0])
         owners = self.resp[:, here].T + CERTAIN
         owners[np.arange(count), gone] = 0
-        owner = drawn_of_each(owners, rng)
+        owner = at_shares(owners, random[1])
         found: list[Parameters] = []
-        views = self.em.views(self.rows.Z)
         for i in range(0, count, most):
             some = slice(i, i + most)
             # What the owner would have, were the other one not there.
             left = 1 - self.resp[gone[some]] + K * CERTAIN
             share = (self.resp[owner[some]] + CERTAIN) / left * weight
-            there = drawn_of_each(share, rng)
+            there = at_shares(share, random[2, some])
             nearer = np.empty((len(there), n), bool)
-            for view, Z in enumerate(views):
-                own = slice(view, None, len(views))
+            for view, Z in enumerate(self.rows.seen):
+                own = slice(view, None, len(self.rows.seen))
                 nearer[own] = closer(Z, here[some][own], there[own])
             halves = np.stack([share * nearer, share * ~nearer], axis=1)
             found += self._split(gone[some], owner[some], halves)
@@ -121,12 +127,11 @@ def closer(Z: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def drawn_of_each(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Draw an index of each row of weights, in proportion to them."""
+    return at_shares(weights, rng.uniform(size=len(weights)))
+
+
+def at_shares(weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the index in each row of weights up to which they have such a share."""
     cumulated = np.cumsum(weights, axis=1)
-    places = rng.uniform(size=len(weights)) * cumulated[:, -1]
+    places = shares * cumulated[:, -1]
     return (cumulated <= places[:, None]).sum(axis=1).clip(max=weights.shape[1] - 1)
-
-
-def responsibilities(em: EMMap, parameters: Parameters, block: Block) -> np.ndarray:
-    """Posterior probabilities (K, n)."""
-    expectation = em.expectation(parameters, np.dtype(float))
-    return expectation.responsibilities(block, Workspace())

@@ -23,7 +23,9 @@ from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
+from skem.core.search.follow import followed
 from skem.core.search.initialize import started
 from skem.core.search.sketch import Sketch
 from skem.core.solve.accelerator import Accelerator, Chart, Progress
@@ -277,6 +279,11 @@ def follow(
     """
     tol = max(tol, rough)
     accelerator = accelerate(em.chart)
+    if callback is None:
+        limits = Limits(max_iter, tol)
+        found = followed(em, accelerator, start, limits, earlier)
+        if found is not None:
+            return found
     if earlier is not None:
         accelerator.follow(earlier.accelerator)
         start = em.adopted(start)

@@ -23,7 +23,9 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import Initializer, kmeans
+from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
+from skem.core.search.follow import followed
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
 from skem.core.solve.accelerator import Accelerator
@@ -259,17 +261,22 @@ class Search:
                 continue
         return best
 
-    def moved(self, em: EMMap, best: Solution) -> list[Parameters]:
+    def moved(self, em: EMMap, best: Solution) -> list[Parameters] | Parameters:
         """Move components at random; what fails is left out."""
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         return moves.drawn(self.affordable(em, MOVES, EACH_MOVED), self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
         """Follow a trial while it may overtake a value."""
+        accelerator = self.accelerator(em.chart)
+        limits = Limits(CATCH_UP, self.slack, value, LOOK)
+        found = followed(em, accelerator, trial.parameters, limits)
+        if found is not None:
+            return found
         return solve(
             em.evaluate,
             trial.parameters,
-            self.accelerator(em.chart),
+            accelerator,
             tol=self.slack,
             max_iter=CATCH_UP,
             callback=Race(value, CATCH_UP),

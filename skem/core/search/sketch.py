@@ -22,7 +22,7 @@ from skem.core.gaussian.storage import PAIRS, transposed
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import Expectation
-from skem.core.search.initialize import Rows
+from skem.core.mixture.rows import Rows
 
 HALF_NORMAL = float(np.sqrt(2 / np.pi))
 """Mean of the absolute value of a standard normal variable."""

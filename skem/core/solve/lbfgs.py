@@ -121,6 +121,11 @@ class LBFGS:
             self._pairs.extend(earlier._pairs)
 
     @property
+    def fresh(self) -> bool:
+        """Whether it knows nothing yet."""
+        return self._plain.progress is None and self._pairs.n == 0
+
+    @property
     def progress(self) -> Progress | None:
         """That of the plain steps, unless they are over."""
         return self._plain.progress if self._steps <= self.warm_up else None

@@ -34,6 +34,11 @@ class Map(Protocol[P]):
     def evaluate(self, point: P, /) -> Evaluation:
         """Fold one pass over the data at a point, or at a stack of them."""
 
+    def contest(
+        self, stack: P, steps: int, hope: float, least: float, /
+    ) -> tuple[P, Any] | None:
+        """Take steps from a stack, and give up the worse, in one call, if it can."""
+
     def advanced(self, point: P, steps: int, /) -> P:
         """Return where so many plain steps lead."""
 

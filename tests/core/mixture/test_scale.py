@@ -195,20 +195,20 @@ def test_clusterings_are_known_of_rows_that_are_whitened_alike(make_blocks, rng)
 @pytest.mark.skipif(native.library() is None, reason="there is no compiled pass")
 @pytest.mark.parametrize("d", [1, 2, 7])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_compiled_steps_settle_where_those_of_numpy_do(
+def test_the_scale_of_one_call_is_that_of_numpy(
     structure, d, weighted, make_blocks, monkeypatch, rng
 ):
     X = rng.normal(size=(250, d)) + 4 * rng.integers(0, 3, size=(250, 1))
     blocks = make_blocks(X, rng.integers(1, 4, 250) if weighted else None)
     fast, slow = (sample_of(blocks, structure) for _ in range(2))
     done = []
-    settle = Stepper.settle
+    cluster = Stepper.cluster
 
     def counted(*args):
-        done.append(settle(*args))
+        done.append(cluster(*args))
         return done[-1]
 
-    monkeypatch.setattr(Stepper, "settle", counted)
+    monkeypatch.setattr(Stepper, "cluster", counted)
     found = fast.scale(3)
     assert len(done) == 1
     assert None not in done
@@ -226,13 +226,13 @@ def test_scales_that_need_a_floor_are_left_to_numpy(make_blocks, monkeypatch, rn
     X = rng.normal(size=(200, 2)) + 4 * rng.integers(0, 3, size=(200, 1))
     X = np.column_stack([X, X[:, 0] + 1e-5 * rng.normal(size=200)])
     done = []
-    settle = Stepper.settle
+    cluster = Stepper.cluster
 
     def counted(*args):
-        done.append(settle(*args))
+        done.append(cluster(*args))
         return done[-1]
 
-    monkeypatch.setattr(Stepper, "settle", counted)
+    monkeypatch.setattr(Stepper, "cluster", counted)
     scale = sample_of(make_blocks(X), STRUCTURES["full"]).scale(3)
     assert done == [None]
     units = np.sqrt(np.diagonal(scale))

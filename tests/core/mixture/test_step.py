@@ -13,7 +13,9 @@ from skem.core.gaussian.posterior import WEIGHT_PRIORS
 from skem.core.mixture import step as step_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.search.initialize import initialize
+from skem.core.search.climb import climb
+from skem.core.search.initialize import initialize, of_rows
+from skem.core.search.move import CERTAIN, Moves
 from skem.kernels import native
 
 pytestmark = pytest.mark.skipif(
@@ -212,3 +214,80 @@ def test_several_steps_lead_where_each_of_them_does(structure, d, make_blocks, r
     fast, slow = em.advanced(stack, 7), in_numpy(em).advanced(stack, 7)
     for one, other in zip(fast.arrays, slow.arrays, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.fixture(params=[1, 3, 7])
+def light(request, structure, make_blocks, rng):
+    """A problem with weights, and values that rows share."""
+    n, d = 150, request.param
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
+    X[:, 0] = X[:, 0].round()
+    return EMMap.prepare(make_blocks(X, rng.uniform(0.5, 2, n)), structure, 4, "auto")
+
+
+def assert_same_mixtures(one, other):
+    for a, b in zip(one.arrays, other.arrays, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def every_row(em):
+    return em.rows(1000, np.random.RandomState(0))
+
+
+def test_labels_become_the_mixtures_of_numpy(light, rng):
+    """An empty component among them."""
+    rows = every_row(light)
+    resp = rng.dirichlet(np.full(4, 0.2), (3, len(rows.Z))).swapaxes(1, 2).copy()
+    resp[1, 2] = 0
+    assert light.labelled(rows, resp) is not None
+    assert in_numpy(light).labelled(rows, resp) is None
+    ways = [
+        [start for _, start in of_rows(em, rows, resp)]
+        for em in (light, in_numpy(light))
+    ]
+    for one, other in zip(*ways, strict=True):
+        assert_same_mixtures(one, other)
+
+
+def test_responsibilities_are_those_of_numpy(light):
+    (start,) = starts(light, 4, 1)
+    block = every_row(light).block
+    fast, slow = (em.responsibilities(start, block) for em in (light, in_numpy(light)))
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-14)
+
+
+def test_moves_are_those_of_numpy(light, rng):
+    (start,) = starts(light, 4, 1)
+    moves = Moves.away_from(light, start, np.random.RandomState(0))
+    gone, random = rng.integers(0, 4, 30), rng.random((3, 30))
+    fast = light.moved(start, moves.rows, moves.resp, gone, random, CERTAIN)
+    slow = moves._drawn(gone, random)
+    assert len(fast.weights) == len(slow) == 30
+    assert_same_mixtures(fast, Parameters.stacked(slow))
+    one, other = np.random.RandomState(1), np.random.RandomState(1)
+    drawn = moves.drawn(6, one)
+    again = replace(moves, em=in_numpy(light)).drawn(6, other)
+    assert_same_mixtures(drawn, Parameters.stacked(again))
+    assert one.rand() == other.rand()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+@pytest.mark.parametrize("hopeless", [False, True])
+def test_a_contest_has_the_winners_of_numpy(light, steps, hopeless):
+    some = starts(light, 4, 7)
+    least = -np.inf
+    if hopeless:
+        least = np.median([trial.objective for trial in climb(light, some, steps)])
+    assert light.contest(Parameters.stacked(some), steps, 2.0, least) is not None
+    fast, slow = (climb(em, some, steps, least) for em in (light, in_numpy(light)))
+    assert len(fast) == len(slow)
+    for one, other in zip(fast, slow, strict=True):
+        assert one.objective == pytest.approx(other.objective, rel=1e-9)
+        assert one.gain == pytest.approx(other.gain, abs=1e-6)
+        assert_same_mixtures(one.parameters, other.parameters)
+
+
+def test_a_stack_climbs_as_its_mixtures_do(light):
+    some = starts(light, 4, 5)
+    listed, stacked = climb(light, some, 8), climb(light, Parameters.stacked(some), 8)
+    assert [t.objective for t in listed] == [t.objective for t in stacked]

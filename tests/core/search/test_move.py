@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
-from skem.core.search.move import Moves, dispensable, responsibilities
+from skem.core.search.move import Moves, dispensable
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
@@ -56,7 +56,7 @@ def test_responsibilities_are_posterior_probabilities(em, labels):
     expected = np.exp(log_prob - logsumexp(log_prob, axis=0))
     # Rounding of log-densities of up to about a hundred.
     assert np.allclose(
-        responsibilities(em, parameters, em.blocks.block(0, len(Z))),
+        em.responsibilities(parameters, em.blocks.block(0, len(Z))),
         expected,
         atol=1e-10,
     )

@@ -4,7 +4,7 @@ import pytest
 from skem.core.blocks.arrays import Block
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
-from skem.core.search.initialize import Rows
+from skem.core.mixture.rows import Rows
 from skem.core.search.sketch import Sketch
 
 
