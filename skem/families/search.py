@@ -16,7 +16,6 @@ from skem.core.mixture.seeds import (
     kmeans,
     nearest_kmeans_seed,
     nearest_random_row,
-    on_checked_data,
 )
 from skem.core.search.climb import Trial, climb
 from skem.core.solve.loop import Solution
@@ -157,8 +156,7 @@ class TableSearch:
             first, methods = random_labels, [random_labels]
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         in_turn = [first, *(methods[i % len(methods)] for i in range(1, most))]
-        with on_checked_data():
-            labels = [method(Z, weight, K, self.rng) for method in in_turn]
+        labels = [method(Z, weight, K, self.rng) for method in in_turn]
         # An empty component is a small share of everything.
         return [em.labelled(0.99 * resp + 0.01 / K) for resp in labels]
 

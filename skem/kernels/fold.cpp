@@ -197,30 +197,28 @@ INLINE double dot(const double *a, const double *b, int64_t n) {
     return sum;
 }
 
-// Cumulate n numbers, times weights, and return their sum.
-INLINE double cumulate(const double *a, const double *weight, int64_t n, double *out) {
+// Cumulate n numbers, and return their sum.
+INLINE double cumulate(const double *a, int64_t n, double *out) {
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) out[i] = sum += weight ? a[i] * weight[i] : a[i];
+    for (int64_t i = 0; i < n; i++) out[i] = sum += a[i];
     return sum;
 }
 
-// The first of n places at which cumulated numbers reach a value, or exceed it; or the last.
-INLINE int64_t place(const double *cumulated, int64_t n, double value, bool exceed) {
+// The first of n places at which cumulated numbers exceed a value; or the last.
+INLINE int64_t place(const double *cumulated, int64_t n, double value) {
     int64_t low = 0, high = n - 1;
     while (low < high) {
         const int64_t middle = (low + high) / 2;
-        const bool there = exceed ? cumulated[middle] > value : cumulated[middle] >= value;
-        if (there) high = middle;
+        if (cumulated[middle] > value) high = middle;
         else low = middle + 1;
     }
     return low;
 }
 
-// Squared distances of n samples, columns of z, to a point, whose numbers have a stride.
-INLINE void distances(const double *z, int64_t d, int64_t n, const double *point,
-                      int64_t stride, double *out) {
+// Squared distances of n samples, columns of z, to the one of number `to`.
+INLINE void distances(const double *z, int64_t d, int64_t n, int64_t to, double *out) {
     for (int64_t j = 0; j < d; j++) {
-        const double *row = z + j * n, x = point[j * stride];
+        const double *row = z + j * n, x = row[to];
         for (int64_t i = 0; i < n; i++) {
             const double away = row[i] - x;
             out[i] = (j ? out[i] : 0) + away * away;
@@ -2926,22 +2924,22 @@ class Stepper {
         for (int64_t m = 0; m < M; m++) {
             const int64_t gone = moves.gone[m];
             const double *random = moves.random + m;
-            const double sum = cumulate(moves.weight, nullptr, n, cumulated);
-            const int64_t here = place(cumulated, n, random[0] * sum, true);
+            const double sum = cumulate(moves.weight, n, cumulated);
+            const int64_t here = place(cumulated, n, random[0] * sum);
             for (int64_t k = 0; k < K; k++)
                 owners[k] = k == gone ? 0 : moves.resp[k * n + here] + moves.certain;
-            const double of_owners = cumulate(owners, nullptr, K, owners);
-            const int64_t owner = place(owners, K, random[M] * of_owners, true);
+            const double of_owners = cumulate(owners, K, owners);
+            const int64_t owner = place(owners, K, random[M] * of_owners);
             // What the owner would have, were the other one not there.
             const double *its = moves.resp + owner * n, *other = moves.resp + gone * n;
             for (int64_t i = 0; i < n; i++)
                 share[i] = (its[i] + moves.certain) /
                            (1 - other[i] + (double)K * moves.certain) * moves.weight[i];
-            const double of_all = cumulate(share, nullptr, n, cumulated);
-            const int64_t there = place(cumulated, n, random[2 * M] * of_all, true);
+            const double of_all = cumulate(share, n, cumulated);
+            const int64_t there = place(cumulated, n, random[2 * M] * of_all);
             const double *seen = moves.seen + m % moves.views * d * n;
-            distances(seen, d, n, seen + here, n, near);
-            distances(seen, d, n, seen + there, n, cumulated);
+            distances(seen, d, n, here, near);
+            distances(seen, d, n, there, cumulated);
             for (int64_t i = 0; i < n; i++) {
                 half[i] = near[i] < cumulated[i] ? share[i] : 0;
                 share[i] -= half[i];
@@ -4136,118 +4134,6 @@ class Follower {
     }
 };
 
-// ---------------------------------------------------------------------------
-// k-means, as scikit-learn's `kmeans_plusplus` and Lloyd's steps
-// ---------------------------------------------------------------------------
-
-// Samples are columns of z, (d, n). `random` numbers are in [0, 1): one, and `trials` for
-// each further cluster. Every field has eight bytes.
-struct Clusters {
-    int64_t n, d, K, trials, steps;
-    double shift;  // of all centers, squared, in mean variances, below which it ends
-    const double *z, *weight, *random;
-    int64_t *seeds, *labels;  // (K,) and (n,), written
-    double *inertia;          // written
-    double *scratch;          // room for 5n + (2d + 1)K
-
-    double *room(int64_t i) const { return scratch + i * n; }
-    double *centers() const { return scratch + 5 * n; }
-    double *sums() const { return centers() + K * d; }
-    double *sizes() const { return sums() + K * d; }
-
-    // Each seed is the best of some samples that are drawn by their squared distances.
-    void seed() const {
-        double *found = room(0), *best = room(1), *own = room(2), *cumulated = room(3);
-        const double all = cumulate(weight, nullptr, n, cumulated);
-        const double *next = random;
-        seeds[0] = place(cumulated, n, *next++ * all, true);
-        distances(z, d, n, z + seeds[0], n, found);
-        for (int64_t k = 1; k < K; k++) {
-            const double potential = cumulate(found, weight, n, cumulated);
-            double least = 0;
-            for (int64_t t = 0; t < trials; t++) {
-                const int64_t drawn = place(cumulated, n, *next++ * potential, false);
-                distances(z, d, n, z + drawn, n, own);
-                for (int64_t i = 0; i < n; i++) own[i] = own[i] < found[i] ? own[i] : found[i];
-                const double sum = dot(weight, own, n);
-                if (t && !(sum < least)) continue;
-                least = sum;
-                seeds[k] = drawn;
-                double *other = best;
-                best = own;
-                own = other;
-            }
-            double *other = found;
-            found = best;
-            best = other;
-        }
-        for (int64_t k = 0; k < K; k++)
-            for (int64_t j = 0; j < d; j++) centers()[k * d + j] = z[j * n + seeds[k]];
-    }
-
-    // Label each sample with the nearest center, the first of several.
-    void label() const {
-        double *least = room(0), *own = room(1);
-        for (int64_t i = 0; i < n; i++) labels[i] = 0;
-        distances(z, d, n, centers(), 1, least);
-        for (int64_t k = 1; k < K; k++) {
-            distances(z, d, n, centers() + k * d, 1, own);
-            for (int64_t i = 0; i < n; i++) {
-                labels[i] = own[i] < least[i] ? k : labels[i];
-                least[i] = own[i] < least[i] ? own[i] : least[i];
-            }
-        }
-    }
-
-    // Centers take the means of their samples. False, if one has none.
-    bool move(double &moved) const {
-        for (int64_t i = 0; i < K * (d + 1); i++) sums()[i] = 0;
-        for (int64_t i = 0; i < n; i++) sizes()[labels[i]] += weight[i];
-        for (int64_t j = 0; j < d; j++)
-            for (int64_t i = 0; i < n; i++)
-                sums()[labels[i] * d + j] += weight[i] * z[j * n + i];
-        moved = 0;
-        for (int64_t k = 0; k < K; k++) {
-            if (!(sizes()[k] > 0)) return false;
-            for (int64_t j = 0; j < d; j++) {
-                double &center = centers()[k * d + j];
-                const double mean = sums()[k * d + j] / sizes()[k];
-                moved += (mean - center) * (mean - center);
-                center = mean;
-            }
-        }
-        return true;
-    }
-
-    double mean_variance() const {
-        double sum = 0;
-        for (int64_t j = 0; j < d; j++) {
-            double mean = 0;
-            for (int64_t i = 0; i < n; i++) mean += z[j * n + i] / (double)n;
-            for (int64_t i = 0; i < n; i++) sum += (z[j * n + i] - mean) * (z[j * n + i] - mean);
-        }
-        return sum / (double)(n * d);
-    }
-
-    // Return whether no cluster was ever empty: else the caller must do the steps.
-    bool run() const {
-        seed();
-        label();
-        const double still = shift * mean_variance();
-        int64_t *before = (int64_t *)room(4);
-        for (int64_t step = 0; step < steps; step++) {
-            double moved;
-            if (!move(moved)) return false;
-            __builtin_memcpy(before, labels, n * sizeof *before);
-            label();
-            // scikit-learn looks at the labels one step later, at the same centers.
-            if (moved <= still || !__builtin_memcmp(before, labels, n * sizeof *before)) break;
-        }
-        *inertia = dot(weight, room(0), n);
-        return true;
-    }
-};
-
 }  // namespace
 
 // The sizes of what the caller passes: whether it was written for this library.
@@ -4336,9 +4222,6 @@ EXPORT int64_t skem_label(const Step *step, const Samples *samples, const double
 EXPORT int64_t skem_move(const Step *step, const Samples *samples, const Moves *moves) {
     return !Stepper(*step).move(*samples, *moves);
 }
-
-// k-means of few samples; return whether the caller must do the steps from the seeds.
-EXPORT int64_t skem_kmeans(const Clusters *clusters) { return !clusters->run(); }
 
 // Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
 // of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint

@@ -37,7 +37,6 @@ VERSION = 10
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
-CLUSTERS = struct.Struct("5qd7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
@@ -124,10 +123,6 @@ class Library:
         """Leave a mixture in several ways; return whether that was done."""
         return not self.functions.skem_move(step, samples, moves)
 
-    def kmeans(self, clusters: bytes) -> bool:
-        """Cluster samples; return whether that was done, and not just begun."""
-        return not self.functions.skem_kmeans(clusters)
-
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.
 
@@ -167,7 +162,6 @@ def load(level: int) -> Library | None:
             "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
             "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
             "skem_move": [ctypes.c_char_p] * 3,
-            "skem_kmeans": [ctypes.c_char_p],
             "skem_lookups": LOOKUPS,
             "skem_chart_scratch": [ctypes.c_int64],
             "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],

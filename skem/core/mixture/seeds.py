@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -15,81 +13,17 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from skem.core.blocks.threads import single_threaded_openmp
-from skem.kernels import native
-from skem.kernels.native import CLUSTERS, address
+
+try:
+    # What `KMeans` makes ready takes ten times as long as this on a hundred rows.
+    from sklearn.cluster._kmeans import _kmeans_single_lloyd as single_lloyd
+except ImportError:  # pragma: no cover
+    single_lloyd = None
 
 KMEANS_STEPS = 50
 """Steps of k-means, at most: EM goes on from there."""
 SHIFT = 1e-4
 """Share of the mean variance; k-means ends where centers move by less, squared."""
-FEW = 2**22
-"""Values (rows × clusters × features) up to which it is done in one call."""
-
-
-class Clusters(NamedTuple):
-    """Rows that clusters began from, labels, and the sum of squared distances."""
-
-    seeds: np.ndarray
-    labels: np.ndarray
-    inertia: float
-
-
-def clusters(
-    Z: np.ndarray,
-    weight: np.ndarray,
-    n_components: int,
-    rng: np.random.RandomState,
-    steps: int = KMEANS_STEPS,
-) -> Clusters:
-    """Cluster rows by so many steps of k-means, from rows that lie far apart.
-
-    On few rows scikit-learn's functions take longer for what is around them; compiled
-    code does the same with the same random numbers.
-    """
-    library = native.library()
-    if library is None or Z.size * n_components > FEW:
-        return of_peer(Z, weight, far_apart(Z, weight, n_components, rng), steps)
-    (n, d), K = Z.shape, n_components
-    columns = np.ascontiguousarray(Z.T, dtype=float)
-    weight = np.ascontiguousarray(weight, dtype=float)
-    trials = 2 + int(math.log(K))
-    random = rng.random_sample(1 + (K - 1) * trials)
-    memory = np.empty(K + n + 1 + 5 * n + (2 * d + 1) * K)
-    at = address(memory)
-    found = [at, at + 8 * K, at + 8 * (K + n), at + 8 * (K + n + 1)]
-    arrays = map(address, (columns, weight, random))
-    done = library.kmeans(CLUSTERS.pack(n, d, K, trials, steps, SHIFT, *arrays, *found))
-    whole = memory[: K + n].view(np.int64)
-    seeds, labels, inertia = whole[:K], whole[K:], float(memory[K + n])
-    if done:
-        return Clusters(seeds, labels, inertia)
-    return of_peer(Z, weight, seeds, steps)
-
-
-def of_peer(
-    Z: np.ndarray, weight: np.ndarray, seeds: np.ndarray, steps: int
-) -> Clusters:
-    """Cluster rows from seeds, by scikit-learn."""
-    if steps == 0:
-        distances = cdist(Z, Z[seeds], "sqeuclidean")
-        return Clusters(seeds, distances.argmin(axis=1), distances.min(axis=1) @ weight)
-    with on_checked_data(), warnings.catch_warnings():
-        # Fewer distinct rows than components: the components left over stay empty.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(len(seeds), init=Z[seeds], n_init=1, max_iter=steps, tol=SHIFT)
-        model.fit(Z, sample_weight=weight)
-    return Clusters(seeds, model.labels_, model.inertia_)
-
-
-def far_apart(
-    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Choose rows far apart, one for each component."""
-    with on_checked_data():
-        _, rows = kmeans_plusplus(
-            Z, n_components, sample_weight=weight, random_state=rng
-        )
-    return rows
 
 
 def kmeans(
@@ -100,9 +34,48 @@ def kmeans(
     n_init: int = 1,
 ) -> np.ndarray:
     """One-hot labels of a k-means clustering, the best of some, (K, n)."""
-    runs = [clusters(Z, weight, n_components, rng) for _ in range(n_init)]
-    best = min(runs, key=lambda run: run.inertia)
-    return memberships(best.labels, n_components)
+    Z, weight = np.ascontiguousarray(Z, float), np.ascontiguousarray(weight, float)
+    run = lloyd if single_lloyd is None else quick_lloyd
+    with on_checked_data():
+        runs = [
+            run(Z, weight, Z[far_apart(Z, weight, n_components, rng)])
+            for _ in range(n_init)
+        ]
+    labels, _ = min(runs, key=lambda labels_and_inertia: labels_and_inertia[1])
+    return memberships(labels, n_components)
+
+
+def quick_lloyd(
+    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return labels by scikit-learn's k-means, and their inertia."""
+    shift = SHIFT * float(Z.var(axis=0).mean())
+    labels, inertia, *_ = single_lloyd(
+        Z, weight, centers, max_iter=KMEANS_STEPS, tol=shift
+    )
+    return labels, inertia
+
+
+def lloyd(
+    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Do the same by what scikit-learn has promised to keep."""
+    with warnings.catch_warnings():
+        # Fewer distinct rows than components: the components left over stay empty.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = KMeans(
+            len(centers), init=centers, n_init=1, max_iter=KMEANS_STEPS, tol=SHIFT
+        )
+        model.fit(Z, sample_weight=weight)
+    return model.labels_, model.inertia_
+
+
+def far_apart(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Choose rows far apart, one for each component."""
+    _, rows = kmeans_plusplus(Z, n_components, sample_weight=weight, random_state=rng)
+    return rows
 
 
 def memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
@@ -120,7 +93,9 @@ def kmeans_seeds(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """One row for each component, chosen far apart."""
-    return _one_hot(clusters(Z, weight, n_components, rng, 0).seeds, len(Z))
+    with on_checked_data():
+        rows = far_apart(Z, weight, n_components, rng)
+    return _one_hot(rows, len(Z))
 
 
 def random_rows(
@@ -138,21 +113,24 @@ def random_responsibilities(
     return resp / resp.sum(axis=0)
 
 
+def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """One-hot labels of the nearest seed, (K, n)."""
+    distances = cdist(Z, Z[seeds.argmax(axis=1)], "sqeuclidean")
+    return memberships(distances.argmin(axis=1), len(seeds))
+
+
 def nearest_kmeans_seed(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """One-hot labels of the nearest of rows chosen far apart."""
-    labels = clusters(Z, weight, n_components, rng, 0).labels
-    return memberships(labels, n_components)
+    return _nearest(Z, kmeans_seeds(Z, weight, n_components, rng))
 
 
 def nearest_random_row(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """One-hot labels of the nearest of rows chosen evenly."""
-    rows = rng.choice(len(Z), n_components, replace=False)
-    distances = cdist(Z, Z[rows], "sqeuclidean")
-    return memberships(distances.argmin(axis=1), n_components)
+    return _nearest(Z, random_rows(Z, weight, n_components, rng))
 
 
 @contextmanager
