@@ -147,11 +147,29 @@ class Report:
         """Add a row to the table."""
         self.line("| " + " | ".join(map(str, cells)) + " |")
 
-    def save(self) -> None:
-        """Write the page, unless only part of the work was asked for."""
-        if "--no-save" not in sys.argv and not TINY:
-            RESULTS.mkdir(exist_ok=True)
-            self._path.write_text("\n".join(self._lines) + "\n")
+    def save(self, section: str = "", *, alone: bool = False) -> None:
+        """Write the page, unless only a small part of the work was done.
+
+        A section of that title stays if this report lacks it. If it is all that was
+        asked for, it takes its place on the page, and the rest of the page stays.
+        """
+        if "--no-save" in sys.argv or TINY:
+            return
+        RESULTS.mkdir(exist_ok=True)
+        before = sections(self._path.read_text()) if self._path.exists() else {}
+        page = sections("\n".join(self._lines) + "\n")
+        if alone and before:
+            page = before | {section: page[section]}
+        elif section in before and section not in page:
+            page |= {section: before[section]}
+        self._path.write_text("".join(page.values()))
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return the sections of a page by their titles, each with its title."""
+    head, *others = page.split("\n## ")
+    named = {text.split("\n", 1)[0]: f"\n## {text}" for text in others}
+    return {"": head, **named}
 
 
 def chosen(names: Sequence[str]) -> list[str]:

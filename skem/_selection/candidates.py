@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from skem._fitting.fitting import ILL_DEFINED
 from skem._fitting.likelihood import rows_of_scarce
 from skem._report.text import UNDETERMINED
+from skem._selection.alike import first_alike, kept_as, told
 from skem._selection.grid import Candidate, worth_refining
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
@@ -26,13 +27,14 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.totals import classified
-from skem.core.search.divide import divided
 from skem.core.search.initialize import subsample
 from skem.core.search.many import best_end, many
+from skem.core.search.mend import mend, neighbours
 from skem.core.search.path import ROUGH, Found, Path, growing, swiftly, widened
 from skem.core.search.search import Search, affordable, products
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
+from skem.core.solve.plain import Plain
 from skem.core.solve.registry import ACCELERATORS
 from skem.gaussian_mixture import GaussianMixture
 
@@ -225,9 +227,12 @@ def candidates(
     to it with more patience; and others, should they now be as near. So the result does
     not depend on how many structures are worked on at a time.
     """
-    structures = [SHAPES[name] for name in covariance_types]
     rng = np.random.RandomState(problem.seed)
     fresh = _fresh(problem, min(SPARSE, problem.n_init), rng)
+    asked = [SHAPES[name] for name in covariance_types]
+    first = first_alike(asked, len(fresh.coordinates.shift))
+    places = sorted(set(first))
+    structures = [asked[place] for place in places]
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:
@@ -268,7 +273,12 @@ def candidates(
                 for those, known in zip(near, done, strict=True):
                     known |= those
     settled = _nested(problem, structures, settled)
-    rows = zip(*(each.candidates for each in settled), strict=True)
+    found = dict(zip(places, (each.candidates for each in settled), strict=True))
+    columns = [
+        found[place] if place == own else _alike(problem, asked[own], found[place])
+        for own, place in enumerate(first)
+    ]
+    rows = zip(*columns, strict=True)
     return [candidate for row in rows for candidate in row]
 
 
@@ -318,6 +328,7 @@ def _settle(
             other.sketches(em.coordinates) for i, other in enumerate(walked) if i != own
         ]
         path.walk_down(others)
+        mend(path, np.random.RandomState([problem.seed, own]))
         solutions = {
             K: _unless_ill_defined(path.settle, K, stages) for K in problem.components
         }
@@ -351,6 +362,7 @@ def _refine(
         return settled
     with problem.stages(structure, settled.walked.scales) as stages:
         sample, whole = stages[0], stages[-1]
+        light = problem.many(whole)
         found: dict[int, tuple[Candidate, Parameters]] = {}
         for K in near:
             begin = time.perf_counter()
@@ -361,11 +373,11 @@ def _refine(
                 _, fewer = found[max(found)]
                 splits = widened(Sketch.of_mixture(sample, fewer), K)
                 known += Path.starts(sample.for_components(K), splits)
-            if problem.many(whole):
+            if light:
                 present = {k: end for k, (_, end) in found.items()}
                 present = settled.parameters | present
-                known += neighbours(em, K, present, search.rng)
-            optimum = among_many if problem.many(whole) else Search.optimum
+                known += neighbours(em, K, present, CUTS, search.rng)
+            optimum = among_many if light else Search.optimum
             solution = _unless_ill_defined(optimum, search, em)
             seconds = settled.walked.seconds[K] + time.perf_counter() - begin
             candidate = _candidate(problem, structure, K, solution, seconds)
@@ -374,29 +386,14 @@ def _refine(
         return settled.updated(found)
 
 
-def neighbours(
-    em: EMMap,
-    n_components: int,
-    present: dict[int, Parameters],
-    rng: np.random.RandomState,
-) -> list[Parameters]:
-    """Return starts from mixtures of one component fewer and of one more."""
-    found: list[Parameters] = []
-    most = affordable(em, n_components, CUTS)
-    if n_components - 1 in present:
-        found += divided(em, present[n_components - 1], most, rng)
-    if n_components + 1 in present:
-        sketch = Sketch.of_mixture(em, present[n_components + 1])
-        unions = [sketch.merge(i, j) for i, j in sketch.closest(most)]
-        found += Path.starts(em, unions)
-    return found
-
-
 def among_many(search: Search, em: EMMap) -> Solution:
     """Search from many starts, where steps are quick."""
     K, n_starts = search.n_components, MANY * search.n_starts
     fresh = many(em, K, affordable(em, K, n_starts), search.rng)
-    return search.improved(em, best_end(em, [*search.known, *fresh], search.finish))
+    # What was found already is the least that is asked of the others.
+    present, *others = search.known
+    best = _unless_ill_defined(search.finish, em, present)
+    return search.improved(em, best_end(em, [*others, *fresh], search.finish, best))
 
 
 def _nested(
@@ -461,6 +458,29 @@ def _continued(
                 if candidate.log_likelihood > before[K].log_likelihood:
                     found[K] = candidate, solution.evaluation.parameters
     return settled.updated(found)
+
+
+def _alike(
+    problem: Problem, structure: Structure, others: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return the candidates of a structure that is the same model as another one."""
+    found = []
+    with problem.stages(structure) as stages:
+        for other in others:
+            begin = time.perf_counter()
+            if other.mixture is None:
+                found.append(replace(other, covariance_type=structure.name))
+                continue
+            em = stages[-1].for_components(other.n_components)
+            start = kept_as(structure, other.mixture._parameters())
+            start = em.coordinates.inward(structure, start)
+            here = Solution(em.evaluate(start), [], 0, True, Plain(em.chart))
+            seconds = time.perf_counter() - begin
+            candidate = _candidate(
+                problem, structure, other.n_components, here, seconds
+            )
+            found.append(told(candidate, other))
+    return found
 
 
 def _unless_ill_defined(

@@ -5,6 +5,7 @@ Where many plain steps take little time, this is the shortest way to a good opti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,10 +84,18 @@ def about_means(
     return labels
 
 
-def best_end(em: EMMap, starts: Sequence[Parameters], finish: Follow) -> Solution:
-    """Follow the most hopeful starts, and return the end of the best."""
-    trials = sorted(climb(em, starts, STEPS), key=Trial.hope, reverse=True)
-    best = None
+def best_end(
+    em: EMMap,
+    starts: Sequence[Parameters],
+    finish: Follow,
+    best: Solution | None = None,
+) -> Solution:
+    """Follow the most hopeful starts, and return the end of the best.
+
+    If that is not beyond the `best` so far, return this.
+    """
+    least = -math.inf if best is None else height(best)
+    trials = sorted(climb(em, starts, STEPS, least), key=Trial.hope, reverse=True)
     for trial in trials[:FOLLOWED]:
         if best is not None and trial.hope() <= height(best) + GAIN:
             break

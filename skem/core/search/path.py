@@ -169,15 +169,18 @@ class Path:
             return []
         return change(self.found[neighbour].sketch, K)
 
-    def improve(self, K: int, sketches: Iterable[Sketch]) -> bool:
+    def improve(
+        self, K: int, sketches: Iterable[Sketch], others: Sequence[Parameters] = ()
+    ) -> bool:
         """Follow the best of the starts, if it may lead beyond what has been found.
 
-        Returns whether it did. What was only scouted is one of the starts, and is
-        forgotten if none of them leads anywhere.
+        `others` are starts beside those from sketches. Returns whether it did. What
+        was only scouted is one of the starts, and is forgotten if none of them leads
+        anywhere.
         """
         with self._timed(K):
             em = self.em.for_components(K)
-            starts = self.starts(em, sketches)
+            starts = [*self.starts(em, sketches), *others]
             present = self.found.get(K)
             if present is not None and not present.converged:
                 starts.append(self.found.pop(K).parameters)

@@ -1,0 +1,47 @@
+"""Structures that are one model where there is one feature.
+
+There a covariance is a variance: all that structures may differ in is whether
+components share it. One of them is fitted, and the others are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from skem._selection.grid import Candidate
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+
+
+def first_alike(structures: Sequence[Structure], n_features: int) -> list[int]:
+    """Return for each structure the place of the first that is the same model."""
+    if n_features > 1:
+        return [*range(len(structures))]
+    # Two components have one variance or two.
+    sizes = [structure.n_free(2, 1) for structure in structures]
+    return [sizes.index(size) for size in sizes]
+
+
+def kept_as(structure: Structure, parameters: Parameters) -> Parameters:
+    """Return a mixture of one feature as another structure keeps it."""
+    K, d = parameters.shape
+    own = np.broadcast_to(np.ravel(parameters.precisions_cholesky), K)
+    shape = structure.shape(K, d)
+    own = own[: int(np.prod(shape))].reshape(shape).copy()
+    return replace(parameters, precisions_cholesky=own)
+
+
+def told(candidate: Candidate, other: Candidate) -> Candidate:
+    """Return a candidate with all that is known of one that is the same model."""
+    for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_"):
+        setattr(candidate.mixture, name, getattr(other.mixture, name))
+    # Sums in another order would differ by rounding, and decide between equals.
+    return replace(
+        other,
+        covariance_type=candidate.covariance_type,
+        mixture=candidate.mixture,
+        seconds=candidate.seconds,
+    )
