@@ -5,7 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 from sklearn.base import (
@@ -118,7 +127,8 @@ class Chooser(
     feature_names_in_: np.ndarray
 
     transform = of_best(SharedMethods.transform)
-    score = of_best(SharedMethods.score)
+    # Unless this is declared, pyright takes the signature of scikit-learn's mixin.
+    score: ClassVar[Callable[..., float]] = of_best(SharedMethods.score)
     bic = of_best(SharedMethods.bic)
     aic = of_best(SharedMethods.aic)
     icl = of_best(SharedMethods.icl)
