@@ -7,13 +7,14 @@ stacked, and share every call of NumPy.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.solve.loop import Solution
 from skem.core.solve.map import Map, P
 
 HOPE = 2
@@ -28,6 +29,10 @@ class Trial:
     objective: float
     gain: float
     steps: int
+
+    def reached(self) -> float:
+        """Return the objective that it has come to."""
+        return self.objective
 
     def hope(self) -> float:
         """Return what it may be worth after as many steps again; gains may grow."""
@@ -61,7 +66,38 @@ def climb(
         trials = [
             trial for start in starts for trial in climb(em, [start], steps, least)
         ]
-    return sorted(trials, key=lambda trial: -trial.objective)
+    return sorted(trials, key=Trial.reached, reverse=True)
+
+
+def height(solution: Solution) -> float:
+    """Return the objective at the end of a run."""
+    return float(solution.evaluation.objective)
+
+
+def highest(
+    trials: Iterable[Trial],
+    finish: Callable[[Any], Solution],
+    promise: Callable[[Trial], float],
+    slack: float,
+    best: Solution | None = None,
+) -> Solution:
+    """Finish trials in turn, as long as one promises more than the best end.
+
+    More by `slack`. Those that meet a covariance that must not be repaired are passed
+    over; if all do, and there was no `best` before, that is an error.
+    """
+    for trial in trials:
+        if best is not None and promise(trial) <= height(best) + slack:
+            break
+        try:
+            end = finish(trial.parameters)
+        except IllDefinedCovarianceError:
+            continue
+        if best is None or height(end) > height(best):
+            best = end
+    if best is None:
+        raise IllDefinedCovarianceError
+    return best
 
 
 def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
