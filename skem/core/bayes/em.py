@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -153,6 +153,7 @@ def outward(
 class VariationalMap(EMMap):
     """The data in coordinates, with a structure and, as regularization, a prior."""
 
+    rounds: ClassVar[bool] = False
     regularization: Prior
 
     @classmethod
@@ -203,10 +204,7 @@ class VariationalMap(EMMap):
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
         """M-step: the posterior of the statistics."""
-        if statistics.quadratic == self.structure.quadratic:
-            scatter = statistics.scatter()
-        else:
-            scatter = statistics.within(self.total)
+        scatter = self._scatter(statistics)
         return self.regularization.posterior(self.structure, statistics, scatter)
 
     def weighing(self, total_weight: float) -> VariationalMap:

@@ -53,7 +53,7 @@ EACH, LEAST, MOST = 3, 6, 20
 """Moves that are tried at a time for each component, at least, and at most."""
 OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
-FEW = 0.4
+SMALL = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
 STEPS = 8
 """Steps that each start or move gets."""
@@ -170,7 +170,7 @@ class BayesianSearch(Search):
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
         sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
-        small = FEW * self.n_components
+        small = SMALL * self.n_components
         trials = [
             trial
             for group in (
