@@ -281,10 +281,11 @@ class GaussianModel:
 
     def _estimate(self, statistics: Statistics, previous: Laws | None) -> Laws:
         before = None if previous is None else self._parameters(previous)
-        found = maximise(
-            self.structure, self.penal, statistics, statistics.scatter(), before
+        return _laws_of(
+            maximise(
+                self.structure, self.penal, statistics, statistics.scatter(), before
+            )
         )
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
 
     def _completed(
         self,
@@ -329,8 +330,7 @@ class GaussianModel:
         outer = other.coordinates.outward(
             structure, other._parameters(laws), np.dtype(float)
         )
-        found = self.coordinates.inward(structure, outer)
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
+        return _laws_of(self.coordinates.inward(structure, outer))
 
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""
@@ -358,8 +358,7 @@ class GaussianModel:
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
         whole = np.concatenate([np.zeros(len(counts)), vector])
-        found = self._chart(base, counts).unpack(whole)
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
+        return _laws_of(self._chart(base, counts).unpack(whole))
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""
@@ -443,3 +442,7 @@ class GaussianModel:
             "means": laws["means"][order],
             "cholesky": self.structure.ordered(laws["cholesky"], order),
         }
+
+
+def _laws_of(parameters: Parameters) -> Laws:
+    return {"means": parameters.means, "cholesky": parameters.precisions_cholesky}

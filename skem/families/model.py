@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
 Running = Any
 """Sums that can be added up over passes at different parameters: arrays, mostly."""
+BISECTIONS = 60
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
 
@@ -143,11 +145,37 @@ class Model(Protocol):
         """Return the components in another order."""
 
 
+def bisected(
+    too_small: Callable[[np.ndarray], np.ndarray],
+    least: float,
+    most: float,
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """Return the smallest numbers that are not too small, by bisection of logarithms.
+
+    `too_small` tells of each of some numbers from `least` to `most`.
+    """
+    low, high = np.full(shape, np.log(least)), np.full(shape, np.log(most))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = too_small(np.exp(middle))
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.exp((low + high) / 2)
+
+
 class Seen:
     """What most models have in common."""
 
     linear = True
     apart = True
+
+    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Σ r of each row of features."""
+        return resp @ rows.T
+
+    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
+        """M-step of labels."""
+        return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
 
     @property
     def least_points(self) -> int:
