@@ -24,7 +24,7 @@ from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, evaluate_far
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
 FARTHEST = 1e150
@@ -34,7 +34,6 @@ FAR = 1e5
 BLOCK = 2**18
 """Numbers in a temporary array."""
 LIMIT = float(np.finfo(float).max)
-TINY = float(np.finfo(float).tiny)
 SQRT12 = float(np.sqrt(12))
 """Width of an even distribution, in its standard deviations."""
 MOST_DF = 1e12

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-GAUSSIAN = 1e7
-"""Degrees of freedom from which a t is computed as a Gaussian."""
+from skem.core.student.parameters import GAUSSIAN
+
 LARGEST = 1e300
 """A distance in standard deviations that is as good as infinite."""
 MOST_STEPS = 2000

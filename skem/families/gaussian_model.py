@@ -13,6 +13,7 @@ from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.degeneracy import scarce
+from skem.core.gaussian.far import LOG_2PI
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.quadratic import Pairs, Squares, diagonal_positions
@@ -25,7 +26,6 @@ from skem.families.model import SMALLEST_COUNT, Laws, Running
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
-LOG_2PI = float(np.log(2 * np.pi))
 LIMIT = CONDITION[np.dtype(float)]
 FAR = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
