@@ -40,7 +40,7 @@ class Trial:
 
 
 def climb(
-    em: Map[Any], starts: Any, steps: int, least: float = -math.inf
+    em: Map[P], starts: Sequence[P] | P, steps: int, least: float = -math.inf
 ) -> list[Trial]:
     """Take so many plain steps of a map from some starts, and return the best first.
 
@@ -49,23 +49,21 @@ def climb(
     covariance that must not be repaired are left out. Starts are a list; a stack, if
     nothing of them is known or given.
     """
+    each: Sequence[P] = []
     if isinstance(starts, Sequence):
         if not starts:
             return []
         points = [em.admitted(start) for start in starts]
-        there = type(points[0]).stacked(points)
+        each, there = starts, type(points[0]).stacked(points)
     else:
-        there, starts = starts, range(len(starts.weights))
+        there = starts
     try:
         trials = _together(em, there, steps, least)
     except IllDefinedCovarianceError:
-        if len(starts) == 1:
+        each = each or [there[i] for i in range(len(there.weights))]
+        if len(each) == 1:
             return []
-        if isinstance(starts, range):
-            starts = [there[i] for i in starts]
-        trials = [
-            trial for start in starts for trial in climb(em, [start], steps, least)
-        ]
+        trials = [trial for one in each for trial in climb(em, [one], steps, least)]
     return sorted(trials, key=Trial.reached, reverse=True)
 
 
