@@ -19,7 +19,8 @@ from skem._estimators.component_choice import (
     fit_mixture,
     require_y,
 )
-from skem._fitted.conditional import LIMIT, Conditioner, log_weights
+from skem._fitted.conditional import Conditioner, log_weights
+from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints

@@ -17,8 +17,9 @@ from skem._estimators.component_choice import (
     fit_mixture,
     require_y,
 )
-from skem._fitted.conditional import LIMIT, SQRT12, Conditioner, Laws
+from skem._fitted.conditional import Conditioner
 from skem._fitted.joint import check_probabilities
+from skem._fitted.laws import LIMIT, SQRT12, Laws
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy

@@ -36,6 +36,9 @@ class Scatter(NamedTuple):
     counts: np.ndarray
 
 
+NOTHING = Scatter(np.zeros(()), np.zeros(()))
+
+
 class Structure(Storage):
     """A storage, and what it allows covariances to be.
 
@@ -298,8 +301,7 @@ class Shaped(Structure):
             values = scaled(self.covariances(cholesky / unit), times * counts)
         if not np.isfinite(values).all():
             return cholesky
-        nothing = Scatter(np.zeros(()), np.zeros(()))
-        covariances = self.estimate(Scatter(values, counts), nothing, n_features)
+        covariances = self.estimate(Scatter(values, counts), NOTHING, n_features)
         found, failed = self.factor(covariances)
         # A mixture of a stack is as it was if any of its components fails.
         stack = weights.shape[:-1]
