@@ -153,7 +153,7 @@ def outward(
 class VariationalMap(EMMap):
     """The data in coordinates, with a structure and, as regularization, a prior."""
 
-    rounds: ClassVar[bool] = False
+    allows_single: ClassVar[bool] = False
     regularization: Prior
 
     @classmethod

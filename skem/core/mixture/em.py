@@ -40,7 +40,7 @@ EQUAL_WEIGHTS = 6
 class EMMap(FitProblem):
     """The map θ → (θ⁺, ℓ(θ)) of a problem."""
 
-    rounds: ClassVar[bool] = True
+    allows_single: ClassVar[bool] = True
     """Whether it may be computed in single precision."""
 
     @cached_property
@@ -86,7 +86,7 @@ class EMMap(FitProblem):
         blocks, shift = self.blocks, self.coordinates.shift * self.coordinates.scale
         if not isinstance(blocks, ArrayBlocks) or blocks.incomplete:
             return self
-        if not self.rounds or blocks.dtype == np.float32:
+        if not self.allows_single or blocks.dtype == np.float32:
             return self
         if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
             return self

@@ -41,7 +41,7 @@ class StudentMap(EMMap):
     `low` and `high` (d,) are where outliers begin.
     """
 
-    rounds: ClassVar[bool] = False
+    allows_single: ClassVar[bool] = False
     freedom: Freedom = field(default_factory=lambda: Freedom(np.ones(1), True))
     low: np.ndarray | float = -np.inf
     high: np.ndarray | float = np.inf
