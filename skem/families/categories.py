@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from skem.families.family import Kind
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -61,7 +61,7 @@ class Bernoulli(Categorical):
 
 
 @dataclass(frozen=True)
-class CategoricalModel(Seen):
+class CategoricalModel(Model):
     """A column of categories: rows are one-hot, zero where a cell is missing."""
 
     family: Categorical

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Running, Seen
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
 
 if TYPE_CHECKING:
     from skem.families.family import Family
@@ -27,7 +27,7 @@ def mean_and_spread(x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class ColumnModel(Seen):
+class ColumnModel(Model):
     """A column of an exponential family: rows [mask, T], S = R [mask, T]ᵀ.
 
     `pooled` is the mean statistic of all the data, which each component has `epsilon`

@@ -21,7 +21,7 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
-from skem.families.model import SMALLEST_COUNT, Laws, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Model, Running
 
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
@@ -36,7 +36,7 @@ FARTHEST = 1e300
 
 
 @dataclass(frozen=True)
-class GaussianModel:
+class GaussianModel(Model):
     """Rows [z, q(z)] of standardised values, with masks where values are missing.
 
     Laws are those of z: "means" and "cholesky", the precision Cholesky factors.

@@ -9,7 +9,7 @@ from scipy.special import digamma, xlog1py
 
 from skem.families.column import mean_and_spread, observed
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Seen, bisected
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, bisected
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
@@ -40,7 +40,7 @@ class NegativeBinomial(Kind):
 
 
 @dataclass(frozen=True)
-class NegativeBinomialModel(Seen):
+class NegativeBinomialModel(Model):
     """Rows [mask, x]; sums Σ r [1, x, s (ψ(x + s) − ψ(s))].
 
     log Γ(x + s) − log Γ(s) = Σ_{j < x} log(j + s), and log(j + s) is at least

@@ -16,7 +16,6 @@ from skem.families.model import (
     Look,
     Model,
     Running,
-    Seen,
     bisected,
 )
 
@@ -39,7 +38,7 @@ class Student(Kind):
 
 
 @dataclass(frozen=True)
-class StudentModel(Seen):
+class StudentModel(Model):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
 
     EM of Peel & McLachlan (2000), with u the expected precision of a sample.
