@@ -175,7 +175,7 @@ class Unconstrained(Structure):
     ) -> np.ndarray:
         values, counts = scatter
         if self.shared:
-            values, counts = values.sum(axis=-3), counts.sum(axis=-1)
+            values, counts = values.sum(axis=counts.ndim - 1), counts.sum(axis=-1)
         total = np.asarray(counts + prior.counts)
         if values.ndim == total.ndim:
             # The squares of all features are in one sum.
