@@ -15,6 +15,7 @@ from skem._estimators.calibration import (
     draws_for,
     held_out_support,
     parts,
+    peak,
     support,
     threshold,
 )
@@ -70,7 +71,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
 
     support_threshold_ : float
         Mass of the mixture outside of the region: a row is an outlier if its support
-        probability is lower. For `false_alarm_rate` it is below that, mostly.
+        probability is lower. For `false_alarm_rate` it is below that, mostly. 0 where
+        the mass is too small for a number.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -204,23 +206,29 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         rate = self.false_alarm_rate if self.contamination is None else 0.01
         self._draws = draws_for(rate)
         if self.contamination is None:
-            u = held_out_support(self.mixture_, X, weight, self._draws, rng)
+            u, below = held_out_support(self.mixture_, X, weight, self._draws, rng)
             self.support_threshold_ = threshold(u, weight, rate, X.shape[1])
+            self._below_peak = cut(below, weight, rate)
             self.offset_ = self._level(self.mixture_)
         elif np.isnan(X).any():
-            u = support(self.mixture_, X, self._draws, self._seed)
+            u, below = support(self.mixture_, X, self._draws, self._seed)
             self.support_threshold_ = cut(u, weight, self.contamination)
+            self._below_peak = cut(below, weight, self.contamination)
             self.offset_ = self._level(self.mixture_)
         else:
             scores = self.mixture_._log_density(X).astype(float)
             self.offset_ = cut(scores, weight, self.contamination)
-            below = self.mixture_._support(self._draws, self._seed).below
-            self.support_threshold_ = float(below(np.array([self.offset_]))[0])
+            mass = self.mixture_._support(self._draws, self._seed).below
+            self.support_threshold_ = float(mass(np.array([self.offset_]))[0])
+            self._below_peak = self.offset_ - peak(self.mixture_)
 
     def _level(self, mixture: GaussianMixture) -> float:
         """Return the log-density below which a mixture has the mass of outliers."""
+        if self.support_threshold_ == 0:
+            # Where the mass is no number, by how far it is below the peak.
+            return peak(mixture) + self._below_peak
         support = mixture._support(5 * self._draws, self._seed)
-        return support.level(1 - self.support_threshold_)
+        return support.level(self.support_threshold_)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row; of its observed features where values are missing.

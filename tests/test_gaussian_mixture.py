@@ -323,6 +323,17 @@ def test_warm_start_from_another_kind_of_mixture_is_an_error(params, columns):
     assert vars(mixture) == before
 
 
+@pytest.mark.parametrize("far", [1e-300, 1e153, 1e300])
+def test_warm_start_from_data_at_another_end_of_the_range(far, covariance_type):
+    """Squares of distances from the present means had overflowed."""
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    mixture = GaussianMixture(1, covariance_type=covariance_type, warm_start=True)
+    mixture.fit(X * far + far).fit(X)
+    fresh = GaussianMixture(1, covariance_type=covariance_type).fit(X)
+    np.testing.assert_allclose(mixture.means_, fresh.means_, atol=1e-12)
+    np.testing.assert_allclose(mixture.covariances_, fresh.covariances_, rtol=1e-9)
+
+
 def test_warm_start_resumes():
     X = blobs(100, spread=1.0)
     params = {"random_state": 0, "algorithm": "em", "tol": 1e-4, "n_init": 1}

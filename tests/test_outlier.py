@@ -94,7 +94,7 @@ def test_rows_are_held_out_of_the_fits_that_judge_them(rng):
     X = np.vstack([rng.normal(size=(40, 2)), [[30.0, 30.0]]])
     mixture = GaussianMixture(1).fit(X)
     weight = np.ones(len(X))
-    u = held_out_support(mixture, X, weight, 1000, np.random.RandomState(0))
+    u, _ = held_out_support(mixture, X, weight, 1000, np.random.RandomState(0))
     assert mixture.support_probability(X[-1:])[0] > 1e-12
     assert u[-1] < 1e-100
     assert (u[:-1] > 1e-6).all()
@@ -103,7 +103,7 @@ def test_rows_are_held_out_of_the_fits_that_judge_them(rng):
 def test_equal_rows_are_held_out_together(rng):
     X = np.repeat(rng.normal(size=(30, 2)), 3, axis=0)
     mixture = GaussianMixture(1).fit(X)
-    u = held_out_support(mixture, X, np.ones(90), 1000, np.random.RandomState(0))
+    u, _ = held_out_support(mixture, X, np.ones(90), 1000, np.random.RandomState(0))
     np.testing.assert_allclose(u.reshape(30, 3), np.tile(u[::3, None], 3), rtol=1e-9)
 
 
@@ -236,3 +236,34 @@ class TestMissingValues:
             rows[rng.random(rows.shape) < 0.1] = np.nan
         detector = MixtureOutlierDetector(2, random_state=0).fit(X)
         assert 0.004 < np.mean(detector.predict(new) < 0) < 0.025
+
+
+@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
+def test_borders_whose_mass_is_no_number_keep_the_rate(rng):
+    """Of few rows of many features; the border was at minus infinity."""
+    X = rng.normal(size=(40, 60))
+    detector = MixtureOutlierDetector(1, random_state=0).fit(X)
+    assert detector.support_threshold_ == 0
+    new = rng.normal(size=(1000, 60))
+    decision = detector.decision_function(new)
+    assert np.isfinite(decision).all()
+    assert np.mean(decision < 0) < 0.05
+    assert detector.predict(X[:1] + 1e9) == -1
+
+
+def test_borders_of_masses_below_a_rounding_are_exact(rng):
+    """One less the mass was one, and the border at minus infinity."""
+    d = 30
+    detector = MixtureOutlierDetector(1, random_state=0).fit(rng.normal(size=(45, d)))
+    mass = detector.support_threshold_
+    assert 0 < mass < 1e-20
+    peak = detector.score_samples(detector.mixture_.means_)[0]
+    assert detector.offset_ == pytest.approx(peak - stats.chi2.isf(mass, d) / 2)
+
+
+def test_a_value_that_overflows_when_squared_is_held_out(rng):
+    """Fits without it begin at a mean and a width that are due to it."""
+    X = rng.normal(size=(40, 2))
+    X[0] = 1e160
+    detector = MixtureOutlierDetector(random_state=0).fit(X)
+    assert np.isfinite(detector.decision_function(X)).all()

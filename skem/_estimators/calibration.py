@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 from scipy.stats import chi2, f
@@ -52,13 +51,25 @@ def parts(
         yield observed.tobytes(), rows, part, log_density
 
 
-def support(mixture: GaussianMixture, X: np.ndarray, draws: int, seed: int) -> Any:
-    """Mass of the mixture of what is observed where it is less likely than in X."""
-    out = np.ones(len(X))
+def support(
+    mixture: GaussianMixture, X: np.ndarray, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mass of the mixture of what is observed where it is less likely than in X.
+
+    And the log-densities there, less that at the peak: of rows so far away that the
+    mass is no number above zero.
+    """
+    mass, below = np.ones(len(X)), np.zeros(len(X))
     for _, rows, part, log_density in parts(mixture, X):
         if part is not None:
-            out[rows] = part._support(draws, seed).below(log_density)
-    return out
+            mass[rows] = part._support(draws, seed).below(log_density)
+            below[rows] = log_density - peak(part)
+    return mass, below
+
+
+def peak(mixture: GaussianMixture) -> float:
+    """Return the largest log-density at a mean."""
+    return float(mixture._log_density(mixture.means_).max())
 
 
 def held_out_support(
@@ -67,8 +78,8 @@ def held_out_support(
     weight: np.ndarray,
     draws: int,
     rng: np.random.RandomState,
-) -> np.ndarray:
-    """Support probabilities of rows under fits without them.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the support of rows under fits without them.
 
     Fits start from the one to all rows, so that they lead to the same optimum. Equal
     rows are held out together: so an integer weight is a repeated row here, too.
@@ -81,7 +92,7 @@ def held_out_support(
     n_folds = min(FOLDS, n_groups)
     fold = (rng.permutation(n_groups) % n_folds)[group.ravel()]
     seed = rng.randint(2**31 - 1)
-    out = np.empty(len(X))
+    mass, below = np.empty((2, len(X)))
     for i in range(n_folds):
         held = fold == i
         rest = ~held
@@ -95,8 +106,8 @@ def held_out_support(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 refit.fit(X[rest], sample_weight=weight[rest])
-        out[held] = support(refit, X[held], draws, seed)
-    return out
+        mass[held], below[held] = support(refit, X[held], draws, seed)
+    return mass, below
 
 
 def threshold(u: np.ndarray, weight: np.ndarray, rate: float, n_features: int) -> float:

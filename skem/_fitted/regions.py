@@ -201,7 +201,7 @@ class Regions(Sampling):
             "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
         )
         self._check_is_fitted()
-        return self._support(n_samples, random_state).level(prob)
+        return self._support(n_samples, random_state).level(1 - prob)
 
     def _support_of(
         self,

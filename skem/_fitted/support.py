@@ -43,8 +43,8 @@ class Support(Protocol):
     def below(self, levels: np.ndarray) -> np.ndarray:
         """Return the mass where the log-density is at most each level."""
 
-    def level(self, prob: float) -> float:
-        """Return the level above which the mass is `prob`."""
+    def level(self, below: float) -> float:
+        """Return the level that so much mass is below."""
 
 
 def exact_support(structure: Structure, parameters: Parameters) -> Support | None:
@@ -122,13 +122,13 @@ class Ellipsoid:
                 return f.sf(squared / self.n_features, self.n_features, self.df)
         return chi2.sf(squared, self.n_features)
 
-    def level(self, prob: float) -> float:
+    def level(self, below: float) -> float:
         """Log-density at a quantile of the distance."""
         if self.df < GAUSSIAN:
-            squared = self.n_features * float(f.ppf(prob, self.n_features, self.df))
+            squared = self.n_features * float(f.isf(below, self.n_features, self.df))
             exponent = 0.5 * (self.df + self.n_features)
             return self.peak - exponent * float(np.log1p(squared / self.df))
-        return self.peak - 0.5 * float(chi2.ppf(prob, self.n_features))
+        return self.peak - 0.5 * float(chi2.isf(below, self.n_features))
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class Sampled:
         counts = np.searchsorted(self.log_density, levels, side="right")
         return (1 + counts) / (1 + len(self.log_density))
 
-    def level(self, prob: float) -> float:
+    def level(self, below: float) -> float:
         """Sample quantile."""
-        return float(np.quantile(self.log_density, 1 - prob))
+        return float(np.quantile(self.log_density, below))
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,13 @@ class Line:
             )
         return np.clip(out, 0.0, 1.0)
 
-    def level(self, prob: float) -> float:
+    def level(self, below: float) -> float:
         """Root of `below`, which is continuous and rises."""
         low = float(np.min(self.peaks)) - END**2
         high = max(float(piece.log_density[-1]) for piece in self.pieces)
 
         def excess(level: float) -> float:
-            return float(self.below(np.array([level]))[0]) - (1 - prob)
+            return float(self.below(np.array([level]))[0]) - below
 
         return float(brentq(excess, low, high, xtol=1e-13))
 

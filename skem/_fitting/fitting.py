@@ -234,13 +234,12 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         K = self.n_components
         rng = check_random_state(self.random_state)
         if present is not None:
-            start = em.coordinates.inward(em.structure, present)
-            start = em.ready(start)
+            start = em.ready(em.coordinates.start(em.structure, present))
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif self._searches(given):
             yield self._search(em, finish, rng).optimum(em)
         elif len(given) == 3:
-            start = em.coordinates.inward(em.structure, self._start_of(given))
+            start = em.coordinates.start(em.structure, self._start_of(given))
             yield finish(em, em.ready(start))
         else:
             n_init = 1 if isinstance(self.n_init, str) else self.n_init
@@ -248,7 +247,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
                 start = initialize(em, INITIALIZERS[self.init_params], K, rng)
                 start = em.coordinates.outward(em.structure, start, np.dtype(float))
                 start = replace(start, **given)
-                start = em.coordinates.inward(em.structure, start)
+                start = em.coordinates.start(em.structure, start)
                 yield finish(em, em.ready(start))
 
     def _solve(

@@ -4011,8 +4011,10 @@ class Follower {
             second[i] = r[i] - plain_step[i];
         }
         const double product = dot(first, second, p);
-        const double norms = dot(first, first, p) * dot(second, second, p);
-        if (!(product > 1e-8 * __builtin_sqrt(norms))) return;
+        // The product of two squares may be out of range.
+        const double norms = __builtin_sqrt(dot(first, first, p)) *
+                             __builtin_sqrt(dot(second, second, p));
+        if (!(product > 1e-8 * norms)) return;
         const int64_t most = follow.memory;
         if (pairs == most) {
             pairs--;

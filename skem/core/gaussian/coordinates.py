@@ -15,6 +15,8 @@ from skem.core.gaussian.ties import Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
 
+FARTHEST = 1e100
+"""Size of a mean or a standard deviation of a start, or its inverse, at most."""
 APART = 4096.0
 """Widths of the narrowest component that the mean of a mixture may be away."""
 
@@ -77,6 +79,28 @@ class Coordinates:
             parameters,
             means=(means - self.shift) * self.scale,
             precisions_cholesky=cholesky,
+        )
+
+    def start(self, structure: Structure, parameters: Mixture) -> Mixture:
+        """Parameters of x -> parameters of z to start from, in range.
+
+        Those of other data may be as far away, as wide or as narrow as numbers go.
+        """
+        found = self.inward(structure, parameters)
+        cholesky = found.precisions_cholesky
+        sd = structure.standard_deviations(cholesky, found.shape)
+        axis = None if structure.shared else 1
+        widest, narrowest = (
+            np.atleast_1d(end(sd, axis=axis)) for end in (np.max, np.min)
+        )
+        wide = np.maximum(widest / FARTHEST, 1.0)
+        narrow = np.minimum(narrowest, 1 / FARTHEST) * FARTHEST
+        factor = np.where(wide > 1, wide, narrow)
+        factor = factor.reshape(-1, *[1] * (cholesky.ndim - 1))
+        return replace(
+            found,
+            means=np.clip(found.means, -FARTHEST, FARTHEST),
+            precisions_cholesky=cholesky * factor,
         )
 
     @property

@@ -174,7 +174,9 @@ class LBFGS:
     ) -> None:
         """Keep the curvature between two points, if it is that of a maximum."""
         s, y = x1 - x0, r0 - r1
-        if float(s @ y) > 1e-8 * math.sqrt(float(s @ s) * float(y @ y)):
+        # The product of two squares may be out of range.
+        size = math.sqrt(float(s @ s)) * math.sqrt(float(y @ y))
+        if float(s @ y) > 1e-8 * size:
             self._pairs.add(s, y)
 
     def propose(self, current: Evaluation) -> Any | None:

@@ -321,3 +321,20 @@ def test_covariances_stay_positive_definite_when_rounded(rng):
     assert (np.linalg.eigvalsh(found.astype(float)) > 0).all()
     # Four roundings.
     np.testing.assert_allclose(found, covariances, rtol=0, atol=5e-7)
+
+
+def test_starts_are_in_range_of_the_data(structure, make_mixture):
+    """Squares of what is brought into them are numbers; what was near stays."""
+    near = make_mixture(structure, 3, 2).parameters
+    unchanged = Coordinates(np.zeros(2), np.ones(2))
+    found = unchanged.start(structure, near)
+    np.testing.assert_array_equal(found.means, near.means)
+    np.testing.assert_array_equal(found.precisions_cholesky, near.precisions_cholesky)
+    far = Coordinates(np.zeros(2), np.full(2, 1e200)).start(structure, near)
+    sd = structure.standard_deviations(far.precisions_cholesky, far.shape)
+    # Of each component the widest feature, or of those that share it that of all.
+    np.testing.assert_allclose(sd.max(), 1e100, rtol=1e-12)
+    np.testing.assert_array_equal(far.means, np.sign(near.means) * 1e100)
+    narrow = Coordinates(np.zeros(2), np.full(2, 1e-200)).start(structure, near)
+    sd = structure.standard_deviations(narrow.precisions_cholesky, narrow.shape)
+    np.testing.assert_allclose(sd.min(), 1e-100, rtol=1e-12)

@@ -63,6 +63,26 @@ def follow(name, h, **options):
 
 
 @pytest.mark.parametrize("name", FAST)
+def test_steps_do_not_depend_on_the_size_of_the_problem(name):
+    """As of weights of 1e200; curvature was not learned, for products of squares."""
+    h = np.array([1.0, 0.3, 0.05, 0.01])
+
+    def after(steps, size):
+        found = solve(
+            lambda x: Quadratic(h, x),
+            np.full(4, size),
+            ACCELERATORS[name](Shift),
+            tol=0,
+            max_iter=steps,
+        )
+        return found.evaluation.x / size
+
+    for steps in (4, 6, 8):
+        # Powers of two, so that steps are the same to the bit.
+        np.testing.assert_array_equal(after(steps, 2.0**330), after(steps, 1.0))
+
+
+@pytest.mark.parametrize("name", FAST)
 def test_slow_quadratic_takes_a_fraction_of_the_passes(name):
     h = np.array([1.0, 0.5, 0.1, 0.01, 0.002])
     plain, fast = follow("em", h), follow(name, h)
