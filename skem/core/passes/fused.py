@@ -91,8 +91,13 @@ class Pass:
         return self.model.packed()
 
     @cached_property
-    def _scratch_bytes(self) -> int:
-        return self.library.scratch_bytes(self._packed)
+    def _scratch(self) -> int:
+        """Numbers of eight bytes of memory to work in."""
+        return -(-self.library.scratch_bytes(self._packed) // 8)
+
+    @cached_property
+    def _dtype(self) -> np.dtype:
+        return np.dtype(np.float32 if self.model.itemsize == 4 else np.float64)
 
     def run(
         self,
@@ -112,13 +117,12 @@ class Pass:
         `resp` (K, b) may have any strides, but for stacks. Of a stack, sample i of
         mixture m has number m·b + i.
         """
-        model, n = self.model, block.data.shape[1]
-        dtype = np.dtype(np.float32 if model.itemsize == 4 else np.float64)
+        n_lost = self.model.n_mixtures * block.data.shape[1]
         # The arrays are held until the pass is done.
-        _held, fields = as_job(block, squares, dtype)
+        _held, fields = as_job(block, squares, self._dtype)
         resp_strides = (0, 0) if resp is None else resp.strides[-2:]
-        lost = workspace.array("lost", (model.n_mixtures * n,), np.int64)
-        scratch = workspace.array("scratch", (self._scratch_bytes,), np.uint8)
+        memory = workspace.array("pass", (n_lost + self._scratch,), np.int64)
+        lost = address(memory)
         job = JOB.pack(
             *fields,
             address(sums),
@@ -127,11 +131,11 @@ class Pass:
             address(resp),
             *resp_strides,
             address(labels),
-            address(lost),
-            address(scratch),
+            lost,
+            lost + 8 * n_lost,
             address(owned),
         )
-        return lost[: self.library.run(self._packed, job)]
+        return memory[: self.library.run(self._packed, job)]
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,13 @@ class Fused:
         )
         return cls(form, coordinates, Pass(library, model))
 
+    @cached_property
+    def _sizes(self) -> tuple[tuple[int, ...], int, int]:
+        """Mixtures, components and width of the sums."""
+        *stack, K = self.form.shape
+        d = self.form.parameters.shape[-1]
+        return tuple(stack), K, 1 + d + self.form.quadratic.size(d)
+
     @property
     def packs(self) -> bool:
         """Whether each pass begins with a copy of matrices that a cache cannot hold."""
@@ -215,10 +226,8 @@ class Fused:
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics."""
         form, b = self.form, block.data.shape[1]
-        *mixtures, K = form.shape
-        d = form.parameters.shape[-1]
-        sums = np.empty((*mixtures, K, 1 + d + form.quadratic.size(d)))
-        loglik = np.empty(mixtures)
+        stack, rows, width = self._sizes
+        loglik, sums = np.empty(stack), np.empty((*stack, rows, width))
         squares = self.coordinates.squares(block.data)
         lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
         total = b if block.weight is None else block.weight.sum()
