@@ -31,7 +31,7 @@ from skem.core.passes.forms import (
     with_row_of_noise,
 )
 from skem.kernels import native
-from skem.kernels.native import JOB, SOURCES, Library, Model, address
+from skem.kernels.native import JOB, SOURCES, Library, Model, Prepared, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
 """Numbers of the quadratic parts in fold.cpp."""
@@ -84,7 +84,7 @@ class Pass:
     """A model for the compiled pass, which can be run on blocks."""
 
     library: Library
-    model: Model
+    model: Model | Prepared
 
     @cached_property
     def _packed(self) -> bytes:
@@ -232,15 +232,7 @@ class Fused:
         lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
         total = b if block.weight is None else block.weight.sum()
         loglik += total * form.peak
-        for mixture, one, found in self.left(lost, b):
-            far = _only(block, found)
-            with np.errstate(all="ignore"):
-                loaded = one.load(self.coordinates, far.data, Workspace())
-                log_norm, resp = one.careful(loaded)
-            weight = np.ones(len(found)) if far.weight is None else far.weight
-            loglik[mixture] += log_norm @ weight
-            weighted = (resp * weight).astype(form.dtype)
-            sums[mixture] += one.sums(weighted, loaded, Workspace())
+        add_left(form, self.coordinates, block, lost, loglik, sums)
         return form.statistics(loglik[()], sums)
 
     def log_norm(
@@ -287,7 +279,7 @@ class Fused:
         lost = self.compiled.run(
             block, squares, workspace, log_norm=log_norm, resp=resp
         )
-        for mixture, one, found in self.left(lost, block.data.shape[1]):
+        for mixture, one, found in left_samples(self.form, lost, block.data.shape[1]):
             with np.errstate(all="ignore"):
                 loaded = one.load(self.coordinates, block.data[:, found], Workspace())
                 far, its_resp = one.careful(loaded)
@@ -300,17 +292,38 @@ class Fused:
                 if resp is not None:
                     resp[mixture][:, found] = its_resp
 
-    def left(
-        self, lost: np.ndarray, b: int
-    ) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
-        """Yield which mixtures have left samples, their forms, and which samples."""
-        if not len(lost):
-            return
-        stack = self.form.parameters.weights.shape[:-1]
-        of, sample = np.divmod(lost, b)
-        for m in np.unique(of):
-            mixture = tuple(int(i) for i in np.unravel_index(m, stack)) if stack else ()
-            yield mixture, self.form.of_mixture(mixture), sample[of == m]
+
+def left_samples(
+    form: Form, lost: np.ndarray, b: int
+) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
+    """Yield which mixtures have left samples, their forms, and which samples."""
+    if not len(lost):
+        return
+    stack = form.parameters.weights.shape[:-1]
+    of, sample = np.divmod(lost, b)
+    for m in np.unique(of):
+        mixture = tuple(int(i) for i in np.unravel_index(m, stack)) if stack else ()
+        yield mixture, form.of_mixture(mixture), sample[of == m]
+
+
+def add_left(
+    form: Form,
+    coordinates: Coordinates,
+    block: Block,
+    lost: np.ndarray,
+    loglik: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Add what a pass has left to the log-likelihoods and sums of a block."""
+    for mixture, one, found in left_samples(form, lost, block.data.shape[1]):
+        far = _only(block, found)
+        with np.errstate(all="ignore"):
+            loaded = one.load(coordinates, far.data, Workspace())
+            log_norm, resp = one.careful(loaded)
+        weight = np.ones(len(found)) if far.weight is None else far.weight
+        loglik[mixture] += log_norm @ weight
+        weighted = (resp * weight).astype(form.dtype)
+        sums[mixture] += one.sums(weighted, loaded, Workspace())
 
 
 def _only(block: Block, chosen: np.ndarray) -> Block:
