@@ -110,6 +110,7 @@ template <> struct Simd<double> {
     static constexpr int lanes = WIDTH / 8;
     static constexpr int mantissa = 52;
     static constexpr double limit = 707.0;
+    static constexpr double underflow = 600;  // nats down to which sums are precise
     static constexpr double magic = 6755399441055744.0;  // 1.5·2⁵²
     static constexpr double ln2_high = 0.6931471803691238;
     static constexpr double ln2_low = 1.9082149292705877e-10;
@@ -128,6 +129,7 @@ template <> struct Simd<float> {
     static constexpr int lanes = WIDTH / 4;
     static constexpr int mantissa = 23;
     static constexpr float limit = 87.0f;
+    static constexpr float underflow = 60.0f;
     static constexpr float magic = 12582912.0f;  // 1.5·2²³
     static constexpr float ln2_high = 0.693145751953125f;
     static constexpr float ln2_low = 1.4286068203094173e-06f;
@@ -390,9 +392,8 @@ void accumulate_columns(const T *r, const T *t, int64_t stride, const int32_t *l
 // The pass
 // ---------------------------------------------------------------------------
 
-constexpr double UNDERFLOW = 600;     // nats below which float64 keeps its precision
 constexpr int64_t LINE = 64;          // bytes of a cache line
-constexpr int64_t CACHED = 192 << 10;  // bytes that a tile may have
+constexpr int64_t CACHED = 256 << 10;  // bytes that a tile may have
 constexpr int64_t LARGEST = 128, SMALLEST = 32;  // samples of a tile
 constexpr int64_t FLUSHED = 16;       // tiles whose sums stay in registers' precision
 constexpr int64_t ROOM = 8192;        // numbers of a tile's completed samples
@@ -864,8 +865,18 @@ template <class T> class Pass {
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
-        const bool direct =
-            model.bounded && sizeof(T) == 8 && !model.centred && !labels && !model.cells && !sparse;
+        const bool two = K == 2 && !model.centred && !labels && !common_rest && !model.cells &&
+                         !model.tails;
+        const bool direct = model.bounded && !model.centred && !labels &&
+                            !model.cells && !sparse && !two;
+        if (two) {
+            int64_t s = 0;
+            for (; s + 2 * step <= used; s += 2 * step) weigh_two<2 * PAIR>(s);
+            if (s < used) weigh_two<PAIR>(s);
+            normalise<false>(m);
+            if (job.labels) label();
+            return;
+        }
         for (int64_t s = 0; s < used && !model.centred; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
         if (with_gaps) complete(m);
@@ -880,6 +891,30 @@ template <class T> class Pass {
             }
         direct ? normalise<true>(m) : normalise<false>(m);
         if (job.labels) label();
+    }
+
+    // Of two components the larger exponential of `shifted_exponentials` is one.
+    template <int R> void weigh_two(int64_t s) {
+        V l[2][R], e[R];
+        const T *row = theta;
+        UNROLL for (int g = 0; g < 2; g++)
+            UNROLL for (int i = 0; i < R; i++) l[g][i] = splat<T>(row[g]);
+        multiply<T, 2>(row + GROUP, t + stride + s, stride, own, l);
+        UNROLL for (int i = 0; i < R; i++) {
+            const auto second = l[1][i] > l[0][i];
+            const V most = select<T>(second, l[1][i], l[0][i]);
+            e[i] = select<T>(second, l[0][i], l[1][i]) - most;
+            store(log_norm + s + i * lanes, most);
+            l[0][i] = (V)second;
+        }
+        exponentials<T, R, true>(e);
+        const V one = splat<T>((T)1);
+        UNROLL for (int i = 0; i < R; i++) {
+            const auto second = (typename Simd<T>::I)l[0][i];
+            store(total_ + s + i * lanes, e[i] + one);
+            store(r + s + i * lanes, select<T>(second, e[i], one));
+            store(r + stride + s + i * lanes, select<T>(second, one, e[i]));
+        }
     }
 
     // Of the registers from s on, to rows of any stride; exponentials, with their sums,
@@ -1248,7 +1283,7 @@ template <class T> class Pass {
     }
 
     template <bool DIRECT> V farthest() {
-        return splat<T>(DIRECT ? (T)UNDERFLOW
+        return splat<T>(DIRECT ? Simd<T>::underflow
                                : model.bounded || model.cells ? (T)model.far
                                                               : Simd<T>::largest);
     }
@@ -2809,6 +2844,26 @@ class Stepper {
         return true;
     }
 
+    // The first half of a step: the model of a pass, which the caller runs, and in the place
+    // of the log-likelihoods what logits are less than log-densities. False, if the caller
+    // must take another way.
+    bool begin_pass(Model &out) {
+        if (!prepared()) return false;
+        copy(step.job.loglik, peak, M);
+        model.itemsize = worst <= step.single ? step.itemsize : 8;
+        out = model;
+        return true;
+    }
+
+    // The second half, with what the pass has found in place.
+    bool finish() {
+        for (int64_t m = 0; m < M; m++) {
+            step.job.loglik[m] += step.total_weight * peak[m];
+            if (!maximise(m)) return false;
+        }
+        return true;
+    }
+
     // The scale of clusters → the target: that of the narrowest of some labellings, with
     // responsibilities (views, K, n), after steps until it settles. Return how many there
     // were; 0, if the caller must do all of it.
@@ -3175,12 +3230,7 @@ class Stepper {
         job.scratch = step.scratch + own;
         const int64_t lost = model.itemsize == 8 ? Pass<double>(model, job).run()
                                                  : Pass<float>(model, job).run();
-        if (lost) return false;
-        for (int64_t m = 0; m < M; m++) {
-            job.loglik[m] += step.total_weight * peak[m];
-            if (!maximise(m)) return false;
-        }
-        return true;
+        return !lost && finish();
     }
 
     // Take the next parameters for the present ones.
@@ -4144,7 +4194,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 10; }
+EXPORT int64_t skem_version(void) { return 11; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -4160,6 +4210,14 @@ EXPORT int64_t skem_step_scratch(const Step *step) { return Stepper(*step).bytes
 
 // Do so many steps; return whether the caller must do them in another way.
 EXPORT int64_t skem_step(const Step *step, int64_t steps) { return !Stepper(*step).run(steps); }
+
+// A step in two halves, with a pass between them that the caller does by the model, which
+// points into the step's scratch memory. 1, if the caller must take another way.
+EXPORT int64_t skem_begin(const Step *step, Model *model) {
+    return !Stepper(*step).begin_pass(*model);
+}
+
+EXPORT int64_t skem_finish(const Step *step) { return !Stepper(*step).finish(); }
 
 // Bytes of scratch memory that a chart needs, where it has matrices.
 EXPORT int64_t skem_chart_scratch(int64_t d) {

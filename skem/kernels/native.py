@@ -11,8 +11,9 @@ import os
 import struct
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 10
+VERSION = 11
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
@@ -72,6 +73,16 @@ class Library:
     def step(self, step: bytes, steps: int) -> int:
         """Do so many steps; return whether they must be done in another way."""
         return int(self.functions.skem_step(step, steps))
+
+    def begin(self, step: bytes) -> Prepared | None:
+        """Begin a step; return the model of its pass, None if there is another way."""
+        model = ctypes.create_string_buffer(MODEL.size)
+        failed = self.functions.skem_begin(step, model)
+        return None if failed else Prepared(model.raw)
+
+    def finish(self, step: bytes) -> bool:
+        """End a step, with what its pass has found; return whether that was done."""
+        return not self.functions.skem_finish(step)
 
     def chart_scratch_bytes(self, n_features: int) -> int:
         """Return the size of the memory that coordinates are computed in."""
@@ -157,6 +168,8 @@ def load(level: int) -> Library | None:
                 *[ctypes.c_double] * 2,
                 *[ctypes.c_void_p] * 2,
             ],
+            "skem_begin": [ctypes.c_char_p] * 2,
+            "skem_finish": [ctypes.c_char_p],
             "skem_follow_room": [ctypes.c_char_p] * 2,
             "skem_follow": [ctypes.c_char_p] * 2,
             "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
@@ -258,3 +271,28 @@ class Model:
         values[8:16] = [address(array) for array in values[8:16]]
         values[18:] = map(address, values[18:])
         return MODEL.pack(*values)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that the library has made; it points to the memory of a step."""
+
+    struct: bytes
+
+    @cached_property
+    def _fields(self) -> tuple[Any, ...]:
+        return MODEL.unpack(self.struct)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of the numbers that are computed with."""
+        return int(self._fields[0])
+
+    @property
+    def n_mixtures(self) -> int:
+        """Number of mixtures."""
+        return int(self._fields[7])
+
+    def packed(self) -> bytes:
+        """Return the struct."""
+        return self.struct

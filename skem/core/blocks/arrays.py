@@ -23,6 +23,10 @@ LEAST_BLOCKS = 8
 """Blocks of incomplete data that threads share, if the data have so many."""
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
+LEAST_VALUES = 200_000
+"""Values of work on a block that are worth a hand-over to another thread."""
+SHARES = 8
+"""Blocks that threads share, if there are so many values of work."""
 SEARCHED = 2**18
 """Weights that are searched at once for those that are not zero."""
 
@@ -188,9 +192,10 @@ class ArrayBlocks:
         if self.incomplete:
             shared = self.n_samples // LEAST_BLOCKS
             rows = max(rows, min(INCOMPLETE * rows, shared))
-        n_blocks = -(-self.n_samples // rows)
-        if n_blocks == 0:
+        if self.n_samples == 0:
             return []
+        worth = self.n_samples * values_per_sample // LEAST_VALUES
+        n_blocks = _even(max(-(-self.n_samples // rows), min(worth, SHARES)))
         edges = [i * self.n_samples // n_blocks for i in range(n_blocks + 1)]
         return list(pairwise(edges))
 
@@ -272,6 +277,12 @@ class ArrayBlocks:
             )
 
         return reduce(iadd, self.workers.map(fold_group, groups))
+
+
+def _even(n_blocks: int) -> int:
+    """Raise a number of blocks, so that any few threads have about as many each."""
+    groups = min(1 << (n_blocks - 1).bit_length(), GROUPS)
+    return -(-n_blocks // groups) * groups
 
 
 def observed_and_known(weight: np.ndarray | None, known: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
@@ -145,30 +146,24 @@ LONGEST_WAIT = 0.5
 """Seconds that the calling thread waits before it looks whether it was interrupted."""
 
 
-def _results(futures: list[Future[R]]) -> Iterator[R]:
-    """Yield the results in order; cancel those that are not asked for.
+def _finish(futures: list[Future[None]]) -> None:
+    """Wait for all of them, and raise what one has raised.
 
     An interrupt that reaches another thread, or this one just before it waits, does not
     end a wait: it would be heard once the call is done, which can take long.
     """
-    futures.reverse()
-    try:
-        while futures:
-            while not futures[-1].done():
-                wait(futures[-1:], LONGEST_WAIT)
-            # Popped, so that nothing keeps a result that its reader has let go.
-            yield futures.pop().result()
-    finally:
-        for future in futures:
-            future.cancel()
+    for future in futures:
+        while not future.done():
+            wait([future], LONGEST_WAIT)
+        future.result()
 
 
 class Workers(Generic[T, R]):
     """As many threads as BLAS would use, for work on blocks.
 
     A context manager. `map` yields results in the order of its items, whatever the
-    number of threads, and hands each call a `Workspace` of its own thread. A single
-    item is worked on in the calling thread. Leaving the context, by an exception also,
+    number of threads, and hands each call a `Workspace` of its own thread. The calling
+    thread is one of them. Leaving the context, by an exception also,
     waits for the calls under way; those that take their work from `until_stopped` end
     early.
     """
@@ -232,12 +227,55 @@ class Workers(Generic[T, R]):
     ) -> Iterator[R]:
         """Yield ``function(item, workspace)`` for each item, in order."""
         items = list(items)
-        if self.n_threads == 1 or len(items) == 1:
+        n_threads = min(self.n_threads, len(items))
+        if n_threads <= 1:
             return (self._call(function, item) for item in items)
+        return self._shared(function, items, n_threads)
+
+    def _shared(
+        self, function: Callable[[T, Workspace], R], items: list[T], n_threads: int
+    ) -> Iterator[R]:
+        """Let each thread take the next item that none has, as soon as it is free.
+
+        The calling thread works, too: it would only wait, and wake up for each result.
+        """
+        waiting = deque(enumerate(items))
+        found: dict[int, R] = {}
+
+        def take() -> bool:
+            try:
+                i, item = waiting.popleft()
+            except IndexError:
+                return False
+            found[i] = self._call(function, item)
+            return True
+
+        def take_all() -> None:
+            try:
+                while take():
+                    pass
+            except BaseException:
+                waiting.clear()
+                raise
+
+        try:
+            others = [self._start(take_all) for _ in range(n_threads - 1)]
+            for i in range(len(items)):
+                while i not in found and take():
+                    pass
+                if i not in found:
+                    _finish(others)
+                # Popped, so that nothing keeps a result that its reader has let go.
+                yield found.pop(i)
+        finally:
+            waiting.clear()
+
+    def _start(self, work: Callable[[], None]) -> Future[None]:
+        """Let another thread do some work."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(
-                self.n_threads,
+                self.n_threads - 1,
                 thread_name_prefix="skem",
                 initializer=lambda: self._threads.append(threading.current_thread()),
             )
-        return _results([self._pool.submit(self._call, function, i) for i in items])
+        return self._pool.submit(work)

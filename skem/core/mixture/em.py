@@ -24,6 +24,7 @@ from skem.core.mixture.problem import FitProblem
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.step import Limits, Outcome, Run, Stepper
 from skem.core.mixture.totals import scored
+from skem.core.mixture.wide import WideStep
 from skem.core.passes.forms import choose_form
 
 COMPARED = 1_000
@@ -159,12 +160,22 @@ class EMMap(FitProblem):
             self.blocks, self.coordinates, self.structure, self.total_second
         )
 
+    @cached_property
+    def _wide(self) -> WideStep | None:
+        if self.background is not None:
+            return None
+        return WideStep.of(
+            self.blocks, self.coordinates, self.structure, self.total_second
+        )
+
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
-        if self._stepper is not None:
-            outcome = self._stepper(parameters, self.regularization)
-            if outcome is not None:
-                return Evaluation.known(self, parameters, outcome)
+        for step in (self._stepper, self._wide):
+            found = step and step(parameters, self.regularization)
+            if isinstance(found, Statistics):
+                return Evaluation(self, parameters, found)
+            if found:
+                return Evaluation.known(self, parameters, found)
         return Evaluation(self, parameters, self._folded(parameters))
 
     def _folded(self, parameters: Parameters) -> Statistics:

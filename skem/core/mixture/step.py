@@ -113,6 +113,20 @@ class Plan:
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
 
+    @property
+    def sums(self) -> np.ndarray:
+        """Of a pass: what it finds, in the memory of the step."""
+        return self._part(0)
+
+    @property
+    def loglik(self) -> np.ndarray:
+        """Of a pass: the log-likelihoods that it finds."""
+        return self._part(1)
+
+    def _part(self, i: int) -> np.ndarray:
+        begin, end, _ = self.slices[i]
+        return self.out[begin:end]
+
 
 @dataclass(frozen=True)
 class Stepper:
@@ -228,9 +242,9 @@ class Stepper:
             scratch, *prior,
         )  # fmt: skip
 
-    def _prepared(self, plan: Plan, regularization: Regularization) -> bool:
+    def _prepared(self, plan: Plan, regularization: Regularization | None) -> bool:
         """Make a plan ready for a regularization; return whether that can be."""
-        if plan.regularization is regularization:
+        if plan.packed and plan.regularization is regularization:
             return True
         prior: tuple[Any, ...] = NO_PRIOR
         arrays: tuple[np.ndarray, ...] = ()
@@ -255,6 +269,8 @@ class Stepper:
             if regularization.null is not None:
                 return False
             target, epsilon = regularization.target, regularization.epsilon
+        elif regularization is None:
+            target, epsilon = np.zeros(2 * plan.shape[-1:]), 0.0
         else:
             return False
         target = np.ascontiguousarray(target, dtype=float)
@@ -266,10 +282,10 @@ class Stepper:
         self, parameters: Parameters, regularization: Regularization, steps: int = 1
     ) -> Outcome | None:
         """Return the last of so many steps; None if it must be done in another way."""
-        plan = self._loaded(parameters, regularization)
+        plan = self.loaded(parameters, regularization)
         if plan is None or self.library.step(plan.packed, steps):
             return None
-        return self._outcome(plan, parameters if steps == 1 else self._reached(plan))
+        return self.outcome(plan, parameters if steps == 1 else self._reached(plan))
 
     def cluster(
         self, rows: Rows, resp: np.ndarray, steps: int, little: float
@@ -307,14 +323,14 @@ class Stepper:
         Return what is found where they lead, and the log-likelihoods and
         objectives on the way, (steps + 1, 2, …); None if that must be done otherwise.
         """
-        plan = self._loaded(parameters, regularization)
+        plan = self.loaded(parameters, regularization)
         if plan is None or isinstance(parameters, Posterior):
             return None
         values = np.empty((steps + 1, 2, *parameters.shape[:-2]))
         taken = self.library.climb(plan.packed, steps, least, address(values))
         if taken < 0:
             return None
-        found = self._outcome(plan, self._reached(plan))
+        found = self.outcome(plan, self._reached(plan))
         return found, values[: taken + 1]
 
     def follow(
@@ -330,7 +346,7 @@ class Stepper:
         `lbfgs` are constants, as `Follow` in fold.cpp has them. None if it must be done
         in another way.
         """
-        plan = self._loaded(start, regularization)
+        plan = self.loaded(start, regularization)
         free = self.structure.constraint is None and type(start) is Parameters
         if plan is None or not free:
             return None
@@ -350,7 +366,7 @@ class Stepper:
         taken = self.library.follow(plan.packed, packed)
         if taken < 0:
             return None
-        outcome = self._outcome(plan, self._reached(plan))
+        outcome = self.outcome(plan, self._reached(plan))
         converged, left, steps, length = found.tolist()
         return Run(
             outcome,
@@ -375,7 +391,7 @@ class Stepper:
         gains, (2, …); None if that must be done otherwise.
         """
         plain = not isinstance(stack, Posterior)
-        plan = self._loaded(stack, regularization) if plain else None
+        plan = self.loaded(stack, regularization) if plain else None
         if plan is None:
             return None
         found = np.empty((2, *stack.shape[:-2]))
@@ -390,7 +406,7 @@ class Stepper:
         self, parameters: Parameters, regularization: Regularization
     ) -> np.ndarray | None:
         """Return posterior probabilities (K, n); None if there must be another way."""
-        plan = self._loaded(parameters, regularization)
+        plan = self.loaded(parameters, regularization)
         resp = np.empty((parameters.shape[0], self.job[0]))
         if plan is None:
             return None
@@ -471,7 +487,7 @@ class Stepper:
         )
 
     def _ready(
-        self, shape: tuple[int, ...], regularization: Regularization
+        self, shape: tuple[int, ...], regularization: Regularization | None
     ) -> Plan | None:
         """Return a plan for parameters of a shape; None if there is none."""
         # Threads may share a map, but not the memory that a step works in.
@@ -481,10 +497,13 @@ class Stepper:
         plan = self._plans[key]
         return plan if plan and self._prepared(plan, regularization) else None
 
-    def _loaded(
-        self, parameters: Parameters, regularization: Regularization
+    def loaded(
+        self, parameters: Parameters, regularization: Regularization | None
     ) -> Plan | None:
-        """Return a plan that has read parameters; None if there is none."""
+        """Return a plan that has read parameters; None if there is none.
+
+        Without a regularization it is for the log-likelihood alone.
+        """
         plan = self._ready(parameters.means.shape, regularization)
         if plan is None:
             return None
@@ -502,7 +521,7 @@ class Stepper:
         bayesian = isinstance(plan.regularization, Prior)
         return Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
 
-    def _outcome(self, plan: Plan, parameters: Parameters) -> Outcome:
+    def outcome(self, plan: Plan, parameters: Parameters) -> Outcome:
         """Return what a step has found."""
         out = plan.out.copy()
         sums, loglik, penalty, *arrays = [

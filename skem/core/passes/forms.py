@@ -259,7 +259,7 @@ class Expanded(Form):
         top = logits.max(axis=0)
         return top + np.log(np.exp(logits - top).sum(axis=0))
 
-    @property
+    @cached_property
     def reference(self) -> np.ndarray:
         return np.zeros_like(self.parameters.means)
 
@@ -340,7 +340,7 @@ class Centred(Form):
             self.quadratic.add_squares(np.moveaxis(sums[..., 1 + d :], -1, 0), within)
         return sums
 
-    @property
+    @cached_property
     def reference(self) -> np.ndarray:
         return self._means.astype(float)
 

@@ -31,7 +31,7 @@ from skem.core.passes.forms import (
     with_row_of_noise,
 )
 from skem.kernels import native
-from skem.kernels.native import JOB, SOURCES, Library, Model, address
+from skem.kernels.native import JOB, SOURCES, Library, Model, Prepared, address
 
 KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
 """Numbers of the quadratic parts in fold.cpp."""
@@ -84,15 +84,20 @@ class Pass:
     """A model for the compiled pass, which can be run on blocks."""
 
     library: Library
-    model: Model
+    model: Model | Prepared
 
     @cached_property
     def _packed(self) -> bytes:
         return self.model.packed()
 
     @cached_property
-    def _scratch_bytes(self) -> int:
-        return self.library.scratch_bytes(self._packed)
+    def _scratch(self) -> int:
+        """Numbers of eight bytes of memory to work in."""
+        return -(-self.library.scratch_bytes(self._packed) // 8)
+
+    @cached_property
+    def _dtype(self) -> np.dtype:
+        return np.dtype(np.float32 if self.model.itemsize == 4 else np.float64)
 
     def run(
         self,
@@ -112,13 +117,12 @@ class Pass:
         `resp` (K, b) may have any strides, but for stacks. Of a stack, sample i of
         mixture m has number m·b + i.
         """
-        model, n = self.model, block.data.shape[1]
-        dtype = np.dtype(np.float32 if model.itemsize == 4 else np.float64)
+        n_lost = self.model.n_mixtures * block.data.shape[1]
         # The arrays are held until the pass is done.
-        _held, fields = as_job(block, squares, dtype)
+        _held, fields = as_job(block, squares, self._dtype)
         resp_strides = (0, 0) if resp is None else resp.strides[-2:]
-        lost = workspace.array("lost", (model.n_mixtures * n,), np.int64)
-        scratch = workspace.array("scratch", (self._scratch_bytes,), np.uint8)
+        memory = workspace.array("pass", (n_lost + self._scratch,), np.int64)
+        lost = address(memory)
         job = JOB.pack(
             *fields,
             address(sums),
@@ -127,11 +131,11 @@ class Pass:
             address(resp),
             *resp_strides,
             address(labels),
-            address(lost),
-            address(scratch),
+            lost,
+            lost + 8 * n_lost,
             address(owned),
         )
-        return lost[: self.library.run(self._packed, job)]
+        return memory[: self.library.run(self._packed, job)]
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,13 @@ class Fused:
         )
         return cls(form, coordinates, Pass(library, model))
 
+    @cached_property
+    def _sizes(self) -> tuple[tuple[int, ...], int, int]:
+        """Mixtures, components and width of the sums."""
+        *stack, K = self.form.shape
+        d = self.form.parameters.shape[-1]
+        return tuple(stack), K, 1 + d + self.form.quadratic.size(d)
+
     @property
     def packs(self) -> bool:
         """Whether each pass begins with a copy of matrices that a cache cannot hold."""
@@ -215,23 +226,13 @@ class Fused:
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics."""
         form, b = self.form, block.data.shape[1]
-        *mixtures, K = form.shape
-        d = form.parameters.shape[-1]
-        sums = np.empty((*mixtures, K, 1 + d + form.quadratic.size(d)))
-        loglik = np.empty(mixtures)
+        stack, rows, width = self._sizes
+        loglik, sums = np.empty(stack), np.empty((*stack, rows, width))
         squares = self.coordinates.squares(block.data)
         lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
         total = b if block.weight is None else block.weight.sum()
         loglik += total * form.peak
-        for mixture, one, found in self.left(lost, b):
-            far = _only(block, found)
-            with np.errstate(all="ignore"):
-                loaded = one.load(self.coordinates, far.data, Workspace())
-                log_norm, resp = one.careful(loaded)
-            weight = np.ones(len(found)) if far.weight is None else far.weight
-            loglik[mixture] += log_norm @ weight
-            weighted = (resp * weight).astype(form.dtype)
-            sums[mixture] += one.sums(weighted, loaded, Workspace())
+        add_left(form, self.coordinates, block, lost, loglik, sums)
         return form.statistics(loglik[()], sums)
 
     def log_norm(
@@ -278,7 +279,7 @@ class Fused:
         lost = self.compiled.run(
             block, squares, workspace, log_norm=log_norm, resp=resp
         )
-        for mixture, one, found in self.left(lost, block.data.shape[1]):
+        for mixture, one, found in left_samples(self.form, lost, block.data.shape[1]):
             with np.errstate(all="ignore"):
                 loaded = one.load(self.coordinates, block.data[:, found], Workspace())
                 far, its_resp = one.careful(loaded)
@@ -291,17 +292,38 @@ class Fused:
                 if resp is not None:
                     resp[mixture][:, found] = its_resp
 
-    def left(
-        self, lost: np.ndarray, b: int
-    ) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
-        """Yield which mixtures have left samples, their forms, and which samples."""
-        if not len(lost):
-            return
-        stack = self.form.parameters.weights.shape[:-1]
-        of, sample = np.divmod(lost, b)
-        for m in np.unique(of):
-            mixture = tuple(int(i) for i in np.unravel_index(m, stack)) if stack else ()
-            yield mixture, self.form.of_mixture(mixture), sample[of == m]
+
+def left_samples(
+    form: Form, lost: np.ndarray, b: int
+) -> Iterator[tuple[tuple[int, ...], Form, np.ndarray]]:
+    """Yield which mixtures have left samples, their forms, and which samples."""
+    if not len(lost):
+        return
+    stack = form.parameters.weights.shape[:-1]
+    of, sample = np.divmod(lost, b)
+    for m in np.unique(of):
+        mixture = tuple(int(i) for i in np.unravel_index(m, stack)) if stack else ()
+        yield mixture, form.of_mixture(mixture), sample[of == m]
+
+
+def add_left(
+    form: Form,
+    coordinates: Coordinates,
+    block: Block,
+    lost: np.ndarray,
+    loglik: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Add what a pass has left to the log-likelihoods and sums of a block."""
+    for mixture, one, found in left_samples(form, lost, block.data.shape[1]):
+        far = _only(block, found)
+        with np.errstate(all="ignore"):
+            loaded = one.load(coordinates, far.data, Workspace())
+            log_norm, resp = one.careful(loaded)
+        weight = np.ones(len(found)) if far.weight is None else far.weight
+        loglik[mixture] += log_norm @ weight
+        weighted = (resp * weight).astype(form.dtype)
+        sums[mixture] += one.sums(weighted, loaded, Workspace())
 
 
 def _only(block: Block, chosen: np.ndarray) -> Block:

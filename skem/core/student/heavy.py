@@ -13,7 +13,7 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.passes.forms import Expanded, choose_form, uncancelled
-from skem.core.passes.fused import Fused
+from skem.core.passes.fused import Fused, left_samples
 from skem.core.student.parameters import (
     GAUSSIAN,
     StudentParameters,
@@ -82,7 +82,10 @@ class Heavy:
             loglik=loglik,
             owned=owned,
         )
-        left = [(mixture, rows) for mixture, _, rows in self.fused.left(lost, b)]
+        left = [
+            (mixture, rows)
+            for mixture, _, rows in left_samples(self.fused.form, lost, b)
+        ]
         weight = np.ones(b) if block.weight is None else block.weight
         loglik += weight.sum() * form.peak
         for mixture, rows in left:

@@ -30,7 +30,8 @@ def test_blocks_cover_every_row_once_in_order(
     weight = np.arange(float(n_samples)) if weighted else None
     blocks = make_blocks(X, weight)
     cut = [blocks.block(*edges) for edges in blocks.cuts(3)]
-    assert len(cut) == -(-n_samples // 7)
+    n_blocks = len(cut)
+    assert -(-n_samples // 7) <= n_blocks <= max(2 * (-(-n_samples // 7) - 1), 1)
     assert [cut[0].start, *(block.stop for block in cut)] == [
         *(block.start for block in cut),
         n_samples,
@@ -52,8 +53,27 @@ def test_block_size_follows_the_work_on_a_sample(make_blocks, monkeypatch):
     monkeypatch.setattr(blocks_module, "MIN_ROWS", 1)
     X = np.zeros((1000, 1))
     assert len(make_blocks(X).cuts(1)) == 1
-    assert len(make_blocks(X).cuts(10)) == 10
-    assert len(make_blocks(X.astype(np.float32)).cuts(10)) == 5
+    assert len(make_blocks(X).cuts(10)) == 16
+    assert len(make_blocks(X.astype(np.float32)).cuts(10)) == 8
+
+
+def test_threads_have_about_as_many_blocks_each(make_blocks, monkeypatch):
+    monkeypatch.setattr(blocks_module, "MIN_ROWS", 1)
+    X = np.zeros((1_000_000, 1))
+    for n_bytes in (10**5, 3 * 10**5, 7 * 10**5, 10**6, 5 * 10**6):
+        monkeypatch.setattr(blocks_module, "BLOCK_BYTES", n_bytes)
+        n_blocks = len(make_blocks(X).cuts(1))
+        groups = min(n_blocks, blocks_module.GROUPS)
+        assert n_blocks * n_bytes >= X.nbytes
+        assert n_blocks % groups == 0
+        assert groups & (groups - 1) == 0
+
+
+def test_work_that_fits_a_block_is_shared_if_it_takes_long(make_blocks):
+    few = blocks_module.LEAST_VALUES // 10
+    assert len(make_blocks(np.zeros((few, 1))).cuts(10)) == 1
+    assert len(make_blocks(np.zeros((2 * few, 1))).cuts(10)) == 2
+    assert len(make_blocks(np.zeros((2 * few, 1))).cuts(1)) == 1
 
 
 def test_map_yields_in_order(make_blocks, small_blocks):
