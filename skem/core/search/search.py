@@ -22,7 +22,12 @@ from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.seeds import Initializer, kmeans
+from skem.core.mixture.seeds import (
+    DIVERSE,
+    Initializer,
+    kmeans,
+    nearest_random_row,
+)
 from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
 from skem.core.search.follow import followed
@@ -35,6 +40,8 @@ STARTS = 6
 """Starts that are screened, at most; the best is finished."""
 EACH = 3
 """Starts for each component: few components have few optima."""
+FEW = 5
+"""Components up to which rows chosen evenly lead elsewhere, and as far, as k-means."""
 SCREENING = 5
 """Steps that each of them gets."""
 MOVES = 20
@@ -208,6 +215,8 @@ class Search:
             return seeded(em, some, K, self.rng, rows)
         # They come from k-means, and the first steps are done.
         some.remove(kmeans)
+        if K <= FEW:
+            some = [nearest_random_row if m in DIVERSE else m for m in some]
         return [clusters, *seeded(em, some, K, self.rng, rows)]
 
     def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
