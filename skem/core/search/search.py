@@ -251,20 +251,21 @@ class Search:
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = climb(em, self.moved(em, best), TRIAL, height(best))
+        least = height(best) + self.slack
+        trials = climb(em, self.moved(em, best), TRIAL, least)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if trial.hope() <= height(best):
+            if trial.hope() <= least:
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
                 run = self.race(em, trial, height(best))
-                if height(run) > height(best) + self.slack:
+                if height(run) > least:
                     done = run.converged and self.slack > GAIN
                     end = run if done else self.finished(em, run)
-                    if height(end) > height(best) + self.slack:
+                    if height(end) > least:
                         return end
             except IllDefinedCovarianceError:
                 continue
