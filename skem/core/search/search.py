@@ -41,7 +41,11 @@ STARTS = 6
 EACH = 3
 """Starts for each component: few components have few optima."""
 FEW = 5
-"""Components up to which rows chosen evenly lead elsewhere, and as far, as k-means."""
+"""Components up to which rows chosen evenly lead as far as k-means, and elsewhere."""
+MORE = 4
+"""More starts that are worth it then."""
+EACH_OF_FEW = 5
+"""Starts for each component then."""
 SCREENING = 5
 """Steps that each of them gets."""
 MOVES = 20
@@ -216,6 +220,8 @@ class Search:
         # They come from k-means, and the first steps are done.
         some.remove(kmeans)
         if K <= FEW:
+            many = self.affordable(em, self.n_starts + MORE, EACH_OF_FEW)
+            some += [nearest_random_row] * (many - 1 - len(some))
             some = [nearest_random_row if m in DIVERSE else m for m in some]
         return [clusters, *seeded(em, some, K, self.rng, rows)]
 
