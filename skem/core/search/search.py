@@ -219,7 +219,7 @@ class Search:
             return seeded(em, some, K, self.rng, rows)
         # They come from k-means, and the first steps are done.
         some.remove(kmeans)
-        if K <= FEW:
+        if K <= FEW and some:
             many = self.affordable(em, self.n_starts + MORE, EACH_OF_FEW)
             some += [nearest_random_row] * (many - 1 - len(some))
             some = [nearest_random_row if m in DIVERSE else m for m in some]
