@@ -67,6 +67,15 @@ SAME = 1e-9
 """Standard deviations by which rows may differ that are taken for the same."""
 
 
+def rows_looked_at(blocks: Blocks) -> np.ndarray:
+    """Return sorted indices of at most so many rows, the same ones in every fit."""
+    n = blocks.n_observed
+    if n <= ROWS:
+        # Making random numbers ready would take longer than many rows do.
+        return blocks.rows_at(np.arange(n))
+    return blocks.random_rows(ROWS, np.random.RandomState(0))
+
+
 def as_one(
     blocks: Blocks, coordinates: Coordinates, structure: Structure
 ) -> Parameters | None:
@@ -77,7 +86,7 @@ def as_one(
     if not blocks.incomplete:
         return None
     d = blocks.n_features
-    taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+    taken = blocks.take(rows_looked_at(blocks))
     unit = structure.quadratic.unpack(structure.quadratic.of_matrices(np.eye(d)), d)
     whole = one_component(structure, np.zeros((1, d)), unit)
     for _ in range(WHOLE_STEPS):
@@ -190,7 +199,7 @@ class Sample:
         """
         if structure.constraint is not None:
             structure = structure.free
-        taken = blocks.take(blocks.random_rows(ROWS, np.random.RandomState(0)))
+        taken = blocks.take(rows_looked_at(blocks))
         taken = replace(taken, known=None)
         if blocks.incomplete:
             X, inverse = distinct_rows(taken.X)

@@ -22,7 +22,12 @@ from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.seeds import Initializer, kmeans
+from skem.core.mixture.seeds import (
+    DIVERSE,
+    Initializer,
+    kmeans,
+    nearest_random_row,
+)
 from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.follow import followed
@@ -35,6 +40,12 @@ STARTS = 6
 """Starts that are screened, at most; the best is finished."""
 EACH = 3
 """Starts for each component: few components have few optima."""
+FEW = 5
+"""Components up to which rows chosen evenly lead as far as k-means, and elsewhere."""
+MORE = 4
+"""More starts that are worth it then."""
+EACH_OF_FEW = 5
+"""Starts for each component then."""
 SCREENING = 5
 """Steps that each of them gets."""
 MOVES = 20
@@ -197,6 +208,10 @@ class Search:
             return seeded(em, some, K, self.rng, rows)
         # They come from k-means, and the first steps are done.
         some.remove(kmeans)
+        if K <= FEW and some:
+            many = self.affordable(em, self.n_starts + MORE, EACH_OF_FEW)
+            some += [nearest_random_row] * (many - 1 - len(some))
+            some = [nearest_random_row if m in DIVERSE else m for m in some]
         return [clusters, *seeded(em, some, K, self.rng, rows)]
 
     def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
@@ -231,20 +246,21 @@ class Search:
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = climb(em, self.moved(em, best), TRIAL, height(best))
+        least = height(best) + self.slack
+        trials = climb(em, self.moved(em, best), TRIAL, least)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
-            if trial.hope() <= height(best):
+            if trial.hope() <= least:
                 break
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
                 run = self.race(em, trial, height(best))
-                if height(run) > height(best) + self.slack:
+                if height(run) > least:
                     done = run.converged and self.slack > GAIN
                     end = run if done else self.finished(em, run)
-                    if height(end) > height(best) + self.slack:
+                    if height(end) > least:
                         return end
             except IllDefinedCovarianceError:
                 continue

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from skem.core.mixture import seeds
 from skem.core.mixture.seeds import (
+    far_apart,
     kmeans,
     kmeans_seeds,
     lloyd,
     nearest_kmeans_seed,
     quick_lloyd,
+    seed_rows,
     single_lloyd,
 )
 
@@ -33,10 +36,10 @@ def test_weights_are_the_chances_to_be_a_seed(seed, rng):
     rows = rng.normal(size=(50, 2))
     weight = np.full(50, 1e-12)
     weight[[7, 31]] = 1.0
-    seeds = kmeans_seeds(rows, weight, 2, np.random.RandomState(seed))
-    assert sorted(seeds.argmax(axis=1)) == [7, 31]
+    chosen = kmeans_seeds(rows, weight, 2, np.random.RandomState(seed))
+    assert sorted(chosen.argmax(axis=1)) == [7, 31]
     near = nearest_kmeans_seed(rows, weight, 2, np.random.RandomState(seed))
-    distances = np.linalg.norm(rows - rows[seeds.argmax(axis=1), None], axis=2)
+    distances = np.linalg.norm(rows - rows[chosen.argmax(axis=1), None], axis=2)
     np.testing.assert_array_equal(near.argmax(axis=0), distances.argmin(axis=0))
 
 
@@ -50,3 +53,23 @@ def test_the_quick_way_is_that_of_kmeans(weighted, rng):
     expected, of_expected = lloyd(rows, weight, centers.copy())
     np.testing.assert_array_equal(labels, expected)
     assert inertia == pytest.approx(of_expected, rel=1e-10)
+
+
+@pytest.mark.skipif(seed_rows is None, reason="scikit-learn lacks the function")
+def test_the_quick_seeds_are_those_of_kmeans_plusplus(rng, monkeypatch):
+    rows, weight = rng.normal(size=(200, 3)), rng.integers(1, 4, 200).astype(float)
+    quick = far_apart(rows, weight, 5, np.random.RandomState(3))
+    monkeypatch.setattr(seeds, "seed_rows", None)
+    expected = far_apart(rows, weight, 5, np.random.RandomState(3))
+    np.testing.assert_array_equal(quick, expected)
+
+
+def test_k_means_ends_where_it_finds_the_best_again(monkeypatch, rng):
+    outcomes = [(3, 5.0), (2, 2.0), (1, 3.0), (0, 2.0), (4, 1.0)]
+    found = iter(outcomes)
+    monkeypatch.setattr(seeds, "quick_lloyd", lambda *_: next(found))
+    monkeypatch.setattr(seeds, "lloyd", lambda *_: next(found))
+    monkeypatch.setattr(seeds, "memberships", lambda labels, _: labels)
+    rows, weight = rng.normal(size=(9, 2)), np.ones(9)
+    assert kmeans(rows, weight, 3, np.random.RandomState(0), n_init=5) == 2
+    assert next(found) == outcomes[-1]
