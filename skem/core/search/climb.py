@@ -35,14 +35,19 @@ class Trial:
 
 
 def climb(
-    em: Map[Any], starts: Any, steps: int, least: float = -math.inf
+    em: Map[Any],
+    starts: Any,
+    steps: int,
+    least: float = -math.inf,
+    little: float = -math.inf,
 ) -> list[Trial]:
     """Take so many plain steps of a map from some starts, and return the best first.
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
-    up, and those that have no hope of what is asked for at least. Those that meet a
-    covariance that must not be repaired are left out. Starts are a list; a stack, if
-    nothing of them is known or given.
+    up, and those that have no hope of what is asked for at least. Those that can only
+    hope for a little more stay where they are, unless all steps are one call. Those
+    that meet a covariance that must not be repaired are left out. Starts are a list; a
+    stack, if nothing of them is known or given.
     """
     if isinstance(starts, Sequence):
         if not starts:
@@ -52,19 +57,23 @@ def climb(
     else:
         there, starts = starts, range(len(starts.weights))
     try:
-        trials = _together(em, there, steps, least)
+        trials = _together(em, there, steps, least, little)
     except IllDefinedCovarianceError:
         if len(starts) == 1:
             return []
         if isinstance(starts, range):
             starts = [there[i] for i in starts]
         trials = [
-            trial for start in starts for trial in climb(em, [start], steps, least)
+            trial
+            for start in starts
+            for trial in climb(em, [start], steps, least, little)
         ]
     return sorted(trials, key=lambda trial: -trial.objective)
 
 
-def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
+def _together(
+    em: Map[P], there: P, steps: int, least: float, little: float
+) -> list[Trial]:
     if steps == 0:
         here: Any = em.evaluate(there)
         return _trials(
@@ -74,19 +83,23 @@ def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
     if quick is not None:
         found, (objectives, gains) = quick
         return _trials(found, objectives, gains, steps)
-    done = 0
+    done, still = 0, []
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
             continue
         here, gains = _climbed(em, there, stage - done)
         better = np.argsort(-here.objective, kind="stable")[: (len(gains) + 1) // 2]
-        hope = here.objective + (steps - stage + HOPE * steps) * gains
-        better = better[hope[better] > least]
+        hope = (steps - stage + HOPE * steps) * gains
+        better = better[here.objective[better] + hope[better] > least]
+        ended, better = better[hope[better] <= little], better[hope[better] > little]
+        if len(ended):
+            found, objectives = here.parameters[ended], here.objective[ended]
+            still += _trials(found, objectives, gains[ended], steps)
         if not len(better):
-            return []
+            return still
         there, done = here.successor[better], stage + 1
     here, gains = _climbed(em, there, steps - done)
-    return _trials(here.parameters, here.objective, gains, steps)
+    return still + _trials(here.parameters, here.objective, gains, steps)
 
 
 def _climbed(em: Map[P], there: P, steps: int) -> tuple[Any, np.ndarray]:

@@ -127,8 +127,7 @@ class Search:
             if light is em:
                 return self.improved(em, self.first(em))
             return self.lightly(em, light)
-        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
-        on_part = self.leaving(rough)
+        on_part = self.leaving(self.rough(em))
         pool = self.light(em.restricted(size, self.rng))
         best = on_part.improved(pool, on_part.first(pool))
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
@@ -144,15 +143,20 @@ class Search:
     def lightly(self, em: EMMap, light: EMMap) -> Solution:
         """Search where steps are long, and roughly computed; finish precisely.
 
-        Starts that have come to the same end leave little to be found by moves.
+        Moves begin before the end is reached: what they gain is often more than what
+        was left. Starts that have come to the same end leave little to be found.
         """
         slack = max(GAIN, rounding(em))
-        roughly = replace(self.leaving(slack), slack=slack)
+        roughly = replace(self.leaving(max(slack, self.rough(em))), slack=slack)
         trials = roughly.screened(light)
         if alike(trials, slack):
             return self.end_of(em, trials)
         best = roughly.improved(light, roughly.end_of(light, trials))
-        return self.finished(em, best)
+        return self.finished(em, self.leaving(slack).finished(light, best))
+
+    def rough(self, em: EMMap) -> float:
+        """Return how many nats may be left before moves, and on a part of the rows."""
+        return SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
 
     def leaving(self, rough: float) -> Search:
         """Return a search that may leave so many nats wherever it ends."""
@@ -173,7 +177,8 @@ class Search:
 
     def screened(self, em: EMMap) -> list[Trial]:
         """Take a few steps from each start; the best is the first."""
-        return climb(em, [*self.known, *self.starts(em)], SCREENING)
+        starts = [*self.known, *self.starts(em)]
+        return climb(em, starts, SCREENING, little=self.slack)
 
     def end_of(self, em: EMMap, trials: Sequence[Trial]) -> Solution:
         """Finish the best trial, and others that are already beyond its end.
@@ -185,7 +190,7 @@ class Search:
             if best is not None and trial.objective <= height(best) + self.slack:
                 break
             try:
-                end = self.finish(em, trial.parameters)
+                end = self.still(em, trial) or self.finish(em, trial.parameters)
             except IllDefinedCovarianceError:
                 continue
             if best is None or height(end) > height(best):
@@ -242,7 +247,7 @@ class Search:
 
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
-        trials = climb(em, self.moved(em, best), TRIAL, height(best))
+        trials = climb(em, self.moved(em, best), TRIAL, height(best), self.slack)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
@@ -251,7 +256,7 @@ class Search:
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
-                run = self.race(em, trial, height(best))
+                run = self.still(em, trial) or self.race(em, trial, height(best))
                 if height(run) > height(best) + self.slack:
                     done = run.converged and self.slack > GAIN
                     end = run if done else self.finished(em, run)
@@ -260,6 +265,15 @@ class Search:
             except IllDefinedCovarianceError:
                 continue
         return best
+
+    def still(self, em: EMMap, trial: Trial) -> Solution | None:
+        """Return a trial as an end, if steps would show no more than rounding."""
+        if self.slack <= GAIN or trial.hope() > trial.objective + self.slack:
+            return None
+        here = em.evaluate(trial.parameters)
+        accelerator = self.accelerator(em.chart)
+        accelerator.begin(here)
+        return Solution(here, [], 0, True, accelerator)
 
     def moved(self, em: EMMap, best: Solution) -> list[Parameters] | Parameters:
         """Move components at random; what fails is left out."""
