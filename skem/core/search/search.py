@@ -61,6 +61,10 @@ GAIN = 0.01
 """Nats from which a move was worth it."""
 POOL_ROWS = 10_000
 POOL_ROWS_PER_COMPONENT = 200
+POOL_WORK = 2**25
+"""Products in a step on the pool, if it has fewer rows."""
+POOL_VALUES = 100
+"""Values for each free parameter that it has then, at least."""
 SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
@@ -120,15 +124,15 @@ class Search:
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
-        size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * self.n_components)
+        size = self.pool_rows(em)
         whole = em.blocks.n_samples
         if whole <= 2 * size:
             light = self.light(em)
             if light is em:
                 return self.improved(em, self.first(em))
             return self.lightly(em, light)
-        on_part = self.leaving(self.rough(em))
         pool = self.light(em.restricted(size, self.rng))
+        on_part = self.roughly(em, pool)
         best = on_part.improved(pool, on_part.first(pool))
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
         while size * GROWTH <= largest:
@@ -140,23 +144,35 @@ class Search:
             best = self.leaving(rounding(em)).finished(light, best)
         return self.finished(em, best)
 
+    def pool_rows(self, em: EMMap) -> int:
+        """Return the rows of the pool: fewer, if they have many values."""
+        K, d = self.n_components, em.blocks.n_features
+        of_work = POOL_WORK * em.blocks.n_samples // products(em, K)
+        of_values = POOL_VALUES * em.structure.n_free(K, d) // d
+        most = min(POOL_ROWS, max(of_work, of_values))
+        return max(most, POOL_ROWS_PER_COMPONENT * K)
+
     def lightly(self, em: EMMap, light: EMMap) -> Solution:
         """Search where steps are long, and roughly computed; finish precisely.
 
         Moves begin before the end is reached: what they gain is often more than what
         was left. Starts that have come to the same end leave little to be found.
         """
-        slack = max(GAIN, rounding(em))
-        roughly = replace(self.leaving(max(slack, self.rough(em))), slack=slack)
+        roughly = self.roughly(em, light)
         trials = roughly.screened(light)
-        if alike(trials, slack):
+        if alike(trials, roughly.slack):
             return self.end_of(em, trials)
         best = roughly.improved(light, roughly.end_of(light, trials))
-        return self.finished(em, self.leaving(slack).finished(light, best))
+        best = self.leaving(roughly.slack).finished(light, best)
+        return self.finished(em, best)
 
-    def rough(self, em: EMMap) -> float:
-        """Return how many nats may be left before moves, and on a part of the rows."""
-        return SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
+    def roughly(self, em: EMMap, part: EMMap) -> Search:
+        """Return a search on a part of the rows, or in single precision."""
+        slack = self.slack
+        if part.blocks.dtype != em.blocks.dtype:
+            slack = max(slack, rounding(part))
+        n_free = em.structure.n_free(self.n_components, em.blocks.n_features)
+        return replace(self.leaving(max(slack, SHARE * n_free)), slack=slack)
 
     def leaving(self, rough: float) -> Search:
         """Return a search that may leave so many nats wherever it ends."""
