@@ -68,6 +68,8 @@ POOL_VALUES = 100
 SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
+SHARE_BEFORE_MOVES = 0.005
+"""The same on all rows, before moves."""
 GROWTH = 8
 """Ratio of the sizes of successive subsamples."""
 FEWEST = 3
@@ -139,10 +141,7 @@ class Search:
             size *= GROWTH
             part = self.light(em.restricted(size, self.rng))
             best = on_part.finished(part, best)
-        light = self.light(em)
-        if light is not em:
-            best = self.leaving(rounding(em)).finished(light, best)
-        return self.finished(em, best)
+        return self.precisely(em, self.light(em), best)
 
     def pool_rows(self, em: EMMap) -> int:
         """Return the rows of the pool: fewer, if they have many values."""
@@ -163,7 +162,12 @@ class Search:
         if alike(trials, roughly.slack):
             return self.end_of(em, trials)
         best = roughly.improved(light, roughly.end_of(light, trials))
-        best = self.leaving(roughly.slack).finished(light, best)
+        return self.precisely(em, light, best)
+
+    def precisely(self, em: EMMap, light: EMMap, best: Solution) -> Solution:
+        """Go on to the end, in single precision first, but where no step was left."""
+        if light is not em and best.n_iter > 0:
+            best = self.leaving(max(GAIN, rounding(em))).finished(light, best)
         return self.finished(em, best)
 
     def roughly(self, em: EMMap, part: EMMap) -> Search:
@@ -171,8 +175,10 @@ class Search:
         slack = self.slack
         if part.blocks.dtype != em.blocks.dtype:
             slack = max(slack, rounding(part))
+        of_part = part.blocks.n_samples < em.blocks.n_samples
+        share = SHARE if of_part else SHARE_BEFORE_MOVES
         n_free = em.structure.n_free(self.n_components, em.blocks.n_features)
-        return replace(self.leaving(max(slack, SHARE * n_free)), slack=slack)
+        return replace(self.leaving(max(slack, share * n_free)), slack=slack)
 
     def leaving(self, rough: float) -> Search:
         """Return a search that may leave so many nats wherever it ends."""
