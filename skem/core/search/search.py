@@ -69,7 +69,8 @@ SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
 SHARE_BEFORE_MOVES = 0.005
-"""The same on all rows, before moves."""
+"""The same on all rows before moves, if they are fewer than parameters: an end is many
+steps away then, and moves gain more than these do."""
 GROWTH = 8
 """Ratio of the sizes of successive subsamples."""
 FEWEST = 3
@@ -154,8 +155,7 @@ class Search:
     def lightly(self, em: EMMap, light: EMMap) -> Solution:
         """Search where steps are long, and roughly computed; finish precisely.
 
-        Moves begin before the end is reached: what they gain is often more than what
-        was left. Starts that have come to the same end leave little to be found.
+        Starts that have come to the same end leave little to be found by moves.
         """
         roughly = self.roughly(em, light)
         trials = roughly.screened(light)
@@ -175,9 +175,12 @@ class Search:
         slack = self.slack
         if part.blocks.dtype != em.blocks.dtype:
             slack = max(slack, rounding(part))
-        of_part = part.blocks.n_samples < em.blocks.n_samples
-        share = SHARE if of_part else SHARE_BEFORE_MOVES
         n_free = em.structure.n_free(self.n_components, em.blocks.n_features)
+        share = 0.0
+        if part.blocks.n_samples < em.blocks.n_samples:
+            share = SHARE
+        elif n_free > em.blocks.n_samples:
+            share = SHARE_BEFORE_MOVES
         return replace(self.leaving(max(slack, share * n_free)), slack=slack)
 
     def leaving(self, rough: float) -> Search:
