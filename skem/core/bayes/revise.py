@@ -181,8 +181,8 @@ class BayesianSearch(Search):
         ]
         trials.sort(key=Trial.reached, reverse=True)
 
-        def finish(start: Posterior) -> Solution:
-            return self.finish(em, alive(em, start))
+        def finish(trial: Trial) -> Solution:
+            return self.finish(em, alive(em, trial.parameters))
 
         return highest(trials, finish, Trial.reached, 0.0)
 

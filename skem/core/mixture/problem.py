@@ -20,8 +20,9 @@ from skem.core.mixture.expectation import filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
-from skem.core.mixture.step import MOST_VALUES
 
+KEPT = 2**21
+"""Values of all rows up to which they are kept in coordinates, once they are."""
 LABELLED = 100
 """Rows known of a component that any part of the rows has, if there are so many."""
 LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
@@ -203,7 +204,7 @@ class FitProblem:
         All of them, if they are few, are loaded once.
         """
         values = self.blocks.n_observed * self.blocks.n_features
-        if self.blocks.n_observed <= most and values <= MOST_VALUES:
+        if self.blocks.n_observed <= most and values <= KEPT:
             return self._all_rows
         return Rows.of(self, self.blocks.take(self.random_rows(most, rng)))
 

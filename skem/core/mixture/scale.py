@@ -44,7 +44,9 @@ from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import choose_form
 
 ROWS = 5_000
-"""Rows that are looked at."""
+"""Rows that are looked at, at most."""
+FEWEST, VALUES = 2_000, 2**20
+"""Where covariances are diagonal: as many rows at least, and about so many values."""
 REMOTE = 25.0
 """Squared distance per feature, in standard deviations, of rows that are left out."""
 MAX_TRIMS = 5
@@ -67,13 +69,13 @@ SAME = 1e-9
 """Standard deviations by which rows may differ that are taken for the same."""
 
 
-def rows_looked_at(blocks: Blocks) -> np.ndarray:
+def rows_looked_at(blocks: Blocks, most: int = ROWS) -> np.ndarray:
     """Return sorted indices of at most so many rows, the same ones in every fit."""
     n = blocks.n_observed
-    if n <= ROWS:
+    if n <= most:
         # Making random numbers ready would take longer than many rows do.
         return blocks.rows_at(np.arange(n))
-    return blocks.random_rows(ROWS, np.random.RandomState(0))
+    return blocks.random_rows(most, np.random.RandomState(0))
 
 
 def as_one(
@@ -199,13 +201,13 @@ class Sample:
         """
         if structure.constraint is not None:
             structure = structure.free
-        taken = blocks.take(rows_looked_at(blocks))
+        most = ROWS
+        if not structure.matrices:
+            most = min(ROWS, max(FEWEST, VALUES // blocks.n_features))
+        taken = blocks.take(rows_looked_at(blocks, most))
         taken = replace(taken, known=None)
-        if blocks.incomplete:
-            X, inverse = distinct_rows(taken.X)
-        else:
-            X, inverse = np.unique(taken.X, axis=0, return_inverse=True)
-        weight = np.bincount(inverse.ravel(), taken.weight, len(X)).astype(float)
+        X, inverse = distinct_rows(taken.X)
+        weight = np.bincount(inverse, taken.weight, len(X)).astype(float)
         z = coordinates.load(X.T, np.empty(X.T.shape))
         ties = find_ties(X.T, z, weight)
         coordinates = replace(coordinates, ties=ties)
@@ -394,7 +396,8 @@ def _clusterings(
     d, rng = len(white), np.random.RandomState(0)
     views, p = [white], min(n_components - 1, d)
     if p < d:
-        fourth = (white * (weight * np.square(white).sum(axis=0))) @ white.T
+        tails = white * np.sqrt(weight * np.square(white).sum(axis=0))
+        fourth = tails @ tails.T
         views.append(eigh(fourth, subset_by_index=[0, p - 1])[1].T @ white)
     starts = STARTS if white.size * n_components <= QUICK else 1
     for view in views:

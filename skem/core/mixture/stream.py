@@ -153,11 +153,8 @@ class Gathering:
             observed = weight > 0
             X = np.concatenate([found, X[observed]])
             weight = np.concatenate([total, weight[observed]])
-            if self.incomplete:
-                found, labels = distinct_rows(X)
-            else:
-                found, labels = np.unique(X, axis=0, return_inverse=True)
-            total = np.bincount(labels.ravel(), weight, len(found)).astype(float)
+            found, labels = distinct_rows(X)
+            total = np.bincount(labels, weight, len(found)).astype(float)
             yield found, total
 
 

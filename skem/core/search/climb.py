@@ -40,14 +40,19 @@ class Trial:
 
 
 def climb(
-    em: Map[P], starts: Sequence[P] | P, steps: int, least: float = -math.inf
+    em: Map[P],
+    starts: Sequence[P] | P,
+    steps: int,
+    least: float = -math.inf,
+    little: float = -math.inf,
 ) -> list[Trial]:
     """Take so many plain steps of a map from some starts, and return the best first.
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
-    up, and those that have no hope of what is asked for at least. Those that meet a
-    covariance that must not be repaired are left out. Starts are a list; a stack, if
-    nothing of them is known or given.
+    up, and those that have no hope of what is asked for at least. Those that can only
+    hope for a little more stay where they are, unless all steps are one call. Those
+    that meet a covariance that must not be repaired are left out. Starts are a list; a
+    stack, if nothing of them is known or given.
     """
     each: Sequence[P] = []
     if isinstance(starts, Sequence):
@@ -58,12 +63,14 @@ def climb(
     else:
         there = starts
     try:
-        trials = _together(em, there, steps, least)
+        trials = _together(em, there, steps, least, little)
     except IllDefinedCovarianceError:
         each = each or [there[i] for i in range(len(there.weights))]
         if len(each) == 1:
             return []
-        trials = [trial for one in each for trial in climb(em, [one], steps, least)]
+        trials = [
+            trial for one in each for trial in climb(em, [one], steps, least, little)
+        ]
     return sorted(trials, key=Trial.reached, reverse=True)
 
 
@@ -74,7 +81,7 @@ def height(solution: Solution) -> float:
 
 def highest(
     trials: Iterable[Trial],
-    finish: Callable[[Any], Solution],
+    finish: Callable[[Trial], Solution],
     promise: Callable[[Trial], float],
     slack: float,
     best: Solution | None = None,
@@ -88,7 +95,7 @@ def highest(
         if best is not None and promise(trial) <= height(best) + slack:
             break
         try:
-            end = finish(trial.parameters)
+            end = finish(trial)
         except IllDefinedCovarianceError:
             continue
         if best is None or height(end) > height(best):
@@ -98,7 +105,9 @@ def highest(
     return best
 
 
-def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
+def _together(
+    em: Map[P], there: P, steps: int, least: float, little: float
+) -> list[Trial]:
     if steps == 0:
         here: Any = em.evaluate(there)
         return _trials(
@@ -108,19 +117,23 @@ def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:
     if quick is not None:
         found, (objectives, gains) = quick
         return _trials(found, objectives, gains, steps)
-    done = 0
+    done, still = 0, []
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
             continue
         here, gains = _climbed(em, there, stage - done)
         better = np.argsort(-here.objective, kind="stable")[: (len(gains) + 1) // 2]
-        hope = here.objective + (steps - stage + HOPE * steps) * gains
-        better = better[hope[better] > least]
+        hope = (steps - stage + HOPE * steps) * gains
+        better = better[here.objective[better] + hope[better] > least]
+        ended, better = better[hope[better] <= little], better[hope[better] > little]
+        if len(ended):
+            found, objectives = here.parameters[ended], here.objective[ended]
+            still += _trials(found, objectives, gains[ended], steps)
         if not len(better):
-            return []
+            return still
         there, done = here.successor[better], stage + 1
     here, gains = _climbed(em, there, steps - done)
-    return _trials(here.parameters, here.objective, gains, steps)
+    return still + _trials(here.parameters, here.objective, gains, steps)
 
 
 def _climbed(em: Map[P], there: P, steps: int) -> tuple[Any, np.ndarray]:

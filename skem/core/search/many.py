@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -96,4 +95,8 @@ def best_end(
     """
     least = -math.inf if best is None else height(best)
     trials = sorted(climb(em, starts, STEPS, least), key=Trial.hope, reverse=True)
-    return highest(trials[:FOLLOWED], partial(finish, em), Trial.hope, GAIN, best)
+
+    def followed(trial: Trial) -> Solution:
+        return finish(em, trial.parameters)
+
+    return highest(trials[:FOLLOWED], followed, Trial.hope, GAIN, best)

@@ -72,9 +72,16 @@ GAIN = 0.01
 """Nats from which a move was worth it."""
 POOL_ROWS = 10_000
 POOL_ROWS_PER_COMPONENT = 200
+POOL_WORK = 2**25
+"""Products in a step on the pool, if it has fewer rows."""
+POOL_VALUES = 100
+"""Values for each free parameter that it has then, at least."""
 SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
+SHARE_BEFORE_MOVES = 0.005
+"""The same on all rows before moves, if they are fewer than parameters: an end is many
+steps away then, and moves gain more than these do."""
 GROWTH = 8
 """Ratio of the sizes of successive subsamples."""
 FEWEST = 3
@@ -131,39 +138,61 @@ class Search:
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
-        size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * self.n_components)
+        size = self.pool_rows(em)
         whole = em.blocks.n_samples
         if whole <= 2 * size:
             light = self.light(em)
             if light is em:
                 return self.improved(em, self.first(em))
             return self.lightly(em, light)
-        rough = SHARE * em.structure.n_free(self.n_components, em.blocks.n_features)
-        on_part = self.leaving(rough)
         pool = self.light(em.restricted(size, self.rng))
+        on_part = self.roughly(em, pool)
         best = on_part.improved(pool, on_part.first(pool))
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
         while size * GROWTH <= largest:
             size *= GROWTH
             part = self.light(em.restricted(size, self.rng))
             best = on_part.finished(part, best)
-        light = self.light(em)
-        if light is not em:
-            best = self.leaving(rounding(em)).finished(light, best)
-        return self.finished(em, best)
+        return self.precisely(em, self.light(em), best)
+
+    def pool_rows(self, em: EMMap) -> int:
+        """Return the rows of the pool: fewer, if they have many values."""
+        K, d = self.n_components, em.blocks.n_features
+        of_work = POOL_WORK * em.blocks.n_samples // products(em, K)
+        of_values = POOL_VALUES * em.structure.n_free(K, d) // d
+        most = min(POOL_ROWS, max(of_work, of_values))
+        return max(most, POOL_ROWS_PER_COMPONENT * K)
 
     def lightly(self, em: EMMap, light: EMMap) -> Solution:
         """Search where steps are long, and roughly computed; finish precisely.
 
         Starts that have come to the same end leave little to be found by moves.
         """
-        slack = max(GAIN, rounding(em))
-        roughly = replace(self.leaving(slack), slack=slack)
+        roughly = self.roughly(em, light)
         trials = roughly.screened(light)
-        if alike(trials, slack):
+        if alike(trials, roughly.slack):
             return self.end_of(em, trials)
         best = roughly.improved(light, roughly.end_of(light, trials))
+        return self.precisely(em, light, best)
+
+    def precisely(self, em: EMMap, light: EMMap, best: Solution) -> Solution:
+        """Go on to the end, in single precision first, but where no step was left."""
+        if light is not em and best.n_iter > 0:
+            best = self.leaving(max(GAIN, rounding(em))).finished(light, best)
         return self.finished(em, best)
+
+    def roughly(self, em: EMMap, part: EMMap) -> Search:
+        """Return a search on a part of the rows, or in single precision."""
+        slack = self.slack
+        if part.blocks.dtype != em.blocks.dtype:
+            slack = max(slack, rounding(part))
+        n_free = em.structure.n_free(self.n_components, em.blocks.n_features)
+        share = 0.0
+        if part.blocks.n_samples < em.blocks.n_samples:
+            share = SHARE
+        elif n_free > em.blocks.n_samples:
+            share = SHARE_BEFORE_MOVES
+        return replace(self.leaving(max(slack, share * n_free)), slack=slack)
 
     def leaving(self, rough: float) -> Search:
         """Return a search that may leave so many nats wherever it ends."""
@@ -184,15 +213,19 @@ class Search:
 
     def screened(self, em: EMMap) -> list[Trial]:
         """Take a few steps from each start; the best is the first."""
-        return climb(em, [*self.known, *self.starts(em)], SCREENING)
+        starts = [*self.known, *self.starts(em)]
+        return climb(em, starts, SCREENING, little=self.slack)
 
     def end_of(self, em: EMMap, trials: Sequence[Trial]) -> Solution:
         """Finish the best trial, and others that are already beyond its end.
 
         Another one, if that does not come to an end.
         """
-        finish = partial(self.finish, em)
-        return highest(trials, finish, Trial.reached, self.slack)
+        return highest(trials, partial(self.end, em), Trial.reached, self.slack)
+
+    def end(self, em: EMMap, trial: Trial) -> Solution:
+        """Return where a trial leads."""
+        return self.still(em, trial) or self.finish(em, trial.parameters)
 
     def starts(self, em: EMMap) -> list[Parameters]:
         """Make diverse starts; those that fail are left out."""
@@ -247,7 +280,7 @@ class Search:
     def after_moves(self, em: EMMap, best: Solution) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         least = height(best) + self.slack
-        trials = climb(em, self.moved(em, best), TRIAL, least)
+        trials = climb(em, self.moved(em, best), TRIAL, least, self.slack)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
@@ -256,7 +289,7 @@ class Search:
             if farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
-                run = self.race(em, trial, height(best))
+                run = self.still(em, trial) or self.race(em, trial, height(best))
                 if height(run) > least:
                     done = run.converged and self.slack > GAIN
                     end = run if done else self.finished(em, run)
@@ -265,6 +298,15 @@ class Search:
             except IllDefinedCovarianceError:
                 continue
         return best
+
+    def still(self, em: EMMap, trial: Trial) -> Solution | None:
+        """Return a trial as an end, if steps would show no more than rounding."""
+        if self.slack <= GAIN or trial.hope() > trial.objective + self.slack:
+            return None
+        here = em.evaluate(trial.parameters)
+        accelerator = self.accelerator(em.chart)
+        accelerator.begin(here)
+        return Solution(here, [], 0, True, accelerator)
 
     def moved(self, em: EMMap, best: Solution) -> list[Parameters] | Parameters:
         """Move components at random; what fails is left out."""

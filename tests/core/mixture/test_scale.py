@@ -6,6 +6,7 @@ import pytest
 from skem.core.gaussian.coordinates import standardising_coordinates
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES, Scatter
 from skem.core.gaussian.regularization import COLLINEAR, cluster_scale, with_floor
+from skem.core.mixture import scale as scale_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings, Sample
 from skem.core.mixture.step import Stepper
@@ -237,3 +238,12 @@ def test_scales_that_need_a_floor_are_left_to_numpy(make_blocks, monkeypatch, rn
     assert done == [None]
     units = np.sqrt(np.diagonal(scale))
     assert np.linalg.eigvalsh(scale / np.outer(units, units))[0] > 0
+
+
+@pytest.mark.parametrize(("structure", "rows"), [("diag", 2000), ("full", 2500)])
+def test_fewer_rows_are_looked_at_where_they_have_many_values(
+    make_blocks, rng, monkeypatch, structure, rows
+):
+    monkeypatch.setattr(scale_module, "VALUES", 3 * 1500)
+    blocks = make_blocks(rng.normal(size=(2500, 3)))
+    assert sample_of(blocks, STRUCTURES[structure]).blocks.n_samples == rows

@@ -86,3 +86,24 @@ def test_what_has_no_hope_is_given_up(make_blocks, rng):
     assert climb(em, some, 8, every[0].objective + 1e4) == []
     again = climb(em, some, 8, every[0].objective - 1e4)
     assert [t.objective for t in again] == [t.objective for t in every]
+
+
+def test_what_stands_still_stays_where_it_is(make_blocks, rng, monkeypatch):
+    monkeypatch.setattr(EMMap, "contest", lambda *_: None)
+    monkeypatch.setattr(EMMap, "_stepper", None)
+    em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(200, 2)))
+    (start,) = starts(em, 1)
+    evaluate, evaluated = EMMap.evaluate, []
+    monkeypatch.setattr(
+        EMMap, "evaluate", lambda *args: evaluated.append(0) or evaluate(*args)
+    )
+    (moving,) = climb(em, [start], 8, little=1e-9)
+    assert len(evaluated) == 9
+    # What it hopes for is a little.
+    little = (6 + 2 * 8) * abs(moving.objective)
+    (still,) = climb(em, [start], 8, little=little)
+    assert len(evaluated) == 9 + 3
+    monkeypatch.undo()
+    for trial, steps in ((still, 2), (moving, 8)):
+        expected = plain(em, start, steps).objective
+        assert trial.objective == pytest.approx(expected, abs=1e-9)

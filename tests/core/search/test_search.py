@@ -105,6 +105,43 @@ def test_long_steps_are_taken_in_single_precision_first(
     assert height(found) > height(precise) - 0.05
 
 
+@pytest.mark.parametrize("single", [True, False])
+def test_trials_that_stand_still_are_ends_in_single_precision(make_blocks, rng, single):
+    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["diag"], K, "auto")
+    slack = 1.0 if single else search_module.GAIN
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS, slack=slack)
+    best = optimum(em)
+    still = Trial(best.evaluation.parameters, height(best), 1e-6, 20)
+    found = search.still(em, still)
+    if single:
+        assert found.converged
+        assert height(found) == pytest.approx(height(best), abs=1e-9)
+        # What goes on from there learns nothing, and comes to the same end.
+        assert height(finish(em, still.parameters, found)) >= height(best) - 1e-6
+        moving = Trial(still.parameters, height(best), 0.5, 20)
+        assert search.still(em, moving) is None
+    else:
+        assert found is None
+
+
+@pytest.mark.parametrize(
+    ("structure", "d", "rows"),
+    [
+        ("full", 3, 10_000),
+        # As many as have so many products, or values.
+        ("diag", 600, 2**25 // (K * 1201)),
+        ("diag", 4000, max(6 * 200, 100 * (K * 8000 + K - 1) // 4000)),
+        # Parameters ask for all of them.
+        ("full", 80, 10_000),
+    ],
+)
+def test_pools_are_of_fewer_rows_where_these_have_many_values(structure, d, rows):
+    blocks = SimpleNamespace(n_features=d, n_samples=50_000, incomplete=False)
+    em = SimpleNamespace(structure=STRUCTURES[structure], blocks=blocks)
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
+    assert search.pool_rows(em) == rows
+
+
 def test_few_features_are_searched_in_double_precision(make_blocks, rng, monkeypatch):
     em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
     monkeypatch.setattr(search_module, "LONG", 1)
