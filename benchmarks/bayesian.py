@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.mixture import BayesianGaussianMixture as Peer
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, real_data
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, duel, seconds, write_parts
 from skem import BayesianGaussianMixture
 from skem.core.bayes.em import Beliefs, VariationalMap
 from skem.core.blocks.arrays import ArrayBlocks
@@ -207,10 +207,7 @@ def main() -> None:
         "skem beside `sklearn.mixture.BayesianGaussianMixture`: same data, same "
         "process, in turn. Ratio: scikit-learn's time ÷ skem's.",
     )
-    parts = {"passes": passes, "fits": fits, "components": components}
-    for name in chosen(list(parts)):
-        parts[name](report)
-    report.save()
+    write_parts(report, passes, fits, components)
 
 
 if __name__ == "__main__":

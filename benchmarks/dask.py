@@ -17,7 +17,7 @@ import dask.array as da
 import numpy as np
 from distributed import Client, LocalCluster, wait
 
-from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
+from benchmarks.data import COVARIANCE_TYPES, mixture_sample, parameters_of, start
 from benchmarks.timing import TINY, Report, duel, seconds
 from skem import GaussianMixture
 from skem._inputs.blocks import open_blocks
@@ -49,11 +49,7 @@ def problem(X, K: int, covariance_type: str = "full") -> Iterator[tuple]:
     structure = STRUCTURES[covariance_type]
     with open_blocks(GaussianMixture(K), X, reset=True) as blocks:
         em = EMMap.prepare(blocks, structure, K, 1e-6)
-        public = Parameters(
-            given["weights_init"],
-            given["means_init"],
-            structure.factor_precisions(given["precisions_init"]),
-        )
+        public = parameters_of(structure, given)
         yield em, em.coordinates.inward(structure, public)
 
 

@@ -7,6 +7,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.decomposition import PCA
 
 from benchmarks.timing import TINY
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
 from skem.datasets import load_acidity, load_faithful, load_galaxies
 
 GRID = [
@@ -49,6 +51,15 @@ def start(means: np.ndarray, covariance_type: str, seed: int = 1) -> dict:
         "means_init": means + rng.normal(0, 0.5, means.shape),
         "precisions_init": precisions[covariance_type].copy(),
     }
+
+
+def parameters_of(structure: Structure, given: dict) -> Parameters:
+    """Return what `start` gives to the estimators, in the units of the data."""
+    return Parameters(
+        given["weights_init"],
+        given["means_init"],
+        structure.factor_precisions(given["precisions_init"]),
+    )
 
 
 def overlapping_sample(n: int, d: int, K: int, spread: float, seed: int):

@@ -20,13 +20,18 @@ from pathlib import Path
 import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
-from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
+from benchmarks.data import (
+    COVARIANCE_TYPES,
+    GRID,
+    mixture_sample,
+    parameters_of,
+    start,
+)
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.passes.forms import choose_form
 from skem.kernels import native
@@ -78,11 +83,7 @@ def fitted(estimator, X, **params):
 def skem_pass(X, covariance_type, given):
     """Return a function that times passes of skem's EM, and the E-step's form."""
     structure = STRUCTURES[covariance_type]
-    public = Parameters(
-        given["weights_init"],
-        given["means_init"],
-        structure.factor_precisions(given["precisions_init"]),
-    )
+    public = parameters_of(structure, given)
 
     def timed() -> float:
         # As in a fit: the threads and their scratch memory serve many passes.

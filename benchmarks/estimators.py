@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.data import overlapping_sample
-from benchmarks.timing import TINY, Report, chosen
+from benchmarks.timing import TINY, Report, write_parts
 from skem import (
     GaussianMixture,
     GaussianMixtureImputer,
@@ -226,10 +226,7 @@ def main() -> None:
         "`MixtureDiscriminantAnalysis` beside scikit-learn's QDA and its mixtures for "
         "each class; and the rate of false alarms of `MixtureOutlierDetector`.",
     )
-    parts = {"speed": speed, "classes": classes, "rate": rate}
-    for part in chosen(list(parts)):
-        parts[part](report)
-    report.save()
+    write_parts(report, speed, classes, rate)
 
 
 if __name__ == "__main__":

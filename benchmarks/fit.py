@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import mixture_sample, overlapping_sample
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, duel, seconds, write_parts
 from skem import GaussianMixture
 from skem.datasets import load_faithful
 
@@ -202,10 +202,7 @@ def main() -> None:
         "log-likelihood less scikit-learn's, median; scikit-learn stops where a step "
         "gains less than 1e-3 of the mean, skem where 0.01 of the total are left.",
     )
-    parts = {"small": small, "large": large, "optimum": optimum, "memory": memory}
-    for name in chosen(list(parts)):
-        parts[name](report)
-    report.save()
+    write_parts(report, small, large, optimum, memory)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,17 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as Peer
 
-from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
+from benchmarks.data import (
+    COVARIANCE_TYPES,
+    mixture_sample,
+    parameters_of,
+    start,
+)
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
 from skem import GaussianMixture
 from skem._inputs.blocks import array_blocks
 from skem._inputs.validation import Data
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.datasets import load_faithful
 
@@ -49,11 +53,7 @@ def with_gaps(X: np.ndarray, share: float, seed: int) -> np.ndarray:
 def pass_of(data: Data, covariance_type: str, given: dict) -> Callable[[], float]:
     """Return a function that times passes of EM."""
     structure = STRUCTURES[covariance_type]
-    public = Parameters(
-        given["weights_init"],
-        given["means_init"],
-        structure.factor_precisions(given["precisions_init"]),
-    )
+    public = parameters_of(structure, given)
 
     def timed() -> float:
         with array_blocks(data, None) as blocks:

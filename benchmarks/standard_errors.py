@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.data import COVARIANCE_TYPES, overlapping_sample
-from benchmarks.timing import TINY, Report, chosen
+from benchmarks.timing import TINY, Report, write_parts
 from skem import GaussianMixture
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
@@ -64,7 +64,7 @@ def parameters(mixture: GaussianMixture, order: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def bootstrap(mixture: GaussianMixture, n: int) -> Bootstrap:
+def bootstrapped(mixture: GaussianMixture, n: int) -> Bootstrap:
     begin = time.perf_counter()
     found = []
     for seed in range(REPLICATES):
@@ -85,7 +85,7 @@ def problems():
         yield f"{n} × {d}, spread {spread:g}", X, K
 
 
-def compare(report: Report) -> None:
+def bootstrap(report: Report) -> None:
     report.line(
         "\n## Beside the parametric bootstrap\n\n"
         "The default standard errors ÷ those of the parametric "
@@ -109,7 +109,7 @@ def compare(report: Report) -> None:
             begin = time.perf_counter()
             errors = mixture.standard_errors(X)
             seconds = time.perf_counter() - begin
-            peer = bootstrap(mixture, len(X))
+            peer = bootstrapped(mixture, len(X))
             ratios = [
                 (ours / theirs).ravel()
                 for ours, theirs in zip(errors, peer.errors, strict=True)
@@ -267,10 +267,7 @@ def main() -> None:
         "inverse Hessian; the outer product of gradients (opg); and the weighted "
         "likelihood bootstrap.",
     )
-    parts = {"coverage": coverage, "jackknife": jackknife, "bootstrap": compare}
-    for name in chosen(list(parts)):
-        parts[name](report)
-    report.save()
+    write_parts(report, coverage, jackknife, bootstrap)
 
 
 if __name__ == "__main__":

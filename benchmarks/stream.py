@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.data import overlapping_sample
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, duel, seconds, write_parts
 from skem import GaussianMixture
 
 N, D, K = 3000 if TINY else 1_000_000, 5, 6
@@ -136,10 +136,7 @@ def main() -> None:
         "`partial_fit`, one pass. The default of `learning_decay`, κ, is "
         f"{clone(GaussianMixture()).learning_decay}.",
     )
-    parts = {"quality": quality, "throughput": throughput, "drift": drift}
-    for name in chosen(list(parts)):
-        parts[name](report)
-    report.save()
+    write_parts(report, quality, throughput, drift)
 
 
 if __name__ == "__main__":

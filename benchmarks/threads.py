@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
 from benchmarks.em_pass import cell, skem_pass
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.timing import TINY, Report, duel, seconds, write_parts
 from skem import GaussianMixture
 
 LARGEST = sorted(GRID, key=lambda cell: cell[0] * cell[2] * cell[1] ** 2)[-4:]
@@ -91,10 +91,7 @@ def main() -> None:
         "the smallest and the largest of the rounds. The four largest cells of the "
         "grid, by the operations of a pass.",
     )
-    parts = {"passes": passes, "search": search, "interrupt": interrupt}
-    for name in chosen(list(parts)):
-        parts[name](report)
-    report.save()
+    write_parts(report, passes, search, interrupt)
 
 
 if __name__ == "__main__":

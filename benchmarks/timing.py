@@ -172,6 +172,14 @@ def sections(page: str) -> dict[str, str]:
     return {"": head, **named}
 
 
+def write_parts(report: Report, *parts: Callable[[Report], object]) -> None:
+    """Write those parts of a page that the command line asks for, and save it."""
+    named = {part.__name__: part for part in parts}
+    for name in chosen(list(named)):
+        named[name](report)
+    report.save()
+
+
 def chosen(names: Sequence[str]) -> list[str]:
     """Return those names that the command line asks for; all of them by default."""
     asked = [argument for argument in sys.argv[1:] if argument in names]

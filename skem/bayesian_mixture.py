@@ -33,12 +33,10 @@ from skem._saving.peer import (
 from skem.core.bayes.em import Beliefs, VariationalMap, outward
 from skem.core.bayes.revise import BayesianSearch
 from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.coordinates import Coordinates
-from skem.core.gaussian.covariance import STRUCTURES, Structure
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
-from skem.core.gaussian.regularization import Regularization
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import starting_methods
 from skem.core.mixture.stream import Stream
@@ -512,30 +510,24 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         return float(stream.size * data - penalty)
 
     def _attributes_of(
-        self,
-        structure: Structure,
-        coordinates: Coordinates,
-        regularization: Regularization,
-        found: Parameters,
-        dtype: np.dtype,
+        self, problem: EMMap | Stream, found: Parameters, dtype: np.dtype
     ) -> dict[str, Any]:
-        assert isinstance(regularization, Prior) and isinstance(found, Posterior)
-        prior, counts = regularization, found.counts
+        prior, structure = problem.regularization, problem.structure
+        assert isinstance(prior, Prior) and isinstance(found, Posterior)
+        counts = found.counts
         concentration = prior.weights.update(counts)
         if isinstance(concentration, tuple):
             concentration = tuple(each.astype(dtype) for each in concentration)
         else:
             concentration = concentration.astype(dtype)
         degrees = prior.degrees(structure, counts).astype(dtype)
-        mean, covariance = outward(structure, coordinates, prior)
+        mean, covariance = outward(structure, problem.coordinates, prior)
         if self.mean_prior is not None:
             mean = np.asarray(self.mean_prior, dtype=float)
         if self._given_covariance() is not None:
             covariance = np.asarray(self._given_covariance(), dtype=float)
         return {
-            **super()._attributes_of(
-                structure, coordinates, regularization, found, dtype
-            ),
+            **super()._attributes_of(problem, found, dtype),
             "weight_concentration_": concentration,
             "mean_precision_": prior.precision(counts).astype(dtype),
             "degrees_of_freedom_": degrees[0] if structure.shared else degrees,

@@ -196,22 +196,8 @@ def load_galaxies(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
-
-        data : {ndarray, DataFrame} of shape (82, 1)
-            The data, float64.
-        target : None
-            There is none.
-        frame : DataFrame of shape (82, 1) or None
-            The data, if `as_frame` is True.
-        feature_names : list of str
-            Names of the columns.
-        DESCR : str
-            Description of the data set, with its sources.
-        filename : str
-            Name of the CSV file in the package.
-        data_module : str
-            Where that file lives, for :func:`importlib.resources.files`.
+        Dictionary-like object, with the attributes that `load_faithful` lists; `data`
+        is of shape (82, 1).
 
     (data, target) : tuple if `return_X_y` is True
         The data, and None.
@@ -256,22 +242,8 @@ def load_acidity(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
-
-        data : {ndarray, DataFrame} of shape (155, 1)
-            The data, float64.
-        target : None
-            There is none.
-        frame : DataFrame of shape (155, 1) or None
-            The data, if `as_frame` is True.
-        feature_names : list of str
-            Names of the columns.
-        DESCR : str
-            Description of the data set, with its sources.
-        filename : str
-            Name of the CSV file in the package.
-        data_module : str
-            Where that file lives, for :func:`importlib.resources.files`.
+        Dictionary-like object, with the attributes that `load_faithful` lists; `data`
+        is of shape (155, 1).
 
     (data, target) : tuple if `return_X_y` is True
         The data, and None.

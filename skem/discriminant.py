@@ -13,8 +13,14 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._fitted.conditional import LIMIT, Conditioner, log_weights
+from skem._estimators.component_choice import (
+    CONSTRAINTS,
+    WithMixture,
+    fit_mixture,
+    require_y,
+)
+from skem._fitted.conditional import Conditioner, log_weights
+from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
@@ -178,11 +184,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         X = self._check_rows(X, reset=True)
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None"
-            )
+        require_y(self, y)
         y = column_or_1d(as_numpy(y), warn=True)
         check_array(y[:, None], dtype=None, input_name="y", estimator=self)
         check_consistent_length(X, y)

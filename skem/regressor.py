@@ -11,9 +11,15 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
 
-from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
-from skem._fitted.conditional import LIMIT, SQRT12, Conditioner, Laws
+from skem._estimators.component_choice import (
+    CONSTRAINTS,
+    WithMixture,
+    fit_mixture,
+    require_y,
+)
+from skem._fitted.conditional import Conditioner
 from skem._fitted.joint import check_probabilities
+from skem._fitted.laws import LIMIT, SQRT12, Laws
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
@@ -530,11 +536,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
 def _check_targets(estimator: Any, y: Any) -> _Targets:
     """Validate y, in which NaN is a missing value."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None"
-        )
+    require_y(estimator, y)
     values = check_array(
         as_numpy(y),
         dtype=FLOATS,

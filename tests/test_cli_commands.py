@@ -39,49 +39,6 @@ def chosen(X):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Return the exit status and what was printed on either stream."""
-    monkeypatch.setattr(progress_module, "PATIENCE", 3600.0)
-
-    def run(*arguments):
-        status = main(list(map(str, arguments)))
-        return status, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def succeed(run):
-    def succeed(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, err) == (0, "")
-        return out
-
-    return succeed
-
-
-@pytest.fixture
-def refuse(run):
-    def refuse(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, out) == (2, "")
-        assert err.startswith("skem: error: ")
-        assert err.count("\n") == 1
-        return err
-
-    return refuse
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="data.csv"):
-        (tmp_path / name).write_text(content, "utf-8")
-        return tmp_path / name
-
-    return write
-
-
-@pytest.fixture
 def model(chosen, tmp_path):
     """Return the file of a mixture with names."""
     path = tmp_path / "model.json"

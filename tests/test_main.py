@@ -38,59 +38,6 @@ LINES = [",".join(map(str, row)) for row in GROUPS]
 PLAIN = "\n".join(["left,right", *LINES, ""])
 
 
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Return the exit status and what was printed on either stream."""
-    monkeypatch.setattr("skem._cli.progress.PATIENCE", 3600.0)
-
-    def run(*arguments):
-        status = main(list(map(str, arguments)))
-        return status, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def succeed(run):
-    """Return what was printed by a run that has nothing to complain about."""
-
-    def succeed(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, err) == (0, "")
-        return out
-
-    return succeed
-
-
-@pytest.fixture
-def refuse(run):
-    """Return the one line of a run that was refused."""
-
-    def refuse(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, out) == (2, "")
-        assert err.startswith("skem: error: ")
-        assert err.count("\n") == 1
-        assert err.endswith("\n")
-        return err
-
-    return refuse
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a file and return its path."""
-
-    def write(content, name="data.csv"):
-        path = tmp_path / name
-        if isinstance(content, str):
-            content = content.encode()
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
 def section(out, title):
     """Return the rows below a title as lists of words, the header first."""
     _, _, rest = out.partition(f"\n{title}")

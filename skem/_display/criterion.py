@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skem._display.style import BLACK, GRAY, Style, line_style, open_frame, single_axes
+from skem._display.style import (
+    GRAY,
+    Style,
+    count_across,
+    line_style,
+    open_frame,
+    ring,
+    single_axes,
+)
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._report.text import count
 
@@ -216,8 +224,6 @@ class CriterionDisplay:
             The picture.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        from matplotlib.ticker import MaxNLocator
-
         if limit is not None and not limit > 0:
             raise ValueError(f"limit should be positive, got {limit!r}")
         ax = single_axes(ax)
@@ -228,27 +234,15 @@ class CriterionDisplay:
         # In the order of the search, and not of the alphabet.
         for index, name in enumerate(dict.fromkeys(self.covariance_types.tolist())):
             self._draw_type(ax, name, line_style(index), view)
-        (self.best_,) = ax.plot(
-            self.n_components[self.best_index],
-            0.0,
-            marker="o",
-            ms=11,
-            mfc="none",
-            mec=BLACK,
-            mew=1.2,
-            ls="",
-            label=f"chosen: {self.n_components[self.best_index]}, "
-            f"{self.covariance_types[self.best_index]}",
-            zorder=4,
-        )
+        best = self.n_components[self.best_index]
+        label = f"chosen: {best}, {self.covariance_types[self.best_index]}"
+        self.best_ = ring(ax, best, 0.0, label)
         if self.hollow_:
             ax.plot(
                 [], [], marker="o", mfc="white", mec=GRAY, ls="", label="not eligible"
             )
         ax.set_ylim(*view)
-        # At least one tick: more would be fractions where there is but one number.
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.set_xlabel("number of components")
+        count_across(ax, "components")
         known = self.criterion in {"bic", "aic", "icl"}
         name = self.criterion.upper() if known else self.criterion
         ax.set_ylabel(f"{name} above the best, {self.values[self.best_index]:.1f}")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skem._display.style import BLACK, COLORS, GRAY, open_frame, single_axes
+from skem._display.style import (
+    COLORS,
+    GRAY,
+    count_across,
+    open_frame,
+    ring,
+    single_axes,
+)
+from skem._report.text import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,27 +25,14 @@ def draw_entropy(
     entropy: np.ndarray, chosen: int, lines: Sequence[np.ndarray], ax: Axes | None
 ) -> Axes:
     """Draw the entropies of 1 … K clusters, the lines that meet, and the choice."""
-    from matplotlib.ticker import MaxNLocator
-
     ax = single_axes(ax)
     m = np.arange(1, len(entropy) + 1)
     ends = [(1, chosen), (chosen, len(entropy))]
     for line, span in zip(lines, ends, strict=False):
         ax.plot(span, np.polyval(line, span), color=GRAY, lw=1.2, ls="--", zorder=1)
     ax.plot(m, entropy, color=COLORS[0], marker="o", ms=4.5, lw=0, label="entropy")
-    ax.plot(
-        chosen,
-        entropy[chosen - 1],
-        marker="o",
-        ms=11,
-        mfc="none",
-        mec=BLACK,
-        mew=1.2,
-        ls="",
-        label=f"{chosen} clusters" if chosen > 1 else "1 cluster",
-    )
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set_xlabel("number of clusters")
+    ring(ax, chosen, entropy[chosen - 1], count(chosen, "cluster"))
+    count_across(ax, "clusters")
     ax.set_ylabel("entropy (nats)")
     ax.legend(frameon=False, fontsize="small")
     open_frame(ax)

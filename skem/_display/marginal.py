@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
+from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.mixture import FittedMixture
 from skem._inputs.array_api import numpy_of
@@ -24,14 +25,17 @@ from skem.student_mixture import StudentMixture
 ATTRIBUTES = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
 
 
-def check_mixture(estimator: Any) -> None:
-    """Require the attributes of a fitted Gaussian mixture, skem's or scikit-learn's."""
-    missing = [name for name in ATTRIBUTES if not hasattr(estimator, name)]
+def mixture_of(estimator: Any) -> Any:
+    """Return a fitted Gaussian mixture, skem's or scikit-learn's, or a search's."""
+    check_is_fitted(estimator)
+    fitted = getattr(estimator, "best_estimator_", estimator)
+    missing = [name for name in ATTRIBUTES if not hasattr(fitted, name)]
     if missing:
         raise TypeError(
             "Expected a fitted Gaussian mixture, but got "
-            f"{type(estimator).__name__}, which has no attribute {missing[0]!r}."
+            f"{type(fitted).__name__}, which has no attribute {missing[0]!r}."
         )
+    return fitted
 
 
 def roots(estimator: Any) -> np.ndarray:

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skem._display import density, legend
 from skem._display.canvas import Canvas
 from skem._display.features import Shown
 from skem._display.grid import grid_axes
-from skem._display.marginal import check_mixture
+from skem._display.marginal import mixture_of
 from skem._display.style import single_axes
 from skem._inputs.features import names_of
 from skem._inputs.sklearn import check_matplotlib_support
@@ -289,9 +285,7 @@ class MixtureDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        check_is_fitted(estimator)
-        fitted = getattr(estimator, "best_estimator_", estimator)
-        check_mixture(fitted)
+        fitted = mixture_of(estimator)
         if isinstance(fitted, GaussianMixture):
             fitted._check_is_fitted()
         for name, given in (("sample_weight", sample_weight), ("labels", labels)):
@@ -321,14 +315,10 @@ class MixtureDisplay:
             else:
                 # Of a Dask collection, the labels are lazy.
                 codes = np.asarray(estimator.predict(X))
-            rows = display._rows_of_points(drawn, weight, max_points)
-            if len(rows):
-                display.X = density.drawable(drawn[rows])
-                display.labels = codes[rows]
-                display.sample_weight = None if weight is None else weight[rows]
-                if kind == "uncertainty":
-                    proba = np.asarray(estimator.predict_proba(X))
-                    display.uncertainty = 1 - proba[rows].max(axis=1)
+            rows = display._take_points(drawn, codes, weight, max_points)
+            if len(rows) and kind == "uncertainty":
+                proba = np.asarray(estimator.predict_proba(X))
+                display.uncertainty = 1 - proba[rows].max(axis=1)
         return display.plot(
             ax=ax,
             kind=kind,
@@ -355,10 +345,14 @@ class MixtureDisplay:
                 edges = np.histogram_bin_edges(x, bins)
             self.histograms.append((density.histogram(x, edges, own), edges))
 
-    def _rows_of_points(
-        self, X: np.ndarray, weight: np.ndarray | None, max_points: int
+    def _take_points(
+        self,
+        X: np.ndarray,
+        codes: np.ndarray,
+        weight: np.ndarray | None,
+        max_points: int,
     ) -> np.ndarray:
-        """Return the rows that are drawn as points."""
+        """Choose rows to draw as points, and return their indices."""
         shown = ~np.isnan(X).any(axis=1)
         rows = np.flatnonzero(shown if weight is None else shown & (weight > 0))
         if len(rows) > max_points:
@@ -366,6 +360,9 @@ class MixtureDisplay:
             rows = np.sort(
                 check_random_state(0).choice(rows, max_points, replace=False)
             )
+        if len(rows):
+            self.X, self.labels = density.drawable(X[rows]), codes[rows]
+            self.sample_weight = None if weight is None else weight[rows]
         return rows
 
     def plot(

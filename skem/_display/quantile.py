@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
-from skem._display.marginal import check_mixture, marginal
+from skem._display.marginal import marginal, mixture_of
 from skem._display.style import COLORS, GRAY, open_frame, single_axes
 from skem._inputs.features import check_features, names_of
 from skem._inputs.sklearn import check_matplotlib_support
@@ -146,9 +145,7 @@ class QuantileDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        check_is_fitted(estimator)
-        fitted = getattr(estimator, "best_estimator_", estimator)
-        check_mixture(fitted)
+        fitted = mixture_of(estimator)
         if not isinstance(max_points, Integral) or max_points < 1:
             raise ValueError(
                 f"max_points should be a positive integer, got {max_points!r}"

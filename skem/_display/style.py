@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
     from matplotlib.patheffects import AbstractPathEffect
 
 # Okabe & Ito (2008), without the yellow, which is too pale for lines, and the black,
@@ -71,6 +72,32 @@ def halo() -> list[AbstractPathEffect]:
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=2, foreground="white")]
+
+
+def ring(ax: Axes, x: float, y: float, label: str) -> Line2D:
+    """Draw a ring about what is chosen."""
+    (drawn,) = ax.plot(
+        x,
+        y,
+        marker="o",
+        ms=11,
+        mfc="none",
+        mec=BLACK,
+        mew=1.2,
+        ls="",
+        label=label,
+        zorder=4,
+    )
+    return drawn
+
+
+def count_across(ax: Axes, what: str) -> None:
+    """Let a number of `what` be on the horizontal axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    # At least one tick: more would be fractions where there is but one number.
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlabel(f"number of {what}")
 
 
 def open_frame(ax: Axes) -> None:

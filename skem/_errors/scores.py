@@ -11,6 +11,7 @@ import numpy as np
 from skem._errors.layout import NO_WEIGHT, Layout
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.storage import SQRT2
 from skem.core.incomplete.completed import Whitened
 from skem.core.mixture.kernel import Kernel
 
@@ -18,7 +19,7 @@ Push = Callable[[np.ndarray], np.ndarray]
 """Maps columns of steps in some coordinates to other parameters."""
 Errors = Callable[[slice, Push], np.ndarray]
 """Errors of what is made of steps in the coordinates of a slice."""
-SQRT2 = float(np.sqrt(2))
+
 FARTHEST = 1e50
 """Standard deviations from a mean: the fourth power, summed, is still a number, also
 divided by a small count."""

@@ -66,6 +66,15 @@ def fit_mixture(
     return mixture
 
 
+def require_y(estimator: Any, y: Any) -> None:
+    """Raise `ValueError` if there is no target."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None"
+        )
+
+
 class WithMixture:
     """Tags and checks of an estimator that has a mixture inside."""
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
-from scipy.special import gammaincinv, ndtr
 
+from skem._fitted.laws import SQRT12, Laws, within_range
 from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, evaluate_far
-from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
 FARTHEST = 1e150
@@ -33,12 +33,6 @@ FAR = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
 BLOCK = 2**18
 """Numbers in a temporary array."""
-LIMIT = float(np.finfo(float).max)
-TINY = float(np.finfo(float).tiny)
-SQRT12 = float(np.sqrt(12))
-"""Width of an even distribution, in its standard deviations."""
-MOST_DF = 1e12
-"""Degrees of freedom of a t that is as good as a Gaussian."""
 
 
 def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -89,117 +83,6 @@ class Split:
     whiten: np.ndarray | None = None
     slope: np.ndarray | None = None
     root: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Laws:
-    """Laws of the wanted features of rows of one pattern, in units of the data.
-
-    Shapes: rows n, components K, wanted features w.
-    """
-
-    rows: np.ndarray
-    """Indices (n,) of the rows."""
-    wanted: np.ndarray
-    """Indices (w,) of the wanted features."""
-    log_density: np.ndarray
-    """Log-density (n,) of what is observed."""
-    log_weights: np.ndarray
-    """Logarithms (n, K) of the components' weights, given what is observed."""
-    means: np.ndarray
-    """Conditional means (n, K, w) of the components."""
-    roots: np.ndarray
-    """Lower roots (K, w, w) of their conditional covariances."""
-    stretch: np.ndarray | None = None
-    """What these are to be multiplied by, (n, K), to be roots of scale matrices of t
-    distributions with `df` (K,) degrees of freedom."""
-    df: np.ndarray | None = None
-    even: bool = False
-    """Whether the last component is noise, evenly spread over a box."""
-
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """Weights (n, K) of the components, given what is observed."""
-        weights = np.exp(self.log_weights)
-        return weights / weights.sum(axis=1, keepdims=True)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Conditional means (n, w)."""
-        return np.einsum("nk,nkw->nw", self.weights, self.means)
-
-    @property
-    def standard_deviation(self) -> np.ndarray:
-        """Conditional standard deviations (n, w), in range where variances are not."""
-        own = self.deviations * np.sqrt(self._inflation)[..., None]
-        offset = np.abs(self._offsets)
-        unit = np.maximum(offset, own).max(axis=1)
-        safe = np.where(unit > 0, unit, 1.0)[:, None]
-        squares = (offset / safe) ** 2 + (own / safe) ** 2
-        return unit * np.sqrt(np.einsum("nk,nkw->nw", self.weights, squares))
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """Conditional covariances (n, w, w)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = self.roots @ np.swapaxes(self.roots, 1, 2)
-            offset = self._offsets
-            weights = self.weights * self._inflation
-            within = np.einsum("nk,kvw->nvw", weights, own)
-            between = np.einsum("nk,nkv,nkw->nvw", self.weights, offset, offset)
-            return _within_range(within + between)
-
-    @property
-    def _inflation(self) -> np.ndarray:
-        """What covariances of components are times, (n, K); 1 of Gaussians."""
-        if self.stretch is None or self.df is None:
-            return np.ones(())
-        with np.errstate(divide="ignore", invalid="ignore"):
-            tails = np.where(np.isinf(self.df), 1.0, self.df / (self.df - 2))
-        return self.stretch**2 * np.where(self.df > 2, tails, np.inf)
-
-    @cached_property
-    def _offsets(self) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return _within_range(self.means - self.mean[:, None])
-
-    @cached_property
-    def _units(self) -> np.ndarray:
-        """Largest entry of each row of the roots, (K, w)."""
-        return np.maximum(np.abs(self.roots).max(axis=2, initial=0.0), TINY)
-
-    @property
-    def _scaled_roots(self) -> np.ndarray:
-        return self.roots / self._units[:, :, None]
-
-    @property
-    def deviations(self) -> np.ndarray:
-        """Conditional standard deviations (K, w) of the components, or of noise too."""
-        return np.sqrt(np.square(self._scaled_roots).sum(axis=2)) * self._units
-
-    def draw(
-        self, uniform: np.ndarray, noise: np.ndarray, tails: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Turn numbers (n,) and noise (n, w) into rows (n, w) and components (n,).
-
-        `tails` are numbers (n,) that decide how far out rows of t components are.
-        """
-        cumulated = np.cumsum(self.weights, axis=1)
-        below = uniform[:, None] * cumulated[:, -1:] >= cumulated
-        labels = below.sum(axis=1)
-        values = np.take_along_axis(self.means, labels[:, None, None], axis=1)[:, 0]
-        for k in np.unique(labels):
-            drawn = labels == k
-            own = noise[drawn]
-            if self.even and k == len(self.roots) - 1:
-                own = SQRT12 * (ndtr(own) - 0.5)
-            own = own @ self.roots[k].T
-            if tails is not None and self.stretch is not None and self.df is not None:
-                half = min(float(self.df[k]), MOST_DF) / 2
-                tau = np.maximum(gammaincinv(half, tails[drawn]) / half, TINY)
-                own *= (self.stretch[drawn, k] / np.sqrt(tau))[:, None]
-            values[drawn] += own
-        return values, labels
 
 
 @dataclass(frozen=True)
@@ -265,7 +148,7 @@ class Conditioner:
         lower = lower_factor(self._rows[:, features])
         sd = self.sd[: len(lower), features]
         cholesky = np.swapaxes(inverted(lower), 1, 2) / sd[:, :, None]
-        cholesky = _within_range(cholesky)
+        cholesky = within_range(cholesky)
         return Parameters(
             weights, means, cholesky[0] if self.structure.shared else cholesky
         )
@@ -336,7 +219,7 @@ class Conditioner:
                 centres = centres + sd[:, None, wanted] * away
                 roots = sd[:, wanted, None] * split.root
             log_density, log_weights, stretch, df = self._weights(split, x, z)
-        centres = _within_range(np.swapaxes(centres, 0, 1))
+        centres = within_range(np.swapaxes(centres, 0, 1))
         laws = Laws(rows, wanted, log_density, log_weights, centres, roots, stretch, df)
         return laws if self.background is None else self._with_noise(laws, observed)
 
@@ -387,7 +270,7 @@ class Conditioner:
         if far.any():
             log_density[far], weights = self._far(split.observed, x[far])
             log_weights[far] = np.log(np.maximum(weights, TINY))
-        return _within_range(log_density), log_weights, None, None
+        return within_range(log_density), log_weights, None, None
 
     def _far(
         self, observed: np.ndarray, x: np.ndarray
@@ -399,10 +282,6 @@ class Conditioner:
         z = coordinates.load(np.ascontiguousarray(x.T), np.empty(x.T.shape))
         log_density, weights = evaluate_far(self.structure, inward, z)
         return log_density + coordinates.log_slope, weights.T
-
-
-def _within_range(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.nan_to_num(values, nan=0.0), -LIMIT, LIMIT)
 
 
 def log_weights(conditioner: Conditioner, X: np.ndarray) -> np.ndarray:

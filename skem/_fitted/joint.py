@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 
-from skem._fitted.conditional import LIMIT, Conditioner, impute
+from skem._fitted.conditional import Conditioner, impute
+from skem._fitted.laws import LIMIT
 from skem._fitted.noise import set_marginal_noise
 from skem._fitted.parametric import Parametric
 from skem._fitted.univariate import cdf, quantile

@@ -16,6 +16,7 @@ from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks
 from skem._inputs.dask import is_dask
+from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
 from skem._inputs.typing import ErrorMethod, RandomState, available_if
 from skem._inputs.validation import check_data, check_sample_weight
@@ -82,12 +83,9 @@ class Reporting(Parametric):
         if X is None and sample_weight is not None:
             raise ValueError("`sample_weight` are weights of X, which is None.")
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{j}" for j in range(parameters.shape[1])]
         summary = MixtureSummary(
             covariance_type=self.covariance_type,
-            feature_names=tuple(map(str, names)),
+            feature_names=tuple(map(str, names_of(self, parameters.shape[1]))),
             n_parameters=self._n_parameters(),
             weights=parameters.weights,
             means=parameters.means,

@@ -244,12 +244,8 @@ class SharedMethods(
         X : array-like or DataFrame of shape (n_samples, n_features)
             Data, as in `score_samples`.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too. Not with
-            a table of Dask.
+        sample_weight, labels : array-like of shape (n_samples,), default=None
+            As in `bic`.
 
         Returns
         -------
@@ -286,12 +282,8 @@ class SharedMethods(
         X : array-like or DataFrame of shape (n_samples, n_features)
             Data, as in `score_samples`.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too. Not with
-            a table of Dask.
+        sample_weight, labels : array-like of shape (n_samples,), default=None
+            As in `bic`.
 
         Returns
         -------

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-GAUSSIAN = 1e7
-"""Degrees of freedom from which a t is computed as a Gaussian."""
+from skem.core.student.parameters import GAUSSIAN
+
 LARGEST = 1e300
 """A distance in standard deviations that is as good as infinite."""
 MOST_STEPS = 2000
@@ -88,6 +88,27 @@ def _distances(x: np.ndarray, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
         return np.clip((x[..., None] - means) / sd, -LARGEST, LARGEST)
 
 
+def _log_mixture(
+    z: np.ndarray,
+    log_weights: np.ndarray,
+    sd: np.ndarray,
+    df: np.ndarray | None,
+    even: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log P(t ≤ x), and its derivative."""
+    below = _log_cdf(z, df, even)
+    terms = log_weights + below
+    # Of what is not a number above zero, at the end of the range.
+    top = np.maximum(terms.max(axis=1), -LARGEST)
+    shares = np.exp(terms - top[:, None])
+    total = shares.sum(axis=1)
+    with np.errstate(all="ignore"):
+        # d log Φ(z)/dx = exp(log φ − log Φ)/sd.
+        hazard = np.exp(_log_pdf(z, df, even) - below)
+        slope = (shares * hazard / sd).sum(axis=1) / total
+        return top + np.log(total), slope
+
+
 def quantile(
     q: np.ndarray,
     weights: np.ndarray,
@@ -127,20 +148,11 @@ def quantile(
             break
         x = out[left]
         z = _distances(x, means[left], sd[left])
-        below = _log_cdf(z, df, even)
-        terms = log_weights[left] + below
-        # Of what is not a number above zero, at the end of the range.
-        top = np.maximum(terms.max(axis=1), -LARGEST)
-        shares = np.exp(terms - top[:, None])
-        total = shares.sum(axis=1)
-        with np.errstate(divide="ignore"):
-            excess = top + np.log(total) - levels[left]
+        found, slope = _log_mixture(z, log_weights[left], sd[left], df, even)
+        excess = found - levels[left]
         under = excess < 0
         low[left[under]], high[left[~under]] = x[under], x[~under]
         with np.errstate(all="ignore"):
-            # d log Φ(z)/dx = exp(log φ − log Φ)/sd.
-            hazard = np.exp(_log_pdf(z, df, even) - below)
-            slope = (shares * hazard / sd[left]).sum(axis=1) / total
             new = x - excess / slope
         a, b = low[left], high[left]
         middle = a / 2 + b / 2

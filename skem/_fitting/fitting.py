@@ -31,16 +31,16 @@ from skem._inputs.sklearn import Interval, StrOptions, fit_context
 from skem._inputs.typing import Algorithm, Auto, InitParams
 from skem._inputs.validation import check_n_samples
 from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.coordinates import Coordinates
-from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import IllDefinedCovarianceError, Regularization
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.stream import Gathering, Stream
+from skem.core.search.climb import height
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
-from skem.core.search.search import Search, height
+from skem.core.search.search import Search
 from skem.core.solve.accelerator import Progress
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
@@ -140,17 +140,12 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         return float(stream.averages.loglik + stream.coordinates.log_slope)
 
     def _attributes_of(
-        self,
-        structure: Structure,
-        coordinates: Coordinates,
-        regularization: Regularization,
-        found: Parameters,
-        dtype: np.dtype,
+        self, problem: EMMap | Stream, found: Parameters, dtype: np.dtype
     ) -> dict[str, Any]:
         """Return the fitted attributes for parameters in some coordinates."""
         return self._parameter_attributes(
-            coordinates.outward(structure, found, dtype),
-            coordinates.covariances(structure, found, dtype),
+            problem.coordinates.outward(problem.structure, found, dtype),
+            problem.coordinates.covariances(problem.structure, found, dtype),
         )
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -287,13 +282,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     def _attributes_at(self, evaluation: Evaluation) -> dict[str, Any]:
         """Return the fitted attributes for the parameters of an evaluation."""
         em = evaluation.em
-        return self._attributes_of(
-            em.structure,
-            em.coordinates,
-            em.regularization,
-            evaluation.parameters,
-            em.blocks.dtype,
-        )
+        return self._attributes_of(em, evaluation.parameters, em.blocks.dtype)
 
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
@@ -325,13 +314,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     def _set_stream(self, stream: Stream) -> None:
         """Become the mixture of a stream, which may go on."""
         self.__dict__.update(
-            self._attributes_of(
-                stream.structure,
-                stream.coordinates,
-                stream.regularization,
-                stream.parameters,
-                stream.dtype,
-            )
+            self._attributes_of(stream, stream.parameters, stream.dtype)
         )
         self._stream: Stream | Gathering = stream
 

@@ -279,8 +279,6 @@ def dask_blocks(
     reset: bool,
 ) -> DaskBlocks:
     """Validate data, weights and labels in a first pass; return them as blocks."""
-    import dask.array as da
-
     X = check_dask_data(estimator, X, reset=reset)
     X, weight = check_dask_weight(sample_weight, X)
     X, labels = check_dask_labels(labels, X)
@@ -292,16 +290,7 @@ def dask_blocks(
     empty_weight = 0.0
     if reset and any(tally.n_empty for tally in tallies):
         beside = [each for array in arrays[1:] for each in (array, "i")]
-        filled = da.blockwise(
-            partial(_filled_weights, labelled),
-            "i",
-            *(X, "ij", *beside),
-            concatenate=True,
-            # Chunks of unknown size are alike, too.
-            align_arrays=False,
-            dtype=float,
-            meta=np.empty(0),
-        )
+        filled = _number_of_each(partial(_filled_weights, labelled), X, "ij", *beside)
         chunks = Chunks.of(X, filled, *([labels] if labelled else []))
         empty_weight = float(sum(tally.empty_weight for tally in tallies))
         tallies = [tally.without_empty_rows() for tally in tallies]
@@ -322,6 +311,22 @@ def dask_blocks(
     if weight is not None:
         check_total_weight(blocks.total_weight)
     return blocks
+
+
+def _number_of_each(function: Callable[..., np.ndarray], *arrays: Any) -> Any:
+    """Return a number of each row, lazily; arrays are followed by their axes."""
+    import dask.array as da
+
+    return da.blockwise(
+        function,
+        "i",
+        *arrays,
+        concatenate=True,
+        # Chunks of unknown size are alike, too.
+        align_arrays=False,
+        dtype=float,
+        meta=np.empty(0),
+    )
 
 
 def _filled_weights(labelled: bool, x: np.ndarray, *beside: np.ndarray) -> np.ndarray:
@@ -411,18 +416,7 @@ def map_lazily(
     Of Dask arrays, of which nothing is computed yet. It is not called for chunks
     without rows.
     """
-    import dask.array as da
-
-    return da.blockwise(
-        partial(_call_for_rows, function),
-        "i",
-        *(values, "i", X, "ij"),
-        concatenate=True,
-        # Chunks of unknown size are alike, too.
-        align_arrays=False,
-        dtype=float,
-        meta=np.empty(0),
-    )
+    return _number_of_each(partial(_call_for_rows, function), values, "i", X, "ij")
 
 
 def _call_for_rows(

@@ -13,6 +13,7 @@ from skem._inputs.table_files import DaskValues, FileValues
 from skem._inputs.tables import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
+from skem.families.model import Look
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
@@ -126,18 +127,6 @@ def _same(kind: Kind, other: Kind) -> bool:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a family is shown: see `skem.families.family.Look`."""
-
-    values: np.ndarray
-    weight: np.ndarray
-    n_components: int
-    epsilon: float
-    given: bool
-    n_categories: int
-
-
-@dataclass(frozen=True)
 class Columns:
     """How columns become rows of numbers: families, and labels of categories."""
 
@@ -236,7 +225,7 @@ class Columns:
             if many and kind.categorical:
                 x = np.arange(n_categories, dtype=float)[None]
                 v = _counts(values, weight, columns[0], n_categories)
-            look = Looked(
+            look = Look(
                 x,
                 v,
                 K,

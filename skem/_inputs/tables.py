@@ -235,7 +235,7 @@ def _read_values(name: str, values: np.ndarray) -> Column:
             f"Column {name!r} has the dtype {values.dtype}, which is neither of "
             "numbers nor of categories. Turn it into one of them, or leave it out."
         )
-    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    missing = np.array([is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
     if not len(present) or all(
         isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in present
@@ -268,7 +268,8 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a cell has no value."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, Real) and bool(value != value)

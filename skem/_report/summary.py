@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -124,17 +123,16 @@ class MixtureSummary:
 
     def on_data(self, found: Agreement, total: float) -> MixtureSummary:
         """Add what is known of data with total weight N."""
-        totals = found.totals
-        bic = -2 * totals.loglik + self.n_parameters * math.log(total)
+        totals, p = replace(found.totals, weight=total), self.n_parameters
         return replace(
             self,
             n_samples=total,
             sizes=found.sizes,
             effective_sizes=found.effective_sizes,
             log_likelihood=totals.loglik,
-            bic=bic,
-            aic=-2 * totals.loglik + 2 * self.n_parameters,
-            icl=bic - 2 * totals.certainty,
+            bic=totals.bic(p),
+            aic=totals.aic(p),
+            icl=totals.icl(p),
             entropy=found.entropy,
         )
 

@@ -124,33 +124,38 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     if state["container"] not in CONTAINERS:
         raise ValueError(f"there is no table of the kind {state['container']!r}")
     labels = _labels_read(state["labels"])
-    groups, models, laws = [], [], []
-    for group in state["groups"]:
-        family, places = _kind_read(group["family"]), _places_read(group["columns"])
-        if not family.multivariate and len(places) != 1:
-            raise ValueError(f"the family {family.name!r} is of one column")
-        C = len(labels.get(places[0], ())) if family.categorical else 0
-        fields, law = decoded_all(group["model"]), decoded_all(group["laws"])
-        _check_laws(family, law, K, len(places), C)
-        groups.append((family, tuple(places)))
-        models.append(_model_read(family, fields, len(places), C))
-        laws.append(law)
+    read = [_group_read(group, labels, K) for group in state["groups"]]
+    groups, models, laws = map(tuple, zip(*read, strict=True)) if read else ((),) * 3
     taken = sorted(place for _, places in groups for place in places)
     if taken != list(range(len(names))):
         raise ValueError("every column should have one family")
     categorical = {places[0] for kind, places in groups if kind.categorical}
     if labels.keys() != categorical:
         raise ValueError("columns of categories, and no others, should have labels")
-    product = Product(tuple(models), tuple(np.array(places) for _, places in groups))
-    columns = Columns(tuple(names), tuple(groups), labels)
+    product = Product(models, tuple(np.array(places) for _, places in groups))
+    columns = Columns(tuple(names), groups, labels)
     mixture._container = state["container"]
     mixture._dtypes = _dtypes_read(state["dtypes"])
     mixture._set_columns(columns, product, K)
-    mixture._set_point(columns, product, Point(np.asarray(weights), tuple(laws)))
+    mixture._set_point(columns, product, Point(np.asarray(weights), laws))
     mixture._began_with = mixture._structure()
     # What was fixed in the fit is not counted.
     vars(mixture).update(attributes)
     return mixture
+
+
+def _group_read(
+    group: Any, labels: dict[int, tuple[Any, ...]], n_components: int
+) -> tuple[tuple[Kind, tuple[int, ...]], Model, Laws]:
+    """Return a family and its columns, its model and its laws."""
+    family, places = _kind_read(group["family"]), _places_read(group["columns"])
+    if not family.multivariate and len(places) != 1:
+        raise ValueError(f"the family {family.name!r} is of one column")
+    C = len(labels.get(places[0], ())) if family.categorical else 0
+    fields, laws = decoded_all(group["model"]), decoded_all(group["laws"])
+    _check_laws(family, laws, n_components, len(places), C)
+    model = _model_read(family, fields, len(places), C)
+    return (family, tuple(places)), model, laws
 
 
 def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from skem._fitted.conditional import Conditioner
 from skem._inputs.families import Columns
+from skem._inputs.tables import is_missing
 from skem.core.gaussian.coordinates import Coordinates
 from skem.families.family import Kind
 from skem.families.gaussian_model import GaussianModel
@@ -40,7 +41,7 @@ def row_given(columns: Columns, values: Any) -> np.ndarray:
         pairs = list(enumerate(listed))
     kinds = {j: kind for kind, places in columns.groups for j in places}
     for j, value in pairs:
-        if not _is_missing(value):
+        if not is_missing(value):
             row[j] = _encoded(columns, j, kinds[j], value)
     return row
 
@@ -52,12 +53,6 @@ def _place(key: Any, names: list[str]) -> int:
         if 0 <= key < len(names):
             return int(key)
     raise ValueError(f"values names {key!r}, which is no column of the mixture.")
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, Real) and bool(value != value)
 
 
 def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from skem.families.family import Kind
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -61,7 +61,7 @@ class Bernoulli(Categorical):
 
 
 @dataclass(frozen=True)
-class CategoricalModel(Seen):
+class CategoricalModel(Model):
     """A column of categories: rows are one-hot, zero where a cell is missing."""
 
     family: Categorical
@@ -90,10 +90,6 @@ class CategoricalModel(Seen):
         """Log p of the category."""
         return np.log(laws["proportions"]) @ rows
 
-    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Return the counts of categories."""
-        return resp @ rows.T
-
     @cached_property
     def alone(self) -> Batch:
         """The column as a batch of one."""
@@ -114,10 +110,6 @@ class CategoricalModel(Seen):
         total = running.sum(axis=0)
         n = total.sum()
         return replace(self.scaled(share), pooled=total / n if n > 0 else self.pooled)
-
-    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
-        """M-step of labels."""
-        return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
 
     def penalty(self, laws: Laws) -> float:
         """ε Σ_k KL(p̄ ‖ p_k)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Running, Seen
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
 
 if TYPE_CHECKING:
     from skem.families.family import Family
@@ -20,8 +20,14 @@ def observed(look: Look) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], look.weight[kept]
 
 
+def mean_and_spread(x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Return the mean and the standard deviation, one if there is none."""
+    mean = float(np.average(x, weights=weight))
+    return mean, float(np.sqrt(np.average((x - mean) ** 2, weights=weight))) or 1.0
+
+
 @dataclass(frozen=True)
-class ColumnModel(Seen):
+class ColumnModel(Model):
     """A column of an exponential family: rows [mask, T], S = R [mask, T]ᵀ.
 
     `pooled` is the mean statistic of all the data, which each component has `epsilon`
@@ -73,10 +79,6 @@ class ColumnModel(Seen):
         """η·T − A."""
         return self._theta(laws) @ rows
 
-    def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Σ r [mask, T]."""
-        return resp @ rows.T
-
     def maximise(
         self,
         sums: np.ndarray,
@@ -96,10 +98,6 @@ class ColumnModel(Seen):
         n, *total = running.sum(axis=0)
         pooled = np.array(total) / n if n > 0 else self.pooled
         return replace(self.scaled(share), pooled=pooled)
-
-    def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
-        """M-step of labels."""
-        return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
 
     def penalty(self, laws: Laws) -> float:
         """−ε Σ_k (η_k·T̄ − A_k), less what it is for the pooled law."""

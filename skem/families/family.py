@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from skem.families.column import ColumnModel, observed
+from skem.families.column import ColumnModel, mean_and_spread, observed
 from skem.families.model import Laws, Look, Model
 
 LARGEST_COUNT = 2.0**53
@@ -281,11 +281,8 @@ class Family(Kind):
         """
         x, v = observed(look)
         T = self.statistics(x)
-        place = self.embed(x)
-        mean = float(np.average(place, weights=v))
-        spread = float(np.sqrt(np.average((place - mean) ** 2, weights=v)))
         pooled = T @ (v / v.sum())
-        return self.seen(pooled, look.epsilon, (mean, spread or 1.0))
+        return self.seen(pooled, look.epsilon, mean_and_spread(self.embed(x), v))
 
     def seen(
         self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]

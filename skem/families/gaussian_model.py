@@ -13,6 +13,7 @@ from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.degeneracy import scarce
+from skem.core.gaussian.far import LOG_2PI
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.quadratic import Pairs, Squares, diagonal_positions
@@ -20,12 +21,11 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
-from skem.families.model import SMALLEST_COUNT, Laws, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Model, Running
 
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
-LOG_2PI = float(np.log(2 * np.pi))
 LIMIT = CONDITION[np.dtype(float)]
 FAR = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
@@ -36,7 +36,7 @@ FARTHEST = 1e300
 
 
 @dataclass(frozen=True)
-class GaussianModel:
+class GaussianModel(Model):
     """Rows [z, q(z)] of standardised values, with masks where values are missing.
 
     Laws are those of z: "means" and "cholesky", the precision Cholesky factors.
@@ -281,10 +281,11 @@ class GaussianModel:
 
     def _estimate(self, statistics: Statistics, previous: Laws | None) -> Laws:
         before = None if previous is None else self._parameters(previous)
-        found = maximise(
-            self.structure, self.penal, statistics, statistics.scatter(), before
+        return _laws_of(
+            maximise(
+                self.structure, self.penal, statistics, statistics.scatter(), before
+            )
         )
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
 
     def _completed(
         self,
@@ -329,8 +330,7 @@ class GaussianModel:
         outer = other.coordinates.outward(
             structure, other._parameters(laws), np.dtype(float)
         )
-        found = self.coordinates.inward(structure, outer)
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
+        return _laws_of(self.coordinates.inward(structure, outer))
 
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|]."""
@@ -358,8 +358,7 @@ class GaussianModel:
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
         whole = np.concatenate([np.zeros(len(counts)), vector])
-        found = self._chart(base, counts).unpack(whole)
-        return {"means": found.means, "cholesky": found.precisions_cholesky}
+        return _laws_of(self._chart(base, counts).unpack(whole))
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""
@@ -443,3 +442,7 @@ class GaussianModel:
             "means": laws["means"][order],
             "cholesky": self.structure.ordered(laws["cholesky"], order),
         }
+
+
+def _laws_of(parameters: Parameters) -> Laws:
+    return {"means": parameters.means, "cholesky": parameters.precisions_cholesky}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -10,40 +12,31 @@ Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
 Running = Any
 """Sums that can be added up over passes at different parameters: arrays, mostly."""
+BISECTIONS = 60
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
 
 
-class Look(Protocol):
+@dataclass(frozen=True)
+class Look:
     """What a family may look at: a column or more, (d, n), with NaN for missing."""
 
-    @property
-    def values(self) -> np.ndarray:
-        """The values, (d, n)."""
-
-    @property
-    def weight(self) -> np.ndarray:
-        """Weights, (n,)."""
-
-    @property
-    def n_components(self) -> int:
-        """K."""
-
-    @property
-    def epsilon(self) -> float:
-        """How many pseudo-observations of the pooled data each component gets."""
-
-    @property
-    def given(self) -> bool:
-        """Whether users chose `epsilon`."""
-
-    @property
-    def n_categories(self) -> int:
-        """Number of categories of the column, 0 if it is of numbers."""
+    values: np.ndarray
+    weight: np.ndarray
+    n_components: int
+    epsilon: float
+    """How many pseudo-observations of the pooled data each component gets."""
+    given: bool
+    """Whether users chose `epsilon`."""
+    n_categories: int
+    """Number of categories of the column, 0 if it is of numbers."""
 
 
 class Model(Protocol):
-    """A family that has seen the data: what an EM step asks of it."""
+    """A family that has seen the data: what an EM step asks of it.
+
+    Where that is the same for most families, it is here.
+    """
 
     @property
     def n_rows(self) -> int:
@@ -52,16 +45,25 @@ class Model(Protocol):
     @property
     def linear(self) -> bool:
         """Whether log-densities are linear in the rows, mostly at least."""
+        return True
 
     @property
     def apart(self) -> bool:
         """Whether each component is estimated by itself, whatever the others are."""
+        return True
 
-    def of(self, values: np.ndarray) -> Model:
+    @property
+    def least_points(self) -> int:
+        """Rows that it takes to determine a component."""
+        return 1
+
+    def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing."""
+        return self
 
-    def as_points(self) -> Model:
+    def as_points(self) -> Self:
         """Return the model that takes values that rows share for points."""
+        return self
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """Return the features of values (d, b), shape (n_rows, b)."""
@@ -77,6 +79,7 @@ class Model(Protocol):
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Return what the M-step sees of responsibilities (K, b)."""
+        return resp @ rows.T
 
     def maximise(
         self,
@@ -86,23 +89,32 @@ class Model(Protocol):
         own: bool = False,
     ) -> Laws:
         """M-step, with the penalty, of R Fᵀ; or of `sums` if `own`."""
+        raise NotImplementedError
 
     def running(
         self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
     ) -> Running:
         """Return the sums of a pass at `laws`, to be added to those of other passes."""
+        return sums
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step, with the penalty, of running sums."""
+        return self.maximise(running, counts, previous)
 
-    def renewed(self, running: Running, share: float) -> Model:
-        """Return the model with the penalty of what a stream has shown by now."""
+    def renewed(self, running: Running, share: float) -> Self:
+        """Return the model with the penalty of what a stream has shown by now.
+
+        Else with so much of the penalty, about the data of its start.
+        """
+        return self.scaled(share)
 
     def carried(self, laws: Laws, other: Any) -> Laws:
         """Return laws of the same family's `other` model as those of this one."""
+        return laws
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels, without earlier parameters."""
+        return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
 
     def penalty(self, laws: Laws) -> float:
         """Return what the objective is below the log-likelihood."""
@@ -132,76 +144,34 @@ class Model(Protocol):
 
     def outward(self, laws: Laws) -> Laws:
         """Return what users see."""
-
-    def scaled(self, share: float) -> Model:
-        """Return the model with so much of the penalty."""
-
-    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
-        """Mask of components of fewer rows than it takes to determine them, (K,)."""
-
-    def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
-        """Return the components in another order."""
-
-
-class Seen:
-    """What most models have in common."""
-
-    linear = True
-    apart = True
-
-    @property
-    def least_points(self) -> int:
-        """Rows that it takes to determine a component."""
-        return 1
-
-    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
-        """Mask of components of fewer rows, rounded, than `least_points`."""
-        return np.round(counts) < self.least_points
-
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
-        """M-step of what the family sees."""
-        raise NotImplementedError
+        return dict(laws)
 
     def scaled(self, share: float) -> Self:
         """Return the model with so much of the penalty."""
         raise NotImplementedError
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
-        """Return the sums of a pass: no parameter is in the statistics."""
-        return sums
-
-    def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
-        """M-step of running sums."""
-        return self.maximise(running, counts, previous)
-
-    def renewed(self, running: Running, share: float) -> Self:
-        """Return the model with so much of the penalty, about the data of its start."""
-        return self.scaled(share)
-
-    def carried(self, laws: Laws, other: Any) -> Laws:
-        """Return laws of another model of the family: they are in the same units."""
-        return laws
-
-    def of(self, values: np.ndarray) -> Self:
-        """Return the model as it is for values that may be missing: the same."""
-        return self
-
-    def as_points(self) -> Self:
-        """Return the model that takes shared values for points: the same."""
-        return self
-
-    def outward(self, laws: Laws) -> Laws:
-        """Return what users see: the parameters themselves."""
-        return dict(laws)
+    def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Mask of components of fewer rows than it takes to determine them, (K,)."""
+        return np.round(counts) < self.least_points
 
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""
         return {name: values[order] for name, values in laws.items()}
+
+
+def bisected(
+    too_small: Callable[[np.ndarray], np.ndarray],
+    least: float,
+    most: float,
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """Return the smallest numbers that are not too small, by bisection of logarithms.
+
+    `too_small` tells of each of some numbers from `least` to `most`.
+    """
+    low, high = np.full(shape, np.log(least)), np.full(shape, np.log(most))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = too_small(np.exp(middle))
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.exp((low + high) / 2)

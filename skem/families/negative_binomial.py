@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, xlog1py
 
-from skem.families.column import observed
+from skem.families.column import mean_and_spread, observed
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Seen
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, bisected
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
-BISECTIONS = 60
 POOLED = 64
 """Quantiles that stand for the pooled data."""
 
@@ -35,15 +34,13 @@ class NegativeBinomial(Kind):
         places = (np.cumsum(v[order]) - v[order] / 2) / v.sum()
         chosen = np.searchsorted(places, (np.arange(POOLED) + 0.5) / POOLED)
         pooled = x[order][np.minimum(chosen, len(x) - 1)]
-        root = np.sqrt(x)
-        mean = float(np.average(root, weights=v))
-        spread = float(np.sqrt(np.average((root - mean) ** 2, weights=v))) or 1.0
         least = max(float(np.average(x, weights=v)) * 1e-9, 1e-12)
-        return NegativeBinomialModel(pooled, look.epsilon, (mean, spread), least)
+        place = mean_and_spread(np.sqrt(x), v)
+        return NegativeBinomialModel(pooled, look.epsilon, place, least)
 
 
 @dataclass(frozen=True)
-class NegativeBinomialModel(Seen):
+class NegativeBinomialModel(Model):
     """Rows [mask, x]; sums Σ r [1, x, s (ψ(x + s) − ψ(s))].
 
     log Γ(x + s) − log Γ(s) = Σ_{j < x} log(j + s), and log(j + s) is at least
@@ -221,11 +218,8 @@ def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 def solve_size(rising: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Solve s log(1 + μ/s) = c, which grows with s up to μ, by bisection of log s."""
-    low = np.full(mean.shape, np.log(LEAST_SIZE))
-    high = np.full(mean.shape, np.log(MOST_SIZE))
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        s = np.exp(middle)
-        below = s * np.log1p(mean / s) < rising
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.exp((low + high) / 2)
+
+    def too_small(s: np.ndarray) -> np.ndarray:
+        return s * np.log1p(mean / s) < rising
+
+    return bisected(too_small, LEAST_SIZE, MOST_SIZE, mean.shape)

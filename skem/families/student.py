@@ -10,10 +10,16 @@ from scipy.special import digamma, gammaln, polygamma
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
+from skem.families.model import (
+    SMALLEST_COUNT,
+    Laws,
+    Look,
+    Model,
+    Running,
+    bisected,
+)
 
 LEAST_DF, MOST_DF = 1.0, 200.0
-BISECTIONS = 60
 LOG_PI = float(np.log(np.pi))
 
 
@@ -32,7 +38,7 @@ class Student(Kind):
 
 
 @dataclass(frozen=True)
-class StudentModel(Seen):
+class StudentModel(Model):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
 
     EM of Peel & McLachlan (2000), with u the expected precision of a sample.
@@ -234,11 +240,8 @@ class StudentModel(Seen):
 
 def degrees_of_freedom(gap: np.ndarray) -> np.ndarray:
     """Solve log(ν/2) − ψ(ν/2) + gap = 0, which falls with ν, by bisection of log ν."""
-    low = np.full(gap.shape, np.log(LEAST_DF))
-    high = np.full(gap.shape, np.log(MOST_DF))
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        half = np.exp(middle) / 2
-        above = np.log(half) - digamma(half) + gap > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.exp((low + high) / 2)
+
+    def too_small(df: np.ndarray) -> np.ndarray:
+        return np.log(df / 2) - digamma(df / 2) + gap > 0
+
+    return bisected(too_small, LEAST_DF, MOST_DF, gap.shape)

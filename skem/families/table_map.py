@@ -13,6 +13,8 @@ import numpy as np
 
 from skem.core.blocks.dask import CallingThread
 from skem.core.blocks.threads import Workers, Workspace
+from skem.core.gaussian.chart import SMALLEST_WEIGHT
+from skem.core.mixture.em import EQUAL_WEIGHTS
 from skem.families.categories import BatchChart
 from skem.families.model import Laws
 from skem.families.point import Point, Sums
@@ -27,9 +29,6 @@ LEAST_VALUES = 8
 """Values of a row that a pass works with, at least."""
 KEPT_VALUES = 2**26
 """Values of features that are kept from pass to pass, at most: half a gigabyte."""
-SMALLEST_WEIGHT = 1e-10
-EQUAL_WEIGHTS = 6
-"""Decimals of weights that tell components apart when they are put in order."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,12 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior, WeightPrior
 from skem.core.gaussian.prior import Prior, of_variances, public_covariance
-from skem.core.gaussian.regularization import COLLINEAR, null_directions, with_floor
+from skem.core.gaussian.regularization import (
+    COLLINEAR,
+    elsewhere,
+    null_directions,
+    with_floor,
+)
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
@@ -101,13 +106,8 @@ def _floored(
     null = null_directions(within)
     if null is None:
         return floored, row
-    if null.ndim == 2:
-        others = np.eye(len(null)) - null
-        floored = others @ floored @ others
-    else:
-        floored = floored * (1 - null)
     row = COLLINEAR * null
-    return floored + degrees * row, row
+    return elsewhere(null, floored) + degrees * row, row
 
 
 def _outer_slope(structure: Structure, slope: np.ndarray) -> np.ndarray:
@@ -153,6 +153,7 @@ def outward(
 class VariationalMap(EMMap):
     """The data in coordinates, with a structure and, as regularization, a prior."""
 
+    allows_single: ClassVar[bool] = False
     regularization: Prior
 
     @classmethod
@@ -203,10 +204,7 @@ class VariationalMap(EMMap):
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
         """M-step: the posterior of the statistics."""
-        if statistics.quadratic == self.structure.quadratic:
-            scatter = statistics.scatter()
-        else:
-            scatter = statistics.within(self.total)
+        scatter = self._scatter(statistics)
         return self.regularization.posterior(self.structure, statistics, scatter)
 
     def weighing(self, total_weight: float) -> VariationalMap:

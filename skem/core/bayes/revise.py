@@ -24,7 +24,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
-from skem.core.search.climb import Trial, climb
+from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.move import CERTAIN, dispensable, drawn_of_each
 from skem.core.search.search import (
     FOLLOWED,
@@ -34,7 +34,6 @@ from skem.core.search.search import (
     Search,
     affordable,
     farthest,
-    height,
 )
 from skem.core.solve.accelerator import FLOOR
 from skem.core.solve.loop import Solution
@@ -54,7 +53,7 @@ EACH, LEAST, MOST = 3, 6, 20
 """Moves that are tried at a time for each component, at least, and at most."""
 OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
-FEW = 0.4
+SMALL = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
 STEPS = 8
 """Steps that each start or move gets."""
@@ -171,7 +170,7 @@ class BayesianSearch(Search):
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
         sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
-        small = FEW * self.n_components
+        small = SMALL * self.n_components
         trials = [
             trial
             for group in (
@@ -180,19 +179,12 @@ class BayesianSearch(Search):
             )
             for trial in climb(em, labels.posteriors(group), STEPS)
         ]
-        best = None
-        for trial in sorted(trials, key=lambda trial: -trial.objective):
-            if best is not None and trial.objective <= height(best):
-                break
-            try:
-                end = self.finish(em, alive(em, trial.parameters))
-            except IllDefinedCovarianceError:
-                continue
-            if best is None or height(end) > height(best):
-                best = end
-        if best is None:
-            raise IllDefinedCovarianceError
-        return best
+        trials.sort(key=Trial.reached, reverse=True)
+
+        def finish(start: Posterior) -> Solution:
+            return self.finish(em, alive(em, start))
+
+        return highest(trials, finish, Trial.reached, 0.0)
 
     def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
         """Yield responsibilities of different numbers of clusters, up to K."""

@@ -36,6 +36,9 @@ class Scatter(NamedTuple):
     counts: np.ndarray
 
 
+NOTHING = Scatter(np.zeros(()), np.zeros(()))
+
+
 class Structure(Storage):
     """A storage, and what it allows covariances to be.
 
@@ -158,12 +161,10 @@ class Structure(Storage):
         return self if constraint is None or constraint.has_marginals else self.free
 
 
-class Full(OwnMatrices, Structure):
-    """Each component has its own covariance matrix."""
+class Unconstrained(Structure):
+    """Covariances of which nothing is asked together, but that all may be the same."""
 
-    name = "full"
     scales_features = True
-    peer = "full"
 
     def estimate(
         self,
@@ -172,8 +173,21 @@ class Full(OwnMatrices, Structure):
         n_features: int,
         previous: np.ndarray | None = None,
     ) -> np.ndarray:
-        counts = scatter.counts + prior.counts
-        return (scatter.values + prior.values) / counts[..., None, None]
+        values, counts = scatter
+        if self.shared:
+            values, counts = values.sum(axis=counts.ndim - 1), counts.sum(axis=-1)
+        total = np.asarray(counts + prior.counts)
+        if values.ndim == total.ndim:
+            # The squares of all features are in one sum.
+            total = n_features * total
+        axes = (1,) * (values.ndim - total.ndim)
+        return (values + prior.values) / total.reshape(total.shape + axes)
+
+
+class Full(OwnMatrices, Unconstrained):
+    """Each component has its own covariance matrix."""
+
+    name = peer = "full"
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
@@ -182,65 +196,29 @@ class Full(OwnMatrices, Structure):
         return n_features + 1
 
 
-class Tied(OneMatrix, Structure):
+class Tied(OneMatrix, Unconstrained):
     """All components share one covariance matrix."""
 
-    name = "tied"
-    scales_features = True
-    peer = "tied"
-
-    def estimate(
-        self,
-        scatter: Scatter,
-        prior: Scatter,
-        n_features: int,
-        previous: np.ndarray | None = None,
-    ) -> np.ndarray:
-        counts = scatter.counts.sum(axis=-1) + prior.counts
-        values = scatter.values.sum(axis=-3) + prior.values
-        return values / counts[..., None, None]
+    name = peer = "tied"
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
 
-class Diag(Diagonals, Structure):
+class Diag(Diagonals, Unconstrained):
     """Each component has its own diagonal covariance matrix."""
 
-    name = "diag"
-    scales_features = True
-    peer = "diag"
-
-    def estimate(
-        self,
-        scatter: Scatter,
-        prior: Scatter,
-        n_features: int,
-        previous: np.ndarray | None = None,
-    ) -> np.ndarray:
-        counts = scatter.counts + prior.counts
-        return (scatter.values + prior.values) / counts[..., None]
+    name = peer = "diag"
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
 
-class Spherical(Spheres, Structure):
+class Spherical(Spheres, Unconstrained):
     """Each component has one variance for all features."""
 
-    name = "spherical"
+    name = peer = "spherical"
     scales_features = False
-    peer = "spherical"
-
-    def estimate(
-        self,
-        scatter: Scatter,
-        prior: Scatter,
-        n_features: int,
-        previous: np.ndarray | None = None,
-    ) -> np.ndarray:
-        counts = scatter.counts + prior.counts
-        return (scatter.values + prior.values) / (n_features * counts)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
@@ -298,8 +276,7 @@ class Shaped(Structure):
             values = scaled(self.covariances(cholesky / unit), times * counts)
         if not np.isfinite(values).all():
             return cholesky
-        nothing = Scatter(np.zeros(()), np.zeros(()))
-        covariances = self.estimate(Scatter(values, counts), nothing, n_features)
+        covariances = self.estimate(Scatter(values, counts), NOTHING, n_features)
         found, failed = self.factor(covariances)
         # A mixture of a stack is as it was if any of its components fails.
         stack = weights.shape[:-1]

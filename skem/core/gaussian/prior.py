@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from skem.core.gaussian.covariance import Scatter, Structure
+from skem.core.gaussian.covariance import NOTHING, Scatter, Structure
 from skem.core.gaussian.maximisation import factor
 from skem.core.gaussian.posterior import (
     LOG_2,
@@ -24,10 +24,8 @@ from skem.core.gaussian.posterior import (
     wishart_digammas,
 )
 from skem.core.gaussian.quadratic import Quadratic
-from skem.core.gaussian.regularization import Unchanging
+from skem.core.gaussian.ridge import Unchanging
 from skem.core.gaussian.statistics import Statistics
-
-NOTHING = Scatter(np.zeros(()), np.zeros(()))
 
 
 def expanded(quadratic: Quadratic, points: np.ndarray) -> np.ndarray:

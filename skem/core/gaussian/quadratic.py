@@ -41,7 +41,7 @@ class Quadratic(Protocol):
         """Σ r x xᵀ, (…, d, d) -> Σ r q(x), (…, size)."""
 
 
-FEW = 32
+GATHERED = 32
 """Samples of which copies cost less than a call for each feature."""
 
 
@@ -66,7 +66,7 @@ class Pairs:
         return n_features * (n_features + 1) // 2
 
     def expand(self, z: np.ndarray, out: np.ndarray) -> None:
-        if z.shape[1] <= FEW:
+        if z.shape[1] <= GATHERED:
             first, second = upper_triangle(len(z))
             np.multiply(z[first], z[second], out=out)
             return

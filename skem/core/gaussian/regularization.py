@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,10 +21,6 @@ POOLINGS = 5
 """Times that clusters are pooled, each with the scale of the one before."""
 ROUNDING = 1e-12
 """Share of N below which pseudo-observations could be lost to rounding."""
-FARTHEST = 1e150
-"""Size of a number whose square is in range."""
-ADDED = 10 * float(np.finfo(float).eps)
-"""What scikit-learn adds to the counts of components."""
 
 
 class IllDefinedCovarianceError(ValueError):
@@ -95,6 +91,14 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     eigenvalues, vectors = np.linalg.eigh(values)
     null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
     return null @ null.T if null.size else None
+
+
+def elsewhere(null: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Take the variance along null directions away."""
+    if null.ndim == 2:
+        others = np.eye(len(null)) - null
+        return others @ covariances @ others
+    return covariances * (1 - null)
 
 
 def with_floor(scale: np.ndarray, least: float) -> np.ndarray:
@@ -271,12 +275,7 @@ class ScaleFreePenalty:
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""
         assert self.null is not None
-        if self.null.ndim == 2:
-            others = np.eye(len(self.null)) - self.null
-            covariances = others @ covariances @ others
-        else:
-            covariances = covariances * (1 - self.null)
-        return covariances + self.floor * self.null
+        return elsewhere(self.null, covariances) + self.floor * self.null
 
     @property
     def pins(self) -> bool:
@@ -317,93 +316,3 @@ class ScaleFreePenalty:
         log_det = structure.log_det(cholesky, parameters.means.shape[-1])
         trace = structure.trace_precision(cholesky, self.target)
         return self.epsilon * (0.5 * trace - log_det.sum(axis=-1))
-
-
-class Unchanging:
-    """What a regularization does that is the same for all data and all sizes."""
-
-    @property
-    def pins(self) -> bool:
-        return False
-
-    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
-        return cholesky
-
-    def scaled(self, share: float) -> Self:
-        return self
-
-    def rescaled(self, scale: np.ndarray) -> Self:
-        return self
-
-    def renewed(
-        self,
-        structure: Structure,
-        within: Scatter,
-        total: Scatter,
-        total_weight: float,
-        n_features: int,
-    ) -> Self:
-        return self
-
-
-@dataclass(frozen=True)
-class Ridge(Unchanging):
-    """A constant on the diagonal: scikit-learn's `reg_covar`.
-
-    `origin` is where the zero of the data is. scikit-learn adds 10 ε to each count
-    (ε the rounding of one), which for variances is as if so many rows were there: with
-    a constant of zero, a component on one row, or on a part n of one, has a variance of
-    10 ε x̄² / n. Of several equal rows the sums there are rounded, one way or the other.
-    """
-
-    variances: np.ndarray
-    origin: np.ndarray | None = None
-
-    @property
-    def repairs(self) -> bool:
-        return False
-
-    def covariances(
-        self,
-        structure: Structure,
-        scatter: Scatter,
-        n_features: int,
-        means: np.ndarray | None = None,
-        previous: np.ndarray | None = None,
-    ) -> np.ndarray:
-        counts = scatter.counts + ADDED
-        nothing = Scatter(np.zeros(()), np.zeros(()))
-        if structure.constraint is not None:
-            # Added to a covariance it would change its shape.
-            values = structure.quadratic.unpack(
-                structure.quadratic.of_matrices(np.diag(self.variances)), n_features
-            )
-            added = counts.reshape(counts.shape + (1,) * values.ndim) * values
-            raised = Scatter(scatter.values + added, counts)
-            return structure.estimate(raised, nothing, n_features, previous)
-        covariances = structure.estimate(
-            Scatter(scatter.values, counts), nothing, n_features
-        )
-        covariances = structure.add_to_diagonal(covariances, self.variances)
-        if structure.matrices or means is None or (covariances > 0).all():
-            return covariances
-        alone = self._of_origin(covariances, counts, means)
-        return np.where(covariances > 0, covariances, alone)
-
-    def _of_origin(
-        self, covariances: np.ndarray, counts: np.ndarray, means: np.ndarray
-    ) -> np.ndarray:
-        """Return the variances of components on one row; none for the others."""
-        if self.origin is None:
-            return np.zeros_like(covariances)
-        away = np.abs(means - self.origin)
-        rounding = 100 * np.finfo(float).eps * (1 + np.abs(self.origin))
-        # A mean too far for its square is not a variance either.
-        away = np.where((away > rounding) & (away < FARTHEST), away, 0.0)
-        squares = np.square(away)
-        squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
-        variances = ADDED * squares / counts[..., None]
-        return variances.mean(axis=-1) if covariances.ndim < means.ndim else variances
-
-    def penalty(self, structure: Structure, parameters: Parameters) -> Any:
-        return 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from skem.core.blocks.arrays import ArrayBlocks, Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import Chart
+from skem.core.gaussian.covariance import Scatter
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import ScaleFreePenalty
@@ -38,6 +39,9 @@ EQUAL_WEIGHTS = 6
 @dataclass(frozen=True)
 class EMMap(FitProblem):
     """The map θ → (θ⁺, ℓ(θ)) of a problem."""
+
+    allows_single: ClassVar[bool] = True
+    """Whether it may be computed in single precision."""
 
     @cached_property
     def _compared(self) -> list[tuple[int, Block]]:
@@ -82,7 +86,7 @@ class EMMap(FitProblem):
         blocks, shift = self.blocks, self.coordinates.shift * self.coordinates.scale
         if not isinstance(blocks, ArrayBlocks) or blocks.incomplete:
             return self
-        if type(self) is not EMMap or blocks.dtype == np.float32:
+        if not self.allows_single or blocks.dtype == np.float32:
             return self
         if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
             return self
@@ -99,10 +103,14 @@ class EMMap(FitProblem):
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
+        return self._chart_of(Chart, base)
+
+    def _chart_of(self, kind: type[Chart], base: Parameters, **more: Any) -> Chart:
         changes = self.regularization.pins or self.fixed is not None
         restored = self.restored if changes else None
         noise = self.background is not None
-        return Chart(self.structure, base, self.blocks.total_weight, restored, noise)
+        total = self.blocks.total_weight
+        return kind(self.structure, base, total, restored, noise, **more)
 
     def of_part(self, statistics: Statistics) -> Statistics:
         """Let statistics of a part of the rows stand for all of them.
@@ -157,11 +165,12 @@ class EMMap(FitProblem):
             outcome = self._stepper(parameters, self.regularization)
             if outcome is not None:
                 return Evaluation.known(self, parameters, outcome)
-        expectation = self.expectation(parameters)
-        statistics = self.blocks.fold(
-            expectation.statistics, expectation.values_per_sample
-        )
-        return Evaluation(self, parameters, statistics)
+        return Evaluation(self, parameters, self._folded(parameters))
+
+    def _folded(self, parameters: Parameters) -> Statistics:
+        """Return the statistics of a pass over blocks."""
+        at = self.expectation(parameters)
+        return self.blocks.fold(at.statistics, at.values_per_sample)
 
     @property
     def quick(self) -> bool:
@@ -255,18 +264,20 @@ class EMMap(FitProblem):
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
         """M-step. An empty component keeps its previous mean."""
-        if statistics.quadratic == self.structure.quadratic:
-            scatter = statistics.scatter()
-        else:
-            scatter = statistics.within(self.total)
         return maximise(
             self.structure,
             self.regularization,
             statistics,
-            scatter,
+            self._scatter(statistics),
             previous,
             self.fixed,
         )
+
+    def _scatter(self, statistics: Statistics) -> Scatter:
+        """Return the scatter of each component, or of all if that is enough."""
+        if statistics.quadratic == self.structure.quadratic:
+            return statistics.scatter()
+        return statistics.within(self.total)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from skem.core.gaussian.coordinates import Coordinates, standardising_coordinate
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters, shares
-from skem.core.gaussian.regularization import Regularization, Ridge, ScaleFreePenalty
+from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
+from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean

@@ -7,13 +7,14 @@ stacked, and share every call of NumPy.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.solve.loop import Solution
 from skem.core.solve.map import Map, P
 
 HOPE = 2
@@ -29,13 +30,17 @@ class Trial:
     gain: float
     steps: int
 
+    def reached(self) -> float:
+        """Return the objective that it has come to."""
+        return self.objective
+
     def hope(self) -> float:
         """Return what it may be worth after as many steps again; gains may grow."""
         return self.objective + HOPE * self.steps * self.gain
 
 
 def climb(
-    em: Map[Any], starts: Any, steps: int, least: float = -math.inf
+    em: Map[P], starts: Sequence[P] | P, steps: int, least: float = -math.inf
 ) -> list[Trial]:
     """Take so many plain steps of a map from some starts, and return the best first.
 
@@ -44,24 +49,53 @@ def climb(
     covariance that must not be repaired are left out. Starts are a list; a stack, if
     nothing of them is known or given.
     """
+    each: Sequence[P] = []
     if isinstance(starts, Sequence):
         if not starts:
             return []
         points = [em.admitted(start) for start in starts]
-        there = type(points[0]).stacked(points)
+        each, there = starts, type(points[0]).stacked(points)
     else:
-        there, starts = starts, range(len(starts.weights))
+        there = starts
     try:
         trials = _together(em, there, steps, least)
     except IllDefinedCovarianceError:
-        if len(starts) == 1:
+        each = each or [there[i] for i in range(len(there.weights))]
+        if len(each) == 1:
             return []
-        if isinstance(starts, range):
-            starts = [there[i] for i in starts]
-        trials = [
-            trial for start in starts for trial in climb(em, [start], steps, least)
-        ]
-    return sorted(trials, key=lambda trial: -trial.objective)
+        trials = [trial for one in each for trial in climb(em, [one], steps, least)]
+    return sorted(trials, key=Trial.reached, reverse=True)
+
+
+def height(solution: Solution) -> float:
+    """Return the objective at the end of a run."""
+    return float(solution.evaluation.objective)
+
+
+def highest(
+    trials: Iterable[Trial],
+    finish: Callable[[Any], Solution],
+    promise: Callable[[Trial], float],
+    slack: float,
+    best: Solution | None = None,
+) -> Solution:
+    """Finish trials in turn, as long as one promises more than the best end.
+
+    More by `slack`. Those that meet a covariance that must not be repaired are passed
+    over; if all do, and there was no `best` before, that is an error.
+    """
+    for trial in trials:
+        if best is not None and promise(trial) <= height(best) + slack:
+            break
+        try:
+            end = finish(trial.parameters)
+        except IllDefinedCovarianceError:
+            continue
+        if best is None or height(end) > height(best):
+            best = end
+    if best is None:
+        raise IllDefinedCovarianceError
+    return best
 
 
 def _together(em: Map[P], there: P, steps: int, least: float) -> list[Trial]:

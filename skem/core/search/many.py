@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
-from skem.core.search.climb import Trial, climb
+from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.initialize import LABELS, of_rows, subsample
 from skem.core.search.move import drawn_of_each
-from skem.core.search.search import FOLLOWED, GAIN, Follow, height
+from skem.core.search.search import FOLLOWED, GAIN, Follow
 from skem.core.solve.loop import Solution
 
 KINDS = 3
@@ -96,15 +96,4 @@ def best_end(
     """
     least = -math.inf if best is None else height(best)
     trials = sorted(climb(em, starts, STEPS, least), key=Trial.hope, reverse=True)
-    for trial in trials[:FOLLOWED]:
-        if best is not None and trial.hope() <= height(best) + GAIN:
-            break
-        try:
-            end = finish(em, trial.parameters)
-        except IllDefinedCovarianceError:
-            continue
-        if best is None or height(end) > height(best):
-            best = end
-    if best is None:
-        raise IllDefinedCovarianceError
-    return best
+    return highest(trials[:FOLLOWED], partial(finish, em), Trial.hope, GAIN, best)

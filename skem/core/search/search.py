@@ -24,7 +24,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import Initializer, kmeans
 from skem.core.mixture.step import Limits
-from skem.core.search.climb import Trial, climb
+from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.follow import followed
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
@@ -180,19 +180,8 @@ class Search:
 
         Another one, if that does not come to an end.
         """
-        best = None
-        for trial in trials:
-            if best is not None and trial.objective <= height(best) + self.slack:
-                break
-            try:
-                end = self.finish(em, trial.parameters)
-            except IllDefinedCovarianceError:
-                continue
-            if best is None or height(end) > height(best):
-                best = end
-        if best is None:
-            raise IllDefinedCovarianceError
-        return best
+        finish = partial(self.finish, em)
+        return highest(trials, finish, Trial.reached, self.slack)
 
     def starts(self, em: EMMap) -> list[Parameters]:
         """Make diverse starts; those that fail are left out."""
@@ -319,11 +308,6 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
     matched = parameters.ordered(order, cholesky)
     return chart.farthest(chart.pack(matched))
-
-
-def height(solution: Solution) -> float:
-    """Return the objective at the end of a run."""
-    return float(solution.evaluation.objective)
 
 
 @dataclass

@@ -11,6 +11,10 @@ from skem.core.solve.accelerator import Chart, Evaluation
 class Stackable(Protocol):
     """Points of which several may be evaluated at once."""
 
+    @property
+    def weights(self) -> Any:
+        """Weights of the components."""
+
     @classmethod
     def stacked(cls, points: Sequence[Any], /) -> Any:
         """Put points together in a stack."""

@@ -41,6 +41,7 @@ class StudentMap(EMMap):
     `low` and `high` (d,) are where outliers begin.
     """
 
+    allows_single: ClassVar[bool] = False
     freedom: Freedom = field(default_factory=lambda: Freedom(np.ones(1), True))
     low: np.ndarray | float = -np.inf
     high: np.ndarray | float = np.inf
@@ -96,16 +97,7 @@ class StudentMap(EMMap):
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
-        changes = self.regularization.pins or self.fixed is not None
-        restored = self.restored if changes else None
-        return StudentChart(
-            self.structure,
-            base,
-            self.blocks.total_weight,
-            restored,
-            self.background is not None,
-            freedom=self.freedom,
-        )
+        return self._chart_of(StudentChart, base, freedom=self.freedom)
 
     @property
     def exchangeable(self) -> bool:
@@ -175,11 +167,7 @@ class StudentMap(EMMap):
 
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""
-        expectation = self.expectation(parameters)
-        statistics = self.blocks.fold(
-            expectation.statistics, expectation.values_per_sample
-        )
-        return StudentEvaluation(self, parameters, statistics)
+        return StudentEvaluation(self, parameters, self._folded(parameters))
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None

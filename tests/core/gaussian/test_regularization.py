@@ -10,10 +10,10 @@ from skem.core.gaussian.maximisation import factor
 from skem.core.gaussian.regularization import (
     COLLINEAR,
     IllDefinedCovarianceError,
-    Ridge,
     ScaleFreePenalty,
     cluster_scale,
 )
+from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS

@@ -12,10 +12,10 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import DIVERSE, INITIALIZERS
 from skem.core.search import search as search_module
-from skem.core.search.climb import Trial
+from skem.core.search.climb import Trial, height
 from skem.core.search.initialize import initialize
 from skem.core.search.path import follow
-from skem.core.search.search import Race, Search, alike, farthest, height
+from skem.core.search.search import Race, Search, alike, farthest
 from skem.core.solve.lbfgs import LBFGS
 
 K = 6
