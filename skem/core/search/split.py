@@ -1,9 +1,9 @@
 """What splits of single components gain, by fits of their own rows alone.
 
-A component and its rows are a problem of its own, of one component against two, and all
-of these together are as little work as two steps of the whole mixture. Splits that gain
-the most there, and components that would be missed the least, are the moves that are
-tried (Ueda et al. 2000, Neural Computation 12(9), whose criteria are of one step).
+A component and its rows are a problem of its own, of one component against two, and a
+step of all of these is hardly more work than one of the mixture. Splits that gain the
+most there, and components that would be missed the least, are the moves to try (Ueda et
+al. 2000, Neural Computation 12(9), whose criteria ask for no fit).
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ HALVES = 3
 """Ways in which each component is cut."""
 STEPS = 8
 """Steps that each of them gets."""
-LEAST_ROWS = 4
-"""Rows that a component must have to be cut."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Two components in the place of one, and what they gain."""
+    """Two components in the place of their owner, and what they gain on its rows."""
 
-    gain: float
     owner: int
     two: Parameters
+    gain: float
 
 
 def splits(
@@ -45,70 +43,56 @@ def splits(
     resp: np.ndarray,
     rng: np.random.RandomState,
 ) -> list[Split]:
-    """Cut each component in two by itself, and return the cuts that can be made."""
+    """Split each component by itself, in the best of several ways.
+
+    `resp` (K, n) are posterior probabilities of the rows. What fails is left out.
+    """
     found = []
-    for k in range(len(parameters.weights)):
-        cut = _split(em, parameters, k, rows, resp[k], rng)
-        if cut is not None:
-            found.append(cut)
+    for k, own in enumerate(resp):
+        chosen = np.flatnonzero(own > OWN)
+        weight = rows.weight[chosen] * own[chosen]
+        # Two rows are the least that can be told apart.
+        if np.count_nonzero(weight) < 2:
+            continue
+        mine = rows.only(chosen, weight)
+        cholesky = em.structure.ordered(parameters.precisions_cholesky, np.array([k]))
+        one = replace(
+            parameters,
+            weights=np.ones(1),
+            means=parameters.means[[k]],
+            precisions_cholesky=cholesky,
+        )
+        try:
+            local = problem_of(em, mine)
+            starts = local.started(mine.labelled(local, halves(mine, rng)))
+            trials = climb(local, starts, STEPS)
+            before = float(local.evaluate(one).objective)
+        except IllDefinedCovarianceError:
+            continue
+        if trials:
+            found.append(Split(k, trials[0].parameters, trials[0].objective - before))
     return found
 
 
-def _split(
-    em: EMMap,
-    parameters: Parameters,
-    k: int,
-    rows: Rows,
-    resp: np.ndarray,
-    rng: np.random.RandomState,
-) -> Split | None:
-    own = np.flatnonzero(resp > OWN)
-    if len(own) < LEAST_ROWS:
-        return None
-    weight = rows.weight[own] * resp[own]
-    local, mine = part(em, rows, own, weight)
-    try:
-        one = local.evaluate(alone(em, parameters, k)).objective
-        here, there = drawn_pairs(weight, HALVES, rng)
-        halves = np.stack([_halves(mine.seen, i, h, t) for i, (h, t) in enumerate(zip(here, there))])
-        starts = local.started(mine.labelled(local, halves * weight))
-        trials = climb(local, starts, STEPS)
-    except IllDefinedCovarianceError:
-        return None
-    if not trials:
-        return None
-    best = trials[0]
-    return Split(best.objective - one, k, best.parameters)
+def problem_of(em: EMMap, rows: Rows) -> EMMap:
+    """Return the problem that some of the rows are, with their weights."""
+    assert isinstance(em.blocks, ArrayBlocks)
+    X = np.ascontiguousarray(rows.block.data.T)
+    blocks = replace(em.blocks, X=X, weight=rows.weight, known=None, empty_weight=0.0)
+    return replace(em.with_blocks(blocks), sample=None)
 
 
-def _halves(seen, i, h, t):
-    Z = seen[i % len(seen)]
-    a, b = ((Z - Z[h]) ** 2).sum(1), ((Z - Z[t]) ** 2).sum(1)
-    near = a < b
-    return np.stack([near, ~near]).astype(float)
+def halves(rows: Rows, rng: np.random.RandomState) -> np.ndarray:
+    """Weights of rows that are nearer to one than to another: (HALVES, 2, n).
 
-
-def part(em, rows, own, weight):
-    blocks = em.blocks
-    X = np.ascontiguousarray(rows.block.data[:, own].T)
-    block = replace(blocks, X=X, weight=weight, empty_weight=0.0, known=None)
-    local = replace(em.with_blocks(block), fixed=None, sample=None)
-    mine = Rows(
-        block.block(0, len(own))._replace(weight=None),
-        rows.Z[own], weight,
-        None if rows.squares is None else rows.squares[own],
-        [view[own] for view in rows.seen],
-    )
-    return local, mine
-
-
-def alone(em, parameters, k):
-    cholesky = em.structure.ordered(parameters.precisions_cholesky, np.array([k]))
-    return Parameters(np.ones(1), parameters.means[[k]], cholesky)
-
-
-def drawn_pairs(weight, count, rng):
-    c = np.cumsum(weight); c /= c[-1]
-    u = rng.random_sample((2, count))
-    at = np.searchsorted(c, u, side="right").clip(max=len(c) - 1)
-    return at
+    Both are drawn by their weights.
+    """
+    cumulated = np.cumsum(rows.weight)
+    drawn = rng.random_sample((HALVES, 2)) * cumulated[-1]
+    places = np.searchsorted(cumulated, drawn, side="right")
+    nearer = np.empty((HALVES, len(rows.Z)), bool)
+    for i, pair in enumerate(places.clip(max=len(rows.Z) - 1)):
+        Z = rows.seen[i % len(rows.seen)]
+        here, there = (((Z - Z[place]) ** 2).sum(axis=1) for place in pair)
+        nearer[i] = here < there
+    return np.stack([nearer, ~nearer], axis=1) * rows.weight
