@@ -25,7 +25,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb, height, highest
-from skem.core.search.move import CERTAIN, dispensable, drawn_of_each
+from skem.core.search.move import CERTAIN, drawn_of_each, missed
 from skem.core.search.search import (
     FOLLOWED,
     GAIN,
@@ -96,7 +96,7 @@ class Revisions:
 
     @cached_property
     def _order(self) -> np.ndarray:
-        return dispensable(self.resp, self.rows.weight)
+        return np.argsort(missed(self.resp, self.rows.weight), kind="stable")
 
     def _dispensable(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Choose components, each half as likely as the one that is missed less."""

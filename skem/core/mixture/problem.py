@@ -177,7 +177,10 @@ class FitProblem:
 
         The penalty shrinks with the weight, so that the optimum is about the same.
         """
-        blocks = self.blocks.take(self.random_rows(most, rng))
+        return self.with_blocks(self.blocks.take(self.random_rows(most, rng)))
+
+    def with_blocks(self, blocks: ArrayBlocks) -> Self:
+        """Return the same problem for some of the rows, with weights of their own."""
         share = blocks.total_weight / self.blocks.total_weight
         return replace(
             self,

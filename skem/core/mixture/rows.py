@@ -42,3 +42,13 @@ class Rows(NamedTuple):
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""
         return em.of_part(em.of_labels(self.Z, resp, self.squares))
+
+    def only(self, chosen: np.ndarray, weight: np.ndarray) -> Rows:
+        """Return some of the rows, with weights of their own."""
+        return Rows(
+            self.block.only(chosen),
+            self.Z[chosen],
+            weight,
+            None if self.squares is None else self.squares[chosen],
+            [view[chosen] for view in self.seen],
+        )

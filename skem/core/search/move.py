@@ -17,6 +17,7 @@ from skem.core.gaussian.parameters import Parameters, placed, shares
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.initialize import LABELS, started_together, subsample
+from skem.core.search.split import splits
 
 CERTAIN = 1e-12
 """Probability that a row keeps of belonging to each of the components."""
@@ -28,7 +29,7 @@ class Moves:
 
     `resp` (K, n) are posterior probabilities of the rows, with noise in one more row if
     there is any; `dispensable` are the components that may go, those that would be
-    missed the least first.
+    missed the least first; `cost` is how much each is missed, in nats.
     """
 
     em: EMMap
@@ -36,6 +37,7 @@ class Moves:
     rows: Rows
     resp: np.ndarray
     dispensable: np.ndarray
+    cost: np.ndarray
 
     @classmethod
     def away_from(
@@ -44,9 +46,43 @@ class Moves:
         """Look at a subsample of the data."""
         rows = subsample(em, len(parameters.weights), rng)
         resp = em.responsibilities(parameters, rows.block)
-        order = dispensable(resp[: len(parameters.weights)], rows.weight)
+        cost = missed(resp[: len(parameters.weights)], rows.weight)
+        order = np.argsort(cost, kind="stable")
         order = order[em.movable(len(order))[order]]
-        return cls(em, parameters, rows, resp, order)
+        return cls(em, parameters, rows, resp, order, cost)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether components can be split by themselves: they have nothing in common.
+
+        Nor are any rows noise, or known.
+        """
+        em, plain = self.em, type(self.parameters) is Parameters
+        own = plain and not em.structure.shared and em.background is None
+        return own and em.fixed is None and not len(em.blocks.known_components)
+
+    def hopeful(
+        self, count: int, failures: int, rng: np.random.RandomState
+    ) -> list[Parameters] | Parameters:
+        """Make the moves that promise the most, of splits and components that go.
+
+        Those that failed before are passed over. Return a list of none, or a stack.
+        """
+        found = splits(self.em, self.parameters, self.rows, self.resp, rng)
+        gone = self.dispensable[: count + 1]
+        owner = np.array([split.owner for split in found], int)
+        promise = np.array([split.gain for split in found])[:, None] - self.cost[gone]
+        promise[owner[:, None] == gone] = -np.inf
+        best = np.argsort(-promise, axis=None, kind="stable")
+        best = best[failures * count :][:count]
+        best = best[np.isfinite(promise.ravel()[best])]
+        if not len(best):
+            return []
+        which, places = np.unravel_index(best, promise.shape)
+        pairs = np.stack([gone[places], owner[which]], axis=1)
+        sizes = (self.resp @ self.rows.weight)[owner[which]] / self.rows.weight.sum()
+        twos = Parameters.stacked([found[i].two for i in which])
+        return self._spliced(pairs, twos, twos.weights * sizes[:, None])
 
     def drawn(
         self, count: int, rng: np.random.RandomState
@@ -104,20 +140,25 @@ class Moves:
             twos = Parameters.stacked(twos)
         pairs = np.stack([gone, np.where(of_noise, gone, owner)], axis=1)[chosen]
         sizes = halves[chosen].sum(axis=-1) / self.rows.weight.sum()
+        moved = self._spliced(pairs, twos, sizes)
+        return [moved[i] for i in range(len(pairs))]
+
+    def _spliced(
+        self, pairs: np.ndarray, twos: Parameters, sizes: np.ndarray
+    ) -> Parameters:
+        """Put a stack of two components, of these shares, in the places of pairs."""
+        em, present = self.em, self.parameters
         weights = placed(present.weights, pairs, sizes)
         noise = max(float(present.noise_weight), 0.0)
         left = 1.0 if em.background is None else 1 - noise
-        weights = left * shares(weights)
         shared = em.structure.shared
-        moved = present.spliced(pairs, twos, weights, shared=shared)
-        moved = em.constrained(moved)
-        return [moved[i] for i in range(len(pairs))]
+        moved = present.spliced(pairs, twos, left * shares(weights), shared=shared)
+        return em.constrained(moved)
 
 
-def dispensable(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Sort components by what taking their density away costs: −Σ v log(1 − r_k)."""
-    cost = -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
-    return np.argsort(cost, kind="stable")
+def missed(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return what taking each component's density away costs: −Σ v log(1 − r_k)."""
+    return -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
 
 
 def closer(Z: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ class Search:
             return self.lightly(em, light)
         pool = self.light(em.restricted(size, self.rng))
         on_part = self.roughly(em, pool)
-        best = on_part.improved(pool, on_part.first(pool))
+        best = on_part.improved(pool, on_part.first(pool), part=True)
         largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
         while size * GROWTH <= largest:
             size *= GROWTH
@@ -255,32 +255,34 @@ class Search:
         K = self.n_components
         return affordable(em, K, min(most, each * K))
 
-    def improved(self, em: EMMap, best: Solution) -> Solution:
+    def improved(self, em: EMMap, best: Solution, *, part: bool = False) -> Solution:
         """Move components as long as that leads to better optima.
 
-        What `finish` has not brought to an end is no optimum, and left alone.
+        On a part of the rows that takes little time beside what is to come. What
+        `finish` has not brought to an end is no optimum, and left alone.
         """
         failures, wanted = 0, min(MOVES, EACH_MOVED * self.n_components)
         # Where steps are so long that fewer moves are tried, once is enough.
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
-        patience = min(self.patience, 1) if few else self.patience
+        patience = min(self.patience, 1) if few and not part else self.patience
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
         rounds = LABOUR // (steps * products(em, self.n_components))
         rounds = min(max(1, rounds), ROUNDS) if best.converged and may_move else 0
         for _ in range(rounds):
-            found = self.after_moves(em, best)
+            found = self.after_moves(em, best, failures)
             failures = failures + 1 if found is best else 0
             if failures == patience:
                 break
             best = found
         return best
 
-    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+    def after_moves(self, em: EMMap, best: Solution, failures: int = 0) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         least = height(best) + self.slack
-        trials = climb(em, self.moved(em, best), TRIAL, least, self.slack)
+        starts = self.moved(em, best, failures)
+        trials = climb(em, starts, TRIAL, least, self.slack)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
@@ -308,10 +310,18 @@ class Search:
         accelerator.begin(here)
         return Solution(here, [], 0, True, accelerator)
 
-    def moved(self, em: EMMap, best: Solution) -> list[Parameters] | Parameters:
-        """Move components at random; what fails is left out."""
+    def moved(
+        self, em: EMMap, best: Solution, failures: int
+    ) -> list[Parameters] | Parameters:
+        """Move components; what fails is left out.
+
+        At random, unless fewer moves than components can be tried.
+        """
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
-        return moves.drawn(self.affordable(em, MOVES, EACH_MOVED), self.rng)
+        count = self.affordable(em, MOVES, EACH_MOVED)
+        if count < self.n_components and moves.divisible:
+            return moves.hopeful(count, failures, self.rng)
+        return moves.drawn(count, self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
         """Follow a trial while it may overtake a value."""

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
-from skem.core.search.move import Moves, dispensable
+from skem.core.search.move import Moves, missed
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
@@ -65,12 +65,12 @@ def test_responsibilities_are_posterior_probabilities(em, labels):
 def test_component_that_doubles_another_is_dispensable():
     # Rows of component 0 are shared with 1; those of 2 and 3 are theirs alone.
     resp = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    assert set(dispensable(resp, np.ones(4))[:2]) == {0, 1}
+    assert missed(resp, np.ones(4))[:2].max() < missed(resp, np.ones(4))[2:].min()
 
 
 def test_weightless_rows_do_not_make_a_component_indispensable():
     resp = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 0.5]])
-    assert dispensable(resp, np.array([0, 1, 1]))[0] == 0
+    assert missed(resp, np.array([0, 1, 1])).argmin() == 0
 
 
 def test_any_component_may_go_the_dispensable_ones_first(em, labels):
@@ -86,7 +86,7 @@ def test_any_component_may_go_the_dispensable_ones_first(em, labels):
     assert changed.argmax() == moves.dispensable[0]
 
 
-def test_moves_mend_a_poor_optimum(em, labels):
+def stuck_and_finish(em, labels):
     """Two components on one cluster, one on two: no step of EM leads out of that."""
     good = em.evaluate(labelled(em, labels)).objective
     height = standardised(em)[:, 1]
@@ -100,10 +100,36 @@ def test_moves_mend_a_poor_optimum(em, labels):
 
     stuck = finish(labelled(em, poor))
     assert stuck.objective < good - 20
+    return good, stuck, finish
+
+
+def test_moves_mend_a_poor_optimum(em, labels):
+    good, stuck, finish = stuck_and_finish(em, labels)
     rng = np.random.RandomState(0)
     moves = Moves.away_from(em, stuck.parameters, rng)
     ends = [finish(moves.drawn(1, rng)[0]) for _ in range(20)]
     assert max(evaluation.objective for evaluation in ends) > good - 0.02
+
+
+def test_the_move_that_promises_the_most_mends_it(em, labels):
+    good, stuck, finish = stuck_and_finish(em, labels)
+    for seed in range(5):
+        rng = np.random.RandomState(seed)
+        moves = Moves.away_from(em, stuck.parameters, rng)
+        if not moves.divisible:
+            assert em.structure.shared
+            return
+        assert finish(moves.hopeful(1, 0, rng)[0]).objective > good - 0.02
+
+
+def test_moves_that_failed_are_passed_over(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    if not moves.divisible:
+        return
+    all_four = moves.hopeful(4, 0, np.random.RandomState(0))
+    last_two = moves.hopeful(2, 1, np.random.RandomState(0))
+    assert np.array_equal(last_two.means, all_four.means[2:])
+    assert len(moves.hopeful(4, 3, np.random.RandomState(0))) == 0
 
 
 def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):

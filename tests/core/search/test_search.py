@@ -186,7 +186,7 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
     start = [optimum(em).evaluation.parameters]
     calls = []
     monkeypatch.setattr(
-        Search, "after_moves", lambda self, em, best: calls.append(1) or best
+        Search, "after_moves", lambda self, em, best, failures: calls.append(1) or best
     )
     for patience in (1, 3):
         calls.clear()
@@ -199,7 +199,7 @@ def test_few_components_have_few_moves(make_blocks, rng):
     em = EMMap.prepare(make_blocks(blobs(rng, 100)), structure, 2, "auto")
     search = Search(DIVERSE, 2, np.random.RandomState(0), finish, LBFGS)
     best = search.first(em)
-    moved = search.moved(em, best)
+    moved = search.moved(em, best, 0)
     assert len(moved if isinstance(moved, list) else moved.weights) == 10
 
 

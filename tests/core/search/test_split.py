@@ -1,0 +1,73 @@
+"""Splits of single components by fits of their own rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.em import EMMap
+from skem.core.search.initialize import subsample
+from skem.core.search.split import problem_of, splits
+
+GAP = 12.0
+
+
+@pytest.fixture
+def data(rng):
+    """Three clusters, of which the last two belong to one component."""
+    labels = rng.integers(3, size=600)
+    X = np.array([[0.0, 0.0], [50.0, 0.0], [50.0, GAP]])[labels]
+    return X + rng.normal(size=X.shape), labels
+
+
+@pytest.fixture
+def fitted(structure, make_blocks, data):
+    """A problem, two components for three clusters, rows and probabilities."""
+    if structure.shared:
+        pytest.skip("components of a shared covariance are not split by themselves")
+    X, labels = data
+    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
+    rows = subsample(em, 2, np.random.RandomState(0))
+    resp = np.stack([labels == 0, labels > 0]).astype(float)
+    statistics = Statistics.of_labels(structure.quadratic, rows.Z, resp, rows.squares)
+    return em, em.maximise(statistics), rows, resp
+
+
+def test_what_splits_promise_is_what_they_gain_in_the_mixture(fitted, data):
+    em, parameters, rows, resp = fitted
+    found = {
+        s.owner: s for s in splits(em, parameters, rows, resp, np.random.RandomState(0))
+    }
+    assert found[1].gain > found[0].gain + 100
+    two = found[1].two
+    share = parameters.weights[1]
+    cholesky = np.concatenate(
+        [parameters.precisions_cholesky[:1], two.precisions_cholesky]
+    )
+    after = replace(
+        parameters,
+        weights=np.append(parameters.weights[:1], share * two.weights),
+        means=np.concatenate([parameters.means[:1], two.means]),
+        precisions_cholesky=cholesky,
+    )
+    gained = em.evaluate(after).objective - em.evaluate(parameters).objective
+    # Nothing is shared between clusters so far apart; the penalty is smaller there.
+    assert gained == pytest.approx(found[1].gain, abs=0.2)
+
+
+def test_rows_of_their_own_are_a_part_of_the_problem(fitted):
+    em, _, rows, resp = fitted
+    own = np.flatnonzero(resp[0])
+    local = problem_of(em, rows.only(own, 2 * rows.weight[own]))
+    assert local.blocks.n_samples == len(own)
+    assert local.blocks.total_weight == 2 * len(own)
+
+
+def test_what_has_one_row_is_left_alone(fitted):
+    em, parameters, rows, resp = fitted
+    alone = np.zeros_like(resp)
+    alone[0, 0], alone[1] = 1, 1
+    alone[1, 0] = 0
+    found = splits(em, parameters, rows, alone, np.random.RandomState(0))
+    assert [split.owner for split in found] == [1]
