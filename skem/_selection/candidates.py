@@ -26,7 +26,6 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
-from skem.core.mixture.totals import classified
 from skem.core.search.initialize import subsample
 from skem.core.search.many import best_end, many
 from skem.core.search.mend import mend, neighbours
@@ -506,14 +505,16 @@ def _candidate(
     named: Any = name
     mixture = GaussianMixture(K, covariance_type=named, **problem.options)
     # Without its warnings, which are a column of the table.
-    mixture._set_solution(mixture._ordered(solution))
-    return judged(mixture, solution, seconds)
+    best = mixture._ordered(solution)
+    # It looks at the rows once for all that is asked of it.
+    _ = best.evaluation.certainty
+    mixture._set_solution(best)
+    return judged(mixture, best, seconds)
 
 
 def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
     """Say what a fitted mixture is worth, and what is wrong with it."""
-    em, parameters = solution.evaluation.em, solution.evaluation.parameters
-    blocks = em.blocks
+    em, blocks = solution.evaluation.em, solution.evaluation.em.blocks
     mixture.n_features_in_ = blocks.n_features
     climbed = solution.evaluation.loglik
     climbed += blocks.total_weight * em.coordinates.log_slope
@@ -523,7 +524,7 @@ def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
         mixture,
         blocks.total_weight + blocks.empty_weight,
         solution.evaluation.score,
-        -classified(em.of_points(parameters), blocks).certainty,
+        -solution.evaluation.certainty,
         solution.evaluation.score - climbed,
         SPURIOUS if len(mixture.degenerate_components_) else "",
         seconds,

@@ -203,12 +203,13 @@ class FitProblem:
         """
         values = self.blocks.n_observed * self.blocks.n_features
         if self.blocks.n_observed <= most and values <= MOST_VALUES:
-            return self._all_rows
+            return self.all_rows
         return Rows.of(self, self.blocks.take(self.random_rows(most, rng)))
 
     @cached_property
-    def _all_rows(self) -> Rows:
-        every = self.random_rows(self.blocks.n_observed, np.random.RandomState(0))
+    def all_rows(self) -> Rows:
+        """All rows of positive weight, loaded."""
+        every = self.blocks.rows_at(np.arange(self.blocks.n_observed))
         return Rows.of(self, self.blocks.take(every))
 
     @property

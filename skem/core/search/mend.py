@@ -36,7 +36,7 @@ def mend(path: Path, rng: np.random.RandomState) -> None:
         for K in lacking:
             tried.add((K, values[K]))
             present = {k: found.parameters for k, found in path.found.items()}
-            starts = neighbours(path.em.for_components(K), K, present, CUTS, rng)
+            starts = neighbours(path.problem(K), K, present, CUTS, rng)
             path.improve(K, [], starts)
 
 

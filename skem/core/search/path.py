@@ -127,6 +127,13 @@ class Path:
         self._tol = tol
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
+        self._problems: dict[int, EMMap] = {}
+
+    def problem(self, K: int) -> EMMap:
+        """Return the problem of K components, which keeps what it has made ready."""
+        if K not in self._problems:
+            self._problems[K] = self.em.for_components(K)
+        return self._problems[K]
 
     def scout(self, fresh: dict[int, list[Sketch]]) -> None:
         """Find something for every K, from fresh starts and splits of the one before.
@@ -135,7 +142,7 @@ class Path:
         """
         for before, K in self._with_neighbours(self.components):
             with self._timed(K):
-                em = self.em.for_components(K)
+                em = self.problem(K)
                 starts = [*fresh[K], *self._handed(before, K, widened)]
                 trials = climb(em, self.starts(em, starts), SCREENING)
                 if trials:
@@ -179,7 +186,7 @@ class Path:
         anywhere.
         """
         with self._timed(K):
-            em = self.em.for_components(K)
+            em = self.problem(K)
             starts = [*self.starts(em, sketches), *others]
             present = self.found.get(K)
             if present is not None and not present.converged:
@@ -248,7 +255,7 @@ class Path:
         found = self.found[K]
         with self._timed(K):
             if len(stages) == 1:
-                em = self.em.for_components(K)
+                em = self.problem(K)
                 return Solution(
                     em.evaluate(found.parameters),
                     found.values,

@@ -56,36 +56,16 @@ class Sketch:
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
-        expectation = em.expectation(parameters)
-        assert isinstance(expectation, Expectation)
-        coordinates, means = em.coordinates, parameters.means
-        K, d = means.shape
-
-        def kernel(block: Block, workspace: Workspace) -> np.ndarray:
-            resp = expectation.responsibilities(block, workspace)[:K].astype(float)
-            weighted = resp if block.weight is None else resp * block.weight
-            sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
-            if block.incomplete:
-                sums[:, :-K] = expectation.moments(block, weighted, workspace)
-                sums[:, -K:] = weighted @ resp.T
-                return sums
-            z = workspace.array("z", block.data.shape, np.float64)
-            coordinates.load(block.data, z)
-            squares = coordinates.squares(block.data)
-            centred = z - means[:, :, None]
-            times = centred * weighted[:, None]
-            sums[:, 0] = weighted.sum(axis=1)
-            sums[:, 1 : 1 + d] = times.sum(axis=2)
-            sums[:, 1 + d : -K] = PAIRS.pack(times @ transposed(centred))
-            if squares is not None:
-                for own, r in zip(sums, weighted, strict=True):
-                    within = weighted_squares(squares, r)
-                    PAIRS.add_squares(own[1 + d : -K], within)
-            sums[:, -K:] = weighted @ resp.T
-            return sums
-
-        sums = em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
-        statistics = Statistics(0.0, sums[:, :-K], means, PAIRS)
+        if em.quick:
+            rows = em.all_rows
+            resp = em.responsibilities(parameters, rows.block)
+            sums = _sums(
+                rows.Z.T, rows.squares, resp, resp * rows.weight, parameters.means
+            )
+        else:
+            sums = _folded(em, parameters)
+        K = len(parameters.weights)
+        statistics = Statistics(0.0, sums[:, :-K], parameters.means, PAIRS)
         scatter = statistics.scatter()
         counts = np.maximum(scatter.counts, TINY)
         covariances = scatter.values / counts[:, None, None]
@@ -183,3 +163,40 @@ class Sketch:
             ]
         )
         return Statistics(0.0, sums, self.means, quadratic)
+
+
+def _folded(em: EMMap, parameters: Parameters) -> np.ndarray:
+    """Return the sums of a sketch, (K, 1 + d + pairs + K), by a pass over the data."""
+    expectation = em.expectation(parameters)
+    assert isinstance(expectation, Expectation)
+    coordinates, means = em.coordinates, parameters.means
+    K, d = means.shape
+
+    def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+        resp = expectation.responsibilities(block, workspace)[:K].astype(float)
+        weighted = resp if block.weight is None else resp * block.weight
+        if block.incomplete:
+            moments = expectation.moments(block, weighted, workspace)
+            return np.hstack([moments, weighted @ resp.T])
+        z = workspace.array("z", block.data.shape, np.float64)
+        coordinates.load(block.data, z)
+        return _sums(z, coordinates.squares(block.data), resp, weighted, means)
+
+    return em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
+
+
+def _sums(
+    z: np.ndarray,
+    squares: np.ndarray | None,
+    resp: np.ndarray,
+    weighted: np.ndarray,
+    means: np.ndarray,
+) -> np.ndarray:
+    """Return Σ v r [1, z − m, pairs of z − m, r] of complete rows z, (d, n)."""
+    centred = z - means[:, :, None]
+    times = centred * weighted[:, None]
+    pairs = PAIRS.pack(times @ transposed(centred))
+    if squares is not None:
+        PAIRS.add_squares(pairs.T, weighted_squares(squares, weighted).T)
+    counts = weighted.sum(axis=1)[:, None]
+    return np.hstack([counts, times.sum(axis=2), pairs, weighted @ resp.T])
