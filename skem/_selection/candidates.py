@@ -220,7 +220,7 @@ def candidates(
 ) -> list[Candidate]:
     """Fit every candidate; structures in parallel.
 
-    Structures exchange what they have found when all of them have scouted their path,
+    Structures exchange what they have found when some of them have scouted their path,
     and what it is worth when all are settled: then those near the best candidate are
     searched as a single fit is, with what was found for one more start, and those close
     to it with more patience; and others, should they now be as near. So the result does
@@ -235,13 +235,7 @@ def candidates(
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:
-        walked = parallel(
-            delayed(_walk)(problem, structure, fresh) for structure in structures
-        )
-        settled = parallel(
-            delayed(_settle)(problem, structure, walked, own)
-            for own, structure in enumerate(structures)
-        )
+        settled = _walked_down(parallel, problem, structures, fresh)
         walked_down = settled
         for effort in (
             Effort(0, problem.margin, SHORT, problem.n_init, 1),
@@ -272,13 +266,42 @@ def candidates(
                 for those, known in zip(near, done, strict=True):
                     known |= those
     settled = _nested(problem, structures, settled)
-    found = dict(zip(places, (each.candidates for each in settled), strict=True))
+    fitted = [each.candidates for each in settled]
+    by_place = dict(zip(places, fitted, strict=True))
     columns = [
-        found[place] if place == own else _alike(problem, asked[own], found[place])
+        by_place[place]
+        if place == own
+        else _alike(problem, asked[own], by_place[place])
         for own, place in enumerate(first)
     ]
     rows = zip(*columns, strict=True)
     return [candidate for row in rows for candidate in row]
+
+
+def _walked_down(
+    parallel: Parallel, problem: Problem, structures: Sequence[Structure], fresh: Fresh
+) -> list[Settled]:
+    """Scout the path with some structures, and walk it down with all of them.
+
+    Others than the scouts begin with what these have seen, and where they have come to.
+    """
+    scouts = [each for each in structures if _scouts(each, structures)]
+    rest = [each for each in structures if each not in scouts]
+    seen = parallel(delayed(_walk)(problem, each, fresh) for each in scouts)
+    jobs = [
+        (each, own, [other for other in seen if other is not own])
+        for each, own in zip(scouts, seen, strict=True)
+    ]
+    settled: list[Settled] = []
+    for _ in range(2):
+        settled += parallel(
+            delayed(_settle)(problem, structures.index(each), each, own, others)
+            for each, own, others in jobs
+        )
+        seen = [*seen, *(each.walked for each in settled)]
+        jobs = [(each, None, seen) for each in rest]
+    order = [[*scouts, *rest].index(each) for each in structures]
+    return [settled[place] for place in order]
 
 
 def _fresh(problem: Problem, n_init: int, rng: np.random.RandomState) -> Fresh:
@@ -307,6 +330,15 @@ def _fresh(problem: Problem, n_init: int, rng: np.random.RandomState) -> Fresh:
         return Fresh(fresh, coordinates)
 
 
+def _scouts(structure: Structure, structures: Sequence[Structure]) -> bool:
+    """Whether it scouts the path: not if it is one with more freedom that does so.
+
+    Shapes of covariances have clusters where the same covariances without that shape
+    have theirs, or near by.
+    """
+    return structure.constraint is None or structure.free not in structures
+
+
 def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     """Scout the path."""
     with problem.stages(structure) as (em, *_):
@@ -316,18 +348,19 @@ def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
 
 
 def _settle(
-    problem: Problem, structure: Structure, walked: Sequence[Walked], own: int
+    problem: Problem,
+    place: int,
+    structure: Structure,
+    own: Walked | None,
+    others: Sequence[Walked],
 ) -> Settled:
-    """Walk down with what the others have found, and go on to all rows."""
-    with problem.stages(structure, walked[own].scales) as stages:
+    """Walk down with what others have found, and go on to all rows."""
+    with problem.stages(structure, own and own.scales) as stages:
         em = stages[0]
-        path = problem.path(em, walked[own].found)
-        path.seconds.update(walked[own].seconds)
-        others = [
-            other.sketches(em.coordinates) for i, other in enumerate(walked) if i != own
-        ]
-        path.walk_down(others)
-        mend(path, np.random.RandomState([problem.seed, own]))
+        path = problem.path(em, own and own.found)
+        path.seconds.update(own.seconds if own else {})
+        path.walk_down([other.sketches(em.coordinates) for other in others])
+        mend(path, np.random.RandomState([problem.seed, place]))
         solutions = {
             K: _unless_ill_defined(path.settle, K, stages) for K in problem.components
         }
