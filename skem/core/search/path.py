@@ -27,7 +27,7 @@ from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
 from skem.core.search.follow import followed
 from skem.core.search.initialize import started
-from skem.core.search.sketch import Sketch
+from skem.core.search.sketch import Sketch, stacked
 from skem.core.solve.accelerator import Accelerator, Chart, Progress
 from skem.core.solve.loop import Solution, solve
 from skem.core.solve.map import Map, P
@@ -230,12 +230,10 @@ class Path:
     @staticmethod
     def starts(em: EMMap, sketches: Iterable[Sketch]) -> list[Parameters]:
         """Make mixtures of sketches; those that fail are left out."""
-        parts = [sketch.statistics(em.structure.quadratic) for sketch in sketches]
-        if not parts:
+        some = [*sketches]
+        if not some:
             return []
-        sums = np.stack([part.sums for part in parts])
-        reference = np.stack([part.reference for part in parts])
-        stack = replace(parts[0], sums=sums, reference=reference)
+        stack = stacked(some, em.structure.quadratic)
         return [start for _, start in started(em, stack)]
 
     def _follow(

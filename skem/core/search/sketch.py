@@ -7,6 +7,7 @@ covariance structure to another, without a pass over the data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -133,6 +134,31 @@ class Sketch:
             union @ self.overlaps @ union.T,
         )
 
+    def unions(self, most: int, quadratic: Quadratic) -> Statistics:
+        """Return statistics of clusterings with one pair less, as a stack.
+
+        In each of them one of the pairs that overlap the most has been put together.
+        """
+        i, j = np.transpose(self.closest(most))
+        count = self.counts[i] + self.counts[j]
+        a, b = self.counts[i] / count, self.counts[j] / count
+        offset = self.means[i] - self.means[j]
+        between = (a * b)[:, None, None] * (offset[:, :, None] * offset[:, None])
+        within = a[:, None, None] * self.covariances[i]
+        within += b[:, None, None] * self.covariances[j]
+        left = np.ones((len(i), len(self)), bool)
+        left[np.arange(len(i)), i] = left[np.arange(len(i)), j] = False
+        others = np.nonzero(left)[1].reshape(len(i), -1)
+        mean = a[:, None] * self.means[i] + b[:, None] * self.means[j]
+        return _statistics(
+            np.concatenate([self.counts[others], count[:, None]], axis=1),
+            np.concatenate([self.means[others], mean[:, None]], axis=1),
+            np.concatenate(
+                [self.covariances[others], (within + between)[:, None]], axis=1
+            ),
+            quadratic,
+        )
+
     def moved(self, here: Coordinates, there: Coordinates) -> Sketch:
         """Return the same in other coordinates."""
         if here.same(there):
@@ -154,15 +180,27 @@ class Sketch:
 
     def statistics(self, quadratic: Quadratic) -> Statistics:
         """Return those of the clusters, as far as a structure holds them."""
-        scatter = self.covariances * self.counts[:, None, None]
-        sums = np.hstack(
-            [
-                self.counts[:, None],
-                np.zeros_like(self.means),
-                quadratic.of_matrices(scatter),
-            ]
-        )
-        return Statistics(0.0, sums, self.means, quadratic)
+        return _statistics(self.counts, self.means, self.covariances, quadratic)
+
+
+def _statistics(
+    counts: np.ndarray, means: np.ndarray, covariances: np.ndarray, quadratic: Quadratic
+) -> Statistics:
+    """Return those of clusters (…, K), about their means."""
+    scatter = quadratic.of_matrices(covariances * counts[..., None, None])
+    zeros = np.zeros_like(means)
+    sums = np.concatenate([counts[..., None], zeros, scatter], axis=-1)
+    return Statistics(0.0, sums, means, quadratic)
+
+
+def stacked(sketches: Sequence[Sketch], quadratic: Quadratic) -> Statistics:
+    """Return the statistics of sketches of as many clusters each, as a stack."""
+    return _statistics(
+        np.stack([sketch.counts for sketch in sketches]),
+        np.stack([sketch.means for sketch in sketches]),
+        np.stack([sketch.covariances for sketch in sketches]),
+        quadratic,
+    )
 
 
 def _folded(em: EMMap, parameters: Parameters) -> np.ndarray:
