@@ -165,9 +165,9 @@ def _settle(
     others: Sequence[Walked],
 ) -> Settled:
     """Walk down with what others have found, and go on to all rows."""
-    with problem.stages(structure, own and own.scales) as stages:
+    with problem.stages(structure, own.scales if own else None) as stages:
         em = stages[0]
-        path = problem.path(em, own and own.found)
+        path = problem.path(em, own.found if own else None)
         path.seconds.update(own.seconds if own else {})
         path.walk_down([other.sketches(em.coordinates) for other in others])
         mend(path, np.random.RandomState([problem.seed, place]))
