@@ -16,10 +16,11 @@ from skem._inputs.typing import (
     InitParams,
     RandomState,
 )
-from skem._selection.candidates import Problem, candidates
+from skem._selection.candidates import candidates
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import of_best
 from skem._selection.grid import Candidate
+from skem._selection.problem import Problem
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.gaussian_mixture import GaussianMixture

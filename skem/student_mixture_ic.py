@@ -21,10 +21,10 @@ from skem._inputs.typing import (
     InitParams,
     RandomState,
 )
-from skem._selection.candidates import judged
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import AttributeOfBest
 from skem._selection.grid import Candidate
+from skem._selection.judge import judged
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.model_selection import COVARIANCE_TYPES

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem._selection import candidates as _selection
+from skem._selection import refine
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.search.search import Search
 from skem.datasets import load_faithful
@@ -129,7 +129,7 @@ def test_what_collapses_at_the_end_makes_room_for_the_next(X, monkeypatch):
         return optimum(search, em)
 
     monkeypatch.setattr(Search, "optimum", collapse)
-    monkeypatch.setattr(_selection, "among_many", collapse)
+    monkeypatch.setattr(refine, "among_many", collapse)
     selection = GaussianMixtureIC((1, 2, 3), random_state=0).fit(X)
     failed = selection.results_["warning"][whole.best_index_]
     assert "ill-defined empirical covariance" in failed

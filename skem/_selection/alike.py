@@ -6,14 +6,19 @@ components share it. One of them is fitted, and the others are told.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from skem._selection.grid import Candidate
+from skem._selection.judge import candidate_of
+from skem._selection.problem import Problem
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
+from skem.core.solve.loop import Solution
+from skem.core.solve.plain import Plain
 
 
 def first_alike(structures: Sequence[Structure], n_features: int) -> list[int]:
@@ -45,3 +50,26 @@ def told(candidate: Candidate, other: Candidate) -> Candidate:
         mixture=candidate.mixture,
         seconds=candidate.seconds,
     )
+
+
+def as_alike(
+    problem: Problem, structure: Structure, others: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return the candidates of a structure that is the same model as another one."""
+    found = []
+    with problem.stages(structure) as stages:
+        for other in others:
+            begin = time.perf_counter()
+            if other.mixture is None:
+                found.append(replace(other, covariance_type=structure.name))
+                continue
+            em = stages[-1].for_components(other.n_components)
+            start = kept_as(structure, other.mixture._parameters())
+            start = em.coordinates.inward(structure, start)
+            here = Solution(em.evaluate(start), [], 0, True, Plain(em.chart))
+            seconds = time.perf_counter() - begin
+            candidate = candidate_of(
+                problem, structure, other.n_components, here, seconds
+            )
+            found.append(told(candidate, other))
+    return found

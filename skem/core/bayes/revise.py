@@ -200,7 +200,7 @@ class BayesianSearch(Search):
             for clustering in clusterings:
                 yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
-    def after_moves(self, em: EMMap, best: Solution) -> Solution:
+    def after_moves(self, em: EMMap, best: Solution, failures: int = 0) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         assert isinstance(em, VariationalMap)
         here, value = alive(em, best.evaluation.parameters), height(best)

@@ -23,7 +23,7 @@ from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.problem import FitProblem
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.step import Limits, Outcome, Run, Stepper
-from skem.core.mixture.totals import scored
+from skem.core.mixture.totals import classified, scored
 from skem.core.mixture.wide import WideStep
 from skem.core.passes.forms import choose_form
 
@@ -361,6 +361,17 @@ class Evaluation:
             total = em.blocks.total_weight
             return float(self.loglik + total * em.coordinates.log_slope)
         return scored(em.of_points(self.parameters), em.blocks).loglik
+
+    @cached_property
+    def certainty(self) -> float:
+        """Σ v log max_k r_k, with shared values taken for points.
+
+        It comes with the score where that takes a pass, too.
+        """
+        found = classified(self.em.of_points(self.parameters), self.em.blocks)
+        if self.em.coordinates.ties is not None:
+            self.__dict__.setdefault("score", found.loglik)
+        return found.certainty
 
     @cached_property
     def complete(self) -> Statistics:

@@ -208,11 +208,12 @@ class FitProblem:
         """
         values = self.blocks.n_observed * self.blocks.n_features
         if self.blocks.n_observed <= most and values <= KEPT:
-            return self._all_rows
+            return self.all_rows
         return Rows.of(self, self.blocks.take(self.random_rows(most, rng)))
 
     @cached_property
-    def _all_rows(self) -> Rows:
+    def all_rows(self) -> Rows:
+        """All rows of positive weight, loaded."""
         every = self.blocks.rows_at(np.arange(self.blocks.n_observed))
         return Rows.of(self, self.blocks.take(every))
 

@@ -45,10 +45,13 @@ class Rows(NamedTuple):
 
     def only(self, chosen: np.ndarray, weight: np.ndarray) -> Rows:
         """Return some of the rows, with weights of their own."""
+        squares = self.squares
+        if squares is not None:
+            squares = np.broadcast_to(squares, self.Z.T.shape)[:, chosen]
         return Rows(
             self.block.only(chosen),
             self.Z[chosen],
             weight,
-            None if self.squares is None else self.squares[chosen],
+            squares,
             [view[chosen] for view in self.seen],
         )

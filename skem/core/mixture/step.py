@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -208,7 +208,8 @@ class Stepper:
         # What is found, and after it what is given.
         memory = np.empty(ends[-1])
         begin = address(memory)
-        out, *given = np.split(memory, ends[7:-1])
+        out = memory[: ends[7]]
+        given = [memory[i:j] for i, j in pairwise(ends[7:])]
         plan = Plan(
             shape,
             [

@@ -13,6 +13,7 @@ import numpy as np
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.search.divide import divided
+from skem.core.search.initialize import started
 from skem.core.search.path import ROUGH, Path
 from skem.core.search.search import affordable
 from skem.core.search.sketch import Sketch
@@ -36,7 +37,7 @@ def mend(path: Path, rng: np.random.RandomState) -> None:
         for K in lacking:
             tried.add((K, values[K]))
             present = {k: found.parameters for k, found in path.found.items()}
-            starts = neighbours(path.em.for_components(K), K, present, CUTS, rng)
+            starts = neighbours(path.problem(K), K, present, CUTS, rng)
             path.improve(K, [], starts)
 
 
@@ -69,6 +70,6 @@ def neighbours(
         found += divided(em, present[n_components - 1], most, rng)
     if n_components + 1 in present:
         sketch = Sketch.of_mixture(em, present[n_components + 1])
-        unions = [sketch.merge(i, j) for i, j in sketch.closest(most)]
-        found += Path.starts(em, unions)
+        unions = sketch.unions(most, em.structure.quadratic)
+        found += [start for _, start in started(em, unions)]
     return found

@@ -27,7 +27,7 @@ from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
 from skem.core.search.follow import followed
 from skem.core.search.initialize import started
-from skem.core.search.sketch import Sketch
+from skem.core.search.sketch import Sketch, stacked
 from skem.core.solve.accelerator import Accelerator, Chart, Progress
 from skem.core.solve.loop import Solution, solve
 from skem.core.solve.map import Map, P
@@ -127,6 +127,13 @@ class Path:
         self._tol = tol
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
+        self._problems: dict[int, EMMap] = {}
+
+    def problem(self, K: int) -> EMMap:
+        """Return the problem of K components, which keeps what it has made ready."""
+        if K not in self._problems:
+            self._problems[K] = self.em.for_components(K)
+        return self._problems[K]
 
     def scout(self, fresh: dict[int, list[Sketch]]) -> None:
         """Find something for every K, from fresh starts and splits of the one before.
@@ -135,7 +142,7 @@ class Path:
         """
         for before, K in self._with_neighbours(self.components):
             with self._timed(K):
-                em = self.em.for_components(K)
+                em = self.problem(K)
                 starts = [*fresh[K], *self._handed(before, K, widened)]
                 trials = climb(em, self.starts(em, starts), SCREENING)
                 if trials:
@@ -179,7 +186,7 @@ class Path:
         anywhere.
         """
         with self._timed(K):
-            em = self.em.for_components(K)
+            em = self.problem(K)
             starts = [*self.starts(em, sketches), *others]
             present = self.found.get(K)
             if present is not None and not present.converged:
@@ -223,12 +230,10 @@ class Path:
     @staticmethod
     def starts(em: EMMap, sketches: Iterable[Sketch]) -> list[Parameters]:
         """Make mixtures of sketches; those that fail are left out."""
-        parts = [sketch.statistics(em.structure.quadratic) for sketch in sketches]
-        if not parts:
+        some = [*sketches]
+        if not some:
             return []
-        sums = np.stack([part.sums for part in parts])
-        reference = np.stack([part.reference for part in parts])
-        stack = replace(parts[0], sums=sums, reference=reference)
+        stack = stacked(some, em.structure.quadratic)
         return [start for _, start in started(em, stack)]
 
     def _follow(
@@ -248,7 +253,7 @@ class Path:
         found = self.found[K]
         with self._timed(K):
             if len(stages) == 1:
-                em = self.em.for_components(K)
+                em = self.problem(K)
                 return Solution(
                     em.evaluate(found.parameters),
                     found.values,

@@ -7,6 +7,7 @@ covariance structure to another, without a pass over the data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,36 +57,16 @@ class Sketch:
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
-        expectation = em.expectation(parameters)
-        assert isinstance(expectation, Expectation)
-        coordinates, means = em.coordinates, parameters.means
-        K, d = means.shape
-
-        def kernel(block: Block, workspace: Workspace) -> np.ndarray:
-            resp = expectation.responsibilities(block, workspace)[:K].astype(float)
-            weighted = resp if block.weight is None else resp * block.weight
-            sums = np.empty((K, 1 + d + PAIRS.size(d) + K))
-            if block.incomplete:
-                sums[:, :-K] = expectation.moments(block, weighted, workspace)
-                sums[:, -K:] = weighted @ resp.T
-                return sums
-            z = workspace.array("z", block.data.shape, np.float64)
-            coordinates.load(block.data, z)
-            squares = coordinates.squares(block.data)
-            centred = z - means[:, :, None]
-            times = centred * weighted[:, None]
-            sums[:, 0] = weighted.sum(axis=1)
-            sums[:, 1 : 1 + d] = times.sum(axis=2)
-            sums[:, 1 + d : -K] = PAIRS.pack(times @ transposed(centred))
-            if squares is not None:
-                for own, r in zip(sums, weighted, strict=True):
-                    within = weighted_squares(squares, r)
-                    PAIRS.add_squares(own[1 + d : -K], within)
-            sums[:, -K:] = weighted @ resp.T
-            return sums
-
-        sums = em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
-        statistics = Statistics(0.0, sums[:, :-K], means, PAIRS)
+        if em.quick:
+            rows = em.all_rows
+            resp = em.responsibilities(parameters, rows.block)
+            sums = _sums(
+                rows.Z.T, rows.squares, resp, resp * rows.weight, parameters.means
+            )
+        else:
+            sums = _folded(em, parameters)
+        K = len(parameters.weights)
+        statistics = Statistics(0.0, sums[:, :-K], parameters.means, PAIRS)
         scatter = statistics.scatter()
         counts = np.maximum(scatter.counts, TINY)
         covariances = scatter.values / counts[:, None, None]
@@ -153,6 +134,31 @@ class Sketch:
             union @ self.overlaps @ union.T,
         )
 
+    def unions(self, most: int, quadratic: Quadratic) -> Statistics:
+        """Return statistics of clusterings with one pair less, as a stack.
+
+        In each of them one of the pairs that overlap the most has been put together.
+        """
+        i, j = np.transpose(self.closest(most))
+        count = self.counts[i] + self.counts[j]
+        a, b = self.counts[i] / count, self.counts[j] / count
+        offset = self.means[i] - self.means[j]
+        between = (a * b)[:, None, None] * (offset[:, :, None] * offset[:, None])
+        within = a[:, None, None] * self.covariances[i]
+        within += b[:, None, None] * self.covariances[j]
+        left = np.ones((len(i), len(self)), bool)
+        left[np.arange(len(i)), i] = left[np.arange(len(i)), j] = False
+        others = np.nonzero(left)[1].reshape(len(i), -1)
+        mean = a[:, None] * self.means[i] + b[:, None] * self.means[j]
+        return _statistics(
+            np.concatenate([self.counts[others], count[:, None]], axis=1),
+            np.concatenate([self.means[others], mean[:, None]], axis=1),
+            np.concatenate(
+                [self.covariances[others], (within + between)[:, None]], axis=1
+            ),
+            quadratic,
+        )
+
     def moved(self, here: Coordinates, there: Coordinates) -> Sketch:
         """Return the same in other coordinates."""
         if here.same(there):
@@ -174,12 +180,61 @@ class Sketch:
 
     def statistics(self, quadratic: Quadratic) -> Statistics:
         """Return those of the clusters, as far as a structure holds them."""
-        scatter = self.covariances * self.counts[:, None, None]
-        sums = np.hstack(
-            [
-                self.counts[:, None],
-                np.zeros_like(self.means),
-                quadratic.of_matrices(scatter),
-            ]
-        )
-        return Statistics(0.0, sums, self.means, quadratic)
+        return _statistics(self.counts, self.means, self.covariances, quadratic)
+
+
+def _statistics(
+    counts: np.ndarray, means: np.ndarray, covariances: np.ndarray, quadratic: Quadratic
+) -> Statistics:
+    """Return those of clusters (…, K), about their means."""
+    scatter = quadratic.of_matrices(covariances * counts[..., None, None])
+    zeros = np.zeros_like(means)
+    sums = np.concatenate([counts[..., None], zeros, scatter], axis=-1)
+    return Statistics(0.0, sums, means, quadratic)
+
+
+def stacked(sketches: Sequence[Sketch], quadratic: Quadratic) -> Statistics:
+    """Return the statistics of sketches of as many clusters each, as a stack."""
+    return _statistics(
+        np.stack([sketch.counts for sketch in sketches]),
+        np.stack([sketch.means for sketch in sketches]),
+        np.stack([sketch.covariances for sketch in sketches]),
+        quadratic,
+    )
+
+
+def _folded(em: EMMap, parameters: Parameters) -> np.ndarray:
+    """Return the sums of a sketch, (K, 1 + d + pairs + K), by a pass over the data."""
+    expectation = em.expectation(parameters)
+    assert isinstance(expectation, Expectation)
+    coordinates, means = em.coordinates, parameters.means
+    K, d = means.shape
+
+    def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+        resp = expectation.responsibilities(block, workspace)[:K].astype(float)
+        weighted = resp if block.weight is None else resp * block.weight
+        if block.incomplete:
+            moments = expectation.moments(block, weighted, workspace)
+            return np.hstack([moments, weighted @ resp.T])
+        z = workspace.array("z", block.data.shape, np.float64)
+        coordinates.load(block.data, z)
+        return _sums(z, coordinates.squares(block.data), resp, weighted, means)
+
+    return em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
+
+
+def _sums(
+    z: np.ndarray,
+    squares: np.ndarray | None,
+    resp: np.ndarray,
+    weighted: np.ndarray,
+    means: np.ndarray,
+) -> np.ndarray:
+    """Return Σ v r [1, z − m, pairs of z − m, r] of complete rows z, (d, n)."""
+    centred = z - means[:, :, None]
+    times = centred * weighted[:, None]
+    pairs = PAIRS.pack(times @ transposed(centred))
+    if squares is not None:
+        PAIRS.add_squares(pairs.T, weighted_squares(squares, weighted).T)
+    counts = weighted.sum(axis=1)[:, None]
+    return np.hstack([counts, times.sum(axis=2), pairs, weighted @ resp.T])

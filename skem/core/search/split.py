@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
@@ -76,9 +77,9 @@ def splits(
 
 def problem_of(em: EMMap, rows: Rows) -> EMMap:
     """Return the problem that some of the rows are, with their weights."""
-    assert isinstance(em.blocks, ArrayBlocks)
-    X = np.ascontiguousarray(rows.block.data.T)
-    blocks = replace(em.blocks, X=X, weight=rows.weight, known=None, empty_weight=0.0)
+    X, precise = np.ascontiguousarray(rows.block.data.T), np.dtype(float)
+    incomplete = em.blocks.incomplete
+    blocks = ArrayBlocks(X, rows.weight, Workers(), precise, incomplete)
     return replace(em.with_blocks(blocks), sample=None)
 
 

@@ -5,7 +5,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
-from skem.core.search.sketch import Sketch
+from skem.core.search.sketch import Sketch, stacked
 
 
 @pytest.fixture
@@ -64,6 +64,23 @@ def test_merger_is_the_sketch_of_the_union(labelled):
     _, rows, resp = labelled(STRUCTURES["full"])
     union = np.stack([resp[0], resp[2], resp[1] + resp[3]])
     assert_same(Sketch.of_rows(rows, resp).merge(1, 3), Sketch.of_rows(rows, union))
+
+
+def test_unions_are_mergers_of_the_closest_pairs(structure, labelled, rng):
+    em, rows, _ = labelled(structure)
+    resp = rng.dirichlet(np.ones(4), len(rows.Z)).T
+    whole = em.started(rows.labelled(em, resp))
+    sketch, quadratic = Sketch.of_mixture(em, whole), em.structure.quadratic
+    unions = sketch.unions(5, quadratic)
+    mergers = [sketch.merge(*pair) for pair in sketch.closest(5)]
+    for place, merger in enumerate(mergers):
+        expected = merger.statistics(quadratic)
+        np.testing.assert_allclose(unions.sums[place], expected.sums, atol=1e-10)
+        np.testing.assert_allclose(
+            unions.reference[place], expected.reference, atol=1e-10
+        )
+    together = stacked(mergers, quadratic)
+    np.testing.assert_allclose(together.sums, unions.sums, atol=1e-10)
 
 
 def test_halves_of_a_split_merge_to_the_whole(labelled):

@@ -1,0 +1,69 @@
+"""What a fitted candidate is worth, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from skem._fitting.fitting import ILL_DEFINED
+from skem._fitting.likelihood import rows_of_scarce
+from skem._report.text import UNDETERMINED
+from skem._selection.grid import Candidate
+from skem._selection.problem import Problem
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.solve.loop import Solution
+from skem.gaussian_mixture import GaussianMixture
+
+SPURIOUS = f"Some components {UNDETERMINED}"
+"""One text for all such candidates, so that a report can tell it once."""
+
+
+def unless_ill_defined(
+    solution_of: Callable[..., Solution], *args: Any
+) -> Solution | None:
+    try:
+        return solution_of(*args)
+    except IllDefinedCovarianceError:
+        return None
+
+
+def candidate_of(
+    problem: Problem,
+    structure: Structure,
+    K: int,
+    solution: Solution | None,
+    seconds: float,
+) -> Candidate:
+    """Say what there is to be said of a solution, or that there is none."""
+    name = structure.name
+    if solution is None:
+        return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
+    named: Any = name
+    mixture = GaussianMixture(K, covariance_type=named, **problem.options)
+    # Without its warnings, which are a column of the table.
+    best = mixture._ordered(solution)
+    # It looks at the rows once for all that is asked of it.
+    _ = best.evaluation.certainty
+    mixture._set_solution(best)
+    return judged(mixture, best, seconds)
+
+
+def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
+    """Say what a fitted mixture is worth, and what is wrong with it."""
+    em, blocks = solution.evaluation.em, solution.evaluation.em.blocks
+    mixture.n_features_in_ = blocks.n_features
+    climbed = solution.evaluation.loglik
+    climbed += blocks.total_weight * em.coordinates.log_slope
+    return Candidate(
+        mixture.n_components,
+        mixture.covariance_type,
+        mixture,
+        blocks.total_weight + blocks.empty_weight,
+        solution.evaluation.score,
+        -solution.evaluation.certainty,
+        solution.evaluation.score - climbed,
+        SPURIOUS if len(mixture.degenerate_components_) else "",
+        seconds,
+        rows_of_scarce(solution.evaluation),
+    )

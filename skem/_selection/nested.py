@@ -1,0 +1,81 @@
+"""Candidates that a structure takes over from those that it includes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from skem._selection.grid import Candidate
+from skem._selection.judge import candidate_of, unless_ill_defined
+from skem._selection.problem import Problem
+from skem._selection.walk import Settled
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.search.path import swiftly
+from skem.core.solve.registry import ACCELERATORS
+
+BEHIND = 0.01
+"""Nats by which a candidate may be behind one that its structure includes."""
+
+
+def nested(
+    problem: Problem, structures: Sequence[Structure], settled: Sequence[Settled]
+) -> list[Settled]:
+    """Let no candidate be less likely than one of a structure that its own includes.
+
+    Such a candidate goes on from there. That takes the rows as they are, and so is done
+    where they are few.
+    """
+    improved = list(settled)
+    order = sorted(range(len(structures)), key=lambda i: sum(structures[i].freedom))
+    for own in order:
+        better: dict[int, tuple[Structure, Candidate]] = {}
+        for i in order:
+            if i == own or not structures[own].includes(structures[i]):
+                continue
+            pairs = zip(improved[own].candidates, improved[i].candidates, strict=True)
+            for candidate, other in pairs:
+                K = candidate.n_components
+                least = candidate if K not in better else better[K][1]
+                if None in (candidate.mixture, other.mixture) or other.warning:
+                    continue
+                if other.log_likelihood > least.log_likelihood + BEHIND:
+                    better[K] = structures[i], other
+        if better:
+            improved[own] = _continued(problem, structures[own], improved[own], better)
+    return improved
+
+
+def _continued(
+    problem: Problem,
+    structure: Structure,
+    settled: Settled,
+    better: dict[int, tuple[Structure, Candidate]],
+) -> Settled:
+    """Fit some of the candidates from those of other structures."""
+    accelerate = ACCELERATORS[problem.options["algorithm"]]
+    tol, max_iter = problem.options["tol"], problem.options["max_iter"]
+    before = {c.n_components: c for c in settled.candidates}
+    found: dict[int, tuple[Candidate, Parameters]] = {}
+    with problem.stages(structure, settled.walked.scales) as stages:
+        if len(stages) > 1:
+            return settled
+        for K, (smaller, other) in better.items():
+            begin = time.perf_counter()
+            assert other.mixture is not None
+            start = other.mixture._parameters()
+            cholesky = structure.adopted(
+                smaller, start.precisions_cholesky, start.shape
+            )
+            start = replace(start, precisions_cholesky=cholesky)
+            em = stages[-1].for_components(K)
+            start = em.coordinates.inward(structure, start)
+            solution = unless_ill_defined(swiftly, accelerate, tol, max_iter, em, start)
+            seconds = before[K].seconds + time.perf_counter() - begin
+            candidate = candidate_of(problem, structure, K, solution, seconds)
+            worse = candidate.warning and not before[K].warning
+            if solution is not None and not worse:
+                if candidate.log_likelihood > before[K].log_likelihood:
+                    found[K] = candidate, solution.evaluation.parameters
+    return settled.updated(found)

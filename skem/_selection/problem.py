@@ -1,0 +1,122 @@
+"""What a selection is asked: the data, the candidates, how they are searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.scale import Clusterings
+from skem.core.mixture.seeds import starting_methods
+from skem.core.search.path import Found, Path, growing, swiftly
+from skem.core.search.search import Search, products
+from skem.core.solve.registry import ACCELERATORS
+
+LIGHT = 2**19
+"""Products in a step up to which many steps are quick."""
+
+Scales = dict[int, np.ndarray]
+"""The scale of so many clusters, for the penalty."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The data, and how mixtures are fitted to them.
+
+    `opened` holds the data ready, in whatever process it is called. Candidates that
+    are at most `margin` nats behind the best one by the criterion are followed to the
+    end. `options` are the parameters that a `GaussianMixture` of each of them has.
+    """
+
+    opened: Callable[[], AbstractContextManager[Blocks]]
+    components: Sequence[int]
+    n_init: int
+    criterion: str
+    margin: float
+    seed: int
+    options: dict[str, Any] = field(default_factory=dict)
+    clusterings: Clusterings = field(default_factory=Clusterings)
+    prepared: dict[str, EMMap] = field(default_factory=dict)
+    """Problems without their data, by structure: of this process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what another process finds by itself."""
+        return vars(self) | {"clusterings": Clusterings(), "prepared": {}}
+
+    @contextmanager
+    def stages(
+        self, structure: Structure, scales: Scales | None = None
+    ) -> Iterator[list[EMMap]]:
+        """Open the data: samples of growing size, and all rows, as one component.
+
+        `scales` of clusters are those that are known.
+        """
+        with self.opened() as blocks:
+            known = self.prepared.get(structure.name)
+            if known is not None and isinstance(blocks, ArrayBlocks):
+                em = known.reopened(blocks)
+            else:
+                em = EMMap.prepare(
+                    blocks,
+                    structure,
+                    1,
+                    self.options["reg_covar"],
+                    self.options.get("noise"),
+                    self.clusterings,
+                )
+                self.prepared[structure.name] = replace(em, blocks=cast(Any, None))
+            em.scales.update(scales or {})
+            if self.options.get("fixed") is not None:
+                em = em.with_equal_weights(1)
+            # One seed: the same rows for every structure.
+            rng = np.random.RandomState(self.seed)
+            yield growing(em, max(self.components), rng)
+
+    def search(self, K: int, known: Sequence[Parameters], effort: Effort) -> Search:
+        """Return the search of a single fit."""
+        accelerate = ACCELERATORS[self.options["algorithm"]]
+        tol, max_iter = self.options["tol"], self.options["max_iter"]
+        return Search(
+            starting_methods(self.options["init_params"]),
+            K,
+            np.random.RandomState([self.seed, effort.turn, K]),
+            partial(swiftly, accelerate, tol, max_iter),
+            accelerate,
+            known,
+            effort.n_starts,
+            effort.patience,
+        )
+
+    def many(self, em: EMMap) -> bool:
+        """Whether many starts are to be tried at once."""
+        light = products(em, max(self.components)) <= LIGHT
+        return light and em.quick and self.options["init_params"] == "kmeans"
+
+    def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
+        """Return the path over the candidates' numbers of components."""
+        accelerate = ACCELERATORS[self.options["algorithm"]]
+        tol, max_iter = self.options["tol"], self.options["max_iter"]
+        return Path(em, self.components, accelerate, tol, max_iter, found)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far behind the best a candidate may be, and how it is searched then.
+
+    By `margin` nats by the criterion, and `short` for each of its parameters; from so
+    many fresh starts, and with so much patience. Each `turn` has other random numbers.
+    """
+
+    turn: int
+    margin: float
+    short: float
+    n_starts: int
+    patience: int

@@ -1,0 +1,75 @@
+"""Candidates near the best one, searched as single fits are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from skem._selection.grid import Candidate
+from skem._selection.judge import candidate_of, unless_ill_defined
+from skem._selection.problem import Effort, Problem
+from skem._selection.walk import Settled
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
+from skem.core.search.many import best_end, many
+from skem.core.search.mend import neighbours
+from skem.core.search.path import Path, widened
+from skem.core.search.search import Search, affordable
+from skem.core.search.sketch import Sketch
+from skem.core.solve.loop import Solution
+
+MANY = 3
+"""Starts for each that is asked for, where many steps are quick."""
+CUTS = 24
+"""Components that are cut, and pairs that are merged, where many steps are quick."""
+
+
+def refine(
+    problem: Problem,
+    structure: Structure,
+    settled: Settled,
+    near: Sequence[int],
+    effort: Effort,
+) -> Settled:
+    """Search some of the candidates as a single fit is.
+
+    Each starts from what was found, from splits of the optimum of fewer components, and
+    afresh.
+    """
+    if not near:
+        return settled
+    with problem.stages(structure, settled.walked.scales) as stages:
+        sample, whole = stages[0], stages[-1]
+        light = problem.many(whole)
+        found: dict[int, tuple[Candidate, Parameters]] = {}
+        for K in near:
+            begin = time.perf_counter()
+            em = whole.for_components(K)
+            known = [settled.parameters[K]]
+            search = problem.search(K, known, effort)
+            if found:
+                _, fewer = found[max(found)]
+                splits = widened(Sketch.of_mixture(sample, fewer), K)
+                known += Path.starts(sample.for_components(K), splits)
+            if light:
+                present = {k: end for k, (_, end) in found.items()}
+                present = settled.parameters | present
+                known += neighbours(em, K, present, CUTS, search.rng)
+            optimum = among_many if light else Search.optimum
+            solution = unless_ill_defined(optimum, search, em)
+            seconds = settled.walked.seconds[K] + time.perf_counter() - begin
+            candidate = candidate_of(problem, structure, K, solution, seconds)
+            end = known[0] if solution is None else solution.evaluation.parameters
+            found[K] = candidate, end
+        return settled.updated(found)
+
+
+def among_many(search: Search, em: EMMap) -> Solution:
+    """Search from many starts, where steps are quick."""
+    K, n_starts = search.n_components, MANY * search.n_starts
+    fresh = many(em, K, affordable(em, K, n_starts), search.rng)
+    # What was found already is the least that is asked of the others.
+    present, *others = search.known
+    best = unless_ill_defined(search.finish, em, present)
+    return search.improved(em, best_end(em, [*others, *fresh], search.finish, best))
