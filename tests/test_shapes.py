@@ -446,7 +446,10 @@ def test_dask_collections_are_the_same(name):
     array = pytest.importorskip("dask.array")
     X = clusters()
     apart = fitted(name, array.from_array(X, chunks=(50, 3)))
-    np.testing.assert_allclose(apart.covariances_, fitted(name, X).covariances_)
+    together = fitted(name, X)
+    # Of starts that end alike rounding chooses the one that is finished.
+    assert apart.lower_bound_ == pytest.approx(together.lower_bound_, abs=1e-11)
+    np.testing.assert_allclose(apart.covariances_, together.covariances_, rtol=2e-6)
 
 
 @pytest.mark.slow
