@@ -134,11 +134,14 @@ def threshold(u: np.ndarray, weight: np.ndarray, rate: float, n_features: int) -
 
 
 def cut(values: np.ndarray, weight: np.ndarray, share: float) -> float:
-    """Return a number that as much as a share of the weight is below."""
+    """Return a number that as much as a share of the weight is below, or less.
+
+    Half-way between two different values, so that rounding takes no row across it, and
+    an integer weight is a repeated value.
+    """
     order = np.argsort(values, kind="stable")
     values, cumulated = values[order], np.cumsum(weight[order])
     below = np.searchsorted(cumulated, share * cumulated[-1] * (1 + 1e-12), "right")
-    below = min(int(below), len(values) - 1)
-    if below == 0:
-        return float(values[0])
-    return float(values[below - 1] / 2 + values[below] / 2)
+    above = values[min(int(below), len(values) - 1)]
+    lower = values[values < above]
+    return float(lower[-1] / 2 + above / 2) if len(lower) else float(above)

@@ -254,10 +254,17 @@ class Sample:
 
     @cached_property
     def total(self) -> Statistics:
-        """Statistics of the rows as one component."""
-        return total_statistics(
-            self.blocks, self.coordinates, self.structure, self.whole
-        )
+        """Statistics of the rows as one component, about their mean.
+
+        Others may have decided where zero is, and the unit.
+        """
+        z, squares = self.rows
+        weight = np.atleast_2d(self.blocks.weight)
+        return Statistics.of_labels(self.structure.quadratic, z.T, weight, squares)
+
+    @cached_property
+    def _about_zero(self) -> Statistics:
+        return self.total.about(np.zeros((1, self.blocks.n_features)))
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -286,7 +293,7 @@ class Sample:
         sample = self
         for _ in range(MAX_TRIMS):
             near = sample.distances <= REMOTE * len(sample.white)
-            if near.all():
+            if near.all() or not near.any():
                 break
             sample = sample._rows(np.flatnonzero(near))
         return sample
@@ -319,7 +326,8 @@ class Sample:
         views = self.clusterings.of(white, weight, n_components)
         steps = max(1, min(STEPS, WORK // self._products(n_components)))
         rows = Rows(blocks.block(0, 0), Z, weight, squares)
-        second = structure.quadratic.unpack(self.total.sums[0, 1 + len(z) :], len(z))
+        sums = self._about_zero.sums[0]
+        second = structure.quadratic.unpack(sums[1 + len(z) :], len(z))
         quick = Stepper.of(blocks, self.coordinates, structure, second)
         if quick is not None:
             resp = np.stack(views) * weight
@@ -380,7 +388,7 @@ class Sample:
     def _completed(self, statistics: Statistics) -> Statistics:
         if statistics.quadratic == self.structure.quadratic:
             return statistics
-        return statistics.completed(self.total)
+        return statistics.completed(self._about_zero)
 
 
 def _clusterings(

@@ -69,7 +69,7 @@ def test_penalised_likelihood_never_falls(structure, data, method, make_blocks):
     assert np.isfinite(values).all()
     # Each sample's log-density is rounded by ε of the terms that cancel in it.
     terms = em.blocks.total_weight * cancelling + np.abs(values).max()
-    assert np.diff(values).min() >= -10 * np.finfo(em.blocks.dtype).eps * terms
+    assert np.diff(values).min() >= -30 * np.finfo(em.blocks.dtype).eps * terms
 
 
 def parts(parameters):

@@ -247,3 +247,16 @@ def test_fewer_rows_are_looked_at_where_they_have_many_values(
     monkeypatch.setattr(scale_module, "VALUES", 3 * 1500)
     blocks = make_blocks(rng.normal(size=(2500, 3)))
     assert sample_of(blocks, STRUCTURES[structure]).blocks.n_samples == rows
+
+
+@pytest.mark.parametrize("n_outliers", [1, 3])
+def test_outliers_at_the_end_of_precision_leave_the_others(make_blocks, n_outliers):
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(500, 12))
+    far = 1e12 * rng.normal(size=(n_outliers, 12))
+    blocks = make_blocks(np.vstack([Z, far]))
+    sample = sample_of(blocks, STRUCTURES["full"])
+    assert sample.blocks.n_samples == 500
+    found = sample.scale(1) / np.outer(*[sample.coordinates.scale] * 2)
+    # Rounding in units of the outliers is 1e-4 of the others' widths.
+    np.testing.assert_allclose(found, np.cov(Z.T, bias=True), atol=0.05)
