@@ -25,7 +25,8 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb, height, highest
-from skem.core.search.move import CERTAIN, drawn_of_each, missed
+from skem.core.search.draw import drawn_of_each
+from skem.core.search.move import CERTAIN, missed
 from skem.core.search.search import (
     FOLLOWED,
     GAIN,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -26,6 +27,8 @@ from skem.core.mixture.step import Limits, Outcome, Run, Stepper
 from skem.core.mixture.totals import classified, scored
 from skem.core.mixture.wide import WideStep
 from skem.core.passes.forms import choose_form
+
+S = TypeVar("S")
 
 COMPARED = 1_000
 """Rows known of a component that decide which component of a start it is."""
@@ -154,19 +157,17 @@ class EMMap(FitProblem):
 
     @cached_property
     def _stepper(self) -> Stepper | None:
-        if self.background is not None:
-            return None
-        return Stepper.of(
-            self.blocks, self.coordinates, self.structure, self.total_second
-        )
+        return self._compiled(Stepper.of)
 
     @cached_property
     def _wide(self) -> WideStep | None:
+        return self._compiled(WideStep.of)
+
+    def _compiled(self, of: Callable[..., S]) -> S | None:
+        """Return the compiled steps of one kind; None if there are none of these."""
         if self.background is not None:
             return None
-        return WideStep.of(
-            self.blocks, self.coordinates, self.structure, self.total_second
-        )
+        return of(self.blocks, self.coordinates, self.structure, self.total_second)
 
     def evaluate(self, parameters: Parameters) -> Evaluation:
         """Fold one pass over the data at `parameters`."""

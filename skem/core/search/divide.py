@@ -10,8 +10,8 @@ import numpy as np
 
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
+from skem.core.search.draw import drawn_of_each, nearer
 from skem.core.search.initialize import started, subsample
-from skem.core.search.move import closer, drawn_of_each
 
 
 def divided(
@@ -29,8 +29,8 @@ def divided(
     owners = drawn_of_each(resp.T[here], rng)
     shares = resp[owners]
     there = drawn_of_each(shares, rng)
-    nearer = closer(rows.Z, here, there)
-    labels = np.concatenate([resp, shares * nearer, shares * ~nearer])
+    first = nearer([rows.Z], here, there)
+    labels = np.concatenate([resp, shares * first, shares * ~first])
     found = rows.labelled(em, labels)
     starts = np.arange(n_starts)
     chosen = np.tile(np.arange(K + 1), (n_starts, 1))

@@ -15,8 +15,8 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.draw import drawn_of_each
 from skem.core.search.initialize import LABELS, of_rows, subsample
-from skem.core.search.move import drawn_of_each
 from skem.core.search.search import FOLLOWED, GAIN, Follow
 from skem.core.solve.loop import Solution
 

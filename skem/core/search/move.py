@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from skem.core.gaussian.parameters import Parameters, placed, shares
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
+from skem.core.search.draw import at_shares, nearer
 from skem.core.search.initialize import LABELS, started_together, subsample
 from skem.core.search.split import splits
 
@@ -66,7 +66,7 @@ class Moves:
     ) -> list[Parameters] | Parameters:
         """Make the moves that promise the most, of splits and components that go.
 
-        Those that failed before are passed over. Return a list of none, or a stack.
+        After failures the next best are made. Return a list of none, or a stack.
         """
         found = splits(self.em, self.parameters, self.rows, self.resp, rng)
         gone = self.dispensable[: count + 1]
@@ -115,11 +115,8 @@ class Moves:
             left = 1 - self.resp[gone[some]] + K * CERTAIN
             share = (self.resp[owner[some]] + CERTAIN) / left * weight
             there = at_shares(share, random[2, some])
-            nearer = np.empty((len(there), n), bool)
-            for view, Z in enumerate(self.rows.seen):
-                own = slice(view, None, len(self.rows.seen))
-                nearer[own] = closer(Z, here[some][own], there[own])
-            halves = np.stack([share * nearer, share * ~nearer], axis=1)
+            first = nearer(self.rows.seen, here[some], there)
+            halves = np.stack([share * first, share * ~first], axis=1)
             found += self._split(gone[some], owner[some], halves)
         return found
 
@@ -159,20 +156,3 @@ class Moves:
 def missed(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return what taking each component's density away costs: −Σ v log(1 − r_k)."""
     return -np.log1p(-np.minimum(resp, 1 - CERTAIN)) @ weight
-
-
-def closer(Z: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Tell which rows are closer to the one than to the other, for each pair."""
-    return cdist(Z[here], Z) < cdist(Z[there], Z)
-
-
-def drawn_of_each(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Draw an index of each row of weights, in proportion to them."""
-    return at_shares(weights, rng.uniform(size=len(weights)))
-
-
-def at_shares(weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return the index in each row of weights up to which they have such a share."""
-    cumulated = np.cumsum(weights, axis=1)
-    places = shares * cumulated[:, -1]
-    return (cumulated <= places[:, None]).sum(axis=1).clip(max=weights.shape[1] - 1)

@@ -116,30 +116,27 @@ class Sketch:
     def merge(self, i: int, j: int) -> Sketch:
         """Put two clusters together; the moments are those of their union."""
         kept = [k for k in range(len(self)) if k not in (i, j)]
-        count = self.counts[i] + self.counts[j]
-        a, b = self.counts[i] / count, self.counts[j] / count
-        offset = self.means[i] - self.means[j]
-        covariance = (
-            a * self.covariances[i]
-            + b * self.covariances[j]
-            + a * b * np.outer(offset, offset)
-        )
         union = np.zeros((len(kept) + 1, len(self)))
         union[np.arange(len(kept)), kept] = 1
         union[-1, [i, j]] = 1
-        return Sketch(
-            union @ self.counts,
-            np.vstack([self.means[kept], a * self.means[i] + b * self.means[j]]),
-            np.concatenate([self.covariances[kept], covariance[None]]),
-            union @ self.overlaps @ union.T,
-        )
+        moments = self._merged(np.array([i]), np.array([j]))
+        counts, means, covariances = (each[0] for each in moments)
+        return Sketch(counts, means, covariances, union @ self.overlaps @ union.T)
 
     def unions(self, most: int, quadratic: Quadratic) -> Statistics:
         """Return statistics of clusterings with one pair less, as a stack.
 
         In each of them one of the pairs that overlap the most has been put together.
         """
-        i, j = np.transpose(self.closest(most))
+        return _statistics(*self._merged(*np.transpose(self.closest(most))), quadratic)
+
+    def _merged(
+        self, i: np.ndarray, j: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Put pairs of clusters together, each in a clustering of its own.
+
+        Return the counts, means and covariances of these; the union comes last.
+        """
         count = self.counts[i] + self.counts[j]
         a, b = self.counts[i] / count, self.counts[j] / count
         offset = self.means[i] - self.means[j]
@@ -150,13 +147,12 @@ class Sketch:
         left[np.arange(len(i)), i] = left[np.arange(len(i)), j] = False
         others = np.nonzero(left)[1].reshape(len(i), -1)
         mean = a[:, None] * self.means[i] + b[:, None] * self.means[j]
-        return _statistics(
+        return (
             np.concatenate([self.counts[others], count[:, None]], axis=1),
             np.concatenate([self.means[others], mean[:, None]], axis=1),
             np.concatenate(
                 [self.covariances[others], (within + between)[:, None]], axis=1
             ),
-            quadratic,
         )
 
     def moved(self, here: Coordinates, there: Coordinates) -> Sketch:

@@ -19,6 +19,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.climb import climb
+from skem.core.search.draw import drawn_of_each, nearer
 
 OWN = 1e-3
 """Probability from which a row belongs to the problem of a component."""
@@ -88,12 +89,6 @@ def halves(rows: Rows, rng: np.random.RandomState) -> np.ndarray:
 
     Both are drawn by their weights.
     """
-    cumulated = np.cumsum(rows.weight)
-    drawn = rng.random_sample((HALVES, 2)) * cumulated[-1]
-    places = np.searchsorted(cumulated, drawn, side="right")
-    nearer = np.empty((HALVES, len(rows.Z)), bool)
-    for i, pair in enumerate(places.clip(max=len(rows.Z) - 1)):
-        Z = rows.seen[i % len(rows.seen)]
-        here, there = (((Z - Z[place]) ** 2).sum(axis=1) for place in pair)
-        nearer[i] = here < there
-    return np.stack([nearer, ~nearer], axis=1) * rows.weight
+    pairs = drawn_of_each(np.tile(rows.weight, (2 * HALVES, 1)), rng)
+    first = nearer(rows.seen, pairs[::2], pairs[1::2])
+    return np.stack([first, ~first], axis=1) * rows.weight
