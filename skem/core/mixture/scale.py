@@ -258,9 +258,11 @@ class Sample:
 
         Others may have decided where zero is, and the unit.
         """
-        z, squares = self.rows
-        weight = np.atleast_2d(self.blocks.weight)
-        return Statistics.of_labels(self.structure.quadratic, z.T, weight, squares)
+        (z, squares), weight = self.rows, self.blocks.weight
+        assert weight is not None
+        return Statistics.of_labels(
+            self.structure.quadratic, z.T, weight[None], squares
+        )
 
     @cached_property
     def _about_zero(self) -> Statistics:
