@@ -92,24 +92,24 @@ def random_responsibilities(
     return resp / resp.sum(axis=0)
 
 
-def _nearest(Z: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """One-hot labels of the nearest seed, (K, n)."""
-    distances = cdist(Z, Z[seeds.argmax(axis=1)], "sqeuclidean")
-    return memberships(distances.argmin(axis=1), len(seeds))
+def _nearest(Z: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """One-hot labels of the nearest of some rows, (K, n)."""
+    distances = cdist(Z, Z[rows], "sqeuclidean")
+    return memberships(distances.argmin(axis=1), len(rows))
 
 
 def nearest_kmeans_seed(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """One-hot labels of the nearest of rows chosen far apart."""
-    return _nearest(Z, kmeans_seeds(Z, weight, n_components, rng))
+    return _nearest(Z, chosen_far_apart(Z, weight, n_components, rng))
 
 
 def nearest_random_row(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """One-hot labels of the nearest of rows chosen evenly."""
-    return _nearest(Z, random_rows(Z, weight, n_components, rng))
+    return _nearest(Z, rng.choice(len(Z), n_components, replace=False))
 
 
 @contextmanager
