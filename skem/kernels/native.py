@@ -33,13 +33,14 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 11
+VERSION = 12
 """Of what the libraries can do; fold.cpp has the same number."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
+KMEANS = struct.Struct("6q2d5P")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
@@ -134,6 +135,10 @@ class Library:
         """Leave a mixture in several ways; return whether that was done."""
         return not self.functions.skem_move(step, samples, moves)
 
+    def kmeans(self, kmeans: bytes) -> None:
+        """Find clusters of rows: `KMeans` in fold.cpp says of what, and where."""
+        self.functions.skem_kmeans(kmeans)
+
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.
 
@@ -175,6 +180,7 @@ def load(level: int) -> Library | None:
             "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
             "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
             "skem_move": [ctypes.c_char_p] * 3,
+            "skem_kmeans": [ctypes.c_char_p],
             "skem_lookups": LOOKUPS,
             "skem_chart_scratch": [ctypes.c_int64],
             "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],

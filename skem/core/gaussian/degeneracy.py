@@ -9,6 +9,8 @@ from skem.core.gaussian.parameters import Parameters
 
 ONE_SPOT = 0.01
 """Distance, in standard deviations or logarithms, below which components coincide."""
+PAIRS = 10_000
+"""Pairs of components that are compared together, at least one with each."""
 
 
 def scarce(
@@ -31,14 +33,19 @@ def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
     cholesky, means = parameters.precisions_cholesky, parameters.means
     K = len(means)
     found = np.zeros(K, bool)
-    for shift in range(1, K):
-        other = np.roll(np.arange(K), shift)
-        apart = structure.whiten_rows(cholesky, means[other] - means)
+    together = max(1, PAIRS // K)
+    for first in range(1, K, together):
+        shifts = np.arange(first, min(first + together, K))
+        own = np.tile(np.arange(K), len(shifts))
+        other = (own + np.repeat(shifts, K)) % K
+        base = structure.ordered(cholesky, own)
+        apart = structure.whiten_rows(base, means[other] - means[own])
         near = np.abs(apart).max(axis=1) < ONE_SPOT
-        if near.any() and not structure.shared:
-            shapes = structure.to_chart(cholesky, cholesky[other])
-            near &= np.abs(shapes).max(axis=1) < ONE_SPOT
-        found |= near
+        own, other = own[near], other[near]
+        if len(own) and not structure.shared:
+            shapes = structure.to_chart(cholesky[own], cholesky[other])
+            own = own[np.abs(shapes).max(axis=1) < ONE_SPOT]
+        found[own] = True
     return found
 
 

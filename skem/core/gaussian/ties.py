@@ -182,11 +182,17 @@ class DistinctValues(NamedTuple):
         """Number of the feature of each."""
         return self.keys.real.astype(int)
 
-    def mirrored(self) -> DistinctValues:
-        """Return the same for values with the other sign, the last one first."""
-        top, total = len(self.keys) - 1, self.upto[self.last]
-        found = (
-            -self.keys,
+    def and_mirrored(self) -> DistinctValues:
+        """Return these, and after them the same with the other sign, the last first.
+
+        Those features have numbers of their own, so that a place is found among the
+        values of the one or of the other.
+        """
+        top, total = 2 * len(self.keys) - 1, self.upto[self.last]
+        keys = -self.keys
+        keys.real += 2 * self.keys[-1].real + 1
+        mirrored = (
+            keys,
             self.masses,
             total - self.upto,
             total - self.below,
@@ -194,7 +200,12 @@ class DistinctValues(NamedTuple):
             top - self.first,
             self.place,
         )
-        return DistinctValues(*(array[::-1] for array in found))
+        return DistinctValues(
+            *(
+                np.concatenate([own, other[::-1]])
+                for own, other in zip(self, mirrored, strict=True)
+            )
+        )
 
     def search(
         self, atoms: np.ndarray, wanted: np.ndarray, side: Literal["left", "right"]
@@ -218,17 +229,16 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
         return 0.0
     gaps = np.diff(values)
     gaps = gaps[gaps > extent / STEPS]
-    _, first, counts = np.unique(
-        np.round(gaps / extent, 6), return_index=True, return_counts=True
-    )
-    common = gaps[first[np.argsort(-counts, kind="stable")[:CANDIDATES]]]
-    origin = values[masses.argmax()]
-    for step in np.sort(common)[::-1]:
-        away = (values - origin) / step
-        on_grid = np.abs(away - np.round(away)) <= OFF
-        if masses[on_grid].sum() >= COLUMN * masses.sum():
-            return float(step)
-    return 0.0
+    shares = np.round(gaps / extent, 6)
+    order = np.argsort(shares, kind="stable")
+    starts = np.flatnonzero(np.diff(shares[order], prepend=-1.0))
+    counts = np.diff(starts, append=len(gaps))
+    common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
+    steps = np.sort(common)[::-1]
+    away = (values - values[masses.argmax()]) / steps[:, None]
+    on_grid = np.abs(away - np.round(away)) <= OFF
+    found = steps[on_grid @ masses >= COLUMN * masses.sum()]
+    return float(found[0]) if len(found) else 0.0
 
 
 def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
@@ -237,10 +247,7 @@ def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
     lowest, highest = columns.first[atoms], columns.last[atoms]
     own, at = masses[atoms], values[atoms]
     wanted = np.minimum(own, (upto[highest] - own) / 2) * (1 - 1e-9)
-    high = np.minimum(
-        _reach(columns, atoms, wanted),
-        _reach(columns.mirrored(), len(values) - 1 - atoms, wanted),
-    )
+    high = _reach(columns, atoms, wanted)
     # What these neighbours cover, on either side, and how wide they are themselves.
     first = columns.search(atoms, at - high, "left")
     last = columns.search(atoms, at + high, "right") - 1
@@ -257,26 +264,32 @@ def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
 def _reach(
     columns: DistinctValues, atoms: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
-    """Distance to the first greater value within which there are as many rows.
+    """Distance to the first other value within which there are as many rows.
 
     On either side, besides those of the shared value itself; infinite if no value is
     as far.
     """
-    values, (_, masses, below, upto, *_) = columns.values, columns
-    at, wanted = values[atoms], wanted + masses[atoms]
+    both = columns.and_mirrored()
+    atoms = np.concatenate([atoms, len(both.keys) - 1 - atoms])
+    at, rows = both.values[atoms], both.keys.real[atoms]
+    wanted = np.tile(wanted, 2) + both.masses[atoms]
+    values, (keys, _, below, upto, *_) = both.values, both
+    rounding = ROUNDING * np.abs(at)
 
     def are_within(place: np.ndarray) -> np.ndarray:
-        least = columns.search(atoms, at - distance(place), "left")
+        wide = distance(place)
+        least = np.searchsorted(keys, keys_of(rows, at - wide))
         return upto[place] - below[least] >= wanted
 
     def distance(place: np.ndarray) -> np.ndarray:
         # Not below that of a value that is as far on the other side.
         away = values[place] - at
-        return away + ROUNDING * (np.abs(at) + away)
+        return away + (rounding + ROUNDING * away)
 
-    low, high = atoms, columns.last[atoms]
+    low, high = atoms, both.last[atoms]
     while (high - low > 1).any():
         middle = (low + high) // 2
         enough = are_within(middle)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(are_within(high), distance(high), np.inf)
+    found = np.where(are_within(high), distance(high), np.inf)
+    return found.reshape(2, -1).min(axis=0)

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+FEW = 32
+"""Columns up to which it is quicker to sort by all of them, one by one."""
+
 
 def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct rows, sorted, and which of them each row is.
@@ -25,8 +28,18 @@ def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return X[order], np.argsort(order)
     missing = np.isnan(X)
     keys = np.hstack([np.where(missing, 0, X), missing]) if missing.any() else X
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return X[first], inverse.ravel()
+    if keys.shape[1] > FEW:
+        _, first, inverse = np.unique(
+            keys, axis=0, return_index=True, return_inverse=True
+        )
+        return X[first], inverse.ravel()
+    order = np.lexsort(keys.T[::-1])
+    ordered = keys[order]
+    new = np.ones(len(X), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    inverse = np.empty(len(X), np.intp)
+    inverse[order] = np.cumsum(new) - 1
+    return X[order[new]], inverse
 
 
 @dataclass(frozen=True)

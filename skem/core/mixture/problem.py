@@ -223,7 +223,8 @@ class FitProblem:
 
     def movable(self, n_components: int) -> np.ndarray:
         """Mask of components that may be taken away: nothing is known or given."""
-        free = ~np.isin(np.arange(n_components), self.blocks.known_components)
+        known, free = self.blocks.known_components, np.ones(n_components, bool)
+        free[known[known < n_components]] = False
         return free if self.fixed is None else free & ~self.fixed.placed
 
     def with_noise(self, start: Parameters) -> Parameters:

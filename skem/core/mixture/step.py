@@ -98,7 +98,7 @@ class Plan:
 
     A step reads parameters from `given`, and writes what it finds to `out`; `addresses`
     are those of what is found, and then of what is given. `packed` is what it is called
-    with, for a regularization.
+    with, for a regularization, and `samples` say where `rows` in coordinates are.
     """
 
     shape: tuple[int, ...]
@@ -112,6 +112,8 @@ class Plan:
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
+    rows: Rows | None = None
+    samples: tuple[tuple[np.ndarray | None, ...], bytes] = ((), b"")
 
     @property
     def sums(self) -> np.ndarray:
@@ -470,13 +472,16 @@ class Stepper:
         self, plan: Plan, rows: Rows
     ) -> tuple[tuple[np.ndarray | None, ...], bytes]:
         """Return what says where samples in coordinates are, and what it points to."""
-        (n, d), squares = rows.Z.shape, rows.squares
-        columns = np.ascontiguousarray(rows.Z.T, dtype=float)
-        if squares is not None:
-            squares = np.ascontiguousarray(np.broadcast_to(squares, (d, n)))
-        memory = np.empty((d + 5) * n + plan.shape[-2])
-        held = (columns, squares, memory)
-        return held, SAMPLES.pack(n, *map(address, held))
+        if plan.rows is not rows:
+            (n, d), squares = rows.Z.shape, rows.squares
+            columns = np.ascontiguousarray(rows.Z.T, dtype=float)
+            if squares is not None:
+                squares = np.ascontiguousarray(np.broadcast_to(squares, (d, n)))
+            memory = np.empty((d + 5) * n + plan.shape[-2])
+            held = (columns, squares, memory)
+            plan.samples = held, SAMPLES.pack(n, *map(address, held))
+            plan.rows = rows
+        return plan.samples
 
     def _next(self, plan: Plan) -> Parameters:
         """Return the parameters that a step has led to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,7 +39,9 @@ class Totals:
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
-            *(a + b for a, b in zip(astuple(self), astuple(other), strict=True))
+            self.weight + other.weight,
+            self.loglik + other.loglik,
+            self.certainty + other.certainty,
         )
 
     def bic(self, n_parameters: int) -> float:
@@ -57,7 +59,8 @@ class Totals:
     def finite(self) -> Totals:
         """Return the totals with what has overflowed at the limit."""
         limit = sys.float_info.max
-        return Totals(*(max(-limit, min(value, limit)) for value in astuple(self)))
+        values = self.weight, self.loglik, self.certainty
+        return Totals(*(max(-limit, min(value, limit)) for value in values))
 
 
 def scored(expectation: Kernel, blocks: Blocks) -> Totals:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skem.core.gaussian import degeneracy
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.degeneracy import coincident, degenerate_components, scarce
 from skem.core.gaussian.parameters import Parameters
@@ -47,6 +48,15 @@ def test_components_on_one_spot_coincide(structure):
     parameters = mixture(structure, means)
     assert coincident(structure, parameters).tolist() == [False, True, False, True]
     assert degenerate_components(structure, parameters, 400).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("pairs", [1, 9, 10_000])
+def test_components_are_compared_in_parts(structure, pairs, monkeypatch):
+    monkeypatch.setattr(degeneracy, "PAIRS", pairs)
+    places = np.array([0, 1, 2, 0, 3, 4, 2])
+    parameters = mixture(structure, 4.0 * places[:, None] * np.ones(D))
+    expected = [True, False, True, True, False, False, True]
+    assert coincident(structure, parameters).tolist() == expected
 
 
 def test_one_component_coincides_with_nothing(structure):

@@ -54,8 +54,9 @@ def test_distinct_rows_take_gaps_for_a_value(rng):
 
 
 @pytest.mark.parametrize("alike", [True, False])
-def test_distinct_rows_are_those_of_numpy(rng, alike):
-    X = rng.integers(3, size=(200, 3)).astype(float)
+@pytest.mark.parametrize("d", [1, 3, 40])
+def test_distinct_rows_are_those_of_numpy(rng, alike, d):
+    X = rng.integers(3, size=(60, d)).astype(float)[rng.integers(60, size=200)]
     if not alike:
         X[:, 0] = rng.normal(size=200)
     expected = np.unique(X, axis=0, return_inverse=True)
