@@ -20,6 +20,8 @@ SHORT = 0.3
 CLOSE = 8.0
 """Nats behind the best one within which candidates are searched with patience."""
 PATIENCE = 3
+MORE = 3
+"""Searches of those by themselves, until one leads to what was found."""
 
 
 def candidates(
@@ -30,8 +32,9 @@ def candidates(
     Structures exchange what they have found when some of them have scouted their path,
     and what it is worth when all are settled: then those near the best candidate are
     searched as a single fit is, with what was found for one more start, and those close
-    to it with more patience; and others, should they now be as near. So the result does
-    not depend on how many structures are worked on at a time.
+    to it with more patience, and once more by themselves; and others, should they now
+    be as near. So the result does not depend on how many structures are worked on at a
+    time.
     """
     fresh = fresh_clusterings(problem, np.random.RandomState(problem.seed))
     asked = [SHAPES[name] for name in covariance_types]
@@ -46,7 +49,7 @@ def candidates(
         for effort in (
             Effort(0, problem.margin, SHORT, problem.n_init, 1),
             Effort(1, 2 * CLOSE, 0.0, problem.n_init, 1),
-            Effort(2, CLOSE, 0.0, 0, PATIENCE),
+            Effort(2, CLOSE, 0.0, 0, PATIENCE, MORE),
         ):
             done: list[set[int]] = [set() for _ in structures]
             if effort.turn == 1:

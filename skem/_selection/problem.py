@@ -80,14 +80,16 @@ class Problem:
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)
 
-    def search(self, K: int, known: Sequence[Parameters], effort: Effort) -> Search:
-        """Return the search of a single fit."""
+    def search(
+        self, K: int, known: Sequence[Parameters], effort: Effort, again: int = 0
+    ) -> Search:
+        """Return the search of a single fit, with other random numbers if `again`."""
         accelerate = ACCELERATORS[self.options["algorithm"]]
         tol, max_iter = self.options["tol"], self.options["max_iter"]
         return Search(
             starting_methods(self.options["init_params"]),
             K,
-            np.random.RandomState([self.seed, effort.turn, K]),
+            np.random.RandomState([self.seed, effort.turn, K, again]),
             partial(swiftly, accelerate, tol, max_iter),
             accelerate,
             known,
@@ -113,6 +115,7 @@ class Effort:
 
     By `margin` nats by the criterion, and `short` for each of its parameters; from so
     many fresh starts, and with so much patience. Each `turn` has other random numbers.
+    It is searched as often once more by itself, until that leads to the same optimum.
     """
 
     turn: int
@@ -120,3 +123,4 @@ class Effort:
     short: float
     n_starts: int
     patience: int
+    more: int = 0

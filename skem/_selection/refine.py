@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from skem._selection.grid import Candidate
 from skem._selection.judge import candidate_of, unless_ill_defined
@@ -12,15 +13,18 @@ from skem._selection.walk import Settled
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
+from skem.core.search.climb import height
 from skem.core.search.many import best_end, many
 from skem.core.search.mend import neighbours
 from skem.core.search.path import Path, widened
-from skem.core.search.search import Search, affordable
+from skem.core.search.search import PATIENCE, Search, affordable
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
 
 MANY = 3
 """Starts for each that is asked for, where many steps are quick."""
+SAME = 0.05
+"""Nats by which searches of one optimum may differ."""
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
 
@@ -58,11 +62,29 @@ def refine(
                 known += neighbours(em, K, present, CUTS, search.rng)
             optimum = among_many if light else Search.optimum
             solution = unless_ill_defined(optimum, search, em)
+            if K > 1:
+                solution = confirmed(problem, em, K, effort, solution)
             seconds = settled.walked.seconds[K] + time.perf_counter() - begin
             candidate = candidate_of(problem, structure, K, solution, seconds)
             end = known[0] if solution is None else solution.evaluation.parameters
             found[K] = candidate, end
         return settled.updated(found)
+
+
+def confirmed(
+    problem: Problem, em: EMMap, K: int, effort: Effort, best: Solution | None
+) -> Solution | None:
+    """Search anew, as single fits do, until one of them leads to the same optimum."""
+    alone = replace(effort, n_starts=problem.n_init, patience=PATIENCE)
+    for again in range(1, min(effort.more, problem.n_init - 1) + 1):
+        search = problem.search(K, [], alone, again)
+        found = unless_ill_defined(search.optimum, em)
+        if found is None:
+            continue
+        if best is not None and abs(height(found) - height(best)) <= SAME:
+            return max(found, best, key=height)
+        best = max(filter(None, (found, best)), key=height)
+    return best
 
 
 def among_many(search: Search, em: EMMap) -> Solution:

@@ -1,9 +1,11 @@
-"""Leave a poor optimum: take one component away, and split another one.
+"""Leave a poor optimum: move one component, or weigh the rows anew.
 
 Local optima of mixtures mostly have two components where one would do, and one where it
 takes two. A random swap of a component's place, kept if a few steps show a gain, mends
 that at less cost than starts from scratch (Ueda et al. 2000, Neural Computation
-12(9); Zhao et al. 2012, Pattern Recognition Letters 33(16)).
+12(9); Zhao et al. 2012, Pattern Recognition Letters 33(16)). Where rows are few for so
+many parameters, many optima are close by, which differ in what becomes of a few rows: a
+step on rows with random weights leads to another one (Elidan et al. 2002, AAAI-02).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from skem.core.gaussian.parameters import Parameters, placed, shares
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.draw import at_shares, nearer
-from skem.core.search.initialize import LABELS, started_together, subsample
+from skem.core.search.initialize import LABELS, of_rows, started_together, subsample
 from skem.core.search.split import splits
 
 CERTAIN = 1e-12
@@ -99,6 +101,24 @@ class Moves:
         how = (self.rows, self.resp, gone, random, CERTAIN)
         quick = self.em.moved(self.parameters, *how)
         return self._drawn(gone, random) if quick is None else quick
+
+    def reweighted(self, count: int, rng: np.random.RandomState) -> list[Parameters]:
+        """Take a step on the same rows with random weights, so many times.
+
+        These are exponential, as in the Bayesian bootstrap: so the optimum of another
+        sample is near. What fails is left out.
+        """
+        K, n = len(self.parameters.weights), len(self.rows.Z)
+        most = max(1, LABELS // (len(self.resp) * n))
+        found: list[Parameters] = []
+        for i in range(0, count, most):
+            weight = rng.standard_exponential((min(most, count - i), 1, n))
+            resp = self.resp * (weight * self.rows.weight)
+            noise = resp[:, K:].sum(axis=(1, 2))
+            found += (
+                start for _, start in of_rows(self.em, self.rows, resp[:, :K], noise)
+            )
+        return found
 
     def _drawn(self, gone: np.ndarray, random: np.ndarray) -> list[Parameters]:
         (K, count), n = (len(self.parameters.weights), len(gone)), len(self.rows.Z)

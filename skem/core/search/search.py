@@ -65,7 +65,8 @@ FOLLOWED = 3
 CATCH_UP = 20
 """Steps in which each of them must overtake what it left."""
 NEAR = 0.5
-"""Standard deviations or logarithms from the optimum within which they return to it."""
+"""Standard deviations or logarithms from the optimum within which they return to it,
+unless they are beyond it already."""
 LOOK = 4
 """Steps after which a hopeless one is given up."""
 GAIN = 0.01
@@ -288,7 +289,8 @@ class Search:
         for trial in trials[:FOLLOWED]:
             if trial.hope() <= least:
                 break
-            if farthest(chart, trial.parameters) < NEAR:
+            beyond = trial.objective > least
+            if not beyond and farthest(chart, trial.parameters) < NEAR:
                 continue
             try:
                 run = self.still(em, trial) or self.race(em, trial, height(best))
@@ -313,14 +315,16 @@ class Search:
     def moved(
         self, em: EMMap, best: Solution, failures: int
     ) -> list[Parameters] | Parameters:
-        """Move components; what fails is left out.
+        """Move components, or weigh rows anew after failures; what fails is left out.
 
-        At random, unless fewer moves than components can be tried.
+        Moves are at random, unless fewer than components can be tried.
         """
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         count = self.affordable(em, MOVES, EACH_MOVED)
         if count < self.n_components and moves.divisible:
             return moves.hopeful(count, failures, self.rng)
+        if failures % 2:
+            return moves.reweighted(count, self.rng)
         return moves.drawn(count, self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
