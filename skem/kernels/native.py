@@ -45,7 +45,50 @@ MOVES = struct.Struct("q5Pd")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
-LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
+FUNCTIONS: dict[str, list[Any]] = {
+    "skem_sizes": [],
+    "skem_version": [],
+    "skem_level": [],
+    "skem_scratch": [ctypes.c_char_p],
+    "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
+    "skem_step_scratch": [ctypes.c_char_p],
+    "skem_step": [ctypes.c_char_p, ctypes.c_int64],
+    "skem_contest": [
+        ctypes.c_char_p,
+        ctypes.c_int64,
+        *[ctypes.c_double] * 2,
+        *[ctypes.c_void_p] * 2,
+    ],
+    "skem_begin": [ctypes.c_char_p] * 2,
+    "skem_finish": [ctypes.c_char_p],
+    "skem_follow_room": [ctypes.c_char_p] * 2,
+    "skem_follow": [ctypes.c_char_p] * 2,
+    "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
+    "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
+    "skem_move": [ctypes.c_char_p] * 3,
+    "skem_lookups": [
+        *[ctypes.c_int64] * 6,
+        ctypes.c_double,
+        *[ctypes.c_void_p] * 10,
+    ],
+    "skem_chart_scratch": [ctypes.c_int64],
+    "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+    "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+    "skem_cluster": [
+        *[ctypes.c_char_p] * 2,
+        ctypes.c_void_p,
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_double] * 3,
+        ctypes.c_int64,
+    ],
+    "skem_climb": [
+        ctypes.c_char_p,
+        ctypes.c_int64,
+        ctypes.c_double,
+        ctypes.c_void_p,
+    ],
+}
+"""The functions of a library, with the types of their arguments."""
 
 
 @dataclass(frozen=True)
@@ -156,45 +199,7 @@ def load(level: int) -> Library | None:
     """
     try:
         functions = ctypes.CDLL(str(path(level)))
-        for name, arguments in {
-            "skem_sizes": [],
-            "skem_version": [],
-            "skem_level": [],
-            "skem_scratch": [ctypes.c_char_p],
-            "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
-            "skem_step_scratch": [ctypes.c_char_p],
-            "skem_step": [ctypes.c_char_p, ctypes.c_int64],
-            "skem_contest": [
-                ctypes.c_char_p,
-                ctypes.c_int64,
-                *[ctypes.c_double] * 2,
-                *[ctypes.c_void_p] * 2,
-            ],
-            "skem_begin": [ctypes.c_char_p] * 2,
-            "skem_finish": [ctypes.c_char_p],
-            "skem_follow_room": [ctypes.c_char_p] * 2,
-            "skem_follow": [ctypes.c_char_p] * 2,
-            "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
-            "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
-            "skem_move": [ctypes.c_char_p] * 3,
-            "skem_lookups": LOOKUPS,
-            "skem_chart_scratch": [ctypes.c_int64],
-            "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_cluster": [
-                *[ctypes.c_char_p] * 2,
-                ctypes.c_void_p,
-                *[ctypes.c_int64] * 2,
-                *[ctypes.c_double] * 3,
-                ctypes.c_int64,
-            ],
-            "skem_climb": [
-                ctypes.c_char_p,
-                ctypes.c_int64,
-                ctypes.c_double,
-                ctypes.c_void_p,
-            ],
-        }.items():
+        for name, arguments in FUNCTIONS.items():
             function = getattr(functions, name)
             function.restype, function.argtypes = ctypes.c_int64, arguments
     except (OSError, AttributeError):
