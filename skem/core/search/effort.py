@@ -28,7 +28,7 @@ LONG = 2**22
 WIDE = 5
 """Features from which on it does: with fewer, narrow components ask for the form that
 takes as long in single precision."""
-ROUNDING = 1e-5
+LEFT_IN_SINGLE = 1e-5
 """Nats, for each value of the data, that may be left in single precision: many times
 as many as its rounding."""
 
@@ -75,4 +75,4 @@ def lightened(em: EMMap, n_components: int) -> EMMap:
 
 def rounding(em: EMMap) -> float:
     """Return how many nats may be left in single precision."""
-    return ROUNDING * em.blocks.total_weight * em.blocks.n_features
+    return LEFT_IN_SINGLE * em.blocks.total_weight * em.blocks.n_features
