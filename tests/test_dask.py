@@ -19,7 +19,7 @@ from skem import GaussianMixture, GaussianMixtureIC  # noqa: E402
 from skem.core.blocks.dask import DaskBlocks  # noqa: E402
 from skem.core.blocks.graph import Chunks  # noqa: E402
 from skem.core.gaussian.covariance import STRUCTURES  # noqa: E402
-from skem.core.search import initialize, search  # noqa: E402
+from skem.core.search import effort, initialize  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -177,8 +177,8 @@ def test_no_bit_depends_on_the_scheduler(client, X, weight):
 def test_starts_and_subsamples_are_the_same_rows(monkeypatch, X, weight, weighted):
     monkeypatch.setattr(initialize, "SEED_ROWS", 50)
     monkeypatch.setattr(initialize, "SEED_ROWS_PER_COMPONENT", 10)
-    monkeypatch.setattr(search, "POOL_ROWS", 20)
-    monkeypatch.setattr(search, "POOL_ROWS_PER_COMPONENT", 10)
+    monkeypatch.setattr(effort, "POOL_ROWS", 20)
+    monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 10)
     weight = weight if weighted else None
     data = da.from_array(X, chunks=(70, 2))
     for params in ({}, {"init_params": "random_from_data"}):

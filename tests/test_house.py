@@ -100,7 +100,7 @@ CALL_KERNELS = {
     "_report.versions",
     *("core.gaussian.packing", "core.passes.fused"),
     *("core.incomplete.gaps", "core.incomplete.masks"),
-    *("core.mixture.step", "core.mixture.kmeans"),
+    *("core.mixture.plan", "core.mixture.step", "core.mixture.kmeans"),
     "families.lookup",
 }
 

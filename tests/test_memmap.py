@@ -12,9 +12,9 @@ from skem import GaussianMixture, GaussianMixtureIC
 from skem._inputs import validation as _validation
 from skem.core.blocks import arrays as blocks_module
 from skem.core.mixture import scale as scale_module
+from skem.core.search import effort
 from skem.core.search import initialize as initialize_module
 from skem.core.search import path as path_module
-from skem.core.search import search as search_module
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -59,12 +59,12 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(blocks_module, "SEARCHED", 2**12)
     monkeypatch.setattr(_validation, "CHECKED", 2**12)
     monkeypatch.setattr(initialize_module, "SEED_ROWS", 500)
-    monkeypatch.setattr(search_module, "POOL_ROWS", 500)
-    monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(effort, "POOL_ROWS", 500)
+    monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "POOL_ROWS", 500)
     monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
-    monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", 8_000)
+    monkeypatch.setattr(effort, "SUBSAMPLE_VALUES", 8_000)
     monkeypatch.setattr(scale_module, "ROWS", 500)
     # What is imported and kept at a first fit is no memory of the fits that follow.
     fit(integers(1000).astype(np.float32), n_init="auto", max_iter=1)

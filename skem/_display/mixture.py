@@ -451,19 +451,19 @@ def _check_sizes(
 ) -> None:
     if kind not in KINDS:
         raise ValueError(f"kind should be one of {KINDS}, got {kind!r}")
-    if not _are_between(standard_deviations, 0.0, np.inf):
+    if not _are_positive(standard_deviations, np.inf):
         raise ValueError(
             "standard_deviations should be a sequence of positive numbers, got "
             f"{standard_deviations!r}"
         )
-    if not len(np.atleast_1d(mass)) or not _are_between(mass, 0.0, 1.0):
+    if not len(np.atleast_1d(mass)) or not _are_positive(mass, 1.0):
         raise ValueError(
             f"mass should be a sequence of numbers between 0 and 1, got {mass!r}"
         )
 
 
-def _are_between(values: Any, low: float, high: float) -> bool:
+def _are_positive(values: Any, below: float) -> bool:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
         return False
-    return bool(((array > low) & (array < high)).all())
+    return bool(((array > 0) & (array < below)).all())

@@ -23,12 +23,10 @@ from skem._fitted.laws import SQRT12, Laws, within_range
 from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
-from skem.core.gaussian.far import LOG_2PI, evaluate_far
+from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
-FARTHEST = 1e150
-"""Standard deviations whose square is still a number."""
 FAR = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
 BLOCK = 2**18
@@ -208,7 +206,7 @@ class Conditioner:
         x = X[rows][:, observed].astype(float, copy=False)
         with np.errstate(over="ignore", under="ignore"):
             y = (x - means[:, None, observed]) / sd[:, None, observed]
-            y = np.clip(y, -FARTHEST, FARTHEST)
+            y = np.clip(y, -ROOT_OF_LARGEST, ROOT_OF_LARGEST)
             z = y if split.whiten is None else y @ np.swapaxes(split.whiten, 1, 2)
             centres = np.broadcast_to(
                 means[:, None, wanted], (K, len(rows), len(wanted))

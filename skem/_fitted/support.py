@@ -19,8 +19,9 @@ from scipy.stats import chi2, f
 
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.far import log_constants
+from skem.core.gaussian.far import ROOT_OF_LARGEST, log_constants
 from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.ties import ROUNDING
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 
 BLOCK = 2**15
@@ -29,11 +30,8 @@ END = 38.5
 """Standard deviations beyond which a Gaussian has no mass that is a number."""
 STEPS = np.concatenate([[-END, -20, -12], np.linspace(-9, 9, 361), [12, 20, END]])
 """Nodes about each mean, in standard deviations."""
-FARTHEST = 1e150
-"""Standard deviations whose square is still a number."""
 MOST_KEPT = 2**20
 """Draws of a mixture that are kept, at most: 8 MB."""
-ROUNDING = 4 * float(np.finfo(float).eps)
 MOST_STEPS = 100
 
 
@@ -200,7 +198,7 @@ class Line:
     def _distances(self, t: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             z = (t - self.means[:, None]) / self.sd[:, None]
-        return np.clip(z, -FARTHEST, FARTHEST)
+        return np.clip(z, -ROOT_OF_LARGEST, ROOT_OF_LARGEST)
 
     def _with_slope(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log p(t) and its derivative."""

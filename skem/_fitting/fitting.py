@@ -38,8 +38,8 @@ from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.stream import Gathering, Stream
 from skem.core.search.climb import height
+from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
-from skem.core.search.path import follow
 from skem.core.search.search import Search
 from skem.core.solve.accelerator import Progress
 from skem.core.solve.loop import Solution

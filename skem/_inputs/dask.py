@@ -59,7 +59,7 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
             "Call `X.compute_chunk_sizes()` first."
         )
     if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, np.matrix):
-        raise TypeError(_not_numpy(X._meta, "blocks of X"))
+        raise TypeError(_not_numpy(X._meta))
     native = X.dtype.newbyteorder("=")
     meta = _validated(estimator, np.empty((0, *X.shape[1:]), native), reset=reset)
     if X.dtype != meta.dtype:
@@ -80,12 +80,12 @@ def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
     )
 
 
-def _not_numpy(block: Any, name: str) -> str:
+def _not_numpy(block: Any) -> str:
     kind = f"{type(block).__module__}.{type(block).__qualname__}"
     return (
-        f"Expected NumPy arrays as {name}, got {kind} instead. Convert them first, "
-        "for instance by `X.map_blocks(np.asarray)`, or by `toarray` if they are "
-        "sparse."
+        f"Expected NumPy arrays as blocks of X, got {kind} instead. Convert them "
+        "first, for instance by `X.map_blocks(np.asarray)`, or by `toarray` if they "
+        "are sparse."
     )
 
 
@@ -229,7 +229,7 @@ class Inspection:
         self, x: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None
     ) -> Fault | None:
         if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
-            return Fault(TypeError(_not_numpy(x, "blocks of X")))
+            return Fault(TypeError(_not_numpy(x)))
         if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
             return Fault(
                 ValueError(

@@ -26,10 +26,10 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
 from skem.core.search.climb import height
-from skem.core.search.divide import divided
+from skem.core.search.effort import affordable
+from skem.core.search.follow import swiftly
 from skem.core.search.many import best_end, many
-from skem.core.search.path import swiftly
-from skem.core.search.search import affordable
+from skem.core.search.one_more import divided
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 

@@ -12,8 +12,8 @@ from skem._selection.grid import Candidate, worth_refining
 from skem._selection.nested import nested
 from skem._selection.problem import Effort, Problem
 from skem._selection.refine import refine
-from skem._selection.walk import fresh_clusterings, walked_down
-from skem.core.gaussian.covariance import SHAPES
+from skem._selection.walk import Settled, fresh_clusterings, walked_down
+from skem.core.gaussian.covariance import SHAPES, Structure
 
 SHORT = 0.3
 """Nats, for each parameter, that a candidate may be short of its optimum."""
@@ -44,36 +44,12 @@ def candidates(
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:
-        settled = walked_down(parallel, problem, structures, fresh)
-        on_paths = settled
-        for effort in (
-            Effort(0, problem.margin, SHORT, problem.n_init, 1),
-            Effort(1, 2 * CLOSE, 0.0, problem.n_init, 1),
-            Effort(2, CLOSE, 0.0, 0, PATIENCE, MORE),
-        ):
-            done: list[set[int]] = [set() for _ in structures]
-            if effort.turn == 1:
-                # There is more where there was more than what the path leaves.
-                done = [
-                    each.no_better_than(before)
-                    for each, before in zip(settled, on_paths, strict=True)
-                ]
-            while True:
-                fitted = [each.candidates for each in settled]
-                near = worth_refining(
-                    fitted, problem.criterion, effort.margin, effort.short
-                )
-                near = [those - known for those, known in zip(near, done, strict=True)]
-                if not any(near):
-                    break
-                settled = parallel(
-                    delayed(refine)(problem, structure, each, sorted(those), effort)
-                    for structure, each, those in zip(
-                        structures, settled, near, strict=True
-                    )
-                )
-                for those, known in zip(near, done, strict=True):
-                    known |= those
+        settled = searched(
+            parallel,
+            problem,
+            structures,
+            walked_down(parallel, problem, structures, fresh),
+        )
     settled = nested(problem, structures, settled)
     fitted = [each.candidates for each in settled]
     by_place = dict(zip(places, fitted, strict=True))
@@ -85,3 +61,39 @@ def candidates(
     ]
     rows = zip(*columns, strict=True)
     return [candidate for row in rows for candidate in row]
+
+
+def searched(
+    parallel: Parallel,
+    problem: Problem,
+    structures: Sequence[Structure],
+    on_paths: list[Settled],
+) -> list[Settled]:
+    """Search for those that may yet be the best, with more and more effort."""
+    settled = on_paths
+    for effort in (
+        Effort(0, problem.margin, SHORT, problem.n_init, 1),
+        Effort(1, 2 * CLOSE, 0.0, problem.n_init, 1),
+        Effort(2, CLOSE, 0.0, 0, PATIENCE, MORE),
+    ):
+        done: list[set[int]] = [set() for _ in structures]
+        if effort.turn == 1:
+            # There is more where there was more than what the path leaves.
+            pairs = zip(settled, on_paths, strict=True)
+            done = [each.no_better_than(before) for each, before in pairs]
+        while True:
+            fitted = [each.candidates for each in settled]
+            near = worth_refining(
+                fitted, problem.criterion, effort.margin, effort.short
+            )
+            near = [those - known for those, known in zip(near, done, strict=True)]
+            if not any(near):
+                break
+            settled = parallel(
+                delayed(refine)(problem, structure, each, sorted(those), effort)
+                for structure, each, those in zip(
+                    structures, settled, near, strict=True
+                )
+            )
+            done = [those | known for those, known in zip(near, done, strict=True)]
+    return settled

@@ -133,7 +133,7 @@ def worth_refining(
     fitted: Sequence[Sequence[Candidate]],
     criterion: str,
     margin: float,
-    short: float = 0.0,
+    short: float,
 ) -> list[set[int]]:
     """Return the numbers of components of those that may yet be the best.
 

@@ -12,7 +12,7 @@ from skem._selection.problem import Problem
 from skem._selection.walk import Settled
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.search.path import swiftly
+from skem.core.search.follow import swiftly
 from skem.core.solve.registry import ACCELERATORS
 
 BEHIND = 0.01

@@ -16,8 +16,10 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.seeds import starting_methods
-from skem.core.search.path import Found, Path, growing, swiftly
-from skem.core.search.search import Search, products
+from skem.core.search.effort import products
+from skem.core.search.follow import swiftly
+from skem.core.search.path import Found, Path, growing
+from skem.core.search.search import Search
 from skem.core.solve.registry import ACCELERATORS
 
 LIGHT = 2**19

@@ -14,10 +14,11 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.search.climb import height
+from skem.core.search.effort import affordable
 from skem.core.search.many import best_end, many
 from skem.core.search.mend import neighbours
 from skem.core.search.path import Path, widened
-from skem.core.search.search import PATIENCE, Search, affordable
+from skem.core.search.search import PATIENCE, Search
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
 

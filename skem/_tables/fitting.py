@@ -26,7 +26,7 @@ from skem._tables.gathering import Gathering
 from skem._tables.start import given_start
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.stream import Forgetting
-from skem.core.search.path import follow
+from skem.core.search.follow import follow
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning

@@ -31,8 +31,8 @@ FAR = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
 APART = {"VVV", "VVI", "VII"}
 """Structures that estimate each component by itself."""
-FARTHEST = 1e300
-"""Log-densities are at least minus this."""
+LOWEST = -1e300
+"""Log-densities are at least this."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class GaussianModel(Model):
         if not self.linear:
             block = Block(0, rows.shape[1], rows, None, incomplete=True)
             found = self._whole(laws).component_log_density(block, Workspace())
-            return np.maximum(found, -FARTHEST)
+            return np.maximum(found, LOWEST)
         masks, z, widths = self._split(rows)
         precisions = self._precisions(laws)
         out = np.empty((len(precisions), rows.shape[1]))
@@ -196,7 +196,7 @@ class GaussianModel(Model):
         out *= -0.5
         if self.structure.matrices:
             out += self._peaks(laws)[:, None]
-        return np.nan_to_num(np.maximum(out, -FARTHEST), nan=-FARTHEST)
+        return np.nan_to_num(np.maximum(out, LOWEST), nan=LOWEST)
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [(1), y, q(y)] about the means."""

@@ -35,6 +35,8 @@ SOURCES = {
 """Numbers of the types that are read in place."""
 VERSION = 12
 """Of what the libraries can do; fold.cpp has the same number."""
+MOST_FEATURES = 16
+"""Features of matrices that are factorised here; with more LAPACK is faster."""
 MODEL = struct.Struct("8q8P2dPP")
 JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
@@ -44,7 +46,51 @@ KMEANS = struct.Struct("6q2d5P")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
-LOOKUPS = [*[ctypes.c_int64] * 6, ctypes.c_double, *[ctypes.c_void_p] * 10]
+FUNCTIONS: dict[str, list[Any]] = {
+    "skem_sizes": [],
+    "skem_version": [],
+    "skem_level": [],
+    "skem_scratch": [ctypes.c_char_p],
+    "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
+    "skem_step_scratch": [ctypes.c_char_p],
+    "skem_step": [ctypes.c_char_p, ctypes.c_int64],
+    "skem_contest": [
+        ctypes.c_char_p,
+        ctypes.c_int64,
+        *[ctypes.c_double] * 2,
+        *[ctypes.c_void_p] * 2,
+    ],
+    "skem_begin": [ctypes.c_char_p] * 2,
+    "skem_finish": [ctypes.c_char_p],
+    "skem_follow_room": [ctypes.c_char_p] * 2,
+    "skem_follow": [ctypes.c_char_p] * 2,
+    "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
+    "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
+    "skem_move": [ctypes.c_char_p] * 3,
+    "skem_kmeans": [ctypes.c_char_p],
+    "skem_lookups": [
+        *[ctypes.c_int64] * 6,
+        ctypes.c_double,
+        *[ctypes.c_void_p] * 10,
+    ],
+    "skem_chart_scratch": [ctypes.c_int64],
+    "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+    "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
+    "skem_cluster": [
+        *[ctypes.c_char_p] * 2,
+        ctypes.c_void_p,
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_double] * 3,
+        ctypes.c_int64,
+    ],
+    "skem_climb": [
+        ctypes.c_char_p,
+        ctypes.c_int64,
+        ctypes.c_double,
+        ctypes.c_void_p,
+    ],
+}
+"""The functions of a library, with the types of their arguments."""
 
 
 @dataclass(frozen=True)
@@ -159,46 +205,7 @@ def load(level: int) -> Library | None:
     """
     try:
         functions = ctypes.CDLL(str(path(level)))
-        for name, arguments in {
-            "skem_sizes": [],
-            "skem_version": [],
-            "skem_level": [],
-            "skem_scratch": [ctypes.c_char_p],
-            "skem_pass": [ctypes.c_char_p, ctypes.c_char_p],
-            "skem_step_scratch": [ctypes.c_char_p],
-            "skem_step": [ctypes.c_char_p, ctypes.c_int64],
-            "skem_contest": [
-                ctypes.c_char_p,
-                ctypes.c_int64,
-                *[ctypes.c_double] * 2,
-                *[ctypes.c_void_p] * 2,
-            ],
-            "skem_begin": [ctypes.c_char_p] * 2,
-            "skem_finish": [ctypes.c_char_p],
-            "skem_follow_room": [ctypes.c_char_p] * 2,
-            "skem_follow": [ctypes.c_char_p] * 2,
-            "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
-            "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
-            "skem_move": [ctypes.c_char_p] * 3,
-            "skem_kmeans": [ctypes.c_char_p],
-            "skem_lookups": LOOKUPS,
-            "skem_chart_scratch": [ctypes.c_int64],
-            "skem_pack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_unpack": [ctypes.c_char_p, *[ctypes.c_void_p] * 4],
-            "skem_cluster": [
-                *[ctypes.c_char_p] * 2,
-                ctypes.c_void_p,
-                *[ctypes.c_int64] * 2,
-                *[ctypes.c_double] * 3,
-                ctypes.c_int64,
-            ],
-            "skem_climb": [
-                ctypes.c_char_p,
-                ctypes.c_int64,
-                ctypes.c_double,
-                ctypes.c_void_p,
-            ],
-        }.items():
+        for name, arguments in FUNCTIONS.items():
             function = getattr(functions, name)
             function.restype, function.argtypes = ctypes.c_int64, arguments
     except (OSError, AttributeError):

@@ -26,6 +26,7 @@ from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.draw import drawn_of_each
+from skem.core.search.effort import affordable
 from skem.core.search.move import CERTAIN, missed
 from skem.core.search.search import (
     FOLLOWED,
@@ -33,7 +34,6 @@ from skem.core.search.search import (
     NEAR,
     SHARE,
     Search,
-    affordable,
     farthest,
 )
 from skem.core.solve.accelerator import FLOOR

@@ -15,7 +15,7 @@ from skem.core.gaussian.ties import Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
 
-FARTHEST = 1e100
+LARGEST_START = 1e100
 """Size of a mean or a standard deviation of a start, or its inverse, at most."""
 APART = 4096.0
 """Widths of the narrowest component that the mean of a mixture may be away."""
@@ -93,13 +93,13 @@ class Coordinates:
         widest, narrowest = (
             np.atleast_1d(end(sd, axis=axis)) for end in (np.max, np.min)
         )
-        wide = np.maximum(widest / FARTHEST, 1.0)
-        narrow = np.minimum(narrowest, 1 / FARTHEST) * FARTHEST
+        wide = np.maximum(widest / LARGEST_START, 1.0)
+        narrow = np.minimum(narrowest, 1 / LARGEST_START) * LARGEST_START
         factor = np.where(wide > 1, wide, narrow)
         factor = factor.reshape(-1, *[1] * (cholesky.ndim - 1))
         return replace(
             found,
-            means=np.clip(found.means, -FARTHEST, FARTHEST),
+            means=np.clip(found.means, -LARGEST_START, LARGEST_START),
             precisions_cholesky=cholesky * factor,
         )
 

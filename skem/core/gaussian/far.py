@@ -7,6 +7,8 @@ import numpy as np
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 
+ROOT_OF_LARGEST = 1e150
+"""Size of a number whose square is in range."""
 LOG_2PI = float(np.log(2 * np.pi))
 
 

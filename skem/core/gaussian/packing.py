@@ -16,7 +16,7 @@ from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
 from skem.core.gaussian.storage import Storage
 from skem.core.gaussian.variances import Diagonals, Spheres
 from skem.kernels import native
-from skem.kernels.native import CHART, Library, address
+from skem.kernels.native import CHART, MOST_FEATURES, Library, address
 
 KINDS: dict[type[Storage], int] = {
     OwnMatrices: 0,
@@ -25,8 +25,6 @@ KINDS: dict[type[Storage], int] = {
     Spheres: 3,
 }
 """Numbers in fold.cpp."""
-MOST_FEATURES = 16
-"""Features beyond which LAPACK is faster."""
 
 
 @dataclass(frozen=True)

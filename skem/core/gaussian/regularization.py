@@ -19,7 +19,7 @@ VANISHING = 1e-26
 """Variance of a standardised feature up to which all of it is rounding."""
 POOLINGS = 5
 """Times that clusters are pooled, each with the scale of the one before."""
-ROUNDING = 1e-12
+LEAST_SHARE = 1e-12
 """Share of N below which pseudo-observations could be lost to rounding."""
 
 
@@ -220,8 +220,8 @@ class ScaleFreePenalty:
         `total` is the scatter of all the data, as one component.
         """
         N = total_weight
-        epsilon = max(2 / math.sqrt(N), ROUNDING * N)
-        least = min(1.0, max(COLLINEAR, ROUNDING * N / epsilon))
+        epsilon = max(2 / math.sqrt(N), LEAST_SHARE * N)
+        least = min(1.0, max(COLLINEAR, LEAST_SHARE * N / epsilon))
         null = null_directions(total.values[0] / total.counts[0])
         return cls(epsilon, with_floor(scale, least), null, least)
 

@@ -8,10 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from skem.core.gaussian.covariance import NOTHING, Scatter, Structure
+from skem.core.gaussian.far import ROOT_OF_LARGEST
 from skem.core.gaussian.parameters import Parameters
 
-FARTHEST = 1e150
-"""Size of a number whose square is in range."""
 ADDED = 10 * float(np.finfo(float).eps)
 """What scikit-learn adds to the counts of components."""
 
@@ -95,7 +94,7 @@ class Ridge(Unchanging):
         away = np.abs(means - self.origin)
         rounding = 100 * np.finfo(float).eps * (1 + np.abs(self.origin))
         # A mean too far for its square is not a variance either.
-        away = np.where((away > rounding) & (away < FARTHEST), away, 0.0)
+        away = np.where((away > rounding) & (away < ROOT_OF_LARGEST), away, 0.0)
         squares = np.square(away)
         squares *= ((counts > 2 * ADDED) & (counts < 1.5))[..., None]
         variances = ADDED * squares / counts[..., None]

@@ -34,6 +34,7 @@ CANDIDATES = 4
 OFF = 0.02
 """Steps that a value may be off the grid."""
 ROUNDING = 4 * float(np.finfo(float).eps)
+"""Share of a number that may be rounding."""
 
 
 class Atoms(NamedTuple):

@@ -47,7 +47,7 @@ from skem.core.passes.forms import (
 
 PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
-FARTHEST = 1e8
+COMPARABLE = 1e8
 """Nats beyond which differences between components are lost to rounding."""
 
 
@@ -157,7 +157,7 @@ class Incomplete:
             total = resp.sum(axis=-2, keepdims=True)
             resp /= total
             log_norm = (np.log(total) + top)[..., 0, :]
-        lost = ~(np.abs(log_norm) < FARTHEST)
+        lost = ~(np.abs(log_norm) < COMPARABLE)
         if lost.any():
             self._carefully(piece, lost, log_norm, resp)
         return log_norm, resp

@@ -138,26 +138,8 @@ class Marginals:
         precisions = np.swapaxes(rest, -1, -2) @ rest
         precisions *= observed[:, :, None] & observed[:, None, :]
         self._means = means.reshape(F, self._each, 1, d) * observed
-        # (F, each, P, …), as all that follows.
-        linear = np.einsum("fpij,fcpj->fcpi", precisions, self._means)
-        constant = log_det[:, None] - 0.5 * np.einsum(
-            "fcpi,fcpi->fcp", linear, self._means
-        )
-        constant += step.parameters.log_weights.reshape(F, self._each, 1)
-        quadratic = -Pairs().pack(precisions)
-        quadratic[..., diagonal_positions(d)] *= 0.5
-        shape = (F, self._each, P, quadratic.shape[-1])
-        theta = np.concatenate(
-            [
-                constant[..., None],
-                linear,
-                np.broadcast_to(quadratic[:, None], shape),
-            ],
-            axis=-1,
-        )
-        K = step.parameters.shape[-2]
-        theta = np.moveaxis(theta.reshape(-1, P, theta.shape[-1]), 1, 0)
-        theta = theta.reshape(P, -1, K, theta.shape[-1])
+        self._observed = observed
+        theta = self._coefficients(step.parameters, precisions, log_det)
         of_noise = None
         if step.background is not None:
             of_noise = np.zeros((P, 1, theta.shape[-1]))
@@ -165,7 +147,24 @@ class Marginals:
         self.theta = with_noise(theta, step.parameters, of_noise)
         log_slopes = step.coordinates.log_slopes
         self.unit = observed @ log_slopes - log_slopes.sum()
-        self._observed = observed
+
+    def _coefficients(
+        self, parameters: Parameters, precisions: np.ndarray, log_det: np.ndarray
+    ) -> np.ndarray:
+        """Return those of all components, (P, M, K, 1 + d + size)."""
+        F, each, P, d = self._means.shape
+        linear = np.einsum("fpij,fcpj->fcpi", precisions, self._means)
+        constant = log_det[:, None] - 0.5 * np.einsum(
+            "fcpi,fcpi->fcp", linear, self._means
+        )
+        constant += parameters.log_weights.reshape(F, each, 1)
+        quadratic = -Pairs().pack(precisions)
+        quadratic[..., diagonal_positions(d)] *= 0.5
+        shape = (F, each, P, quadratic.shape[-1])
+        quadratic = np.broadcast_to(quadratic[:, None], shape)
+        theta = np.concatenate([constant[..., None], linear, quadratic], axis=-1)
+        theta = np.moveaxis(theta.reshape(F * each, P, -1), 1, 0)
+        return theta.reshape(P, -1, parameters.shape[-2], theta.shape[-1])
 
     def completed(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Turn Σ r [1, x, x xᵀ] of each pattern into statistics about the means.

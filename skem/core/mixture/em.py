@@ -21,9 +21,10 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.kernel import Kernel
+from skem.core.mixture.plan import Outcome
 from skem.core.mixture.problem import FitProblem
 from skem.core.mixture.rows import Rows
-from skem.core.mixture.step import Limits, Outcome, Run, Stepper
+from skem.core.mixture.step import Limits, Run, Stepper
 from skem.core.mixture.totals import classified, scored
 from skem.core.mixture.wide import WideStep
 from skem.core.passes.forms import choose_form

@@ -20,7 +20,8 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import weight_exponent
-from skem.core.mixture.step import Outcome, Plan, Stepper
+from skem.core.mixture.plan import Outcome, Plan, Samples
+from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import Expanded
 from skem.core.passes.fused import Pass, add_left
 
@@ -53,10 +54,11 @@ class WideStep:
         if blocks.n_samples < MANY:
             return None
         none = replace(blocks, X=blocks.X[:0], weight=None)
-        ends = Stepper.of(none, coordinates, structure, second)
+        ends = Samples.of(none, coordinates, structure, second)
         if ends is None:
             return None
-        return cls(replace(ends, total_weight=blocks.total_weight), blocks, coordinates)
+        ends = replace(ends, total_weight=blocks.total_weight)
+        return cls(Stepper(ends), blocks, coordinates)
 
     def __call__(
         self, parameters: Parameters, regularization: Regularization
@@ -66,29 +68,30 @@ class WideStep:
         Statistics alone, where the M-step must be.
         """
         ends, plain = self.ends, type(parameters) is Parameters
+        library = ends.samples.library
         whole = ends.loaded(parameters, regularization)
         plan = ends.loaded(parameters, None) if plain and whole is None else whole
-        model = None if plan is None else ends.library.begin(plan.packed)
+        model = None if plan is None else library.begin(plan.packed)
         if plan is None or model is None:
             return None
         (_, _, of_sums), (_, _, of_loglik), *_ = plan.slices
         peak = plan.loglik.copy()
-        middle = Middle(self, parameters, plan, Pass(ends.library, model))
+        middle = Middle(self, parameters, plan, Pass(library, model))
         values = math.prod(of_sums[:-1]) + of_sums[-1]
         found = self.blocks.fold(middle.sums, values)
         sums, loglik = np.split(found, [len(found) - len(peak)])
         if whole is not None:
             plan.sums[:], plan.loglik[:] = sums, loglik
-            if ends.library.finish(plan.packed):
-                return ends.outcome(plan, parameters)
+            if library.finish(plan.packed):
+                return plan.outcome(parameters)
             if not plain:
                 return None
-        loglik += peak * ends.total_weight
+        loglik += peak * ends.samples.total_weight
         return Statistics(
             loglik.reshape(of_loglik)[()],
             sums.reshape(of_sums),
             plan.reference,
-            ends.structure.logit_quadratic,
+            ends.samples.structure.logit_quadratic,
         )
 
 
@@ -105,7 +108,7 @@ class Middle:
     def _form(self) -> Expanded:
         """What evaluates samples that the pass leaves."""
         dtype = np.dtype(float)
-        return Expanded(self.step.ends.structure, self.parameters, dtype)
+        return Expanded(self.step.ends.samples.structure, self.parameters, dtype)
 
     def sums(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Return the sums of a block, and the log-likelihoods after them."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import overload
 
 import numpy as np
 
@@ -45,8 +45,24 @@ MAX_CENTRED_FEATURES = 256
 """Features of matrices above which BLAS is faster in the centred form."""
 
 
-def _contiguous(array: Any) -> np.ndarray:
-    return np.ascontiguousarray(array, dtype=float)
+@overload
+def _contiguous(array: None) -> None: ...
+
+
+@overload
+def _contiguous(array: np.ndarray) -> np.ndarray: ...
+
+
+def _contiguous(array: np.ndarray | None) -> np.ndarray | None:
+    return None if array is None else np.ascontiguousarray(array, dtype=float)
+
+
+def _factors(form: Centred) -> np.ndarray:
+    """Factors of precisions with a row of noise, variances for each component."""
+    factors, structure = form.parameters.precisions_cholesky, form.structure
+    if structure.shared and not structure.matrices:
+        factors = np.repeat(factors[..., None, :], form.shape[-1], axis=-2)
+    return with_row_of_noise(form, factors, form.parameters.weights.ndim - 1)
 
 
 def as_job(
@@ -163,49 +179,42 @@ class Fused:
         if library is None or kind is None or coordinates.unit is not None:
             return None
         K, d = form.shape[-1], form.parameters.shape[-1]
-        centred = isinstance(form, Centred)
-        matrices = form.structure.matrices
-        if centred and type(form.quadratic) not in CENTRED:
-            return None
-        if centred and matrices and d > MAX_CENTRED_FEATURES:
-            return None
-        parameters = form.parameters
-        cholesky = diagonals = None
-        if centred:
-            cholesky = parameters.precisions_cholesky
-            if form.structure.shared and not matrices:
-                cholesky = np.repeat(cholesky[..., None, :], K, axis=-2)
-            of_components = parameters.weights.ndim - 1
-            cholesky = with_row_of_noise(form, cholesky, of_components)
+        parameters, structure = form.parameters, form.structure
+        means = cholesky = diagonals = common = None
+        if isinstance(form, Centred):
+            known = type(form.quadratic) in CENTRED
+            if not known or (structure.matrices and d > MAX_CENTRED_FEATURES):
+                return None
+            means = with_row_of_noise(form, parameters.means)
+            cholesky = _factors(form)
             if coordinates.ties is not None:
-                diagonals = form.structure.precision_diagonals(
+                diagonals = structure.precision_diagonals(
                     parameters.precisions_cholesky, parameters.shape
                 )
                 diagonals = with_row_of_noise(form, diagonals)
-        common = None
         if not form.bounded and parameters.weights.ndim == 1:
-            cholesky_of_all = parameters.precisions_cholesky
-            common = form.structure.whiten(cholesky_of_all, 0, np.eye(d)).T
+            root = parameters.precisions_cholesky
+            common = structure.whiten(root, 0, np.eye(d)).T
         model = Model(
             form.dtype.itemsize,
-            centred,
+            isinstance(form, Centred),
             kind,
-            form.structure.shared or shared,
+            structure.shared or shared,
             form.bounded and tails is None,
             d,
             K,
             math.prod(parameters.weights.shape[:-1]),
             _contiguous(coordinates.shift),
             _contiguous(coordinates.scale),
-            _contiguous(form.theta) if isinstance(form, Expanded) else None,
-            _contiguous(with_row_of_noise(form, parameters.means)) if centred else None,
-            None if cholesky is None else _contiguous(cholesky),
-            _contiguous(form.constants) if centred else None,
-            None if diagonals is None else _contiguous(diagonals),
-            None if common is None else _contiguous(common),
+            _contiguous(form.theta if isinstance(form, Expanded) else None),
+            _contiguous(means),
+            _contiguous(cholesky),
+            _contiguous(form.constants if isinstance(form, Centred) else None),
+            _contiguous(diagonals),
+            _contiguous(common),
             FAR[form.dtype] if tails is None else math.inf,
             NEGLIGIBLE,
-            None if tails is None else _contiguous(tails),
+            _contiguous(tails),
         )
         return cls(form, coordinates, Pass(library, model))
 

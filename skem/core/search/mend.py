@@ -12,10 +12,10 @@ import numpy as np
 
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.search.divide import divided
+from skem.core.search.effort import affordable
 from skem.core.search.initialize import started
+from skem.core.search.one_more import divided
 from skem.core.search.path import ROUGH, Path
-from skem.core.search.search import affordable
 from skem.core.search.sketch import Sketch
 
 CUTS = 8

@@ -14,8 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,14 +22,11 @@ from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb
-from skem.core.search.follow import followed
+from skem.core.search.follow import Accelerate, swiftly
 from skem.core.search.initialize import started
 from skem.core.search.sketch import Sketch, stacked
-from skem.core.solve.accelerator import Accelerator, Chart, Progress
-from skem.core.solve.loop import Solution, solve
-from skem.core.solve.map import Map, P
+from skem.core.solve.loop import Solution
 from skem.core.solve.plain import Plain
 
 SPLITS = 3
@@ -41,18 +37,10 @@ SCREENING = 5
 """Plain steps that starts get."""
 ROUGH = 1.0
 """Nats that may be left on the path: the order of starts is clear."""
-PLAIN = 300
-"""Plain steps, at most, that are taken before accelerated ones where they are quick."""
-FEWEST = 20
-"""Plain steps, at least, before their gains tell that little is left."""
-PLAIN_TOL = 0.01
-"""Share of what may be left, below which the gain of a step ends them."""
 POOL_ROWS = 4_000
 POOL_ROWS_PER_COMPONENT = 200
 GROWTH = 8
 """Largest ratio of the sizes of successive subsamples."""
-
-Accelerate = Callable[[Callable[[Any], Chart]], Accelerator]
 
 
 @dataclass(frozen=True)
@@ -268,81 +256,6 @@ class Path:
                 parameters = solution.evaluation.parameters
             assert solution is not None
             return solution
-
-
-def follow(
-    accelerate: Accelerate,
-    tol: float,
-    max_iter: int,
-    em: Map[P],
-    start: P,
-    earlier: Solution | None = None,
-    *,
-    rough: float = 0.0,
-    callback: Callable[[int, Any, Accelerator], bool | None] | None = None,
-) -> Solution:
-    """Follow the map from a start, with what an earlier run has learned.
-
-    `rough` nats may be left if that is more than `tol`.
-    """
-    tol = max(tol, rough)
-    accelerator = accelerate(em.chart)
-    if callback is None:
-        limits = Limits(max_iter, tol)
-        found = followed(em, accelerator, start, limits, earlier)
-        if found is not None:
-            return found
-    if earlier is not None:
-        accelerator.follow(earlier.accelerator)
-        start = em.adopted(start)
-    return solve(
-        em.evaluate, start, accelerator, tol=tol, max_iter=max_iter, callback=callback
-    )
-
-
-def swiftly(
-    accelerate: Accelerate,
-    tol: float,
-    max_iter: int,
-    em: EMMap,
-    start: Parameters,
-    earlier: Solution | None = None,
-    *,
-    rough: float = 0.0,
-) -> Solution:
-    """Follow the map as `follow` does, after plain steps where these are quick.
-
-    Many of them are taken in one call, and most starts come to their end so.
-    """
-    before = None
-    if earlier is None and em.quick:
-        before = plainly(em, start, max(tol, rough), min(max_iter, PLAIN))
-        if before.converged or before.n_iter == max_iter:
-            return before
-        start, max_iter = before.evaluation.successor, max_iter - before.n_iter
-    found = follow(accelerate, tol, max_iter, em, start, earlier, rough=rough)
-    if before is None:
-        return found
-    values, n_iter = [*before.values, *found.values], before.n_iter + found.n_iter
-    return replace(found, values=values, n_iter=n_iter)
-
-
-def plainly(em: EMMap, start: Parameters, tol: float, max_iter: int) -> Solution:
-    """Follow the map by plain steps.
-
-    Beside a saddle gains are small, and grow: a few steps tell that.
-    """
-    few = min(max_iter, FEWEST)
-    here, values = em.climbed(start, few)
-    if few < max_iter and values[-1, 1] - values[-2, 1] > PLAIN_TOL * tol:
-        here, more = em.climbed(here.successor, max_iter - few - 1, PLAIN_TOL * tol)
-        values = np.concatenate([values, more])
-    progress = Progress(values[0, 1])
-    for value in values[1:, 1]:
-        progress = progress.advance(value)
-    converged = tol > 0 and progress.remaining <= tol
-    loop = Plain(em.chart, progress)
-    return Solution(here, values[1:, 0].tolist(), len(values) - 1, converged, loop)
 
 
 def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EMMap]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -30,11 +30,19 @@ from skem.core.mixture.seeds import (
 )
 from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb, height, highest
-from skem.core.search.follow import followed
+from skem.core.search.effort import (
+    affordable,
+    affordable_rounds,
+    largest_part,
+    lightened,
+    pool_rows,
+    rounding,
+)
+from skem.core.search.follow import raced
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
 from skem.core.solve.accelerator import Accelerator
-from skem.core.solve.loop import Solution, solve
+from skem.core.solve.loop import Solution
 
 STARTS = 6
 """Starts that are screened, at most; the best is finished."""
@@ -56,8 +64,6 @@ PATIENCE = 2
 """Times in a row that they may gain nothing."""
 ROUNDS = 20
 """Times that is done, at most."""
-LABOUR = 2**35
-"""Products in all of these times beyond which there are fewer, but for the first."""
 TRIAL = 20
 """Steps that each move gets."""
 FOLLOWED = 3
@@ -71,12 +77,6 @@ LOOK = 4
 """Steps after which a hopeless one is given up."""
 GAIN = 0.01
 """Nats from which a move was worth it."""
-POOL_ROWS = 10_000
-POOL_ROWS_PER_COMPONENT = 200
-POOL_WORK = 2**25
-"""Products in a step on the pool, if it has fewer rows."""
-POOL_VALUES = 100
-"""Values for each free parameter that it has then, at least."""
 SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
@@ -85,22 +85,6 @@ SHARE_BEFORE_MOVES = 0.005
 steps away then, and moves gain more than these do."""
 GROWTH = 8
 """Ratio of the sizes of successive subsamples."""
-FEWEST = 3
-"""Starts or moves that are tried at a time, at least."""
-WORK = 2**25
-"""Products in one step of all of them together, beyond which there are fewer."""
-GAPS = 4
-"""Times as many products, at least, where values are missing."""
-SUBSAMPLE_VALUES = 2**23
-"""Values in the largest subsample, which is copied into memory."""
-LONG = 2**22
-"""Products in a step from which on single precision shortens it."""
-WIDE = 5
-"""Features from which on it does: with fewer, narrow components ask for the form that
-takes as long in single precision."""
-ROUNDING = 1e-5
-"""Nats, for each value of the data, that may be left in single precision: many times
-as many as its rounding."""
 
 
 class Follow(Protocol):
@@ -139,30 +123,21 @@ class Search:
 
     def optimum(self, em: EMMap) -> Solution:
         """Search on a pool of rows, then go on through growing subsamples."""
-        size = self.pool_rows(em)
-        whole = em.blocks.n_samples
-        if whole <= 2 * size:
-            light = self.light(em)
+        K = self.n_components
+        size = pool_rows(em, K)
+        if em.blocks.n_samples <= 2 * size:
+            light = lightened(em, K)
             if light is em:
                 return self.improved(em, self.first(em))
             return self.lightly(em, light)
-        pool = self.light(em.restricted(size, self.rng))
+        pool = lightened(em.restricted(size, self.rng), K)
         on_part = self.roughly(em, pool)
         best = on_part.improved(pool, on_part.first(pool), part=True)
-        largest = min(whole - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
-        while size * GROWTH <= largest:
+        while size * GROWTH <= largest_part(em):
             size *= GROWTH
-            part = self.light(em.restricted(size, self.rng))
+            part = lightened(em.restricted(size, self.rng), K)
             best = on_part.finished(part, best)
-        return self.precisely(em, self.light(em), best)
-
-    def pool_rows(self, em: EMMap) -> int:
-        """Return the rows of the pool: fewer, if they have many values."""
-        K, d = self.n_components, em.blocks.n_features
-        of_work = POOL_WORK * em.blocks.n_samples // products(em, K)
-        of_values = POOL_VALUES * em.structure.n_free(K, d) // d
-        most = min(POOL_ROWS, max(of_work, of_values))
-        return max(most, POOL_ROWS_PER_COMPONENT * K)
+        return self.precisely(em, lightened(em, K), best)
 
     def lightly(self, em: EMMap, light: EMMap) -> Solution:
         """Search where steps are long, and roughly computed; finish precisely.
@@ -202,11 +177,6 @@ class Search:
     def finished(self, em: EMMap, earlier: Solution) -> Solution:
         """Go on from an earlier end."""
         return self.finish(em, earlier.evaluation.parameters, earlier)
-
-    def light(self, em: EMMap) -> EMMap:
-        """Return the problem in single precision if its steps are long; else itself."""
-        long = products(em, self.n_components) >= LONG
-        return em.in_single() if long and em.blocks.n_features >= WIDE else em
 
     def first(self, em: EMMap) -> Solution:
         """Finish the best start."""
@@ -269,9 +239,8 @@ class Search:
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
-        rounds = LABOUR // (steps * products(em, self.n_components))
-        rounds = min(max(1, rounds), ROUNDS) if best.converged and may_move else 0
-        for _ in range(rounds):
+        rounds = affordable_rounds(em, self.n_components, steps, ROUNDS)
+        for _ in range(rounds if best.converged and may_move else 0):
             found = self.after_moves(em, best, failures)
             failures = failures + 1 if found is best else 0
             if failures == patience:
@@ -331,31 +300,7 @@ class Search:
         """Follow a trial while it may overtake a value."""
         accelerator = self.accelerator(em.chart)
         limits = Limits(CATCH_UP, self.slack, value, LOOK)
-        found = followed(em, accelerator, trial.parameters, limits)
-        if found is not None:
-            return found
-        return solve(
-            em.evaluate,
-            trial.parameters,
-            accelerator,
-            tol=self.slack,
-            max_iter=CATCH_UP,
-            callback=Race(value, CATCH_UP),
-        )
-
-
-def affordable(em: EMMap, n_components: int, most: int) -> int:
-    """Return how many mixtures climb together: fewer than `most`, if steps are long."""
-    return min(most, max(FEWEST, WORK // products(em, n_components)))
-
-
-def products(em: EMMap, n_components: int) -> int:
-    """Return how many products a step has, about."""
-    d = em.blocks.n_features
-    size = 1 + d + em.structure.logit_quadratic.size(d)
-    if em.blocks.incomplete:
-        size = GAPS * (1 + d + em.structure.quadratic.size(d))
-    return em.blocks.n_samples * n_components * size
+        return raced(em, accelerator, trial.parameters, limits)
 
 
 def alike(trials: Sequence[Trial], slack: float) -> bool:
@@ -363,11 +308,6 @@ def alike(trials: Sequence[Trial], slack: float) -> bool:
     values = [trial.objective for trial in trials]
     still = all(trial.gain <= slack for trial in trials)
     return len(trials) > 1 and still and max(values) - min(values) <= slack
-
-
-def rounding(em: EMMap) -> float:
-    """Return how many nats may be left in single precision."""
-    return ROUNDING * em.blocks.total_weight * em.blocks.n_features
 
 
 def farthest(chart: Chart, parameters: Parameters) -> float:
@@ -380,19 +320,3 @@ def farthest(chart: Chart, parameters: Parameters) -> float:
     cholesky = chart.structure.ordered(parameters.precisions_cholesky, order)
     matched = parameters.ordered(order, cholesky)
     return chart.farthest(chart.pack(matched))
-
-
-@dataclass
-class Race:
-    """A callback that gives a run up if it cannot catch up with a value in time."""
-
-    value: float
-    steps: int
-    previous: float = -np.inf
-
-    def __call__(self, step: int, evaluation: Any, accelerator: Accelerator) -> bool:
-        """Tell whether twice the present gain would be too little."""
-        gain = evaluation.objective - self.previous
-        self.previous = evaluation.objective
-        ahead = 2 * gain * (self.steps - step)
-        return step >= LOOK and evaluation.objective + ahead < self.value

@@ -10,8 +10,8 @@ from skem.core.bayes.revise import BayesianSearch, Revisions
 from skem.core.gaussian.posterior import Sticks
 from skem.core.mixture.seeds import DIVERSE, kmeans
 from skem.core.search.climb import height
+from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
-from skem.core.search.path import follow
 from skem.core.solve.lbfgs import LBFGS
 
 K, D = 6, 2

@@ -6,12 +6,12 @@ import pytest
 from skem.core.bayes.em import Beliefs, VariationalMap
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.gaussian.packing import MOST_FEATURES
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
 from skem.kernels import native
+from skem.kernels.native import MOST_FEATURES
 
 pytestmark = pytest.mark.skipif(
     native.library() is None, reason="there is no compiled pass"

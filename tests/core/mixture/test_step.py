@@ -10,7 +10,7 @@ from skem.core.bayes.em import Beliefs, VariationalMap
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
-from skem.core.mixture import step as step_module
+from skem.core.mixture import plan as plan_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.climb import climb
@@ -86,7 +86,7 @@ def test_a_step_of_a_shape_is_that_of_numpy(name, n, d, K, make_blocks, rng):
 def test_many_proportional_components_take_the_other_way(make_blocks, rng):
     blocks = make_blocks(rng.normal(size=(200, 2)))
     em = EMMap.prepare(blocks, FOURTEEN["VEI"], 2, "auto")
-    (few,), (many,) = starts(em, 2, 1), starts(em, step_module.MOST_TOGETHER + 1, 1)
+    (few,), (many,) = starts(em, 2, 1), starts(em, plan_module.MOST_TOGETHER + 1, 1)
     assert "successor" in vars(em.evaluate(few))
     assert "successor" not in vars(em.evaluate(many))
 
@@ -181,7 +181,7 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
     elif hinder == "constant column":
         X[:, 1] = 3
     elif hinder == "many rows":
-        monkeypatch.setattr(step_module, "MOST_VALUES", 100)
+        monkeypatch.setattr(plan_module, "MOST_VALUES", 100)
     em = EMMap.prepare(make_blocks(X), structure, 2, reg_covar)
     (start,) = starts(em, 2, 1)
     if hinder == "ill-conditioned":

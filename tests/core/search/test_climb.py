@@ -1,12 +1,15 @@
 """A few steps from several starts at once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.search.climb import climb
+from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.initialize import initialize
 from skem.core.solve.loop import solve
 from skem.core.solve.plain import Plain
@@ -107,3 +110,38 @@ def test_what_stands_still_stays_where_it_is(make_blocks, rng, monkeypatch):
     for trial, steps in ((still, 2), (moving, 8)):
         expected = plain(em, start, steps).objective
         assert trial.objective == pytest.approx(expected, abs=1e-9)
+
+
+def end_at(value):
+    return SimpleNamespace(evaluation=SimpleNamespace(objective=value))
+
+
+@pytest.mark.parametrize(
+    ("ends", "before", "expected", "finished"),
+    [
+        # What each has reached is 3, 2, 1: none but the first is beyond a better end.
+        ([5.0, 9.0, 9.0], None, 5.0, 1),
+        ([1.0, 7.0, 9.0], None, 7.0, 2),
+        # A worse end is not kept, nor one that fails.
+        ([1.5, 0.5, 9.0], None, 1.5, 2),
+        ([None, 0.5, 0.8], None, 0.8, 3),
+        ([1.5, 0.5, 9.0], 2.5, 2.5, 1),
+        ([9.0, 9.0, 9.0], 3.0, 3.0, 0),
+    ],
+)
+def test_the_highest_end_is_found_and_no_more_than_may_be_it(
+    ends, before, expected, finished
+):
+    trials = [Trial(end, float(3 - i), 0.0, 1) for i, end in enumerate(ends)]
+    done = []
+
+    def finish(trial):
+        done.append(trial)
+        if trial.parameters is None:
+            raise IllDefinedCovarianceError
+        return end_at(trial.parameters)
+
+    best = None if before is None else end_at(before)
+    found = highest(trials, finish, Trial.reached, 0.1, best)
+    assert height(found) == expected
+    assert len(done) == finished

@@ -1,5 +1,7 @@
 """Quasi-Newton steps in one call against those of the loop."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,8 @@ from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.mixture.step import Limits
-from skem.core.search.follow import Followed, followed
+from skem.core.search.follow import Followed, Race, followed
 from skem.core.search.initialize import initialize
-from skem.core.search.search import Race
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 from skem.core.solve.plain import Plain
@@ -117,10 +118,22 @@ def test_what_was_learned_is_taken_over(em):
 def test_a_race_is_given_up_where_it_would_be(em):
     start = start_of(em)
     top = looped(em, start, 0.01, 200).evaluation.objective + 50
-    one = in_one_call(em, start, 20, 0.01, top, 4)
-    other = looped(em, start, 0.01, 20, callback=Race(top, 20))
+    limits = Limits(20, 0.01, top, 4)
+    one = in_one_call(em, start, *limits)
+    other = looped(em, start, 0.01, 20, callback=Race(limits))
     assert one.n_iter < 20
     assert_same_run(one, other)
+
+
+def test_race_gives_up_what_cannot_catch_up():
+    def outcomes(values, to_beat):
+        race = Race(Limits(10, 0.0, to_beat, look=4))
+        points = [SimpleNamespace(objective=value) for value in values]
+        return [race(i + 1, point, None) for i, point in enumerate(points)]
+
+    # Gains of one a step, twice that for the six steps left: 4 + 2·6 = 16.
+    assert outcomes([1, 2, 3, 4], to_beat=17) == [False, False, False, True]
+    assert not any(outcomes([1, 2, 3, 4], to_beat=16))
 
 
 def test_what_is_not_for_one_call_is_left_to_the_loop(make_blocks, rng):

@@ -182,3 +182,16 @@ def test_integer_weights_are_repeated_rows_from_given_labels(
     for a, b in zip(vars(weighted).values(), vars(repeated).values(), strict=True):
         # Sums of a hundred numbers of order one in another order.
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_starting_methods_see_the_weights_of_the_rows(make_blocks, rng):
+    X, weight = rng.standard_normal((60, 2)), rng.uniform(0.5, 2, size=60)
+    seen = []
+
+    def noted(Z, weight, K, rng):
+        seen.append(weight)
+        return rng.dirichlet(np.ones(K), len(Z)).T
+
+    em = prepared(make_blocks(X, weight), FULL)
+    initialize(em, noted, K, np.random.RandomState(0))
+    np.testing.assert_array_equal(seen, [weight])

@@ -6,9 +6,9 @@ import pytest
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.mixture.em import EMMap
 from skem.core.search.climb import height
+from skem.core.search.follow import follow, plainly, swiftly
 from skem.core.search.initialize import subsample
 from skem.core.search.many import KINDS, best_end, labelled, many
-from skem.core.search.path import follow, plainly, swiftly
 from skem.core.solve.registry import ACCELERATORS
 
 

@@ -187,3 +187,22 @@ def test_heavy_rows_are_split(overlapping, labels, owner):
             0,
             owner,
         ]
+
+
+def test_promising_halves_have_the_weight_of_their_owner(overlapping):
+    """That of rows with weights, beside components that stay as they were."""
+    if not overlapping.divisible:
+        return
+    rows, resp = overlapping.rows, overlapping.resp
+    # None is missed, so that each may go.
+    moves = replace(overlapping, dispensable=np.arange(K), cost=np.zeros(K))
+    stack = moves.hopeful(3, 0, np.random.RandomState(0))
+    before = overlapping.parameters.weights
+    owned = resp @ rows.weight / rows.weight.sum()
+    for after in (stack[i] for i in range(3)):
+        pair = changed(overlapping, after)
+        rest = np.setdiff1d(range(K), pair)
+        left = after.weights[rest] / before[rest]
+        halves = after.weights[pair].sum() / left
+        np.testing.assert_allclose(halves, halves[0], rtol=1e-9)
+        assert np.isclose(halves[0], owned[pair], rtol=1e-9).any()

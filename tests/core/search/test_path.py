@@ -7,7 +7,8 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial
-from skem.core.search.path import Path, follow, growing, narrowed, widened
+from skem.core.search.follow import follow
+from skem.core.search.path import Path, growing, narrowed, widened
 from skem.core.search.sketch import Sketch
 from skem.core.solve.lbfgs import LBFGS
 

@@ -1,7 +1,5 @@
 """The search over starts."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -11,11 +9,12 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import DIVERSE, INITIALIZERS
+from skem.core.search import effort
 from skem.core.search import search as search_module
 from skem.core.search.climb import Trial, height
+from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
-from skem.core.search.path import follow
-from skem.core.search.search import Race, Search, alike, farthest
+from skem.core.search.search import Search, alike, farthest
 from skem.core.solve.lbfgs import LBFGS
 
 K = 6
@@ -55,8 +54,8 @@ def test_seed_decides(structure, make_blocks, rng):
 def test_large_data_are_searched_on_subsamples(
     structure, make_blocks, rng, monkeypatch
 ):
-    monkeypatch.setattr(search_module, "POOL_ROWS", 400)
-    monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(effort, "POOL_ROWS", 400)
+    monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 0)
     weight = rng.integers(0, 3, 8000)
     em = EMMap.prepare(make_blocks(blobs(rng, 8000), weight), structure, K, "auto")
     sizes = []
@@ -85,10 +84,10 @@ def test_long_steps_are_taken_in_single_precision_first(
     X += rng.normal(size=X.shape)
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], K, "auto")
     if of_pool:
-        monkeypatch.setattr(search_module, "POOL_ROWS", 1000)
-        monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+        monkeypatch.setattr(effort, "POOL_ROWS", 1000)
+        monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 0)
     precise = optimum(em)
-    monkeypatch.setattr(search_module, "LONG", 1)
+    monkeypatch.setattr(effort, "LONG", 1)
     types = []
 
     def noted(em, start, earlier=None, *, rough=0.0):
@@ -122,31 +121,6 @@ def test_trials_that_stand_still_are_ends_in_single_precision(make_blocks, rng, 
         assert search.still(em, moving) is None
     else:
         assert found is None
-
-
-@pytest.mark.parametrize(
-    ("structure", "d", "rows"),
-    [
-        ("full", 3, 10_000),
-        # As many as have so many products, or values.
-        ("diag", 600, 2**25 // (K * 1201)),
-        ("diag", 4000, max(6 * 200, 100 * (K * 8000 + K - 1) // 4000)),
-        # Parameters ask for all of them.
-        ("full", 80, 10_000),
-    ],
-)
-def test_pools_are_of_fewer_rows_where_these_have_many_values(structure, d, rows):
-    blocks = SimpleNamespace(n_features=d, n_samples=50_000, incomplete=False)
-    em = SimpleNamespace(structure=STRUCTURES[structure], blocks=blocks)
-    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
-    assert search.pool_rows(em) == rows
-
-
-def test_few_features_are_searched_in_double_precision(make_blocks, rng, monkeypatch):
-    em = EMMap.prepare(make_blocks(blobs(rng, 300)), STRUCTURES["full"], K, "auto")
-    monkeypatch.setattr(search_module, "LONG", 1)
-    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
-    assert search.light(em) is em
 
 
 def test_trials_are_alike_when_all_have_come_to_the_same_end():
@@ -208,10 +182,10 @@ def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
     search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
     assert len(list(search.starts(em))) == 6
     # Six features of T(x) of six components for each row.
-    monkeypatch.setattr(search_module, "WORK", 5 * 300 * K * 6)
+    monkeypatch.setattr(effort, "WORK", 5 * 300 * K * 6)
     assert len(list(search.starts(em))) == 5
-    monkeypatch.setattr(search_module, "WORK", 1)
-    assert len(list(search.starts(em))) == search_module.FEWEST
+    monkeypatch.setattr(effort, "WORK", 1)
+    assert len(list(search.starts(em))) == effort.FEWEST
 
 
 def test_one_component_is_not_moved(make_blocks, rng):
@@ -244,17 +218,6 @@ def test_failure_of_all_starts_is_an_error(make_blocks, rng):
         optimum(em, follow=fails)
 
 
-def test_race_gives_up_what_cannot_catch_up():
-    def outcomes(values, to_beat):
-        race = Race(to_beat, steps=10)
-        points = [SimpleNamespace(objective=value) for value in values]
-        return [race(i + 1, point, None) for i, point in enumerate(points)]
-
-    # Gains of one a step, twice that for the six steps left: 4 + 2·6 = 16.
-    assert outcomes([1, 2, 3, 4], to_beat=17) == [False, False, False, True]
-    assert not any(outcomes([1, 2, 3, 4], to_beat=16))
-
-
 @pytest.mark.parametrize(
     ("most", "expected"),
     [(10**9, [300, 1200, 4800, 8000]), (4000, [300, 1200, 8000]), (10, [300, 8000])],
@@ -262,10 +225,10 @@ def test_race_gives_up_what_cannot_catch_up():
 def test_subsamples_grow_as_far_as_memory_allows(
     most, expected, make_blocks, rng, monkeypatch
 ):
-    monkeypatch.setattr(search_module, "POOL_ROWS", 300)
-    monkeypatch.setattr(search_module, "POOL_ROWS_PER_COMPONENT", 0)
+    monkeypatch.setattr(effort, "POOL_ROWS", 300)
+    monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(search_module, "GROWTH", 4)
-    monkeypatch.setattr(search_module, "SUBSAMPLE_VALUES", most)
+    monkeypatch.setattr(effort, "SUBSAMPLE_VALUES", most)
     blocks = make_blocks(blobs(rng, 8000))
     em = EMMap.prepare(blocks, STRUCTURES["diag"], K, "auto")
     sizes = []

@@ -71,3 +71,16 @@ def test_what_has_one_row_is_left_alone(fitted):
     alone[1, 0] = 0
     found = splits(em, parameters, rows, alone, np.random.RandomState(0))
     assert [split.owner for split in found] == [1]
+
+
+def test_heavy_rows_gain_in_proportion(fitted):
+    em, parameters, rows, resp = fitted
+    heavy = rows._replace(weight=3 * rows.weight)
+    one, three = (
+        splits(em, parameters, each, resp, np.random.RandomState(0))
+        for each in (rows, heavy)
+    )
+    gains = [[split.gain for split in found] for found in (one, three)]
+    assert len(gains[0]) == 2
+    # Of log-likelihoods of a few thousand.
+    np.testing.assert_allclose(gains[1], 3 * np.array(gains[0]), rtol=1e-6, atol=1e-6)

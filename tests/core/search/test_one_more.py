@@ -6,7 +6,7 @@ import pytest
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.search.divide import divided
+from skem.core.search.one_more import divided
 
 
 @pytest.fixture

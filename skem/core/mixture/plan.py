@@ -1,0 +1,278 @@
+"""What compiled steps are told, and the memory that they work in.
+
+All that does not change from step to step is packed once: where the samples are, and
+for each shape of parameters where these are read, and where what is found is written.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
+from skem.core.gaussian.prior import Prior
+from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
+from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.expectation import weight_exponent
+from skem.core.mixture.rows import Rows
+from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
+from skem.core.passes.fused import as_job
+from skem.kernels import native
+from skem.kernels.native import MOST_FEATURES, STEP, Library, address
+
+NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
+"""Of structures, in the order that fold.cpp numbers them in."""
+NO_PRIOR: tuple[Any, ...] = (0,) * 12
+WEIGHTS: dict[type, int] = {
+    WEIGHT_PRIORS["dirichlet_process"]: 1,
+    WEIGHT_PRIORS["dirichlet_distribution"]: 2,
+}
+"""Numbers in fold.cpp."""
+MOST_VALUES = 2**18
+"""Values of work on all samples beyond which blocks and threads are worth it."""
+MOST_TOGETHER = 64
+"""Components whose volumes are found together, beyond which LAPACK is faster."""
+
+
+class Outcome(NamedTuple):
+    """What a step has found at parameters, and where it leads."""
+
+    parameters: Parameters
+    statistics: Statistics
+    loglik: np.ndarray
+    penalty: np.ndarray
+    successor: Parameters
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one block, whose address is known.
+
+    `arrays` are shift, scale and Σ v z zᵀ of all samples, for a covariance that all
+    components share, and then what `job` points to.
+    """
+
+    library: Library
+    structure: Structure
+    itemsize: int
+    total_weight: float
+    arrays: tuple[np.ndarray | None, ...]
+    job: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        blocks: Blocks,
+        coordinates: Coordinates,
+        structure: Structure,
+        second: np.ndarray,
+    ) -> Samples | None:
+        """Return None if that is not for these data."""
+        library = native.library()
+        if (
+            library is None
+            or structure.shape_name not in NAMES
+            or not isinstance(blocks, ArrayBlocks)
+            or blocks.incomplete
+            or blocks.known is not None
+            or coordinates.unit is not None
+            or blocks.n_features > MOST_FEATURES
+            or blocks.n_samples * blocks.n_features > MOST_VALUES
+        ):
+            return None
+        block = blocks.block(0, blocks.n_samples).observed()
+        weight = block.weight
+        if weight is not None and weight_exponent(weight):
+            return None
+        samples, job = as_job(block, coordinates.squares(block.data), blocks.dtype)
+        shift = np.ascontiguousarray(coordinates.shift, dtype=float)
+        scale = np.ascontiguousarray(coordinates.scale, dtype=float)
+        second = np.ascontiguousarray(second, dtype=float)
+        arrays = (shift, scale, second, *samples)
+        return cls(
+            library,
+            structure,
+            blocks.dtype.itemsize,
+            blocks.total_weight,
+            arrays,
+            job,
+        )
+
+    @cached_property
+    def addresses(self) -> list[int]:
+        """Those of shift, scale and second moments."""
+        return [address(array) for array in self.arrays[:3]]
+
+
+@dataclass
+class Plan:
+    """What is the same for all parameters of a shape, and memory to work in.
+
+    A step reads parameters from `given`, and writes what it finds to `out`; `addresses`
+    are those of what is found, and then of what is given. `packed` is what it is called
+    with, for a regularization, and `placed` says where `rows` in coordinates are.
+    """
+
+    samples: Samples
+    shape: tuple[int, ...]
+    given: list[np.ndarray]
+    out: np.ndarray
+    slices: list[tuple[int, int, tuple[int, ...]]]
+    addresses: list[int]
+    reference: np.ndarray
+    scratch: np.ndarray | None = None
+    follow_scratch: np.ndarray | None = None
+    regularization: Regularization | None = None
+    held: tuple[np.ndarray, ...] = ()
+    packed: bytes = b""
+    rows: Rows | None = None
+    placed: tuple[tuple[np.ndarray | None, ...], bytes] = ((), b"")
+
+    @classmethod
+    def of(cls, samples: Samples, shape: tuple[int, ...]) -> Plan | None:
+        """Return None if a step would be too large."""
+        *stack, K, d = shape
+        structure, n, M = samples.structure, samples.job[0], math.prod(stack)
+        width = 1 + d + structure.logit_quadratic.size(d)
+        together = structure.constraint is not None and structure.constraint.iterates
+        if n * (width + M * K) > MOST_VALUES or (together and K > MOST_TOGETHER):
+            return None
+        own = structure.shape(K, d)
+        shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
+        sizes = [M * math.prod(each) for each in shapes]
+        ends = list(accumulate([*sizes, *sizes[3:]]))
+        slices = [
+            (end - size, end, (*stack, *each))
+            for end, size, each in zip(ends, sizes, shapes, strict=False)
+        ]
+        # What is found, and after it what is given.
+        memory = np.empty(ends[-1])
+        begin = address(memory)
+        given = [
+            memory[i:j].reshape(*stack, *each)
+            for (i, j), each in zip(pairwise(ends[7:]), shapes[3:], strict=True)
+        ]
+        addresses = [begin + 8 * end for end in (0, *ends[:-1])]
+        out, zero = memory[: ends[7]], np.zeros(shape)
+        plan = cls(samples, shape, given, out, slices, addresses, zero)
+        packed = plan._packed(0, 0.0, NO_PRIOR)
+        # Room for the numbers of lost samples comes first.
+        scratch = 8 * M * n + samples.library.step_scratch_bytes(packed)
+        plan.scratch = np.empty(scratch, np.uint8)
+        return plan
+
+    @property
+    def sums(self) -> np.ndarray:
+        """Of a pass: what it finds, in the memory of the step."""
+        return self._part(0)
+
+    @property
+    def loglik(self) -> np.ndarray:
+        """Of a pass: the log-likelihoods that it finds."""
+        return self._part(1)
+
+    def _part(self, i: int) -> np.ndarray:
+        begin, end, _ = self.slices[i]
+        return self.out[begin:end]
+
+    def _packed(self, target: int, epsilon: float, prior: tuple[Any, ...]) -> bytes:
+        *stack, K, d = self.shape
+        samples, at, lost = self.samples, self.addresses, address(self.scratch)
+        shift, scale, second = samples.addresses
+        scratch = lost + 8 * math.prod(stack) * samples.job[0]
+        number = NAMES.index(samples.structure.shape_name)
+        return STEP.pack(
+            number, samples.itemsize, d, K, math.prod(stack),
+            samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
+            CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
+            shift, scale, target, second, *at[8:11],
+            *at[2:6], *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0,
+            scratch, *prior,
+        )  # fmt: skip
+
+    def prepare(self, regularization: Regularization | None) -> bool:
+        """Make ready for a regularization; return whether that can be.
+
+        Without one, for the log-likelihood alone.
+        """
+        if self.packed and self.regularization is regularization:
+            return True
+        prior: tuple[Any, ...] = NO_PRIOR
+        arrays: tuple[np.ndarray, ...] = ()
+        if isinstance(regularization, Prior):
+            target, epsilon = regularization.scatter, 0.0
+            arrays = tuple(
+                np.ascontiguousarray(array, dtype=float)
+                for array in (regularization.mean, regularization.row)
+            )
+            prior = self._prior(regularization, arrays)
+        elif isinstance(regularization, ScaleFreePenalty):
+            if regularization.null is not None:
+                return False
+            target, epsilon = regularization.target, regularization.epsilon
+        elif regularization is None:
+            target, epsilon = np.zeros(2 * self.shape[-1:]), 0.0
+        else:
+            return False
+        target = np.ascontiguousarray(target, dtype=float)
+        self.packed = self._packed(address(target), epsilon, prior)
+        self.regularization, self.held = regularization, (target, *arrays)
+        return True
+
+    def _prior(self, prior: Prior, arrays: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
+        return (
+            WEIGHTS[type(prior.weights)],
+            prior.size(self.given[4]),
+            prior.weights.concentration,
+            prior.mean_precision,
+            prior.degrees_of_freedom,
+            prior.log_norm,
+            *map(address, arrays),
+            *self.addresses[11:],
+            *self.addresses[6:8],
+        )
+
+    def load(self, parameters: Parameters) -> None:
+        """Write parameters where a step reads them."""
+        weights, means, cholesky, effective, counts = self.given
+        weights[...] = parameters.weights
+        means[...] = parameters.means
+        cholesky[...] = parameters.precisions_cholesky
+        if isinstance(parameters, Posterior):
+            effective[...], counts[...] = parameters.log_effective, parameters.counts
+
+    def reached(self) -> Parameters:
+        """Return the parameters that the last step was taken from."""
+        arrays = [array.copy() for array in self.given]
+        bayesian = isinstance(self.regularization, Prior)
+        return Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+
+    def successor(self) -> Parameters:
+        """Return the parameters that a step has led to."""
+        return Parameters(
+            *(
+                self.out[begin:end].reshape(shape).copy()
+                for begin, end, shape in self.slices[3:6]
+            )
+        )
+
+    def outcome(self, parameters: Parameters) -> Outcome:
+        """Return what a step has found."""
+        out = self.out.copy()
+        sums, loglik, penalty, *arrays = [
+            out[begin:end].reshape(shape) for begin, end, shape in self.slices
+        ]
+        quadratic = self.samples.structure.logit_quadratic
+        statistics = Statistics(loglik[()], sums, self.reference, quadratic)
+        bayesian = isinstance(parameters, Posterior)
+        successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+        return Outcome(parameters, statistics, loglik[()], penalty[()], successor)
