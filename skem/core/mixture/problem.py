@@ -114,6 +114,7 @@ class FitProblem:
                 sample.scale(n_components),
                 one_scatter(total, incomplete=blocks.incomplete),
                 blocks.total_weight,
+                one_scatter(sample.total, incomplete=blocks.incomplete),
             )
         else:
             with np.errstate(over="ignore"):

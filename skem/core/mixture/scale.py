@@ -276,15 +276,23 @@ class Sample:
         )
 
     @cached_property
-    def white(self) -> np.ndarray:
-        """Rows in which their covariance is the identity, (d, n)."""
+    def _factor(self) -> np.ndarray:
+        """Factor of the precision of the rows as one component."""
         (z, _), scatter = self.rows, self.total.scatter()
         total = with_floor(scatter.values[0] / scatter.counts[0], COLLINEAR)
         penalty = ScaleFreePenalty(1.0, total)
         nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
         covariances = penalty.covariances(self.structure, nothing, len(z))
-        cholesky = factor(self.structure, penalty, covariances, len(z))
-        return self.structure.whiten(cholesky, 0, z - self.total.means.T)
+        return factor(self.structure, penalty, covariances, len(z))
+
+    def whitened(self, z: np.ndarray) -> np.ndarray:
+        """Rows (d, n) in which the covariance of those kept is the identity."""
+        return self.structure.whiten(self._factor, 0, z - self.total.means.T)
+
+    @cached_property
+    def white(self) -> np.ndarray:
+        """The rows there, (d, n)."""
+        return self.whitened(self.rows[0])
 
     @cached_property
     def distances(self) -> np.ndarray:
