@@ -1093,7 +1093,7 @@ def beside_outliers(value, n_features, n_outliers, dtype=float):
 
 @pytest.mark.parametrize("n_outliers", [1, 3])
 @pytest.mark.parametrize("n_features", [5, 12, 30])
-@pytest.mark.parametrize("value", [1e8, 1e12, 1e14])
+@pytest.mark.parametrize("value", [1e8, 1e14, 1e20])
 def test_outliers_leave_full_covariances_of_the_others(value, n_features, n_outliers):
     """At worst a component is lost to them; the others had been as wide as they are."""
     X, ordinary = beside_outliers(value, n_features, n_outliers)
@@ -1103,15 +1103,40 @@ def test_outliers_leave_full_covariances_of_the_others(value, n_features, n_outl
 
 
 @pytest.mark.parametrize("n_features", [2, 12])
-@pytest.mark.parametrize("value", [1e4, 1e12])
-@pytest.mark.parametrize("covariance_type", ["tied", "EEV"])
+@pytest.mark.parametrize("value", [1e4, 1e12, 1e40])
+@pytest.mark.parametrize("covariance_type", ["tied", "EEV", "diag"])
 def test_outliers_have_components_to_themselves(covariance_type, value, n_features):
     """Else their distance would be in the covariances of all."""
     X, ordinary = beside_outliers(value, n_features, 2)
     found = fit(X, 5, covariance_type)
     expected = fit(X[ordinary], 3, covariance_type).score(X[ordinary])
     assert found.score(X[ordinary]) == pytest.approx(expected, rel=0.03)
-    assert not set(found.predict(X[ordinary])) & set(found.predict(X[~ordinary]))
+    if covariance_type != "diag":
+        apart = set(found.predict(X[~ordinary]))
+        assert not apart & set(found.predict(X[ordinary]))
+
+
+@pytest.mark.parametrize("value", [1e9, 1e20])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_outliers_leave_a_feature_that_is_constant_for_others(covariance_type, value):
+    X, ordinary = beside_outliers(value, 3, 1)
+    X[:, 2] = np.where(ordinary, 0.1, X[:, 2])
+    found = fit(X, 4, covariance_type)
+    check_parameters(found)
+    check_outputs(found, X)
+    labels = fit(X[ordinary], 3, covariance_type).predict(X[ordinary])
+    assert adjusted_rand_score(found.predict(X[ordinary]), labels) > 0.95
+
+
+@pytest.mark.parametrize("value", [1e9, 1e20, 1e40])
+def test_outliers_and_single_precision_and_noise(value):
+    """Rows that are enough for steps in single precision, and with noise."""
+    X, ordinary = beside_outliers(value, 12, 1)
+    X, ordinary = np.tile(X, (20, 1)), np.tile(ordinary, 20)
+    labels = np.arange(len(X)) % 900 % 3
+    for K, noise in ((4, None), (3, 1e-15)):
+        found = fit(X, K, "full", noise=noise).predict(X[ordinary])
+        assert adjusted_rand_score(found, labels[ordinary]) > 0.95
 
 
 @pytest.mark.parametrize("kind", ["float32", "Dask", "stream"])

@@ -93,15 +93,17 @@ class FitProblem:
     ) -> Self:
         """Set the regularization by rows that are looked at: all, or their bulk."""
         sample, background = None, None
-        if noise is not None and noise is not False:
-            background = Background.of(blocks, coordinates, noise)
         if reg_covar == "auto":
             sample = Sample.of(looked_at, coordinates, structure, clusterings)
+            coordinates = sample.coordinates
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
+        if sample is not None:
             if background is not None:
                 # Noise is wider than any cluster.
                 rows = sample.rows[0].T
                 sample = sample.only(clean(rows, np.random.RandomState(0)))
-            coordinates, whole = sample.coordinates, sample.whole
+            whole = sample.whole
         else:
             whole = as_one(looked_at, coordinates, structure)
         if sample is not None and looked_at is not blocks:
