@@ -105,6 +105,7 @@ class FitProblem:
                 sample = sample.only(clean(rows, np.random.RandomState(0)))
             whole = sample.whole
         else:
+            coordinates = coordinates.beside_ridge(float(reg_covar))
             whole = as_one(looked_at, coordinates, structure)
         if sample is not None and looked_at is not blocks:
             total = sample.total
@@ -121,7 +122,8 @@ class FitProblem:
         else:
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
-            regularization = Ridge(float(reg_covar) * coordinates.slope**2, origin)
+            slope = coordinates.slope if float(reg_covar) else 0.0 * origin
+            regularization = Ridge(float(reg_covar) * slope**2, origin)
         return cls(
             blocks,
             coordinates,

@@ -347,3 +347,14 @@ def test_a_repair_is_in_units_of_each_variance():
     found = full.covariances(factor(full, penalty, broken, 3))[0]
     assert found[2, 2] == pytest.approx(1e-20, rel=1e-8)
     np.testing.assert_allclose(found, broken[0], rtol=1e-8, atol=1e-30)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-300])
+def test_beside_a_ridge_data_may_have_no_width(structure, scale, make_blocks, rng):
+    """The covariances are the ridge, which had been beyond the range."""
+    X = scale * rng.normal(size=(60, D))
+    em = prepared(make_blocks(X), structure, reg_covar=0.25)
+    start = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    found = em.coordinates.covariances(structure, start, np.dtype(float))
+    sizes = np.diagonal(found, axis1=-2, axis2=-1) if structure.matrices else found
+    np.testing.assert_allclose(sizes, 0.25, rtol=1e-9)
