@@ -1071,3 +1071,85 @@ def test_two_rows_at_both_ends_of_the_range_and_tiny_weights(
     model = fit(X, n_components, covariance_type, sample_weight=[8e-9, 1.5e-10])
     check_parameters(model)
     check_outputs(model, X)
+
+
+# A few rows far from all others -----------------------------------------------------
+
+
+def beside_outliers(value, n_features, n_outliers, dtype=float):
+    """Three clusters with some rows far away in some features, and which are not."""
+    rng = np.random.default_rng(0)
+    centers = 6 * rng.normal(size=(3, n_features))
+    X = centers[np.arange(900) % 3] + rng.normal(size=(900, n_features))
+    rows = rng.choice(900, n_outliers, replace=False)
+    cells = rng.random((n_outliers, n_features)) < 0.4
+    cells[:, 0] = True
+    signs = rng.choice([-value, value], cells.shape)
+    X[rows] = np.where(cells, signs, X[rows])
+    ordinary = np.ones(900, bool)
+    ordinary[rows] = False
+    return X.astype(dtype), ordinary
+
+
+@pytest.mark.parametrize("n_outliers", [1, 3])
+@pytest.mark.parametrize("n_features", [5, 12, 30])
+@pytest.mark.parametrize("value", [1e8, 1e14, 1e20])
+def test_outliers_leave_full_covariances_of_the_others(value, n_features, n_outliers):
+    """At worst a component is lost to them; the others had been as wide as they are."""
+    X, ordinary = beside_outliers(value, n_features, n_outliers)
+    found = fit(X, 4, "full").score(X[ordinary])
+    assert found > fit(X[ordinary], 2, "full").score(X[ordinary]) - 0.1
+    assert found < fit(X[ordinary], 3, "full").score(X[ordinary]) + 0.1
+
+
+@pytest.mark.parametrize("n_features", [2, 12])
+@pytest.mark.parametrize("value", [1e4, 1e12, 1e40])
+@pytest.mark.parametrize("covariance_type", ["tied", "EEV", "diag"])
+def test_outliers_have_components_to_themselves(covariance_type, value, n_features):
+    """Else their distance would be in the covariances of all."""
+    X, ordinary = beside_outliers(value, n_features, 2)
+    found = fit(X, 5, covariance_type)
+    expected = fit(X[ordinary], 3, covariance_type).score(X[ordinary])
+    assert found.score(X[ordinary]) == pytest.approx(expected, rel=0.03)
+    if covariance_type != "diag":
+        apart = set(found.predict(X[~ordinary]))
+        assert not apart & set(found.predict(X[ordinary]))
+
+
+@pytest.mark.parametrize("value", [1e9, 1e20])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_outliers_leave_a_feature_that_is_constant_for_others(covariance_type, value):
+    X, ordinary = beside_outliers(value, 3, 1)
+    X[:, 2] = np.where(ordinary, 0.1, X[:, 2])
+    found = fit(X, 4, covariance_type)
+    check_parameters(found)
+    check_outputs(found, X)
+    labels = fit(X[ordinary], 3, covariance_type).predict(X[ordinary])
+    assert adjusted_rand_score(found.predict(X[ordinary]), labels) > 0.95
+
+
+@pytest.mark.parametrize("value", [1e9, 1e20, 1e40])
+def test_outliers_and_single_precision_and_noise(value):
+    """Rows that are enough for steps in single precision, and with noise."""
+    X, ordinary = beside_outliers(value, 12, 1)
+    X, ordinary = np.tile(X, (20, 1)), np.tile(ordinary, 20)
+    labels = np.arange(len(X)) % 900 % 3
+    for K, noise in ((4, None), (3, 1e-15)):
+        found = fit(X, K, "full", noise=noise).predict(X[ordinary])
+        assert adjusted_rand_score(found, labels[ordinary]) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["float32", "Dask", "stream"])
+def test_outliers_leave_full_covariances_wherever_rows_are(kind):
+    value = 1e7 if kind == "float32" else 1e12
+    X, ordinary = beside_outliers(value, 12, 1, "f4" if kind == "float32" else float)
+    expected = fit(X[ordinary], 3, "full").score(X[ordinary])
+    model = GaussianMixture(4, random_state=0)
+    if kind == "stream":
+        for _ in range(3):
+            model.partial_fit(X)
+    elif kind == "Dask":
+        model.fit(pytest.importorskip("dask.array").from_array(X, chunks=(250, 12)))
+    else:
+        model.fit(X)
+    assert model.score(X[ordinary]) == pytest.approx(expected, abs=0.2)

@@ -17,6 +17,8 @@ Mixture = TypeVar("Mixture", bound=Parameters)
 
 LARGEST_START = 1e100
 """Size of a mean or a standard deviation of a start, or its inverse, at most."""
+WIDEST = 1e75
+"""Standard deviation that is added to all of them, at most."""
 APART = 4096.0
 """Widths of the narrowest component that the mean of a mixture may be away."""
 
@@ -66,6 +68,20 @@ class Coordinates:
             return self.scale
         with np.errstate(over="ignore"):
             return np.minimum(self.scale * self.unit, np.finfo(float).max)
+
+    def beside_ridge(self, variance: float) -> Coordinates:
+        """Return coordinates in which the square of a variance of x is in range."""
+        slope = WIDEST / np.sqrt(variance) if variance > 0 else np.inf
+        high = self.slope > slope
+        if not high.any():
+            return self
+        unit = np.ones_like(self.scale) if self.unit is None else self.unit
+        return replace(
+            self,
+            shift=np.where(high, self.shift / unit, self.shift),
+            scale=np.where(high, slope, self.scale),
+            unit=np.where(high, 1.0, unit),
+        )
 
     def inward(self, structure: Structure, parameters: Mixture) -> Mixture:
         """Parameters of x -> parameters of z."""

@@ -99,7 +99,7 @@ class Matrices(Storage):
     def add_to_diagonal(
         self, covariances: np.ndarray, values: np.ndarray
     ) -> np.ndarray:
-        return covariances + np.diag(values)
+        return covariances + values[..., None] * np.eye(values.shape[-1])
 
     def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from skem.core.gaussian.covariance import Scatter, Structure
@@ -9,10 +11,23 @@ from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError, Regularization
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import diagonals
 
 JITTERS = 10.0 ** np.arange(-14, 3, 2)
-"""Variances of standardised features added to a covariance that rounding broke, times
-the largest covariance if that is beyond one."""
+"""Variances added to a covariance that rounding broke: up to `OWN` in units of its own
+variances, then of standardised features, or of the largest if that is beyond one."""
+OWN = 1e-6
+
+
+def _jitters(
+    structure: Structure, covariances: np.ndarray, d: int
+) -> Iterator[np.ndarray]:
+    """Yield what is added to the diagonals, more and more."""
+    if structure.matrices:
+        own = np.maximum(diagonals(covariances), 0.0)
+        yield from (jitter * own for jitter in JITTERS if jitter <= OWN)
+    largest = max(1.0, float(np.abs(covariances).max()))
+    yield from (np.full(d, jitter * largest) for jitter in JITTERS)
 
 
 def factor(
@@ -30,8 +45,8 @@ def factor(
         return cholesky
     if not regularization.repairs:
         raise IllDefinedCovarianceError
-    for jitter in JITTERS * max(1.0, float(np.abs(covariances).max())):
-        raised = structure.add_to_diagonal(covariances, np.full(d, jitter))
+    for jitter in _jitters(structure, covariances, d):
+        raised = structure.add_to_diagonal(covariances, jitter)
         candidate, still_failed = structure.factor(raised)
         mask = failed.reshape(failed.shape + (1,) * (cholesky.ndim - failed.ndim))
         cholesky = np.where(mask, candidate, cholesky)

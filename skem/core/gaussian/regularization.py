@@ -17,6 +17,8 @@ NULL = 1e-13
 """Variance of a standardised direction up to which all of it is rounding."""
 VANISHING = 1e-26
 """Variance of a standardised feature up to which all of it is rounding."""
+ALONG = 1 - 1e-6
+"""Cosine of directions that are the same."""
 POOLINGS = 5
 """Times that clusters are pooled, each with the scale of the one before."""
 LEAST_SHARE = 1e-12
@@ -91,6 +93,32 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     eigenvalues, vectors = np.linalg.eigh(values)
     null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
     return null @ null.T if null.size else None
+
+
+def _null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
+    """Return the null directions in which part of the data has no variance, either.
+
+    In units of its own: beside remote rows the variance of all others is lost.
+    """
+    variances = np.diagonal(part) if part.ndim == 2 else part
+    if part.ndim == 1:
+        null = null * (variances <= VANISHING)
+        return null if null.any() else None
+    units = np.sqrt(np.where(variances > VANISHING, variances, 1.0))
+    own = null_directions(part / np.outer(units, units))
+    if own is None:
+        return None
+    vectors = _spanning(own) / units[:, None]
+    basis, away = _spanning(null), np.linalg.qr(vectors)[0]
+    left, cosines, _ = np.linalg.svd(basis.T @ away)
+    common = basis @ left[:, : np.count_nonzero(cosines > ALONG)]
+    return common @ common.T if common.size else None
+
+
+def _spanning(projector: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of what a projector projects on."""
+    eigenvalues, vectors = np.linalg.eigh(projector)
+    return vectors[:, eigenvalues > 0.5]
 
 
 def elsewhere(null: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -209,7 +237,11 @@ class ScaleFreePenalty:
 
     @classmethod
     def of_data(
-        cls, scale: np.ndarray, total: Scatter, total_weight: float
+        cls,
+        scale: np.ndarray,
+        total: Scatter,
+        total_weight: float,
+        parts: Scatter | None = None,
     ) -> ScaleFreePenalty:
         """ε = 2/√N and Λ from the scale of clusters.
 
@@ -217,12 +249,17 @@ class ScaleFreePenalty:
         rows than features) get `COLLINEAR` times the variance of a feature, or more
         where εΛ would drown in the rounding of W_k, which grows with N.
 
-        `total` is the scatter of all the data, as one component.
+        `total` is the scatter of all the data, as one component, and `parts` are
+        scatters of parts of them, such as the bulk beside outliers.
         """
         N = total_weight
         epsilon = max(2 / math.sqrt(N), LEAST_SHARE * N)
         least = min(1.0, max(COLLINEAR, LEAST_SHARE * N / epsilon))
         null = null_directions(total.values[0] / total.counts[0])
+        if parts is not None:
+            for part, count in zip(parts.values, parts.counts, strict=True):
+                if null is not None and count > 0:
+                    null = _null_beside(null, part / count)
         return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
@@ -249,8 +286,7 @@ class ScaleFreePenalty:
         """Constrain covariances in the directions that are not null alone."""
         assert self.null is not None
         if self.null.ndim == 2:
-            eigenvalues, vectors = np.linalg.eigh(self.null)
-            basis = vectors[:, eigenvalues < 0.5]
+            basis = _spanning(np.eye(len(self.null)) - self.null)
         else:
             basis = np.eye(len(self.null))[:, self.null < 0.5]
         if not basis.size:
@@ -309,7 +345,7 @@ class ScaleFreePenalty:
         n_features: int,
     ) -> ScaleFreePenalty:
         scale = cluster_scale(structure, within, n_features)
-        return self.of_data(scale, total, total_weight)
+        return self.of_data(scale, total, total_weight, within)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky

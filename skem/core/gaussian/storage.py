@@ -47,7 +47,7 @@ class Storage(ABC):
     def add_to_diagonal(
         self, covariances: np.ndarray, values: np.ndarray
     ) -> np.ndarray:
-        """Return covariances with `values`, shape (d,) added to the diagonals."""
+        """Return covariances with `values`, (d,) or (…, d), added to the diagonals."""
 
     @abstractmethod
     def factor(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

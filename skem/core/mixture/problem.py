@@ -93,16 +93,19 @@ class FitProblem:
     ) -> Self:
         """Set the regularization by rows that are looked at: all, or their bulk."""
         sample, background = None, None
-        if noise is not None and noise is not False:
-            background = Background.of(blocks, coordinates, noise)
         if reg_covar == "auto":
             sample = Sample.of(looked_at, coordinates, structure, clusterings)
+            coordinates = sample.coordinates
+        if noise is not None and noise is not False:
+            background = Background.of(blocks, coordinates, noise)
+        if sample is not None:
             if background is not None:
                 # Noise is wider than any cluster.
                 rows = sample.rows[0].T
                 sample = sample.only(clean(rows, np.random.RandomState(0)))
-            coordinates, whole = sample.coordinates, sample.whole
+            whole = sample.whole
         else:
+            coordinates = coordinates.beside_ridge(float(reg_covar))
             whole = as_one(looked_at, coordinates, structure)
         if sample is not None and looked_at is not blocks:
             total = sample.total
@@ -114,11 +117,13 @@ class FitProblem:
                 sample.scale(n_components),
                 one_scatter(total, incomplete=blocks.incomplete),
                 blocks.total_weight,
+                one_scatter(sample.total, incomplete=blocks.incomplete),
             )
         else:
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
-            regularization = Ridge(float(reg_covar) * coordinates.slope**2, origin)
+            slope = coordinates.slope if float(reg_covar) else 0.0 * origin
+            regularization = Ridge(float(reg_covar) * slope**2, origin)
         return cls(
             blocks,
             coordinates,

@@ -22,7 +22,11 @@ import numpy as np
 from scipy.linalg import eigh
 
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
-from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.coordinates import (
+    Coordinates,
+    extent_of,
+    standardising_coordinates,
+)
 from skem.core.gaussian.covariance import Scatter, Structure
 from skem.core.gaussian.maximisation import factor, maximise
 from skem.core.gaussian.parameters import Parameters
@@ -50,6 +54,11 @@ FEWEST, VALUES = 2_000, 2**20
 REMOTE = 25.0
 """Squared distance per feature, in standard deviations, of rows that are left out."""
 MAX_TRIMS = 5
+LOST = 1e-12
+"""Variance in coordinates up to which rows get other ones: they lose digits, and others
+are so far away that they may have no say in units."""
+REACH = 1e50
+"""Times that coordinates may become larger: squares of them must be in range."""
 STARTS = 3
 """Runs of k-means, where one is quick."""
 QUICK = 2**22
@@ -199,6 +208,7 @@ class Sample:
 
         Clusters are looked for with free covariances, whatever is asked of their shape.
         """
+        asked = structure
         if structure.constraint is not None:
             structure = structure.free
         most = ROWS
@@ -209,13 +219,46 @@ class Sample:
         X, inverse = distinct_rows(taken.X)
         weight = np.bincount(inverse, taken.weight, len(X)).astype(float)
         z = coordinates.load(X.T, np.empty(X.T.shape))
-        ties = find_ties(X.T, z, weight)
-        coordinates = replace(coordinates, ties=ties)
         kept = replace(taken, X=X, weight=weight)
-        whole = as_one(kept, coordinates, structure)
         known = Clusterings() if clusterings is None else clusterings
-        sample = cls(structure, coordinates, kept, whole, known)
-        return sample._without_remote()
+        nearer = None
+        ties = find_ties(X.T, z, weight)
+        if ties is not None and _merged(X.T, z):
+            # Values that are not equal would have widths.
+            sample = cls(structure, coordinates, kept)._without_remote()
+            nearer = sample._nearer(asked)
+        if nearer is None:
+            coordinates = replace(coordinates, ties=ties)
+            whole = as_one(kept, coordinates, structure)
+            sample = cls(structure, coordinates, kept, whole, known)._without_remote()
+            nearer = sample._nearer(asked)
+            if nearer is None:
+                return sample
+        return cls.of(blocks, nearer, asked, clusterings)
+
+    def _nearer(self, structure: Structure) -> Coordinates | None:
+        """Coordinates of these rows, if they lose digits in those of all.
+
+        Of features that have any width here. None if all is well.
+        """
+        values, before = self.total.scatter().values[0], self.coordinates
+        variances = np.diagonal(values) if values.ndim == 2 else values
+        lost = variances <= LOST * self.total.counts[0]
+        if not lost.any() or before.unit is not None or self.blocks.incomplete:
+            return None
+        found = standardising_coordinates(self.blocks, structure)
+        extent = extent_of(self.blocks)
+        ratio = found.scale / before.scale
+        lost = lost & (extent.high > extent.low) & (ratio > 2) & (ratio < REACH)
+        if found.unit is not None or not lost.any():
+            return None
+        if not structure.scales_features:
+            return found
+        shift, scale = (
+            np.where(lost, its, own)
+            for its, own in ((found.shift, before.shift), (found.scale, before.scale))
+        )
+        return Coordinates(shift, scale)
 
     def scale(self, n_components: int) -> np.ndarray:
         """Λ of so many components, as the structure's scatter has it."""
@@ -276,15 +319,23 @@ class Sample:
         )
 
     @cached_property
-    def white(self) -> np.ndarray:
-        """Rows in which their covariance is the identity, (d, n)."""
+    def _factor(self) -> np.ndarray:
+        """Factor of the precision of the rows as one component."""
         (z, _), scatter = self.rows, self.total.scatter()
         total = with_floor(scatter.values[0] / scatter.counts[0], COLLINEAR)
         penalty = ScaleFreePenalty(1.0, total)
         nothing = Scatter(np.zeros_like(scatter.values), np.zeros(1))
         covariances = penalty.covariances(self.structure, nothing, len(z))
-        cholesky = factor(self.structure, penalty, covariances, len(z))
-        return self.structure.whiten(cholesky, 0, z - self.total.means.T)
+        return factor(self.structure, penalty, covariances, len(z))
+
+    def whitened(self, z: np.ndarray) -> np.ndarray:
+        """Rows (d, n) in which the covariance of those kept is the identity."""
+        return self.structure.whiten(self._factor, 0, z - self.total.means.T)
+
+    @cached_property
+    def white(self) -> np.ndarray:
+        """The rows there, (d, n)."""
+        return self.whitened(self.rows[0])
 
     @cached_property
     def distances(self) -> np.ndarray:
@@ -391,6 +442,15 @@ class Sample:
         if statistics.quadratic == self.structure.quadratic:
             return statistics
         return statistics.completed(self._about_zero)
+
+
+def _merged(data: np.ndarray, z: np.ndarray) -> bool:
+    """Whether most values (d, n) of a feature are the same as others only in z."""
+    before, after = (
+        np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1)
+        for ordered in (np.sort(data, axis=1), np.sort(z, axis=1))
+    )
+    return bool((2 * after < before).any())
 
 
 def _clusterings(

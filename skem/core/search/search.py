@@ -41,6 +41,7 @@ from skem.core.search.effort import (
 from skem.core.search.follow import raced
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
+from skem.core.search.remote import beside_remote
 from skem.core.solve.accelerator import Accelerator
 from skem.core.solve.loop import Solution
 
@@ -210,13 +211,14 @@ class Search:
         clusters = em.clusters(K)
         if clusters is None or kmeans not in some:
             return seeded(em, some, K, self.rng, rows)
+        remote = beside_remote(em, K, self.rng, rows)
         # They come from k-means, and the first steps are done.
         some.remove(kmeans)
         if K <= FEW and some:
             many = self.affordable(em, self.n_starts + MORE, EACH_OF_FEW)
             some += [nearest_random_row] * (many - 1 - len(some))
             some = [nearest_random_row if m in DIVERSE else m for m in some]
-        return [clusters, *seeded(em, some, K, self.rng, rows)]
+        return [clusters, *remote, *seeded(em, some, K, self.rng, rows)]
 
     def affordable(self, em: EMMap, most: int, each: int = EACH) -> int:
         """Return how many starts or moves are tried: fewer, if steps are long.

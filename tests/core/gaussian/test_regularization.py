@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skem.core.gaussian.covariance import STRUCTURES, Scatter
+from skem.core.gaussian.covariance import SHAPES, STRUCTURES, Scatter
 from skem.core.gaussian.maximisation import factor
 from skem.core.gaussian.regularization import (
     COLLINEAR,
@@ -309,3 +309,52 @@ def test_a_cluster_without_variance_and_huge_weights_has_all_the_say():
     before = np.array([1e-200, 1.0])
     scale = cluster_scale(STRUCTURES["diag"], within, 2, before)
     np.testing.assert_allclose(scale, [0, 1])
+
+
+@pytest.mark.parametrize("value", [1e8, 1e12])
+@pytest.mark.parametrize("name", ["full", "tied", "EVE"])
+def test_beside_remote_rows_others_have_variance(name, value, make_blocks, rng):
+    """Only the direction in which no row has any is null."""
+    X = rng.standard_normal((500, 4))
+    X[0, :3] = value
+    em = prepared(make_blocks(X), SHAPES[name])
+    assert em.regularization.null is None
+    collinear = np.c_[X, X[:, 2] + X[:, 3]]
+    null = prepared(make_blocks(collinear), SHAPES[name]).regularization.null
+    assert np.trace(null) == pytest.approx(1, rel=1e-9)
+    constant = np.c_[X, np.full(500, 0.1)]
+    null = prepared(make_blocks(constant), SHAPES[name]).regularization.null
+    np.testing.assert_allclose(null, np.diag([0, 0, 0, 0, 1]), atol=1e-9)
+
+
+def test_a_remote_component_of_a_stream_does_not_hide_variance():
+    near, far = np.diag([1e-20, 2e-20, 0.0]), np.ones((3, 3)) - np.diag([0, 0, 1])
+    far[2] = far[:, 2] = 0
+    within = Scatter(np.stack([1e3 * near, 2 * far]), np.array([1e3, 2.0]))
+    total = Scatter(within.values.sum(axis=0)[None], np.array([1002.0]))
+    before = ScaleFreePenalty(0.1, np.eye(3))
+    found = before.renewed(STRUCTURES["full"], within, total, 1002, 3)
+    np.testing.assert_allclose(found.null, np.diag([0, 0, 1]), atol=1e-9)
+
+
+def test_a_repair_is_in_units_of_each_variance():
+    """It leaves narrow features as they are beside wide ones."""
+    wide = np.array([[1.0, 1.0], [1.0, 1.0 - 1e-15]])
+    broken = np.zeros((1, 3, 3))
+    broken[0, :2, :2], broken[0, 2, 2] = wide, 1e-20
+    full, penalty = STRUCTURES["full"], ScaleFreePenalty(0.1, np.eye(3))
+    assert full.factor(broken)[1].all()
+    found = full.covariances(factor(full, penalty, broken, 3))[0]
+    assert found[2, 2] == pytest.approx(1e-20, rel=1e-8)
+    np.testing.assert_allclose(found, broken[0], rtol=1e-8, atol=1e-30)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-300])
+def test_beside_a_ridge_data_may_have_no_width(structure, scale, make_blocks, rng):
+    """The covariances are the ridge, which had been beyond the range."""
+    X = scale * rng.normal(size=(60, D))
+    em = prepared(make_blocks(X), structure, reg_covar=0.25)
+    start = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
+    found = em.coordinates.covariances(structure, start, np.dtype(float))
+    sizes = np.diagonal(found, axis1=-2, axis2=-1) if structure.matrices else found
+    np.testing.assert_allclose(sizes, 0.25, rtol=1e-9)

@@ -260,3 +260,27 @@ def test_outliers_at_the_end_of_precision_leave_the_others(make_blocks, n_outlie
     found = sample.scale(1) / np.outer(*[sample.coordinates.scale] * 2)
     # Rounding in units of the outliers is 1e-4 of the others' widths.
     np.testing.assert_allclose(found, np.cov(Z.T, bias=True), atol=0.05)
+
+
+@pytest.mark.parametrize("value", [1e8, 1e12, 1e20, 1e40])
+def test_coordinates_are_those_of_the_bulk_beside_a_remote_row(
+    value, structure, make_blocks, rng
+):
+    """Else the others would lose all their digits beside it."""
+    X = rng.normal(3.0, 2.0, size=(400, 2))
+    X[7] = value
+    blocks, others = make_blocks(X), make_blocks(np.delete(X, 7, axis=0))
+    before = standardising_coordinates(blocks, structure)
+    found = Sample.of(blocks, before, structure).coordinates
+    expected = standardising_coordinates(others, structure)
+    np.testing.assert_allclose(found.scale, expected.scale, rtol=1e-12)
+    np.testing.assert_allclose(found.shift, expected.shift, rtol=1e-12)
+
+
+def test_coordinates_stay_where_remote_rows_take_no_digits(structure, make_blocks, rng):
+    X = rng.normal(3.0, 2.0, size=(400, 2))
+    X[7] = 1e4
+    blocks = make_blocks(X)
+    before = standardising_coordinates(blocks, structure)
+    found = Sample.of(blocks, before, structure).coordinates
+    np.testing.assert_array_equal(found.scale, before.scale)
