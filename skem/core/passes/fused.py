@@ -22,7 +22,6 @@ from skem.core.gaussian.far import common_term
 from skem.core.gaussian.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
 from skem.core.gaussian.statistics import Statistics
 from skem.core.passes.forms import (
-    FAR,
     MAX_EXPANDED_FEATURES,
     NEGLIGIBLE,
     Centred,
@@ -203,7 +202,7 @@ class Fused:
             _contiguous(form.constants) if centred else None,
             None if diagonals is None else _contiguous(diagonals),
             None if common is None else _contiguous(common),
-            FAR[form.dtype] if tails is None else math.inf,
+            form.far if tails is None else math.inf,
             NEGLIGIBLE,
             None if tails is None else _contiguous(tails),
         )
