@@ -33,6 +33,7 @@ from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.follow import followed
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Moves
+from skem.core.search.split import Split
 from skem.core.solve.accelerator import Accelerator
 from skem.core.solve.loop import Solution, solve
 
@@ -270,18 +271,25 @@ class Search:
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
         rounds = LABOUR // (steps * products(em, self.n_components))
         rounds = min(max(1, rounds), ROUNDS) if best.converged and may_move else 0
+        known: dict[int, Split] = {}
         for _ in range(rounds):
-            found = self.after_moves(em, best, failures)
+            found = self.after_moves(em, best, failures, known)
             failures = failures + 1 if found is best else 0
             if failures == patience:
                 break
             best = found
         return best
 
-    def after_moves(self, em: EMMap, best: Solution, failures: int = 0) -> Solution:
+    def after_moves(
+        self,
+        em: EMMap,
+        best: Solution,
+        failures: int = 0,
+        known: dict[int, Split] | None = None,
+    ) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         least = height(best) + self.slack
-        starts = self.moved(em, best, failures)
+        starts = self.moved(em, best, failures, known)
         trials = climb(em, starts, TRIAL, least, self.slack)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
@@ -311,16 +319,21 @@ class Search:
         return Solution(here, [], 0, True, accelerator)
 
     def moved(
-        self, em: EMMap, best: Solution, failures: int
+        self,
+        em: EMMap,
+        best: Solution,
+        failures: int,
+        known: dict[int, Split] | None = None,
     ) -> list[Parameters] | Parameters:
         """Move components; what fails is left out.
 
-        At random, unless fewer moves than components can be tried.
+        At random, unless fewer moves than components can be tried. `known` are splits
+        of components, which those that have not changed need not be split for again.
         """
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         count = self.affordable(em, MOVES, EACH_MOVED)
         if count < self.n_components and moves.divisible:
-            return moves.hopeful(count, failures, self.rng)
+            return moves.hopeful(count, failures, self.rng, known)
         return moves.drawn(count, self.rng)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:

@@ -71,3 +71,26 @@ def test_what_has_one_row_is_left_alone(fitted):
     alone[1, 0] = 0
     found = splits(em, parameters, rows, alone, np.random.RandomState(0))
     assert [split.owner for split in found] == [1]
+
+
+def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
+    em, parameters, rows, resp = fitted
+    rng = np.random.RandomState(0)
+    first = {s.owner: s for s in splits(em, parameters, rows, resp, rng)}
+    again = splits(em, parameters, rows, resp, rng, first)
+    assert [each is first[each.owner] for each in again] == [True, True]
+    # One row in fifty makes no difference to the first component; one in ten does.
+    own = np.flatnonzero(resp[0])
+    for step, holds in ((50, True), (10, False)):
+        fewer = resp.copy()
+        fewer[0, own[::step]] = 0
+        found = splits(em, parameters, rows, fewer, rng, first)
+        assert [each is first[each.owner] for each in found] == [holds, True]
+
+
+def test_other_rows_hold_no_split(fitted):
+    em, parameters, rows, resp = fitted
+    found = splits(em, parameters, rows, resp, np.random.RandomState(0))[0]
+    assert found.holds(resp[0])
+    assert not found.holds(resp[0][::-1].copy())
+    assert not found.holds(resp[0][:100])
