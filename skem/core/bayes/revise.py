@@ -36,6 +36,7 @@ from skem.core.search.search import (
     Search,
     farthest,
 )
+from skem.core.search.split import Split
 from skem.core.solve.accelerator import FLOOR
 from skem.core.solve.loop import Solution
 
@@ -201,7 +202,13 @@ class BayesianSearch(Search):
             for clustering in clusterings:
                 yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
-    def after_moves(self, em: EMMap, best: Solution, failures: int = 0) -> Solution:
+    def after_moves(
+        self,
+        em: EMMap,
+        best: Solution,
+        failures: int = 0,
+        known: dict[int, Split] | None = None,
+    ) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         assert isinstance(em, VariationalMap)
         here, value = alive(em, best.evaluation.parameters), height(best)

@@ -65,13 +65,16 @@ class Ties:
         out = (data == alone) * its_squares
         if self.steps.any():
             out += self.steps[:, None]
-        for feature, values, squares in self.atoms:
-            if len(values) == 1:
-                continue
+        for feature, values, squares in self._several:
             row = data[feature]
             place = np.minimum(np.searchsorted(values, row), len(values) - 1)
             out[feature] = np.where(values[place] == row, squares[place], 0.0)
         return out
+
+    @cached_property
+    def _several(self) -> list[Atoms]:
+        """Those of features with more than one such value."""
+        return [atoms for atoms in self.atoms if len(atoms.values) > 1]
 
     @cached_property
     def _alone(self) -> tuple[np.ndarray, np.ndarray]:
@@ -103,9 +106,14 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
     features = np.flatnonzero(tied)
     if not len(features):
         return None
-    order = np.argsort(z[features], axis=1, kind="stable")
-    ordered = ordered[features]
-    columns = DistinctValues.of(ordered, weight[order])
+    data, ordered = data[features], ordered[features]
+    if (weight == weight[0]).all():
+        # In either coordinates their order is the same, and sorting is quicker.
+        data, weights = np.sort(data, axis=1), np.broadcast_to(weight, data.shape)
+    else:
+        order = np.argsort(z[features], axis=1, kind="stable")
+        data, weights = np.take_along_axis(data, order, axis=1), weight[order]
+    columns = DistinctValues.of(ordered, weights)
     row, values = columns.row, columns.values
     starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
     heaviest = np.maximum.reduceat(columns.masses, starts)
@@ -123,7 +131,7 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
         return Ties(steps) if steps.any() else None
     atoms = np.concatenate(chosen)
     squares = _widths(columns, atoms) ** 2 / 12
-    raw = data[features[row[atoms]], order[row[atoms], columns.place[atoms]]]
+    raw = data[row[atoms], columns.place[atoms]]
     cuts = np.cumsum([len(some) for some in chosen])[:-1]
     each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
     return Ties(

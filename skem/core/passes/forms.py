@@ -35,6 +35,8 @@ from skem.core.gaussian.ties import weighted_squares
 FAR = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 """Nats below the mixture's highest peak at which a sample is evaluated by itself, as
 logits have lost too many digits."""
+FAR_PER_FEATURE = 10.0
+"""The same for each of many features: half a nat is what each takes on average."""
 UNDERFLOW = 600.0
 """Nats below it at which exponentials underflow if they are not shifted."""
 MAX_EXPANDED_FEATURES = 32
@@ -99,6 +101,11 @@ class Form(ABC):
         """(…, K), the shape of the logits of a sample, noise among them."""
         *stack, K = self.parameters.weights.shape
         return (*stack, K + (self.background is not None))
+
+    @property
+    def far(self) -> float:
+        """Nats below the highest peak at which samples are evaluated by themselves."""
+        return max(FAR[self.dtype], FAR_PER_FEATURE * self.parameters.shape[-1])
 
     @cached_property
     def _peaks(self) -> np.ndarray:

@@ -22,7 +22,6 @@ from skem.core.gaussian.far import common_term
 from skem.core.gaussian.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
 from skem.core.gaussian.statistics import Statistics
 from skem.core.passes.forms import (
-    FAR,
     MAX_EXPANDED_FEATURES,
     NEGLIGIBLE,
     Centred,
@@ -212,7 +211,7 @@ class Fused:
             _contiguous(form.constants if isinstance(form, Centred) else None),
             _contiguous(diagonals),
             _contiguous(common),
-            FAR[form.dtype] if tails is None else math.inf,
+            form.far if tails is None else math.inf,
             NEGLIGIBLE,
             _contiguous(tails),
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.core.blocks.threads import Workspace
-from skem.core.passes.forms import FAR, UNDERFLOW, Form, Loaded
+from skem.core.passes.forms import UNDERFLOW, Form, Loaded
 
 LEAST_NORMAL = -708.0
 """Logits below it have no normal exponential in float64."""
@@ -83,7 +83,7 @@ def softmax(
             log_norm += maximum
         lost = ~np.isfinite(log_norm)
         if form.bounded:
-            lost |= ~(np.abs(log_norm) < FAR[form.dtype])
+            lost |= ~(np.abs(log_norm) < form.far)
         np.divide(1, total, out=total)
         if lost.any():
             for mixture in np.ndindex(shape[:-1]):

@@ -19,7 +19,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.draw import at_shares, nearer
 from skem.core.search.initialize import LABELS, of_rows, started_together, subsample
-from skem.core.search.split import splits
+from skem.core.search.split import Split, splits
 
 CERTAIN = 1e-12
 """Probability that a row keeps of belonging to each of the components."""
@@ -64,13 +64,20 @@ class Moves:
         return own and em.fixed is None and not len(em.blocks.known_components)
 
     def hopeful(
-        self, count: int, failures: int, rng: np.random.RandomState
+        self,
+        count: int,
+        failures: int,
+        rng: np.random.RandomState,
+        known: dict[int, Split] | None = None,
     ) -> list[Parameters] | Parameters:
         """Make the moves that promise the most, of splits and components that go.
 
         After failures the next best are made. Return a list of none, or a stack.
+        `known` are splits that were found before; they become those of now, without
+        those that are tried.
         """
-        found = splits(self.em, self.parameters, self.rows, self.resp, rng)
+        how = (self.em, self.parameters, self.rows, self.resp, rng)
+        found = splits(*how, known)
         gone = self.dispensable[: count + 1]
         owner = np.array([split.owner for split in found], int)
         promise = np.array([split.gain for split in found])[:, None] - self.cost[gone]
@@ -78,9 +85,13 @@ class Moves:
         best = np.argsort(-promise, axis=None, kind="stable")
         best = best[failures * count :][:count]
         best = best[np.isfinite(promise.ravel()[best])]
+        which, places = np.unravel_index(best, promise.shape)
+        if known is not None:
+            tried = set(which.tolist())
+            known.clear()
+            known |= {s.owner: s for i, s in enumerate(found) if i not in tried}
         if not len(best):
             return []
-        which, places = np.unravel_index(best, promise.shape)
         pairs = np.stack([gone[places], owner[which]], axis=1)
         sizes = (self.resp @ self.rows.weight)[owner[which]] / self.rows.weight.sum()
         twos = Parameters.stacked([found[i].two for i in which])

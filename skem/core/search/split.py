@@ -8,6 +8,7 @@ al. 2000, Neural Computation 12(9), whose criteria ask for no fit).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,17 +26,33 @@ OWN = 1e-3
 """Probability from which a row belongs to the problem of a component."""
 HALVES = 3
 """Ways in which each component is cut."""
-STEPS = 8
+STEPS = 4
 """Steps that each of them gets."""
+CHANGED = 0.05
+"""Share of its rows that a component may have lost or won for its split to hold."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Two components in the place of their owner, and what they gain on its rows."""
+    """Two components in the place of their owner, and what they gain on its rows.
+
+    `chosen` are the rows, and `weight` what of them was the owner's.
+    """
 
     owner: int
     two: Parameters
     gain: float
+    chosen: np.ndarray
+    weight: np.ndarray
+
+    def holds(self, weighted: np.ndarray) -> bool:
+        """Whether the owner, with weights (n,) of all rows, has about the same ones."""
+        if self.chosen[-1] >= len(weighted):
+            return False
+        stayed = weighted[self.chosen]
+        others = weighted.sum() - stayed.sum()
+        moved = np.abs(stayed - self.weight).sum() + others
+        return bool(moved <= CHANGED * self.weight.sum())
 
 
 def splits(
@@ -44,13 +61,19 @@ def splits(
     rows: Rows,
     resp: np.ndarray,
     rng: np.random.RandomState,
+    earlier: Mapping[int, Split] | None = None,
 ) -> list[Split]:
     """Split each component by itself, in the best of several ways.
 
-    `resp` (K, n) are posterior probabilities of the rows. What fails is left out.
+    `resp` (K, n) are posterior probabilities of the rows. What fails is left out, and
+    what was split `earlier`, with about the same rows, is not split again.
     """
     found = []
     for k, own in enumerate(resp):
+        before = None if earlier is None else earlier.get(k)
+        if before is not None and before.holds(own * rows.weight):
+            found.append(before)
+            continue
         chosen = np.flatnonzero(own > OWN)
         weight = rows.weight[chosen] * own[chosen]
         # Two rows are the least that can be told apart.
@@ -68,19 +91,19 @@ def splits(
             local = problem_of(em, mine)
             starts = local.started(mine.labelled(local, halves(mine, rng)))
             trials = climb(local, starts, STEPS)
-            before = float(local.evaluate(one).objective)
+            alone = float(local.evaluate(one).objective)
         except IllDefinedCovarianceError:
             continue
         if trials:
-            found.append(Split(k, trials[0].parameters, trials[0].objective - before))
+            two, gain = trials[0].parameters, trials[0].objective - alone
+            found.append(Split(k, two, gain, chosen, weight))
     return found
 
 
 def problem_of(em: EMMap, rows: Rows) -> EMMap:
     """Return the problem that some of the rows are, with their weights."""
-    X, precise = np.ascontiguousarray(rows.block.data.T), np.dtype(float)
-    incomplete = em.blocks.incomplete
-    blocks = ArrayBlocks(X, rows.weight, Workers(), precise, incomplete)
+    X, whole = np.ascontiguousarray(rows.block.data.T), em.blocks
+    blocks = ArrayBlocks(X, rows.weight, Workers(), whole.dtype, whole.incomplete)
     return replace(em.with_blocks(blocks), sample=None)
 
 

@@ -19,7 +19,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.quadratic import Pairs
 from skem.core.gaussian.ties import Atoms, Ties
 from skem.core.mixture.expectation import Expectation, total_statistics
-from skem.core.passes.forms import NEGLIGIBLE, Centred, Expanded
+from skem.core.passes.forms import NEGLIGIBLE, Centred, Expanded, Form
 from skem.core.passes.fused import KINDS, MAX_CENTRED_FEATURES, Fused, totals
 from skem.kernels import native
 
@@ -556,3 +556,32 @@ def test_sums_of_many_samples_are_not_left_in_single_precision(library, form):
     counts = case.by(library, "statistics").counts
     # Added up to the end in single precision, they would be off by 5e-4.
     assert counts.sum() == pytest.approx(0.1 * n, rel=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_rows_with_many_features_are_far_by_nats_for_each(rng, kind):
+    """Those that single precision tells apart are not computed one by one."""
+    d, b = 200, 300
+    structure = STRUCTURES[kind]
+    cholesky = random_cholesky(rng, kind, (), 2, d)
+    means = rng.normal(size=(2, d))
+    parameters = Parameters(np.array([0.4, 0.6]), means, cholesky)
+    coordinates = Coordinates(np.zeros(d), np.ones(d))
+    # Half as many nats as are far, about, and twice as many.
+    quadratic = np.repeat([10.0 * d, 40.0 * d], b // 2)
+    directions = rng.normal(size=(d, b))
+    white = structure.whiten(cholesky, 0, directions)
+    scale = np.sqrt(quadratic / np.square(white).sum(axis=0))
+    block = Block(0, b, means[0][:, None] + directions * scale, None)
+    single, double = (
+        Centred(structure, parameters, np.dtype(dtype)) for dtype in ("f4", "f8")
+    )
+    assert single.far == 10 * d
+    assert double.far == 1e5
+    found = Expectation(single, coordinates).log_density(block, Workspace())
+    exact = Expectation(double, coordinates).log_density(block, Workspace())
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5 * d)
+    with patch.object(Form, "careful", autospec=True, side_effect=Form.careful) as way:
+        Expectation(single, coordinates).log_density(block, Workspace())
+    ((_, loaded),) = [call.args for call in way.call_args_list]
+    assert loaded.z.shape[1] <= b // 2

@@ -132,6 +132,20 @@ def test_moves_that_failed_are_passed_over(em, labels):
     assert len(moves.hopeful(4, 3, np.random.RandomState(0))) == 0
 
 
+def test_splits_that_are_not_tried_are_kept_for_later(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    if not moves.divisible:
+        return
+    known = {}
+    found = moves.hopeful(1, 0, np.random.RandomState(0), known)
+    assert len(found.means) == 1
+    (tried,) = set(range(K)) - set(known)
+    assert tried in np.flatnonzero((found.means[0] != moves.parameters.means).any(1))
+    before = dict(known)
+    moves.hopeful(1, 0, np.random.RandomState(1), known)
+    assert sum(known[k] is before.get(k) for k in known) >= K - 2
+
+
 def test_rows_on_one_spot_have_nothing_to_split(make_blocks, structure):
     em = EMMap.prepare(make_blocks(np.ones((6, 2))), structure, 2, "auto")
     halves = np.full((2, 6), 0.5)

@@ -160,7 +160,7 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
     start = [optimum(em).evaluation.parameters]
     calls = []
     monkeypatch.setattr(
-        Search, "after_moves", lambda self, em, best, failures: calls.append(1) or best
+        Search, "after_moves", lambda self, em, best, *_: calls.append(1) or best
     )
     for patience in (1, 3):
         calls.clear()

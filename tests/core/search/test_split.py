@@ -84,3 +84,26 @@ def test_heavy_rows_gain_in_proportion(fitted):
     assert len(gains[0]) == 2
     # Of log-likelihoods of a few thousand.
     np.testing.assert_allclose(gains[1], 3 * np.array(gains[0]), rtol=1e-6, atol=1e-6)
+
+
+def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
+    em, parameters, rows, resp = fitted
+    rng = np.random.RandomState(0)
+    first = {s.owner: s for s in splits(em, parameters, rows, resp, rng)}
+    again = splits(em, parameters, rows, resp, rng, first)
+    assert [each is first[each.owner] for each in again] == [True, True]
+    # One row in fifty makes no difference to the first component; one in ten does.
+    own = np.flatnonzero(resp[0])
+    for step, holds in ((50, True), (10, False)):
+        fewer = resp.copy()
+        fewer[0, own[::step]] = 0
+        found = splits(em, parameters, rows, fewer, rng, first)
+        assert [each is first[each.owner] for each in found] == [holds, True]
+
+
+def test_other_rows_hold_no_split(fitted):
+    em, parameters, rows, resp = fitted
+    found = splits(em, parameters, rows, resp, np.random.RandomState(0))[0]
+    assert found.holds(resp[0])
+    assert not found.holds(resp[0][::-1].copy())
+    assert not found.holds(resp[0][:100])
