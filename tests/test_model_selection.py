@@ -1,13 +1,15 @@
 """Choosing a mixture by a criterion, and testing for one more component."""
 
 import pickle
+from dataclasses import dataclass
 from inspect import signature
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
@@ -17,8 +19,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
 from skem._selection import refine
+from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.search.search import Search
+from skem.core.solve.loop import Solution
 from skem.datasets import load_faithful
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
@@ -117,6 +121,69 @@ def test_candidates_with_poor_optima_are_mostly_as_good_as_own_fits(X):
     # finds the best of all of them: which ones are missed depends on rounding.
     assert np.count_nonzero(leads > -1) >= 10
     assert leads[:8].min() > -1
+
+
+@pytest.mark.slow
+def test_the_winner_is_near_the_best_where_rows_are_few():
+    """Of 1487 parameters on 569 rows; searches end in different optima."""
+    X = load_breast_cancer().data
+    selection = GaussianMixtureIC((3,), covariance_type="full", random_state=0)
+    # The lowest BIC known is -40677. Without random weights it is -40500 or so.
+    assert selection.fit(X).criterion_ < -40_600
+
+
+@dataclass
+class Searches:
+    """What searches find, in turn."""
+
+    heights: list[float | None]
+    n_init: int = 6
+
+    def search(self, K, known, effort, again):
+        assert (known, effort.n_starts, again) == ([], self.n_init, self.calls + 1)
+        return self
+
+    calls = 0
+
+    def optimum(self, em):
+        self.calls += 1
+        found = self.heights[self.calls - 1]
+        if found is None:
+            raise IllDefinedCovarianceError
+        return reached(found)
+
+
+def reached(height):
+    return Solution(SimpleNamespace(objective=height), [], 0, True, None)
+
+
+@pytest.mark.parametrize(
+    ("best", "heights", "calls", "expected"),
+    [
+        (4.0, [4.02], 1, 4.02),
+        (4.0, [3.0, 3.99], 2, 4.0),
+        (4.0, [5.0, 7.0, 9.0], 3, 9.0),
+        (4.0, [5.0, 4.0, 5.01], 3, 5.01),
+        (4.0, [None, 4.0], 2, 4.0),
+        (None, [None, 2.0, 2.0], 3, 2.0),
+        (None, [None, None, None], 3, None),
+    ],
+)
+def test_a_candidate_is_searched_until_two_searches_agree(
+    best, heights, calls, expected
+):
+    searches = Searches(heights)
+    effort = Effort(2, 8.0, 0.0, 0, 3, more=3)
+    best = None if best is None else reached(best)
+    found = refine.confirmed(searches, None, 2, effort, best)
+    assert (found and found.evaluation.objective) == expected
+    assert searches.calls == calls
+
+
+def test_one_start_is_not_searched_again():
+    found = reached(1.0)
+    effort = Effort(2, 8.0, 0.0, 0, 3, more=3)
+    assert refine.confirmed(Searches([], 1), None, 2, effort, found) is found
 
 
 def test_what_collapses_at_the_end_makes_room_for_the_next(X, monkeypatch):

@@ -62,7 +62,7 @@ MOVES = 20
 """Moves that are tried at a time, at most, until none of them gains."""
 EACH_MOVED = 5
 """Moves for each component."""
-PATIENCE = 2
+PATIENCE = 3
 """Times in a row that they may gain nothing."""
 ROUNDS = 20
 """Times that is done, at most."""
@@ -236,9 +236,10 @@ class Search:
         `finish` has not brought to an end is no optimum, and left alone.
         """
         failures, wanted = 0, min(MOVES, EACH_MOVED * self.n_components)
-        # Where steps are so long that fewer moves are tried, once is enough.
+        # Where steps are so long that fewer moves are tried, once is enough; twice on a
+        # part.
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
-        patience = min(self.patience, 1) if few and not part else self.patience
+        patience = min(self.patience, 2 if part else 1) if few else self.patience
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
+from skem.core.search import move as move_module
 from skem.core.search.move import Moves, missed
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
@@ -220,3 +221,27 @@ def test_promising_halves_have_the_weight_of_their_owner(overlapping):
         halves = after.weights[pair].sum() / left
         np.testing.assert_allclose(halves, halves[0], rtol=1e-9)
         assert np.isclose(halves[0], owned[pair], rtol=1e-9).any()
+
+
+def test_random_weights_are_those_of_rows(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    heavy = replace(moves, rows=moves.rows._replace(weight=3 * moves.rows.weight))
+    weight = np.random.RandomState(1).standard_exponential((5, 1, len(labels)))
+    resp = moves.resp * weight * moves.rows.weight
+    sizes = resp.sum(axis=-1)
+    for those in (moves, heavy):
+        found = those.reweighted(5, np.random.RandomState(1))
+        assert len(found) == 5
+        for start, own, size in zip(found, resp, sizes, strict=True):
+            np.testing.assert_allclose(start.weights, size / size.sum(), rtol=1e-10)
+            means = own @ moves.rows.Z / size[:, None]
+            np.testing.assert_allclose(start.means, means, rtol=1e-10, atol=1e-12)
+
+
+def test_random_weights_of_many_rows_are_drawn_in_parts(em, labels, monkeypatch):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    whole = moves.reweighted(5, np.random.RandomState(1))
+    monkeypatch.setattr(move_module, "LABELS", 2 * K * len(labels))
+    parts = moves.reweighted(5, np.random.RandomState(1))
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one.means, other.means, rtol=1e-12)
