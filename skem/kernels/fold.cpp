@@ -4186,150 +4186,6 @@ class Follower {
     }
 };
 
-// k-means of n rows with weights, `z` their columns (d, n). `random` are numbers in [0, 1),
-// (starts, K, trials). The NumPy twin is core/mixture/kmeans.py.
-struct KMeans {
-    int64_t n, d, K, starts, trials, steps;
-    double still, same;
-    const double *z, *weight, *random;
-    double *scratch;  // room for 4n + 2Kd + K
-    int64_t *labels;  // (2, n): those found come first
-
-    static constexpr int64_t tile = 128;
-
-    double *nearest() const { return scratch; }
-    double *trial() const { return scratch + n; }
-    double *kept() const { return scratch + 2 * n; }
-    double *cumulated() const { return scratch + 3 * n; }
-    double *centers() const { return scratch + 4 * n; }
-    double *means() const { return centers() + K * d; }
-    double *sizes() const { return means() + K * d; }
-
-    // The best of some starts; to find it a second time is enough.
-    void run() const {
-        double least = 0;
-        for (int64_t start = 0; start < starts; ++start) {
-            seed(random + start * K * trials);
-            const double found = lloyd(labels + (start ? n : 0));
-            if (!start || found < least * (1 - same)) {
-                for (int64_t i = 0; start && i < n; ++i) labels[i] = labels[n + i];
-                least = found;
-            } else if (found <= least * (1 + same)) {
-                return;
-            }
-        }
-    }
-
-    // Squared distances of some rows from a center.
-    void distances(const double *center, int64_t first, int64_t count, double *out) const {
-        for (int64_t i = 0; i < count; ++i) out[i] = 0;
-        for (int64_t j = 0; j < d; ++j) {
-            const double *column = z + j * n + first, at = center[j];
-            for (int64_t i = 0; i < count; ++i) out[i] += (column[i] - at) * (column[i] - at);
-        }
-    }
-
-    double weighted(const double *values) const {
-        constexpr int64_t lanes = 16;
-        double sums[lanes] = {}, sum = 0;
-        for (int64_t i = 0; i < n - n % lanes; i += lanes)
-            for (int64_t u = 0; u < lanes; ++u) sums[u] += weight[i + u] * values[i + u];
-        for (int64_t i = n - n % lanes; i < n; ++i) sum += weight[i] * values[i];
-        for (int64_t u = 0; u < lanes; ++u) sum += sums[u];
-        return sum;
-    }
-
-    // The row up to which what is cumulated has such a share.
-    int64_t drawn(double share) const {
-        const double place = share * cumulated()[n - 1];
-        int64_t first = 0, last = n - 1;
-        while (first < last) {
-            const int64_t middle = (first + last) / 2;
-            if (cumulated()[middle] > place) last = middle;
-            else first = middle + 1;
-        }
-        return first;
-    }
-
-    // Choose rows that are far apart as centers.
-    void seed(const double *numbers) const {
-        for (int64_t i = 0; i < n; ++i) nearest()[i] = 1;
-        for (int64_t k = 0; k < K; ++k) {
-            double sum = 0;
-            for (int64_t i = 0; i < n; ++i) cumulated()[i] = sum += weight[i] * nearest()[i];
-            double least = 0, *center = centers() + k * d, *other = means();
-            for (int64_t t = 0; t < (k ? trials : 1); ++t) {
-                const int64_t row = drawn(numbers[k * trials + t]);
-                for (int64_t j = 0; j < d; ++j) other[j] = z[j * n + row];
-                distances(other, 0, n, trial());
-                for (int64_t i = 0; k && i < n; ++i)
-                    trial()[i] = nearest()[i] < trial()[i] ? nearest()[i] : trial()[i];
-                const double found = weighted(trial());
-                if (t && !(found < least * (1 - same))) continue;
-                least = found;
-                for (int64_t j = 0; j < d; ++j) center[j] = other[j];
-                for (int64_t i = 0; i < n; ++i) kept()[i] = trial()[i];
-            }
-            for (int64_t i = 0; i < n; ++i) nearest()[i] = kept()[i];
-        }
-    }
-
-    // Steps from the centers; return the sum of squared distances.
-    double lloyd(int64_t *found) const {
-        double moved = still + 1;
-        for (int64_t i = 0; i < n; ++i) found[i] = -1;
-        for (int64_t step = 0; step < steps; ++step) {
-            bool changed = false;
-            for (int64_t first = 0; first < n; first += tile)
-                changed |= assign(first, n - first < tile ? n - first : tile, found + first);
-            if (moved <= still || !changed) break;
-            if (step < steps - 1) moved = move(found);
-        }
-        return weighted(nearest());
-    }
-
-    // Give some rows to the nearest center; return whether any label has changed.
-    bool assign(int64_t first, int64_t count, int64_t *found) const {
-        double distance[tile], least[tile], label[tile];
-        for (int64_t i = 0; i < tile; ++i) least[i] = __builtin_inf(), label[i] = 0;
-        const double share = 1 - same;
-        for (int64_t k = 0; k < K; ++k) {
-            distances(centers() + k * d, first, count, distance);
-            const double own = (double)k;
-            for (int64_t i = 0; i < count; ++i) {
-                const bool nearer = distance[i] < share * least[i];
-                label[i] = nearer ? own : label[i];
-                least[i] = nearer ? distance[i] : least[i];
-            }
-        }
-        int64_t changes = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            changes |= found[i] ^ (int64_t)label[i];
-            found[i] = (int64_t)label[i];
-            nearest()[first + i] = least[i];
-        }
-        return changes != 0;
-    }
-
-    // Take centers to the means of their rows; return by how much they move, squared.
-    double move(const int64_t *found) const {
-        for (int64_t m = 0; m < K * d + K; ++m) means()[m] = 0;
-        for (int64_t i = 0; i < n; ++i) sizes()[found[i]] += weight[i];
-        for (int64_t j = 0; j < d; ++j)
-            for (int64_t i = 0; i < n; ++i)
-                means()[found[i] * d + j] += weight[i] * z[j * n + i];
-        double moved = 0;
-        for (int64_t k = 0; k < K; ++k)
-            for (int64_t j = 0; sizes()[k] > 0 && j < d; ++j) {
-                double &at = centers()[k * d + j];
-                const double to = means()[k * d + j] / sizes()[k];
-                moved += (to - at) * (to - at);
-                at = to;
-            }
-        return moved;
-    }
-};
-
 }  // namespace
 
 // The sizes of what the caller passes: whether it was written for this library.
@@ -4338,7 +4194,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 12; }
+EXPORT int64_t skem_version(void) { return 11; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -4426,9 +4282,6 @@ EXPORT int64_t skem_label(const Step *step, const Samples *samples, const double
 EXPORT int64_t skem_move(const Step *step, const Samples *samples, const Moves *moves) {
     return !Stepper(*step).move(*samples, *moves);
 }
-
-// Clusters of rows, as `KMeans` says.
-EXPORT void skem_kmeans(const KMeans *kmeans) { kmeans->run(); }
 
 // Mixtures of tables: of each sample L `places` in a table, (R, P), whose rows have numbers
 // of all K components of M mixtures, and zeros up to P, a multiple of 8. The joint

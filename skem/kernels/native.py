@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 12
+VERSION = 11
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
@@ -42,7 +42,6 @@ JOB = struct.Struct("qP3qPqP2q4P2q4P")
 CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
-KMEANS = struct.Struct("6q2d5P")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
 STEP = struct.Struct("5q6d11P" + JOB.format + "P" + "q5d6P")
 
@@ -67,7 +66,6 @@ FUNCTIONS: dict[str, list[Any]] = {
     "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
     "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
     "skem_move": [ctypes.c_char_p] * 3,
-    "skem_kmeans": [ctypes.c_char_p],
     "skem_lookups": [
         *[ctypes.c_int64] * 6,
         ctypes.c_double,
@@ -180,10 +178,6 @@ class Library:
     def move(self, step: bytes, samples: bytes, moves: bytes) -> bool:
         """Leave a mixture in several ways; return whether that was done."""
         return not self.functions.skem_move(step, samples, moves)
-
-    def kmeans(self, kmeans: bytes) -> None:
-        """Find clusters of rows: `KMeans` in fold.cpp says of what, and where."""
-        self.functions.skem_kmeans(kmeans)
 
     def lookups(self, *arguments: int | float) -> bool:
         """Fold samples that are looked up in tables; return whether that was precise.

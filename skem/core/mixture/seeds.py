@@ -13,16 +13,20 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from skem.core.blocks.threads import single_threaded_blas, single_threaded_openmp
-from skem.core.mixture.kmeans import (
-    SHIFT,
-    STEPS,
-    clustered,
-    far_apart,
-    random_numbers,
-)
 
-QUICK = 2**20
-"""Values (rows × features × clusters) up to which libraries are no faster."""
+try:
+    # What these are wrapped in takes longer than they do on a hundred rows.
+    from sklearn.cluster._kmeans import _kmeans_plusplus as seed_rows
+    from sklearn.cluster._kmeans import _kmeans_single_lloyd as single_lloyd
+except ImportError:  # pragma: no cover
+    seed_rows = single_lloyd = None
+
+KMEANS_STEPS = 50
+"""Steps of k-means, at most: EM goes on from there."""
+SAME = 1e-9
+"""Relative difference of inertias of the same clustering: twice the best is enough."""
+SHIFT = 1e-4
+"""Share of the mean variance; k-means ends where centers move by less, squared."""
 
 
 def kmeans(
@@ -32,30 +36,61 @@ def kmeans(
     rng: np.random.RandomState,
     n_init: int = 1,
 ) -> np.ndarray:
-    """One-hot labels of a k-means clustering, the best of some, (K, n)."""
-    if Z.size * n_components <= QUICK:
-        random = random_numbers(n_init, n_components, rng)
-        return memberships(clustered(Z, weight, random), n_components)
-    model = KMeans(
-        n_components, n_init=n_init, max_iter=STEPS, tol=SHIFT, random_state=rng
-    )
-    with on_checked_data(), warnings.catch_warnings():
+    """One-hot labels of a k-means clustering, the best of some, (K, n).
+
+    To find the best a second time is enough.
+    """
+    Z, weight = np.ascontiguousarray(Z, float), np.ascontiguousarray(weight, float)
+    run = lloyd if single_lloyd is None else quick_lloyd
+
+    def once() -> tuple[np.ndarray, float]:
+        return run(Z, weight, Z[far_apart(Z, weight, n_components, rng)])
+
+    with on_checked_data():
+        best, least = once()
+        for _ in range(n_init - 1):
+            labels, inertia = once()
+            again = abs(inertia - least) <= SAME * least
+            if inertia < least:
+                best, least = labels, inertia
+            if again:
+                break
+    return memberships(best, n_components)
+
+
+def quick_lloyd(
+    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return labels by scikit-learn's k-means, and their inertia."""
+    shift = SHIFT * float(Z.var(axis=0).mean())
+    # It would hold BLAS to one thread anew in each run.
+    plain = getattr(single_lloyd, "__wrapped__", single_lloyd)
+    labels, inertia, *_ = plain(Z, weight, centers, max_iter=KMEANS_STEPS, tol=shift)
+    return labels, inertia
+
+
+def lloyd(
+    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Do the same by what scikit-learn has promised to keep."""
+    with warnings.catch_warnings():
         # Fewer distinct rows than components: the components left over stay empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        model = KMeans(
+            len(centers), init=centers, n_init=1, max_iter=KMEANS_STEPS, tol=SHIFT
+        )
         model.fit(Z, sample_weight=weight)
-    return memberships(model.labels_, n_components)
+    return model.labels_, model.inertia_
 
 
-def chosen_far_apart(
+def far_apart(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """Choose rows far apart, one for each component."""
-    if Z.size * n_components <= QUICK:
-        return far_apart(Z, weight, random_numbers(1, n_components, rng)[0])
-    with on_checked_data():
-        _, rows = kmeans_plusplus(
-            Z, n_components, sample_weight=weight, random_state=rng
-        )
+    if seed_rows is not None:
+        squares = np.einsum("ij,ij->i", Z, Z)
+        return seed_rows(Z, n_components, squares, weight, rng)[1]
+    _, rows = kmeans_plusplus(Z, n_components, sample_weight=weight, random_state=rng)
     return rows
 
 
@@ -75,6 +110,14 @@ def kmeans_seeds(
 ) -> np.ndarray:
     """One row for each component, chosen far apart."""
     return _one_hot(chosen_far_apart(Z, weight, n_components, rng), len(Z))
+
+
+def chosen_far_apart(
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Return the indices of rows that are far apart."""
+    with on_checked_data():
+        return far_apart(Z, weight, n_components, rng)
 
 
 def random_rows(

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from skem.core.mixture import seeds
-from skem.core.mixture.seeds import kmeans, kmeans_seeds, nearest_kmeans_seed
+from skem.core.mixture.seeds import (
+    far_apart,
+    kmeans,
+    kmeans_seeds,
+    lloyd,
+    nearest_kmeans_seed,
+    quick_lloyd,
+    seed_rows,
+    single_lloyd,
+)
 
 # The middle row is nearer to the first, but the last one is dear to leave.
 Z = np.array([[0.0], [4.0], [10.0]])
@@ -34,18 +43,33 @@ def test_weights_are_the_chances_to_be_a_seed(seed, rng):
     np.testing.assert_array_equal(near.argmax(axis=0), distances.argmin(axis=0))
 
 
-@pytest.mark.parametrize("n_components", [2, 5])
-def test_many_values_are_left_to_a_library_that_finds_the_same(
-    n_components, rng, monkeypatch
-):
-    labels = np.arange(300) % n_components
-    rows = rng.normal(size=(300, 3)) + 20 * labels[:, None]
-    for quick in (seeds.QUICK, 0):
-        monkeypatch.setattr(seeds, "QUICK", quick)
-        random = np.random.RandomState(0)
-        resp = kmeans(rows, np.ones(300), n_components, random, n_init=5)
-        found = resp.argmax(axis=0)
-        np.testing.assert_array_equal(found, found[:n_components][labels])
-        assert len(set(found)) == n_components
-        chosen = kmeans_seeds(rows, np.ones(300), n_components, random)
-        assert len(set(labels[chosen.argmax(axis=1)])) == n_components
+@pytest.mark.skipif(single_lloyd is None, reason="scikit-learn lacks the function")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_quick_way_is_that_of_kmeans(weighted, rng):
+    rows = rng.normal(size=(200, 3)) + 4 * rng.integers(0, 2, size=(200, 3))
+    weight = rng.integers(1, 4, 200).astype(float) if weighted else np.ones(200)
+    centers = rows[:5]
+    labels, inertia = quick_lloyd(rows, weight, centers.copy())
+    expected, of_expected = lloyd(rows, weight, centers.copy())
+    np.testing.assert_array_equal(labels, expected)
+    assert inertia == pytest.approx(of_expected, rel=1e-10)
+
+
+@pytest.mark.skipif(seed_rows is None, reason="scikit-learn lacks the function")
+def test_the_quick_seeds_are_those_of_kmeans_plusplus(rng, monkeypatch):
+    rows, weight = rng.normal(size=(200, 3)), rng.integers(1, 4, 200).astype(float)
+    quick = far_apart(rows, weight, 5, np.random.RandomState(3))
+    monkeypatch.setattr(seeds, "seed_rows", None)
+    expected = far_apart(rows, weight, 5, np.random.RandomState(3))
+    np.testing.assert_array_equal(quick, expected)
+
+
+def test_k_means_ends_where_it_finds_the_best_again(monkeypatch, rng):
+    outcomes = [(3, 5.0), (2, 2.0), (1, 3.0), (0, 2.0), (4, 1.0)]
+    found = iter(outcomes)
+    monkeypatch.setattr(seeds, "quick_lloyd", lambda *_: next(found))
+    monkeypatch.setattr(seeds, "lloyd", lambda *_: next(found))
+    monkeypatch.setattr(seeds, "memberships", lambda labels, _: labels)
+    rows, weight = rng.normal(size=(9, 2)), np.ones(9)
+    assert kmeans(rows, weight, 3, np.random.RandomState(0), n_init=5) == 2
+    assert next(found) == outcomes[-1]
