@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
@@ -383,16 +383,6 @@ def test_a_spurious_candidate_is_not_chosen():
     assert "rest on fewer samples" in results["warning"][1]
     assert selection.n_components_ == 1
     assert results["rank"].tolist() == [1, 2]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("most", [5, 9])
-def test_single_rows_do_not_win_where_a_covariance_is_shared(most):
-    """Seven tied components have a lower BIC on wine, one of them on a row."""
-    X = load_wine().data
-    selection = GaussianMixtureIC(range(1, most + 1), random_state=0).fit(X)
-    assert (selection.n_components_, selection.covariance_type_) == (4, "diag")
-    assert selection.criterion_ == pytest.approx(6936.19, abs=0.1)
 
 
 def test_components_of_single_values_of_a_column_do_not_win():

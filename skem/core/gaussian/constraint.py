@@ -65,10 +65,10 @@ class Constraint(ABC):
         return volume + shape * (d - 1) + orientation * d * (d - 1) // 2
 
     def least_points(self, d: int) -> int:
-        """Return how many points it takes to determine a component; two at least."""
+        """Return how many points it takes to determine what a component has alone."""
         if self.name[1:] in ("EV", "VV"):
-            return max(2, d + (self.name[1] == "V"))
-        return 2
+            return d + (self.name[1] == "V")
+        return 2 if "V" in self.name else 1
 
 
 class EII(Constraint):

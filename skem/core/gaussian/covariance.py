@@ -80,15 +80,14 @@ class Structure(Storage):
     def least_points(self, n_features: int) -> int:
         """Return how many points it takes to determine a component.
 
-        One alone has no neighbour to tell it from an error, even where components have
-        no covariance of their own.
+        Where all share one covariance, a component has a mean alone of its own.
         """
-        return 2
+        return 1 if self.shared else 2
 
     def least_rows(self, n_components: int, n_features: int) -> int:
         """Return how many rows it takes to determine so many components."""
         own = n_components * self.least_points(n_features)
-        return max(own, n_components + n_features) if self.shared else own
+        return own + n_features if self.shared else own
 
     def local(self, base: np.ndarray, n_features: int) -> Local:
         """Return coordinates about `base` in which covariances stay as allowed."""

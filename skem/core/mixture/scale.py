@@ -223,7 +223,7 @@ class Sample:
         known = Clusterings() if clusterings is None else clusterings
         nearer = None
         ties = find_ties(X.T, z, weight)
-        if ties is not None and _merged(X.T, z):
+        if ties is not None and not kept.incomplete and _merged(X.T, z):
             # Values that are not equal would have widths.
             sample = cls(structure, coordinates, kept)._without_remote()
             nearer = sample._nearer(asked)

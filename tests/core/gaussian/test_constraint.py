@@ -178,7 +178,7 @@ def test_rotations_of_skew_matrices_are_rotations(rng):
 
 @pytest.mark.parametrize(
     ("name", "points"),
-    {"EII": 2, "EEI": 2, "VEI": 2, "EVI": 2, "VVE": 2, "EEV": 3, "EVV": 4}.items(),
+    {"EII": 1, "EEI": 1, "VEI": 2, "EVI": 2, "VVE": 2, "EEV": 3, "EVV": 4}.items(),
 )
 def test_points_that_determine_a_component(name, points):
     assert SHAPES[name].least_points(3) == points
