@@ -18,7 +18,7 @@ from skem.core.search.effort import affordable
 from skem.core.search.many import best_end, many
 from skem.core.search.mend import neighbours
 from skem.core.search.path import Path, widened
-from skem.core.search.search import PATIENCE, Search
+from skem.core.search.search import Search
 from skem.core.search.sketch import Sketch
 from skem.core.solve.loop import Solution
 
@@ -76,7 +76,7 @@ def confirmed(
     problem: Problem, em: EMMap, K: int, effort: Effort, best: Solution | None
 ) -> Solution | None:
     """Search anew, as single fits do, until one of them leads to the same optimum."""
-    alone = replace(effort, n_starts=problem.n_init, patience=PATIENCE)
+    alone = replace(effort, n_starts=problem.n_init)
     for again in range(1, min(effort.more, problem.n_init - 1) + 1):
         search = problem.search(K, [], alone, again)
         found = unless_ill_defined(search.optimum, em)

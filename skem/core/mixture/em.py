@@ -37,7 +37,7 @@ LARGEST = 1e100
 """Nats beyond which a log-density counts as no better."""
 OFFSET = 300.0
 """Means in standard deviations up to which rows have few digits in common."""
-REMOTE = 1e6
+SPREAD = 1e6
 """Mean square of coordinates up to which no row is too far away for that."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
@@ -97,7 +97,7 @@ class EMMap(FitProblem):
             return self
         if self.coordinates.unit is not None or not (np.abs(shift) <= OFFSET).all():
             return self
-        if self.total_second.max() > REMOTE * self.blocks.total_weight:
+        if self.total_second.max() > SPREAD * self.blocks.total_weight:
             return self
         return replace(self, blocks=replace(blocks, dtype=np.dtype(np.float32)))
 
