@@ -27,7 +27,7 @@ from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.draw import drawn_of_each
 from skem.core.search.effort import affordable
-from skem.core.search.move import CERTAIN, missed
+from skem.core.search.move import CERTAIN, Attempts, missed
 from skem.core.search.search import (
     FOLLOWED,
     GAIN,
@@ -36,7 +36,6 @@ from skem.core.search.search import (
     Search,
     farthest,
 )
-from skem.core.search.split import Split
 from skem.core.solve.accelerator import FLOOR
 from skem.core.solve.loop import Solution
 
@@ -202,13 +201,7 @@ class BayesianSearch(Search):
             for clustering in clusterings:
                 yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
-    def after_moves(
-        self,
-        em: EMMap,
-        best: Solution,
-        failures: int = 0,
-        known: dict[int, Split] | None = None,
-    ) -> Solution:
+    def after_moves(self, em: EMMap, best: Solution, attempts: Attempts) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         assert isinstance(em, VariationalMap)
         here, value = alive(em, best.evaluation.parameters), height(best)

@@ -10,7 +10,7 @@ step on rows with random weights leads to another one (Elidan et al. 2002, AAAI-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,17 @@ from skem.core.search.split import Split, splits
 
 CERTAIN = 1e-12
 """Probability that a row keeps of belonging to each of the components."""
+
+
+@dataclass
+class Attempts:
+    """How often in a row moves were in vain, and splits that were not tried yet.
+
+    A split is kept by the number of the component that it divides.
+    """
+
+    failures: int = 0
+    splits: dict[int, Split] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,32 +75,26 @@ class Moves:
         return own and em.fixed is None and not len(em.blocks.known_components)
 
     def hopeful(
-        self,
-        count: int,
-        failures: int,
-        rng: np.random.RandomState,
-        known: dict[int, Split] | None = None,
+        self, count: int, rng: np.random.RandomState, attempts: Attempts
     ) -> list[Parameters] | Parameters:
         """Make the moves that promise the most, of splits and components that go.
 
-        After failures the next best are made. Return a list of none, or a stack.
-        `known` are splits that were found before; they become those of now, without
-        those that are tried.
+        After failures the next best are made. Return a list of none, or a stack. The
+        splits of `attempts` become those of now, without those that are tried.
         """
         how = (self.em, self.parameters, self.rows, self.resp, rng)
-        found = splits(*how, known)
+        found = splits(*how, attempts.splits)
         gone = self.dispensable[: count + 1]
         owner = np.array([split.owner for split in found], int)
         promise = np.array([split.gain for split in found])[:, None] - self.cost[gone]
         promise[owner[:, None] == gone] = -np.inf
         best = np.argsort(-promise, axis=None, kind="stable")
-        best = best[failures * count :][:count]
+        best = best[attempts.failures * count :][:count]
         best = best[np.isfinite(promise.ravel()[best])]
         which, places = np.unravel_index(best, promise.shape)
-        if known is not None:
-            tried = set(which.tolist())
-            known.clear()
-            known |= {s.owner: s for i, s in enumerate(found) if i not in tried}
+        attempts.splits = {
+            split.owner: split for i, split in enumerate(found) if i not in which
+        }
         if not len(best):
             return []
         pairs = np.stack([gone[places], owner[which]], axis=1)

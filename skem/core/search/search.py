@@ -40,9 +40,8 @@ from skem.core.search.effort import (
 )
 from skem.core.search.follow import raced
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
-from skem.core.search.move import Moves
+from skem.core.search.move import Attempts, Moves
 from skem.core.search.remote import beside_remote
-from skem.core.search.split import Split
 from skem.core.solve.accelerator import Accelerator
 from skem.core.solve.loop import Solution
 
@@ -235,7 +234,7 @@ class Search:
         On a part of the rows that takes little time beside what is to come. What
         `finish` has not brought to an end is no optimum, and left alone.
         """
-        failures, wanted = 0, min(MOVES, EACH_MOVED * self.n_components)
+        attempts, wanted = Attempts(), min(MOVES, EACH_MOVED * self.n_components)
         # Where steps are so long that fewer moves are tried, once is enough; twice on a
         # part.
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
@@ -244,25 +243,18 @@ class Search:
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
         rounds = affordable_rounds(em, self.n_components, steps, ROUNDS)
-        known: dict[int, Split] = {}
         for _ in range(rounds if best.converged and may_move else 0):
-            found = self.after_moves(em, best, failures, known)
-            failures = failures + 1 if found is best else 0
-            if failures == patience:
+            found = self.after_moves(em, best, attempts)
+            attempts.failures = attempts.failures + 1 if found is best else 0
+            if attempts.failures == patience:
                 break
             best = found
         return best
 
-    def after_moves(
-        self,
-        em: EMMap,
-        best: Solution,
-        failures: int = 0,
-        known: dict[int, Split] | None = None,
-    ) -> Solution:
+    def after_moves(self, em: EMMap, best: Solution, attempts: Attempts) -> Solution:
         """Try several moves, and finish the first of the most hopeful that gains."""
         least = height(best) + self.slack
-        starts = self.moved(em, best, failures, known)
+        starts = self.moved(em, best, attempts)
         trials = climb(em, starts, TRIAL, least, self.slack)
         trials.sort(key=Trial.hope, reverse=True)
         chart = em.chart(best.evaluation.parameters)
@@ -293,23 +285,17 @@ class Search:
         return Solution(here, [], 0, True, accelerator)
 
     def moved(
-        self,
-        em: EMMap,
-        best: Solution,
-        failures: int,
-        known: dict[int, Split] | None = None,
+        self, em: EMMap, best: Solution, attempts: Attempts
     ) -> list[Parameters] | Parameters:
         """Move components, or weigh rows anew after failures; what fails is left out.
 
-        Moves are at random, unless fewer than components can be tried. `known` are
-        splits of components, which those that have not changed need not be split for
-        again.
+        Moves are at random, unless fewer than components can be tried.
         """
         moves = Moves.away_from(em, best.evaluation.parameters, self.rng)
         count = self.affordable(em, MOVES, EACH_MOVED)
         if count < self.n_components and moves.divisible:
-            return moves.hopeful(count, failures, self.rng, known)
-        if failures % 2:
+            return moves.hopeful(count, self.rng, attempts)
+        if attempts.failures % 2:
             return moves.reweighted(count, self.rng)
         return moves.drawn(count, self.rng)
 

@@ -61,7 +61,7 @@ def splits(
     rows: Rows,
     resp: np.ndarray,
     rng: np.random.RandomState,
-    earlier: Mapping[int, Split] | None = None,
+    earlier: Mapping[int, Split],
 ) -> list[Split]:
     """Split each component by itself, in the best of several ways.
 
@@ -70,7 +70,7 @@ def splits(
     """
     found = []
     for k, own in enumerate(resp):
-        before = None if earlier is None else earlier.get(k)
+        before = earlier.get(k)
         if before is not None and before.holds(own * rows.weight):
             found.append(before)
             continue

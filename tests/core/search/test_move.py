@@ -10,7 +10,7 @@ from scipy.stats import norm
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.search import move as move_module
-from skem.core.search.move import Moves, missed
+from skem.core.search.move import Attempts, Moves, missed
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
@@ -120,30 +120,31 @@ def test_the_move_that_promises_the_most_mends_it(em, labels):
         if not moves.divisible:
             assert em.structure.shared
             return
-        assert finish(moves.hopeful(1, 0, rng)[0]).objective > good - 0.02
+        assert finish(moves.hopeful(1, rng, Attempts())[0]).objective > good - 0.02
 
 
 def test_moves_that_failed_are_passed_over(em, labels):
     moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
     if not moves.divisible:
         return
-    all_four = moves.hopeful(4, 0, np.random.RandomState(0))
-    last_two = moves.hopeful(2, 1, np.random.RandomState(0))
+    all_four = moves.hopeful(4, np.random.RandomState(0), Attempts())
+    last_two = moves.hopeful(2, np.random.RandomState(0), Attempts(1))
     assert np.array_equal(last_two.means, all_four.means[2:])
-    assert len(moves.hopeful(4, 3, np.random.RandomState(0))) == 0
+    assert len(moves.hopeful(4, np.random.RandomState(0), Attempts(3))) == 0
 
 
 def test_splits_that_are_not_tried_are_kept_for_later(em, labels):
     moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
     if not moves.divisible:
         return
-    known = {}
-    found = moves.hopeful(1, 0, np.random.RandomState(0), known)
+    attempts = Attempts()
+    found = moves.hopeful(1, np.random.RandomState(0), attempts)
     assert len(found.means) == 1
-    (tried,) = set(range(K)) - set(known)
+    before = attempts.splits
+    (tried,) = set(range(K)) - set(before)
     assert tried in np.flatnonzero((found.means[0] != moves.parameters.means).any(1))
-    before = dict(known)
-    moves.hopeful(1, 0, np.random.RandomState(1), known)
+    moves.hopeful(1, np.random.RandomState(1), attempts)
+    known = attempts.splits
     assert sum(known[k] is before.get(k) for k in known) >= K - 2
 
 
@@ -211,7 +212,7 @@ def test_promising_halves_have_the_weight_of_their_owner(overlapping):
     rows, resp = overlapping.rows, overlapping.resp
     # None is missed, so that each may go.
     moves = replace(overlapping, dispensable=np.arange(K), cost=np.zeros(K))
-    stack = moves.hopeful(3, 0, np.random.RandomState(0))
+    stack = moves.hopeful(3, np.random.RandomState(0), Attempts())
     before = overlapping.parameters.weights
     owned = resp @ rows.weight / rows.weight.sum()
     for after in (stack[i] for i in range(3)):

@@ -14,6 +14,7 @@ from skem.core.search import search as search_module
 from skem.core.search.climb import Trial, height
 from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
+from skem.core.search.move import Attempts
 from skem.core.search.search import Search, alike, farthest
 from skem.core.solve.lbfgs import LBFGS
 
@@ -173,7 +174,7 @@ def test_few_components_have_few_moves(make_blocks, rng):
     em = EMMap.prepare(make_blocks(blobs(rng, 100)), structure, 2, "auto")
     search = Search(DIVERSE, 2, np.random.RandomState(0), finish, LBFGS)
     best = search.first(em)
-    moved = search.moved(em, best, 0)
+    moved = search.moved(em, best, Attempts())
     assert len(moved if isinstance(moved, list) else moved.weights) == 10
 
 

@@ -37,7 +37,8 @@ def fitted(structure, make_blocks, data):
 def test_what_splits_promise_is_what_they_gain_in_the_mixture(fitted, data):
     em, parameters, rows, resp = fitted
     found = {
-        s.owner: s for s in splits(em, parameters, rows, resp, np.random.RandomState(0))
+        s.owner: s
+        for s in splits(em, parameters, rows, resp, np.random.RandomState(0), {})
     }
     assert found[1].gain > found[0].gain + 100
     two = found[1].two
@@ -69,7 +70,7 @@ def test_what_has_one_row_is_left_alone(fitted):
     alone = np.zeros_like(resp)
     alone[0, 0], alone[1] = 1, 1
     alone[1, 0] = 0
-    found = splits(em, parameters, rows, alone, np.random.RandomState(0))
+    found = splits(em, parameters, rows, alone, np.random.RandomState(0), {})
     assert [split.owner for split in found] == [1]
 
 
@@ -77,7 +78,7 @@ def test_heavy_rows_gain_in_proportion(fitted):
     em, parameters, rows, resp = fitted
     heavy = rows._replace(weight=3 * rows.weight)
     one, three = (
-        splits(em, parameters, each, resp, np.random.RandomState(0))
+        splits(em, parameters, each, resp, np.random.RandomState(0), {})
         for each in (rows, heavy)
     )
     gains = [[split.gain for split in found] for found in (one, three)]
@@ -89,7 +90,7 @@ def test_heavy_rows_gain_in_proportion(fitted):
 def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
     em, parameters, rows, resp = fitted
     rng = np.random.RandomState(0)
-    first = {s.owner: s for s in splits(em, parameters, rows, resp, rng)}
+    first = {s.owner: s for s in splits(em, parameters, rows, resp, rng, {})}
     again = splits(em, parameters, rows, resp, rng, first)
     assert [each is first[each.owner] for each in again] == [True, True]
     # One row in fifty makes no difference to the first component; one in ten does.
@@ -103,7 +104,7 @@ def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
 
 def test_other_rows_hold_no_split(fitted):
     em, parameters, rows, resp = fitted
-    found = splits(em, parameters, rows, resp, np.random.RandomState(0))[0]
+    found = splits(em, parameters, rows, resp, np.random.RandomState(0), {})[0]
     assert found.holds(resp[0])
     assert not found.holds(resp[0][::-1].copy())
     assert not found.holds(resp[0][:100])
