@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ MANY = 3
 """Starts for each that is asked for, where many steps are quick."""
 SAME = 0.05
 """Nats by which searches of one optimum may differ."""
+EQUAL = 1e-3
+"""Nats by which none is better than another, as rounding may differ elsewhere."""
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
 
@@ -82,9 +85,11 @@ def confirmed(
         found = unless_ill_defined(search.optimum, em)
         if found is None:
             continue
-        if best is not None and abs(height(found) - height(best)) <= SAME:
-            return max(found, best, key=height)
-        best = max(filter(None, (found, best)), key=height)
+        gain = math.inf if best is None else height(found) - height(best)
+        if gain > EQUAL:
+            best = found
+        if abs(gain) <= SAME:
+            break
     return best
 
 
