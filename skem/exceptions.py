@@ -5,12 +5,13 @@ class DegenerateComponentsWarning(UserWarning):
     """Some components of a fitted mixture are not supported by the data.
 
     A component rests on fewer effective samples, N·w_k, than it takes to determine its
-    mean and covariance (d + 1 for a full covariance, 1 for a tied one, 2 for the other
-    structures), or several components have the same mean and covariance. The attribute
-    `degenerate_components_` of the mixture says which, and the warning names the rows
-    of the first kind by their indices. In a `MixtureModel` it takes as many samples as
-    a component has free parameters for each column of numbers or counts, and one for
-    categories; groups of Gaussian columns are as in `GaussianMixture`.
+    mean and covariance (d + 1 for a full covariance, 1 for a tied one that is far from
+    all others, 2 for the other structures), or several components have the same mean
+    and covariance. The attribute `degenerate_components_` of the mixture says which,
+    and the warning names the rows of the first kind by their indices. In a
+    `MixtureModel` it takes as many samples as a component has free parameters for each
+    column of numbers or counts, and one for categories; groups of Gaussian columns are
+    as in `GaussianMixture`.
 
     `GaussianMixtureIC` warns if it passes over a candidate of a lower criterion for
     that reason.

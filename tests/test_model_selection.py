@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
@@ -46,6 +46,17 @@ def test_estimator_checks(estimator, check):
         check(estimator)
     except AssertionError:
         pytest.xfail("Seeds are drawn from rows, and repeated rows are other rows.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", [5, 9])
+def test_a_row_that_is_not_remote_is_no_component_by_itself(largest):
+    X = load_wine().data
+    search = GaussianMixtureIC(range(1, largest + 1), random_state=0)
+    search.fit(X)
+    # R mclust, VVI with a tight tolerance; seven that are tied leave a row alone.
+    assert (search.covariance_type_, search.n_components_) == ("diag", 4)
+    assert search.criterion_ == pytest.approx(6936.2, abs=0.1)
 
 
 def test_old_faithful_is_three_tied_components_as_in_mclust():

@@ -20,7 +20,7 @@ SHORT = 0.3
 """Nats, for each parameter, that a candidate may be short of its optimum."""
 CLOSE = 8.0
 """Nats behind the best one within which candidates are searched with patience."""
-MORE = 3
+MORE = 5
 """Searches of those by themselves, until one leads to what was found."""
 
 

@@ -11,6 +11,8 @@ ONE_SPOT = 0.01
 """Distance, in standard deviations or logarithms, below which components coincide."""
 PAIRS = 10_000
 """Pairs of components that are compared together, at least one with each."""
+REMOTE = 25.0
+"""Squared distance per feature, in standard deviations, from which rows are remote."""
 
 
 def scarce(
@@ -18,14 +20,30 @@ def scarce(
 ) -> np.ndarray:
     """Mask of components with fewer effective points, N·w_k rounded, than they need.
 
-    All of them, if what they share takes more rows than there are.
+    All of them, if what they share takes more rows than there are. Where one point is
+    enough, it must be remote from all other components: else it may be one of theirs.
     """
     K, d = parameters.means.shape
     if structure.shared and np.round(total_weight) < structure.least_rows(K, d):
         return np.ones(K, bool)
     # Points are whole in truth; tails of other components blur the count.
-    counts = total_weight * parameters.weights
-    return np.round(counts) < structure.least_points(d)
+    counts = np.round(total_weight * parameters.weights)
+    least = structure.least_points(d)
+    few = counts < least
+    if least == 1:
+        for k in np.flatnonzero(counts == 1).tolist():
+            few[k] = not _remote(structure, parameters, k)
+    return few
+
+
+def _remote(structure: Structure, parameters: Parameters, k: int) -> bool:
+    """Whether a component is remote from all others, of the same covariance."""
+    others = np.delete(parameters.means, k, axis=0) - parameters.means[k]
+    own = np.full(len(others), k)
+    base = structure.ordered(parameters.precisions_cholesky, own)
+    # Squares may be out of range.
+    distances = np.hypot.reduce(structure.whiten_rows(base, others), axis=1)
+    return bool((distances > np.sqrt(REMOTE * others.shape[1])).all())
 
 
 def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:

@@ -28,6 +28,7 @@ from skem.core.gaussian.coordinates import (
     standardising_coordinates,
 )
 from skem.core.gaussian.covariance import Scatter, Structure
+from skem.core.gaussian.degeneracy import REMOTE
 from skem.core.gaussian.maximisation import factor, maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import (
@@ -51,8 +52,6 @@ ROWS = 5_000
 """Rows that are looked at, at most."""
 FEWEST, VALUES = 2_000, 2**20
 """Where covariances are diagonal: as many rows at least, and about so many values."""
-REMOTE = 25.0
-"""Squared distance per feature, in standard deviations, of rows that are left out."""
 MAX_TRIMS = 5
 LOST = 1e-12
 """Variance in coordinates up to which rows get other ones: they lose digits, and others

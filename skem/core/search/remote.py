@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skem.core.gaussian.degeneracy import REMOTE
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
-from skem.core.mixture.scale import REMOTE
 from skem.core.mixture.seeds import kmeans
 from skem.core.search.initialize import of_rows
 

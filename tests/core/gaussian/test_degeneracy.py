@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 from skem.core.gaussian import degeneracy
-from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.gaussian.degeneracy import coincident, degenerate_components, scarce
+from skem.core.gaussian.covariance import SHAPES, STRUCTURES
+from skem.core.gaussian.degeneracy import (
+    REMOTE,
+    coincident,
+    degenerate_components,
+    scarce,
+)
 from skem.core.gaussian.parameters import Parameters
 
 D = 3
+FAR_APART = 100.0 * np.arange(3)[:, None] * np.ones(D)
 
 
 def mixture(structure, means, sds=None, weights=None):
@@ -32,15 +38,28 @@ def test_scarce_is_fewer_points_than_a_component_needs(structure):
     assert least == {"full": D + 1, "tied": 1}.get(structure.name, 2)
     N = 100
     weights = np.array([least, least - 1, N - 2 * least + 1]) / N
-    parameters = mixture(structure, np.zeros((3, D)), weights=weights)
+    parameters = mixture(structure, FAR_APART, weights=weights)
     assert scarce(structure, parameters, N).tolist() == [False, True, False]
 
 
 def test_points_are_counted_to_the_nearest_whole_number(structure):
     least, N = structure.least_points(D), 100
     counts = np.array([least - 0.6, least - 0.4, N - 2 * least + 1])
-    parameters = mixture(structure, np.zeros((3, D)), weights=counts / N)
+    parameters = mixture(structure, FAR_APART, weights=counts / N)
     assert scarce(structure, parameters, N).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["tied", "EEI", "EII"])
+def test_one_point_is_enough_where_it_is_remote_from_all_others(name):
+    structure, N = SHAPES[name], 100
+    limit = np.sqrt(REMOTE * D)
+    for apart, few in ((0.99 * limit, True), (1.01 * limit, False), (1e200, False)):
+        means = np.zeros((3, D))
+        means[:, 1] = [0, apart, -3]
+        cholesky = np.eye(D) if name == "tied" else np.ones(structure.shape(3, D))
+        weights = np.array([0.4, 0.01, 0.59])
+        found = scarce(structure, Parameters(weights, means, cholesky), N)
+        assert found.tolist() == [False, few, False]
 
 
 def test_components_on_one_spot_coincide(structure):
