@@ -235,10 +235,12 @@ class Search:
         `finish` has not brought to an end is no optimum, and left alone.
         """
         attempts, wanted = Attempts(), min(MOVES, EACH_MOVED * self.n_components)
-        # Where steps are so long that fewer moves are tried, once is enough; twice on a
-        # part.
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
-        patience = min(self.patience, 2 if part else 1) if few else self.patience
+        patience = self.patience
+        if few or part:
+            # Few moves are those that promise the most: on a part the next best follow.
+            # Many are drawn, and what they gain on a part is mostly of its own.
+            patience = min(patience, 2 if few and part else 1)
         # One component has nowhere to go.
         may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter

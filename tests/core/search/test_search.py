@@ -167,6 +167,19 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
         calls.clear()
         searched(em, start, n_starts=0, patience=patience)
         assert len(calls) == patience
+    search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
+    best = search.first(em)
+    # Few moves, where steps are long, are in an order.
+    for work, part, expected in (
+        (effort.WORK, False, 3),
+        (effort.WORK, True, 1),
+        (1, False, 1),
+        (1, True, 2),
+    ):
+        calls.clear()
+        monkeypatch.setattr(effort, "WORK", work)
+        search.improved(em, best, part=part)
+        assert len(calls) == expected
 
 
 def test_few_components_have_few_moves(make_blocks, rng):
