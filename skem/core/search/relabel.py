@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skem.core.search.draw import drawn_of_each
+from skem.core.search.draw import drawn_of_each, nearer
 from skem.core.search.move import CERTAIN, missed
 
 
@@ -43,12 +43,9 @@ class Relabelling:
 
     def split(self, resp: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Split the component that owns a random row, between that and another one."""
-        Z, weight = self.Z, self.weight
-        (here,) = drawn_of_each(weight[None], rng)
-        (owner,) = drawn_of_each(resp[None, :, here], rng)
-        (there,) = drawn_of_each(resp[None, owner] * weight, rng)
-        nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
-            Z[here] @ Z[here] - Z[there] @ Z[there]
-        )
-        halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
+        here = drawn_of_each(self.weight[None], rng)
+        (owner,) = drawn_of_each(resp[:, here].T, rng)
+        there = drawn_of_each(resp[None, owner] * self.weight, rng)
+        (first,) = nearer([self.Z], here, there)
+        halves = np.stack([resp[owner] * first, resp[owner] * ~first])
         return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
