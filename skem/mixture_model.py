@@ -75,8 +75,9 @@ class MixtureModel(FittingTable):
 
     n_init : int or 'auto', default='auto'
         'auto': ten starts (four for each component, at most) get a few steps, and the
-        best one is finished; then components are moved as long as that helps. On
-        many rows this is done on 10 000 of them first. An int: the best of so many
+        best one is finished; then components that are missed little are taken away
+        and others split, ten moves at a time, until two times in a row gain nothing.
+        On many rows this is done on 10 000 of them first. An int: the best of so many
         such searches.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'

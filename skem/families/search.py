@@ -17,8 +17,12 @@ from skem.core.mixture.seeds import (
     nearest_kmeans_seed,
     nearest_random_row,
 )
-from skem.core.search.climb import Trial, climb
+from skem.core.search.climb import Trial, climb, height
+from skem.core.search.move import Attempts
+from skem.core.search.onward import GAIN, better, onward
+from skem.core.search.relabel import Relabelling
 from skem.core.solve.loop import Solution
+from skem.core.solve.plain import Plain
 from skem.families.point import Point
 from skem.families.table_map import Evaluation, TableChart, TableMap
 
@@ -35,15 +39,10 @@ MERGES = 6
 MOVES = 10
 TRIAL = 16
 """Steps that each move gets."""
-ROUNDS = 10
-FINISHED = 3
-"""Moves of a round that are finished, at most."""
 WINDOW = 5
 """Steps whose gain may come so many times again, before a run is given up."""
 PATIENCE = 2
-"""Rounds of moves without a gain that end the search, once there was one."""
-GAIN = 0.01
-"""Nats from which a move was worth it."""
+"""Times in a row that moves may gain nothing."""
 POOL = 10_000
 POOL_PER_COMPONENT = 200
 NEAR = 5.0
@@ -84,6 +83,7 @@ class TableSearch:
     rng: np.random.RandomState
     finish: Finish
     neighbour: Neighbour | None = None
+    slack: float = GAIN
 
     def optimum(self, em: TableMap) -> Solution:
         """Return where the search ends."""
@@ -116,14 +116,8 @@ class TableSearch:
         resp = neighbour(em)
         if len(resp) > self.n_components:
             return [em.labelled(each) for each in merged(resp, em.weight)]
-        Z = np.ascontiguousarray(em.product.embed(em.numbers()))
-        share = resp @ em.weight
-        found = []
-        for _ in range(min(MOVES, EACH * len(resp)) - BESIDE):
-            split = self.rng.choice(len(resp), p=share / share.sum())
-            wider = np.vstack([resp, np.zeros(len(Z))])
-            found.append(em.labelled(self.halved(Z, wider, len(resp), split)))
-        return found
+        rows, count = relabelling_of(em, resp), min(MOVES, EACH * len(resp)) - BESIDE
+        return [softly(em, rows.split(resp, self.rng)) for _ in range(count)]
 
     def lowered(self, em: TableMap, point: Point, neighbour: Neighbour) -> Any:
         """Merge components of a neighbour that has one more than a mixture.
@@ -132,8 +126,11 @@ class TableSearch:
         """
         pool = self.pool(em)
         starts = [pool.labelled(each) for each in merged(neighbour(pool), pool.weight)]
-        found = self.better(pool, starts, pool.evaluate(point))
-        if found is None or pool is em:
+        here = Solution(pool.evaluate(point), [], 0, True, Plain(pool.chart))
+        found = better(self, pool, here, climbed(pool, starts, TRIAL))
+        if found is here:
+            return None
+        if pool is em:
             return found
         whole = self.finish(em, found.evaluation.parameters, found)
         gained = whole.evaluation.objective - em.evaluate(point).objective
@@ -157,75 +154,40 @@ class TableSearch:
         weight = np.where(em.weight > 0, em.weight, 1e-300)
         in_turn = [first, *(methods[i % len(methods)] for i in range(1, most))]
         labels = [method(Z, weight, K, self.rng) for method in in_turn]
-        # An empty component is a small share of everything.
-        return [em.labelled(0.99 * resp + 0.01 / K) for resp in labels]
+        return [softly(em, resp) for resp in labels]
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
-        failed, patience = 0, 1
-        for _ in range(ROUNDS if self.n_components > 1 else 0):
-            found = self.moved(em, best)
-            if found is None:
-                failed += 1
-                if failed == patience:
-                    break
-            else:
-                # Where there was a better optimum, there may be others.
-                best, failed, patience = found, 0, PATIENCE
-        return best
+        # One component has nowhere to go.
+        return onward(self, em, best, PATIENCE) if self.n_components > 1 else best
 
-    def moved(self, em: TableMap, best: Solution) -> Solution | None:
-        """Take one component away and split another, at random, a few times."""
+    def trials(self, em: TableMap, best: Solution, attempts: Attempts) -> list[Trial]:
+        """Take away a component that is missed little, and split another one."""
         point = best.evaluation.parameters
         resp = np.hstack([each for _, _, each in em.posterior(point)])
-        Z = np.ascontiguousarray(em.product.embed(em.numbers()))
+        rows = relabelling_of(em, resp)
         count = min(MOVES, EACH * self.n_components)
-        starts = [em.labelled(self.relabelled(Z, resp)) for _ in range(count)]
-        return self.better(em, starts, best.evaluation)
+        starts = [softly(em, rows.moved(self.rng)) for _ in range(count)]
+        return climbed(em, starts, TRIAL)
 
-    def better(
-        self, em: TableMap, starts: Sequence[Point], best: Evaluation
-    ) -> Solution | None:
-        """Return an optimum above another that the most hopeful starts lead to."""
-        value = best.objective
-        for trial in climbed(em, starts, TRIAL)[:FINISHED]:
-            if trial.hope() <= value:
-                break
-            end = self.finish(em, trial.parameters, None, Hopeless(best))
-            if end.evaluation.objective > value + GAIN:
-                if not end.converged:
-                    # Given up beside the optimum, and above it none the less.
-                    end = self.finish(em, end.evaluation.parameters, end)
-                return end
-        return None
+    def followed(self, em: TableMap, best: Solution, trial: Trial) -> Solution:
+        """Finish a trial, unless it is given up below the best."""
+        run = self.finish(em, trial.parameters, None, Hopeless(best.evaluation))
+        if run.converged or height(run) <= height(best) + self.slack:
+            return run
+        # Given up beside the optimum, and above it none the less.
+        return self.finish(em, run.evaluation.parameters, run)
 
-    def relabelled(self, Z: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Give the rows of a component to the others, and halve another one."""
-        K = len(resp)
-        away, split = self.rng.choice(K, 2, replace=False)
-        left = resp.copy()
-        left[away] = 0
-        total = left.sum(axis=0)
-        share = resp.sum(axis=1) + 1e-9
-        share[away] = 0
-        left = np.where(total > 1e-6, left / np.maximum(total, 1e-300), 0.0)
-        # What belonged to that component alone goes by size.
-        left += (total <= 1e-6) * (share / share.sum())[:, None]
-        return self.halved(Z, left, away, split)
 
-    def halved(
-        self, Z: np.ndarray, resp: np.ndarray, away: int, split: int
-    ) -> np.ndarray:
-        """Give the rows of a component that are nearer to one than to another away."""
-        left = resp.copy()
-        rows = np.flatnonzero(left[split] > 0.5)
-        if len(rows) < 2:
-            rows = np.arange(Z.shape[0])
-        a, b = self.rng.choice(rows, 2, replace=len(rows) < 2)
-        nearer = ((Z - Z[a]) ** 2).sum(axis=1) < ((Z - Z[b]) ** 2).sum(axis=1)
-        left[away] = left[split] * (0.1 + 0.8 * nearer)
-        left[split] -= left[away]
-        return left
+def relabelling_of(em: TableMap, resp: np.ndarray) -> Relabelling:
+    """Label the rows of a table anew; those with like features are near."""
+    Z = np.ascontiguousarray(em.product.embed(em.numbers()))
+    return Relabelling(Z, em.weight, resp)
+
+
+def softly(em: TableMap, resp: np.ndarray) -> Point:
+    """M-step of responsibilities, with a small share of everything for each."""
+    return em.labelled(0.99 * resp + 0.01 / len(resp))
 
 
 def random_labels(

@@ -4,9 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 
 from skem import MixtureModel
 from skem.core.blocks.threads import Workers
+from skem.core.search.climb import height
+from skem.core.search.follow import follow
+from skem.core.solve.lbfgs import LBFGS
 from skem.families.point import Point
 from skem.families.search import (
     Hopeless,
@@ -81,3 +86,52 @@ def test_there_are_as_many_starts_as_are_asked_for_where_rows_are_equal(rng):
     assert len(starts) == 7
     for start in starts:
         assert start.weights.sum() == pytest.approx(1)
+
+
+def finish(em, start, earlier=None, give_up=None):
+    return follow(LBFGS, 1e-2, 500, em, start, earlier, callback=give_up)
+
+
+def test_poor_optimum_of_a_table_is_left(rng):
+    """Two components on one group, one on two: no step of EM leads out of that."""
+    z = rng.integers(4, size=400)
+    X = np.array([[0, 0], [9, 0], [0, 9], [9, 9]])[z] + rng.normal(size=(400, 2))
+    model = MixtureModel(4, covariance_type="diag", random_state=0).fit(X)
+    values = np.ascontiguousarray(X.T)
+    em = TableMap(model._product.of(values), values, np.ones(400), Workers(), None)
+    one_hot = np.eye(4)
+    good = finish(em, em.labelled(one_hot[z].T))
+    labels = np.where(z == 3, 2, z)
+    labels = np.where((z == 0) & (X[:, 1] > 0), 3, labels)
+    poor = finish(em, em.labelled(one_hot[labels].T))
+    assert height(poor) < height(good) - 20
+    search = TableSearch(4, np.random.RandomState(0), finish)
+    # Each run leaves up to 0.01 nats.
+    assert height(search.improved(em, poor)) > height(good) - 0.02
+
+
+def test_moves_that_gain_nothing_end_the_search(rng, monkeypatch):
+    model, em = fitted(rng)
+    best = finish(em, model._point)
+    calls = []
+    monkeypatch.setattr(TableSearch, "trials", lambda *_: calls.append(1) or [])
+    for n_components, expected in ((3, 2), (1, 0)):
+        calls.clear()
+        search = TableSearch(n_components, np.random.RandomState(0), finish)
+        assert search.improved(em, best) is best
+        assert len(calls) == expected
+
+
+@pytest.mark.slow
+def test_default_fits_of_categories_agree():
+    """With moves of any components, two of these eight are 7 and 35 nats below."""
+    X = load_breast_cancer().data[:, :10]
+    cuts = np.quantile(X, [0.25, 0.5, 0.75], axis=0)
+    quarters = (X[None] > cuts[:, None]).sum(axis=0)
+    model = MixtureModel(4, families="categorical")
+    values = [
+        clone(model).set_params(random_state=seed).fit(quarters).score(quarters)
+        for seed in range(8)
+    ]
+    # Two optima are half a nat apart.
+    assert 569 * np.ptp(values) < 1

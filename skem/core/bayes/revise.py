@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -20,22 +20,14 @@ from skem.core.bayes.clusterings import Clustering, Labels, hierarchical, merged
 from skem.core.bayes.em import VariationalMap
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
 from skem.core.search.climb import Trial, climb, height, highest
-from skem.core.search.draw import drawn_of_each
 from skem.core.search.effort import affordable
-from skem.core.search.move import CERTAIN, Attempts, missed
-from skem.core.search.search import (
-    FOLLOWED,
-    GAIN,
-    NEAR,
-    SHARE,
-    Search,
-    farthest,
-)
+from skem.core.search.move import CERTAIN, Attempts
+from skem.core.search.relabel import Relabelling
+from skem.core.search.search import NEAR, SHARE, Search, farthest
 from skem.core.solve.accelerator import FLOOR
 from skem.core.solve.loop import Solution
 
@@ -61,15 +53,13 @@ STEPS = 8
 
 
 @dataclass(frozen=True)
-class Revisions:
+class Revisions(Relabelling):
     """Ways to leave a posterior, drawn at random.
 
-    `resp` are responsibilities of the rows, of the components that have some; there may
-    be `n_components` of them.
+    Responsibilities are of the components that have some rows; there may be
+    `n_components` of them.
     """
 
-    rows: Rows
-    resp: np.ndarray
     n_components: int
 
     @classmethod
@@ -81,56 +71,30 @@ class Revisions:
         counts = resp @ rows.weight
         owning = counts > min(OWNED * rows.weight.mean(), counts.max() / 2)
         resp = resp[owning] + CERTAIN
-        return cls(rows, resp / resp.sum(axis=0), n_components)
+        return cls(rows.Z, rows.weight, resp / resp.sum(axis=0), n_components)
 
     def drawn(self, count: int, rng: np.random.RandomState) -> Iterator[np.ndarray]:
         """Delete, merge or split, and yield the responsibilities handed on.
 
-        No component is deleted twice, and none is merged twice.
+        No component is deleted twice, and none is merged twice. Where all components
+        have rows, one goes for a split.
         """
         most = min(len(self.resp) - 1, max(1, round(FEWER * count)))
-        deleted, merged = self._dispensable(most, rng), self._dispensable(most, rng)
-        yield from map(self._without, deleted)
+        deleted, merged = self.dispensable(most, rng), self.dispensable(most, rng)
+        yield from map(self.without, deleted)
         yield from map(self._merged, merged)
+        full = len(self.resp) == self.n_components
         for _ in range(count - 2 * most):
-            yield self._split(rng)
-
-    @cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(missed(self.resp, self.rows.weight), kind="stable")
-
-    def _dispensable(self, most: int, rng: np.random.RandomState) -> np.ndarray:
-        """Choose components, each half as likely as the one that is missed less."""
-        order = self._order
-        keys = np.log(2) * np.arange(len(order)) - rng.gumbel(size=len(order))
-        return order[np.argsort(keys)[:most]]
-
-    def _without(self, gone: int) -> np.ndarray:
-        resp = np.delete(self.resp, gone, axis=0) + CERTAIN
-        return resp / resp.sum(axis=0)
+            yield self.moved(rng) if full else self.split(self.resp, rng)
 
     def _merged(self, gone: int) -> np.ndarray:
         """Give all rows of a component to the one that it shares the most with."""
         others = np.delete(self.resp, gone, axis=0)
-        weighted = others * self.rows.weight
+        weighted = others * self.weight
         norms = np.sqrt(np.maximum((weighted * others).sum(axis=1), CERTAIN))
         heir = int(np.argmax(weighted @ self.resp[gone] / norms))
         others[heir] += self.resp[gone]
         return others
-
-    def _split(self, rng: np.random.RandomState) -> np.ndarray:
-        """Split the component that owns a random row; another one goes, if all are."""
-        Z, weight = self.rows.Z, self.rows.weight
-        full = len(self.resp) == self.n_components
-        resp = self._without(self._dispensable(1, rng)[0]) if full else self.resp
-        (here,) = drawn_of_each(weight[None], rng)
-        (owner,) = drawn_of_each(resp[None, :, here], rng)
-        (there,) = drawn_of_each(resp[None, owner] * weight, rng)
-        nearer = Z @ (Z[here] - Z[there]) > 0.5 * (
-            Z[here] @ Z[here] - Z[there] @ Z[there]
-        )
-        halves = np.stack([resp[owner] * nearer, resp[owner] * ~nearer])
-        return np.concatenate([resp[:owner], resp[owner + 1 :], halves])
 
 
 @dataclass(frozen=True)
@@ -201,38 +165,36 @@ class BayesianSearch(Search):
             for clustering in clusterings:
                 yield from clustering(rows.Z, rows.weight, numbers, self.rng)
 
-    def after_moves(self, em: EMMap, best: Solution, attempts: Attempts) -> Solution:
-        """Try several moves, and finish the first of the most hopeful that gains."""
+    def trials(self, em: EMMap, best: Solution, attempts: Attempts) -> list[Trial]:
+        """Try several moves on some of the rows; what they gain there counts."""
         assert isinstance(em, VariationalMap)
-        here, value = alive(em, best.evaluation.parameters), height(best)
+        here, ahead = alive(em, best.evaluation.parameters), 0.0
         part = self.part(em).weighing(em.blocks.total_weight)
         if part.blocks is not em.blocks:
             alone = climb(part, [here], STEPS)
             if not alone:
-                return best
-            value = alone[0].objective
+                return []
+            ahead = height(best) - alone[0].objective
         labels = Labels.of(part, self.n_components, self.rng)
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
         drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
-        trials = climb(part, labels.posteriors(drawn), STEPS)
-        trials.sort(key=Trial.hope, reverse=True)
-        for trial in trials[:FOLLOWED]:
-            if trial.hope() <= value:
-                break
-            there = alive(em, trial.parameters)
-            if _near(em, here, there):
-                continue
-            try:
-                run = self.race(em, replace(trial, parameters=there), height(best))
-                if height(run) > height(best) + GAIN:
-                    end = self.finish(em, run.evaluation.parameters, run)
-                    if height(end) > height(best) + GAIN:
-                        return end
-            except IllDefinedCovarianceError:
-                continue
-        return best
+        return [
+            replace(
+                trial,
+                parameters=alive(em, trial.parameters),
+                objective=trial.objective + ahead,
+            )
+            for trial in climb(part, labels.posteriors(drawn), STEPS)
+        ]
+
+    def returns(self, em: EMMap, best: Solution, trial: Trial) -> bool:
+        """Whether a trial has come back to what it left."""
+        assert isinstance(em, VariationalMap)
+        here, there = alive(em, best.evaluation.parameters), trial.parameters
+        alike = here.shape == there.shape
+        return alike and farthest(em.chart(here), there) < NEAR
 
     def completed(self, em: VariationalMap, best: Solution) -> Solution:
         """Finish with all components, in the order of their size.
@@ -247,9 +209,3 @@ class BayesianSearch(Search):
         if height(end) >= height(best) - rounding or (np.diff(order) > 0).all():
             return end
         return self.finish(em, with_empty(em, before, K))
-
-
-def _near(em: VariationalMap, here: Parameters, there: Parameters) -> bool:
-    """Whether a trial has come back to what it left."""
-    alike = here.shape == there.shape
-    return alike and farthest(em.chart(here), there) < NEAR

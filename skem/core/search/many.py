@@ -17,7 +17,8 @@ from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.draw import drawn_of_each
 from skem.core.search.initialize import LABELS, of_rows, subsample
-from skem.core.search.search import FOLLOWED, GAIN, Follow
+from skem.core.search.onward import FOLLOWED, GAIN
+from skem.core.search.search import Follow
 from skem.core.solve.loop import Solution
 
 KINDS = 3

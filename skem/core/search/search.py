@@ -20,7 +20,6 @@ from scipy.spatial.distance import cdist
 
 from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import (
     DIVERSE,
@@ -41,6 +40,7 @@ from skem.core.search.effort import (
 from skem.core.search.follow import raced
 from skem.core.search.initialize import of_known, seeded, subsample, without_noise
 from skem.core.search.move import Attempts, Moves
+from skem.core.search.onward import GAIN, ROUNDS, onward
 from skem.core.search.remote import beside_remote
 from skem.core.solve.accelerator import Accelerator
 from skem.core.solve.loop import Solution
@@ -63,12 +63,8 @@ EACH_MOVED = 5
 """Moves for each component."""
 PATIENCE = 3
 """Times in a row that they may gain nothing."""
-ROUNDS = 20
-"""Times that is done, at most."""
 TRIAL = 20
 """Steps that each move gets."""
-FOLLOWED = 3
-"""Moves that are followed, at most."""
 CATCH_UP = 20
 """Steps in which each of them must overtake what it left."""
 NEAR = 0.5
@@ -76,8 +72,6 @@ NEAR = 0.5
 unless they are beyond it already."""
 LOOK = 4
 """Steps after which a hopeless one is given up."""
-GAIN = 0.01
-"""Nats from which a move was worth it."""
 SHARE = 0.02
 """Nats, for each free parameter, that may be left on a part of the rows: the optimum of
 another part is half a nat away, for each."""
@@ -234,48 +228,42 @@ class Search:
         On a part of the rows that takes little time beside what is to come. What
         `finish` has not brought to an end is no optimum, and left alone.
         """
-        attempts, wanted = Attempts(), min(MOVES, EACH_MOVED * self.n_components)
+        if not (best.converged and self.may_move(em)):
+            return best
+        wanted = min(MOVES, EACH_MOVED * self.n_components)
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
         patience = self.patience
         if few or part:
             # Few moves are those that promise the most: on a part the next best follow.
             # Many are drawn, and what they gain on a part is mostly of its own.
             patience = min(patience, 2 if few and part else 1)
-        # One component has nowhere to go.
-        may_move = self.n_components > 1 and em.movable(self.n_components).any()
         steps = TRIAL * self.affordable(em, MOVES, EACH_MOVED) + best.n_iter
         rounds = affordable_rounds(em, self.n_components, steps, ROUNDS)
-        for _ in range(rounds if best.converged and may_move else 0):
-            found = self.after_moves(em, best, attempts)
-            attempts.failures = attempts.failures + 1 if found is best else 0
-            if attempts.failures == patience:
-                break
-            best = found
-        return best
+        return onward(self, em, best, patience, rounds)
 
-    def after_moves(self, em: EMMap, best: Solution, attempts: Attempts) -> Solution:
-        """Try several moves, and finish the first of the most hopeful that gains."""
-        least = height(best) + self.slack
+    def may_move(self, em: EMMap) -> bool:
+        """Whether components may go elsewhere; a single one has nowhere to go."""
+        return self.n_components > 1 and bool(em.movable(self.n_components).any())
+
+    def trials(self, em: EMMap, best: Solution, attempts: Attempts) -> list[Trial]:
+        """Try several moves."""
         starts = self.moved(em, best, attempts)
-        trials = climb(em, starts, TRIAL, least, self.slack)
-        trials.sort(key=Trial.hope, reverse=True)
-        chart = em.chart(best.evaluation.parameters)
-        for trial in trials[:FOLLOWED]:
-            if trial.hope() <= least:
-                break
-            beyond = trial.objective > least
-            if not beyond and farthest(chart, trial.parameters) < NEAR:
-                continue
-            try:
-                run = self.still(em, trial) or self.race(em, trial, height(best))
-                if height(run) > least:
-                    done = run.converged and self.slack > GAIN
-                    end = run if done else self.finished(em, run)
-                    if height(end) > least:
-                        return end
-            except IllDefinedCovarianceError:
-                continue
-        return best
+        return climb(em, starts, TRIAL, height(best) + self.slack, self.slack)
+
+    def followed(self, em: EMMap, best: Solution, trial: Trial) -> Solution | None:
+        """Follow a trial that may overtake the best; finish it if it does."""
+        least = height(best) + self.slack
+        if self.returns(em, best, trial):
+            return None
+        run = self.still(em, trial) or self.race(em, trial, height(best))
+        done = run.converged and self.slack > GAIN
+        return run if done or height(run) <= least else self.finished(em, run)
+
+    def returns(self, em: EMMap, best: Solution, trial: Trial) -> bool:
+        """Whether a trial is on its way back, unless it is beyond the best already."""
+        if trial.objective > height(best) + self.slack:
+            return False
+        return farthest(em.chart(best.evaluation.parameters), trial.parameters) < NEAR
 
     def still(self, em: EMMap, trial: Trial) -> Solution | None:
         """Return a trial as an end, if steps would show no more than rounding."""
