@@ -2204,7 +2204,7 @@ inline void eigen(double *a, int64_t d, double *values, double *v) {
 // Names and constants are those of constraint.py, which says what each of them does.
 class Shapes {
     static constexpr int64_t NEWTON_STEPS = 30, ROTATIONS = 200, HALVINGS = 30;
-    static constexpr double LEFT = 1e-14, SHARE = 1e-4, FLAT = 1e-10, WIDEST = 0.5;
+    static constexpr double LEFT = 1e-14, SHARE = 1e-2, FLAT = 1e-10, WIDEST = 0.5;
     static constexpr double LONGEST = 50, GOLDEN = 0.6180339887498949;
     static constexpr double EPSILON = 2.220446049250313e-16;
 
@@ -4194,7 +4194,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 11; }
+EXPORT int64_t skem_version(void) { return 12; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

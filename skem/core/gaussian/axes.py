@@ -11,7 +11,7 @@ from skem.core.gaussian.storage import diagonals, transposed
 from skem.core.gaussian.volumes import HALVINGS, LEFT, TINY, scaled
 
 ROTATIONS = 200
-SHARE = 1e-4
+SHARE = 1e-2
 """Share of what a step gains that axes which are near already may leave."""
 FLAT = 1e-10
 """Information of an angle, for each row, below which it is as good as unknown."""

@@ -144,7 +144,7 @@ class FitProblem:
     def clusters(self, n_components: int) -> Parameters | None:
         """Return the quick fit that the scale is taken from, if there was one."""
         found = None if self.sample is None else self.sample.clusters.get(n_components)
-        return found if found is None else self.constrained(found)
+        return found if found is None else self.constrained(found, roughly=True)
 
     def reopened(self, blocks: ArrayBlocks) -> Self:
         """Return the same problem of the same array, opened anew."""
@@ -261,10 +261,17 @@ class FitProblem:
             parameters = replace(parameters, precisions_cholesky=cholesky)
         return self.with_fixed(parameters)
 
-    def constrained(self, parameters: Parameters) -> Parameters:
-        """Return parameters with the nearest covariances that the structure allows."""
+    def constrained(
+        self, parameters: Parameters, *, roughly: bool = False
+    ) -> Parameters:
+        """Return parameters with the nearest covariances that the structure allows.
+
+        Roughly, where they are a start among many: axes that components have in common
+        are the best ones that one of them has.
+        """
         before, d = parameters.precisions_cholesky, self.blocks.n_features
-        cholesky = self.structure.constrained(before, parameters.weights, d)
+        structure = self.structure.rough if roughly else self.structure
+        cholesky = structure.constrained(before, parameters.weights, d)
         if cholesky is before:
             return parameters
         return replace(parameters, precisions_cholesky=cholesky)

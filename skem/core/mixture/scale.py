@@ -58,10 +58,6 @@ LOST = 1e-12
 are so far away that they may have no say in units."""
 REACH = 1e50
 """Times that coordinates may become larger: squares of them must be in range."""
-STARTS = 3
-"""Runs of k-means, where one is quick."""
-QUICK = 2**22
-"""Values (rows × clusters × features) up to which it is."""
 STEPS = 20
 """EM steps of the quick fit, at most."""
 WORK = 2**27
@@ -468,9 +464,8 @@ def _clusterings(
         tails = white * np.sqrt(weight * np.square(white).sum(axis=0))
         fourth = tails @ tails.T
         views.append(eigh(fourth, subset_by_index=[0, p - 1])[1].T @ white)
-    starts = STARTS if white.size * n_components <= QUICK else 1
     for view in views:
-        yield kmeans(view.T, weight, n_components, rng, starts)
+        yield kmeans(view.T, weight, n_components, rng)
 
 
 def _within(statistics: Statistics) -> float:

@@ -23,55 +23,31 @@ except ImportError:  # pragma: no cover
 
 KMEANS_STEPS = 50
 """Steps of k-means, at most: EM goes on from there."""
-SAME = 1e-9
-"""Relative difference of inertias of the same clustering: twice the best is enough."""
 SHIFT = 1e-4
 """Share of the mean variance; k-means ends where centers move by less, squared."""
 
 
 def kmeans(
-    Z: np.ndarray,
-    weight: np.ndarray,
-    n_components: int,
-    rng: np.random.RandomState,
-    n_init: int = 1,
+    Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
-    """One-hot labels of a k-means clustering, the best of some, (K, n).
-
-    To find the best a second time is enough.
-    """
+    """One-hot labels of a k-means clustering, (K, n)."""
     Z, weight = np.ascontiguousarray(Z, float), np.ascontiguousarray(weight, float)
     run = lloyd if single_lloyd is None else quick_lloyd
-
-    def once() -> tuple[np.ndarray, float]:
-        return run(Z, weight, Z[far_apart(Z, weight, n_components, rng)])
-
     with on_checked_data():
-        best, least = once()
-        for _ in range(n_init - 1):
-            labels, inertia = once()
-            again = abs(inertia - least) <= SAME * least
-            if inertia < least:
-                best, least = labels, inertia
-            if again:
-                break
-    return memberships(best, n_components)
+        labels = run(Z, weight, Z[far_apart(Z, weight, n_components, rng)])
+    return memberships(labels, n_components)
 
 
-def quick_lloyd(
-    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Return labels by scikit-learn's k-means, and their inertia."""
+def quick_lloyd(Z: np.ndarray, weight: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return labels by scikit-learn's k-means."""
     shift = SHIFT * float(Z.var(axis=0).mean())
     # It would hold BLAS to one thread anew in each run.
     plain = getattr(single_lloyd, "__wrapped__", single_lloyd)
-    labels, inertia, *_ = plain(Z, weight, centers, max_iter=KMEANS_STEPS, tol=shift)
-    return labels, inertia
+    labels, *_ = plain(Z, weight, centers, max_iter=KMEANS_STEPS, tol=shift)
+    return labels
 
 
-def lloyd(
-    Z: np.ndarray, weight: np.ndarray, centers: np.ndarray
-) -> tuple[np.ndarray, float]:
+def lloyd(Z: np.ndarray, weight: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Do the same by what scikit-learn has promised to keep."""
     with warnings.catch_warnings():
         # Fewer distinct rows than components: the components left over stay empty.
@@ -80,7 +56,7 @@ def lloyd(
             len(centers), init=centers, n_init=1, max_iter=KMEANS_STEPS, tol=SHIFT
         )
         model.fit(Z, sample_weight=weight)
-    return model.labels_, model.inertia_
+    return model.labels_
 
 
 def far_apart(

@@ -186,7 +186,7 @@ class Moves:
         left = 1.0 if em.background is None else 1 - noise
         shared = em.structure.shared
         moved = present.spliced(pairs, twos, left * shares(weights), shared=shared)
-        return em.constrained(moved)
+        return em.constrained(moved, roughly=True)
 
 
 def missed(resp: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from skem.core.gaussian.covariance import FOURTEEN
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
@@ -344,3 +345,25 @@ def test_single_precision_is_for_complete_data_in_memory(structure, make_blocks,
     for blocks in (make_blocks(X.astype(np.float32)), incomplete, far):
         em, _ = prepared(blocks, structure)
         assert em.in_single() is em
+
+
+@pytest.mark.parametrize("name", ["VVE", "EVE"])
+def test_rough_common_axes_are_those_of_a_component(name, make_blocks, rng):
+    X = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
+    em = EMMap.prepare(make_blocks(X), FOURTEEN[name], 2, "auto")
+    factors = np.triu(rng.normal(size=(2, 3, 3)), 1) + np.diag([0.3, 1.0, 3.0])
+    start = Parameters(np.array([0.95, 0.05]), rng.normal(size=(2, 3)), factors)
+    found = em.constrained(start, roughly=True)
+    before, after = (
+        em.structure.covariances(each.precisions_cholesky) for each in (start, found)
+    )
+    # The heavier one's fit best here.
+    axes = np.linalg.eigh(before[0])[1]
+    turned = axes.T @ after @ axes
+    apart = turned - np.stack([np.diag(np.diagonal(each)) for each in turned])
+    assert np.abs(apart).max() < 1e-9 * np.abs(turned).max()
+    # They are not the nearest ones, but allowed.
+    nearest = em.structure.covariances(em.constrained(start).precisions_cholesky)
+    assert np.abs(nearest - after).max() > 1e-3
+    again = em.constrained(found, roughly=True).precisions_cholesky
+    np.testing.assert_allclose(again, found.precisions_cholesky, rtol=1e-7, atol=1e-9)
