@@ -24,7 +24,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
-from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.climb import Trial, climb, height, highest, ranked
 from skem.core.search.draw import drawn_of_each
 from skem.core.search.effort import affordable
 from skem.core.search.move import CERTAIN, Attempts, missed
@@ -180,12 +180,11 @@ class BayesianSearch(Search):
             )
             for trial in climb(em, labels.posteriors(group), STEPS)
         ]
-        trials.sort(key=Trial.reached, reverse=True)
 
         def finish(trial: Trial) -> Solution:
             return self.finish(em, alive(em, trial.parameters))
 
-        return highest(trials, finish, Trial.reached, 0.0)
+        return highest(ranked(trials, Trial.reached), finish, Trial.reached, 0.0)
 
     def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
         """Yield responsibilities of different numbers of clusters, up to K."""
@@ -216,8 +215,7 @@ class BayesianSearch(Search):
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
         drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
-        trials = climb(part, labels.posteriors(drawn), STEPS)
-        trials.sort(key=Trial.hope, reverse=True)
+        trials = ranked(climb(part, labels.posteriors(drawn), STEPS), Trial.hope)
         for trial in trials[:FOLLOWED]:
             if trial.hope() <= value:
                 break

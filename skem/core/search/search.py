@@ -29,7 +29,7 @@ from skem.core.mixture.seeds import (
     nearest_random_row,
 )
 from skem.core.mixture.step import Limits
-from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.climb import Trial, climb, height, highest, ranked
 from skem.core.search.effort import (
     affordable,
     affordable_rounds,
@@ -255,8 +255,7 @@ class Search:
         """Try several moves, and finish the first of the most hopeful that gains."""
         least = height(best) + self.slack
         starts = self.moved(em, best, attempts)
-        trials = climb(em, starts, TRIAL, least, self.slack)
-        trials.sort(key=Trial.hope, reverse=True)
+        trials = ranked(climb(em, starts, TRIAL, least, self.slack), Trial.hope)
         chart = em.chart(best.evaluation.parameters)
         for trial in trials[:FOLLOWED]:
             if trial.hope() <= least:
