@@ -1128,6 +1128,25 @@ def test_outliers_leave_a_feature_that_is_constant_for_others(covariance_type, v
     assert adjusted_rand_score(found.predict(X[ordinary]), labels) > 0.95
 
 
+@pytest.mark.parametrize("value", [1e3, 1e9, 1e20])
+@pytest.mark.parametrize("covariance_type", ["spherical", "EII", "EEV", "VVE"])
+def test_outliers_leave_a_constant_feature_of_the_same_scale(covariance_type, value):
+    """Rows that share its value had been taken for as wide as the outlier is far."""
+    X, _ = beside_outliers(0.0, 2, 1)
+    X = np.c_[X, np.full(len(X), 0.1)]
+    expected = fit(X, 3, covariance_type)
+    X[0, 2] = value
+    found = fit(X, 4, covariance_type)
+    check_parameters(found)
+    check_outputs(found, X)
+    labels = found.predict(X)
+    assert np.sum(labels == labels[0]) == 1
+    assert adjusted_rand_score(labels[1:], expected.predict(X[1:])) > 0.98
+    if covariance_type in ("spherical", "EII"):
+        score = expected.score(X[1:])
+        assert found.score(X[1:]) == pytest.approx(score, abs=0.02)
+
+
 @pytest.mark.parametrize("value", [1e9, 1e20, 1e40])
 def test_outliers_and_single_precision_and_noise(value):
     """Rows that are enough for steps in single precision, and with noise."""

@@ -222,7 +222,7 @@ class Sample:
         kept = replace(taken, X=X, weight=weight)
         known = Clusterings() if clusterings is None else clusterings
         nearer = None
-        ties = find_ties(X.T, z, weight)
+        ties = find_ties(X.T, z, weight, one_scale=not asked.scales_features)
         if ties is not None and not kept.incomplete and _merged(X.T, z):
             # Values that are not equal would have widths.
             sample = cls(structure, coordinates, kept)._without_remote()
