@@ -138,18 +138,7 @@ def find_ties(
             chosen.append(start + np.flatnonzero(columns.masses[some] >= least))
     if not chosen:
         return Ties(steps) if steps.any() else None
-    atoms = np.concatenate(chosen)
-    squares = _widths(columns, atoms) ** 2 / 12
-    raw = data[row[atoms], columns.place[atoms]]
-    cuts = np.cumsum([len(some) for some in chosen])[:-1]
-    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
-    return Ties(
-        steps,
-        tuple(
-            Atoms(int(features[row[some[0]]]), its_values, its_squares)
-            for some, its_values, its_squares in each
-        ),
-    )
+    return Ties(steps, _atoms_at(columns, chosen, data, features))
 
 
 class DistinctValues(NamedTuple):
@@ -238,6 +227,24 @@ def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:
     keys = np.empty(len(values), complex)
     keys.real, keys.imag = row, values
     return keys
+
+
+def _atoms_at(
+    columns: DistinctValues,
+    chosen: list[np.ndarray],
+    data: np.ndarray,
+    features: np.ndarray,
+) -> tuple[Atoms, ...]:
+    """Return the chosen places of each feature as atoms; `data` are sorted."""
+    row, atoms = columns.row, np.concatenate(chosen)
+    squares = _widths(columns, atoms) ** 2 / 12
+    raw = data[row[atoms], columns.place[atoms]]
+    cuts = np.cumsum([len(some) for some in chosen])[:-1]
+    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
+    return tuple(
+        Atoms(int(features[row[some[0]]]), its_values, its_squares)
+        for some, its_values, its_squares in each
+    )
 
 
 def _spread(z: np.ndarray) -> float:
