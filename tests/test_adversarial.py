@@ -1103,7 +1103,7 @@ def test_outliers_leave_full_covariances_of_the_others(value, n_features, n_outl
 
 
 @pytest.mark.parametrize("n_features", [2, 12])
-@pytest.mark.parametrize("value", [1e4, 1e12, 1e40])
+@pytest.mark.parametrize("value", [1e4, 1e12, 1e40, 1e100, 1e140])
 @pytest.mark.parametrize("covariance_type", ["tied", "EEV", "diag"])
 def test_outliers_have_components_to_themselves(covariance_type, value, n_features):
     """Else their distance would be in the covariances of all."""
@@ -1126,6 +1126,40 @@ def test_outliers_leave_a_feature_that_is_constant_for_others(covariance_type, v
     check_outputs(found, X)
     labels = fit(X[ordinary], 3, covariance_type).predict(X[ordinary])
     assert adjusted_rand_score(found.predict(X[ordinary]), labels) > 0.95
+
+
+@pytest.mark.parametrize("value", [1e3, 1e9, 1e20])
+@pytest.mark.parametrize("covariance_type", ["spherical", "EII", "EEV", "VVE"])
+def test_outliers_leave_a_constant_feature_of_the_same_scale(covariance_type, value):
+    """Rows that share its value had been taken for as wide as the outlier is far."""
+    centers = 6 * np.eye(3)[np.arange(600) % 3, :2]
+    X = centers + np.random.default_rng(0).normal(size=(600, 2))
+    X = np.c_[X, np.full(len(X), 0.1)]
+    expected = fit(X, 3, covariance_type)
+    X[0, 2] = value
+    found = fit(X, 4, covariance_type)
+    check_outputs(found, X)
+    labels = found.predict(X)
+    assert np.sum(labels == labels[0]) == 1
+    assert adjusted_rand_score(labels[1:], expected.predict(X[1:])) > 0.98
+    if covariance_type in ("spherical", "EII"):
+        score = expected.score(X[1:])
+        assert found.score(X[1:]) == pytest.approx(score, abs=0.02)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 12])
+@pytest.mark.parametrize("value", [1e60, 1e140])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_outliers_near_the_end_of_the_range(value, n_features, weighted):
+    """From 1e50 on all other rows had been taken for one point."""
+    X, ordinary = beside_outliers(value, n_features, 2)
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(X)) if weighted else None
+    inner = None if weight is None else weight[ordinary]
+    for covariance_type in ("full", "tied", "diag", "spherical"):
+        found = fit(X, 5, covariance_type, sample_weight=weight)
+        expected = fit(X[ordinary], 3, covariance_type, sample_weight=inner)
+        score = expected.score(X[ordinary])
+        assert found.score(X[ordinary]) == pytest.approx(score, abs=0.05)
 
 
 @pytest.mark.parametrize("value", [1e9, 1e20, 1e40])

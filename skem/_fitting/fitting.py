@@ -37,7 +37,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.stream import Gathering, Stream
-from skem.core.search.climb import height
+from skem.core.search.climb import best_of
 from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
 from skem.core.search.search import Search
@@ -188,10 +188,8 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         """Fit validated data, from the present parameters if there are any."""
         given = self._check_starts(blocks.n_features)
         em = self._prepared(blocks)
-        best = max(
-            self._solutions(em, given, present, partial(self._solve, monitors)),
-            key=height,
-        )
+        finish = partial(self._solve, monitors)
+        best = best_of(self._solutions(em, given, present, finish))
         if present is None and not self._is_start(given):
             best = self._ordered(best)
         self._set_solution(best)

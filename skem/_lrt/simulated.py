@@ -25,7 +25,7 @@ from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
-from skem.core.search.climb import height
+from skem.core.search.climb import best_of
 from skem.core.search.effort import affordable
 from skem.core.search.follow import swiftly
 from skem.core.search.many import best_end, many
@@ -121,7 +121,7 @@ def ratios(
         explained_failure(blocks.dtype),
     ):
         em = null._prepared(blocks)
-        small = max(null._solutions(em, {}, None, finish), key=height)
+        small = best_of(null._solutions(em, {}, None, finish))
         maps = [em.for_components(k) for k in range(k0, k1 + 1)]
         statistic = _ratio(null, maps, small, np.random.RandomState(own), finish)
         null._set_solution(small)

@@ -17,7 +17,7 @@ from skem.core.mixture.seeds import (
     nearest_kmeans_seed,
     nearest_random_row,
 )
-from skem.core.search.climb import Trial, climb, height
+from skem.core.search.climb import Trial, climb, height, ranked
 from skem.core.search.move import Attempts
 from skem.core.search.onward import GAIN, better, onward
 from skem.core.search.relabel import Relabelling
@@ -256,10 +256,9 @@ def climbed(em: TableMap, starts: Sequence[Point], steps: int) -> list[Trial]:
         # Their mixtures do not stack. One start is never given up by itself.
         half = steps // 2
         begun = [trial for start in starts for trial in climb(em, [start], half)]
-        begun.sort(key=lambda trial: -trial.objective)
         found = [
             trial
-            for each in begun[: (len(begun) + 1) // 2]
+            for each in ranked(begun, Trial.reached)[: (len(begun) + 1) // 2]
             for trial in climb(em, [each.parameters], steps - half)
         ]
-    return sorted(found, key=Trial.hope, reverse=True)
+    return ranked(found, Trial.hope)

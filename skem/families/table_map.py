@@ -115,6 +115,11 @@ class TableMap:
         return point
 
     @staticmethod
+    def light(stack: Point) -> bool:
+        """Have no steps from a stack that take little time."""
+        return False
+
+    @staticmethod
     def contest(*_: Any) -> None:
         """Have no way to take steps of a stack, and give up the worse, in one call."""
 

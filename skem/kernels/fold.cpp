@@ -2910,7 +2910,8 @@ class Stepper {
     // many steps more as are left, and `hope` times all of them, of the last one's gain.
     // Return how many are left, first in place, with their objectives and last gains; −1 if
     // the caller must take another way.
-    int64_t contest(int64_t steps, double hope, double least, double *objectives, double *gains) {
+    int64_t contest(int64_t steps, double hope, double alike, double least, double *objectives,
+                    double *gains) {
         int64_t done = 0;
         const int64_t stages[] = {steps / 4, steps / 2, steps};
         for (int64_t stage : stages) {
@@ -2926,7 +2927,7 @@ class Stepper {
             }
             if (stage == steps) break;
             const double ahead = (double)(steps - stage) + hope * (double)steps;
-            keep_better(ahead, least, objectives, gains);
+            keep_better(ahead, least, alike, objectives, gains);
             if (M == 0) return 0;
             done = stage + 1;
         }
@@ -3142,24 +3143,28 @@ class Stepper {
     }
 
     // Give up the worse half, and what has no hope; the next parameters of the others become
-    // the present ones, the best first.
-    void keep_better(double ahead, double least, double *objectives, const double *gains) {
+    // the present ones, the best first. Those that are as good but for a share `alike` of
+    // the best stay in order.
+    void keep_better(double ahead, double least, double alike, double *objectives,
+                     const double *gains) {
         const int64_t size = (structure == TIED ? 1 : K) * entries, count = (M + 1) / 2;
         int64_t kept = 0;
-        for (int64_t i = 0; i < count; i++) {
-            int64_t best = -1;
-            for (int64_t m = 0; m < M; m++)
-                if (objectives[m] > -__builtin_inf() &&
-                    (best < 0 || objectives[m] > objectives[best]))
-                    best = m;
-            if (best < 0) break;
-            const bool hopeful = objectives[best] + ahead * gains[best] > least;
-            objectives[best] = -__builtin_inf();
-            if (!hopeful) continue;
-            copy(step.weights + kept * K, step.next_weights + best * K, K);
-            copy(step.means + kept * K * d, step.next_means + best * K * d, K * d);
-            copy(step.cholesky + kept * size, step.next_cholesky + best * size, size);
-            kept++;
+        for (int64_t i = 0; i < count;) {
+            double best = -__builtin_inf();
+            for (int64_t m = 0; m < M; m++) best = larger(objectives[m], best);
+            if (!(best > -__builtin_inf())) break;
+            const double near = best - alike * __builtin_fabs(best);
+            for (int64_t m = 0; m < M && i < count; m++) {
+                if (!(objectives[m] >= near)) continue;
+                const bool hopeful = objectives[m] + ahead * gains[m] > least;
+                objectives[m] = -__builtin_inf();
+                i++;
+                if (!hopeful) continue;
+                copy(step.weights + kept * K, step.next_weights + m * K, K);
+                copy(step.means + kept * K * d, step.next_means + m * K * d, K * d);
+                copy(step.cholesky + kept * size, step.next_cholesky + m * size, size);
+                kept++;
+            }
         }
         M = model.M = kept;
     }
@@ -3943,7 +3948,8 @@ class Follower {
             propose();
             double trial, its;
             if (!evaluate(trial, its)) return -1;
-            const bool accepted = plain || trial >= objective;
+            const double least = objective - follow.floor * __builtin_fabs(objective);
+            const bool accepted = plain || trial >= least;
             if (accepted) accept();
             learn(objective, trial, accepted);
             if (accepted) {
@@ -4194,7 +4200,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 12; }
+EXPORT int64_t skem_version(void) { return 13; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
@@ -4263,9 +4269,9 @@ EXPORT int64_t skem_follow(const Step *step, const Follow *follow) {
 }
 
 // Steps of a stack of which the worse are given up, as `Stepper::contest` does.
-EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double least,
-                            double *objectives, double *gains) {
-    return Stepper(*step).contest(steps, hope, least, objectives, gains);
+EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double alike,
+                            double least, double *objectives, double *gains) {
+    return Stepper(*step).contest(steps, hope, alike, least, objectives, gains);
 }
 
 // Posterior probabilities (K, n); return whether the caller must find them.

@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 12
+VERSION = 13
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
@@ -56,7 +56,7 @@ FUNCTIONS: dict[str, list[Any]] = {
     "skem_contest": [
         ctypes.c_char_p,
         ctypes.c_int64,
-        *[ctypes.c_double] * 2,
+        *[ctypes.c_double] * 3,
         *[ctypes.c_void_p] * 2,
     ],
     "skem_begin": [ctypes.c_char_p] * 2,

@@ -23,7 +23,7 @@ from skem.core.gaussian.posterior import Posterior
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import DIVERSE
-from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.climb import Trial, climb, height, highest, ranked
 from skem.core.search.effort import affordable
 from skem.core.search.move import CERTAIN, Attempts
 from skem.core.search.relabel import Relabelling
@@ -144,12 +144,11 @@ class BayesianSearch(Search):
             )
             for trial in climb(em, labels.posteriors(group), STEPS)
         ]
-        trials.sort(key=Trial.reached, reverse=True)
 
         def finish(trial: Trial) -> Solution:
             return self.finish(em, alive(em, trial.parameters))
 
-        return highest(trials, finish, Trial.reached, 0.0)
+        return highest(ranked(trials, Trial.reached), finish, Trial.reached, 0.0)
 
     def clustered(self, em: VariationalMap, rows: Rows) -> Iterator[np.ndarray]:
         """Yield responsibilities of different numbers of clusters, up to K."""

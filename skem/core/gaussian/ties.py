@@ -31,6 +31,9 @@ STEPS = 1000.0
 """Most steps in a column's range; narrower ones make no difference."""
 CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+OUTLYING = 30.0
+"""Times the spread of other features beyond which few rows with another value than all
+others are outliers, and no step away."""
 OFF = 0.02
 """Steps that a value may be off the grid."""
 ROUNDING = 4 * float(np.finfo(float).eps)
@@ -94,11 +97,14 @@ def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:
     return resp @ squares.T
 
 
-def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | None:
+def find_ties(
+    data: np.ndarray, z: np.ndarray, weight: np.ndarray, *, one_scale: bool = False
+) -> Ties | None:
     """Look for shared values; None if there are none.
 
     `data` (d, n) are the raw values, `z` the same in standardised coordinates. Weights
     count rows, so that an integer weight is as many rows that share all their values.
+    With `one_scale` for all features, few outliers beside one value make no steps.
     """
     least = max(ATOM, SHARE * weight.sum())
     ordered = np.sort(z, axis=1)
@@ -124,23 +130,15 @@ def find_ties(data: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Ties | Non
         some = slice(start, columns.last[start] + 1)
         feature = features[row[start]]
         step = _even_step(values[some], columns.masses[some])
+        others = columns.masses[some].sum() - heaviest[row[start]]
+        if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
+            step = 0.0
         steps[feature] = step**2 / 12
         if step == 0:
             chosen.append(start + np.flatnonzero(columns.masses[some] >= least))
     if not chosen:
         return Ties(steps) if steps.any() else None
-    atoms = np.concatenate(chosen)
-    squares = _widths(columns, atoms) ** 2 / 12
-    raw = data[row[atoms], columns.place[atoms]]
-    cuts = np.cumsum([len(some) for some in chosen])[:-1]
-    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
-    return Ties(
-        steps,
-        tuple(
-            Atoms(int(features[row[some[0]]]), its_values, its_squares)
-            for some, its_values, its_squares in each
-        ),
-    )
+    return Ties(steps, _atoms_at(columns, chosen, data, features))
 
 
 class DistinctValues(NamedTuple):
@@ -229,6 +227,31 @@ def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:
     keys = np.empty(len(values), complex)
     keys.real, keys.imag = row, values
     return keys
+
+
+def _atoms_at(
+    columns: DistinctValues,
+    chosen: list[np.ndarray],
+    data: np.ndarray,
+    features: np.ndarray,
+) -> tuple[Atoms, ...]:
+    """Return the chosen places of each feature as atoms; `data` are sorted."""
+    row, atoms = columns.row, np.concatenate(chosen)
+    squares = _widths(columns, atoms) ** 2 / 12
+    raw = data[row[atoms], columns.place[atoms]]
+    cuts = np.cumsum([len(some) for some in chosen])[:-1]
+    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
+    return tuple(
+        Atoms(int(features[row[some[0]]]), its_values, its_squares)
+        for some, its_values, its_squares in each
+    )
+
+
+def _spread(z: np.ndarray) -> float:
+    """Return the largest distance between the quartiles of a feature."""
+    present = (row[~np.isnan(row)] for row in z)
+    quartiles = [np.quantile(row, [0.25, 0.75]) for row in present if row.size]
+    return float(np.max(np.diff(quartiles)))
 
 
 def _even_step(values: np.ndarray, masses: np.ndarray) -> float:

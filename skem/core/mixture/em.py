@@ -21,7 +21,7 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.kernel import Kernel
-from skem.core.mixture.plan import Outcome
+from skem.core.mixture.plan import Outcome, is_light
 from skem.core.mixture.problem import FitProblem
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.step import Limits, Run, Stepper
@@ -189,6 +189,12 @@ class EMMap(FitProblem):
         at = self.expectation(parameters)
         return self.blocks.fold(at.statistics, at.values_per_sample)
 
+    def light(self, stack: Parameters) -> bool:
+        """Whether steps from a stack take little time, wherever the rows are."""
+        if self.background is not None or self._any_known:
+            return False
+        return is_light(self.blocks, self.coordinates, self.structure, stack.shape)
+
     @property
     def quick(self) -> bool:
         """Whether many plain steps take little time."""
@@ -233,7 +239,7 @@ class EMMap(FitProblem):
         return Evaluation.known(self, run.outcome.parameters, run.outcome), run
 
     def contest(
-        self, stack: Parameters, steps: int, hope: float, least: float
+        self, stack: Parameters, steps: int, *terms: float
     ) -> tuple[Parameters, np.ndarray] | None:
         """Take steps from a stack, and give up the worse, in one call, if there is one.
 
@@ -241,7 +247,7 @@ class EMMap(FitProblem):
         """
         if self._stepper is None or self.fixed is not None:
             return None
-        return self._stepper.contest(stack, self.regularization, steps, hope, least)
+        return self._stepper.contest(stack, self.regularization, steps, *terms)
 
     def labelled(self, rows: Rows, resp: np.ndarray) -> Parameters | None:
         """Do what `started` does of the statistics of labels in one call, if it can."""

@@ -53,6 +53,42 @@ class Outcome(NamedTuple):
     successor: Parameters
 
 
+def is_light(
+    blocks: Blocks,
+    coordinates: Coordinates,
+    structure: Structure,
+    shape: tuple[int, ...],
+) -> bool:
+    """Whether steps from parameters of a shape, (…, K, d), take little time.
+
+    Wherever the rows are, and whether there is compiled code or not.
+    """
+    are_few = _are_few(structure, blocks.n_samples, shape)
+    return are_few and _are_plain(blocks, coordinates, structure)
+
+
+def _are_plain(blocks: Blocks, coordinates: Coordinates, structure: Structure) -> bool:
+    """Whether all samples are in one block, and none needs care."""
+    d = blocks.n_features
+    return (
+        structure.shape_name in NAMES
+        and not blocks.incomplete
+        and coordinates.unit is None
+        and d <= MOST_FEATURES
+        and blocks.n_samples * d <= MOST_VALUES
+    )
+
+
+def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
+    """Whether so many samples are few for parameters of a shape."""
+    *stack, K, d = shape
+    width = 1 + d + structure.logit_quadratic.size(d)
+    together = structure.constraint is not None and structure.constraint.iterates
+    if together and K > MOST_TOGETHER:
+        return False
+    return n * (width + math.prod(stack) * K) <= MOST_VALUES
+
+
 @dataclass(frozen=True)
 class Samples:
     """The samples of one block, whose address is known.
@@ -80,13 +116,9 @@ class Samples:
         library = native.library()
         if (
             library is None
-            or structure.shape_name not in NAMES
             or not isinstance(blocks, ArrayBlocks)
-            or blocks.incomplete
             or blocks.known is not None
-            or coordinates.unit is not None
-            or blocks.n_features > MOST_FEATURES
-            or blocks.n_samples * blocks.n_features > MOST_VALUES
+            or not _are_plain(blocks, coordinates, structure)
         ):
             return None
         block = blocks.block(0, blocks.n_samples).observed()
@@ -143,8 +175,7 @@ class Plan:
         *stack, K, d = shape
         structure, n, M = samples.structure, samples.job[0], math.prod(stack)
         width = 1 + d + structure.logit_quadratic.size(d)
-        together = structure.constraint is not None and structure.constraint.iterates
-        if n * (width + M * K) > MOST_VALUES or (together and K > MOST_TOGETHER):
+        if not _are_few(structure, n, shape):
             return None
         own = structure.shape(K, d)
         shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]

@@ -56,7 +56,7 @@ MAX_TRIMS = 5
 LOST = 1e-12
 """Variance in coordinates up to which rows get other ones: they lose digits, and others
 are so far away that they may have no say in units."""
-REACH = 1e50
+REACH = 1e140
 """Times that coordinates may become larger: squares of them must be in range."""
 STEPS = 20
 """EM steps of the quick fit, at most."""
@@ -217,7 +217,7 @@ class Sample:
         kept = replace(taken, X=X, weight=weight)
         known = Clusterings() if clusterings is None else clusterings
         nearer = None
-        ties = find_ties(X.T, z, weight)
+        ties = find_ties(X.T, z, weight, one_scale=not asked.scales_features)
         if ties is not None and not kept.incomplete and _merged(X.T, z):
             # Values that are not equal would have widths.
             sample = cls(structure, coordinates, kept)._without_remote()
@@ -239,21 +239,26 @@ class Sample:
         values, before = self.total.scatter().values[0], self.coordinates
         variances = np.diagonal(values) if values.ndim == 2 else values
         lost = variances <= LOST * self.total.counts[0]
-        if not lost.any() or before.unit is not None or self.blocks.incomplete:
+        if not lost.any() or self.blocks.incomplete:
             return None
         found = standardising_coordinates(self.blocks, structure)
         extent = extent_of(self.blocks)
-        ratio = found.scale / before.scale
+        ratio = found.scale / before.slope
         lost = lost & (extent.high > extent.low) & (ratio > 2) & (ratio < REACH)
         if found.unit is not None or not lost.any():
             return None
         if not structure.scales_features:
             return found
-        shift, scale = (
+        unit = np.ones(len(lost)) if before.unit is None else before.unit
+        shift, scale, unit = (
             np.where(lost, its, own)
-            for its, own in ((found.shift, before.shift), (found.scale, before.scale))
+            for its, own in (
+                (found.shift, before.shift),
+                (found.scale, before.scale),
+                (1.0, unit),
+            )
         )
-        return Coordinates(shift, scale)
+        return Coordinates(shift, scale, unit if (unit != 1).any() else None)
 
     def scale(self, n_components: int) -> np.ndarray:
         """Λ of so many components, as the structure's scatter has it."""

@@ -178,13 +178,13 @@ class Stepper:
         stack: Parameters,
         regularization: Regularization,
         steps: int,
-        hope: float,
-        least: float,
+        *terms: float,
     ) -> tuple[Parameters, np.ndarray] | None:
         """Take steps from all mixtures of a stack, and give up the worse on the way.
 
-        As `climb` says. Return those that are left, with their objectives and last
-        gains, (2, …); None if that must be done otherwise.
+        As `climb` says, on terms of `HOPE`, `ALIKE` and `least`. Return those that are
+        left, with their objectives and last gains, (2, …); None if that must be done
+        otherwise.
         """
         plain = not isinstance(stack, Posterior)
         plan = self.loaded(stack, regularization) if plain else None
@@ -192,7 +192,7 @@ class Stepper:
             return None
         found = np.empty((2, *stack.shape[:-2]))
         ends = map(address, found)
-        left = self.samples.library.contest(plan.packed, steps, hope, least, *ends)
+        left = self.samples.library.contest(plan.packed, steps, *terms, *ends)
         if left < 0:
             return None
         kept = Parameters(*(array[:left].copy() for array in plan.given[:3]))

@@ -19,6 +19,8 @@ from skem.core.solve.map import Map, P
 
 HOPE = 2
 """Times the last step's gain that each of as many more steps may gain."""
+ALIKE = 1e-10
+"""Share of a value within which another is as good: rounding must not choose."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def climb(
 
     After a quarter of them, unless that is one, and half-way, the worse half is given
     up, and those that have no hope of what is asked for at least. Those that can only
-    hope for a little more stay where they are, unless all steps are one call. Those
+    hope for a little more stay where they are, unless steps take little time. Those
     that meet a covariance that must not be repaired are left out. Starts are a list; a
     stack, if nothing of them is known or given.
     """
@@ -71,7 +73,38 @@ def climb(
         trials = [
             trial for one in each for trial in climb(em, [one], steps, least, little)
         ]
-    return sorted(trials, key=Trial.reached, reverse=True)
+    return ranked(trials, Trial.reached)
+
+
+def ranked(trials: Sequence[Trial], value: Callable[[Trial], float]) -> list[Trial]:
+    """Return trials in the order of their values, the best first.
+
+    Those that are alike stay in the order that they have.
+    """
+    return [trials[i] for i in order_of([value(trial) for trial in trials])]
+
+
+def order_of(values: Sequence[float]) -> list[int]:
+    """Return the places of values, the highest first, as `ranked` does."""
+    falling = sorted(range(len(values)), key=lambda i: -values[i])
+    groups: list[list[int]] = []
+    least = math.inf
+    for i in falling:
+        if not groups or values[i] < least:
+            groups.append([])
+            least = values[i] - ALIKE * abs(values[i])
+        groups[-1].append(i)
+    return [i for group in groups for i in sorted(group)]
+
+
+def best_of(solutions: Iterable[Solution]) -> Solution:
+    """Return the highest solution; the first of those that are alike."""
+    each = iter(solutions)
+    best = next(each)
+    for other in each:
+        if height(other) > height(best) + ALIKE * abs(height(best)):
+            best = other
+    return best
 
 
 def height(solution: Solution) -> float:
@@ -113,16 +146,19 @@ def _together(
         return _trials(
             here.parameters, here.objective, np.zeros_like(here.objective), 0
         )
-    quick = em.contest(there, steps, HOPE, least)
+    quick = em.contest(there, steps, HOPE, ALIKE, least)
     if quick is not None:
         found, (objectives, gains) = quick
         return _trials(found, objectives, gains, steps)
+    if em.light(there):
+        little = -math.inf
     done, still = 0, []
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
             continue
         here, gains = _climbed(em, there, stage - done)
-        better = np.argsort(-here.objective, kind="stable")[: (len(gains) + 1) // 2]
+        best_first = order_of(here.objective.tolist())
+        better = np.array(best_first[: (len(gains) + 1) // 2])
         hope = (steps - stage + HOPE * steps) * gains
         better = better[here.objective[better] + hope[better] > least]
         ended, better = better[hope[better] <= little], better[hope[better] > little]

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
-from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.climb import Trial, climb, height, highest, ranked
 from skem.core.search.draw import drawn_of_each
 from skem.core.search.initialize import LABELS, of_rows, subsample
 from skem.core.search.onward import FOLLOWED, GAIN
@@ -95,7 +95,7 @@ def best_end(
     If that is not beyond the `best` so far, return this.
     """
     least = -math.inf if best is None else height(best)
-    trials = sorted(climb(em, starts, STEPS, least), key=Trial.hope, reverse=True)
+    trials = ranked(climb(em, starts, STEPS, least), Trial.hope)
 
     def followed(trial: Trial) -> Solution:
         return finish(em, trial.parameters)

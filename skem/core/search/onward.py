@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
-from skem.core.search.climb import Trial, height
+from skem.core.search.climb import Trial, height, ranked
 from skem.core.search.move import Attempts
 from skem.core.solve.loop import Solution
 
@@ -62,7 +62,7 @@ def better(ways: Ways[M], em: M, best: Solution, trials: Sequence[Trial]) -> Sol
     The best one, if none has.
     """
     least = height(best) + ways.slack
-    for trial in sorted(trials, key=Trial.hope, reverse=True)[:FOLLOWED]:
+    for trial in ranked(trials, Trial.hope)[:FOLLOWED]:
         if trial.hope() <= least:
             break
         with suppress(IllDefinedCovarianceError):

@@ -22,7 +22,7 @@ from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
-from skem.core.search.climb import Trial, climb
+from skem.core.search.climb import Trial, climb, ranked
 from skem.core.search.follow import Accelerate, swiftly
 from skem.core.search.initialize import started
 from skem.core.search.sketch import Sketch, stacked
@@ -203,7 +203,7 @@ class Path:
         """
         best = None
         trials = climb(em, starts, SCREENING)
-        for trial in sorted(trials, key=Trial.hope, reverse=True):
+        for trial in ranked(trials, Trial.hope):
             if best is None:
                 beyond = trial.hope() > least
             else:

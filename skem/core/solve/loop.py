@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from skem.core.solve.accelerator import Accelerator
+from skem.core.solve.accelerator import FLOOR, Accelerator
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def solve(
     """Iterate until at most `tol` is left to be gained, or `max_iter` steps.
 
     The start costs one evaluation, and each step another. A proposal is accepted if the
-    objective does not fall; a plain step always is. With ``tol=0`` only the number of
-    steps ends the loop, and a true value of the callback always does. `values` are
-    log-likelihoods after each step.
+    objective does not fall, but by rounding; a plain step always is. With ``tol=0``
+    only the number of steps ends the loop, and a true value of the callback always
+    does. `values` are log-likelihoods after each step.
     """
     current = evaluate(start)
     accelerator.begin(current)
@@ -45,7 +45,8 @@ def solve(
         proposal = accelerator.propose(current)
         trial = evaluate(current.successor if proposal is None else proposal)
         n_iter += 1
-        accepted = proposal is None or trial.objective >= current.objective
+        least = current.objective - FLOOR * abs(current.objective)
+        accepted = proposal is None or trial.objective >= least
         accelerator.learn(current, trial, accepted)
         if accepted:
             current = trial

@@ -38,8 +38,11 @@ class Map(Protocol[P]):
     def evaluate(self, point: P, /) -> Evaluation:
         """Fold one pass over the data at a point, or at a stack of them."""
 
+    def light(self, stack: P, /) -> bool:
+        """Whether steps from a stack take little time."""
+
     def contest(
-        self, stack: P, steps: int, hope: float, least: float, /
+        self, stack: P, steps: int, hope: float, alike: float, least: float, /
     ) -> tuple[P, Any] | None:
         """Take steps from a stack, and give up the worse, in one call, if it can."""
 

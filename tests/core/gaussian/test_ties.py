@@ -50,6 +50,21 @@ def test_bits_and_booleans_have_a_step_of_one(rng):
         assert width(ties_of(column).steps) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("value", "expected"), [(20.0, 20), (1e4, 0), (1e20, 0)])
+def test_outliers_beside_one_value_are_no_step_away_in_one_scale(rng, value, expected):
+    """The width of all other rows would be their distance. A bit is no outlier."""
+    X = np.stack([np.where(np.arange(400) < 2, value, 0), rng.normal(size=400)])
+    X[1, 5] = np.nan
+    X = np.vstack([X, np.full(400, np.nan)])
+    assert width(find_ties(X, X, np.ones(400)).steps[0]) == pytest.approx(value)
+    found = find_ties(X, X, np.ones(400), one_scale=True)
+    assert width(found.steps[0]) == pytest.approx(expected)
+    # Where enough rows are there, they are no outliers.
+    X[0, :20] = value
+    found = find_ties(X, X, np.ones(400), one_scale=True)
+    assert width(found.steps[0]) == pytest.approx(value)
+
+
 def test_a_pair_of_close_values_does_not_hide_the_step(rng):
     values = rng.integers(0, 9, 400).astype(float)
     values[0] = values[1] + 1e-5

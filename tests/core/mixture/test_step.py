@@ -278,7 +278,7 @@ def test_a_contest_has_the_winners_of_numpy(light, steps, hopeless):
     least = -np.inf
     if hopeless:
         least = np.median([trial.objective for trial in climb(light, some, steps)])
-    assert light.contest(Parameters.stacked(some), steps, 2.0, least) is not None
+    assert light.contest(Parameters.stacked(some), steps, 2.0, 1e-10, least) is not None
     fast, slow = (climb(em, some, steps, least) for em in (light, in_numpy(light)))
     assert len(fast) == len(slow)
     for one, other in zip(fast, slow, strict=True):

@@ -1,5 +1,6 @@
 """A few steps from several starts at once."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,15 @@ from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.search.climb import Trial, climb, height, highest
+from skem.core.search.climb import (
+    Trial,
+    best_of,
+    climb,
+    height,
+    highest,
+    order_of,
+    ranked,
+)
 from skem.core.search.initialize import initialize
 from skem.core.solve.loop import solve
 from skem.core.solve.plain import Plain
@@ -93,6 +102,7 @@ def test_what_has_no_hope_is_given_up(make_blocks, rng):
 
 def test_what_stands_still_stays_where_it_is(make_blocks, rng, monkeypatch):
     monkeypatch.setattr(EMMap, "contest", lambda *_: None)
+    monkeypatch.setattr(EMMap, "light", lambda *_: False)
     monkeypatch.setattr(EMMap, "_stepper", None)
     em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(200, 2)))
     (start,) = starts(em, 1)
@@ -110,6 +120,41 @@ def test_what_stands_still_stays_where_it_is(make_blocks, rng, monkeypatch):
     for trial, steps in ((still, 2), (moving, 8)):
         expected = plain(em, start, steps).objective
         assert trial.objective == pytest.approx(expected, abs=1e-9)
+
+
+def test_where_steps_take_little_time_what_stands_still_goes_on(
+    make_blocks, rng, monkeypatch
+):
+    """Wherever rows are: else starts that end alike would end elsewhere."""
+    pytest.importorskip("dask.array")
+    from skem.core.blocks.dask import DaskBlocks, Tally
+
+    em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(200, 2)))
+    some = starts(em, 3)
+    stack = type(some[0]).stacked(some)
+    tally = Tally(200, 200, 200.0)
+    there = replace(em, blocks=DaskBlocks(None, (tally,), 2, np.dtype(float), None))
+    assert em.light(stack)
+    assert there.light(stack)
+    assert there.contest(stack, 8, 2.0, 1e-10, -np.inf) is None
+    moving, still = climb(em, some, 8), climb(em, some, 8, little=1e9)
+    assert [t.objective for t in still] == [t.objective for t in moving]
+    monkeypatch.setattr("skem.core.mixture.plan.MOST_VALUES", 100)
+    assert not em.light(stack)
+    assert not there.light(stack)
+
+
+def test_rounding_does_not_choose_among_values():
+    nudge = 1e-13
+    values = [-700 - nudge, -800.0, -700.0, -700 + nudge, -699.0, -800 + nudge]
+    assert order_of(values) == [4, 0, 2, 3, 1, 5]
+    assert order_of([-700.0, -700 + 1e-6]) == [1, 0]
+    assert order_of([]) == []
+    trials = [Trial(None, value, 0.0, 1) for value in values]
+    assert ranked(trials, Trial.reached) == [trials[i] for i in order_of(values)]
+    ends = [end_at(value) for value in values]
+    assert best_of(ends[:4]) is ends[0]
+    assert best_of(ends) is ends[4]
 
 
 def end_at(value):

@@ -168,3 +168,23 @@ def test_callback_sees_every_step():
         ),
     )
     assert seen == [(t, t, value) for t, value in enumerate(solution.values, start=1)]
+
+
+@pytest.mark.parametrize(("share", "accepted"), [(1e-14, True), (1e-9, False)])
+def test_a_proposal_may_fall_by_rounding(share, accepted):
+    """Else the last bit of a sum would tell where a fit ends."""
+
+    class Once(Plain):
+        def propose(self, current):
+            return 1
+
+        def learn(self, current, trial, accepted):
+            found.append(accepted)
+
+    found = []
+    objective = {0: LIMIT, 1: LIMIT * (1 + share)}
+    end = solve(
+        lambda t: Point(t, objective[t]), 0, Once(chart_at=None), tol=0, max_iter=1
+    )
+    assert found == [accepted]
+    assert end.evaluation.t == accepted
