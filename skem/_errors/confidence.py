@@ -155,19 +155,19 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
             )
         z = float(ndtri(0.5 + level / 2))
         weights, means, covariances, variances = self.estimates
-        plain = _about(covariances, z * self.covariances)
+        plain = _about(covariances, self.covariances, z)
         positive = _of_positive(np.where(variances, covariances, 1.0), self, z)
         return ConfidenceIntervals(
-            _of_shares(weights, z * self.weights),
-            _about(means, z * self.means),
+            _of_shares(weights, self.weights, z),
+            _about(means, self.means, z),
             Interval(*map(np.where, (variances, variances), positive, plain)),
         )
 
 
-def _about(estimates: np.ndarray, widths: np.ndarray) -> Interval:
-    # The sum may leave the range of numbers where a parameter is at its end.
+def _about(estimates: np.ndarray, errors: np.ndarray, z: float) -> Interval:
+    # Widths and sums may leave the range of numbers where a parameter is at its end.
     with np.errstate(over="ignore"):
-        return Interval(estimates - widths, estimates + widths)
+        return Interval(estimates - z * errors, estimates + z * errors)
 
 
 def _of_positive(estimates: np.ndarray, errors: StandardErrors, z: float) -> Interval:
@@ -177,14 +177,14 @@ def _of_positive(estimates: np.ndarray, errors: StandardErrors, z: float) -> Int
         return Interval(estimates / factors, estimates * factors)
 
 
-def _of_shares(estimates: np.ndarray, widths: np.ndarray) -> Interval:
+def _of_shares(estimates: np.ndarray, errors: np.ndarray, z: float) -> Interval:
     """Symmetric for logits; the error of logit t is that of t, divided by t(1 − t)."""
     inside = (estimates > 0) & (estimates < 1)
     t = np.where(inside, estimates, 0.5)
     with np.errstate(over="ignore"):
-        reach = widths / (t * (1 - t))
+        reach = z * errors / (t * (1 - t))
     ends = (expit(logit(t) - reach), expit(logit(t) + reach))
     # A weight on its bound is not estimated, unless nothing is known of it.
-    unknown = np.isinf(widths)
+    unknown = np.isinf(errors)
     bounds = (np.where(unknown, 0.0, estimates), np.where(unknown, 1.0, estimates))
     return Interval(*map(np.where, (inside, inside), ends, bounds))
