@@ -46,7 +46,8 @@ def test_trials_are_those_of_each_start_the_best_first(structure, make_blocks, r
     trials = climb(em, some, 6)
     assert len(trials) == 3
     objectives = [trial.objective for trial in trials]
-    assert objectives == sorted(objectives, reverse=True)
+    # Those that are alike to rounding are in the order of their starts.
+    assert (np.diff(objectives) < 1e-9).all()
     half = [plain(em, start, 3).objective for start in some]
     for i in np.argsort(half)[::-1][:3]:
         alone = plain(em, some[i], 6)
