@@ -138,10 +138,7 @@ class TableSearch:
 
     def starts(self, em: TableMap, most: int) -> list[Point]:
         """Label rows by k-means, then at random and by near rows, in turn."""
-        Z, K = (
-            np.ascontiguousarray(em.product.embed(em.numbers())),
-            self.n_components,
-        )
+        Z, K = embedded(em), self.n_components
         first: Initializer = kmeans
         methods: list[Initializer] = [
             random_labels,
@@ -181,8 +178,12 @@ class TableSearch:
 
 def relabelling_of(em: TableMap, resp: np.ndarray) -> Relabelling:
     """Label the rows of a table anew; those with like features are near."""
-    Z = np.ascontiguousarray(em.product.embed(em.numbers()))
-    return Relabelling(Z, em.weight, resp)
+    return Relabelling(embedded(em), em.weight, resp)
+
+
+def embedded(em: TableMap) -> np.ndarray:
+    """Return the rows as features, of which those that are alike are near, (n, p)."""
+    return np.ascontiguousarray(em.product.embed(em.numbers()))
 
 
 def softly(em: TableMap, resp: np.ndarray) -> Point:
