@@ -344,6 +344,11 @@ class Evaluation:
         return found
 
     @cached_property
+    def chart(self) -> Chart:
+        """Unconstrained coordinates about this point."""
+        return self.em.chart(self.parameters)
+
+    @cached_property
     def loglik(self) -> Any:
         """ℓ(θ) = Σ v log p(x | θ), of the standardised data.
 

@@ -253,17 +253,17 @@ class Search:
     def followed(self, em: EMMap, best: Solution, trial: Trial) -> Solution | None:
         """Follow a trial that may overtake the best; finish it if it does."""
         least = height(best) + self.slack
-        if self.returns(em, best, trial):
+        if self.returns(best, trial):
             return None
         run = self.still(em, trial) or self.race(em, trial, height(best))
         done = run.converged and self.slack > GAIN
         return run if done or height(run) <= least else self.finished(em, run)
 
-    def returns(self, em: EMMap, best: Solution, trial: Trial) -> bool:
+    def returns(self, best: Solution, trial: Trial) -> bool:
         """Whether a trial is on its way back, unless it is beyond the best already."""
         if trial.objective > height(best) + self.slack:
             return False
-        return farthest(em.chart(best.evaluation.parameters), trial.parameters) < NEAR
+        return farthest(best.evaluation.chart, trial.parameters) < NEAR
 
     def still(self, em: EMMap, trial: Trial) -> Solution | None:
         """Return a trial as an end, if steps would show no more than rounding."""
