@@ -188,8 +188,9 @@ class BayesianSearch(Search):
             for trial in climb(part, labels.posteriors(drawn), STEPS)
         ]
 
-    def returns(self, em: EMMap, best: Solution, trial: Trial) -> bool:
+    def returns(self, best: Solution, trial: Trial) -> bool:
         """Whether a trial has come back to what it left."""
+        em = best.evaluation.em
         assert isinstance(em, VariationalMap)
         here, there = alive(em, best.evaluation.parameters), trial.parameters
         alike = here.shape == there.shape
