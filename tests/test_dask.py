@@ -124,6 +124,15 @@ def test_fit_equals_that_in_memory(covariance_type, weighted, X, weight):
         )
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "EVE"])
+def test_fit_of_collinear_columns_equals_that_in_memory(covariance_type, X):
+    """Rounding in the direction without variance had decided, by up to 1e-3."""
+    X = np.column_stack([X, X.sum(axis=1), 3 * X[:, 0]])
+    params = {"n_components": 3, "covariance_type": covariance_type, "random_state": 0}
+    lazy = GaussianMixture(**params).fit(da.from_array(X, chunks=(37, 4)))
+    assert_same_fit(lazy, GaussianMixture(**params).fit(X))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("criterion", "covariance_type", "n_jobs"),

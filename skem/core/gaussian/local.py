@@ -21,6 +21,9 @@ from skem.core.gaussian.storage import Storage, diagonals, transposed
 LEAST_INFORMATION = 1e-6
 """Information, for each row, that the angle of axes of equal variances is given."""
 
+EQUAL = 1e-6
+"""Difference of logarithms of variances up to which rounding alone tells their axes."""
+
 
 class Local(ABC):
     """Coordinates of covariances about a base."""
@@ -243,6 +246,10 @@ class Rotated(ShapedLocal):
         products = transposed(base) @ axes
         _, order = linear_sum_assignment(np.square(products).sum(axis=0), maximize=True)
         products, logs = products[..., order], logs[:, order]
+        of_each = np.stack([base_logs, logs], axis=1)
+        of_each = of_each.reshape(len(products), -1, self.n_features)
+        for product, its_logs in zip(products, of_each, strict=True):
+            align(product, its_logs)
         products = products * np.where(diagonals(products) < 0, -1, 1)[:, None, :]
         for product in products:
             if np.linalg.det(product) < 0:
@@ -261,6 +268,20 @@ class Rotated(ShapedLocal):
         axes = base @ rotation(skew - transposed(skew))
         deviations = np.exp((logs + ratios) / 2)
         return self.storage.upper_factor(axes / deviations[:, None, :])
+
+
+def align(product: np.ndarray, logs: np.ndarray) -> None:
+    """Turn axes along which all variances are equal as near to the base's as can be.
+
+    Rounding alone would say where they are in what they span. `product` are the base's
+    axes times these, and `logs` (…, d) the logarithms of all variances.
+    """
+    apart = np.abs(logs[:, :, None] - logs[:, None, :]).max(axis=0)
+    first = (apart <= EQUAL).argmax(axis=0)
+    for one in np.flatnonzero(np.bincount(first) > 1):
+        same = np.flatnonzero(first == one)
+        left, _, right = np.linalg.svd(product[np.ix_(same, same)])
+        product[:, same] = product[:, same] @ (left @ right).T
 
 
 def skew_of(rotations: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def factor(
 
     Raises `IllDefinedCovarianceError` where the regularization has no repair.
     """
-    cholesky, failed = structure.factor(covariances)
+    cholesky, failed = regularization.factored(structure, covariances)
     if not failed.any():
         return cholesky
     if not regularization.repairs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +49,11 @@ class Regularization(Protocol):
 
         `previous` are the precision Cholesky factors of a step before.
         """
+
+    def factored(
+        self, structure: Structure, covariances: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the precision Cholesky factors of these, as `Storage.factor` does."""
 
     @property
     def pins(self) -> bool:
@@ -176,6 +182,14 @@ def _inverses(matrices: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.linalg.inv(raised)).reshape(matrices.shape)
 
 
+def _root(scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return A with A Aᵀ = `scale`, a covariance with a floor, and A⁻¹."""
+    units = np.sqrt(np.diagonal(scale))
+    eigenvalues, vectors = np.linalg.eigh(scale / np.outer(units, units))
+    lengths = np.sqrt(np.maximum(eigenvalues, COLLINEAR))
+    return units[:, None] * vectors * lengths, (vectors / lengths).T / units
+
+
 def cluster_scale(
     structure: Structure,
     within: Scatter,
@@ -197,19 +211,23 @@ def cluster_scale(
     m = pseudo_rows(structure, n_features)
     denominator = (counts + m).reshape(weights.shape)
     scale = with_floor(pooled, COLLINEAR) if before is None else before
-    for _ in range(POOLINGS if before is None else 1):
-        each = (within.values + m * scale) / denominator
-        if structure.matrices:
-            scale = _inverses((weights * _inverses(each)).sum(axis=0))
-            scale = (scale + scale.T) / 2
-        else:
-            # A cluster without any variance has all the say.
-            with np.errstate(divide="ignore", over="ignore"):
-                scale = 1 / (weights / each).sum(axis=0)
+    poolings = POOLINGS if before is None else 1
     # Nothing can be pooled where no cluster has any variance.
     if structure.matrices:
+        # Inverses of nearly collinear features would have few digits in any direction.
+        root, inverse = _root(scale)
+        values, white = inverse @ within.values @ inverse.T, np.eye(n_features)
+        for _ in range(poolings):
+            each = (values + m * white) / denominator
+            white = _inverses((weights * _inverses(each)).sum(axis=0))
+        scale = root @ ((white + white.T) / 2) @ root.T
         empty = np.diagonal(pooled) <= VANISHING
-        return np.where(empty | empty[:, None], 0.0, scale)
+        return np.where(empty | empty[:, None], 0.0, (scale + scale.T) / 2)
+    for _ in range(poolings):
+        each = (within.values + m * scale) / denominator
+        # A cluster without any variance has all the say.
+        with np.errstate(divide="ignore", over="ignore"):
+            scale = 1 / (weights / each).sum(axis=0)
     return np.where(pooled <= VANISHING, 0.0, scale)
 
 
@@ -285,10 +303,7 @@ class ScaleFreePenalty:
     ) -> np.ndarray:
         """Constrain covariances in the directions that are not null alone."""
         assert self.null is not None
-        if self.null.ndim == 2:
-            basis = _spanning(np.eye(len(self.null)) - self.null)
-        else:
-            basis = np.eye(len(self.null))[:, self.null < 0.5]
+        basis = self._bases[0]
         if not basis.size:
             return self.floor * np.broadcast_to(self.null, scatter.values.shape)
 
@@ -307,6 +322,28 @@ class ScaleFreePenalty:
         )
         back = basis @ found @ basis.T if structure.matrices else found @ basis.T
         return back + self.floor * self.null
+
+    @cached_property
+    def _bases(self) -> tuple[np.ndarray, np.ndarray]:
+        """Directions that are not null, and those that are."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            return _spanning(np.eye(len(self.null)) - self.null), _spanning(self.null)
+        axes = np.eye(len(self.null))
+        return axes[:, self.null < 0.5], axes[:, self.null > 0.5]
+
+    def factored(
+        self, structure: Structure, covariances: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.null is None or self.null.ndim < 2 or not self._bases[0].size:
+            return structure.factor(covariances)
+        # Together they would have few digits in the null directions.
+        others, null = self._bases
+        factors, failed = structure.factor(others.T @ covariances @ others)
+        roots = np.empty(covariances.shape)
+        cut = others.shape[1]
+        roots[..., :cut], roots[..., cut:] = others @ factors, null / self.floor**0.5
+        return structure.upper_factor(roots), failed
 
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""
@@ -327,7 +364,7 @@ class ScaleFreePenalty:
             ones = Scatter(covariances, np.ones(covariances.shape[:1]))
             nothing = Scatter(np.zeros_like(self.target), np.zeros(()))
             covariances = self._of_others(structure, ones, nothing, cholesky)
-        restored, failed = structure.factor(covariances)
+        restored, failed = self.factored(structure, covariances)
         return cholesky if failed.any() else restored
 
     def scaled(self, share: float) -> ScaleFreePenalty:

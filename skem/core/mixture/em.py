@@ -39,6 +39,8 @@ OFFSET = 300.0
 """Means in standard deviations up to which rows have few digits in common."""
 SPREAD = 1e6
 """Mean square of coordinates up to which no row is too far away for that."""
+IN_RANGE = 1e20
+"""Mean square of coordinates up to which sums of squares are in range in any type."""
 EQUAL_WEIGHTS = 6
 """Decimals of weights that tell components apart when they are put in order."""
 
@@ -139,6 +141,12 @@ class EMMap(FitProblem):
         return Statistics.of_labels(self.structure.quadratic, Z, resp, squares)
 
     @cached_property
+    def _dtype(self) -> np.dtype:
+        """The type that passes are computed in."""
+        wide = self.total_second.max() > IN_RANGE * self.blocks.total_weight
+        return np.dtype(float) if wide else self.blocks.dtype
+
+    @cached_property
     def _log_widths(self) -> np.ndarray | None:
         """Those of noise, in coordinates."""
         background = self.background
@@ -149,9 +157,9 @@ class EMMap(FitProblem):
     ) -> Kernel:
         """Return the kernels that evaluate a block at `parameters`.
 
-        In the type of the blocks, if no other is given.
+        In the type of the blocks, if no other is given, and squares are in its range.
         """
-        dtype = self.blocks.dtype if dtype is None else dtype
+        dtype = self._dtype if dtype is None else dtype
         form = choose_form(self.structure, parameters, dtype, self._log_widths)
         return Expectation(form, self.coordinates)
 
@@ -170,7 +178,7 @@ class EMMap(FitProblem):
 
     def _compiled(self, of: Callable[..., S]) -> S | None:
         """Return the compiled steps of one kind; None if there are none of these."""
-        if self.background is not None:
+        if self.background is not None or self._dtype != self.blocks.dtype:
             return None
         return of(self.blocks, self.coordinates, self.structure, self.total_second)
 

@@ -36,6 +36,7 @@ from skem.core.gaussian.regularization import (
     ScaleFreePenalty,
     cluster_scale,
     log_volume,
+    null_directions,
     pseudo_rows,
     with_floor,
 )
@@ -398,7 +399,9 @@ class Sample:
         # As many pseudo-observations as determine a covariance.
         pseudo = float(pseudo_rows(structure, blocks.n_features))
         scale = with_floor(self._pooled(statistics), COLLINEAR)
-        penalty = ScaleFreePenalty(pseudo, scale)
+        whole = one_scatter(self.total, incomplete=blocks.incomplete)
+        null = null_directions(whole.values[0] / whole.counts[0])
+        penalty = ScaleFreePenalty(pseudo, scale, null, COLLINEAR)
         scatter = statistics.scatter()
         parameters = maximise(structure, penalty, statistics, scatter)
         statistics, parameters = self._settled(blocks, parameters, penalty, steps)

@@ -110,6 +110,31 @@ def test_axes_are_matched_whatever_their_order_and_signs(rng):
     np.testing.assert_allclose(values, 0, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["EVE", "VVE", "EEV"])
+def test_axes_of_equal_variances_have_no_angle(name, rng):
+    """As in directions without variance, where rounding had told how they lie."""
+    structure = SHAPES[name]
+    others = random_factors(structure, 2, rng)
+    there = random_factors(structure, 2, rng)
+    frame = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+
+    def beside(factors, turn):
+        within = np.zeros((K, 5, 5))
+        within[:, :2, :2], within[:, 2:, 2:] = factors, 1e4 * turn
+        return structure.upper_factor(frame @ within)
+
+    turns = np.linalg.qr(rng.normal(size=(2, 3, 3)))[0]
+    local = structure.local(beside(others, np.eye(3)), 5)
+    found, again = (local.pack(beside(there, turn)) for turn in turns)
+    np.testing.assert_allclose(again, found, rtol=0, atol=1e-9)
+    # One angle of the two other axes, or one of each component.
+    angles = found[0, -10 * (1 if name[2] == "E" else K) :]
+    assert np.sum(np.abs(angles) > 1e-6) == len(angles) // 10
+    covariances = structure.covariances(beside(there, turns[0]))
+    reached = structure.covariances(local.unpack(found))
+    np.testing.assert_allclose(reached, covariances, rtol=1e-6, atol=1e-12)
+
+
 def test_half_turns_have_coordinates():
     assert np.isfinite(skew_of(np.diag([-1.0, -1.0, 1.0])[None])).all()
 

@@ -12,6 +12,8 @@ from skem.core.gaussian.regularization import (
     IllDefinedCovarianceError,
     ScaleFreePenalty,
     cluster_scale,
+    elsewhere,
+    null_directions,
 )
 from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
@@ -358,3 +360,50 @@ def test_beside_a_ridge_data_may_have_no_width(structure, scale, make_blocks, rn
     found = em.coordinates.covariances(structure, start, np.dtype(float))
     sizes = np.diagonal(found, axis1=-2, axis2=-1) if structure.matrices else found
     np.testing.assert_allclose(sizes, 0.25, rtol=1e-9)
+
+
+def test_clusters_have_their_scale_beside_a_collinear_feature():
+    """Inverses of the scatter in all directions had no digit left in the others."""
+    counts = np.array([40.0, 60.0, 100.0])
+    variances = np.array([[1.0, 4.0], [2.0, 0.5], [0.3, 1.0]])
+    T = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    values = np.einsum("if,kf,jf->kij", T, counts[:, None] * variances, T)
+    # Λ = 1 / Σ w / Σ_k with d + 1 pseudo-observations, feature by feature.
+    expected = counts @ variances / counts.sum()
+    for _ in range(5):
+        each = (counts[:, None] * variances + 4 * expected) / (counts[:, None] + 4)
+        expected = counts.sum() / (counts @ (1 / each))
+    found = cluster_scale(STRUCTURES["full"], Scatter(values, counts), 3)
+    null = np.outer([1.0, 1.0, -1.0], [1.0, 1.0, -1.0]) / 3
+    np.testing.assert_allclose(
+        elsewhere(null, found), T * expected @ T.T, rtol=0, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("name", ["full", "tied", "VVE"])
+def test_factors_beside_a_collinear_feature_are_exact(name, rng):
+    """The volume of a floor of 1e-8 had eight digits."""
+    structure = SHAPES[name]
+    T = np.array([[1.0, 0.0], [0.3, 1.0], [1.0, 1.0]])
+    variances = np.array([1.0, 0.3]) if structure.shared else rng.uniform(size=(3, 2))
+    values = (T * variances[..., None, :]) @ T.T
+    null = null_directions(T @ T.T)
+    penalty = ScaleFreePenalty(0.1, np.eye(3), null, COLLINEAR)
+    cholesky, failed = penalty.factored(structure, values + COLLINEAR * null)
+    assert not failed.any()
+    assert not np.tril(cholesky, -1).any()
+    # |T Λ Tᵀ + f N| = |TᵀT| |Λ| f.
+    volumes = np.linalg.slogdet(T.T @ T)[1] + np.log(variances).sum(axis=-1)
+    np.testing.assert_allclose(
+        structure.log_det(cholesky, 3),
+        -(volumes + np.log(COLLINEAR)) / 2,
+        rtol=0,
+        atol=1e-11,
+    )
+    inverse = np.linalg.inv(T.T @ T) @ T.T
+    np.testing.assert_allclose(
+        elsewhere(null, structure.precisions(cholesky)),
+        (inverse.T / variances[..., None, :]) @ inverse,
+        rtol=0,
+        atol=1e-7,
+    )

@@ -347,6 +347,22 @@ def test_single_precision_is_for_complete_data_in_memory(structure, make_blocks,
         assert em.in_single() is em
 
 
+@pytest.mark.parametrize("value", [1e30, -3e38])
+def test_squares_that_leave_single_precision_are_computed_in_double(
+    value, structure, make_blocks, rng
+):
+    """The others' coordinates make a row far away farther than its own units do."""
+    X = clusters(rng).astype(np.float32)
+    X[7, 0] = value
+    at = []
+    for dtype in (np.float32, np.float64):
+        em = EMMap.prepare(make_blocks(X.astype(dtype)), structure, 1, "auto")
+        start = initialize(em, INITIALIZERS["kmeans"], 1, np.random.RandomState(0))
+        at.append(em.evaluate(em.evaluate(start).successor))
+    assert np.isfinite(at[1].objective)
+    assert at[0].objective == pytest.approx(at[1].objective, rel=1e-6)
+
+
 @pytest.mark.parametrize("name", ["VVE", "EVE"])
 def test_rough_common_axes_are_those_of_a_component(name, make_blocks, rng):
     X = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
