@@ -1,10 +1,12 @@
 """Moves of Bayesian mixtures: what they keep, and what they come to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from skem.core.bayes.alive import alive, order_of_size, ordered
-from skem.core.bayes.clusterings import Labels
+from skem.core.bayes.clusterings import Labels, hierarchical
 from skem.core.bayes.em import Beliefs, VariationalMap
 from skem.core.bayes.revise import BayesianSearch, Revisions
 from skem.core.gaussian.posterior import Sticks
@@ -68,10 +70,16 @@ def test_a_split_takes_an_empty_place(em):
 
 
 def test_deletes_raise_the_bound_where_components_are_superfluous(em):
-    start = initialize(em, kmeans, K, np.random.RandomState(0))
-    single = finish(em, start)
+    # Six clusters of which each blob has two, the second one of a few rows.
+    labels = Labels.of(em, K, np.random.RandomState(0))
+    (three,) = hierarchical(labels.rows.Z, np.ones(300), [3], np.random.RandomState(0))
+    first = np.arange(300) % 10 > 0
+    resp = np.concatenate([three * first, three * ~first])
+    (start,) = labels.posteriors([labels.sums(resp)])
+    single = replace(finish(em, start), evaluation=em.evaluate(start))
+    assert (start.counts > 0.5).sum() == 6
     improved = search().improved(em, single)
-    assert height(improved) > height(single)
+    assert height(improved) > height(single) + 1
     assert (improved.evaluation.parameters.counts > 0.5).sum() == 3
 
 
