@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "core.passes": GAUSSIAN | {"kernels"},
     "core.incomplete": GAUSSIAN | {"core.passes", "kernels"},
     "core.mixture": GAUSSIAN | {"core.passes", "core.incomplete", "kernels"},
-    "core.student": EM | {"core.passes", "core.incomplete"},
+    "core.student": EM | {"core.solve", "core.passes", "core.incomplete"},
     "core.search": EM | {"core.solve"},
     "core.bayes": FIT,
     "families": FIT | {"core.passes", "core.incomplete", "kernels"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -12,7 +11,6 @@ Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
 Running = Any
 """Sums that can be added up over passes at different parameters: arrays, mostly."""
-BISECTIONS = 60
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
 
@@ -157,21 +155,3 @@ class Model(Protocol):
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""
         return {name: values[order] for name, values in laws.items()}
-
-
-def bisected(
-    too_small: Callable[[np.ndarray], np.ndarray],
-    least: float,
-    most: float,
-    shape: tuple[int, ...],
-) -> np.ndarray:
-    """Return the smallest numbers that are not too small, by bisection of logarithms.
-
-    `too_small` tells of each of some numbers from `least` to `most`.
-    """
-    low, high = np.full(shape, np.log(least)), np.full(shape, np.log(most))
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        below = too_small(np.exp(middle))
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.exp((low + high) / 2)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, xlog1py
+from scipy.special import digamma, lambertw, xlog1py
 
 from skem.families.column import mean_and_spread, observed
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, bisected
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
 POOLED = 64
 """Quantiles that stand for the pooled data."""
+NEAR = 0.01
+"""Share of Poisson's value that is missing where a series begins Newton's method."""
+NEWTON_STEPS = 3
 
 
 class NegativeBinomial(Kind):
@@ -99,7 +102,7 @@ class NegativeBinomialModel(Model):
         previous: Laws | None,
         own: bool = False,
     ) -> Laws:
-        """Mean, and the size by bisection."""
+        """Mean, and the size."""
         assert previous is not None
         prior = np.stack(
             [
@@ -217,9 +220,20 @@ def _shares(x: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def solve_size(rising: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Solve s log(1 + μ/s) = c, which grows with s up to μ, by bisection of log s."""
+    """Solve s log(1 + μ/s) = c, which grows with s up to μ, within the bounds.
 
-    def too_small(s: np.ndarray) -> np.ndarray:
-        return s * np.log1p(mean / s) < rising
-
-    return bisected(too_small, LEAST_SIZE, MOST_SIZE, mean.shape)
+    With t = μ/s and y = c/μ it is log(1 + t) = y t, so that −y (1 + t) is the lower
+    branch of Lambert's W at −y exp(−y). Where counts hardly vary more than Poisson's,
+    that has few digits, and a series is near. Newton steps find the last ones.
+    """
+    least, most = mean / MOST_SIZE, mean / LEAST_SIZE
+    y = np.clip(rising / mean, 1e-300, 1.0)
+    gap = 1 - y
+    far = -lambertw(-y * np.exp(-y), -1).real / y - 1
+    t = np.clip(np.where(gap < NEAR, gap * (2 + 8 / 3 * gap), far), least, most)
+    for _ in range(NEWTON_STEPS):
+        slope = 1 / (1 + t) - y
+        wrong = np.log1p(t) - y * t
+        step = np.divide(wrong, slope, out=np.zeros(t.shape), where=slope < 0)
+        t = np.clip(t - step, least, most)
+    return mean / t

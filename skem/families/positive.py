@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import gammaln, polygamma
 
+from skem.core.solve.gamma import gamma_shape
 from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
 from skem.families.model import Laws, Running
 
 LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3
-NEWTON_STEPS = 8
 LEAST_MEAN = 1e-200
 """Mean of a component, at least, in units of the data's."""
 
@@ -149,9 +149,10 @@ class Gamma(Positive):
         return np.column_stack([-a / mean, a]), norm
 
     def estimate(self, means: np.ndarray) -> Laws:
-        """μ is the mean; log a − ψ(a) = log E x − E log x by Newton steps in 1/a."""
+        """μ is the mean, and log a − ψ(a) = log E x − E log x."""
         mean = np.maximum(means[:, 0], 1e-300)
-        return {"shape": gamma_shape(np.log(mean) - means[:, 1]), "mean": mean}
+        gap = np.log(mean) - means[:, 1]
+        return {"shape": gamma_shape(gap, SMALLEST_SHAPE, LARGEST_SHAPE), "mean": mean}
 
     def to_free(self, laws: Laws) -> np.ndarray:
         """[log a, log μ], which are orthogonal."""
@@ -183,14 +184,3 @@ class Gamma(Positive):
     def expected(self, laws: Laws) -> np.ndarray:
         """μ."""
         return laws["mean"]
-
-
-def gamma_shape(gap: np.ndarray) -> np.ndarray:
-    """Solve log a − ψ(a) = gap, by Newton steps in 1/a (Minka 2002)."""
-    gap = np.maximum(gap, 0.4 / LARGEST_SHAPE)
-    a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-    for _ in range(NEWTON_STEPS):
-        error = np.log(a) - digamma(a) - gap
-        inverse = 1 / a - error / (a * (a * polygamma(1, a) - 1))
-        a = np.where(inverse > 0, 1 / np.where(inverse > 0, inverse, 1.0), a / 2)
-    return np.clip(a, SMALLEST_SHAPE, LARGEST_SHAPE)

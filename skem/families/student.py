@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
+from skem.core.solve.gamma import gamma_shape
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
@@ -16,7 +17,6 @@ from skem.families.model import (
     Look,
     Model,
     Running,
-    bisected,
 )
 
 LEAST_DF, MOST_DF = 1.0, 200.0
@@ -239,9 +239,5 @@ class StudentModel(Model):
 
 
 def degrees_of_freedom(gap: np.ndarray) -> np.ndarray:
-    """Solve log(ν/2) − ψ(ν/2) + gap = 0, which falls with ν, by bisection of log ν."""
-
-    def too_small(df: np.ndarray) -> np.ndarray:
-        return np.log(df / 2) - digamma(df / 2) + gap > 0
-
-    return bisected(too_small, LEAST_DF, MOST_DF, gap.shape)
+    """Solve log(ν/2) − ψ(ν/2) + gap = 0 within the bounds."""
+    return 2 * gamma_shape(-gap, LEAST_DF / 2, MOST_DF / 2)

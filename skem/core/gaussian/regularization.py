@@ -11,11 +11,14 @@ import numpy as np
 
 from skem.core.gaussian.covariance import Scatter, Structure
 from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.storage import diagonals
 
 COLLINEAR = 1e-8
 """Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
 NULL = 1e-13
 """Variance of a standardised direction up to which all of it is rounding."""
+DIGITS = 1e-12
+"""Ratio of numbers in a factor below which the smaller one may be rounding."""
 VANISHING = 1e-26
 """Variance of a standardised feature up to which all of it is rounding."""
 ALONG = 1 - 1e-6
@@ -343,7 +346,11 @@ class ScaleFreePenalty:
         roots = np.empty(covariances.shape)
         cut = others.shape[1]
         roots[..., :cut], roots[..., cut:] = others @ factors, null / self.floor**0.5
-        return structure.upper_factor(roots), failed
+        found = structure.upper_factor(roots)
+        least = DIGITS * np.abs(found).max(axis=(-2, -1), keepdims=True)[..., 0]
+        if (diagonals(found) < least).any():
+            return structure.factor(covariances)
+        return found, failed
 
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""

@@ -18,12 +18,12 @@ from scipy.special import digamma, gammaln, polygamma
 from skem.core.gaussian.covariance import Scatter
 from skem.core.gaussian.parameters import TINY, Parameters, placed
 from skem.core.gaussian.statistics import Statistics
+from skem.core.solve.gamma import gamma_shape
 
 LEAST, MOST = 0.1, 1e6
 """Degrees of freedom that are estimated."""
 GAUSSIAN = 1e7
 """Degrees of freedom from which a t is computed as a Gaussian."""
-NEWTON_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,9 @@ def tail_of(df: np.ndarray) -> np.ndarray:
 def likeliest(tails: np.ndarray) -> np.ndarray:
     """Return ν with `tail_of(ν)` equal to means of E(log τ − τ), within the bounds.
 
-    That of a Gamma's shape a = ν/2: log a − ψ(a) = s, by Newton's method on 1/a (Minka
-    2002, Estimating a Gamma distribution).
+    ν/2 is the likeliest shape of a Gamma.
     """
-    s = np.maximum(-1 - tails, 1e-12)
-    a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
-    for _ in range(NEWTON_STEPS):
-        a = np.clip(a, LEAST / 2, MOST / 2)
-        slope = a - a**2 * polygamma(1, a)
-        # Beyond, the difference is rounding, and the start is precise.
-        step = np.where(a < 1e5, (np.log(a) - digamma(a) - s) / slope, 0.0)
-        a = 1 / np.maximum(1 / a + step, 1e-12)
-    return 2 * np.clip(a, LEAST / 2, MOST / 2)
+    return 2 * gamma_shape(-1 - tails, LEAST / 2, MOST / 2)
 
 
 @dataclass(frozen=True)

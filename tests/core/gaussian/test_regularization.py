@@ -17,6 +17,7 @@ from skem.core.gaussian.regularization import (
 )
 from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import diagonals
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
@@ -407,3 +408,18 @@ def test_factors_beside_a_collinear_feature_are_exact(name, rng):
         rtol=0,
         atol=1e-7,
     )
+
+
+@pytest.mark.parametrize("name", ["full", "tied"])
+@pytest.mark.parametrize("variance", [1e20, 1e100, 1e200])
+def test_factors_beside_a_variance_out_of_proportion_have_a_volume(name, variance):
+    """Beside the floor of another direction its own part was zero."""
+    structure = STRUCTURES[name]
+    along, null = np.full((2, 2), 0.5), np.array([[0.5, -0.5], [-0.5, 0.5]])
+    penalty = ScaleFreePenalty(0.1, np.eye(2), null, COLLINEAR)
+    covariances = variance * along + COLLINEAR * null
+    if not structure.shared:
+        covariances = np.stack([along + COLLINEAR * null, covariances])
+    found = factor(structure, penalty, covariances, 2)
+    assert np.isfinite(structure.log_det(found, 2)).all()
+    assert (diagonals(found) > 0).all()

@@ -1,0 +1,26 @@
+"""The likeliest shape of a Gamma distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import digamma, polygamma
+
+NEWTON_STEPS = 3
+"""The start is within 1.5 %, and each step squares that."""
+LARGE = 1e5
+"""Shape beyond which log a − ψ(a) is rounding, and the start is precise."""
+
+
+def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
+    """Solve log a − ψ(a) = gap within bounds, by Newton's method on 1/a.
+
+    As Minka (2002), Estimating a Gamma distribution, does.
+    """
+    s = np.maximum(gap, 1e-12)
+    a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
+    for _ in range(NEWTON_STEPS):
+        a = np.clip(a, least, most)
+        slope = a - a**2 * polygamma(1, a)
+        step = np.where(a < LARGE, (np.log(a) - digamma(a) - s) / slope, 0.0)
+        a = 1 / np.maximum(1 / a + step, 1e-12)
+    return np.clip(a, least, most)
