@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln, polygamma
+from scipy.special import gammaln
 
-from skem.core.solve.gamma import gamma_shape
+from skem.core.solve.gamma import gamma_shape, shape_information
 from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
 from skem.families.model import Laws, Running
@@ -167,7 +167,7 @@ class Gamma(Positive):
     def information(self, laws: Laws) -> np.ndarray:
         """[a² ψ′(a) − a, a]."""
         a = laws["shape"]
-        return np.column_stack([a * (a * polygamma(1, a) - 1), a])
+        return np.column_stack([shape_information(a), a])
 
     def embed(self, x: np.ndarray) -> np.ndarray:
         """Logarithms."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln
 
-from skem.core.solve.gamma import gamma_shape
+from skem.core.solve.gamma import gamma_shape, shape_information
+from skem.families.column import OneColumn
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
@@ -36,9 +37,26 @@ class Student(Kind):
             replace(model, coordinates=replace(model.coordinates, ties=None))
         )
 
+    def to_free(self, laws: Laws) -> np.ndarray:
+        """[location, log scale, log ν]."""
+        logs = np.log(np.column_stack([laws["scale"], laws["df"]]))
+        return np.column_stack([laws["location"], logs])
+
+    def from_free(self, free: np.ndarray) -> Laws:
+        """Undo `to_free`."""
+        location, log_scale, log_df = free.T
+        df = np.clip(np.exp(np.clip(log_df, -50, 50)), LEAST_DF, MOST_DF)
+        scale = np.exp(np.clip(log_scale, -300, 300))
+        return {"location": location, "scale": scale, "df": df}
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """Of the complete data, which know the precisions of samples."""
+        of_df = shape_information(laws["df"] / 2)
+        return np.column_stack([laws["scale"] ** -2.0, np.full(len(of_df), 2.0), of_df])
+
 
 @dataclass(frozen=True)
-class StudentModel(Model):
+class StudentModel(OneColumn):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
 
     EM of Peel & McLachlan (2000), with u the expected precision of a sample.
@@ -46,6 +64,7 @@ class StudentModel(Model):
 
     gaussian: GaussianModel
 
+    family = Student()
     linear = False
     n_rows = 2
     least_points = 2
@@ -168,37 +187,6 @@ class StudentModel(Model):
         target = float(np.ravel(penal.target)[0])
         variance = laws["scale"] ** 2
         return float(0.5 * penal.epsilon * (target / variance + np.log(variance)).sum())
-
-    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
-        half = base["df"] / 2
-        # Of the complete data, which know the precisions of samples.
-        of_df = half * (half * polygamma(1, half) - 1)
-        information = [base["scale"] ** -2.0, np.full(len(half), 2.0), of_df]
-        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
-        return np.sqrt(counts * np.column_stack(information))
-
-    @staticmethod
-    def _free(laws: Laws) -> np.ndarray:
-        logs = np.log(np.column_stack([laws["scale"], laws["df"]]))
-        return np.column_stack([laws["location"], logs])
-
-    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
-        """√(n I) times changes of location, log scale and log ν."""
-        scale = self._scale(base, counts)
-        return (scale * (self._free(laws) - self._free(base))).ravel()
-
-    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
-        """Undo `pack`."""
-        scale = self._scale(base, counts)
-        location, log_scale, log_df = (
-            self._free(base) + vector.reshape(scale.shape) / scale
-        ).T
-        df = np.clip(np.exp(np.clip(log_df, -50, 50)), LEAST_DF, MOST_DF)
-        return {
-            "location": location,
-            "scale": np.exp(np.clip(log_scale, -300, 300)),
-            "df": df,
-        }
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""

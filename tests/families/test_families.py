@@ -164,6 +164,15 @@ def test_chart_goes_there_and_back(problem):
     assert np.isfinite(chart.farthest(chart.pack(other)))
 
 
+def test_free_parameters_are_counted(name, problem):
+    em, point = problem
+    one = {"exponential": 1, "poisson": 1, "bernoulli": 1, "student": 3}
+    own = one.get(name, 2)
+    if name in ("categorical", "ordinal"):
+        own = point.laws[0]["proportions"].shape[1] - 1
+    assert em.product.n_free(K) == K - 1 + K * own
+
+
 def test_complete_information_is_one_in_the_chart(name, rng):
     # As if labels were known: the objective falls by ½ step².
     if name in ("student", "negative_binomial"):
