@@ -1091,8 +1091,11 @@ def beside_outliers(value, n_features, n_outliers, dtype=float):
     return X.astype(dtype), ordinary
 
 
-@pytest.mark.parametrize("n_outliers", [1, 3])
-@pytest.mark.parametrize("n_features", [5, 12, 30])
+@pytest.mark.parametrize(
+    # Searches in 30 features beside three of them take up to ten seconds.
+    "n_features, n_outliers",
+    [(5, 1), (5, 3), (12, 1), (12, 3), (24, 3), (30, 1)],
+)
 @pytest.mark.parametrize("value", [1e8, 1e14, 1e20])
 def test_outliers_leave_full_covariances_of_the_others(value, n_features, n_outliers):
     """At worst a component is lost to them; the others had been as wide as they are."""

@@ -9,10 +9,9 @@ import numpy as np
 
 from skem._report.measures import Agreement
 from skem._report.text import (
+    Printed,
     Section,
     TextColumn,
-    as_html,
-    as_text,
     count,
     printable,
     rounded,
@@ -32,7 +31,7 @@ LARGEST = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MixtureSummary:
+class MixtureSummary(Printed):
     """What `summary` returns: numbers as attributes, tables when it is printed.
 
     Those that need data are None in a summary without.
@@ -136,27 +135,16 @@ class MixtureSummary:
             entropy=found.entropy,
         )
 
-    def __str__(self) -> str:
-        return "\n\n".join(map(as_text, describe(self)))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        tables = "\n".join(map(as_html, describe(self)))
-        return f'<section class="skem-summary">\n{tables}\n</section>'
-
-
-def describe(summary: MixtureSummary) -> Iterator[Section]:
-    """Yield the tables of a summary."""
-    deviations = summary.standard_deviations
-    yield _components(summary)
-    yield _fit(summary)
-    yield Section("Means", _by_component(summary, summary.means))
-    title = "Standard deviations" if summary.df is None else "Scales"
-    yield Section(title, _by_component(summary, deviations))
-    yield from _correlations(summary)
-    yield from _overlap(summary.overlap)
+    def _sections(self) -> Iterator[Section]:
+        """Yield the tables of a summary."""
+        deviations = self.standard_deviations
+        yield _components(self)
+        yield _fit(self)
+        yield Section("Means", _by_component(self, self.means))
+        title = "Standard deviations" if self.df is None else "Scales"
+        yield Section(title, _by_component(self, deviations))
+        yield from _correlations(self)
+        yield from _overlap(self.overlap)
 
 
 def model(n_components: int, covariance_type: str) -> str:
