@@ -26,7 +26,7 @@ MOST_ROWS = 60
 GAP = "..."
 LARGEST_MATRIX = 6
 """Of larger symmetric matrices, only the largest entries are shown."""
-LARGEST = 5
+PAIRS_SHOWN = 5
 """How many of them."""
 
 
@@ -262,9 +262,9 @@ def _triangle(
 
 
 def _largest_pairs(matrix: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pairs i < j with the largest entries, at most `LARGEST`."""
+    """Return the pairs i < j with the largest entries, at most `PAIRS_SHOWN`."""
     i, j = np.triu_indices(len(matrix), 1)
-    order = np.argsort(-abs(matrix[i, j]), kind="stable")[:LARGEST]
+    order = np.argsort(-abs(matrix[i, j]), kind="stable")[:PAIRS_SHOWN]
     return [(int(i[pair]), int(j[pair])) for pair in order]
 
 
@@ -279,8 +279,8 @@ def _largest_correlations(
     ]
     n_pairs = len(names) * (len(names) - 1) // 2
     title = "Correlations"
-    if n_pairs > LARGEST:
-        title = f"Largest correlations, {LARGEST} of {n_pairs}"
+    if n_pairs > PAIRS_SHOWN:
+        title = f"Largest correlations, {PAIRS_SHOWN} of {n_pairs}"
     columns = map(list, zip(*rows, strict=True))
     titles = ["component", "features", "correlation"]
     return Section(title, list(map(_with_gap, titles, columns)))
@@ -298,7 +298,7 @@ def _overlap(overlap: np.ndarray) -> Iterator[Section]:
         pairs = _largest_pairs(overlap)
         yield Section(
             "Largest overlaps of components (Bhattacharyya coefficients), "
-            f"{LARGEST} of {K * (K - 1) // 2}",
+            f"{PAIRS_SHOWN} of {K * (K - 1) // 2}",
             [
                 TextColumn("components", [f"{i}, {j}" for i, j in pairs]),
                 TextColumn("overlap", [_fixed(overlap[i, j], 4) for i, j in pairs]),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
 LIMIT = CONDITION[np.dtype(float)]
-FAR = 1e7
+EDGE = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
 APART = {"VVV", "VVI", "VII"}
 """Structures that estimate each component by itself."""
@@ -105,11 +105,11 @@ class GaussianModel(Model):
         return rows
 
     def _near(self, values: np.ndarray) -> np.ndarray:
-        """Values within `FAR` of the middle: beyond, digits would not tell laws apart.
+        """Values within `EDGE` of the middle: beyond, digits would not tell laws apart.
 
         No row of a fit is that far.
         """
-        low, high = self._values(np.array([[-FAR, FAR]])).T[:, :, None]
+        low, high = self._values(np.array([[-EDGE, EDGE]])).T[:, :, None]
         return np.clip(values, low, high)
 
     def base(self, values: np.ndarray) -> np.ndarray:
