@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 if TYPE_CHECKING:
     from skem.families.family import Family
@@ -145,14 +145,9 @@ class ColumnModel(OneColumn):
         """η·T − A."""
         return self._theta(laws) @ rows
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """(Σ r T + ε T̄) / (n + ε)."""
+        sums = seen.sums
         total = sums[:, 0] + self.epsilon
         safe = np.where(total > 0, total, 1.0)[:, None]
         means = (sums[:, 1:] + self.epsilon * self.pooled) / safe

@@ -9,7 +9,7 @@ from scipy.special import digamma, lambertw, xlog1py
 
 from skem.families.column import OneColumn, mean_and_spread, observed
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import Laws, Look, Model
+from skem.families.model import Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
@@ -132,15 +132,10 @@ class NegativeBinomialModel(OneColumn):
         rising = np.einsum("kb,kb->k", r, tables[:, place.astype(np.intp)])
         return np.stack([r.sum(axis=1), r @ x, rising], axis=1)
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """Mean, and the size."""
         assert previous is not None
+        sums = seen.sums
         prior = np.stack(
             [
                 np.ones(len(sums)),
@@ -167,7 +162,7 @@ class NegativeBinomialModel(OneColumn):
         more = np.maximum(r @ rows[1] ** 2 / n - mean**2 - mean, 1e-3 * mean)
         size = np.clip(mean**2 / more, 10 * LEAST_SIZE, MOST_SIZE / 10)
         start = {"mean": mean, "size": size}
-        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+        return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
 
     def penalty(self, laws: Laws) -> float:
         """−ε Σ_k mean log p_k of the pooled counts."""

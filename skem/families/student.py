@@ -18,6 +18,7 @@ from skem.families.model import (
     Look,
     Model,
     Running,
+    Seen,
 )
 
 LEAST_DF, MOST_DF = 1.0, 200.0
@@ -109,16 +110,10 @@ class StudentModel(OneColumn):
         parts = [r, ru, ru * offsets, ru * offsets**2, r * (np.log(u) - u)]
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """Moments with the weights u, and ν by the expected complete likelihood."""
         assert previous is not None
-        n, u, first, second, logs = sums.T
+        n, u, first, second, logs = seen.sums.T
         penal = self.gaussian.penal
         moved = first / np.maximum(u, 1e-300)
         scatter = np.maximum(second - moved * first, 0.0)
@@ -150,16 +145,14 @@ class StudentModel(OneColumn):
         half = (laws["df"] + 1) / 2
         return digamma(half) - np.log(half)
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
+    def running(self, seen: Seen, laws: Laws) -> Running:
         """Σ r [1, u, u z, u z², E log u − u]: expectations of the complete data."""
-        return self._moved(sums, laws["location"], self._expected(laws))
+        return self._moved(seen.sums, laws["location"], self._expected(laws))
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step of running sums."""
         sums = self._moved(running, -previous["location"], -self._expected(previous))
-        return self.maximise(sums, counts, previous, own=True)
+        return self.maximise(Seen(sums, counts, own=True), previous)
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """Start from moments, and four degrees of freedom."""
@@ -170,7 +163,7 @@ class StudentModel(OneColumn):
         least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
-        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+        return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
 
     def carried(self, laws: Laws, other: StudentModel) -> Laws:
         """Return laws in other coordinates as they are in these."""

@@ -9,6 +9,7 @@ from scipy import stats
 
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
+from skem.families.model import Seen
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.table_map import TableChart, TableMap
@@ -122,8 +123,8 @@ def test_own_logits_and_sums_are_those_of_coefficients(name, problem):
     np.testing.assert_allclose(model.logits(laws, rows), expected, atol=1e-9)
     resp = np.random.default_rng(0).dirichlet(np.ones(K), n).T
     counts = resp.sum(axis=1)
-    own = model.maximise(model.sums(laws, rows, resp), counts, laws, own=True)
-    linear = model.maximise(resp @ rows.T, counts, laws)
+    own = model.maximise(Seen(model.sums(laws, rows, resp), counts, own=True), laws)
+    linear = model.maximise(Seen(resp @ rows.T, counts), laws)
     for key, values in own.items():
         np.testing.assert_allclose(values, linear[key], rtol=1e-8, atol=1e-10)
 
