@@ -256,8 +256,8 @@ def default_threads(blas_counts):
 def short_search(request, monkeypatch):
     """Try few starts and moves in quick tests for which any optimum will do."""
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("skem.core.search.effort.FEWEST", 2)
-        monkeypatch.setattr("skem.core.search.effort.WORK", 0)
+        monkeypatch.setattr("skem.core.search.effort.LEAST_TRIED", 2)
+        monkeypatch.setattr("skem.core.search.effort.STEP_WORK", 0)
 
 
 @pytest.fixture

@@ -185,7 +185,7 @@ def bands(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # The lowest one, and quickly.
         patch.setattr(hatch_build, "targets", lambda: {level: flags})
-        patch.setenv("CXXFLAGS", os.environ.get("CXXFLAGS", "") + " -O1")
+        patch.setenv("CXXFLAGS", os.environ.get("CXXFLAGS", "") + " -O0")
         (path,) = hatch_build.compile_all(folder, folder)
         patch.setattr(native, "path", lambda level: path)
         library = native.load(level)

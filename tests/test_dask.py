@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from contextlib import contextmanager
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,11 @@ def cluster(processes):
         yield processes
 
 
-@pytest.fixture(
-    params=["default", pytest.param("cluster", marks=pytest.mark.slow)],
-)
+# In one process of pytest-xdist: another one would start a cluster of its own.
+OF_CLUSTER = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+
+
+@pytest.fixture(params=["default", pytest.param("cluster", marks=OF_CLUSTER)])
 def scheduler(request):
     """Compute by Dask's default scheduler, or by the processes."""
     if request.param == "cluster":
@@ -200,8 +203,14 @@ def test_starts_and_subsamples_are_the_same_rows(monkeypatch, X, weight, weighte
     assert ROWS * abs(lazy.lower_bound_ - memory.lower_bound_) <= 2 * memory.tol
 
 
-@pytest.mark.parametrize("covariance_type", STRUCTURES)
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("covariance_type", "weighted", "scheduler"),
+    [
+        *product(STRUCTURES, [False, True], ["default"]),
+        pytest.param("full", True, "cluster", marks=OF_CLUSTER),
+    ],
+    indirect=["scheduler"],
+)
 def test_standard_errors_equal_those_in_memory(
     covariance_type, weighted, scheduler, X, weight
 ):
@@ -610,6 +619,7 @@ def few_steps():
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("cluster")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losing_a_worker_with_its_blocks_changes_nothing(cluster, X, before_third_pass):
     data = da.from_array(X, chunks=(40, 2)).map_blocks(np.copy, dtype=float)
@@ -624,6 +634,7 @@ def test_losing_a_worker_with_its_blocks_changes_nothing(cluster, X, before_thir
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("cluster")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losing_a_worker_in_a_task_changes_nothing(
     cluster, X, before_third_pass, tmp_path

@@ -138,9 +138,10 @@ def test_candidates_with_poor_optima_are_mostly_as_good_as_own_fits(X):
 def test_the_winner_is_near_the_best_where_rows_are_few():
     """Of 1487 parameters on 569 rows; searches end in different optima."""
     X = load_breast_cancer().data
-    selection = GaussianMixtureIC((3,), covariance_type="full", random_state=0)
-    # The lowest BIC known is -40677. Without random weights it is -40500 or so.
-    assert selection.fit(X).criterion_ < -40_600
+    # Of two starts, as eight take four times as long.
+    selection = GaussianMixtureIC(3, covariance_type="full", n_init=2, random_state=0)
+    # The lowest BIC known is -40679. Without random weights it is -40617.
+    assert selection.fit(X).criterion_ < -40_640
 
 
 @dataclass

@@ -49,3 +49,9 @@ def test_tests_of_tables_one_after_the_other():
     assert str(result).splitlines()[-1] == "2 components at level 0.4"
     with pytest.raises(ValueError, match="n_components = 9, n_samples = 4"):
         sequential_bootstrap_lrt(model, X[:4], 9)
+
+
+def test_no_more_rows_are_simulated_than_there_is_room_for():
+    model = MixtureModel(families="poisson")
+    with pytest.raises(ValueError, match=r"add up to 4e\+08.*such as the 4 rows"):
+        bootstrap_lrt(model, [[0], [1], [2], [3]], 1, sample_weight=np.full(4, 1e8))

@@ -1,4 +1,4 @@
-"""Write a file as a whole or not at all, and tell beforehand if it cannot be."""
+"""Write files, and tell beforehand if one cannot be written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import IO, Any
 
 from skem._cli import CommandError
+from skem._saving.whole import replacing, target_of
 
 
 def check_writable(path: str, *others: tuple[str | None, str]) -> None:
@@ -18,7 +18,7 @@ def check_writable(path: str, *others: tuple[str | None, str]) -> None:
     `others` are paths that must not be overwritten, with what they are.
     """
     try:
-        reason = _obstacle(_target(path), others)
+        reason = _obstacle(target_of(path), others)
     except OSError as error:
         # A name that is too long, or a directory that may not be searched.
         reason = error.strerror
@@ -45,28 +45,14 @@ def written(path: str, mode: str = "x", **options: Any) -> Iterator[IO[Any]]:
 
     What the system refuses becomes a `CommandError`.
     """
-    target = _target(path)
-    # Not `tempfile`, whose files only their owner may read.
-    temporary = target.with_name(f".skem-{token_hex(8)}.tmp")
     try:
-        file = open(temporary, mode, **options)
-        try:
-            with file:
-                yield file
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(path, mode, **options) as file:
+            yield file
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _target(path: str) -> Path:
-    """Follow symbolic links, so that it is not a link that is replaced."""
-    return Path(os.path.realpath(path))
-
-
 def _is_same(target: Path, other: str) -> bool:
-    return target == _target(other) or (
+    return target == target_of(other) or (
         target.exists() and os.path.exists(other) and target.samefile(other)
     )

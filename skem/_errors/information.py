@@ -8,7 +8,7 @@ import numpy as np
 
 from skem._errors.scores import Push, Scores, ScoreSums
 
-LARGEST = 1e250
+CEILING = 1e250
 """More than the ratio of two informations, with room to be multiplied."""
 UNKNOWN = 1e-6
 """Share of a parameter's gradient in directions without information, from which on
@@ -50,7 +50,7 @@ class InverseInformation:
         """Return steps of A⁻¹ B A⁻¹, with A the own information and B another."""
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = self.steps.T @ information @ self.steps
-        ratio = np.clip(np.nan_to_num(ratio, nan=LARGEST), -LARGEST, LARGEST)
+        ratio = np.clip(np.nan_to_num(ratio, nan=CEILING), -CEILING, CEILING)
         eigenvalues, vectors = np.linalg.eigh(ratio)
         return self.steps @ (vectors * np.sqrt(np.maximum(eigenvalues, 0.0)))
 

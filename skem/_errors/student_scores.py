@@ -14,8 +14,9 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import TINY
 from skem.core.incomplete.completed import Whitened
 from skem.core.mixture.kernel import Kernel
+from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import StudentExpectation
-from skem.core.student.parameters import GAUSSIAN, StudentParameters, information
+from skem.core.student.parameters import GAUSSIAN, StudentParameters
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class StudentScores(Scores):
             missing[own, own] += df**2 / 4 * (v @ polygamma(1, alpha))
 
     def _of_degrees(self, counts: np.ndarray) -> np.ndarray:
-        return counts * information(self._df)
+        return counts * shape_information(self._df / 2)
 
     def errors_of_degrees(self, errors: Errors) -> tuple[np.ndarray, ...]:
         """Return the errors of ν."""

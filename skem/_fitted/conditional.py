@@ -27,7 +27,7 @@ from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
-FAR = 1e5
+LOSES_DIGITS = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
 BLOCK = 2**18
 """Numbers in a temporary array."""
@@ -264,7 +264,7 @@ class Conditioner:
         top = joint.max(axis=1)
         log_density = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
         log_weights = joint - log_density[:, None]
-        far = squares.min(axis=1, initial=np.inf) > FAR**2
+        far = squares.min(axis=1, initial=np.inf) > LOSES_DIGITS**2
         if far.any():
             log_density[far], weights = self._far(split.observed, x[far])
             log_weights[far] = np.log(np.maximum(weights, TINY))

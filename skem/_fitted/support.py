@@ -28,7 +28,7 @@ BLOCK = 2**15
 """Levels that are looked up together."""
 END = 38.5
 """Standard deviations beyond which a Gaussian has no mass that is a number."""
-STEPS = np.concatenate([[-END, -20, -12], np.linspace(-9, 9, 361), [12, 20, END]])
+NODES = np.concatenate([[-END, -20, -12], np.linspace(-9, 9, 361), [12, 20, END]])
 """Nodes about each mean, in standard deviations."""
 MOST_KEPT = 2**20
 """Draws of a mixture that are kept, at most: 8 MB."""
@@ -239,7 +239,7 @@ class Line:
         a pair of inflections within 0.05 standard deviations.
         """
         unit = float(self.sd.min())
-        nodes = np.unique(self.means[:, None] + self.sd[:, None] * STEPS)
+        nodes = np.unique(self.means[:, None] + self.sd[:, None] * NODES)
         nodes = np.union1d(nodes, _changes(self._bends_up, nodes, unit))
         stationary = _changes(self._rises, nodes, unit)
         nodes = np.union1d(nodes, stationary)

@@ -10,7 +10,7 @@ from scipy.special import gammaln, log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
 from skem.core.student.parameters import GAUSSIAN
 
-LARGEST = 1e300
+INFINITE = 1e300
 """A distance in standard deviations that is as good as infinite."""
 MOST_STEPS = 2000
 """As many as it takes to halve the widest bracket down to rounding."""
@@ -49,7 +49,7 @@ def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
     below = log_ndtr(z)
     if even:
         with np.errstate(divide="ignore"):
-            below[..., -1] = np.maximum(np.log(_even_cdf(z)), -LARGEST)
+            below[..., -1] = np.maximum(np.log(_even_cdf(z)), -INFINITE)
     if df is not None:
         heavy = df < GAUSSIAN
         with np.errstate(divide="ignore"):
@@ -60,7 +60,7 @@ def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
 def _log_pdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
     normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
     if even:
-        normal[..., -1] = np.where(np.abs(z[..., -1]) <= 0.5, 0.0, -LARGEST)
+        normal[..., -1] = np.where(np.abs(z[..., -1]) <= 0.5, 0.0, -INFINITE)
     if df is None:
         return normal
     own = np.minimum(df, GAUSSIAN)
@@ -79,13 +79,13 @@ def _lower_quantiles(
     if df is not None:
         heavy = df < GAUSSIAN
         found = stdtrit(df[heavy], q[:, None])
-        own[:, heavy] = np.nan_to_num(found, nan=-LARGEST, neginf=-LARGEST)
+        own[:, heavy] = np.nan_to_num(found, nan=-INFINITE, neginf=-INFINITE)
     return own
 
 
 def _distances(x: np.ndarray, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return np.clip((x[..., None] - means) / sd, -LARGEST, LARGEST)
+        return np.clip((x[..., None] - means) / sd, -INFINITE, INFINITE)
 
 
 def _log_mixture(
@@ -99,7 +99,7 @@ def _log_mixture(
     below = _log_cdf(z, df, even)
     terms = log_weights + below
     # Of what is not a number above zero, at the end of the range.
-    top = np.maximum(terms.max(axis=1), -LARGEST)
+    top = np.maximum(terms.max(axis=1), -INFINITE)
     shares = np.exp(terms - top[:, None])
     total = shares.sum(axis=1)
     with np.errstate(all="ignore"):

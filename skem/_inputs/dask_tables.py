@@ -47,22 +47,17 @@ class DaskRows:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Rows of a slice without a step, or of sorted numbers."""
+        consecutive = isinstance(rows, slice)
         if isinstance(rows, slice):
             first, last, _ = rows.indices(len(self))
             rows = np.arange(first, last)
-            return self._joined(rows, self._chunk)
         which = np.searchsorted(self.starts, rows, side="right") - 1
         own = {int(i): rows[which == i] - self.starts[i] for i in np.unique(which)}
         if not own:
             return np.empty((0, self.shape[1]))
+        if consecutive:
+            return np.concatenate([self._chunk(i)[some] for i, some in own.items()])
         return np.concatenate(self._graph.only(own).each(_taken, own))
-
-    def _joined(self, rows: np.ndarray, chunk: Callable[[int], np.ndarray]) -> Any:
-        which = np.searchsorted(self.starts, rows, side="right") - 1
-        parts = [
-            chunk(int(i))[rows[which == i] - self.starts[i]] for i in np.unique(which)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, self.shape[1]))
 
     @cached_property
     def _graph(self) -> Chunks:

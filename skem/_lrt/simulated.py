@@ -74,30 +74,40 @@ def checked_rows(
         blocks = to_be_fitted(template, blocks)
         check_n_samples(blocks.n_observed, n_components)
         weight = blocks.weight
-    n_rows = len(data.X)
-    if weight is not None:
-        total = float(weight.sum(dtype=float))
-        if total > MOST_ROWS:
-            raise ValueError(
-                f"Sample weights add up to {total:.3g}, and so many rows would have to "
-                f"be simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such "
-                f"as the {count(n_rows, 'row')} that there are."
-            )
-        n_rows = max(n_components, 2, round(total))
+    n_rows = n_simulated(weight, len(data.X), n_components)
     gaps = gaps_of(data.X, weight, n_rows) if data.incomplete else None
     return ValidatedRows(data, weight, n_rows, gaps)
 
 
-def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """Return what so many rows lack: those of the data, as often as they weigh."""
-    missing = np.isnan(X)
+def n_simulated(weight: np.ndarray | None, n_rows: int, n_components: int) -> int:
+    """Return how many rows simulated data have: as many as those of the data weigh."""
     if weight is None:
-        return missing
+        return n_rows
+    total = float(weight.sum(dtype=float))
+    if total > MOST_ROWS:
+        raise ValueError(
+            f"Sample weights add up to {total:.3g}, and so many rows would have to be "
+            f"simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such as the "
+            f"{count(n_rows, 'row')} that there are."
+        )
+    return max(n_components, 2, round(total))
+
+
+def models_of(weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return the row that each simulated one is like: each as often as it weighs."""
+    if weight is None:
+        return np.arange(n_rows)
     cumulated = np.cumsum(weight, dtype=float)
     places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
-    gaps = missing[np.searchsorted(cumulated, places)]
-    # A feature that has a value in a row of little weight keeps one.
-    gaps[0] &= ~gaps.all(axis=0)
+    return np.searchsorted(cumulated, places)
+
+
+def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return what so many rows lack."""
+    gaps = np.isnan(X)[models_of(weight, n_rows)]
+    if weight is not None:
+        # A feature that has a value in a row of little weight keeps one.
+        gaps[0] &= ~gaps.all(axis=0)
     return gaps
 
 

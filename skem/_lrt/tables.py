@@ -13,16 +13,21 @@ from sklearn.utils import check_random_state
 
 from skem._inputs.sklearn import num_samples
 from skem._inputs.validation import check_n_samples, check_sample_weight, weight_of_each
+from skem._lrt.simulated import models_of, n_simulated
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
 
 def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
-    """Require as many rows of positive weight as the largest mixture needs."""
+    """Require as many rows of positive weight as the largest mixture needs.
+
+    And no more weight than rows can be simulated.
+    """
     n = num_samples(X)
     weight = check_sample_weight(sample_weight, np.empty((n, 0)))
     seen = n if weight is None else int(np.count_nonzero(weight))
     check_n_samples(seen, n_components)
+    n_simulated(weight, n, n_components)
 
 
 def simulated_ratios(
@@ -40,15 +45,9 @@ def simulated_ratios(
     )
     null, statistic = _fit(template, X, sample_weight, components, int(seeds[0]))
     missing = np.isnan(null._map(X).values[:, :])
-    if sample_weight is None:
-        rows = np.arange(missing.shape[1])
-    else:
-        weight = weight_of_each(sample_weight, missing.shape[1])
-        n_rows = max(components[1], 2, round(float(weight.sum())))
-        # What so many rows lack: those of the data, as often as they weigh.
-        places = (np.arange(n_rows) + 0.5) / n_rows * weight.sum()
-        rows = np.searchsorted(np.cumsum(weight), places)
-    gaps = missing[:, rows]
+    weight = check_sample_weight(sample_weight, missing.T)
+    n_rows = n_simulated(weight, missing.shape[1], components[1])
+    gaps = missing[:, models_of(weight, n_rows)]
     families = [(kind, list(places)) for kind, places in null._columns.groups]
     template = clone(template).set_params(families=families)
     with Parallel(n_jobs=n_jobs) as parallel:

@@ -9,10 +9,9 @@ import numpy as np
 
 from skem._report.measures import Agreement
 from skem._report.text import (
+    Printed,
     Section,
     TextColumn,
-    as_html,
-    as_text,
     count,
     printable,
     rounded,
@@ -27,12 +26,12 @@ MOST_ROWS = 60
 GAP = "..."
 LARGEST_MATRIX = 6
 """Of larger symmetric matrices, only the largest entries are shown."""
-LARGEST = 5
+PAIRS_SHOWN = 5
 """How many of them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MixtureSummary:
+class MixtureSummary(Printed):
     """What `summary` returns: numbers as attributes, tables when it is printed.
 
     Those that need data are None in a summary without.
@@ -136,27 +135,16 @@ class MixtureSummary:
             entropy=found.entropy,
         )
 
-    def __str__(self) -> str:
-        return "\n\n".join(map(as_text, describe(self)))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        tables = "\n".join(map(as_html, describe(self)))
-        return f'<section class="skem-summary">\n{tables}\n</section>'
-
-
-def describe(summary: MixtureSummary) -> Iterator[Section]:
-    """Yield the tables of a summary."""
-    deviations = summary.standard_deviations
-    yield _components(summary)
-    yield _fit(summary)
-    yield Section("Means", _by_component(summary, summary.means))
-    title = "Standard deviations" if summary.df is None else "Scales"
-    yield Section(title, _by_component(summary, deviations))
-    yield from _correlations(summary)
-    yield from _overlap(summary.overlap)
+    def _sections(self) -> Iterator[Section]:
+        """Yield the tables of a summary."""
+        deviations = self.standard_deviations
+        yield _components(self)
+        yield _fit(self)
+        yield Section("Means", _by_component(self, self.means))
+        title = "Standard deviations" if self.df is None else "Scales"
+        yield Section(title, _by_component(self, deviations))
+        yield from _correlations(self)
+        yield from _overlap(self.overlap)
 
 
 def model(n_components: int, covariance_type: str) -> str:
@@ -274,9 +262,9 @@ def _triangle(
 
 
 def _largest_pairs(matrix: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pairs i < j with the largest entries, at most `LARGEST`."""
+    """Return the pairs i < j with the largest entries, at most `PAIRS_SHOWN`."""
     i, j = np.triu_indices(len(matrix), 1)
-    order = np.argsort(-abs(matrix[i, j]), kind="stable")[:LARGEST]
+    order = np.argsort(-abs(matrix[i, j]), kind="stable")[:PAIRS_SHOWN]
     return [(int(i[pair]), int(j[pair])) for pair in order]
 
 
@@ -291,8 +279,8 @@ def _largest_correlations(
     ]
     n_pairs = len(names) * (len(names) - 1) // 2
     title = "Correlations"
-    if n_pairs > LARGEST:
-        title = f"Largest correlations, {LARGEST} of {n_pairs}"
+    if n_pairs > PAIRS_SHOWN:
+        title = f"Largest correlations, {PAIRS_SHOWN} of {n_pairs}"
     columns = map(list, zip(*rows, strict=True))
     titles = ["component", "features", "correlation"]
     return Section(title, list(map(_with_gap, titles, columns)))
@@ -310,7 +298,7 @@ def _overlap(overlap: np.ndarray) -> Iterator[Section]:
         pairs = _largest_pairs(overlap)
         yield Section(
             "Largest overlaps of components (Bhattacharyya coefficients), "
-            f"{LARGEST} of {K * (K - 1) // 2}",
+            f"{PAIRS_SHOWN} of {K * (K - 1) // 2}",
             [
                 TextColumn("components", [f"{i}, {j}" for i, j in pairs]),
                 TextColumn("overlap", [_fixed(overlap[i, j], 4) for i, j in pairs]),

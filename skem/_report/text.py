@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,24 @@ class Section(NamedTuple):
 
     title: str
     columns: Sequence[TextColumn]
+
+
+class Printed(ABC):
+    """What prints as tables, and in notebooks as HTML."""
+
+    @abstractmethod
+    def _sections(self) -> Iterable[Section]:
+        """Return the tables."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(as_text, self._sections()))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        tables = "\n".join(map(as_html, self._sections()))
+        return f'<section class="skem-summary">\n{tables}\n</section>'
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

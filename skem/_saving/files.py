@@ -10,13 +10,13 @@ from dataclasses import asdict
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skem._inputs.array_api import is_foreign, numpy_of
 from skem._inputs.validation import check_matrices, check_means, check_weights
+from skem._saving.whole import replacing
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.mixture.noise import Background
 
@@ -92,18 +92,8 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         **own(mixture),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".skem-{token_hex(8)}.tmp")
-    try:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        # In the name of the file that the user knows.
-        raise type(error)(error.errno, error.strerror, str(path)) from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path, encoding="utf-8") as file:
+        file.write(f"{text}\n")
 
 
 def _parts(mixture: Any) -> dict[str, Any]:

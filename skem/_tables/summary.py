@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from skem._report.text import (
+    Printed,
     Section,
     TextColumn,
-    as_html,
-    as_text,
     count,
     rounded,
     shorten,
@@ -21,7 +20,7 @@ LONGEST = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TableSummary:
+class TableSummary(Printed):
     """What `MixtureModel.summary` returns: tables when it is printed.
 
     Attributes
@@ -100,16 +99,6 @@ class TableSummary:
             (f"{name} = {label}", column)
             for label, column in zip(labels, columns, strict=True)
         ]
-
-    def __str__(self) -> str:
-        return "\n\n".join(map(as_text, self._sections()))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        tables = "\n".join(map(as_html, self._sections()))
-        return f'<section class="skem-summary">\n{tables}\n</section>'
 
 
 def _section(title: str, rows: list[tuple[str, np.ndarray]]) -> Section:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from skem.families.family import Kind
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -95,15 +95,9 @@ class CategoricalModel(Model):
         """The column as a batch of one."""
         return Batch((self,))
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """(n_c + ε p̄_c) / (n + ε)."""
-        return next(self.alone.maximise(sums))
+        return next(self.alone.maximise(seen.sums))
 
     def renewed(self, running: Running, share: float) -> CategoricalModel:
         """Return the model with the proportions of all that a stream has shown."""

@@ -1,13 +1,13 @@
-"""A column of an exponential family that has seen the data."""
+"""A column that has seen the data: of any family, and of an exponential one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 if TYPE_CHECKING:
     from skem.families.family import Family
@@ -26,8 +26,74 @@ def mean_and_spread(x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     return mean, float(np.sqrt(np.average((x - mean) ** 2, weights=weight))) or 1.0
 
 
+class OneColumn(Model):
+    """A column of a family that has free coordinates of each component.
+
+    The family says what they are by `to_free`, `from_free` and `information`, as a
+    :class:`~skem.Family`; and has `embed`, `draw` and `expected`, unless the model does
+    what these are for.
+    """
+
+    family: Any
+    epsilon: float
+    place: tuple[float, float]
+
+    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
+        information = self.family.information(base)
+        return np.sqrt(
+            np.maximum(counts, SMALLEST_COUNT)[:, None] * np.maximum(information, 1e-12)
+        )
+
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """√(n I) (φ − φ⁰)."""
+        moved = self.family.to_free(laws) - self.family.to_free(base)
+        return (self._scale(base, counts) * moved).ravel()
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+        scale = self._scale(base, counts)
+        moved = vector.reshape(scale.shape) / scale
+        return self.family.from_free(self.family.to_free(base) + moved)
+
+    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
+        """Largest change of a free coordinate, in roots of its information or as is."""
+        scale = self._scale(base, counts)
+        size = np.abs(vector.reshape(scale.shape)) / scale
+        information = np.sqrt(self.family.information(base))
+        return float(np.max(size * np.minimum(information, 1.0), initial=0.0))
+
+    def embed(self, values: np.ndarray) -> np.ndarray:
+        """Values on the family's scale, standardised, at the mean where missing."""
+        x = values[0]
+        mean, spread = self.place
+        found = np.zeros((1, len(x)))
+        kept = ~np.isnan(x)
+        found[0, kept] = (self.family.embed(x[kept]) - mean) / spread
+        return found
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw from the family."""
+        return np.asarray(self.family.draw(laws, k, n, rng), float)[None]
+
+    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """Complete by Σ r E_k x."""
+        mean = self.family.expected(laws) @ resp
+        return np.where(np.isnan(values), mean, values)
+
+    def n_free(self, n_components: int) -> int:
+        """K q."""
+        return n_components * self.least_points
+
+    def scaled(self, share: float) -> Any:
+        """Return the model with so much of the penalty."""
+        own: Any = self
+        return replace(own, epsilon=self.epsilon * share)
+
+
 @dataclass(frozen=True)
-class ColumnModel(Model):
+class ColumnModel(OneColumn):
     """A column of an exponential family: rows [mask, T], S = R [mask, T]ᵀ.
 
     `pooled` is the mean statistic of all the data, which each component has `epsilon`
@@ -79,14 +145,9 @@ class ColumnModel(Model):
         """η·T − A."""
         return self._theta(laws) @ rows
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """(Σ r T + ε T̄) / (n + ε)."""
+        sums = seen.sums
         total = sums[:, 0] + self.epsilon
         safe = np.where(total > 0, total, 1.0)[:, None]
         means = (sums[:, 1:] + self.epsilon * self.pooled) / safe
@@ -110,60 +171,8 @@ class ColumnModel(Model):
         ]
         return float(self.epsilon * (value[1] - value[0]).sum())
 
-    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
-        information = self.family.information(base)
-        return np.sqrt(
-            np.maximum(counts, SMALLEST_COUNT)[:, None] * np.maximum(information, 1e-12)
-        )
-
-    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
-        """√(n I) (φ − φ⁰)."""
-        moved = self.family.to_free(laws) - self.family.to_free(base)
-        return (self._scale(base, counts) * moved).ravel()
-
-    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
-        """Undo `pack`."""
-        scale = self._scale(base, counts)
-        moved = vector.reshape(scale.shape) / scale
-        return self.family.from_free(self.family.to_free(base) + moved)
-
-    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
-        """Largest change of a free coordinate, in roots of its information or as is."""
-        scale = self._scale(base, counts)
-        size = np.abs(vector.reshape(scale.shape)) / scale
-        information = np.sqrt(self.family.information(base))
-        return float(np.max(size * np.minimum(information, 1.0), initial=0.0))
-
-    def embed(self, values: np.ndarray) -> np.ndarray:
-        """Values on the family's scale, standardised, at the mean where missing."""
-        x = values[0]
-        mean, spread = self.place
-        found = np.zeros((1, len(x)))
-        kept = ~np.isnan(x)
-        found[0, kept] = (self.family.embed(x[kept]) - mean) / spread
-        return found
-
-    def draw(
-        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
-    ) -> np.ndarray:
-        """Draw from the family."""
-        return np.asarray(self.family.draw(laws, k, n, rng), float)[None]
-
-    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Complete by Σ r E_k x."""
-        mean = self.family.expected(laws) @ resp
-        return np.where(np.isnan(values), mean, values)
-
     @property
     def least_points(self) -> int:
         """q: as many as there are free coordinates."""
         whole = self.family.estimate(self.pooled[None])
         return self.family.to_free(whole).shape[1]
-
-    def n_free(self, n_components: int) -> int:
-        """K q."""
-        return n_components * self.least_points
-
-    def scaled(self, share: float) -> ColumnModel:
-        """Return the model with so much of the penalty."""
-        return replace(self, epsilon=self.epsilon * share)

@@ -21,13 +21,13 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
-from skem.families.model import SMALLEST_COUNT, Laws, Model, Running
+from skem.families.model import SMALLEST_COUNT, Laws, Model, Running, Seen
 
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
 LIMIT = CONDITION[np.dtype(float)]
-FAR = 1e7
+EDGE = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
 APART = {"VVV", "VVI", "VII"}
 """Structures that estimate each component by itself."""
@@ -105,11 +105,11 @@ class GaussianModel(Model):
         return rows
 
     def _near(self, values: np.ndarray) -> np.ndarray:
-        """Values within `FAR` of the middle: beyond, digits would not tell laws apart.
+        """Values within `EDGE` of the middle: beyond, digits would not tell laws apart.
 
         No row of a fit is that far.
         """
-        low, high = self._values(np.array([[-FAR, FAR]])).T[:, :, None]
+        low, high = self._values(np.array([[-EDGE, EDGE]])).T[:, :, None]
         return np.clip(values, low, high)
 
     def base(self, values: np.ndarray) -> np.ndarray:
@@ -215,21 +215,13 @@ class GaussianModel(Model):
             out[k, 2 * d :] = second
         return out
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """M-step of the structure, with the penalty."""
-        return self._estimate(self._statistics(sums, counts, previous, own), previous)
+        return self._estimate(self._statistics(seen, previous), previous)
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
+    def running(self, seen: Seen, laws: Laws) -> Running:
         """Statistics of the completed rows, about their means."""
-        found = self._statistics(sums, counts, laws, own)
+        found = self._statistics(seen, laws)
         return found.about(found.means)
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
@@ -244,14 +236,9 @@ class GaussianModel(Model):
         epsilon = self.penal.epsilon * share
         return replace(self, penal=replace(penal, epsilon=epsilon))
 
-    def _statistics(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool,
-    ) -> Statistics:
+    def _statistics(self, seen: Seen, previous: Laws | None) -> Statistics:
         """Turn the sums of a pass into those of the core, of completed rows."""
+        sums, counts, own = seen
         d = self.d
         reference = np.zeros((len(counts), d))
         if own:
@@ -311,7 +298,7 @@ class GaussianModel(Model):
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels; of incomplete rows with each feature by itself."""
         if self.linear:
-            return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
+            return super().start(rows, resp)
         K, d = len(resp), self.d
         z = self.coordinates.load(rows, np.empty(rows.shape))
         mask = ~np.isnan(z)
@@ -322,7 +309,7 @@ class GaussianModel(Model):
         spread = variances.mean(axis=0) if self.structure.shared else variances
         wide = np.eye(d) * np.sqrt(1 / spread)[..., None, :]
         start = {"means": means.reshape(K, d), "cholesky": wide}
-        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+        return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
 
     def carried(self, laws: Laws, other: GaussianModel) -> Laws:
         """Return laws in other coordinates as they are in these."""

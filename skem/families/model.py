@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -28,6 +28,14 @@ class Look:
     """Whether users chose `epsilon`."""
     n_categories: int
     """Number of categories of the column, 0 if it is of numbers."""
+
+
+class Seen(NamedTuple):
+    """What a pass has added up: R Fᵀ, or a model's `own` sums; and counts of rows."""
+
+    sums: np.ndarray
+    counts: np.ndarray
+    own: bool = False
 
 
 class Model(Protocol):
@@ -79,25 +87,17 @@ class Model(Protocol):
         """Return what the M-step sees of responsibilities (K, b)."""
         return resp @ rows.T
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
-        """M-step, with the penalty, of R Fᵀ; or of `sums` if `own`."""
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
+        """M-step, with the penalty."""
         raise NotImplementedError
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
+    def running(self, seen: Seen, laws: Laws) -> Running:
         """Return the sums of a pass at `laws`, to be added to those of other passes."""
-        return sums
+        return seen.sums
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step, with the penalty, of running sums."""
-        return self.maximise(running, counts, previous)
+        return self.maximise(Seen(running, counts), previous)
 
     def renewed(self, running: Running, share: float) -> Self:
         """Return the model with the penalty of what a stream has shown by now.
@@ -112,7 +112,7 @@ class Model(Protocol):
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """M-step of labels, without earlier parameters."""
-        return self.maximise(resp @ rows.T, resp.sum(axis=1), None)
+        return self.maximise(Seen(resp @ rows.T, resp.sum(axis=1)), None)
 
     def penalty(self, laws: Laws) -> float:
         """Return what the objective is below the log-likelihood."""

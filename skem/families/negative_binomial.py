@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, lambertw, xlog1py
 
-from skem.families.column import mean_and_spread, observed
+from skem.families.column import OneColumn, mean_and_spread, observed
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model
+from skem.families.model import Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
@@ -38,12 +38,48 @@ class NegativeBinomial(Kind):
         chosen = np.searchsorted(places, (np.arange(POOLED) + 0.5) / POOLED)
         pooled = x[order][np.minimum(chosen, len(x) - 1)]
         least = max(float(np.average(x, weights=v)) * 1e-9, 1e-12)
-        place = mean_and_spread(np.sqrt(x), v)
+        place = mean_and_spread(self.embed(x), v)
         return NegativeBinomialModel(pooled, look.epsilon, place, least)
+
+    def to_free(self, laws: Laws) -> np.ndarray:
+        """[log μ, log s]."""
+        return np.log(np.column_stack([laws["mean"], laws["size"]]))
+
+    def from_free(self, free: np.ndarray) -> Laws:
+        """Undo `to_free`."""
+        mean, size = free.T
+        low, high = np.log(LEAST_SIZE), np.log(MOST_SIZE)
+        return {
+            "mean": np.exp(np.clip(mean, -690, 690)),
+            "size": np.exp(np.clip(size, low, high)),
+        }
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """Return that of the mean, and of what the step for the size maximises."""
+        s, mean = laws["size"], laws["mean"]
+        of_mean = mean / (1 + mean / s)
+        of_size = np.maximum(s * np.log1p(mean / s) - of_mean, 1e-12)
+        return np.column_stack([of_mean, of_size])
+
+    def embed(self, x: np.ndarray) -> np.ndarray:
+        """Roots."""
+        return np.sqrt(x)
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw Poisson counts of gamma rates, none larger than columns may have."""
+        mean, size = laws["mean"][k], laws["size"][k]
+        rate = np.minimum(rng.gamma(size, mean / size, n), 1e17)
+        return np.minimum(rng.poisson(rate), LARGEST_COUNT)
+
+    def expected(self, laws: Laws) -> np.ndarray:
+        """μ."""
+        return laws["mean"]
 
 
 @dataclass(frozen=True)
-class NegativeBinomialModel(Model):
+class NegativeBinomialModel(OneColumn):
     """Rows [mask, x]; sums Σ r [1, x, s (ψ(x + s) − ψ(s))].
 
     log Γ(x + s) − log Γ(s) = Σ_{j < x} log(j + s), and log(j + s) is at least
@@ -57,6 +93,7 @@ class NegativeBinomialModel(Model):
     least: float
     unique: np.ndarray | None = None
 
+    family = NegativeBinomial()
     linear = False
     n_rows = 3
     least_points = 2
@@ -95,15 +132,10 @@ class NegativeBinomialModel(Model):
         rising = np.einsum("kb,kb->k", r, tables[:, place.astype(np.intp)])
         return np.stack([r.sum(axis=1), r @ x, rising], axis=1)
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """Mean, and the size."""
         assert previous is not None
+        sums = seen.sums
         prior = np.stack(
             [
                 np.ones(len(sums)),
@@ -130,74 +162,12 @@ class NegativeBinomialModel(Model):
         more = np.maximum(r @ rows[1] ** 2 / n - mean**2 - mean, 1e-3 * mean)
         size = np.clip(mean**2 / more, 10 * LEAST_SIZE, MOST_SIZE / 10)
         start = {"mean": mean, "size": size}
-        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+        return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
 
     def penalty(self, laws: Laws) -> float:
         """−ε Σ_k mean log p_k of the pooled counts."""
         values = _table(self.pooled, laws) + self.base(self.pooled[None])
         return float(-self.epsilon * values.mean(axis=1).sum())
-
-    @staticmethod
-    def _free(laws: Laws) -> np.ndarray:
-        return np.log(np.column_stack([laws["mean"], laws["size"]]))
-
-    def _information(self, base: Laws) -> np.ndarray:
-        s, mean = base["size"], base["mean"]
-        of_mean = mean / (1 + mean / s)
-        # Of what the step maximises.
-        of_size = np.maximum(s * np.log1p(mean / s) - of_mean, 1e-12)
-        return np.column_stack([of_mean, of_size])
-
-    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
-        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
-        return np.sqrt(counts * self._information(base))
-
-    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
-        """√(n I) times changes of log μ and log s."""
-        return (
-            self._scale(base, counts) * (self._free(laws) - self._free(base))
-        ).ravel()
-
-    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
-        """Undo `pack`."""
-        scale = self._scale(base, counts)
-        mean, size = (self._free(base) + vector.reshape(scale.shape) / scale).T
-        low, high = np.log(LEAST_SIZE), np.log(MOST_SIZE)
-        return {
-            "mean": np.exp(np.clip(mean, -690, 690)),
-            "size": np.exp(np.clip(size, low, high)),
-        }
-
-    def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
-        """In deviations or logarithms, whichever is less."""
-        scale = self._scale(base, counts)
-        moved = np.abs(vector.reshape(scale.shape)) / scale
-        return float((moved * np.minimum(self._information(base) ** 0.5, 1)).max())
-
-    def embed(self, values: np.ndarray) -> np.ndarray:
-        """Standardised roots."""
-        mean, spread = self.place
-        return np.nan_to_num((np.sqrt(values) - mean) / spread, nan=0.0)
-
-    def draw(
-        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
-    ) -> np.ndarray:
-        """Draw Poisson counts of gamma rates, none larger than columns may have."""
-        mean, size = laws["mean"][k], laws["size"][k]
-        rate = np.minimum(rng.gamma(size, mean / size, n), 1e17)
-        return np.minimum(rng.poisson(rate)[None], LARGEST_COUNT).astype(float)
-
-    def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Complete by Σ r μ_k."""
-        return np.where(np.isnan(values), laws["mean"] @ resp, values)
-
-    def n_free(self, n_components: int) -> int:
-        """Two for each component."""
-        return 2 * n_components
-
-    def scaled(self, share: float) -> NegativeBinomialModel:
-        """Return the model with so much of the penalty."""
-        return replace(self, epsilon=self.epsilon * share)
 
 
 def _table(x: np.ndarray, laws: Laws) -> np.ndarray:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln, polygamma
+from scipy.special import gammaln
 
-from skem.core.solve.gamma import gamma_shape
+from skem.core.solve.gamma import gamma_shape, shape_information
 from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
-from skem.families.model import Laws, Running
+from skem.families.model import Laws, Running, Seen
 
 LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3
@@ -48,15 +48,10 @@ class PositiveModel(ColumnModel):
     def _theta(self, laws: Laws) -> np.ndarray:
         return super()._theta(laws) * self._units
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """(Σ r T + ε T̄) / (n + ε)."""
         units = self._units[1:]
+        sums = seen.sums
         total = sums[:, :1] + self.epsilon
         there, pooled = total > 0, self.pooled / units
         means = (sums[:, 1:] + self.epsilon * pooled) / np.where(there, total, 1.0)
@@ -64,16 +59,14 @@ class PositiveModel(ColumnModel):
         means[:, 0] = np.maximum(means[:, 0], LEAST_MEAN)
         return self.family.estimate(means * units)
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
+    def running(self, seen: Seen, laws: Laws) -> Running:
         """Return the sums of a pass in units of the data, as those of others are."""
         with np.errstate(over="ignore"):
-            return np.nan_to_num(sums * self._units)
+            return np.nan_to_num(seen.sums * self._units)
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step of running sums."""
-        return self.maximise(running / self._units, counts, previous)
+        return self.maximise(Seen(running / self._units, counts), previous)
 
 
 class Exponential(Positive):
@@ -167,7 +160,7 @@ class Gamma(Positive):
     def information(self, laws: Laws) -> np.ndarray:
         """[a² ψ′(a) − a, a]."""
         a = laws["shape"]
-        return np.column_stack([a * (a * polygamma(1, a) - 1), a])
+        return np.column_stack([shape_information(a), a])
 
     def embed(self, x: np.ndarray) -> np.ndarray:
         """Logarithms."""

@@ -20,7 +20,7 @@ from skem.core.gaussian.products import sum_over_columns, times_block
 from skem.core.passes.softmax import exponentials
 from skem.families.categories import Batch, CategoricalModel
 from skem.families.lookup import Codes, Lookups, lookups_of, sliced
-from skem.families.model import Laws, Model, Running
+from skem.families.model import Laws, Model, Running, Seen
 from skem.families.point import Given, Point, Sums
 
 
@@ -332,10 +332,8 @@ class Product:
         counts = np.maximum(sums.linear[:, 0], 0.0)
         laws = self._batch_laws(sums.linear)
         for j in self.single:
-            own = sums.own[j]
-            seen = own if own is not None else sums.linear[:, self.slices[j]]
             laws[j] = self.models[j].maximise(
-                seen, counts, previous.laws[j], own is not None
+                self._seen(sums, j, counts), previous.laws[j]
             )
         each = counts.reshape(*previous.stack, -1)
         weights = each / each.sum(axis=-1, keepdims=True)
@@ -344,12 +342,20 @@ class Product:
     def running(self, sums: Sums, point: Point) -> list[Running]:
         """Return the sums of a pass, to be added to those at other points."""
         counts = sums.linear[:, 0]
-        found = []
-        for j, (model, part) in enumerate(zip(self.models, self.slices, strict=True)):
-            own = sums.own[j]
-            seen = own if own is not None else sums.linear[:, part]
-            found.append(model.running(seen, counts, point.laws[j], own is not None))
-        return [counts, *found]
+        return [
+            counts,
+            *(
+                model.running(self._seen(sums, j, counts), point.laws[j])
+                for j, model in enumerate(self.models)
+            ),
+        ]
+
+    def _seen(self, sums: Sums, j: int, counts: np.ndarray) -> Seen:
+        """Return what a pass has added up for one of the models."""
+        own = sums.own[j]
+        if own is not None:
+            return Seen(own, counts, own=True)
+        return Seen(sums.linear[:, self.slices[j]], counts)
 
     def settled(self, running: list[Running], previous: Point) -> Point:
         """M-step of running sums."""

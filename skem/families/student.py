@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln
 
-from skem.core.solve.gamma import gamma_shape
+from skem.core.solve.gamma import gamma_shape, shape_information
+from skem.families.column import OneColumn
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
@@ -17,6 +18,7 @@ from skem.families.model import (
     Look,
     Model,
     Running,
+    Seen,
 )
 
 LEAST_DF, MOST_DF = 1.0, 200.0
@@ -36,9 +38,26 @@ class Student(Kind):
             replace(model, coordinates=replace(model.coordinates, ties=None))
         )
 
+    def to_free(self, laws: Laws) -> np.ndarray:
+        """[location, log scale, log ν]."""
+        logs = np.log(np.column_stack([laws["scale"], laws["df"]]))
+        return np.column_stack([laws["location"], logs])
+
+    def from_free(self, free: np.ndarray) -> Laws:
+        """Undo `to_free`."""
+        location, log_scale, log_df = free.T
+        df = np.clip(np.exp(np.clip(log_df, -50, 50)), LEAST_DF, MOST_DF)
+        scale = np.exp(np.clip(log_scale, -300, 300))
+        return {"location": location, "scale": scale, "df": df}
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """Of the complete data, which know the precisions of samples."""
+        of_df = shape_information(laws["df"] / 2)
+        return np.column_stack([laws["scale"] ** -2.0, np.full(len(of_df), 2.0), of_df])
+
 
 @dataclass(frozen=True)
-class StudentModel(Model):
+class StudentModel(OneColumn):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
 
     EM of Peel & McLachlan (2000), with u the expected precision of a sample.
@@ -46,6 +65,7 @@ class StudentModel(Model):
 
     gaussian: GaussianModel
 
+    family = Student()
     linear = False
     n_rows = 2
     least_points = 2
@@ -90,16 +110,10 @@ class StudentModel(Model):
         parts = [r, ru, ru * offsets, ru * offsets**2, r * (np.log(u) - u)]
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
-    def maximise(
-        self,
-        sums: np.ndarray,
-        counts: np.ndarray,
-        previous: Laws | None,
-        own: bool = False,
-    ) -> Laws:
+    def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """Moments with the weights u, and ν by the expected complete likelihood."""
         assert previous is not None
-        n, u, first, second, logs = sums.T
+        n, u, first, second, logs = seen.sums.T
         penal = self.gaussian.penal
         moved = first / np.maximum(u, 1e-300)
         scatter = np.maximum(second - moved * first, 0.0)
@@ -131,16 +145,14 @@ class StudentModel(Model):
         half = (laws["df"] + 1) / 2
         return digamma(half) - np.log(half)
 
-    def running(
-        self, sums: np.ndarray, counts: np.ndarray, laws: Laws, own: bool
-    ) -> Running:
+    def running(self, seen: Seen, laws: Laws) -> Running:
         """Σ r [1, u, u z, u z², E log u − u]: expectations of the complete data."""
-        return self._moved(sums, laws["location"], self._expected(laws))
+        return self._moved(seen.sums, laws["location"], self._expected(laws))
 
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step of running sums."""
         sums = self._moved(running, -previous["location"], -self._expected(previous))
-        return self.maximise(sums, counts, previous, own=True)
+        return self.maximise(Seen(sums, counts, own=True), previous)
 
     def start(self, rows: np.ndarray, resp: np.ndarray) -> Laws:
         """Start from moments, and four degrees of freedom."""
@@ -151,7 +163,7 @@ class StudentModel(Model):
         least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
-        return self.maximise(self.sums(start, rows, resp), n, start, own=True)
+        return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
 
     def carried(self, laws: Laws, other: StudentModel) -> Laws:
         """Return laws in other coordinates as they are in these."""
@@ -168,37 +180,6 @@ class StudentModel(Model):
         target = float(np.ravel(penal.target)[0])
         variance = laws["scale"] ** 2
         return float(0.5 * penal.epsilon * (target / variance + np.log(variance)).sum())
-
-    def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
-        half = base["df"] / 2
-        # Of the complete data, which know the precisions of samples.
-        of_df = half * (half * polygamma(1, half) - 1)
-        information = [base["scale"] ** -2.0, np.full(len(half), 2.0), of_df]
-        counts = np.maximum(counts, SMALLEST_COUNT)[:, None]
-        return np.sqrt(counts * np.column_stack(information))
-
-    @staticmethod
-    def _free(laws: Laws) -> np.ndarray:
-        logs = np.log(np.column_stack([laws["scale"], laws["df"]]))
-        return np.column_stack([laws["location"], logs])
-
-    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
-        """√(n I) times changes of location, log scale and log ν."""
-        scale = self._scale(base, counts)
-        return (scale * (self._free(laws) - self._free(base))).ravel()
-
-    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
-        """Undo `pack`."""
-        scale = self._scale(base, counts)
-        location, log_scale, log_df = (
-            self._free(base) + vector.reshape(scale.shape) / scale
-        ).T
-        df = np.clip(np.exp(np.clip(log_df, -50, 50)), LEAST_DF, MOST_DF)
-        return {
-            "location": location,
-            "scale": np.exp(np.clip(log_scale, -300, 300)),
-            "df": df,
-        }
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""

@@ -9,6 +9,7 @@ from scipy import stats
 
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
+from skem.families.model import Seen
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.table_map import TableChart, TableMap
@@ -122,8 +123,8 @@ def test_own_logits_and_sums_are_those_of_coefficients(name, problem):
     np.testing.assert_allclose(model.logits(laws, rows), expected, atol=1e-9)
     resp = np.random.default_rng(0).dirichlet(np.ones(K), n).T
     counts = resp.sum(axis=1)
-    own = model.maximise(model.sums(laws, rows, resp), counts, laws, own=True)
-    linear = model.maximise(resp @ rows.T, counts, laws)
+    own = model.maximise(Seen(model.sums(laws, rows, resp), counts, own=True), laws)
+    linear = model.maximise(Seen(resp @ rows.T, counts), laws)
     for key, values in own.items():
         np.testing.assert_allclose(values, linear[key], rtol=1e-8, atol=1e-10)
 
@@ -162,6 +163,15 @@ def test_chart_goes_there_and_back(problem):
     for key, values in other.laws[0].items():
         np.testing.assert_allclose(back.laws[0][key], values, rtol=1e-6, atol=1e-9)
     assert np.isfinite(chart.farthest(chart.pack(other)))
+
+
+def test_free_parameters_are_counted(name, problem):
+    em, point = problem
+    one = {"exponential": 1, "poisson": 1, "bernoulli": 1, "student": 3}
+    own = one.get(name, 2)
+    if name in ("categorical", "ordinal"):
+        own = point.laws[0]["proportions"].shape[1] - 1
+    assert em.product.n_free(K) == K - 1 + K * own
 
 
 def test_complete_information_is_one_in_the_chart(name, rng):

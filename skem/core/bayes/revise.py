@@ -48,7 +48,7 @@ OWNED = 0.5
 """Weight of the rows, in those of one row, from which a component has some."""
 SMALL = 0.4
 """Share of all components, up to which starts of so many climb by themselves."""
-STEPS = 8
+MOVE_STEPS = 8
 """Steps that each start or move gets."""
 
 
@@ -142,7 +142,7 @@ class BayesianSearch(Search):
                 [each for each in sums if len(each) <= small],
                 [each for each in sums if len(each) > small],
             )
-            for trial in climb(em, labels.posteriors(group), STEPS)
+            for trial in climb(em, labels.posteriors(group), MOVE_STEPS)
         ]
 
         def finish(trial: Trial) -> Solution:
@@ -170,7 +170,7 @@ class BayesianSearch(Search):
         here, ahead = alive(em, best.evaluation.parameters), 0.0
         part = self.part(em).weighing(em.blocks.total_weight)
         if part.blocks is not em.blocks:
-            alone = climb(part, [here], STEPS)
+            alone = climb(part, [here], MOVE_STEPS)
             if not alone:
                 return []
             ahead = height(best) - alone[0].objective
@@ -185,7 +185,7 @@ class BayesianSearch(Search):
                 parameters=alive(em, trial.parameters),
                 objective=trial.objective + ahead,
             )
-            for trial in climb(part, labels.posteriors(drawn), STEPS)
+            for trial in climb(part, labels.posteriors(drawn), MOVE_STEPS)
         ]
 
     def returns(self, best: Solution, trial: Trial) -> bool:

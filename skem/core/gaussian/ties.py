@@ -27,7 +27,7 @@ SHARE = 0.005
 """Least share of all rows, too: a few equal values in many make no component."""
 COLUMN = 0.95
 """Share of a column that must be in even steps."""
-STEPS = 1000.0
+STEPS_OF_COLUMN = 1000.0
 """Most steps in a column's range; narrower ones make no difference."""
 CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
@@ -260,7 +260,7 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     if 2 * len(values) > masses.sum():
         return 0.0
     gaps = np.diff(values)
-    gaps = gaps[gaps > extent / STEPS]
+    gaps = gaps[gaps > extent / STEPS_OF_COLUMN]
     shares = np.round(gaps / extent, 6)
     order = np.argsort(shares, kind="stable")
     starts = np.flatnonzero(np.diff(shares[order], prepend=-1.0))

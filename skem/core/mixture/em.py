@@ -33,7 +33,7 @@ S = TypeVar("S")
 
 COMPARED = 1_000
 """Rows known of a component that decide which component of a start it is."""
-LARGEST = 1e100
+LARGEST_LOSS = 1e100
 """Nats beyond which a log-density counts as no better."""
 OFFSET = 300.0
 """Means in standard deviations up to which rows have few digits in common."""
@@ -81,7 +81,7 @@ class EMMap(FitProblem):
         for k, block in self._compared:
             found = expectation.component_log_density(block, Workspace())
             v = np.ones(found.shape[1]) if block.weight is None else block.weight
-            loss[k] -= np.maximum(found, -LARGEST) @ v
+            loss[k] -= np.maximum(found, -LARGEST_LOSS) @ v
         _, order = linear_sum_assignment(loss)
         cholesky = self.structure.ordered(start.precisions_cholesky, order)
         return self.with_fixed(start.ordered(order, cholesky))

@@ -15,9 +15,9 @@ POOL_WORK = 2**25
 """Products in a step on these rows, the pool, if it has fewer rows."""
 POOL_VALUES = 100
 """Values for each free parameter that it has then, at least."""
-FEWEST = 3
+LEAST_TRIED = 3
 """Starts or moves that are tried at a time, at least."""
-WORK = 2**25
+STEP_WORK = 2**25
 """Products in one step of all of them together, beyond which there are fewer."""
 LABOUR = 2**35
 """Products in all rounds of moves beyond which there are fewer, but for the first."""
@@ -44,7 +44,7 @@ def products(em: EMMap, n_components: int) -> int:
 
 def affordable(em: EMMap, n_components: int, most: int) -> int:
     """Return how many mixtures climb together: fewer than `most`, if steps are long."""
-    return min(most, max(FEWEST, WORK // products(em, n_components)))
+    return min(most, max(LEAST_TRIED, STEP_WORK // products(em, n_components)))
 
 
 def affordable_rounds(em: EMMap, n_components: int, steps: int, most: int) -> int:

@@ -15,7 +15,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.step import Limits, Run
 from skem.core.solve.accelerator import FLOOR, Accelerator, Chart, Progress
-from skem.core.solve.lbfgs import FAR, LBFGS, SINGLE
+from skem.core.solve.lbfgs import FAR_GAIN, LBFGS, SINGLE
 from skem.core.solve.loop import Solution, solve
 from skem.core.solve.map import Map, P
 from skem.core.solve.plain import Plain
@@ -31,13 +31,13 @@ CONSTANTS = (
     LBFGS.endless,
     FLOOR,
     SINGLE,
-    FAR,
+    FAR_GAIN,
     SMALLEST_WEIGHT,
 )
 """As fold.cpp has them."""
 PLAIN = 300
 """Plain steps, at most, that are taken before accelerated ones where they are quick."""
-FEWEST = 20
+LEAST_PLAIN = 20
 """Plain steps, at least, before their gains tell that little is left."""
 PLAIN_TOL = 0.01
 """Share of what may be left, below which the gain of a step ends them."""
@@ -178,7 +178,7 @@ def plainly(em: EMMap, start: Parameters, tol: float, max_iter: int) -> Solution
 
     Beside a saddle gains are small, and grow: a few steps tell that.
     """
-    few = min(max_iter, FEWEST)
+    few = min(max_iter, LEAST_PLAIN)
     here, values = em.climbed(start, few)
     if few < max_iter and values[-1, 1] - values[-2, 1] > PLAIN_TOL * tol:
         here, more = em.climbed(here.successor, max_iter - few - 1, PLAIN_TOL * tol)

@@ -23,7 +23,7 @@ from skem.core.solve.loop import Solution
 
 KINDS = 3
 """Rows chosen evenly, rows chosen far apart, and clusters about the latter."""
-STEPS = 40
+START_STEPS = 40
 """Steps that each start gets."""
 MEANS = 3
 """Times that clusters take the means of their rows."""
@@ -95,7 +95,7 @@ def best_end(
     If that is not beyond the `best` so far, return this.
     """
     least = -math.inf if best is None else height(best)
-    trials = ranked(climb(em, starts, STEPS, least), Trial.hope)
+    trials = ranked(climb(em, starts, START_STEPS, least), Trial.hope)
 
     def followed(trial: Trial) -> Solution:
         return finish(em, trial.parameters)

@@ -17,7 +17,7 @@ from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import kmeans
 from skem.core.search.initialize import of_rows
 
-FAR = 100.0
+BEYOND = 100.0
 """Times the distance of rows that the scale leaves out, squared."""
 
 
@@ -31,7 +31,7 @@ def beside_remote(
     if em.sample is None or n_components < 2 or rows.block.known is not None:
         return []
     white = em.sample.whitened(em.gathered(rows.Z).T).T
-    remote = np.square(white).sum(axis=1) > FAR * REMOTE * white.shape[1]
+    remote = np.square(white).sum(axis=1) > BEYOND * REMOTE * white.shape[1]
     if not remote.any() or remote.all():
         return []
     most = min(n_components - 1, len(np.unique(rows.Z[remote], axis=0)))

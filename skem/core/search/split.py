@@ -26,7 +26,7 @@ OWN = 1e-3
 """Probability from which a row belongs to the problem of a component."""
 HALVES = 3
 """Ways in which each component is cut."""
-STEPS = 4
+CUT_STEPS = 4
 """Steps that each of them gets."""
 CHANGED = 0.05
 """Share of its rows that a component may have lost or won for its split to hold."""
@@ -90,7 +90,7 @@ def splits(
         try:
             local = problem_of(em, mine)
             starts = local.started(mine.labelled(local, halves(mine, rng)))
-            trials = climb(local, starts, STEPS)
+            trials = climb(local, starts, CUT_STEPS)
             alone = float(local.evaluate(one).objective)
         except IllDefinedCovarianceError:
             continue

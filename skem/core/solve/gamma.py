@@ -1,4 +1,4 @@
-"""The likeliest shape of a Gamma distribution."""
+"""The likeliest shape of a Gamma distribution, and what a sample tells of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ NEWTON_STEPS = 3
 """The start is within 1.5 %, and each step squares that."""
 LARGE = 1e5
 """Shape beyond which log a − ψ(a) is rounding, and the start is precise."""
+CANCELS = 1e4
+"""Shape beyond which a² ψ′(a) − a is its limit, 1/2, to the digits that it has."""
 
 
 def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
@@ -24,3 +26,9 @@ def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
         step = np.where(a < LARGE, (np.log(a) - digamma(a) - s) / slope, 0.0)
         a = 1 / np.maximum(1 / a + step, 1e-12)
     return np.clip(a, least, most)
+
+
+def shape_information(shape: np.ndarray) -> np.ndarray:
+    """Information of one sample on log a, where the mean is known: a² ψ′(a) − a."""
+    exact = shape**2 * polygamma(1, np.minimum(shape, CANCELS)) - shape
+    return np.where(shape < CANCELS, exact, 0.5)

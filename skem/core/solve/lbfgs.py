@@ -16,7 +16,7 @@ from skem.core.solve.plain import Plain
 
 SINGLE = 1e-5
 """The same as `FLOOR`, where values are those of float32."""
-FAR = 0.5
+FAR_GAIN = 0.5
 """Gain of a step, for each coordinate, that tells that a maximum is far."""
 
 
@@ -219,7 +219,7 @@ class LBFGS:
             self._rejections += 1
             if self._rejections > 2:
                 self._trust = max(self._trust / 4, self.least_trust)
-            far = self._gain > FAR * len(x)
+            far = self._gain > FAR_GAIN * len(x)
             self._plain_left = min(self._rejections, self.patience) if far else 1
             if self._rejections % 3 == 0:
                 self._settle()

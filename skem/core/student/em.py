@@ -17,6 +17,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import scored
+from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import REACH, StudentExpectation
 from skem.core.student.parameters import (
     LEAST,
@@ -24,7 +25,6 @@ from skem.core.student.parameters import (
     Freedom,
     StudentParameters,
     StudentStatistics,
-    information,
 )
 from skem.core.student.robust import Bulk, robust_distances
 
@@ -195,7 +195,7 @@ class StudentEvaluation(Evaluation):
 class StudentChart(Chart):
     """Those of Gaussian mixtures, and √(n ι) (log ν − log ν⁰) of each free ν.
 
-    With ι the information of a row and its τ on log ν.
+    With ι the information of a row on log ν: that of its τ ~ Gamma(ν/2, ν/2).
     """
 
     freedom: Freedom | None = None
@@ -213,7 +213,7 @@ class StudentChart(Chart):
         if self.freedom.common:
             share = np.ones(1)
         sizes = self.total_weight * share[: len(self._own)]
-        return np.sqrt(sizes * information(self._own))
+        return np.sqrt(sizes * shape_information(self._own / 2))
 
     def pack(self, parameters: Parameters) -> np.ndarray:
         """Parameters -> vector; the base point is the origin."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln
 
 from skem.core.gaussian.covariance import Scatter
 from skem.core.gaussian.parameters import TINY, Parameters, placed
@@ -136,13 +136,6 @@ def correction(df: np.ndarray, n_features: Any) -> np.ndarray:
     found = gammaln(half + n_features / 2) - gammaln(half)
     found = found - n_features / 2 * np.log(half)
     return np.where(df < GAUSSIAN, found, 0.0)
-
-
-def information(df: np.ndarray) -> np.ndarray:
-    """Information of one row and its τ on log ν: (ν²/4) ψ′(ν/2) − ν/2."""
-    half = np.asarray(df) / 2
-    exact = half**2 * polygamma(1, np.minimum(half, 1e4)) - half
-    return np.where(half < 1e4, exact, 0.5)
 
 
 def tail_of(df: np.ndarray) -> np.ndarray:

@@ -169,13 +169,13 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
     best = search.first(em)
     # Few moves, where steps are long, are in an order.
     for work, part, expected in (
-        (effort.WORK, False, 3),
-        (effort.WORK, True, 1),
+        (effort.STEP_WORK, False, 3),
+        (effort.STEP_WORK, True, 1),
         (1, False, 1),
         (1, True, 2),
     ):
         calls.clear()
-        monkeypatch.setattr(effort, "WORK", work)
+        monkeypatch.setattr(effort, "STEP_WORK", work)
         search.improved(em, best, part=part)
         assert len(calls) == expected
 
@@ -194,10 +194,10 @@ def test_long_steps_are_taken_by_fewer_starts(make_blocks, rng, monkeypatch):
     search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
     assert len(list(search.starts(em))) == 6
     # Six features of T(x) of six components for each row.
-    monkeypatch.setattr(effort, "WORK", 5 * 300 * K * 6)
+    monkeypatch.setattr(effort, "STEP_WORK", 5 * 300 * K * 6)
     assert len(list(search.starts(em))) == 5
-    monkeypatch.setattr(effort, "WORK", 1)
-    assert len(list(search.starts(em))) == effort.FEWEST
+    monkeypatch.setattr(effort, "STEP_WORK", 1)
+    assert len(list(search.starts(em))) == effort.LEAST_TRIED
 
 
 def test_one_component_is_not_moved(make_blocks, rng):

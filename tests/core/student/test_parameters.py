@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from skem.core.gaussian.quadratic import Squares
+from skem.core.solve.gamma import shape_information
 from skem.core.student.parameters import (
     LEAST,
     MOST,
@@ -12,7 +13,6 @@ from skem.core.student.parameters import (
     StudentParameters,
     StudentStatistics,
     correction,
-    information,
     likeliest,
     tail_of,
 )
@@ -41,7 +41,9 @@ def test_tails_and_information_are_those_of_a_gamma(nu):
     share = np.exp(own) * tau * (log_tau[1] - log_tau[0])
     assert tail_of(np.array(nu)) == pytest.approx(share @ (log_tau - tau), rel=1e-6)
     score = (up - down) / (2 * step)
-    assert information(np.array(nu)) == pytest.approx(share @ score**2, rel=1e-6)
+    assert shape_information(np.array(nu / 2)) == pytest.approx(
+        share @ score**2, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("d", [1, 4])
