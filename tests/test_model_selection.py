@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
@@ -196,6 +197,23 @@ def test_one_start_is_not_searched_again():
     found = reached(1.0)
     effort = Effort(2, 8.0, 0.0, 0, 3, more=3)
     assert refine.confirmed(Searches([], 1), None, 2, effort, found) is found
+
+
+@pytest.mark.parametrize(("room", "expected"), [(0.5, 0), (2.5, 2), (100, 5)])
+def test_long_searches_are_repeated_less(room, expected, X, monkeypatch):
+    K, d = 2, X.shape[1]
+    step = len(X) * K * (1 + d + d * (d + 1) // 2)
+    seen = set()
+
+    def confirmed(problem, em, n_components, effort, best):
+        seen.add(effort.more)
+        return best
+
+    monkeypatch.setattr(refine, "AGAIN", int(room * step))
+    monkeypatch.setattr(refine, "confirmed", confirmed)
+    GaussianMixtureIC(K, covariance_type="full", random_state=0).fit(X)
+    # The first searches, of all that are near, are never repeated.
+    assert seen == {0, expected}
 
 
 def test_what_collapses_at_the_end_makes_room_for_the_next(X, monkeypatch):
@@ -572,3 +590,19 @@ def test_bootstrap_refuses_what_cannot_be_tested(X):
         bootstrap_lrt(GaussianMixture(), X, 1, 2, sample_weight=heavy)
     with pytest.raises(ValueError, match="'n_boot' parameter"):
         bootstrap_lrt(GaussianMixture(), X, 1, 2, n_boot=0)
+
+
+@pytest.mark.slow
+def test_candidates_far_from_the_best_are_no_worse_than_single_fits():
+    X = PCA(10, random_state=0).fit_transform(load_digits().data)
+    table = pd.DataFrame(
+        GaussianMixtureIC(range(1, 16), random_state=0).fit(X).results_
+    ).set_index(["param_n_components", "param_covariance_type"])
+    # By scikit-learn 1.9.1 with n_init=5 and random_state=0.
+    for candidate, bic in {
+        (3, "full"): 123558.9,
+        (4, "full"): 122031.0,
+        (6, "full"): 120368.1,
+        (10, "diag"): 122002.0,
+    }.items():
+        assert table.loc[candidate, "bic"] < bic + 0.5

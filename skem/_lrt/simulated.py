@@ -29,7 +29,7 @@ from skem.core.search.climb import best_of
 from skem.core.search.effort import affordable
 from skem.core.search.follow import swiftly
 from skem.core.search.many import best_end, many
-from skem.core.search.one_more import divided
+from skem.core.search.neighbours import divided
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 

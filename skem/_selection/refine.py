@@ -15,9 +15,9 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.search.climb import height
-from skem.core.search.effort import affordable
+from skem.core.search.effort import affordable, products
 from skem.core.search.many import best_end, many
-from skem.core.search.mend import neighbours
+from skem.core.search.neighbours import neighbours
 from skem.core.search.path import Path, widened
 from skem.core.search.search import Search
 from skem.core.search.sketch import Sketch
@@ -31,6 +31,8 @@ EQUAL = 1e-3
 """Nats by which none is better than another, as rounding may differ elsewhere."""
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
+AGAIN = 2**20
+"""Products in a step up to which one search is worth another one; more if shorter."""
 
 
 def refine(
@@ -67,7 +69,10 @@ def refine(
             optimum = among_many if light else Search.optimum
             solution = unless_ill_defined(optimum, search, em)
             if K > 1:
-                solution = confirmed(problem, em, K, effort, solution)
+                more = min(effort.more, AGAIN // products(em, K))
+                solution = confirmed(
+                    problem, em, K, replace(effort, more=more), solution
+                )
             seconds = settled.walked.seconds[K] + time.perf_counter() - begin
             candidate = candidate_of(problem, structure, K, solution, seconds)
             end = known[0] if solution is None else solution.evaluation.parameters

@@ -18,7 +18,6 @@ from skem.core.gaussian.covariance import STRUCTURES, Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import subsample
-from skem.core.search.mend import mend
 from skem.core.search.path import ROUGH, Found
 from skem.core.search.sketch import Sketch
 
@@ -170,7 +169,8 @@ def _settle(
         path = problem.path(em, own.found if own else None)
         path.seconds.update(own.seconds if own else {})
         path.walk_down([other.sketches(em.coordinates) for other in others])
-        mend(path, np.random.RandomState([problem.seed, place]))
+        path.walk_up(np.random.RandomState([problem.seed, place]))
+        path.walk_down()
         solutions = {
             K: unless_ill_defined(path.settle, K, stages) for K in problem.components
         }

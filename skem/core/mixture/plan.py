@@ -39,6 +39,8 @@ WEIGHTS: dict[type, int] = {
 """Numbers in fold.cpp."""
 MOST_VALUES = 2**18
 """Values of work on all samples beyond which blocks and threads are worth it."""
+MOST_STACKED = 2**20
+"""Responsibilities of a stack, beyond which they are."""
 MOST_TOGETHER = 64
 """Components whose volumes are found together, beyond which LAPACK is faster."""
 
@@ -86,7 +88,7 @@ def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
     together = structure.constraint is not None and structure.constraint.iterates
     if together and K > MOST_TOGETHER:
         return False
-    return n * (width + math.prod(stack) * K) <= MOST_VALUES
+    return n * (width + K) <= MOST_VALUES and n * math.prod(stack) * K <= MOST_STACKED
 
 
 @dataclass(frozen=True)

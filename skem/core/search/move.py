@@ -102,18 +102,36 @@ class Moves:
         twos = Parameters.stacked([found[i].two for i in which])
         return self._spliced(pairs, twos, twos.weights * sizes[:, None])
 
+    @property
+    def _overlapping(self) -> np.ndarray:
+        """Components that may go, first those that have rows in common with another.
+
+        By the cosine of responsibilities.
+        """
+        resp = self.resp[self.dispensable]
+        overlaps = (resp * self.rows.weight) @ resp.T
+        norms = np.sqrt(np.maximum(np.diag(overlaps), CERTAIN))
+        cosines = overlaps / np.outer(norms, norms)
+        # Of a pair, both have the same one: rounding must not choose.
+        cosines = np.maximum(cosines, cosines.T)
+        np.fill_diagonal(cosines, 0)
+        order = np.argsort(-cosines.max(axis=1, initial=0), kind="stable")
+        return self.dispensable[order]
+
     def drawn(
-        self, count: int, rng: np.random.RandomState
+        self, count: int, rng: np.random.RandomState, *, shared: bool = False
     ) -> list[Parameters] | Parameters:
         """Take a dispensable component away and split the one that owns a random row.
 
         The component that costs the least is taken every second time, the next one
-        every fourth, and so on. The split is between that row and another one of the
-        same component, whichever is nearer. What fails is left out. Return a list, or
-        a stack if all was done in one call.
+        every fourth, and so on. Or first those that have rows in common with another
+        one, which may grow, if they are to be `shared`. The split is between that row
+        and another one of the same component, whichever is nearer. What fails is left
+        out. Return a list, or a stack if all was done in one call.
         """
         places = np.minimum(rng.geometric(0.5, count), len(self.dispensable)) - 1
-        gone, random = self.dispensable[places], rng.random_sample((3, count))
+        order = self._overlapping if shared else self.dispensable
+        gone, random = order[places], rng.random_sample((3, count))
         how = (self.rows, self.resp, gone, random, CERTAIN)
         quick = self.em.moved(self.parameters, *how)
         return self._drawn(gone, random) if quick is None else quick

@@ -1,10 +1,10 @@
 """Mixtures of one structure over a path of numbers of components.
 
-What is found at one K starts its neighbours: every large cluster of K − 1 is split, the
+What is found at one K starts its neighbours: large clusters of K − 1 are split, the
 pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
 those that other structures have found at the same K. All of them get a few steps, and
-the most hopeful is followed until little is left. Only what is worth it is followed to
-the end.
+the most hopeful is followed until little is left. So the path is walked down, up, and
+down again. Only what is worth it is followed to the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,16 +23,18 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.search.climb import Trial, climb, ranked
+from skem.core.search.effort import affordable
 from skem.core.search.follow import Accelerate, swiftly
 from skem.core.search.initialize import started
+from skem.core.search.neighbours import divided, united
 from skem.core.search.sketch import Sketch, stacked
 from skem.core.solve.loop import Solution
 from skem.core.solve.plain import Plain
 
 SPLITS = 3
-"""Clusters that are split, at most."""
-MERGES = 2
-"""Pairs that are merged."""
+"""Clusters that are split across their main axis, at most."""
+CUTS = 8
+"""Cuts of clusters somewhere, and pairs that are merged, at most."""
 SCREENING = 5
 """Plain steps that starts get."""
 ROUGH = 1.0
@@ -77,11 +79,11 @@ class Found:
         )
 
 
-def narrowed(sketch: Sketch, n_components: int) -> list[Sketch]:
-    """Clusterings of fewer clusters, by merging; the last merger in several ways."""
-    while len(sketch) > n_components + 1:
+def narrowed(sketch: Sketch, n_components: int) -> Sketch:
+    """Clustering of fewer clusters, by merging."""
+    while len(sketch) > n_components:
         sketch = sketch.merge(*sketch.closest(1)[0])
-    return [sketch.merge(i, j) for i, j in sketch.closest(MERGES)]
+    return sketch
 
 
 def widened(sketch: Sketch, n_components: int) -> list[Sketch]:
@@ -116,6 +118,7 @@ class Path:
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
         self._problems: dict[int, EMMap] = {}
+        self._told: dict[tuple[int, int], Found] = {}
 
     def problem(self, K: int) -> EMMap:
         """Return the problem of K components, which keeps what it has made ready."""
@@ -131,7 +134,8 @@ class Path:
         for before, K in self._with_neighbours(self.components):
             with self._timed(K):
                 em = self.problem(K)
-                starts = [*fresh[K], *self._handed(before, K, widened)]
+                near = None if before is None else self.found.get(before)
+                starts = [*fresh[K], *(widened(near.sketch, K) if near else [])]
                 trials = climb(em, self.starts(em, starts), SCREENING)
                 if trials:
                     self.found[K] = Found.of_trial(em, trials[0])
@@ -151,18 +155,37 @@ class Path:
         """
         for after, K in self._with_neighbours(self.components[::-1]):
             theirs = [sketches[K] for sketches in others if K in sketches]
-            self.improve(K, [*theirs, *self._handed(after, K, narrowed)])
+            near = self._news(after, K)
+            mergers: list[Parameters] = []
+            if near is not None:
+                with self._timed(K):
+                    em, more = self.problem(K), narrowed(near.sketch, K + 1)
+                    mergers = united(em, more, affordable(em, K, CUTS))
+            self.improve(K, theirs, mergers)
 
-    def _handed(
-        self,
-        neighbour: int | None,
-        K: int,
-        change: Callable[[Sketch, int], list[Sketch]],
-    ) -> list[Sketch]:
-        """Return starts from what the neighbour has found."""
-        if neighbour not in self.found:
-            return []
-        return change(self.found[neighbour].sketch, K)
+    def walk_up(self, rng: np.random.RandomState) -> None:
+        """Improve every K, from the fewest components, by cuts of the one before."""
+        for before, K in self._with_neighbours(self.components):
+            near = self._news(before, K)
+            if near is None:
+                continue
+            if before == K - 1:
+                with self._timed(K):
+                    em = self.problem(K)
+                    cuts = divided(em, near.parameters, affordable(em, K, CUTS), rng)
+                self.improve(K, [], cuts)
+            else:
+                self.improve(K, widened(near.sketch, K))
+
+    def _news(self, neighbour: int | None, K: int) -> Found | None:
+        """Return what the neighbour has found since it was last asked for K."""
+        near = None if neighbour is None else self.found.get(neighbour)
+        if neighbour is None or near is None:
+            return None
+        if self._told.get((neighbour, K)) is near:
+            return None
+        self._told[neighbour, K] = near
+        return near
 
     def improve(
         self, K: int, sketches: Iterable[Sketch], others: Sequence[Parameters] = ()
@@ -202,7 +225,7 @@ class Path:
         Others are followed where they are already beyond that.
         """
         best = None
-        trials = climb(em, starts, SCREENING)
+        trials = climb(em, starts, SCREENING, least)
         for trial in ranked(trials, Trial.hope):
             if best is None:
                 beyond = trial.hope() > least

@@ -287,7 +287,7 @@ class Search:
             return moves.hopeful(count, self.rng, attempts)
         if attempts.failures % 2:
             return moves.reweighted(count, self.rng)
-        return moves.drawn(count, self.rng)
+        return moves.drawn(count, self.rng, shared=attempts.failures > 0)
 
     def race(self, em: EMMap, trial: Trial, value: float) -> Solution:
         """Follow a trial while it may overtake a value."""

@@ -8,7 +8,7 @@ covariance structure to another, without a pass over the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,9 @@ from skem.core.mixture.rows import Rows
 
 HALF_NORMAL = float(np.sqrt(2 / np.pi))
 """Mean of the absolute value of a standard normal variable."""
+
+NO_ACCOUNT = 1e-12
+"""Responsibilities up to which a row is none of a component's."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,10 @@ class Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
         if em.quick:
             rows = em.all_rows
-            resp = em.responsibilities(parameters, rows.block)
-            sums = _sums(
-                rows.Z.T, rows.squares, resp, resp * rows.weight, parameters.means
-            )
-        else:
-            sums = _folded(em, parameters)
-        K = len(parameters.weights)
+            resp = likely(em.responsibilities(parameters, rows.block))
+            weighted = resp * rows.weight
+            return replace(cls.of_rows(rows, weighted), overlaps=weighted @ resp.T)
+        sums, K = _folded(em, parameters), len(parameters.weights)
         statistics = Statistics(0.0, sums[:, :-K], parameters.means, PAIRS)
         scatter = statistics.scatter()
         counts = np.maximum(scatter.counts, TINY)
@@ -177,6 +177,11 @@ class Sketch:
     def statistics(self, quadratic: Quadratic) -> Statistics:
         """Return those of the clusters, as far as a structure holds them."""
         return _statistics(self.counts, self.means, self.covariances, quadratic)
+
+
+def likely(resp: np.ndarray) -> np.ndarray:
+    """Return responsibilities without those that are of no account."""
+    return np.where(resp > NO_ACCOUNT, resp, 0)
 
 
 def _statistics(

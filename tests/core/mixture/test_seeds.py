@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.cluster import kmeans_plusplus
 
-from skem.core.mixture import seeds
 from skem.core.mixture.seeds import (
     far_apart,
     kmeans,
@@ -11,7 +11,6 @@ from skem.core.mixture.seeds import (
     lloyd,
     nearest_kmeans_seed,
     quick_lloyd,
-    seed_rows,
     single_lloyd,
 )
 
@@ -65,10 +64,17 @@ def test_the_quick_way_is_that_of_kmeans(weighted, rng):
     np.testing.assert_array_equal(labels, expected)
 
 
-@pytest.mark.skipif(seed_rows is None, reason="scikit-learn lacks the function")
-def test_the_quick_seeds_are_those_of_kmeans_plusplus(rng, monkeypatch):
+@pytest.mark.parametrize("n_clusters", [1, 2, 5, 20])
+def test_rows_far_apart_are_those_of_kmeans_plusplus(n_clusters, rng):
     rows, weight = rng.normal(size=(200, 3)), rng.integers(1, 4, 200).astype(float)
-    quick = far_apart(rows, weight, 5, np.random.RandomState(3))
-    monkeypatch.setattr(seeds, "seed_rows", None)
-    expected = far_apart(rows, weight, 5, np.random.RandomState(3))
-    np.testing.assert_array_equal(quick, expected)
+    found = far_apart(rows, weight, n_clusters, np.random.RandomState(3))
+    _, expected = kmeans_plusplus(
+        rows, n_clusters, sample_weight=weight, random_state=np.random.RandomState(3)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_far_apart_may_be_fewer_than_components(rng):
+    rows = np.repeat([[0.0, 0.0], [3.0, 4.0]], 5, axis=0)
+    found = far_apart(rows, np.ones(10), 4, np.random.RandomState(0))
+    assert set(rows[found, 0]) == {0.0, 3.0}

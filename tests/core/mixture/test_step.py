@@ -194,6 +194,28 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
     assert evaluation.objective == in_numpy(em).evaluate(start).objective
 
 
+def test_a_stack_is_done_in_one_call_where_each_of_it_is_few(
+    make_blocks, rng, monkeypatch
+):
+    em = EMMap.prepare(
+        make_blocks(rng.normal(size=(3000, 3))), STRUCTURES["full"], 5, "auto"
+    )
+    stack = Parameters.stacked(starts(em, 5, 20))
+    # More values than those of one that is done in one call.
+    assert 3000 * 20 * 5 > plan_module.MOST_VALUES
+    terms = 8, 2.0, 1e-10, -np.inf
+    kept, (objectives, gains) = em.contest(stack, *terms)
+    monkeypatch.setattr(plan_module, "MOST_STACKED", 3000 * 20 * 5 - 1)
+    em = EMMap.prepare(em.blocks, STRUCTURES["full"], 5, "auto")
+    assert em.contest(stack, *terms) is None
+    trials = {trial.objective: trial for trial in climb(em, stack, 8)}
+    assert sorted(trials) == pytest.approx(sorted(objectives), rel=1e-12)
+    best = trials[max(trials)]
+    found = kept[int(np.argmax(objectives))]
+    assert best.gain == pytest.approx(gains[np.argmax(objectives)], rel=1e-6)
+    np.testing.assert_allclose(best.parameters.means, found.means, rtol=1e-9)
+
+
 def test_threads_may_share_a_map(make_blocks, rng):
     """Each has memory of its own."""
     em = EMMap.prepare(

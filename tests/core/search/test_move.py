@@ -104,6 +104,26 @@ def stuck_and_finish(em, labels):
     return good, stuck, finish
 
 
+def test_components_that_share_rows_go_first_if_asked(em, labels):
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    # Few rows are the first's alone; those of the last two are shared by both.
+    resp = np.zeros((K, len(labels)))
+    resp[0, :10] = resp[1, 10:200] = 1
+    resp[2, 200:], resp[3, 200:] = 0.7, 0.3
+    moves = replace(moves, resp=resp, dispensable=np.array([0, 3, 2, 1]))
+    assert moves._overlapping.tolist() == [3, 2, 0, 1]
+    gone = []
+    for shared in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(em), "moved", lambda *_: None)
+            patch.setattr(Moves, "_drawn", lambda self, gone, random: gone)
+            found = moves.drawn(1000, np.random.RandomState(0), shared=shared)
+        gone.append(np.bincount(found, minlength=K) / 1000)
+    # 1/2, 1/4, 1/8 and the rest: four standard errors of a share.
+    np.testing.assert_allclose(gone[0], [0.5, 0.125, 0.125, 0.25], atol=0.064)
+    np.testing.assert_allclose(gone[1], [0.125, 0.125, 0.25, 0.5], atol=0.064)
+
+
 def test_moves_mend_a_poor_optimum(em, labels):
     good, stuck, finish = stuck_and_finish(em, labels)
     rng = np.random.RandomState(0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial
 from skem.core.search.follow import follow
-from skem.core.search.path import Path, growing, narrowed, widened
+from skem.core.search.path import Found, Path, growing, narrowed, widened
 from skem.core.search.sketch import Sketch
 from skem.core.solve.lbfgs import LBFGS
 
@@ -70,7 +72,64 @@ def test_gaps_are_bridged(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["diag"], 1, "auto")
     (one,) = fresh(em, X, 1)
     assert {len(sketch) for sketch in widened(one, 5)} == {5}
-    assert {len(sketch) for sketch in narrowed(widened(one, 6)[0], 2)} == {2}
+    assert len(narrowed(widened(one, 6)[0], 2)) == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cuts_and_mergers_find_what_was_missed(seed, make_blocks, rng):
+    centres = np.array([[-8.0, 0], [0, 0], [8, 0], [0, 9], [0, -9]])
+    X = centres[rng.integers(5, size=400)] + rng.normal(size=(400, 2))
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [1, 2, 3, 4, 5], LBFGS, 1e-2, 200)
+    path.improve(1, fresh(em, X, 1))
+    one = path.found[1].parameters
+    for K in (2, 3, 4, 5):
+        # The same component so many times: no step leads away from there.
+        same = one.ordered([0] * K, one.precisions_cholesky[[0] * K])
+        same = replace(same, weights=np.full(K, 1 / K))
+        objective = float(path.problem(K).evaluate(same).objective)
+        sketch = Sketch.of_mixture(em, same)
+        path.found[K] = Found(same, objective, sketch, [], 0, True)
+    poor = {K: found.objective for K, found in path.found.items()}
+    path.walk_up(np.random.RandomState(seed))
+    path.walk_down()
+    labels = np.argmin(np.linalg.norm(X[:, None] - centres, axis=2), axis=1)
+    truth = sketch_of(em, X, labels)
+    unions = [truth.merge(i, j) for i in range(5) for j in range(i)]
+    for K, starts in {5: [truth], 4: unions}.items():
+        best = Path(em, [K], LBFGS, 1e-2, 200)
+        for start in starts:
+            best.improve(K, [start])
+        assert poor[K] < best.found[K].objective - 10
+        # Within what the path leaves.
+        assert path.found[K].objective > best.found[K].objective - 1
+
+
+def test_a_neighbour_is_asked_again_only_for_what_is_new(X, make_blocks, monkeypatch):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = walk(em, X, [1, 2, 3, 4])
+    asked = []
+
+    def united(em, sketch, most):
+        asked.append(len(sketch))
+        return []
+
+    monkeypatch.setattr("skem.core.search.path.united", united)
+    path.walk_down()
+    assert asked == []
+    path.found[3] = replace(path.found[3])
+    path.walk_down()
+    assert asked == [3]
+
+
+def test_a_gap_is_walked_up(X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [1, 4], LBFGS, 1e-2, 200)
+    path.improve(1, fresh(em, X, 1))
+    path.improve(4, fresh(em, X, 4))
+    poor = path.found[4].objective
+    path.walk_up(np.random.RandomState(0))
+    assert path.found[4].objective > poor + 10
 
 
 def test_finish_leaves_a_stationary_point(X, make_blocks, structure):

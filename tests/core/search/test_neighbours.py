@@ -1,4 +1,4 @@
-"""Mixtures of one more component, by cutting one in two."""
+"""Mixtures of one component more, by cutting one in two, or fewer."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.search.one_more import divided
+from skem.core.search.neighbours import divided, neighbours
 
 
 @pytest.fixture
@@ -63,3 +63,14 @@ def test_cuts_that_cannot_be_fitted_are_left_out(make_blocks, rng):
     # Two equal rows cut nothing off; a row far away cuts off all that are equal.
     assert len(found) < 12
     assert all(np.isfinite(each.precisions_cholesky).all() for each in found)
+
+
+def test_neighbours_have_the_number_of_components(em):
+    two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    three = em.evaluate(start(em, np.repeat([0, 1, 2], 50), 3)).successor
+    rng = np.random.RandomState(0)
+    cuts = neighbours(em, 3, {2: two}, 6, rng)
+    assert [len(each.weights) for each in cuts] == [3] * 6
+    # There are as many unions as pairs of three components.
+    unions = neighbours(em, 2, {3: three}, 6, rng)
+    assert [len(each.weights) for each in unions] == [2] * 3
