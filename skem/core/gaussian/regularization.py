@@ -104,7 +104,7 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     return null @ null.T if null.size else None
 
 
-def _null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
+def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
     """Return the null directions in which part of the data has no variance, either.
 
     In units of its own: beside remote rows the variance of all others is lost.
@@ -280,7 +280,7 @@ class ScaleFreePenalty:
         if parts is not None:
             for part, count in zip(parts.values, parts.counts, strict=True):
                 if null is not None and count > 0:
-                    null = _null_beside(null, part / count)
+                    null = null_beside(null, part / count)
         return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
