@@ -81,6 +81,7 @@ class Beliefs:
         d, quadratic = totals.all.n_features, structure.quadratic
         degrees = d if self.degrees_of_freedom is None else self.degrees_of_freedom
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
+        null = None
         if self.covariance is not None:
             scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
         else:
@@ -101,6 +102,7 @@ class Beliefs:
             scatter,
             row,
             repairs=ridge is None,
+            null=null,
         )
 
     def _width(self, totals: Totals, *, incomplete: bool) -> np.ndarray:
