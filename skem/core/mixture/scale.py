@@ -58,10 +58,12 @@ LOST = 1e-12
 are so far away that they may have no say in units."""
 FEW, CROWDED = 64, 1e-5
 """Rows that tell at a glance whether that may be, and how near they are to others."""
+MOST = 0.9
+"""Share of rows that are no outliers, at least, else none are."""
 BESIDE = 1e8
 """Size of a coordinate beyond which a row is remote, however many there are."""
-REACH = 1e140
-"""Times that coordinates may become larger: squares of them must be in range."""
+REACH = 1e142
+"""How large coordinates may become: squares of them must be in range."""
 STEPS = 20
 """EM steps of the quick fit, at most."""
 WORK = 2**27
@@ -216,24 +218,27 @@ class Sample:
         if ties is not None and not kept.incomplete and _merged(X.T, z):
             # Values that are not equal would have widths.
             sample = cls(structure, coordinates, kept)._without_remote()
-            nearer = sample._nearer(asked)
+            nearer = sample._nearer(asked, z)
         if nearer is None:
             coordinates = replace(coordinates, ties=ties)
             whole = as_one(kept, coordinates, structure)
             sample = cls(structure, coordinates, kept, whole, known)._without_remote()
-            nearer = sample._nearer(asked)
+            nearer = sample._nearer(asked, z)
             if nearer is None:
                 return sample
         return cls.of(blocks, nearer, asked, clusterings)
 
-    def _nearer(self, structure: Structure) -> Coordinates | None:
+    def _nearer(self, structure: Structure, z: np.ndarray) -> Coordinates | None:
         """Coordinates of rows without outliers, if they lose digits in those of all.
 
-        Of features that have any width there. None if all is well.
+        Of features that have any width there. None if all is well, or if that would
+        take the coordinates `z` of all rows too far.
         """
         if self.blocks.incomplete or not _crowded(self.rows[0]):
             return None
         rows, before = without_outliers(self.blocks)[0], self.coordinates
+        if rows.total_weight < MOST * self.blocks.total_weight:
+            rows = self.blocks
         total = replace(self, blocks=rows).total
         values = total.scatter().values[0]
         variances = np.diagonal(values) if values.ndim == 2 else values
@@ -243,7 +248,9 @@ class Sample:
         found = standardising_coordinates(rows, structure)
         extent = extent_of(rows)
         ratio = found.scale / before.slope
-        lost = lost & (extent.high > extent.low) & (ratio > 2) & (ratio < REACH)
+        widest = np.maximum(np.abs(z).max(axis=1), 1.0)
+        there = (ratio > 2) & (ratio < REACH / widest)
+        lost = lost & (extent.high > extent.low) & there
         if found.unit is not None or not lost.any():
             return None
         if not structure.scales_features:
