@@ -116,8 +116,9 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
 
     mean_precision_prior : float, default=None
         β₀, how many rows the prior of a mean counts for. None: 1; with
-        ``mean_prior="auto"`` and 'tied' covariances less where the data have outliers,
-        whose distance would else widen the covariance of all components.
+        ``mean_prior="auto"`` less where the data have outliers, if covariances are
+        'tied', since the distance of these would widen that of all components, or if
+        they are 'full' and the distance is beyond some 1e6 widths of the other rows.
 
     mean_prior : 'auto', None or array-like of shape (n_features,), default='auto'
         m₀, where means are expected.

@@ -42,6 +42,8 @@ from skem.core.mixture.totals import scored
 
 WIDER = 4.0
 """Times a variance of the bulk that one of all rows must be to do without outliers."""
+WIDEST = 1e12
+"""Times that a variance of the bulk goes into one beside it, with digits left."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,17 @@ class Beliefs:
     def _mean_precision(self, structure: Structure, totals: Totals) -> float:
         """β_0.
 
-        A covariance that components share is as wide as the way from m_0 to each mean,
-        β_0 rows of it. Means of outliers must not have that say.
+        A covariance is as wide as the way from m_0 to each mean, β_0 rows of it. That
+        of all components must not have it from outliers, and none may lose its digits.
         """
         if self.mean_precision is not None:
             return self.mean_precision
-        if totals.narrowing == 1 or not (structure.shared and self.mean_of_bulk):
+        if totals.narrowing == 1 or not (structure.matrices and self.mean_of_bulk):
             return 1.0
         N, d = float(totals.all.counts[0]), totals.all.n_features
         # One row so far away would widen the covariance of all of them as much.
-        least = max(totals.narrowing / N, np.finfo(float).tiny)
+        least = totals.narrowing * (1 / N if structure.shared else WIDEST)
+        least = min(max(least, float(np.finfo(float).tiny)), 1.0)
         # What that costs each mean must not be more than the rows have to say.
         return 1.0 if -0.5 * d * np.log(least) > N else least
 

@@ -147,7 +147,9 @@ def test_a_prior_does_not_go_by_outliers(structure, make_blocks, rng, value, reg
     prior, found = prior_of(make_blocks(all_rows), structure, reg_covar)
     np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-6, atol=1e-6)
-    assert (prior.mean_precision < 1e-4) == structure.shared
+    # A full one loses no digits beside smaller numbers.
+    weak = structure.shared or (structure.matrices and value == 1e20)
+    assert (prior.mean_precision < 1e-4) == weak
 
 
 def test_a_prior_of_all_rows(structure, make_blocks, rng):
