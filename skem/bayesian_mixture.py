@@ -115,10 +115,19 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         1/K.
 
     mean_precision_prior : float, default=None
-        β₀, how many rows the prior of a mean counts for. None: 1.
+        β₀, how many rows the prior of a mean counts for. None: 1; with
+        ``mean_prior="auto"`` less where the data have outliers, if covariances are
+        'tied', since the distance of these would widen that of all components, or if
+        they are 'full' and the distance is beyond some 1e6 widths of the other rows.
 
-    mean_prior : array-like of shape (n_features,), default=None
-        m₀, where means are expected. None: the (weighted) mean of the data.
+    mean_prior : 'auto', None or array-like of shape (n_features,), default='auto'
+        m₀, where means are expected.
+
+        - 'auto': the (weighted) mean of the data without outliers, if these make a
+          variance at least four times as large: values such as −9999 for "no data" say
+          nothing of where the other rows are. Outliers are rows with a value beyond
+          the 10 % and 90 % quantiles of its feature by ten times their distance.
+        - None: as in scikit-learn the mean of all the data.
 
     degrees_of_freedom_prior : float, default=None
         ν₀, how many rows the prior of a covariance counts for; more than
@@ -129,7 +138,8 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         covariance that is expected.
 
         - 'auto': as wide as one of K clusters that together fill what the data do, K to
-          the power −2/n_features times the (weighted) covariance of the data.
+          the power −2/n_features times the (weighted) covariance of the data, without
+          outliers as for `mean_prior`.
         - None: as in scikit-learn the covariance of the data, which blurs clusters that
           are much narrower than the distances between them.
 
@@ -294,7 +304,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
             Interval(Real, 0.0, None, closed="neither"),
         ],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
-        "mean_prior": [None, "array-like"],
+        "mean_prior": [StrOptions({"auto"}), None, "array-like"],
         "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "covariance_prior": [
             StrOptions({"auto"}),
@@ -317,7 +327,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         weight_concentration_prior_type: WeightPriorType = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
-        mean_prior: ArrayLike | None = None,
+        mean_prior: ArrayLike | None = "auto",
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: float | ArrayLike | None = "auto",
         algorithm: Algorithm = "auto",
@@ -416,8 +426,8 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         mixture : sklearn.mixture.BayesianGaussianMixture
             Fitted, with copies of the posterior and the prior, and with `converged_`,
             `n_iter_` and `lower_bound_` if they are there. Parameters of the model are
-            the same, but that ``covariance_prior="auto"`` is `covariance_prior_`; those
-            of a fit have scikit-learn's defaults.
+            the same, but that "auto" is what the fit has taken; those of a fit have
+            scikit-learn's defaults.
 
         Notes
         -----
@@ -442,8 +452,11 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         """
         self._check_is_fitted()
         params = {name: getattr(self, name) for name in OF_A_POSTERIOR}
-        if self._given_covariance() is None:
+        if _given(self.covariance_prior) is None:
             params["covariance_prior"] = self.covariance_prior_
+        if isinstance(self.mean_prior, str):
+            params["mean_prior"] = self.mean_prior_
+            params["mean_precision_prior"] = self.mean_precision_prior_
         theirs = Peer(n_components=len(self.weights_), **params)
         copy_posterior(self, theirs)
         structure = STRUCTURES[self.covariance_type]
@@ -466,25 +479,22 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
                 f"{n_features - 1}, but got {degrees:.3f}."
             )
         structure = STRUCTURES[self.covariance_type]
-        mean, covariance = self.mean_prior, self._given_covariance()
+        mean, covariance = _given(self.mean_prior), _given(self.covariance_prior)
         return Beliefs(
             kind(
                 1.0 / self.n_components if gamma is None else float(gamma),
                 self.n_components,
             ),
-            1.0 if precision is None else float(precision),
+            None if precision is None else float(precision),
             None if mean is None else check_mean_prior(mean, n_features),
             degrees,
             None
             if covariance is None
             else check_covariance_prior(covariance, structure, n_features),
             1 if self.covariance_prior is None else self.n_components,
+            mean_of_bulk=isinstance(self.mean_prior, str),
+            covariance_of_bulk=self.covariance_prior is not None,
         )
-
-    def _given_covariance(self) -> Any:
-        """Return `covariance_prior` if it is not made from the data."""
-        of_data = isinstance(self.covariance_prior, str)
-        return None if of_data else self.covariance_prior
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         return VariationalMap.of_data(
@@ -522,10 +532,10 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
             concentration = concentration.astype(dtype)
         degrees = prior.degrees(structure, counts).astype(dtype)
         mean, covariance = outward(structure, problem.coordinates, prior)
-        if self.mean_prior is not None:
+        if _given(self.mean_prior) is not None:
             mean = np.asarray(self.mean_prior, dtype=float)
-        if self._given_covariance() is not None:
-            covariance = np.asarray(self._given_covariance(), dtype=float)
+        if _given(self.covariance_prior) is not None:
+            covariance = np.asarray(self.covariance_prior, dtype=float)
         return {
             **super()._attributes_of(problem, found, dtype),
             "weight_concentration_": concentration,
@@ -678,6 +688,11 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         array([0, 1, 0, 1])
         """
         return self.fit(X, y, sample_weight=sample_weight)._labels_or_predict(X)
+
+
+def _given(prior: Any) -> Any:
+    """Return a part of the prior if it is not made from the data."""
+    return None if isinstance(prior, str) else prior
 
 
 def _effective(counts: np.ndarray) -> int:

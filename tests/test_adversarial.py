@@ -1164,6 +1164,21 @@ def test_outliers_near_the_end_of_the_range(value, n_features, weighted):
         assert found.score(X[ordinary]) == pytest.approx(score, abs=0.05)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [-9999.0, 1e14, 1e20, -1e30])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "EEV", "VVE"])
+def test_a_value_for_no_data_in_many_rows(covariance_type, value, dtype):
+    """Where 3 or 7 rows of 150 had it, all others had been one component."""
+    y = blobs()[1]
+    for rows in ([7, 30, 31], np.arange(7)):
+        X = blobs()[0].astype(dtype)
+        X[rows] = value
+        labels = fit(X, 4, covariance_type).predict(X)
+        assert len(set(labels[rows])) == 1
+        others = np.delete(np.arange(len(X)), rows)
+        assert adjusted_rand_score(y[others], labels[others]) > 0.98
+
+
 @pytest.mark.parametrize("value", [1e9, 1e20, 1e40])
 def test_outliers_and_single_precision_and_noise(value):
     """Rows that are enough for steps in single precision, and with noise."""

@@ -11,6 +11,7 @@ import pytest
 import sklearn.mixture
 from scipy import integrate, stats
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import BayesianGaussianMixture, MixtureDisplay
@@ -545,3 +546,49 @@ def test_a_stream_takes_gaps(holed, rng):
     mixture.partial_fit(np.full((3, 3), np.nan))
     assert mixture.n_effective_components_ == 3
     assert mixture.score(holed) > BayesianGaussianMixture(1).fit(holed).score(holed)
+
+
+@pytest.mark.parametrize("value", [-9999.0, 1e6, 1e20])
+@pytest.mark.parametrize("columns", [[0], [0, 1]], ids=["one", "all"])
+@pytest.mark.parametrize(("covariance_type", "prior"), PAIRED)
+def test_values_that_stand_for_no_data(covariance_type, prior, columns, value):
+    """The others are clustered as without them; adjusted Rand indices had been 0.56."""
+    if covariance_type == "tied" and value == 1e20:
+        pytest.skip("a mean so far away costs the prior more than a covariance")
+    rng, y = np.random.default_rng(0), np.arange(150) % 3
+    centres = 8 * np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9]])
+    X = centres[y] + rng.normal(size=(150, 2))
+    for rows in ([7], [7, 30, 31], np.arange(7)):
+        given = X.copy()
+        given[np.ix_(rows, columns)] = value
+        mixture = BayesianGaussianMixture(
+            6,
+            covariance_type=covariance_type,
+            weight_concentration_prior_type=prior,
+            random_state=0,
+        ).fit(given)
+        labels, others = mixture.predict(given), np.delete(np.arange(150), rows)
+        assert adjusted_rand_score(y[others], labels[others]) > 0.95
+        assert not set(labels[rows]) & set(labels[others])
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_none_is_the_prior_of_scikit_learn_also_beside_outliers(X, covariance_type):
+    given = np.vstack([X, np.full((3, 3), -9999.0)])
+    params = {"n_components": 2, "covariance_type": covariance_type, "random_state": 0}
+    ours = BayesianGaussianMixture(mean_prior=None, covariance_prior=None, **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs = Peer(**params).fit(given)
+    ours.fit(given)
+    np.testing.assert_allclose(ours.mean_prior_, theirs.mean_prior_)
+    # Rows of one value have a width.
+    covariance = theirs.covariance_prior_
+    np.testing.assert_allclose(ours.covariance_prior_, covariance, rtol=1e-6)
+    assert ours.mean_precision_prior_ == 1
+    auto = BayesianGaussianMixture(**params).fit(given)
+    np.testing.assert_allclose(auto.mean_prior_, X.mean(axis=0), atol=1e-9)
+    assert (auto.mean_precision_prior_ < 1) == (covariance_type == "tied")
+    again = auto.to_sklearn()
+    assert again.mean_precision_prior == auto.mean_precision_prior_
+    np.testing.assert_array_equal(again.mean_prior, auto.mean_prior_)

@@ -16,7 +16,11 @@ dd = pytest.importorskip("dask.dataframe")
 distributed = pytest.importorskip("distributed")
 import cloudpickle  # noqa: E402
 
-from skem import GaussianMixture, GaussianMixtureIC  # noqa: E402
+from skem import (  # noqa: E402
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+)
 from skem.core.blocks.dask import DaskBlocks  # noqa: E402
 from skem.core.blocks.graph import Chunks  # noqa: E402
 from skem.core.gaussian.covariance import STRUCTURES  # noqa: E402
@@ -134,6 +138,18 @@ def test_fit_of_collinear_columns_equals_that_in_memory(covariance_type, X):
     params = {"n_components": 3, "covariance_type": covariance_type, "random_state": 0}
     lazy = GaussianMixture(**params).fit(da.from_array(X, chunks=(37, 4)))
     assert_same_fit(lazy, GaussianMixture(**params).fit(X))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_bounds_of_collinear_columns_equal_those_in_memory(covariance_type, X):
+    X = np.column_stack([X, 1e6 * X[:, 1] + 1e-3 * X[:, 0], X[:, 0]])
+    mixture = BayesianGaussianMixture(
+        3, covariance_type=covariance_type, random_state=0
+    )
+    expected = mixture.fit(X).lower_bound_
+    found = mixture.fit(da.from_array(X, chunks=(37, 4))).lower_bound_
+    # They had been up to 4e-5 nats apart.
+    assert found == pytest.approx(expected, rel=0, abs=5e-7)
 
 
 @pytest.mark.slow

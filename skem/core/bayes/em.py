@@ -17,7 +17,11 @@ import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.chart import Chart
-from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.coordinates import (
+    Coordinates,
+    extent_of,
+    standardising_coordinates,
+)
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior, WeightPrior
@@ -25,14 +29,21 @@ from skem.core.gaussian.prior import Prior, of_variances, public_covariance
 from skem.core.gaussian.regularization import (
     COLLINEAR,
     elsewhere,
+    null_beside,
     null_directions,
     with_floor,
 )
 from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.bulk import without_outliers
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
 from skem.core.mixture.scale import Sample, as_one, one_scatter
 from skem.core.mixture.totals import scored
+
+WIDER = 4.0
+"""Times a variance of the bulk that one of all rows must be to do without outliers."""
+WIDEST = 1e12
+"""Times that a variance of the bulk goes into one beside it, with digits left."""
 
 
 @dataclass(frozen=True)
@@ -41,61 +52,148 @@ class Beliefs:
 
     `covariance` has the structure's shape, without a component axis. Where it is None,
     it is as wide as one of so many `clusters` that together fill what the data do.
+    `mean_of_bulk` and `covariance_of_bulk` say whether these are the data without
+    outliers.
     """
 
     weights: WeightPrior
-    mean_precision: float = 1.0
+    mean_precision: float | None = None
     mean: np.ndarray | None = None
     degrees_of_freedom: float | None = None
     covariance: np.ndarray | None = None
     clusters: int = 1
+    mean_of_bulk: bool = True
+    covariance_of_bulk: bool = True
 
     def prior(
         self,
         structure: Structure,
         coordinates: Coordinates,
-        total: Statistics,
+        totals: Totals,
         ridge: np.ndarray | None,
         *,
         incomplete: bool = False,
     ) -> Prior:
-        """Return the prior in the coordinates that `total` is in.
+        """Return the prior in the coordinates that `totals` are in.
 
         That of `incomplete` data has a floor, which the prior does not come from.
         `ridge` (d,) are variances added to the covariance of each component's rows.
         None: rows get `COLLINEAR` in directions in which the data have no variance.
         """
-        d, quadratic = total.n_features, structure.quadratic
+        d, quadratic = totals.all.n_features, structure.quadratic
         degrees = d if self.degrees_of_freedom is None else self.degrees_of_freedom
-        scatter = one_scatter(total, incomplete=incomplete).values[0]
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
+        null = None
         if self.covariance is not None:
             scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
         else:
-            N = float(total.counts[0])
-            within = scatter / N
-            width = self.clusters ** (-2 / d)
-            scatter = within * (width * N / (N - 1) if N >= 2 else 2.0 * width)
+            scatter = self._width(totals, incomplete=incomplete)
             if ridge is None:
-                scatter, row = _floored(within, scatter, float(degrees))
-        mean = total.means[0]
+                null = totals.null_directions(incomplete=incomplete)
+                scatter, row = _floored(null, scatter, float(degrees))
+        mean = (totals.bulk if self.mean_of_bulk else totals.all).means[0]
         if self.mean is not None:
             unit = 1.0 if coordinates.unit is None else coordinates.unit
             mean = (self.mean * unit - coordinates.shift) * coordinates.scale
         return Prior.of(
             structure,
             self.weights,
-            self.mean_precision,
+            self._mean_precision(structure, totals),
             mean,
             degrees,
             scatter,
             row,
             repairs=ridge is None,
+            null=null,
         )
+
+    def _width(self, totals: Totals, *, incomplete: bool) -> np.ndarray:
+        """V_0 from the data, as wide as one of the clusters."""
+        total = totals.bulk if self.covariance_of_bulk else totals.all
+        scatter = one_scatter(total, incomplete=incomplete)
+        width, N = self.clusters ** (-2 / total.n_features), float(scatter.counts[0])
+        within = scatter.values[0] / N
+        return np.asarray(within * (width * N / (N - 1) if N >= 2 else 2.0 * width))
+
+    def _mean_precision(self, structure: Structure, totals: Totals) -> float:
+        """β_0.
+
+        A covariance is as wide as the way from m_0 to each mean, β_0 rows of it. That
+        of all components must not have it from outliers, and none may lose its digits.
+        """
+        if self.mean_precision is not None:
+            return self.mean_precision
+        if totals.narrowing == 1 or not (structure.matrices and self.mean_of_bulk):
+            return 1.0
+        N, d = float(totals.all.counts[0]), totals.all.n_features
+        # One row so far away would widen the covariance of all of them as much.
+        least = totals.narrowing * (1 / N if structure.shared else WIDEST)
+        least = min(max(least, float(np.finfo(float).tiny)), 1.0)
+        # What that costs each mean must not be more than the rows have to say.
+        return 1.0 if -0.5 * d * np.log(least) > N else least
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Statistics of `all` rows as one component, and of their `bulk`.
+
+    Those are the same where outliers hardly widen a feature. `narrowing` is the
+    variance of the bulk over that of all rows, of the feature with the smallest.
+    """
+
+    all: Statistics
+    bulk: Statistics
+    narrowing: float = 1.0
+
+    @classmethod
+    def of(
+        cls,
+        blocks: Blocks,
+        looked_at: Blocks,
+        coordinates: Coordinates,
+        structure: Structure,
+        whole: Parameters | None,
+    ) -> Totals:
+        """Fold all rows, and those without outliers of some that are looked at."""
+        total = total_statistics(blocks, coordinates, structure, whole)
+        rows, _, _ = without_outliers(looked_at)
+        if rows.weight is None:
+            rows = replace(rows, weight=np.ones(rows.n_samples))
+        its_whole = as_one(rows, coordinates, structure)
+        bulk = Sample(structure, coordinates, rows, its_whole).total
+        # A feature of one value in the bulk says nothing.
+        extent = extent_of(rows)
+        before, after = (_variances(each) for each in (total, bulk))
+        wide = (extent.high > extent.low) & (before > 0)
+        ratio = np.where(wide, after / np.where(wide, before, 1.0), 1.0)
+        narrowing = float(ratio.min())
+        if narrowing * WIDER > 1:
+            return cls(total, total)
+        return cls(total, bulk, narrowing)
+
+    def null_directions(self, *, incomplete: bool) -> np.ndarray | None:
+        """Return where the data have no variance, and their bulk has none, either."""
+        whole, bulk = (
+            scatter.values[0] / scatter.counts[0]
+            for scatter in (
+                one_scatter(total, incomplete=incomplete)
+                for total in (self.all, self.bulk)
+            )
+        )
+        null = null_directions(whole)
+        if null is None or self.bulk is self.all:
+            return null
+        return null_beside(null, bulk)
+
+
+def _variances(statistics: Statistics) -> np.ndarray:
+    """Return the variance of each feature, or the one that they share."""
+    values = statistics.scatter().values[0] / statistics.counts[0]
+    return np.diagonal(values) if values.ndim == 2 else values
 
 
 def _floored(
-    within: np.ndarray, scatter: np.ndarray, degrees: float
+    null: np.ndarray | None, scatter: np.ndarray, degrees: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return V_0 that is not singular, and what its null directions need of rows.
 
@@ -103,7 +201,6 @@ def _floored(
     (ν_0 f + n f) / (ν_0 + n) = f.
     """
     floored, row = with_floor(scatter, COLLINEAR), np.zeros_like(scatter)
-    null = null_directions(within)
     if null is None:
         return floored, row
     row = COLLINEAR * null
@@ -166,18 +263,19 @@ class VariationalMap(EMMap):
     ) -> VariationalMap:
         """Standardise the data, and express the prior in their coordinates."""
         coordinates = standardising_coordinates(blocks, structure)
-        ridge = None
+        ridge, looked_at = None, blocks
         if reg_covar == "auto":
             sample = Sample.of(blocks, coordinates, structure)
             coordinates, whole = sample.coordinates, sample.whole
+            looked_at = sample.blocks
         else:
             ridge = float(reg_covar) * coordinates.slope**2
             whole = as_one(blocks, coordinates, structure)
-        total = total_statistics(blocks, coordinates, structure, whole)
+        totals = Totals.of(blocks, looked_at, coordinates, structure, whole)
         prior = beliefs.prior(
-            structure, coordinates, total, ridge, incomplete=blocks.incomplete
+            structure, coordinates, totals, ridge, incomplete=blocks.incomplete
         )
-        return cls(blocks, coordinates, structure, prior, total, None, whole)
+        return cls(blocks, coordinates, structure, prior, totals.all, None, whole)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

@@ -24,6 +24,7 @@ from skem.core.gaussian.posterior import (
     wishart_digammas,
 )
 from skem.core.gaussian.quadratic import Quadratic
+from skem.core.gaussian.regularization import COLLINEAR, BesideNull
 from skem.core.gaussian.ridge import Unchanging
 from skem.core.gaussian.statistics import Statistics
 
@@ -54,7 +55,7 @@ def public_covariance(structure: Structure, scatter: np.ndarray, d: int) -> np.n
 
 
 @dataclass(frozen=True)
-class Prior(Unchanging):
+class Prior(BesideNull, Unchanging):
     """p(θ), in the coordinates of an EM map.
 
     With V_0 = W_0⁻¹ in `scatter` as the structure's scatter has it, `mean` m_0,
@@ -64,7 +65,7 @@ class Prior(Unchanging):
 
     Each row counts with a variance on top, `row`: that of `reg_covar`, or one in
     directions in which the data have none, so that these tell nothing of the
-    components.
+    components: `null`, where all have the variance `floor`.
     """
 
     weights: WeightPrior
@@ -75,6 +76,8 @@ class Prior(Unchanging):
     log_det: float
     row: np.ndarray
     repairs: bool
+    null: np.ndarray | None = None
+    floor: float = COLLINEAR
 
     @classmethod
     def of(
@@ -88,6 +91,7 @@ class Prior(Unchanging):
         row: np.ndarray,
         *,
         repairs: bool,
+        null: np.ndarray | None = None,
     ) -> Prior:
         """Prepare the constants; those of a singular V_0 are left out."""
         d = len(mean)
@@ -104,6 +108,7 @@ class Prior(Unchanging):
             log_det,
             row,
             repairs,
+            null,
         )
 
     @cached_property

@@ -104,7 +104,7 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     return null @ null.T if null.size else None
 
 
-def _null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
+def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
     """Return the null directions in which part of the data has no variance, either.
 
     In units of its own: beside remote rows the variance of all others is lost.
@@ -234,8 +234,66 @@ def cluster_scale(
     return np.where(pooled <= VANISHING, 0.0, scale)
 
 
+class BesideNull:
+    """What gives components the same variance where the data have none.
+
+    `null` says where, as scatter has it: a projector on these directions, or 1 for
+    these features; None if there are none. `floor` is the variance.
+    """
+
+    null: np.ndarray | None
+    floor: float
+
+    @cached_property
+    def _bases(self) -> tuple[np.ndarray, np.ndarray]:
+        """Directions that are not null, and those that are."""
+        assert self.null is not None
+        if self.null.ndim == 2:
+            return _spanning(np.eye(len(self.null)) - self.null), _spanning(self.null)
+        axes = np.eye(len(self.null))
+        return axes[:, self.null < 0.5], axes[:, self.null > 0.5]
+
+    def factored(
+        self, structure: Structure, covariances: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.null is None or self.null.ndim < 2 or not self._bases[0].size:
+            return structure.factor(covariances)
+        # Together they would have few digits in the null directions.
+        others, null = self._bases
+        factors, failed = structure.factor(others.T @ covariances @ others)
+        roots = np.empty(covariances.shape)
+        cut = others.shape[1]
+        roots[..., :cut], roots[..., cut:] = others @ factors, null / self.floor**0.5
+        found = structure.upper_factor(roots)
+        least = DIGITS * np.abs(found).max(axis=(-2, -1), keepdims=True)[..., 0]
+        if (diagonals(found) < least).any():
+            return structure.factor(covariances)
+        return found, failed
+
+    def _floored(self, covariances: np.ndarray) -> np.ndarray:
+        """Give the null directions the floor's variance, and no correlation."""
+        assert self.null is not None
+        return elsewhere(self.null, covariances) + self.floor * self.null
+
+    @property
+    def pins(self) -> bool:
+        return self.null is not None
+
+    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
+        # Else rounding makes them drift, and the likelihood with them.
+        covariances = structure.covariances(cholesky)
+        covariances = self._restored(structure, covariances, cholesky)
+        restored, failed = self.factored(structure, covariances)
+        return cholesky if failed.any() else restored
+
+    def _restored(
+        self, structure: Structure, covariances: np.ndarray, cholesky: np.ndarray
+    ) -> np.ndarray:
+        return self._floored(covariances)
+
+
 @dataclass(frozen=True)
-class ScaleFreePenalty:
+class ScaleFreePenalty(BesideNull):
     """(ε/2) Σ_k [tr(Λ Σ_k⁻¹) + log|Σ_k|], after Chen & Tan (2009).
 
     The M-step becomes Σ_k = (W_k + εΛ) / (n_k + ε): ε pseudo-observations of
@@ -280,7 +338,7 @@ class ScaleFreePenalty:
         if parts is not None:
             for part, count in zip(parts.values, parts.counts, strict=True):
                 if null is not None and count > 0:
-                    null = _null_beside(null, part / count)
+                    null = null_beside(null, part / count)
         return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
@@ -326,53 +384,15 @@ class ScaleFreePenalty:
         back = basis @ found @ basis.T if structure.matrices else found @ basis.T
         return back + self.floor * self.null
 
-    @cached_property
-    def _bases(self) -> tuple[np.ndarray, np.ndarray]:
-        """Directions that are not null, and those that are."""
-        assert self.null is not None
-        if self.null.ndim == 2:
-            return _spanning(np.eye(len(self.null)) - self.null), _spanning(self.null)
-        axes = np.eye(len(self.null))
-        return axes[:, self.null < 0.5], axes[:, self.null > 0.5]
-
-    def factored(
-        self, structure: Structure, covariances: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if self.null is None or self.null.ndim < 2 or not self._bases[0].size:
-            return structure.factor(covariances)
-        # Together they would have few digits in the null directions.
-        others, null = self._bases
-        factors, failed = structure.factor(others.T @ covariances @ others)
-        roots = np.empty(covariances.shape)
-        cut = others.shape[1]
-        roots[..., :cut], roots[..., cut:] = others @ factors, null / self.floor**0.5
-        found = structure.upper_factor(roots)
-        least = DIGITS * np.abs(found).max(axis=(-2, -1), keepdims=True)[..., 0]
-        if (diagonals(found) < least).any():
-            return structure.factor(covariances)
-        return found, failed
-
-    def _floored(self, covariances: np.ndarray) -> np.ndarray:
-        """Give the null directions the floor's variance, and no correlation."""
-        assert self.null is not None
-        return elsewhere(self.null, covariances) + self.floor * self.null
-
-    @property
-    def pins(self) -> bool:
-        return self.null is not None
-
-    def pinned(self, structure: Structure, cholesky: np.ndarray) -> np.ndarray:
-        # Else rounding makes them drift, and the likelihood with them.
-        covariances = structure.covariances(cholesky)
+    def _restored(
+        self, structure: Structure, covariances: np.ndarray, cholesky: np.ndarray
+    ) -> np.ndarray:
         if structure.constraint is None:
-            covariances = self._floored(covariances)
-        else:
-            # They may be equal in volume with the null directions alone.
-            ones = Scatter(covariances, np.ones(covariances.shape[:1]))
-            nothing = Scatter(np.zeros_like(self.target), np.zeros(()))
-            covariances = self._of_others(structure, ones, nothing, cholesky)
-        restored, failed = self.factored(structure, covariances)
-        return cholesky if failed.any() else restored
+            return self._floored(covariances)
+        # They may be equal in volume with the null directions alone.
+        ones = Scatter(covariances, np.ones(covariances.shape[:1]))
+        nothing = Scatter(np.zeros_like(self.target), np.zeros(()))
+        return self._of_others(structure, ones, nothing, cholesky)
 
     def scaled(self, share: float) -> ScaleFreePenalty:
         return replace(self, epsilon=self.epsilon * share)

@@ -43,22 +43,27 @@ from skem.core.gaussian.regularization import (
 from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.ties import find_ties
 from skem.core.incomplete.patterns import distinct_rows
+from skem.core.mixture.bulk import ROWS, rows_looked_at, without_outliers
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import kmeans
 from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import choose_form
 
-ROWS = 5_000
-"""Rows that are looked at, at most."""
 FEWEST, VALUES = 2_000, 2**20
 """Where covariances are diagonal: as many rows at least, and about so many values."""
 MAX_TRIMS = 5
 LOST = 1e-12
 """Variance in coordinates up to which rows get other ones: they lose digits, and others
 are so far away that they may have no say in units."""
-REACH = 1e140
-"""Times that coordinates may become larger: squares of them must be in range."""
+FEW, CROWDED = 64, 1e-5
+"""Rows that tell at a glance whether that may be, and how near they are to others."""
+MOST = 0.9
+"""Share of rows that are no outliers, at least, else none are."""
+BESIDE = 1e8
+"""Size of a coordinate beyond which a row is remote, however many there are."""
+REACH = 1e142
+"""How large coordinates may become: squares of them must be in range."""
 STEPS = 20
 """EM steps of the quick fit, at most."""
 WORK = 2**27
@@ -72,15 +77,6 @@ STILL = 1e-4
 
 SAME = 1e-9
 """Standard deviations by which rows may differ that are taken for the same."""
-
-
-def rows_looked_at(blocks: Blocks, most: int = ROWS) -> np.ndarray:
-    """Return sorted indices of at most so many rows, the same ones in every fit."""
-    n = blocks.n_observed
-    if n <= most:
-        # Making random numbers ready would take longer than many rows do.
-        return blocks.rows_at(np.arange(n))
-    return blocks.random_rows(most, np.random.RandomState(0))
 
 
 def as_one(
@@ -222,30 +218,39 @@ class Sample:
         if ties is not None and not kept.incomplete and _merged(X.T, z):
             # Values that are not equal would have widths.
             sample = cls(structure, coordinates, kept)._without_remote()
-            nearer = sample._nearer(asked)
+            nearer = sample._nearer(asked, z)
         if nearer is None:
             coordinates = replace(coordinates, ties=ties)
             whole = as_one(kept, coordinates, structure)
             sample = cls(structure, coordinates, kept, whole, known)._without_remote()
-            nearer = sample._nearer(asked)
+            nearer = sample._nearer(asked, z)
             if nearer is None:
                 return sample
         return cls.of(blocks, nearer, asked, clusterings)
 
-    def _nearer(self, structure: Structure) -> Coordinates | None:
-        """Coordinates of these rows, if they lose digits in those of all.
+    def _nearer(self, structure: Structure, z: np.ndarray) -> Coordinates | None:
+        """Coordinates of rows without outliers, if they lose digits in those of all.
 
-        Of features that have any width here. None if all is well.
+        Of features that have any width there. None if all is well, or if that would
+        take the coordinates `z` of all rows too far.
         """
-        values, before = self.total.scatter().values[0], self.coordinates
-        variances = np.diagonal(values) if values.ndim == 2 else values
-        lost = variances <= LOST * self.total.counts[0]
-        if not lost.any() or self.blocks.incomplete:
+        if self.blocks.incomplete or not _crowded(self.rows[0]):
             return None
-        found = standardising_coordinates(self.blocks, structure)
-        extent = extent_of(self.blocks)
+        rows, before = without_outliers(self.blocks)[0], self.coordinates
+        if rows.total_weight < MOST * self.blocks.total_weight:
+            rows = self.blocks
+        total = replace(self, blocks=rows).total
+        values = total.scatter().values[0]
+        variances = np.diagonal(values) if values.ndim == 2 else values
+        lost = variances <= LOST * total.counts[0]
+        if not lost.any():
+            return None
+        found = standardising_coordinates(rows, structure)
+        extent = extent_of(rows)
         ratio = found.scale / before.slope
-        lost = lost & (extent.high > extent.low) & (ratio > 2) & (ratio < REACH)
+        widest = np.maximum(np.abs(z).max(axis=1), 1.0)
+        there = (ratio > 2) & (ratio < REACH / widest)
+        lost = lost & (extent.high > extent.low) & there
         if found.unit is not None or not lost.any():
             return None
         if not structure.scales_features:
@@ -345,6 +350,10 @@ class Sample:
 
     def _without_remote(self) -> Sample:
         sample = self
+        # That far only in coordinates of others, whose digits distances would lose.
+        beside = (np.abs(self.rows[0]) > BESIDE).any(axis=0)
+        if beside.any() and not beside.all():
+            sample = self._rows(np.flatnonzero(~beside))
         for _ in range(MAX_TRIMS):
             near = sample.distances <= REMOTE * len(sample.white)
             if near.all() or not near.any():
@@ -445,6 +454,13 @@ class Sample:
         if statistics.quadratic == self.structure.quadratic:
             return statistics
         return statistics.completed(self._about_zero)
+
+
+def _crowded(z: np.ndarray) -> bool:
+    """Whether most of a few values (d, n) of a feature are that near to each other."""
+    few = np.sort(z[:, :: max(1, z.shape[1] // FEW)], axis=1)
+    n = few.shape[1]
+    return bool((few[:, 3 * n // 4] - few[:, n // 4] < CROWDED).any())
 
 
 def _merged(data: np.ndarray, z: np.ndarray) -> bool:

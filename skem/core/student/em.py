@@ -14,6 +14,7 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.bulk import Bulk
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import scored
@@ -26,7 +27,7 @@ from skem.core.student.parameters import (
     StudentParameters,
     StudentStatistics,
 )
-from skem.core.student.robust import Bulk, robust_distances
+from skem.core.student.robust import robust_distances
 
 HEAVY = 4.0
 """Degrees of freedom by which rows of a label count for less the farther they are."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skem.core.bayes.em import Beliefs, VariationalMap, outward
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.posterior import Dirichlet, Posterior, Sticks
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
@@ -123,6 +124,58 @@ def test_null_directions_are_the_same_in_all_components(make_blocks, rng, struct
     q = initialize(em, INITIALIZERS["kmeans"], K, np.random.RandomState(0))
     deviations = structure.standard_deviations(q.precisions_cholesky, (K, 3))
     assert np.allclose(deviations[:, 2], deviations[0, 2], rtol=1e-4)
+
+
+def with_outliers(rng, value, rows=21):
+    X = blobs(rng, 300 - rows)
+    return X, np.r_[np.full((rows, D), value), X]
+
+
+def prior_of(blocks, structure, reg_covar="auto", **params):
+    beliefs = Beliefs(Sticks(0.5), **params)
+    em = VariationalMap.of_data(blocks, structure, beliefs, reg_covar)
+    return em.regularization, outward(structure, em.coordinates, em.regularization)
+
+
+@pytest.mark.parametrize(
+    ("value", "reg_covar"),
+    [(-99.0, "auto"), (-9999.0, "auto"), (1e20, "auto"), (-9999.0, 0.0)],
+)
+def test_a_prior_does_not_go_by_outliers(structure, make_blocks, rng, value, reg_covar):
+    X, all_rows = with_outliers(rng, value)
+    _, expected = prior_of(make_blocks(X), structure, reg_covar)
+    prior, found = prior_of(make_blocks(all_rows), structure, reg_covar)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-6, atol=1e-6)
+    # A full one loses no digits beside smaller numbers.
+    weak = structure.shared or (structure.matrices and value == 1e20)
+    assert (prior.mean_precision < 1e-4) == weak
+
+
+def test_a_prior_of_all_rows(structure, make_blocks, rng):
+    _, X = with_outliers(rng, -9999.0)
+    all_of_them = {"mean_of_bulk": False, "covariance_of_bulk": False}
+    blocks = make_blocks(X)
+    prior, (mean, covariance) = prior_of(blocks, structure, 0.0, **all_of_them)
+    np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-9)
+    variances = np.diagonal(covariance) if covariance.ndim == 2 else covariance
+    expected = X.var(axis=0, ddof=1)
+    expected = expected if structure.scales_features else expected.mean()
+    np.testing.assert_allclose(variances, expected, rtol=1e-9)
+    assert prior.mean_precision == 1
+
+
+def test_rows_not_far_away_are_no_outliers(structure, make_blocks, rng):
+    _, X = with_outliers(rng, 12.0)
+    prior, (mean, _) = prior_of(make_blocks(X), structure)
+    np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-12)
+    assert prior.mean_precision == 1
+
+
+def test_a_precision_that_is_given_stays(make_blocks, rng):
+    blocks = make_blocks(with_outliers(rng, -9999.0)[1])
+    prior, _ = prior_of(blocks, STRUCTURES["tied"], mean_precision=0.7)
+    assert prior.mean_precision == 0.7
 
 
 def test_bound_of_incomplete_rows_never_falls(structure, make_blocks, rng):

@@ -277,6 +277,20 @@ def test_coordinates_are_those_of_the_bulk_beside_a_remote_row(
     np.testing.assert_allclose(found.shift, expected.shift, rtol=1e-12)
 
 
+@pytest.mark.parametrize("value", [1e14, -1e16, 1e40])
+def test_many_rows_far_away_leave_the_scale_and_the_digits_of_the_others(
+    value, structure, make_blocks, rng
+):
+    """One of twelve rows is not far from their mean in standard deviations."""
+    X = clusters(rng, 20.0, n=400)
+    X[::12] = value
+    expected = sample_of(make_blocks(np.delete(X, np.s_[::12], axis=0)), structure)
+    found = sample_of(make_blocks(X), structure)
+    scale = expected.coordinates.scale
+    np.testing.assert_allclose(found.coordinates.scale, scale, rtol=1e-12)
+    np.testing.assert_allclose(found.scale(3), expected.scale(3), rtol=1e-9, atol=1e-9)
+
+
 def test_coordinates_stay_where_remote_rows_take_no_digits(structure, make_blocks, rng):
     X = rng.normal(3.0, 2.0, size=(400, 2))
     X[7] = 1e4

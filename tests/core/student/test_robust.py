@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.student.robust import Bulk, robust_distances, weighted_quantiles
+from skem.core.mixture.bulk import Bulk, weighted_quantiles
+from skem.core.student.robust import robust_distances
 
 
 def test_outliers_change_nothing(rng, make_blocks):

@@ -1,0 +1,98 @@
+"""Data without their outliers: coordinates, and rows to learn scales from.
+
+Means and standard deviations say nothing of the bulk of data where one value is far
+from all others, so quantiles decide which values are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.covariance import Structure
+
+ROWS = 5_000
+"""Rows that are looked at, at most."""
+TAILS = (0.1, 0.05, 0.01, 0.0)
+"""Shares of a feature's values on either side that may be outliers: the first of them
+that leaves a width."""
+WIDTHS = 10.0
+"""Widths of the others beyond which such a value is one."""
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Rows that are looked at, without outliers, and coordinates that suit them.
+
+    `low` and `high` (d,) are where outliers begin, in these coordinates.
+    """
+
+    blocks: ArrayBlocks
+    coordinates: Coordinates
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Blocks, structure: Structure) -> Bulk:
+        """Look at rows, the same ones in every fit."""
+        rows, low, high = without_outliers(blocks)
+        coordinates = standardising_coordinates(rows, structure)
+        with np.errstate(over="ignore"):
+            limits = coordinates.load(
+                np.stack([low, high], axis=1), np.empty((len(low), 2))
+            )
+        return cls(rows, coordinates, *np.nan_to_num(limits).T)
+
+
+def rows_looked_at(blocks: Blocks, most: int = ROWS) -> np.ndarray:
+    """Return sorted indices of at most so many rows, the same ones in every fit."""
+    n = blocks.n_observed
+    if n <= most:
+        # Making random numbers ready would take longer than many rows do.
+        return blocks.rows_at(np.arange(n))
+    return blocks.random_rows(most, np.random.RandomState(0))
+
+
+def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarray]:
+    """Return rows that are looked at, without outliers, and where these begin.
+
+    With outliers moved there, if most rows have one, or a feature nothing else.
+    """
+    taken = blocks.take(rows_looked_at(blocks))
+    X = np.asarray(taken.X, dtype=float)
+    weight = np.ones(len(X)) if taken.weight is None else taken.weight
+    low, high = np.array([_bounds(column, weight) for column in X.T]).T
+    kept = (~((X < low) | (X > high)).any(axis=1)).nonzero()[0]
+    enough = 2 * weight[kept].sum() >= weight.sum()
+    if enough and (~np.isnan(X[kept])).any(axis=0).all():
+        return taken.take(kept), low, high
+    clipped = np.clip(X, low, high).astype(taken.dtype)
+    return replace(taken, X=clipped), low, high
+
+
+def weighted_quantiles(
+    ordered: np.ndarray, weight: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """Values of a sorted array that a share of the weight is up to."""
+    cumulated = np.cumsum(weight)
+    places = np.searchsorted(cumulated, shares * cumulated[-1])
+    return ordered[np.minimum(places, len(ordered) - 1)]
+
+
+def _bounds(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Return where outliers of a feature begin; infinite if it has no width."""
+    order = np.argsort(values, kind="stable")
+    # Missing values are last.
+    order = order[: np.count_nonzero(~np.isnan(values))]
+    if len(order):
+        values, weight = values[order], weight[order]
+        for tail in TAILS:
+            low, high = weighted_quantiles(values, weight, np.array([tail, 1 - tail]))
+            with np.errstate(over="ignore"):
+                width = high - low
+                if width > 0:
+                    return low - WIDTHS * width, high + WIDTHS * width
+    return -np.inf, np.inf
