@@ -21,6 +21,7 @@ from skem.__main__ import main
 from skem._cli import commands
 from skem._cli import files as files_module
 from skem._report.text import count
+from skem._saving import whole
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.datasets import load_faithful
 
@@ -765,7 +766,7 @@ def test_failed_writes_leave_everything_as_it_was(
     if call == "replace":
         monkeypatch.setattr(files_module.os, "replace", fail)
     else:
-        monkeypatch.setattr(files_module, "open", fail, raising=False)
+        monkeypatch.setattr(whole, "open", fail, raising=False)
     err = refuse("--components", "1", "--labels", path)
     assert err == f"skem: error: cannot write {path}: No space left on device\n"
     assert list(tmp_path.iterdir()) == [path]

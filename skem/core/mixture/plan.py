@@ -7,7 +7,7 @@ for each shape of parameters where these are read, and where what is found is wr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -40,7 +40,9 @@ WEIGHTS: dict[type, int] = {
 MOST_VALUES = 2**18
 """Values of work on all samples beyond which blocks and threads are worth it."""
 MOST_STACKED = 2**20
-"""Responsibilities of a stack, beyond which they are."""
+"""The same for each mixture of a stack, as threads can share that."""
+WORTH_THREADS = 2**22
+"""Products in a step of a stack from which on threads share its mixtures."""
 MOST_TOGETHER = 64
 """Components whose volumes are found together, beyond which LAPACK is faster."""
 
@@ -88,7 +90,14 @@ def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
     together = structure.constraint is not None and structure.constraint.iterates
     if together and K > MOST_TOGETHER:
         return False
-    return n * (width + K) <= MOST_VALUES and n * math.prod(stack) * K <= MOST_STACKED
+    return n * (width + K) <= (MOST_STACKED if stack else MOST_VALUES)
+
+
+def are_shared(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
+    """Whether threads share the mixtures of a stack, with so many samples."""
+    *stack, K, d = shape
+    width = 1 + d + structure.logit_quadratic.size(d)
+    return bool(stack) and n * math.prod(stack) * K * width >= WORTH_THREADS
 
 
 @dataclass(frozen=True)
@@ -151,9 +160,11 @@ class Samples:
 class Plan:
     """What is the same for all parameters of a shape, and memory to work in.
 
-    A step reads parameters from `given`, and writes what it finds to `out`; `addresses`
-    are those of what is found, and then of what is given. `packed` is what it is called
-    with, for a regularization, and `placed` says where `rows` in coordinates are.
+    A step reads parameters from `given`, and writes what it finds to `out`; `places`
+    are the addresses of what is found, and then of what is given, each with the bytes
+    that one mixture has there. `packed` is what it is called with, for a
+    regularization, and `parts` are the same for some of the mixtures each, which `cuts`
+    divide. `placed` says where `rows` in coordinates are.
     """
 
     samples: Samples
@@ -161,18 +172,22 @@ class Plan:
     given: list[np.ndarray]
     out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
-    addresses: list[int]
+    places: list[tuple[int, int]]
     reference: np.ndarray
-    scratch: np.ndarray | None = None
+    cuts: list[int]
+    scratch: list[np.ndarray] = field(default_factory=list)
     follow_scratch: np.ndarray | None = None
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
+    parts: list[bytes] = field(default_factory=list)
     rows: Rows | None = None
     placed: tuple[tuple[np.ndarray | None, ...], bytes] = ((), b"")
 
     @classmethod
-    def of(cls, samples: Samples, shape: tuple[int, ...]) -> Plan | None:
+    def of(
+        cls, samples: Samples, shape: tuple[int, ...], n_threads: int = 1
+    ) -> Plan | None:
         """Return None if a step would be too large."""
         *stack, K, d = shape
         structure, n, M = samples.structure, samples.job[0], math.prod(stack)
@@ -194,14 +209,30 @@ class Plan:
             memory[i:j].reshape(*stack, *each)
             for (i, j), each in zip(pairwise(ends[7:]), shapes[3:], strict=True)
         ]
-        addresses = [begin + 8 * end for end in (0, *ends[:-1])]
+        bytes_of_each = [8 * math.prod(each) for each in (*shapes, *shapes[3:])]
+        begins = [begin + 8 * end for end in (0, *ends[:-1])]
+        places = list(zip(begins, bytes_of_each, strict=True))
         out, zero = memory[: ends[7]], np.zeros(shape)
-        plan = cls(samples, shape, given, out, slices, addresses, zero)
-        packed = plan._packed(0, 0.0, NO_PRIOR)
+        cuts = [0, M]
+        if n_threads > 1 and are_shared(structure, n, shape):
+            pieces = min(n_threads, M)
+            cuts = [M * i // pieces for i in range(pieces + 1)]
+        plan = cls(samples, shape, given, out, slices, places, zero, cuts)
         # Room for the numbers of lost samples comes first.
-        scratch = 8 * M * n + samples.library.step_scratch_bytes(packed)
-        plan.scratch = np.empty(scratch, np.uint8)
+        needed = samples.library.step_scratch_bytes
+        plan.scratch = [
+            np.empty(
+                8 * (j - i) * n + needed(plan._packed((i, j), 0, 0, 0.0)), np.uint8
+            )
+            for i, j in plan.portions
+        ]
         return plan
+
+    @property
+    def portions(self) -> list[tuple[int, int]]:
+        """First and last of all mixtures; and of those of each part, if several."""
+        several = len(self.cuts) > 2
+        return [(0, self.cuts[-1]), *(pairwise(self.cuts) if several else ())]
 
     @property
     def sums(self) -> np.ndarray:
@@ -217,19 +248,28 @@ class Plan:
         begin, end, _ = self.slices[i]
         return self.out[begin:end]
 
-    def _packed(self, target: int, epsilon: float, prior: tuple[Any, ...]) -> bytes:
-        *stack, K, d = self.shape
-        samples, at, lost = self.samples, self.addresses, address(self.scratch)
+    def _packed(
+        self,
+        part: tuple[int, int],
+        lost: int,
+        target: int,
+        epsilon: float,
+        prior: tuple[Any, ...] | None = None,
+    ) -> bytes:
+        """Return what a step is called with, for a part of the mixtures."""
+        samples, (first, end), (K, d) = self.samples, part, self.shape[-2:]
+        at = [begin + first * size for begin, size in self.places]
         shift, scale, second = samples.addresses
-        scratch = lost + 8 * math.prod(stack) * samples.job[0]
+        scratch = lost + 8 * (end - first) * samples.job[0]
         number = NAMES.index(samples.structure.shape_name)
+        own = NO_PRIOR if prior is None else (*prior, *at[11:], *at[6:8])
         return STEP.pack(
-            number, samples.itemsize, d, K, math.prod(stack),
+            number, samples.itemsize, d, K, end - first,
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
             shift, scale, target, second, *at[8:11],
             *at[2:6], *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0,
-            scratch, *prior,
+            scratch, *own,
         )  # fmt: skip
 
     def prepare(self, regularization: Regularization | None) -> bool:
@@ -239,7 +279,7 @@ class Plan:
         """
         if self.packed and self.regularization is regularization:
             return True
-        prior: tuple[Any, ...] = NO_PRIOR
+        prior: tuple[Any, ...] | None = None
         arrays: tuple[np.ndarray, ...] = ()
         if isinstance(regularization, Prior):
             target, epsilon = regularization.scatter, 0.0
@@ -257,7 +297,11 @@ class Plan:
         else:
             return False
         target = np.ascontiguousarray(target, dtype=float)
-        self.packed = self._packed(address(target), epsilon, prior)
+        self.packed, *parts = [
+            self._packed(portion, address(room), address(target), epsilon, prior)
+            for portion, room in zip(self.portions, self.scratch, strict=True)
+        ]
+        self.parts = parts or [self.packed]
         self.regularization, self.held = regularization, (target, *arrays)
         return True
 
@@ -270,8 +314,6 @@ class Plan:
             prior.degrees_of_freedom,
             prior.log_norm,
             *map(address, arrays),
-            *self.addresses[11:],
-            *self.addresses[6:8],
         )
 
     def load(self, parameters: Parameters) -> None:

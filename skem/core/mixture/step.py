@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.blocks.threads import Workers
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior
 from skem.core.gaussian.regularization import (
@@ -25,7 +27,7 @@ from skem.core.gaussian.regularization import (
     ScaleFreePenalty,
     pseudo_rows,
 )
-from skem.core.mixture.plan import Outcome, Plan, Samples
+from skem.core.mixture.plan import Outcome, Plan, Samples, are_shared
 from skem.core.mixture.rows import Rows
 from skem.kernels.native import FOLLOW, MOVES, SAMPLES, address
 
@@ -60,15 +62,18 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Stepper:
-    """Steps on samples that are few enough."""
+    """Steps on samples that are few enough; threads share large stacks."""
 
     samples: Samples
+    workers: Workers
 
     @classmethod
-    def of(cls, *data: Any) -> Stepper | None:
+    def of(cls, blocks: Blocks, *data: Any) -> Stepper | None:
         """Return None if that is not for these data, which `Samples.of` describes."""
-        samples = Samples.of(*data)
-        return None if samples is None else cls(samples)
+        samples = Samples.of(blocks, *data)
+        if samples is None or not isinstance(blocks, ArrayBlocks):
+            return None
+        return cls(samples, blocks.workers)
 
     @cached_property
     def _plans(self) -> dict[tuple[int, ...], Plan | None]:
@@ -79,7 +84,11 @@ class Stepper:
     ) -> Outcome | None:
         """Return the last of so many steps; None if it must be done in another way."""
         plan = self.loaded(parameters, regularization)
-        if plan is None or self.samples.library.step(plan.packed, steps):
+        if plan is None:
+            return None
+        step = self.samples.library.step
+        failed = self.workers.map(lambda part, _: step(part, steps), plan.parts)
+        if any(list(failed)):
             return None
         return plan.outcome(parameters if steps == 1 else plan.reached())
 
@@ -184,10 +193,12 @@ class Stepper:
 
         As `climb` says, on terms of `HOPE`, `ALIKE` and `least`. Return those that are
         left, with their objectives and last gains, (2, …); None if that must be done
-        otherwise.
+        otherwise: in several calls, if threads share the stack.
         """
-        plain = not isinstance(stack, Posterior)
-        plan = self.loaded(stack, regularization) if plain else None
+        samples = self.samples
+        large = are_shared(samples.structure, samples.job[0], stack.shape)
+        alone = not (large or isinstance(stack, Posterior))
+        plan = self.loaded(stack, regularization) if alone else None
         if plan is None:
             return None
         found = np.empty((2, *stack.shape[:-2]))
@@ -283,7 +294,7 @@ class Stepper:
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *shape)
         if key not in self._plans:
-            self._plans[key] = Plan.of(self.samples, shape)
+            self._plans[key] = Plan.of(self.samples, shape, self.workers.n_threads)
         plan = self._plans[key]
         return plan if plan and plan.prepare(regularization) else None
 

@@ -58,7 +58,7 @@ class WideStep:
         if ends is None:
             return None
         ends = replace(ends, total_weight=blocks.total_weight)
-        return cls(Stepper(ends), blocks, coordinates)
+        return cls(Stepper(ends, blocks.workers), blocks, coordinates)
 
     def __call__(
         self, parameters: Parameters, regularization: Regularization

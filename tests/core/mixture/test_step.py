@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skem.core.bayes.em import Beliefs, VariationalMap
+from skem.core.blocks.threads import Workers
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
@@ -197,23 +198,31 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
 def test_a_stack_is_done_in_one_call_where_each_of_it_is_few(
     make_blocks, rng, monkeypatch
 ):
-    em = EMMap.prepare(
-        make_blocks(rng.normal(size=(3000, 3))), STRUCTURES["full"], 5, "auto"
-    )
+    """Threads that share a larger one find the same."""
+    blocks = make_blocks(rng.normal(size=(3000, 3)))
+    em = EMMap.prepare(blocks, STRUCTURES["full"], 5, "auto")
     stack = Parameters.stacked(starts(em, 5, 20))
-    # More values than those of one that is done in one call.
-    assert 3000 * 20 * 5 > plan_module.MOST_VALUES
     terms = 8, 2.0, 1e-10, -np.inf
-    kept, (objectives, gains) = em.contest(stack, *terms)
-    monkeypatch.setattr(plan_module, "MOST_STACKED", 3000 * 20 * 5 - 1)
-    em = EMMap.prepare(em.blocks, STRUCTURES["full"], 5, "auto")
-    assert em.contest(stack, *terms) is None
-    trials = {trial.objective: trial for trial in climb(em, stack, 8)}
-    assert sorted(trials) == pytest.approx(sorted(objectives), rel=1e-12)
-    best = trials[max(trials)]
-    found = kept[int(np.argmax(objectives))]
-    assert best.gain == pytest.approx(gains[np.argmax(objectives)], rel=1e-6)
-    np.testing.assert_allclose(best.parameters.means, found.means, rtol=1e-9)
+    monkeypatch.setattr(plan_module, "WORTH_THREADS", np.inf)
+    kept, found = em.contest(stack, *terms)
+    for name, value in ("WORTH_THREADS", 1), ("MOST_STACKED", 0):
+        monkeypatch.setattr(plan_module, name, value)
+        with Workers() as workers:
+            workers.n_threads = 3
+            em = EMMap.prepare(
+                replace(blocks, workers=workers), em.structure, 5, "auto"
+            )
+            assert em.contest(stack, *terms) is None
+            trials = climb(em, stack, 8)
+        order = np.argsort(-found[0])
+        np.testing.assert_allclose(
+            [(trial.objective, trial.gain) for trial in trials],
+            found[:, order].T,
+            rtol=0 if name == "WORTH_THREADS" else 1e-9,
+        )
+        np.testing.assert_allclose(
+            [trial.parameters.means for trial in trials], kept.means[order], rtol=1e-9
+        )
 
 
 def test_threads_may_share_a_map(make_blocks, rng):
