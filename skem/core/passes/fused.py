@@ -329,7 +329,8 @@ def add_left(
             loaded = one.load(coordinates, far.data, Workspace())
             log_norm, resp = one.careful(loaded)
         weight = np.ones(len(found)) if far.weight is None else far.weight
-        loglik[mixture] += log_norm @ weight
+        with np.errstate(over="ignore"):
+            loglik[mixture] += log_norm @ weight
         weighted = (resp * weight).astype(form.dtype)
         sums[mixture] += one.sums(weighted, loaded, Workspace())
 
