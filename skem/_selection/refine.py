@@ -31,8 +31,8 @@ EQUAL = 1e-3
 """Nats by which none is better than another, as rounding may differ elsewhere."""
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
-AGAIN = 2**20
-"""Products in a step up to which one search is worth another one; more if shorter."""
+AGAIN = 2**22
+"""Products in all steps of one kind up to which searches are repeated."""
 
 
 def refine(
