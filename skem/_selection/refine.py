@@ -32,7 +32,7 @@ EQUAL = 1e-3
 CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
 AGAIN = 2**22
-"""Products in all steps of one kind up to which searches are repeated."""
+"""Products in one step of all searches that are made once more, at most."""
 
 
 def refine(
