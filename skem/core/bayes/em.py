@@ -22,7 +22,7 @@ from skem.core.gaussian.coordinates import (
     extent_of,
     standardising_coordinates,
 )
-from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.covariance import Scatter, Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import Posterior, WeightPrior
 from skem.core.gaussian.prior import Prior, of_variances, public_covariance
@@ -34,6 +34,7 @@ from skem.core.gaussian.regularization import (
     with_floor,
 )
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import variances_of
 from skem.core.mixture.bulk import without_outliers
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
@@ -112,8 +113,9 @@ class Beliefs:
         total = totals.bulk if self.covariance_of_bulk else totals.all
         scatter = one_scatter(total, incomplete=incomplete)
         width, N = self.clusters ** (-2 / total.n_features), float(scatter.counts[0])
-        within = scatter.values[0] / N
-        return np.asarray(within * (width * N / (N - 1) if N >= 2 else 2.0 * width))
+        return np.asarray(
+            _within(scatter) * (width * N / (N - 1) if N >= 2 else 2.0 * width)
+        )
 
     def _mean_precision(self, structure: Structure, totals: Totals) -> float:
         """β_0.
@@ -163,7 +165,9 @@ class Totals:
         bulk = Sample(structure, coordinates, rows, its_whole).total
         # A feature of one value in the bulk says nothing.
         extent = extent_of(rows)
-        before, after = (_variances(each) for each in (total, bulk))
+        before, after = (
+            variances_of(_within(each.scatter())) for each in (total, bulk)
+        )
         wide = (extent.high > extent.low) & (before > 0)
         ratio = np.where(wide, after / np.where(wide, before, 1.0), 1.0)
         narrowing = float(ratio.min())
@@ -173,23 +177,16 @@ class Totals:
 
     def null_directions(self, *, incomplete: bool) -> np.ndarray | None:
         """Return where the data have no variance, and their bulk has none, either."""
-        whole, bulk = (
-            scatter.values[0] / scatter.counts[0]
-            for scatter in (
-                one_scatter(total, incomplete=incomplete)
-                for total in (self.all, self.bulk)
-            )
-        )
-        null = null_directions(whole)
+        null = null_directions(_within(one_scatter(self.all, incomplete=incomplete)))
         if null is None or self.bulk is self.all:
             return null
+        bulk = _within(one_scatter(self.bulk, incomplete=incomplete))
         return null_beside(null, bulk)
 
 
-def _variances(statistics: Statistics) -> np.ndarray:
-    """Return the variance of each feature, or the one that they share."""
-    values = statistics.scatter().values[0] / statistics.counts[0]
-    return np.diagonal(values) if values.ndim == 2 else values
+def _within(scatter: Scatter) -> np.ndarray:
+    """Return the covariance of data that are one component."""
+    return scatter.values[0] / scatter.counts[0]
 
 
 def _floored(

@@ -11,7 +11,7 @@ import numpy as np
 
 from skem.core.gaussian.covariance import Scatter, Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.storage import diagonals
+from skem.core.gaussian.storage import diagonals, variances_of
 
 COLLINEAR = 1e-8
 """Smallest eigenvalue of the correlation matrix that the penalty's target keeps."""
@@ -109,7 +109,7 @@ def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
 
     In units of its own: beside remote rows the variance of all others is lost.
     """
-    variances = np.diagonal(part) if part.ndim == 2 else part
+    variances = variances_of(part)
     if part.ndim == 1:
         null = null * (variances <= VANISHING)
         return null if null.any() else None

@@ -156,6 +156,11 @@ def diagonals(matrices: np.ndarray) -> np.ndarray:
     return np.einsum("...ii->...i", matrices)
 
 
+def variances_of(values: np.ndarray) -> np.ndarray:
+    """Return the variances in one covariance (d, d); what has no others is returned."""
+    return diagonals(values) if values.ndim == 2 else values
+
+
 def deviations(variances: np.ndarray) -> np.ndarray:
     """Return standard deviations to draw by."""
     if not (variances >= 0).all():

@@ -83,10 +83,15 @@ def _are_plain(blocks: Blocks, coordinates: Coordinates, structure: Structure) -
     )
 
 
+def _width(structure: Structure, d: int) -> int:
+    """Numbers in the sums of a component."""
+    return 1 + d + structure.logit_quadratic.size(d)
+
+
 def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
     """Whether so many samples are few for parameters of a shape."""
     *stack, K, d = shape
-    width = 1 + d + structure.logit_quadratic.size(d)
+    width = _width(structure, d)
     together = structure.constraint is not None and structure.constraint.iterates
     if together and K > MOST_TOGETHER:
         return False
@@ -96,7 +101,7 @@ def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
 def are_shared(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
     """Whether threads share the mixtures of a stack, with so many samples."""
     *stack, K, d = shape
-    width = 1 + d + structure.logit_quadratic.size(d)
+    width = _width(structure, d)
     return bool(stack) and n * math.prod(stack) * K * width >= WORTH_THREADS
 
 
@@ -163,8 +168,9 @@ class Plan:
     A step reads parameters from `given`, and writes what it finds to `out`; `places`
     are the addresses of what is found, and then of what is given, each with the bytes
     that one mixture has there. `packed` is what it is called with, for a
-    regularization, and `parts` are the same for some of the mixtures each, which `cuts`
-    divide. `placed` says where `rows` in coordinates are.
+    regularization, and `parts` are the same for some of the mixtures each: `portions`
+    are the first and last of all mixtures, and of each part if there are several.
+    `placed` says where `rows` in coordinates are.
     """
 
     samples: Samples
@@ -174,7 +180,7 @@ class Plan:
     slices: list[tuple[int, int, tuple[int, ...]]]
     places: list[tuple[int, int]]
     reference: np.ndarray
-    cuts: list[int]
+    portions: list[tuple[int, int]]
     scratch: list[np.ndarray] = field(default_factory=list)
     follow_scratch: np.ndarray | None = None
     regularization: Regularization | None = None
@@ -191,7 +197,7 @@ class Plan:
         """Return None if a step would be too large."""
         *stack, K, d = shape
         structure, n, M = samples.structure, samples.job[0], math.prod(stack)
-        width = 1 + d + structure.logit_quadratic.size(d)
+        width = _width(structure, d)
         if not _are_few(structure, n, shape):
             return None
         own = structure.shape(K, d)
@@ -213,26 +219,19 @@ class Plan:
         begins = [begin + 8 * end for end in (0, *ends[:-1])]
         places = list(zip(begins, bytes_of_each, strict=True))
         out, zero = memory[: ends[7]], np.zeros(shape)
-        cuts = [0, M]
-        if n_threads > 1 and are_shared(structure, n, shape):
-            pieces = min(n_threads, M)
-            cuts = [M * i // pieces for i in range(pieces + 1)]
-        plan = cls(samples, shape, given, out, slices, places, zero, cuts)
+        portions, pieces = [(0, M)], min(n_threads, M)
+        if pieces > 1 and are_shared(structure, n, shape):
+            portions += pairwise(M * i // pieces for i in range(pieces + 1))
+        plan = cls(samples, shape, given, out, slices, places, zero, portions)
         # Room for the numbers of lost samples comes first.
         needed = samples.library.step_scratch_bytes
         plan.scratch = [
             np.empty(
                 8 * (j - i) * n + needed(plan._packed((i, j), 0, 0, 0.0)), np.uint8
             )
-            for i, j in plan.portions
+            for i, j in portions
         ]
         return plan
-
-    @property
-    def portions(self) -> list[tuple[int, int]]:
-        """First and last of all mixtures; and of those of each part, if several."""
-        several = len(self.cuts) > 2
-        return [(0, self.cuts[-1]), *(pairwise(self.cuts) if several else ())]
 
     @property
     def sums(self) -> np.ndarray:

@@ -41,6 +41,7 @@ from skem.core.gaussian.regularization import (
     with_floor,
 )
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import variances_of
 from skem.core.gaussian.ties import find_ties
 from skem.core.incomplete.patterns import distinct_rows
 from skem.core.mixture.bulk import ROWS, rows_looked_at, without_outliers
@@ -240,9 +241,7 @@ class Sample:
         if rows.total_weight < MOST * self.blocks.total_weight:
             rows = self.blocks
         total = replace(self, blocks=rows).total
-        values = total.scatter().values[0]
-        variances = np.diagonal(values) if values.ndim == 2 else values
-        lost = variances <= LOST * total.counts[0]
+        lost = variances_of(total.scatter().values[0]) <= LOST * total.counts[0]
         if not lost.any():
             return None
         found = standardising_coordinates(rows, structure)

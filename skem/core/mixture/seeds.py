@@ -9,16 +9,17 @@ from contextlib import contextmanager
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn import config_context
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from skem.core.blocks.threads import single_threaded_blas, single_threaded_openmp
 
 try:
-    # What this is wrapped in takes longer than it does on a hundred rows.
+    # What these are wrapped in takes longer than they do on a hundred rows.
+    from sklearn.cluster._kmeans import _kmeans_plusplus as seed_rows
     from sklearn.cluster._kmeans import _kmeans_single_lloyd as single_lloyd
 except ImportError:  # pragma: no cover
-    single_lloyd = None
+    seed_rows = single_lloyd = None
 
 KMEANS_STEPS = 50
 """Steps of k-means, at most: EM goes on from there."""
@@ -61,31 +62,12 @@ def lloyd(Z: np.ndarray, weight: np.ndarray, centers: np.ndarray) -> np.ndarray:
 def far_apart(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Choose rows far apart, one for each component, as k-means++ does.
-
-    They are those of scikit-learn's `kmeans_plusplus`, whose checks take longer than
-    the rest on a hundred rows.
-    """
-    squares = np.einsum("ij,ij->i", Z, Z)
-
-    def distances(rows: np.ndarray) -> np.ndarray:
-        found = -2 * (Z[rows] @ Z.T)
-        found += squares[rows, None]
-        found += squares
-        return np.maximum(found, 0, out=found)
-
-    trials, last = 2 + int(np.log(n_components)), len(Z) - 1
-    chosen = np.empty(n_components, int)
-    chosen[0] = rng.choice(len(Z), p=weight / weight.sum())
-    (nearest,) = distances(chosen[:1])
-    for k in range(1, n_components):
-        cumulated = np.cumsum(weight * nearest)
-        shares = rng.uniform(size=trials) * (nearest @ weight)
-        rows = np.searchsorted(cumulated, shares).clip(max=last)
-        closer = np.minimum(nearest, distances(rows))
-        best = np.argmin(closer @ weight)
-        chosen[k], nearest = rows[best], closer[best]
-    return chosen
+    """Choose rows far apart, one for each component."""
+    if seed_rows is not None:
+        squares = np.einsum("ij,ij->i", Z, Z)
+        return seed_rows(Z, n_components, squares, weight, rng)[1]
+    _, rows = kmeans_plusplus(Z, n_components, sample_weight=weight, random_state=rng)
+    return rows
 
 
 def memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
@@ -110,7 +92,8 @@ def chosen_far_apart(
     Z: np.ndarray, weight: np.ndarray, n_components: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """Return the indices of rows that are far apart."""
-    return far_apart(Z, weight, n_components, rng)
+    with on_checked_data():
+        return far_apart(Z, weight, n_components, rng)
 
 
 def random_rows(

@@ -118,7 +118,7 @@ class Path:
         self._max_iter = max_iter
         self.seconds: defaultdict[int, float] = defaultdict(float)
         self._problems: dict[int, EMMap] = {}
-        self._told: dict[tuple[int, int], Found] = {}
+        self._told: dict[tuple[int | None, int], Found] = {}
 
     def problem(self, K: int) -> EMMap:
         """Return the problem of K components, which keeps what it has made ready."""
@@ -180,9 +180,7 @@ class Path:
     def _news(self, neighbour: int | None, K: int) -> Found | None:
         """Return what the neighbour has found since it was last asked for K."""
         near = None if neighbour is None else self.found.get(neighbour)
-        if neighbour is None or near is None:
-            return None
-        if self._told.get((neighbour, K)) is near:
+        if near is None or self._told.get((neighbour, K)) is near:
             return None
         self._told[neighbour, K] = near
         return near

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import kmeans_plusplus
 
+from skem.core.mixture import seeds
 from skem.core.mixture.seeds import (
     far_apart,
     kmeans,
@@ -11,6 +12,7 @@ from skem.core.mixture.seeds import (
     lloyd,
     nearest_kmeans_seed,
     quick_lloyd,
+    seed_rows,
     single_lloyd,
 )
 
@@ -72,6 +74,15 @@ def test_rows_far_apart_are_those_of_kmeans_plusplus(n_clusters, rng):
         rows, n_clusters, sample_weight=weight, random_state=np.random.RandomState(3)
     )
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(seed_rows is None, reason="scikit-learn lacks the function")
+def test_the_quick_seeds_are_those_of_kmeans_plusplus(rng, monkeypatch):
+    rows, weight = rng.normal(size=(200, 3)), rng.integers(1, 4, 200).astype(float)
+    quick = far_apart(rows, weight, 5, np.random.RandomState(3))
+    monkeypatch.setattr(seeds, "seed_rows", None)
+    expected = far_apart(rows, weight, 5, np.random.RandomState(3))
+    np.testing.assert_array_equal(quick, expected)
 
 
 def test_rows_far_apart_may_be_fewer_than_components(rng):
