@@ -328,11 +328,15 @@ template <class T> INLINE Vec<T> logarithm(Vec<T> x) {
 
 constexpr int GROUP = 4;   // components of a product that share loads of T
 constexpr int PAIR = 2;    // registers of samples in a product
+// Components of the last product: fewer would wait for each other's sums.
+constexpr int MOST_IN_GROUP = 6;
+
+INLINE int64_t next_group(int64_t left) { return left > MOST_IN_GROUP ? GROUP : left; }
 
 // acc[k][r] += Σ_j packed[j][k] · rows[j][r]: C components, R registers of samples.
 template <class T, int C, int R>
 INLINE void multiply(const T *packed, const T *rows, int64_t stride, int64_t p,
-                     Vec<T> (&acc)[C][R]) {
+                     Vec<T> (&acc)[C][R], int64_t by_row = C) {
     constexpr int lanes = Simd<T>::lanes;
     for (int64_t j = 0; j < p; j++) {
         Vec<T> row[R];
@@ -340,7 +344,7 @@ INLINE void multiply(const T *packed, const T *rows, int64_t stride, int64_t p,
         UNROLL for (int k = 0; k < C; k++)
             UNROLL for (int i = 0; i < R; i++) acc[k][i] += packed[k] * row[i];
         rows += stride;
-        packed += GROUP;
+        packed += by_row;
     }
 }
 
@@ -475,7 +479,7 @@ struct Layout {
         const int64_t factors = m.M * (m.shared ? 1 : m.K);
         packed = take(m.itemsize * (matrices    ? factors * matrix
                                     : m.centred ? 0
-                                                : m.M * whole_groups(m.K) * p));
+                                                : m.M * m.K * p));
         common = take(m.common ? matrix * m.itemsize : 0);
         once_more = take(m.centred ? 0 : (m.K + 1) * PAIR * WIDTH);
         acc = take(m.M * m.K * n_acc * WIDTH);
@@ -650,10 +654,12 @@ template <class T> class Pass {
         }
         T *out = packed;
         for (int64_t m = 0; m < M; m++)
-            for (int64_t k = 0; k < K; k += GROUP)
+            for (int64_t k = 0, size; k < K; k += size) {
+                size = next_group(K - k);
                 for (int64_t j = 0; j < at.p; j++)
-                    for (int64_t g = 0; g < GROUP; g++)
-                        *out++ = k + g < K ? (T)model.theta[(m * K + k + g) * at.p + j] : (T)0;
+                    for (int64_t g = 0; g < size; g++)
+                        *out++ = (T)model.theta[(m * K + k + g) * at.p + j];
+            }
     }
 
     // --- Load ---------------------------------------------------------------
@@ -851,7 +857,7 @@ template <class T> class Pass {
     // Responsibilities, times the weights if there are sums.
     void softmax(int64_t m) {
         const bool labels = !job.sums && !job.log_norm && !job.resp;
-        theta = packed + m * whole_groups(K) * at.p;
+        theta = packed + m * K * at.p;
         sparse = job.sums && !job.resp && !job.labels && !model.tails && !model.cells &&
                  K >= MANY && whole[m] == 0 && !(model.centred && job.squares);
         if (whole[m]) whole[m]--;
@@ -899,7 +905,7 @@ template <class T> class Pass {
         const T *row = theta;
         UNROLL for (int g = 0; g < 2; g++)
             UNROLL for (int i = 0; i < R; i++) l[g][i] = splat<T>(row[g]);
-        multiply<T, 2>(row + GROUP, t + stride + s, stride, own, l);
+        multiply<T, 2>(row + 2, t + stride + s, stride, own, l);
         UNROLL for (int i = 0; i < R; i++) {
             const auto second = l[1][i] > l[0][i];
             const V most = select<T>(second, l[1][i], l[0][i]);
@@ -922,14 +928,18 @@ template <class T> class Pass {
     template <bool DIRECT> void logits(int64_t s, T *out, int64_t by_row) {
         const T *packed_row = theta;
         V sums[PAIR] = {};
-        for (int64_t k = 0; k < K; k += GROUP) {
-            switch (K - k) {
-            case 1: logits_of<1, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
-            case 2: logits_of<2, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
-            case 3: logits_of<3, DIRECT>(packed_row, s, out + k * by_row, by_row, sums); break;
-            default: logits_of<GROUP, DIRECT>(packed_row, s, out + k * by_row, by_row, sums);
+        for (int64_t k = 0, size; k < K; k += size) {
+            size = next_group(K - k);
+            T *to = out + k * by_row;
+            switch (size) {
+            case 1: logits_of<1, DIRECT>(packed_row, s, to, by_row, sums); break;
+            case 2: logits_of<2, DIRECT>(packed_row, s, to, by_row, sums); break;
+            case 3: logits_of<3, DIRECT>(packed_row, s, to, by_row, sums); break;
+            case 5: logits_of<5, DIRECT>(packed_row, s, to, by_row, sums); break;
+            case 6: logits_of<6, DIRECT>(packed_row, s, to, by_row, sums); break;
+            default: logits_of<GROUP, DIRECT>(packed_row, s, to, by_row, sums);
             }
-            packed_row += GROUP * at.p;
+            packed_row += size * at.p;
         }
         if (common_rest) add_common(s, out, by_row);
         if (DIRECT)
@@ -939,8 +949,9 @@ template <class T> class Pass {
     // What components share of T(x), to all of them.
     void add_common(int64_t s, T *out, int64_t by_row) {
         V common[1][PAIR] = {};
-        multiply<T, 1>(theta + GROUP * (1 + own), t + (1 + own) * stride + s, stride,
-                       at.p - 1 - own, common);
+        const int64_t group = next_group(K);
+        multiply<T, 1>(theta + group * (1 + own), t + (1 + own) * stride + s, stride,
+                       at.p - 1 - own, common, group);
         for (int64_t k = 0; k < K; k++)
             UNROLL for (int i = 0; i < PAIR; i++) {
                 T *to = out + k * by_row + i * lanes;
@@ -953,7 +964,7 @@ template <class T> class Pass {
         V l[C][PAIR];
         for (int g = 0; g < C; g++)
             for (int i = 0; i < PAIR; i++) l[g][i] = splat<T>(row[g]);
-        multiply<T, C>(row + GROUP, t + stride + s, stride, own, l);
+        multiply<T, C>(row + C, t + stride + s, stride, own, l);
         if (DIRECT) {
             constexpr int half = C > 2 ? C / 2 : C;
             exponentials<T, half * PAIR, true>(l[0]);
@@ -2677,18 +2688,40 @@ struct Triangles {
             for (int64_t j = 0; j < d; j++) to[i * d + j] = from[i * stride + j];
     }
 
+    template <int N, class Use>
+    INLINE void add_some(const double *w, int64_t by, const double *rows, int64_t stride,
+                         int64_t n, int64_t c, Use use) {
+        V sum[N] = {};
+        for (int64_t l = 0; l < n; l++)
+            UNROLL for (int i = 0; i < N; i++)
+                sum[i] += w[l * by] * load(rows + l * stride + c + i * lanes);
+        UNROLL for (int i = 0; i < N; i++) use(c + i * lanes, sum[i]);
+    }
+
+    // Σ_l w_l · rows[l], of the registers from `first` on: a few at a time, as each sum
+    // waits for its last term.
+    template <class Use>
+    void add_up(const double *w, int64_t by, const double *rows, int64_t n, int64_t first,
+                Use use) const {
+        int64_t c = first;
+        for (; c + 4 * lanes <= stride; c += 4 * lanes)
+            add_some<4>(w, by, rows, stride, n, c, use);
+        switch ((stride - c) / lanes) {
+        case 1: return add_some<1>(w, by, rows, stride, n, c, use);
+        case 2: return add_some<2>(w, by, rows, stride, n, c, use);
+        case 3: return add_some<3>(w, by, rows, stride, n, c, use);
+        }
+    }
+
     // R with A = Rᵀ R, of the upper triangle of A; what is below is left undefined.
     // False, if A is not positive definite.
     bool factor(const double *a, double *r) const {
         for (int64_t j = 0; j < d; j++) {
             double *row = r + j * stride;
             const int64_t first = j / lanes * lanes;
-            for (int64_t c = first; c < stride; c += lanes) {
-                V sum = load(a + j * stride + c);
-                for (int64_t l = 0; l < j; l++)
-                    sum -= r[l * stride + j] * load(r + l * stride + c);
-                store(row + c, sum);
-            }
+            add_up(r + j, stride, r, j, first, [&](int64_t c, V sum) {
+                store(row + c, load(a + j * stride + c) - sum);
+            });
             if (!(row[j] > 0)) return false;
             const double root = __builtin_sqrt(row[j]), inverse = 1 / root;
             for (int64_t c = first; c < stride; c += lanes)
@@ -2705,12 +2738,8 @@ struct Triangles {
             for (int64_t c = 0; c < stride; c += lanes) store(row + c, V{});
             row[i] = 1;
             const double inverse = 1 / r[i * stride + i];
-            for (int64_t c = i / lanes * lanes; c < stride; c += lanes) {
-                V sum = load(row + c);
-                for (int64_t l = i + 1; l < d; l++)
-                    sum -= r[i * stride + l] * load(x + l * stride + c);
-                store(row + c, sum * inverse);
-            }
+            add_up(r + i * stride + i + 1, 1, row + stride, d - 1 - i, i / lanes * lanes,
+                   [&](int64_t c, V sum) { store(row + c, (load(row + c) - sum) * inverse); });
         }
     }
 
@@ -2719,13 +2748,11 @@ struct Triangles {
         for (int64_t l = 0; l < d; l++)
             for (int64_t j = 0; j < stride; j++)
                 turned[l * stride + j] = j <= l ? u[j * stride + l] : 0;
-        for (int64_t i = 0; i < d; i++)
-            for (int64_t c = 0; c < stride; c += lanes) {
-                V sum{};
-                for (int64_t l = i; l < d; l++)
-                    sum += u[i * stride + l] * load(turned + l * stride + c);
-                store(a + i * stride + c, load(a + i * stride + c) + weight * sum);
-            }
+        for (int64_t i = 0; i < d; i++) {
+            double *row = a + i * stride;
+            add_up(u + i * stride + i, 1, turned + i * stride, d - i, 0,
+                   [&](int64_t c, V sum) { store(row + c, load(row + c) + weight * sum); });
+        }
     }
 
     // Σ log x_ii. There must be room for a row.
@@ -3355,11 +3382,8 @@ class Stepper {
 
     // P μ → linear
     void multiply(const double *mean) {
-        for (int64_t c = 0; c < stride; c += Triangles::lanes) {
-            Vf8 sum{};
-            for (int64_t j = 0; j < d; j++) sum += mean[j] * load(precision + j * stride + c);
-            store(linear + c, sum);
-        }
+        triangles.add_up(mean, 1, precision, d, 0,
+                         [&](int64_t c, Vf8 sum) { store(linear + c, sum); });
     }
 
     // Natural parameters, peaks, condition, and what the penalty and, of tied
@@ -4200,7 +4224,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 13; }
+EXPORT int64_t skem_version(void) { return 14; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
