@@ -2066,6 +2066,7 @@ struct Step {
     const double *shift, *scale;
     double *target;                       // as the structure's scatter
     const double *second;                 // tied: Σ v z zᵀ of all samples
+    const double *ridge;                  // added to variances, (d,) or (1,), or null
     double *weights, *means, *cholesky;   // those of the last step, after several
     double *penalty;                      // (M,)
     double *next_weights, *next_means, *next_cholesky;
@@ -3236,14 +3237,24 @@ class Stepper {
         count += step.epsilon;
         for (int64_t i = 0; matrices && i < triangles.size(); i++)
             precision[i] = (precision[i] + step.epsilon * goal[i]) / count;
-        if (matrices) return whitening(u);
+        if (matrices) {
+            add_ridge(precision);
+            return whitening(u);
+        }
         for (int64_t i = 0; i < entries; i++) {
             const double variance = (diagonal[i] + step.epsilon * step.target[i]) /
-                                    (structure == DIAG ? count : (double)d * count);
+                                        (structure == DIAG ? count : (double)d * count) +
+                                    ridge(i);
             if (!(variance > 0)) return false;
             u[i] = 1 / __builtin_sqrt(variance);
         }
         return true;
+    }
+
+    double ridge(int64_t i) const { return step.ridge ? step.ridge[i] : 0; }
+
+    void add_ridge(double *covariance) const {
+        for (int64_t i = 0; step.ridge && i < d; i++) covariance[i * stride + i] += ridge(i);
     }
 
     // Prepare all mixtures for a pass.
@@ -3442,8 +3453,9 @@ class Stepper {
         }
         peak[m] = top;
         for (int64_t k = 0; k < K; k++) theta[(m * K + k) * p] -= top;
-        step.penalty[m] = bayesian ? divergence(m, trace, pull)
-                                   : step.epsilon * (0.5 * trace - logs);
+        step.penalty[m] = bayesian     ? divergence(m, trace, pull)
+                          : step.ridge ? 0
+                                       : step.epsilon * (0.5 * trace - logs);
         common_terms[m] = -0.5 * common;
         return __builtin_isfinite(step.penalty[m]);
     }
@@ -3661,6 +3673,8 @@ class Stepper {
                                                                      : diagonal[i] * diagonal[j];
                         own[place] = *q++ - n * square + step.epsilon * step.target[place];
                         if (matrices) own[j * d + i] = own[place];
+                        const double rows = structure == SPHERICAL ? (double)d * count : count;
+                        if (i == j) own[place] += rows * ridge(i);
                     }
             } else if (structure == FULL) {
                 const double share = 1 / count;
@@ -3671,6 +3685,7 @@ class Stepper {
                         scatter[i * stride + j] = (own + step.epsilon * goal[i * stride + j]) * share;
                     }
                 }
+                add_ridge(scatter);
                 if (!whitening(u)) return false;
             } else if (structure == TIED) {
                 for (int64_t i = 0; i < d; i++)
@@ -3682,7 +3697,8 @@ class Stepper {
                 for (int64_t i = 0; i < entries; i++) {
                     const double square = structure == DIAG ? diagonal[i] * diagonal[i] : norm;
                     const double variance = (q[i] - n * square + step.epsilon * step.target[i]) /
-                                            (structure == DIAG ? count : (double)d * count);
+                                                (structure == DIAG ? count : (double)d * count) +
+                                            ridge(i);
                     if (!(variance > 0)) return false;
                     u[i] = 1 / __builtin_sqrt(variance);
                 }
@@ -3691,6 +3707,7 @@ class Stepper {
         if (step.structure > SPHERICAL) return together(m);
         if (structure != TIED) return true;
         for (int64_t i = 0; i < triangles.size(); i++) scatter[i] /= total + step.epsilon;
+        add_ridge(scatter);
         return whitening(step.next_cholesky + m * entries);
     }
 
@@ -4224,7 +4241,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 14; }
+EXPORT int64_t skem_version(void) { return 15; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

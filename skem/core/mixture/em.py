@@ -17,7 +17,7 @@ from skem.core.gaussian.chart import Chart
 from skem.core.gaussian.covariance import Scatter
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import ScaleFreePenalty
+from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.kernel import Kernel
@@ -259,16 +259,14 @@ class EMMap(FitProblem):
 
     def labelled(self, rows: Rows, resp: np.ndarray) -> Parameters | None:
         """Do what `started` does of the statistics of labels in one call, if it can."""
-        if self._stepper is None or not isinstance(
-            self.regularization, ScaleFreePenalty
-        ):
+        if self._stepper is None or isinstance(self.regularization, Prior):
             return None
         return self._stepper.label(self.regularization, rows, resp)
 
     def moved(self, parameters: Parameters, *how: Any) -> Parameters | None:
         """Leave a mixture in several ways in one call, if there is one: see `Moves`."""
-        free = self.fixed is None and isinstance(self.regularization, ScaleFreePenalty)
-        if self._stepper is None or not free:
+        bayesian = isinstance(self.regularization, Prior)
+        if self._stepper is None or self.fixed is not None or bayesian:
             return None
         return self._stepper.move(parameters, self.regularization, *how)
 

@@ -21,7 +21,9 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
+from skem.core.gaussian.ridge import ADDED, Ridge
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import variances_of
 from skem.core.mixture.expectation import weight_exponent
 from skem.core.mixture.rows import Rows
 from skem.core.passes.forms import CONDITION, FAR, NEGLIGIBLE
@@ -253,6 +255,7 @@ class Plan:
         lost: int,
         target: int,
         epsilon: float,
+        ridge: int = 0,
         prior: tuple[Any, ...] | None = None,
     ) -> bytes:
         """Return what a step is called with, for a part of the mixtures."""
@@ -266,7 +269,7 @@ class Plan:
             number, samples.itemsize, d, K, end - first,
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
-            shift, scale, target, second, *at[8:11],
+            shift, scale, target, second, ridge, *at[8:11],
             *at[2:6], *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0,
             scratch, *own,
         )  # fmt: skip
@@ -280,8 +283,10 @@ class Plan:
             return True
         prior: tuple[Any, ...] | None = None
         arrays: tuple[np.ndarray, ...] = ()
+        target, epsilon = np.zeros(2 * self.shape[-1:]), 0.0
+        ridge: np.ndarray | None = None
         if isinstance(regularization, Prior):
-            target, epsilon = regularization.scatter, 0.0
+            target = regularization.scatter
             arrays = tuple(
                 np.ascontiguousarray(array, dtype=float)
                 for array in (regularization.mean, regularization.row)
@@ -291,13 +296,17 @@ class Plan:
             if regularization.null is not None:
                 return False
             target, epsilon = regularization.target, regularization.epsilon
-        elif regularization is None:
-            target, epsilon = np.zeros(2 * self.shape[-1:]), 0.0
-        else:
+        elif isinstance(regularization, Ridge):
+            add = self.samples.structure.add_to_diagonal
+            added = variances_of(add(np.zeros(()), regularization.variances))
+            ridge, epsilon = np.ascontiguousarray(added, dtype=float), ADDED
+            arrays = (ridge,)
+        elif regularization is not None:
             return False
         target = np.ascontiguousarray(target, dtype=float)
+        how = address(target), epsilon, address(ridge), prior
         self.packed, *parts = [
-            self._packed(portion, address(room), address(target), epsilon, prior)
+            self._packed(portion, address(room), *how)
             for portion, room in zip(self.portions, self.scratch, strict=True)
         ]
         self.parts = parts or [self.packed]

@@ -11,6 +11,7 @@ from skem.core.blocks.threads import Workers
 from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS
+from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture import plan as plan_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
@@ -62,21 +63,25 @@ def assert_same_step(em, parameters):
 @pytest.mark.each_pair
 @pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 1), (301, 2, 3), (200, 5, 6)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_step_is_that_of_numpy(structure, n, d, K, weighted, make_blocks, rng):
+@pytest.mark.parametrize("reg_covar", ["auto", 0.3])
+def test_a_step_is_that_of_numpy(
+    structure, n, d, K, weighted, reg_covar, make_blocks, rng
+):
     X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
     weight = rng.integers(0, 3, n) * 0.7 if weighted else None
-    em = EMMap.prepare(make_blocks(X, weight), structure, K, "auto")
+    em = EMMap.prepare(make_blocks(X, weight), structure, K, reg_covar)
     (start,) = starts(em, K, 1)
     assert_same_step(em, start)
 
 
 @pytest.mark.parametrize("name", sorted(FOURTEEN.keys() - STRUCTURES.keys()))
 @pytest.mark.parametrize(("n", "d", "K"), [(50, 1, 2), (301, 2, 3), (200, 7, 6)])
-def test_a_step_of_a_shape_is_that_of_numpy(name, n, d, K, make_blocks, rng):
+@pytest.mark.parametrize("reg_covar", ["auto", 0.3])
+def test_a_step_of_a_shape_is_that_of_numpy(name, n, d, K, reg_covar, make_blocks, rng):
     """Along a path, of one mixture and of a stack."""
     X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
     blocks = make_blocks(X, rng.integers(0, 3, n) * 0.7)
-    em = EMMap.prepare(blocks, FOURTEEN[name], K, "auto")
+    em = EMMap.prepare(blocks, FOURTEEN[name], K, reg_covar)
     path = starts(em, K, 1)
     for _ in range(4):
         assert_same_step(em, path[-1])
@@ -172,18 +177,15 @@ def test_types_of_data_are_read_in_place(structure, make_blocks, rng):
 
 @pytest.mark.parametrize(
     "hinder",
-    ["numeric ridge", "constant column", "ill-conditioned", "far sample", "many rows"],
+    ["constant column", "ill-conditioned", "far sample", "many rows"],
 )
 def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypatch):
     X = rng.normal(size=(60, 2))
-    structure, reg_covar = STRUCTURES["full"], "auto"
-    if hinder == "numeric ridge":
-        reg_covar = 1e-6
-    elif hinder == "constant column":
+    if hinder == "constant column":
         X[:, 1] = 3
     elif hinder == "many rows":
         monkeypatch.setattr(plan_module, "MOST_VALUES", 100)
-    em = EMMap.prepare(make_blocks(X), structure, 2, reg_covar)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 2, "auto")
     (start,) = starts(em, 2, 1)
     if hinder == "ill-conditioned":
         start = replace(start, means=start.means + 1e5)
@@ -193,6 +195,15 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
     assert "successor" not in vars(evaluation)
     assert np.isfinite(evaluation.objective)
     assert evaluation.objective == in_numpy(em).evaluate(start).objective
+
+
+def test_without_a_constant_a_component_on_one_row_is_refused(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(rng.normal(size=(60, 2))), STRUCTURES["full"], 2, 0)
+    (start,) = starts(em, 2, 1)
+    start = replace(start, means=start.means + np.array([[0, 0], [40, 0]]))
+    for way in em, in_numpy(em):
+        with pytest.raises(IllDefinedCovarianceError):
+            way.advanced(start, 20)
 
 
 def test_a_stack_is_done_in_one_call_where_each_of_it_is_few(
@@ -247,13 +258,14 @@ def test_several_steps_lead_where_each_of_them_does(structure, d, make_blocks, r
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
 
 
-@pytest.fixture(params=[1, 3, 7])
+@pytest.fixture(params=[(1, "auto"), (3, "auto"), (3, 0.3), (7, "auto")])
 def light(request, structure, make_blocks, rng):
     """A problem with weights, and values that rows share."""
-    n, d = 150, request.param
+    n, (d, reg_covar) = 150, request.param
     X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
     X[:, 0] = X[:, 0].round()
-    return EMMap.prepare(make_blocks(X, rng.uniform(0.5, 2, n)), structure, 4, "auto")
+    blocks = make_blocks(X, rng.uniform(0.5, 2, n))
+    return EMMap.prepare(blocks, structure, 4, reg_covar)
 
 
 def assert_same_mixtures(one, other):

@@ -22,12 +22,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=[1, 2, 6])
+@pytest.fixture(params=[(1, "auto"), (2, "auto"), (2, 0.1), (6, "auto")])
 def em(request, structure, make_blocks, rng):
     """Clusters that overlap, so that it takes a while."""
-    n, d = 300, request.param
+    n, (d, reg_covar) = 300, request.param
     X = rng.normal(size=(n, d)) + 2 * rng.integers(0, 3, size=(n, 1))
-    return EMMap.prepare(make_blocks(X, rng.uniform(0.5, 2, n)), structure, K, "auto")
+    blocks = make_blocks(X, rng.uniform(0.5, 2, n))
+    return EMMap.prepare(blocks, structure, K, reg_covar)
 
 
 def start_of(em, seed=0):
@@ -148,5 +149,3 @@ def test_what_is_not_for_one_call_is_left_to_the_loop(make_blocks, rng):
     known = LBFGS(em.chart)
     known.follow(other.accelerator)
     assert followed(em, known, start, limits) is None
-    ridge = EMMap.prepare(make_blocks(X), STRUCTURES["full"], K, 1e-3)
-    assert followed(ridge, LBFGS(ridge.chart), start, limits) is None
