@@ -2070,7 +2070,8 @@ struct Step {
     double *weights, *means, *cholesky;   // those of the last step, after several
     double *penalty;                      // (M,)
     double *next_weights, *next_means, *next_cholesky;
-    Job job;  // with sums and loglik
+    int64_t *about_means;  // (M,), whether the sums are about the means
+    Job job;               // with sums and loglik
     char *scratch;
     Prior prior;
 };
@@ -2806,7 +2807,7 @@ class Stepper {
     const Triangles triangles;
     const int64_t stride;
     double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
-    double *common_terms, *diagonal, *linear, *before, *common_scatter;
+    double *common_terms, *diagonal, *linear, *before, *common_scatter, *constants, *precisions;
     bool labelled = false;
     double *at;
     Shapes shapes;
@@ -2847,7 +2848,13 @@ class Stepper {
         common_terms = take(M);
         diagonal = take(d);
         linear = take(d);
+        constants = take(M * K);
+        precisions = take(M * K * d);
         model.theta = theta;
+        model.means = s.means;
+        model.cholesky = s.cholesky;
+        model.constants = constants;
+        model.diagonals = precisions;
         before = take(shapes.wants_covariances() ? K * d * d : 0);
         own = (int64_t)((char *)at - s.scratch);
     }
@@ -2857,10 +2864,14 @@ class Stepper {
     int64_t width() const { return 1 + d + n_quadratic(model); }
 
     int64_t bytes() {
-        const int64_t wide = Layout(model).size;
-        model.itemsize = 4;
-        const int64_t narrow = Layout(model).size;
-        return WIDTH + own + (wide > narrow ? wide : narrow);
+        int64_t most = 0;
+        for (int64_t itemsize = 4; itemsize <= 8; itemsize += 4)
+            for (model.centred = 0; model.centred <= may_be_centred(); model.centred++) {
+                model.itemsize = itemsize;
+                const int64_t size = Layout(model).size;
+                most = size > most ? size : most;
+            }
+        return WIDTH + own + most;
     }
 
     // So many steps. False, if the caller must take another way.
@@ -2876,7 +2887,7 @@ class Stepper {
     // of the log-likelihoods what logits are less than log-densities. False, if the caller
     // must take another way.
     bool begin_pass(Model &out) {
-        if (!prepared()) return false;
+        if (!prepared() || model.centred) return false;
         copy(step.job.loglik, peak, M);
         model.itemsize = worst <= step.single ? step.itemsize : 8;
         out = model;
@@ -3263,14 +3274,19 @@ class Stepper {
         if (matrices) triangles.widen(step.target, goal);
         for (int64_t m = 0; m < M; m++)
             if (!prepare(m)) return false;
-        return worst <= step.condition;
+        model.centred = !(worst <= step.condition);
+        return !model.centred || (may_be_centred() && __builtin_isfinite(worst));
     }
+
+    // Whether there is another form where the expanded one has too few digits.
+    bool may_be_centred() const { return structure != TIED && !bayesian; }
 
     bool run() {
         if (!prepared()) return false;
         model.itemsize = worst <= step.single ? step.itemsize : 8;
         Job job = step.job;
         job.scratch = step.scratch + own;
+        for (int64_t m = 0; m < M; m++) step.about_means[m] = model.centred;
         const int64_t lost = model.itemsize == 8 ? Pass<double>(model, job).run()
                                                  : Pass<float>(model, job).run();
         return !lost && finish();
@@ -3430,9 +3446,9 @@ class Stepper {
             } else {
                 log_det[k] = 0;
                 for (int64_t i = 0; i < d; i++) {
-                    const double root = structure == DIAG ? u[i] : u[0], own = root * root;
+                    const double own = squared(u, i);
                     if (structure == DIAG || i == 0) {
-                        log_det[k] += log_of(root) * (structure == DIAG ? 1 : d);
+                        log_det[k] += log_of(u[i]) * (structure == DIAG ? 1 : d);
                         trace += (structure == DIAG ? step.target[i] : step.target[0]) * own;
                         q[i] = -0.5 * own;
                     }
@@ -3449,15 +3465,26 @@ class Stepper {
             row[0] = height - 0.5 * constant;
             top = k == 0 || height > top ? height : top;
             if (!(spread <= worst)) worst = spread;
-            if (!(worst <= step.condition)) return false;
+            constants[m * K + k] = height;
+            for (int64_t i = 0; i < d; i++)
+                precisions[(m * K + k) * d + i] = matrices ? precision[i * stride + i] : squared(u, i);
         }
         peak[m] = top;
-        for (int64_t k = 0; k < K; k++) theta[(m * K + k) * p] -= top;
+        for (int64_t k = 0; k < K; k++) {
+            theta[(m * K + k) * p] -= top;
+            constants[m * K + k] -= top;
+        }
         step.penalty[m] = bayesian     ? divergence(m, trace, pull)
                           : step.ridge ? 0
                                        : step.epsilon * (0.5 * trace - logs);
         common_terms[m] = -0.5 * common;
         return __builtin_isfinite(step.penalty[m]);
+    }
+
+    // A precision, of variances' roots.
+    double squared(const double *roots, int64_t i) const {
+        const double root = structure == DIAG ? roots[i] : roots[0];
+        return root * root;
     }
 
     // (m − m₀)ᵀ P (m − m₀), of the present precision, or of variances' roots.
@@ -3467,8 +3494,7 @@ class Stepper {
             const double offset = mean[i] - step.prior.mean[i];
             double whitened = 0;
             if (roots) {
-                const double root = structure == DIAG ? roots[i] : roots[0];
-                whitened = root * root * offset;
+                whitened = squared(roots, i) * offset;
             } else {
                 for (int64_t j = 0; j < d; j++)
                     whitened += precision[i * stride + j] * (mean[j] - step.prior.mean[j]);
@@ -3657,7 +3683,7 @@ class Stepper {
             for (int64_t i = 0; i < d; i++) {
                 const double offset = n > 0 ? sum[1 + i] / n : 0;
                 diagonal[i] = offset;
-                mean[i] = n > 0 ? offset : before[i];
+                mean[i] = n > 0 ? offset + (model.centred ? before[i] : 0) : before[i];
             }
             const double *q = sum + 1 + d;
             const double count = n + step.epsilon;
@@ -4241,7 +4267,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 15; }
+EXPORT int64_t skem_version(void) { return 16; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

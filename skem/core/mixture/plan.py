@@ -169,9 +169,10 @@ class Plan:
 
     A step reads parameters from `given`, and writes what it finds to `out`; `places`
     are the addresses of what is found, and then of what is given, each with the bytes
-    that one mixture has there. `packed` is what it is called with, for a
-    regularization, and `parts` are the same for some of the mixtures each: `portions`
-    are the first and last of all mixtures, and of each part if there are several.
+    that one mixture has there. Sums are about zero, or `about_means`. `packed` is what
+    it is called with, for a regularization, and `parts` are the same for some of the
+    mixtures each: `portions` are the first and last of all mixtures, and of each part
+    if there are several.
     `placed` says where `rows` in coordinates are.
     """
 
@@ -181,7 +182,7 @@ class Plan:
     out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
     places: list[tuple[int, int]]
-    reference: np.ndarray
+    about_means: np.ndarray
     portions: list[tuple[int, int]]
     scratch: list[np.ndarray] = field(default_factory=list)
     follow_scratch: np.ndarray | None = None
@@ -220,11 +221,11 @@ class Plan:
         bytes_of_each = [8 * math.prod(each) for each in (*shapes, *shapes[3:])]
         begins = [begin + 8 * end for end in (0, *ends[:-1])]
         places = list(zip(begins, bytes_of_each, strict=True))
-        out, zero = memory[: ends[7]], np.zeros(shape)
+        out, about_means = memory[: ends[7]], np.zeros(stack, np.int64)
         portions, pieces = [(0, M)], min(n_threads, M)
         if pieces > 1 and are_shared(structure, n, shape):
             portions += pairwise(M * i // pieces for i in range(pieces + 1))
-        plan = cls(samples, shape, given, out, slices, places, zero, portions)
+        plan = cls(samples, shape, given, out, slices, places, about_means, portions)
         # Room for the numbers of lost samples comes first.
         needed = samples.library.step_scratch_bytes
         plan.scratch = [
@@ -270,8 +271,8 @@ class Plan:
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
             shift, scale, target, second, ridge, *at[8:11],
-            *at[2:6], *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0,
-            scratch, *own,
+            *at[2:6], address(self.about_means) + 8 * first,
+            *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0, scratch, *own,
         )  # fmt: skip
 
     def prepare(self, regularization: Regularization | None) -> bool:
@@ -355,7 +356,9 @@ class Plan:
             out[begin:end].reshape(shape) for begin, end, shape in self.slices
         ]
         quadratic = self.samples.structure.logit_quadratic
-        statistics = Statistics(loglik[()], sums, self.reference, quadratic)
+        about_means = self.about_means[..., None, None] != 0
+        reference = np.where(about_means, parameters.means, 0.0)
+        statistics = Statistics(loglik[()], sums, reference, quadratic)
         bayesian = isinstance(parameters, Posterior)
         successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
         return Outcome(parameters, statistics, loglik[()], penalty[()], successor)

@@ -90,7 +90,7 @@ class WideStep:
         return Statistics(
             loglik.reshape(of_loglik)[()],
             sums.reshape(of_sums),
-            plan.reference,
+            np.zeros(parameters.means.shape),
             ends.samples.structure.logit_quadratic,
         )
 

@@ -15,6 +15,7 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture import plan as plan_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.passes.forms import CONDITION, condition
 from skem.core.search.climb import climb
 from skem.core.search.initialize import initialize, of_rows
 from skem.core.search.move import CERTAIN, Moves
@@ -52,12 +53,9 @@ def assert_same_step(em, parameters):
             fast.complete.sums, slow.complete.sums, rtol=1e-11, atol=1e-10
         )
     for name in ("weights", "means", "precisions_cholesky"):
-        np.testing.assert_allclose(
-            getattr(fast.successor, name),
-            getattr(slow.successor, name),
-            rtol=1e-10,
-            atol=1e-11,
-        )
+        found, expected = (getattr(way.successor, name) for way in (fast, slow))
+        atol = 1e-11 * max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=atol)
 
 
 @pytest.mark.each_pair
@@ -185,7 +183,8 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
         X[:, 1] = 3
     elif hinder == "many rows":
         monkeypatch.setattr(plan_module, "MOST_VALUES", 100)
-    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 2, "auto")
+    structure = STRUCTURES["tied" if hinder == "ill-conditioned" else "full"]
+    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
     (start,) = starts(em, 2, 1)
     if hinder == "ill-conditioned":
         start = replace(start, means=start.means + 1e5)
@@ -195,6 +194,30 @@ def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypat
     assert "successor" not in vars(evaluation)
     assert np.isfinite(evaluation.objective)
     assert evaluation.objective == in_numpy(em).evaluate(start).objective
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "spherical", "VVE", "VEI"])
+@pytest.mark.parametrize("tied_values", [False, True])
+def test_narrow_components_are_seen_from_their_means(
+    name, tied_values, make_blocks, rng
+):
+    """In a stack with others that are not narrow, too."""
+    X = rng.normal(size=(200, 3)) + 3 * rng.integers(0, 3, size=(200, 1))
+    if tied_values:
+        X[:, 1] = X[:, 1].round()
+    structure = FOURTEEN[name]
+    em = EMMap.prepare(make_blocks(X), structure, 2, 1e-10)
+    start, other = starts(em, 2, 2)
+    factors = start.precisions_cholesky.copy()
+    factors[0] *= 1e4
+    means = np.array([every_row(em).Z[7] + 1e-4, start.means[1]])
+    narrow = replace(start, means=means, precisions_cholesky=factors)
+    assert condition(structure, narrow) > CONDITION[np.dtype(float)]
+    assert_same_step(em, narrow)
+    assert em.evaluate(narrow).statistics.reference.any()
+    assert_same_step(em, Parameters.stacked([narrow, other]))
+    fast, slow = (way.advanced(narrow, 5) for way in (em, in_numpy(em)))
+    assert_same_mixtures(fast, slow)
 
 
 def test_without_a_constant_a_component_on_one_row_is_refused(make_blocks, rng):
