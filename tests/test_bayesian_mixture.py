@@ -561,7 +561,7 @@ def test_a_stream_takes_gaps(holed, rng):
     assert mixture.score(holed) > BayesianGaussianMixture(1).fit(holed).score(holed)
 
 
-@pytest.mark.parametrize("value", [-9999.0, 1e6, 1e20])
+@pytest.mark.parametrize("value", [-9999.0, 1e10, 1e20])
 @pytest.mark.parametrize("columns", [[0], [0, 1]], ids=["one", "all"])
 @pytest.mark.parametrize(("covariance_type", "prior"), PAIRED)
 def test_values_that_stand_for_no_data(covariance_type, prior, columns, value):
