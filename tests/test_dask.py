@@ -152,6 +152,16 @@ def test_bounds_of_collinear_columns_equal_those_in_memory(covariance_type, X):
     assert found == pytest.approx(expected, rel=0, abs=5e-7)
 
 
+def test_selection_searches_few_rows_as_those_in_memory(X):
+    """Fewer starts had been tried, and the end was another one."""
+    params = {"covariance_type": "tied", "random_state": 0}
+    memory = GaussianMixtureIC((1, 2), **params).fit(X)
+    lazy = GaussianMixtureIC((1, 2), **params).fit(da.from_array(X, chunks=(130, 2)))
+    assert lazy.n_iter_ == memory.n_iter_
+    for name in ("criterion", "log_likelihood"):
+        np.testing.assert_allclose(lazy.results_[name], memory.results_[name], 1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("criterion", "covariance_type", "n_jobs"),

@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture as Peer
 from threadpoolctl import threadpool_limits
 
 from skem import GaussianMixture, GaussianMixtureIC
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -675,3 +676,12 @@ def test_two_components_become_one_to_split_a_third(seed):
     X = means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
     model = GaussianMixture(10, covariance_type="spherical", random_state=seed).fit(X)
     assert model.score(X) * len(X) > -76_149
+
+
+@pytest.mark.parametrize("covariance_type", [*STRUCTURES, "VEI"])
+def test_a_number_may_be_as_small_as_data_are(covariance_type, rng):
+    """It had been infinite in units of the data."""
+    X = 1e-155 * rng.normal(size=(40, 2))
+    mixture = GaussianMixture(1, covariance_type=covariance_type, reg_covar=1e-300)
+    covariances = mixture.fit(X).covariances_
+    np.testing.assert_allclose(covariances.max(), 1e-300, rtol=1e-8)

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -255,14 +256,16 @@ def test_auto_goes_by_what_columns_hold():
             "float": [0.5, np.nan, 2, 3],
             "objects": np.array([1, 2.5, None, 3], dtype=object),
             "nullable": pd.array([1, None, 3, 4], dtype="Int64"),
+            "decimal": [Decimal("1.5"), None, Decimal("NaN"), Decimal(3)],
         }
     )
     model = MixtureModel(covariance_type="diag").fit(frame)
-    kinds = ["categorical"] * 2 + ["gaussian"] * 4
+    kinds = ["categorical"] * 2 + ["gaussian"] * 5
     assert list(model.families_.values()) == kinds
     assert model.categories_["text"].tolist() == ["a", "b"]
     assert model.categories_["bool"].tolist() == [False, True]
     assert model.parameters_["nullable"]["mean"][0] == pytest.approx(8 / 3)
+    assert model.parameters_["decimal"]["mean"][0] == pytest.approx(2.25)
     array = MixtureModel().fit(frame[["text", "int"]].to_numpy())
     assert array.families_ == {"x0": "categorical", "x1": "gaussian"}
     assert array.sample(3)[0].dtype == object

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from numbers import Real
 from typing import Any
@@ -238,7 +239,8 @@ def _read_values(name: str, values: np.ndarray) -> Column:
     missing = np.array([is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
     if not len(present) or all(
-        isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in present
+        isinstance(v, Real | Decimal) and not isinstance(v, bool | np.bool_)
+        for v in present
     ):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present.astype(float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,8 @@ from skem.core.search.initialize import started, subsample
 
 LINKED, LINKED_SHARE = 120, 3
 """Rows that are linked, at most, and quarters of all rows."""
+FAR = 1e6
+"""Size of a coordinate beyond which its square has few digits left for others."""
 Clustering = Callable[
     [np.ndarray, np.ndarray, Sequence[int], np.random.RandomState], list[np.ndarray]
 ]
@@ -42,9 +44,14 @@ class Labels:
         return cls(em, subsample(em, n_components, rng))
 
     @cached_property
-    def _expanded(self) -> np.ndarray:
-        """[1, z, q(z)] of each row, (n, 1 + d + size)."""
+    def _expanded(self) -> np.ndarray | None:
+        """[1, z, q(z)] of each row, (n, 1 + d + size).
+
+        None beside rows far away: squares of these would leave no digits of others.
+        """
         Z, quadratic = self.rows.Z, self.em.structure.quadratic
+        if np.abs(Z).max(initial=0.0) > FAR:
+            return None
         n, d = Z.shape
         expanded = np.empty((1 + d + quadratic.size(d), n))
         expanded[0], expanded[1 : 1 + d] = 1, Z.T
@@ -53,29 +60,36 @@ class Labels:
             quadratic.add_squares(expanded[1 + d :], self.rows.squares)
         return np.ascontiguousarray(expanded.T)
 
-    def sums(self, resp: np.ndarray) -> np.ndarray:
-        """Σ v r [1, z, q(z)] of each cluster, the largest first, (K, 1 + d + size).
+    def statistics(self, resp: np.ndarray) -> Statistics:
+        """Return those of each cluster, the largest first.
 
-        About zero: a start need not be exact.
+        About zero, if a start keeps digits enough.
         """
-        sums = np.asarray((resp * self.rows.weight) @ self._expanded)
-        return sums[order_of_size(sums[:, 0])]
+        rows, quadratic = self.rows, self.em.structure.quadratic
+        weighted = resp * rows.weight
+        if self._expanded is None:
+            found = Statistics.of_labels(quadratic, rows.Z, weighted, rows.squares)
+        else:
+            zero = np.zeros((len(resp), rows.Z.shape[1]))
+            found = Statistics(0.0, weighted @ self._expanded, zero, quadratic)
+        return found[order_of_size(found.counts)]
 
-    def posteriors(self, several: Sequence[np.ndarray]) -> list[Parameters]:
-        """Return q of several sums, of as many components as the most of them have.
+    def posteriors(self, several: Sequence[Statistics]) -> list[Parameters]:
+        """Return q of several statistics, of as many components as the most have.
 
         What fails is left out.
         """
         if not several:
             return []
-        em, d = self.em, self.rows.Z.shape[1]
-        K = max(map(len, several))
-        stack = np.zeros((len(several), K, several[0].shape[1]))
-        for own, sums in zip(stack, several, strict=True):
-            own[: len(sums)] = sums
-        reference = np.zeros((*stack.shape[:-1], d))
-        statistics = Statistics(0.0, stack, reference, em.structure.quadratic)
-        return [start for _, start in started(em, em.of_part(statistics))]
+        K = max(len(each.counts) for each in several)
+        d = self.rows.Z.shape[1]
+        sums = np.zeros((len(several), K, several[0].sums.shape[1]))
+        reference = np.zeros((len(several), K, d))
+        for i, each in enumerate(several):
+            sums[i, : len(each.counts)] = each.sums
+            reference[i, : len(each.counts)] = each.reference
+        statistics = replace(several[0], sums=sums, reference=reference)
+        return [start for _, start in started(self.em, self.em.of_part(statistics))]
 
 
 def hierarchical(

@@ -33,6 +33,7 @@ from skem.core.gaussian.regularization import (
     null_directions,
     with_floor,
 )
+from skem.core.gaussian.ridge import ADDED
 from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import variances_of
 from skem.core.mixture.bulk import without_outliers
@@ -92,6 +93,8 @@ class Beliefs:
             if ridge is None:
                 null = totals.null_directions(incomplete=incomplete)
                 scatter, row = _floored(null, scatter, float(degrees))
+        # Where V_0 is singular, components without rows have as much of it.
+        scatter = scatter + (0.0 if ridge is None else ADDED) * row
         mean = (totals.bulk if self.mean_of_bulk else totals.all).means[0]
         if self.mean is not None:
             unit = 1.0 if coordinates.unit is None else coordinates.unit
@@ -204,20 +207,19 @@ def _floored(
     return elsewhere(null, floored) + degrees * row, row
 
 
-def _outer_slope(structure: Structure, slope: np.ndarray) -> np.ndarray:
-    """Return what a covariance of one component is multiplied by."""
-    if structure.matrices:
-        return np.outer(slope, slope)
-    return slope**2 if structure.scales_features else slope[0] ** 2
-
-
 def _inward(
     structure: Structure, coordinates: Coordinates, covariance: np.ndarray, d: int
 ) -> np.ndarray:
     """Covariance in units of the data -> scatter of one row."""
     # d for a variance that d features share, else 1.
     times = of_variances(structure.quadratic, np.ones(d)).ravel()[0]
-    return np.asarray(times * covariance * _outer_slope(structure, coordinates.slope))
+    slope = coordinates.slope
+    if structure.matrices:
+        covariance = covariance * slope[:, None] * slope
+    else:
+        slope = slope if structure.scales_features else slope[0]
+        covariance = covariance * slope * slope
+    return np.asarray(times * covariance)
 
 
 def outward(
@@ -266,7 +268,8 @@ class VariationalMap(EMMap):
             coordinates, whole = sample.coordinates, sample.whole
             looked_at = sample.blocks
         else:
-            ridge = float(reg_covar) * coordinates.slope**2
+            coordinates = coordinates.beside_ridge(float(reg_covar))
+            ridge = coordinates.of_variance(float(reg_covar))
             whole = as_one(blocks, coordinates, structure)
         totals = Totals.of(blocks, looked_at, coordinates, structure, whole)
         prior = beliefs.prior(

@@ -134,13 +134,13 @@ class BayesianSearch(Search):
     def started(self, em: VariationalMap) -> Solution:
         """Finish the best start; another one, if that does not come to an end."""
         labels = Labels.of(em, self.n_components, self.rng)
-        sums = [labels.sums(resp) for resp in self.clustered(em, labels.rows)]
+        starts = [labels.statistics(r) for r in self.clustered(em, labels.rows)]
         small = SMALL * self.n_components
         trials = [
             trial
             for group in (
-                [each for each in sums if len(each) <= small],
-                [each for each in sums if len(each) > small],
+                [each for each in starts if len(each.counts) <= small],
+                [each for each in starts if len(each.counts) > small],
             )
             for trial in climb(em, labels.posteriors(group), MOVE_STEPS)
         ]
@@ -178,7 +178,7 @@ class BayesianSearch(Search):
         revisions = Revisions.away_from(part, labels.rows, here, self.n_components)
         count = min(MOST, max(LEAST, EACH * len(here.counts)))
         count = max(LEAST, affordable(part, len(here.counts) + 1, count))
-        drawn = [labels.sums(resp) for resp in revisions.drawn(count, self.rng)]
+        drawn = [labels.statistics(resp) for resp in revisions.drawn(count, self.rng)]
         return [
             replace(
                 trial,

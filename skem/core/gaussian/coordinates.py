@@ -69,6 +69,11 @@ class Coordinates:
         with np.errstate(over="ignore"):
             return np.minimum(self.scale * self.unit, np.finfo(float).max)
 
+    def of_variance(self, variance: np.ndarray | float) -> np.ndarray:
+        """Variances of x -> variances of z, (d,)."""
+        # One slope after the other: their product may be out of range.
+        return np.asarray(variance * self.slope * self.slope)
+
     def beside_ridge(self, variance: float) -> Coordinates:
         """Return coordinates in which the square of a variance of x is in range."""
         slope = WIDEST / np.sqrt(variance) if variance > 0 else np.inf

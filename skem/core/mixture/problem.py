@@ -122,8 +122,8 @@ class FitProblem:
         else:
             with np.errstate(over="ignore"):
                 origin = -coordinates.shift * coordinates.scale
-            slope = coordinates.slope if float(reg_covar) else 0.0 * origin
-            regularization = Ridge(float(reg_covar) * slope**2, origin)
+            variances = coordinates.of_variance(float(reg_covar))
+            regularization = Ridge(variances, origin)
         return cls(
             blocks,
             coordinates,

@@ -291,5 +291,5 @@ def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EM
         stages.append(em.restricted(size, rng))
         size *= GROWTH
     if not stages and not isinstance(em.blocks, ArrayBlocks):
-        stages.append(em.restricted(em.blocks.n_samples, rng))
+        return [em.restricted(em.blocks.n_samples, rng)]
     return [*stages, em]

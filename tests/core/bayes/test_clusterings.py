@@ -61,7 +61,9 @@ def test_posteriors_are_the_m_step_of_the_labels(structure, make_blocks, rng, ro
     labels = Labels.of(em, 4, np.random.RandomState(0))
     resp = rng.dirichlet(np.ones(4), size=200).T
     resp = resp[np.argsort(-(resp @ weight))]
-    few, found = labels.posteriors([labels.sums(resp[:1]), labels.sums(resp)])
+    few, found = labels.posteriors(
+        [labels.statistics(resp[:1]), labels.statistics(resp)]
+    )
     expected = em.maximise(labels.rows.labelled(em, resp * weight))
     for name in ("counts", "means", "precisions_cholesky", "log_effective"):
         np.testing.assert_allclose(
@@ -69,3 +71,20 @@ def test_posteriors_are_the_m_step_of_the_labels(structure, make_blocks, rng, ro
         )
     # One cluster stands for all rows, and three are empty.
     np.testing.assert_allclose(few.counts, [weight.sum(), 0, 0, 0])
+
+
+def test_posteriors_have_the_width_of_clusters_beside_rows_far_away(
+    structure, make_blocks, blobs
+):
+    """Squares of far rows had left no digits of what all components share."""
+    X, y = blobs
+    X = np.vstack([X, np.full((8, 2), 2.0**33)])
+    blocks = make_blocks(X, np.ones(len(X)))
+    em = VariationalMap.of_data(blocks, structure, Beliefs(Sticks(0.5)), "auto")
+    labels = Labels.of(em, 4, np.random.RandomState(0))
+    resp = np.eye(4)[np.append(y, np.full(8, 3))].T
+    (found,) = labels.posteriors([labels.statistics(resp)])
+    means, cholesky = found.means, found.precisions_cholesky
+    widths = structure.standard_deviations(cholesky, means.shape)
+    widths = widths / em.coordinates.scale
+    assert (widths[found.counts > 10] < 10).all()

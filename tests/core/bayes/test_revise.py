@@ -75,7 +75,7 @@ def test_deletes_raise_the_bound_where_components_are_superfluous(em):
     (three,) = hierarchical(labels.rows.Z, np.ones(300), [3], np.random.RandomState(0))
     first = np.arange(300) % 10 > 0
     resp = np.concatenate([three * first, three * ~first])
-    (start,) = labels.posteriors([labels.sums(resp)])
+    (start,) = labels.posteriors([labels.statistics(resp)])
     single = replace(finish(em, start), evaluation=em.evaluate(start))
     assert (start.counts > 0.5).sum() == 6
     improved = search().improved(em, single)
