@@ -44,7 +44,7 @@ from skem.core.search.search import Search
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 
-OWNED = 1.0
+EFFECTIVE = 1.0
 """Rows from which a component counts as effective."""
 
 
@@ -697,4 +697,4 @@ def _given(prior: Any) -> Any:
 
 def _effective(counts: np.ndarray) -> int:
     """Return how many components own a row, of whatever weight; one at least."""
-    return max(1, int(np.count_nonzero(counts >= OWNED)))
+    return max(1, int(np.count_nonzero(counts >= EFFECTIVE)))

@@ -25,7 +25,7 @@ from skem._selection.delegate import (
     warn_unless_converged,
 )
 from skem._selection.grid import (
-    CONSTRAINTS,
+    CHOICE_CONSTRAINTS,
     check_covariance_types,
     check_numbers_of_components,
 )
@@ -137,7 +137,7 @@ class MixtureIC(TakesTables, Chooser):
     covariance_type_: str
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        **CONSTRAINTS,
+        **CHOICE_CONSTRAINTS,
         "families": "no_validation",
         "pseudo_observations": TABLES["pseudo_observations"],
         "n_init": TABLES["n_init"],

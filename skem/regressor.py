@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
 
 from skem._estimators.component_choice import (
-    CONSTRAINTS,
+    INNER_CONSTRAINTS,
     WithMixture,
     fit_mixture,
     require_y,
@@ -113,7 +113,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     n_components_: int
     n_targets_: int
 
-    _parameter_constraints: dict = CONSTRAINTS
+    _parameter_constraints: dict = INNER_CONSTRAINTS
 
     def __init__(
         self,

@@ -265,7 +265,7 @@ def run(capsys, monkeypatch):
     """Run the command; return its exit status and what it printed on either stream."""
     from skem.__main__ import main
 
-    monkeypatch.setattr("skem._cli.progress.PATIENCE", 3600.0)
+    monkeypatch.setattr("skem._cli.progress.SILENCE", 3600.0)
 
     def run(*arguments):
         status = main(list(map(str, arguments)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from skem.core.blocks.graph import Chunks
 
-KEPT = 3
+KEPT_CHUNKS = 3
 """Chunks that are kept, for the threads of a pass that are not in the same one."""
 
 
@@ -39,7 +39,7 @@ class DaskRows:
     def _chunk(self, i: int) -> np.ndarray:
         with self._lock:
             if i not in self._held:
-                while len(self._held) >= KEPT:
+                while len(self._held) >= KEPT_CHUNKS:
                     self._held.popitem(last=False)
                 self._held[i] = np.asarray(self.chunks[i].compute())
             self._held.move_to_end(i)

@@ -10,14 +10,21 @@ import numpy as np
 
 from skem._inputs.dask_tables import DaskRows
 from skem._inputs.table_files import DaskValues, FileValues
-from skem._inputs.tables import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
+from skem._inputs.tables import (
+    CATEGORIES,
+    ROWS_IN_BLOCKS,
+    Column,
+    Table,
+    encoded,
+    parts,
+)
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.model import Look
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
-SINGLE = 2**24
+EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
 """A family, and the columns that it is of."""
@@ -199,7 +206,7 @@ class Columns:
         """float32 if all numbers are of that; blocks are computed in float64."""
         numbers = [column.numbers for column in table.columns]
         single = {x.dtype == np.float32 for x in numbers if x is not None}
-        few = all(len(own) < SINGLE for own in self.labels.values())
+        few = all(len(own) < EXACT_IN_SINGLE for own in self.labels.values())
         return np.float32 if few and single == {True} else float
 
     def product(
@@ -212,10 +219,10 @@ class Columns:
         total = float(weight.sum())
         first = self._first_rows(values, weight)
         n = len(weight)
-        many = n > LEAST_ROWS
+        many = n > ROWS_IN_BLOCKS
         own, own_weight = values, weight
         if many:
-            rows = np.union1d(np.arange(LEAST_ROWS) * n // LEAST_ROWS, first)
+            rows = np.union1d(np.arange(ROWS_IN_BLOCKS) * n // ROWS_IN_BLOCKS, first)
             own, own_weight = values[:, rows], weight[rows]
         models, places = [], []
         for kind, columns in self.groups:

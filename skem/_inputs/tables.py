@@ -18,7 +18,7 @@ from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
 from skem.core.blocks.arrays import is_mapped
 
 NUMBERS, CATEGORIES = "numbers", "categories"
-LEAST_ROWS = 2**18
+ROWS_IN_BLOCKS = 2**18
 """Rows from which a file is read by blocks; fewer are read at once."""
 READ = 2**15
 """Rows that are read at once."""
@@ -95,7 +95,7 @@ class FileColumn(Column):
 
 def is_file(X: np.ndarray) -> bool:
     """Whether an array is one of numbers, in a file, with many rows."""
-    return X.dtype.kind in "iuf" and len(X) >= LEAST_ROWS and is_mapped(X)
+    return X.dtype.kind in "iuf" and len(X) >= ROWS_IN_BLOCKS and is_mapped(X)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read_table(
     """Validate a table, and read its columns."""
     if is_dask(X):
         frame = X._meta if hasattr(X, "to_dask_array") else None
-        X = rows_of(X, LEAST_ROWS)
+        X = rows_of(X, ROWS_IN_BLOCKS)
         if isinstance(X, DaskRows):
             return _dask_table(estimator, X, frame, reset)
     if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):

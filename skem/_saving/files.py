@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from skem.student_mixture import StudentMixture
 
 FORMAT = "skem mixture"
-VERSION = 1
+FORMAT_VERSION = 1
 CLASSES = {
     "GaussianMixture": "skem.gaussian_mixture",
     "BayesianGaussianMixture": "skem.bayesian_mixture",
@@ -86,7 +86,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     )
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "skem": import_module("skem").__version__,
         "class": name,
         **own(mixture),
@@ -195,10 +195,10 @@ def _decoded_mixture(document: Any) -> Any:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UnreadableError("it is not a file that a mixture's save has written")
     version = document.get("version")
-    if version != VERSION:
+    if version != FORMAT_VERSION:
         raise UnreadableError(
             f"it has version {version!r} of the format, of skem "
-            f"{document.get('skem')}; this one reads version {VERSION}"
+            f"{document.get('skem')}; this one reads version {FORMAT_VERSION}"
         )
     if missing := KEYS - document.keys():
         raise UnreadableError(f"it lacks {min(missing)!r}")

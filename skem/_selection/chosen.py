@@ -27,7 +27,7 @@ from skem._selection.delegate import (
     warn_unless_converged,
 )
 from skem._selection.grid import (
-    CONSTRAINTS,
+    CHOICE_CONSTRAINTS,
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
@@ -57,7 +57,7 @@ class ChosenMixture(AllowsGaps, Chooser):
     verbose: int
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        **CONSTRAINTS,
+        **CHOICE_CONSTRAINTS,
         "reg_covar": PARAMETERS["reg_covar"],
         "n_init": PARAMETERS["n_init"],
         "init_params": PARAMETERS["init_params"],

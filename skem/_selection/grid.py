@@ -18,7 +18,7 @@ from skem.core.mixture.totals import Totals
 from skem.core.solve.registry import ACCELERATORS
 
 CRITERIA = ("bic", "aic", "icl")
-CONSTRAINTS: dict[str, Any] = {
+CHOICE_CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
     "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
     "criterion": [StrOptions(set(CRITERIA))],

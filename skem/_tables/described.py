@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._errors.standard_errors import METHODS
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.validation import weight_of_each
-from skem._tables.errors import METHODS, TableStandardErrors, errors_of, unflattened
+from skem._tables.errors import TableStandardErrors, errors_of, unflattened
 from skem._tables.fitted import FittedTable
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.summary import TableSummary

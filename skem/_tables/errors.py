@@ -23,7 +23,6 @@ from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
-METHODS = ("sandwich", "hessian", "opg")
 STEP = 1e-2
 """Of coordinates in which the information of the data is about one."""
 IDENTIFIED = 1e-8

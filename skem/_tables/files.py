@@ -39,7 +39,7 @@ ATTRIBUTES = (
     "n_parameters_",
     "n_features_in_",
 )
-NAMES = "feature_names_in_"
+FEATURE_NAMES = "feature_names_in_"
 STATE = {"names", "groups", "labels", "weights", "container", "dtypes"}
 CONTAINERS = ("pandas", "polars", "array")
 OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
@@ -60,7 +60,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
         )
     parameters = mixture.get_params(deep=False)
     families = parameters.pop("families")
-    names = [*ATTRIBUTES, *([NAMES] if hasattr(mixture, NAMES) else [])]
+    names = [*ATTRIBUTES, *([FEATURE_NAMES] if hasattr(mixture, FEATURE_NAMES) else [])]
     attributes = {name: getattr(mixture, name) for name in names}
     columns, point = mixture._columns, mixture._point
     groups = [
@@ -109,7 +109,7 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     mixture = kind(**parameters, families=_families_read(written))
     mixture._validate_params()
     attributes = decoded_all(document["attributes"])
-    if unknown := attributes.keys() - {*ATTRIBUTES, NAMES}:
+    if unknown := attributes.keys() - {*ATTRIBUTES, FEATURE_NAMES}:
         raise UnreadableError(f"{kind.__name__} has no attribute {min(unknown)!r}")
     state = document["state"]
     if not isinstance(state, dict) or state.keys() != STATE:
@@ -173,8 +173,8 @@ def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
             raise ValueError(f"{name} should be a whole number")
     if attributes["n_features_in_"] != len(names):
         raise ValueError(f"n_features_in_ should be {len(names)}")
-    if NAMES in attributes and list(attributes[NAMES]) != names:
-        raise ValueError(f"{NAMES} should be the names of the columns")
+    if FEATURE_NAMES in attributes and list(attributes[FEATURE_NAMES]) != names:
+        raise ValueError(f"{FEATURE_NAMES} should be the names of the columns")
     return names
 
 

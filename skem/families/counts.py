@@ -13,7 +13,7 @@ from skem.families.model import Laws
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300
-LARGE = 2.0**20
+LARGE_COUNT = 2.0**20
 """A count from which on x log λ − λ − log x! has lost more than eight decimals."""
 
 
@@ -88,7 +88,7 @@ class PoissonModel(ColumnModel):
 
     def of(self, values: np.ndarray) -> PoissonModel:
         """Return the model in the form that is exact for the values."""
-        return replace(self, large=bool(np.nanmax(values, initial=0.0) > LARGE))
+        return replace(self, large=bool(np.nanmax(values, initial=0.0) > LARGE_COUNT))
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """−log x!, or what of it the deviance leaves."""

@@ -22,10 +22,10 @@ from skem.families.product import Product, Rows
 
 BLOCK_VALUES = 2**18
 """Values of features in a block, about: two megabytes."""
-LEAST_ROWS = 256
+LEAST_PIECE = 256
 PIECE_VALUES = 2**17
 """Probabilities of components that are computed at once, about: a megabyte."""
-LEAST_VALUES = 8
+ROW_VALUES = 8
 """Values of a row that a pass works with, at least."""
 KEPT_VALUES = 2**26
 """Values of features that are kept from pass to pass, at most: half a gigabyte."""
@@ -67,7 +67,7 @@ class TableMap:
         return sum(base(self.numbers(rows), self.weight[rows]) for rows in blocks)
 
     def _cuts(self) -> list[tuple[int, int]]:
-        each = max(LEAST_ROWS, BLOCK_VALUES // max(self.product.n_rows, LEAST_VALUES))
+        each = max(LEAST_PIECE, BLOCK_VALUES // max(self.product.n_rows, ROW_VALUES))
         pieces = max(1, -(-self.n_samples // each))
         edges = [i * self.n_samples // pieces for i in range(pieces + 1)]
         return list(pairwise(edges))
@@ -143,7 +143,7 @@ class TableMap:
     def folded(self, point: Point) -> Sums:
         """Add up what blocks of rows give."""
         found = self.product.coefficients(point)
-        size = max(LEAST_ROWS, PIECE_VALUES // len(point.weights))
+        size = max(LEAST_PIECE, PIECE_VALUES // len(point.weights))
         pieces = self._pieces(size)
         items: Sequence[Any] = self._cuts() if pieces is None else pieces
 
