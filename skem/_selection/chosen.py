@@ -31,7 +31,7 @@ from skem._selection.grid import (
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
-    table,
+    results_of,
 )
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
@@ -194,7 +194,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 self.best_estimator_._label(again)
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:
-        self._set_choice(table(found, self.criterion))
+        self._set_choice(results_of(found, self.criterion))
         if self.verbose:
             for i in range(len(found)):
                 row = {name: column[i] for name, column in self.results_.items()}

@@ -155,7 +155,7 @@ def worth_refining(
     ]
 
 
-def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
+def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
     """Return the candidates as columns; the order of equals is kept in their rank."""
     judged = np.array([candidate.judged_by(criterion) for candidate in found])
     eligible = np.array(
