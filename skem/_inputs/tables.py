@@ -132,8 +132,10 @@ def read_table(
     n, d = X.shape
     _check_size(estimator, n, d, min_samples)
     columns = [
-        _read_column(str(name), X.iloc[:, j] if container == "pandas" else series)
-        for j, (name, series) in enumerate(_series(X, container))
+        _read_column(
+            str(name), X.iloc[:, j] if container == "pandas" else X.get_column(name)
+        )
+        for j, name in enumerate(X.columns)
     ]
     return Table(columns, n, container, X.dtypes if container == "pandas" else None)
 
@@ -152,11 +154,6 @@ def _dask_table(
     container = "array" if frame is None else "pandas"
     dtypes = None if frame is None else frame.dtypes
     return Table(columns, len(rows), container, dtypes, rows)
-
-
-def _series(X: Any, container: str) -> Iterator[tuple[Any, Any]]:
-    for name in X.columns:
-        yield name, None if container == "pandas" else X.get_column(name)
 
 
 def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> None:
@@ -257,7 +254,11 @@ def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
                 "must be a string, a bool or a number."
             )
         codes[i] = found.setdefault(value, len(found))
-    labels = list(found)
+    return in_order(name, codes, list(found))
+
+
+def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
+    """Return categories with their labels sorted, those of one type together."""
     order = sorted(range(len(labels)), key=lambda i: (str(type(labels[i])), labels[i]))
     place = np.full(len(labels) + 1, -1)
     place[order] = np.arange(len(labels))

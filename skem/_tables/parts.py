@@ -39,10 +39,9 @@ def row_given(columns: Columns, values: Any) -> np.ndarray:
                 "columns"
             )
         pairs = list(enumerate(listed))
-    kinds = {j: kind for kind, places in columns.groups for j in places}
     for j, value in pairs:
         if not is_missing(value):
-            row[j] = _encoded(columns, j, kinds[j], value)
+            row[j] = _encoded(columns, j, value)
     return row
 
 
@@ -55,7 +54,7 @@ def _place(key: Any, names: list[str]) -> int:
     raise ValueError(f"values names {key!r}, which is no column of the mixture.")
 
 
-def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:
+def _encoded(columns: Columns, j: int, value: Any) -> float:
     name = columns.names[j]
     if j in columns.labels:
         if value not in columns.labels[j]:
@@ -68,7 +67,7 @@ def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:
         raise ValueError(
             f"The value of column {name!r} should be a finite number, got {value!r}"
         )
-    columns.check(j, kind, np.array([float(value)]))
+    columns.check(j, np.array([float(value)]))
     return float(value)
 
 
