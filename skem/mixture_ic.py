@@ -17,7 +17,7 @@ from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.families import resolve
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_table
-from skem._inputs.validation import check_labels, weight_of_each
+from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import (
     AttributeOfBest,
@@ -236,12 +236,8 @@ class MixtureIC(TakesTables, Chooser):
             components = [K for K in components if K > known.max()]
         n_rows = int(np.count_nonzero(weight))
         possible = [K for K in components if K <= n_rows]
+        check_n_samples(n_rows, components[0])
         if len(possible) < len(components):
-            if not possible:
-                raise ValueError(
-                    "Expected n_samples >= n_components but got n_components = "
-                    f"{components[0]}, n_samples = {n_rows}"
-                )
             warnings.warn(
                 f"No candidates with more than {n_rows} components can be fitted, as "
                 "there are only so many samples.",

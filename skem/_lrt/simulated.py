@@ -213,6 +213,6 @@ def _ratio(
         best = best_end(em, starts, finish)
         parameters = best.evaluation.parameters
     assert best is not None
-    search = replace(null._search(em, finish, rng), n_components=K, patience=1)
+    search = replace(null._search(finish, rng), n_components=K, patience=1)
     large = search.improved(em, best)
     return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))

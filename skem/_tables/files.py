@@ -12,7 +12,9 @@ from skem._inputs.families import Columns
 from skem._inputs.validation import check_weights
 from skem._saving.files import (
     UnreadableError,
+    decoded,
     decoded_all,
+    encoded,
     encoded_all,
     is_array,
     is_float,
@@ -84,8 +86,8 @@ def table_document(mixture: Any) -> dict[str, Any]:
         "state": {
             "names": list(columns.names),
             "groups": groups,
-            "labels": encoded_all({"labels": labels}, "labels")["labels"],
-            "weights": encoded_all({"weights": point.weights}, "attribute")["weights"],
+            "labels": encoded(labels, "labels"),
+            "weights": encoded(point.weights, "weights"),
             "container": mixture._container,
             "dtypes": _dtypes_written(mixture._dtypes),
         },
@@ -115,7 +117,7 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     if not isinstance(state, dict) or state.keys() != STATE:
         raise ValueError(f"state should have {', '.join(sorted(STATE))}")
     names = _names_read(state["names"], attributes)
-    weights = decoded_all({"weights": state["weights"]})["weights"]
+    weights = decoded(state["weights"])
     K = np.size(weights)
     check_weights(weights, K)
     told = attributes["degenerate_components_"]
@@ -190,7 +192,7 @@ def _places_read(places: Any) -> list[int]:
 
 def _labels_read(written: Any) -> dict[int, tuple[Any, ...]]:
     found = {}
-    for j, labels in decoded_all({"labels": written})["labels"].items():
+    for j, labels in decoded(written).items():
         if not labels or not all(type(x) in (str, bool, int, float) for x in labels):
             raise ValueError("labels should be text, bools or numbers")
         found[int(j)] = tuple(labels)
@@ -368,7 +370,7 @@ def _dtypes_written(dtypes: Any) -> Any:
     found: list[Any] = []
     for dtype in dtypes:
         if str(dtype) == "category":
-            labels = encoded_all({"x": dtype.categories.tolist()}, "categories of")["x"]
+            labels = encoded(dtype.categories.tolist(), "categories")
             found.append({"categories": labels, "ordered": bool(dtype.ordered)})
         else:
             found.append(str(dtype))
@@ -384,7 +386,7 @@ def _dtypes_read(written: Any) -> Any:
         pandas.api.types.pandas_dtype(dtype)
         if isinstance(dtype, str)
         else pandas.CategoricalDtype(
-            decoded_all({"x": dtype["categories"]})["x"], bool(dtype["ordered"])
+            decoded(dtype["categories"]), bool(dtype["ordered"])
         )
         for dtype in written
     ]
