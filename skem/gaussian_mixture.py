@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.mixture import GaussianMixture as Peer
 
-from skem._fitted.noise import check_no_noise
 from skem._fitting.likelihood import LikelihoodMixture
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
@@ -494,7 +493,12 @@ class GaussianMixture(LikelihoodMixture):
         True
         """
         self._check_is_fitted()
-        check_no_noise(self, "Mixtures of scikit-learn's")
+        if self._background is not None:
+            raise NotImplementedError(
+                "Mixtures of scikit-learn's have no noise. Take one of the components: "
+                f"{type(self).__name__}.from_parameters(weights_ / weights_.sum(), "
+                "means_, covariances_, covariance_type)."
+            )
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
         single = numpy_of(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)

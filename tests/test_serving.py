@@ -20,12 +20,6 @@ from skem.core.gaussian.covariance import STRUCTURES
 pytestmark = pytest.mark.usefixtures("short_search")
 
 
-@pytest.fixture
-def X():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
-
-
 def wide(kind=GaussianMixture, *more):
     """Return a mixture of many features."""
     rng = np.random.default_rng(0)
