@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Real
 from typing import Any, Self
 
@@ -38,13 +37,9 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.seeds import starting_methods
 from skem.core.mixture.stream import Stream
-from skem.core.search.search import Search
-from skem.core.solve.loop import Solution
-from skem.core.solve.registry import ACCELERATORS
 
-OWNED = 1.0
+EFFECTIVE = 1.0
 """Rows from which a component counts as effective."""
 
 
@@ -295,6 +290,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
     covariance_prior_: Any
     n_effective_components_: int
 
+    _search_class = BayesianSearch
     _parameter_constraints: dict = {  # noqa: RUF012
         **PARAMETERS,
         "covariance_type": [StrOptions(set(STRUCTURES))],
@@ -504,13 +500,6 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
             self.reg_covar,
         )
 
-    def _search(
-        self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
-    ) -> Search:
-        methods = starting_methods(self.init_params)
-        accelerator = ACCELERATORS[self.algorithm]
-        return BayesianSearch(methods, self.n_components, rng, finish, accelerator)
-
     def _bound_of(self, total_weight: float) -> float:
         return 1.0
 
@@ -697,4 +686,4 @@ def _given(prior: Any) -> Any:
 
 def _effective(counts: np.ndarray) -> int:
     """Return how many components own a row, of whatever weight; one at least."""
-    return max(1, int(np.count_nonzero(counts >= OWNED)))
+    return max(1, int(np.count_nonzero(counts >= EFFECTIVE)))

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skem._estimators.component_choice import (
-    CONSTRAINTS,
+    INNER_CONSTRAINTS,
     WithMixture,
     fit_mixture,
     require_y,
@@ -120,9 +120,9 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     mixture_: GaussianMixture
     n_components_: np.ndarray
 
-    _parameter_constraints: dict = CONSTRAINTS | {
-        "n_components": [*CONSTRAINTS["n_components"], Mapping],
-        "covariance_type": [*CONSTRAINTS["covariance_type"], Mapping],
+    _parameter_constraints: dict = INNER_CONSTRAINTS | {
+        "n_components": [*INNER_CONSTRAINTS["n_components"], Mapping],
+        "covariance_type": [*INNER_CONSTRAINTS["covariance_type"], Mapping],
         "priors": ["array-like", None],
     }
 
@@ -389,7 +389,7 @@ def _for_class(values: Any, label: Any, name: str) -> Any:
     if label not in values:
         raise ValueError(f"The parameter {name!r} has no entry for class {label!r}")
     validate_parameter_constraints(
-        {name: CONSTRAINTS[name]},
+        {name: INNER_CONSTRAINTS[name]},
         {name: values[label]},
         MixtureDiscriminantAnalysis.__name__,
     )

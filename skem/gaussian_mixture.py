@@ -8,25 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.mixture import GaussianMixture as Peer
 
-from skem._fitted.noise import check_no_noise
 from skem._fitting.likelihood import LikelihoodMixture
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
-from skem._saving.peer import copy_of_a_fit, parameters_of, peer_of, warn_of_hooks
+from skem._saving.peer import (
+    DENSITY,
+    copy_of_a_fit,
+    parameters_of,
+    peer_of,
+    warn_of_hooks,
+)
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-
-ARRAYS = (
-    "weights_",
-    "means_",
-    "covariances_",
-    "precisions_",
-    "precisions_cholesky_",
-    "labels_",
-)
-"""Fitted attributes that are arrays of the library of the data, as scikit-learn's."""
 
 
 class GaussianMixture(LikelihoodMixture):
@@ -498,7 +493,12 @@ class GaussianMixture(LikelihoodMixture):
         True
         """
         self._check_is_fitted()
-        check_no_noise(self, "Mixtures of scikit-learn's")
+        if self._background is not None:
+            raise NotImplementedError(
+                "Mixtures of scikit-learn's have no noise. Take one of the components: "
+                f"{type(self).__name__}.from_parameters(weights_ / weights_.sum(), "
+                "means_, covariances_, covariance_type)."
+            )
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
         single = numpy_of(self.means_).dtype == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
@@ -519,7 +519,7 @@ class GaussianMixture(LikelihoodMixture):
         warn_of_hooks(type(self), GaussianMixture, stacklevel=4)
 
     def _become_like(self, X: Any) -> None:
-        for name in ARRAYS:
+        for name in (*DENSITY, "labels_"):
             if name in vars(self):
                 setattr(self, name, like_given(X, getattr(self, name)))
 

@@ -10,7 +10,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 
-from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._estimators.component_choice import (
+    INNER_CONSTRAINTS,
+    WithMixture,
+    fit_mixture,
+)
 from skem._fitted.conditional import Conditioner, impute
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.sklearn import (
@@ -105,7 +109,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
     n_components_: int
     indicator_: MissingIndicator | None
 
-    _parameter_constraints: dict = CONSTRAINTS | {
+    _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "missing_values": [MissingValues(numeric_only=True)],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],

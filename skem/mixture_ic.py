@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.families import resolve
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_table
-from skem._inputs.validation import check_labels, weight_of_each
+from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import (
     AttributeOfBest,
@@ -25,9 +26,11 @@ from skem._selection.delegate import (
     warn_unless_converged,
 )
 from skem._selection.grid import (
-    CONSTRAINTS,
+    CHOICE_CONSTRAINTS,
+    Candidate,
     check_covariance_types,
     check_numbers_of_components,
+    results_of,
 )
 from skem._selection.tables import path
 from skem.exceptions import DegenerateComponentsWarning
@@ -104,8 +107,7 @@ class MixtureIC(TakesTables, Chooser):
 
     results_ : dict of 1-D ndarrays
         One entry for each candidate, for ``pandas.DataFrame(selection.results_)``:
-        'param_n_components', 'param_covariance_type', 'criterion', 'bic', 'aic', 'icl',
-        'log_likelihood', 'n_parameters', 'converged' and 'rank'.
+        the columns of `GaussianMixtureIC`. All candidates are eligible.
 
     n_features_in_ : int
         Number of columns seen during `fit`.
@@ -137,7 +139,7 @@ class MixtureIC(TakesTables, Chooser):
     covariance_type_: str
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        **CONSTRAINTS,
+        **CHOICE_CONSTRAINTS,
         "families": "no_validation",
         "pseudo_observations": TABLES["pseudo_observations"],
         "n_init": TABLES["n_init"],
@@ -234,12 +236,8 @@ class MixtureIC(TakesTables, Chooser):
             components = [K for K in components if K > known.max()]
         n_rows = int(np.count_nonzero(weight))
         possible = [K for K in components if K <= n_rows]
+        check_n_samples(n_rows, components[0])
         if len(possible) < len(components):
-            if not possible:
-                raise ValueError(
-                    "Expected n_samples >= n_components but got n_components = "
-                    f"{components[0]}, n_samples = {n_rows}"
-                )
             warnings.warn(
                 f"No candidates with more than {n_rows} components can be fitted, as "
                 "there are only so many samples.",
@@ -263,10 +261,8 @@ class MixtureIC(TakesTables, Chooser):
             )
             for name in structures
         )
-        plan = [(K, name) for K in possible for name in structures]
-        models = [model for each in zip(*found, strict=True) for model in each]
-        rows = [_row(model, X, weight) for model in models]
-        self._choose(plan, rows, models)
+        candidates = [each for same in zip(*found, strict=True) for each in same]
+        self._choose([_judged(each, X, weight) for each in candidates])
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
@@ -280,26 +276,9 @@ class MixtureIC(TakesTables, Chooser):
             **options,
         )
 
-    def _choose(
-        self,
-        plan: list[tuple[int, str]],
-        rows: list[dict[str, float]],
-        models: list[MixtureModel],
-    ) -> None:
-        table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        criterion = table[self.criterion]
-        rank = np.empty(len(plan), dtype=int)
-        rank[np.argsort(criterion, kind="stable")] = np.arange(1, len(plan) + 1)
-        self._set_choice(
-            {
-                "param_n_components": np.array([K for K, _ in plan]),
-                "param_covariance_type": np.array([name for _, name in plan]),
-                "criterion": criterion,
-                **table,
-                "rank": rank,
-            }
-        )
-        self.best_estimator_ = models[self.best_index_]
+    def _choose(self, found: list[Candidate]) -> None:
+        self._set_choice(results_of(found, self.criterion))
+        self.best_estimator_ = found[self.best_index_].mixture
         warn_unless_converged(self.best_estimator_)
         if len(self.degenerate_components_):
             warnings.warn(
@@ -321,14 +300,12 @@ class MixtureIC(TakesTables, Chooser):
     summary = of_best(MixtureModel.summary)
 
 
-def _row(model: MixtureModel, X: Any, weight: np.ndarray) -> dict[str, float]:
-    """Return the criteria of a mixture, and what they are made of."""
-    totals, p = model._totals(X, weight), model.n_parameters_
-    return {
-        "bic": totals.bic(p),
-        "aic": totals.aic(p),
-        "icl": totals.icl(p),
-        "log_likelihood": totals.loglik,
-        "n_parameters": p,
-        "converged": model.converged_,
-    }
+def _judged(candidate: Candidate, X: Any, weight: np.ndarray) -> Candidate:
+    """Return a candidate with what it is judged by."""
+    totals = candidate.mixture._totals(X, weight)
+    return replace(
+        candidate,
+        total_weight=totals.weight,
+        log_likelihood=totals.loglik,
+        surprise=-totals.certainty,
+    )

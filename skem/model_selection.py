@@ -27,7 +27,7 @@ from skem.gaussian_mixture import GaussianMixture
 
 COVARIANCE_TYPES: Any = tuple(STRUCTURES)
 """What is tried by default."""
-NEAR = 10.0
+WORTH_FOLLOWING = 10.0
 """Nats that a candidate may be behind the best one, and be followed to the end."""
 
 
@@ -253,7 +253,13 @@ class GaussianMixtureIC(ChosenMixture):
         options = {name: getattr(self, name) for name in (*names, "fixed")}
         options["random_state"] = self.random_state
         problem = Problem(
-            opened, components, self.n_init, self.criterion, NEAR, seed, options
+            opened,
+            components,
+            self.n_init,
+            self.criterion,
+            WORTH_FOLLOWING,
+            seed,
+            options,
         )
         return candidates(problem, structures, n_jobs)
 

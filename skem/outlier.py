@@ -19,7 +19,11 @@ from skem._estimators.calibration import (
     support,
     threshold,
 )
-from skem._estimators.component_choice import CONSTRAINTS, WithMixture, fit_mixture
+from skem._estimators.component_choice import (
+    INNER_CONSTRAINTS,
+    WithMixture,
+    fit_mixture,
+)
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
@@ -126,7 +130,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     offset_: float
     support_threshold_: float
 
-    _parameter_constraints: dict = CONSTRAINTS | {
+    _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "false_alarm_rate": [Interval(Real, 0, 0.5, closed="neither")],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
     }

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
+from sklearn.utils import Tags, check_array, check_consistent_length
 
 from skem._estimators.component_choice import (
-    CONSTRAINTS,
+    INNER_CONSTRAINTS,
     WithMixture,
     fit_mixture,
     require_y,
@@ -26,7 +26,10 @@ from skem._inputs.array_api import as_numpy
 from skem._inputs.features import check_features, names_of
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
-from skem._inputs.validation import FLOATS
+from skem._inputs.validation import (
+    FLOATS,
+    rng_of,
+)
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
@@ -113,7 +116,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     n_components_: int
     n_targets_: int
 
-    _parameter_constraints: dict = CONSTRAINTS
+    _parameter_constraints: dict = INNER_CONSTRAINTS
 
     def __init__(
         self,
@@ -445,9 +448,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         (2, 5)
         """
         n, laws = self._laws(X)
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
+        rng = rng_of(self, random_state)
         t = self.n_targets_
         uniform = rng.random_sample((n, n_samples))
         noise = rng.normal(size=(n, n_samples, t))

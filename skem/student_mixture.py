@@ -24,9 +24,8 @@ from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, Ran
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.parameters import Parameters
-from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.em import EMMap
 from skem.core.mixture.kernel import Kernel
-from skem.core.mixture.stream import Stream
 from skem.core.student.em import StudentMap, StudentStream
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -247,6 +246,7 @@ class StudentMixture(LikelihoodMixture):
 
     df_: np.ndarray
 
+    _stream_class = StudentStream
     _parameter_constraints: dict = {  # noqa: RUF012
         **LikelihoodMixture._parameter_constraints,
         "df": [
@@ -436,9 +436,6 @@ class StudentMixture(LikelihoodMixture):
         elif freedom.common:
             df = np.full(len(df), df.mean())
         return replace(present, df=df)
-
-    def _begun(self, evaluation: Evaluation) -> Stream:
-        return StudentStream.begin(evaluation)
 
     def _stretched(
         self,

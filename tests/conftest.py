@@ -153,6 +153,13 @@ def rng():
     return np.random.default_rng(20150914)
 
 
+@pytest.fixture
+def X():
+    """Return two clusters of 60 and 40 rows."""
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
+
+
 @pytest.fixture(params=STRUCTURES.values(), ids=STRUCTURES)
 def structure(request):
     return request.param
@@ -265,7 +272,7 @@ def run(capsys, monkeypatch):
     """Run the command; return its exit status and what it printed on either stream."""
     from skem.__main__ import main
 
-    monkeypatch.setattr("skem._cli.progress.PATIENCE", 3600.0)
+    monkeypatch.setattr("skem._cli.progress.SILENCE", 3600.0)
 
     def run(*arguments):
         status = main(list(map(str, arguments)))

@@ -395,7 +395,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_what_takes_long_says_so(stream, monkeypatch):
-    monkeypatch.setattr(progress_module, "PATIENCE", 0.01)
+    monkeypatch.setattr(progress_module, "SILENCE", 0.01)
     monkeypatch.setattr(sys, "stderr", stream())
     with progress("fitting 3 mixtures", False):
         time.sleep(0.2)
@@ -413,7 +413,7 @@ def test_what_is_quick_or_quiet_says_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     with progress("reading", False):
         pass
-    monkeypatch.setattr(progress_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress_module, "SILENCE", 0.0)
     with progress("reading", True):
         time.sleep(0.02)
     assert sys.stderr.getvalue() == ""

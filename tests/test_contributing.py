@@ -191,7 +191,7 @@ def bands(tmp_path_factory):
         library = native.load(level)
     namespace = {"dataclass": dataclass, "np": np}
     exec(twin, namespace)
-    (number,) = re.findall(r"add `Bands: (\d)` to `KINDS`", guide)
+    (number,) = re.findall(r"add `Bands: (\d)` to `QUADRATICS`", guide)
     return namespace["Bands"], int(number), library
 
 
@@ -207,7 +207,7 @@ def test_example_of_a_kernel_computes_what_its_twin_does(
     kind().expand(z, expanded)
     rows = np.vstack([np.ones(150), z, expanded])
 
-    monkeypatch.setitem(fused.KINDS, kind, number)
+    monkeypatch.setitem(fused.QUADRATICS, kind, number)
     monkeypatch.setattr(native, "library", lambda: library)
     here = Coordinates(np.zeros(n_features), np.ones(n_features))
     block = Block(0, 150, z, weight)

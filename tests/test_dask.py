@@ -190,7 +190,7 @@ def test_selection_equals_that_in_memory(criterion, covariance_type, n_jobs, X, 
 
 
 def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):
-    monkeypatch.setattr("skem.core.search.path.POOL_ROWS", 100)
+    monkeypatch.setattr("skem.core.search.path.PATH_ROWS", 100)
     monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 10)
     data = da.from_array(X, chunks=(90, 2))
     params = {"covariance_type": ["full", "diag"], "n_init": 2, "random_state": 0}

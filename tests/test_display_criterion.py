@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from skem import CriterionDisplay, GaussianMixture
+from skem import CriterionDisplay, GaussianMixture, MixtureIC
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -44,6 +44,21 @@ def draw():
 
 def position(line):
     return line.get_xdata()[0], line.get_ydata()[0]
+
+
+def test_a_choice_among_mixtures_of_a_table_is_drawn(draw):
+    X = np.repeat([[0, 0, 0], [1, 1, 1]], 20, axis=0)
+    search = MixtureIC((1, 2, 3), families="bernoulli", random_state=0).fit(X)
+    display = draw(search)
+    (line,) = display.lines_
+    results = search.results_
+    np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(
+        line.get_ydata(), results["bic"] - results["bic"].min()
+    )
+    assert position(display.best_) == (2, 0)
+    assert results["rank"][1] == 1
+    assert (results["fit_time"] > 0).all()
 
 
 def test_one_line_for_each_covariance_type(draw):

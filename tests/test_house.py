@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
     "_tables": EM
     | {"core.search", "core.solve", "families", "exceptions"}
-    | {"_inputs", "_report", "_saving", "_fitted", "_fitting"},
+    | {"_inputs", "_report", "_errors", "_saving", "_fitted", "_fitting"},
     "gaussian_mixture": EM | {"_inputs", "_saving", "_fitted", "_fitting"},
     "student_mixture": EM
     | {"core.student", "_inputs", "_errors", "_fitted", "_fitting"},

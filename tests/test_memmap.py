@@ -63,7 +63,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(initialize_module, "SEED_ROWS", 500)
     monkeypatch.setattr(effort, "POOL_ROWS", 500)
     monkeypatch.setattr(effort, "POOL_ROWS_PER_COMPONENT", 0)
-    monkeypatch.setattr(path_module, "POOL_ROWS", 500)
+    monkeypatch.setattr(path_module, "PATH_ROWS", 500)
     monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(effort, "SUBSAMPLE_VALUES", 4_000)

@@ -465,7 +465,7 @@ def test_hard_data_give_finite_tables(X, shift, scale):
 
 
 def test_large_data_are_searched_on_a_sample(monkeypatch):
-    monkeypatch.setattr("skem.core.search.path.POOL_ROWS", 200)
+    monkeypatch.setattr("skem.core.search.path.PATH_ROWS", 200)
     monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 50)
     rng = np.random.default_rng(0)
     X = np.r_[rng.normal(-4, 1, (1500, 2)), rng.normal(4, 1, (1500, 2))]

@@ -22,12 +22,6 @@ KINDS = [
 ]
 
 
-@pytest.fixture
-def X():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
-
-
 @pytest.fixture(params=KINDS, ids=lambda kind: getattr(kind, "covariance_type", None))
 def mixture(request):
     return clone(request.param)

@@ -14,16 +14,10 @@ import skem
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem._fitted import density as _density
 from skem._fitting.state import KIND, restored
+from skem._saving.peer import DENSITY
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.gaussian_mixture import ARRAYS
 
 pytestmark = pytest.mark.usefixtures("short_search")
-
-
-@pytest.fixture
-def X():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
 
 
 def wide(kind=GaussianMixture, *more):
@@ -329,7 +323,7 @@ def test_arrays_of_other_libraries_come_back_as_they_came(mixture, X, xp):
 def test_fitted_attributes_and_samples_are_of_the_library_of_the_data(X, xp):
     mixture = GaussianMixture(2, random_state=0).fit(xp.asarray(X))
     own = GaussianMixture(2, random_state=0).fit(X)
-    for name in ARRAYS:
+    for name in (*DENSITY, "labels_"):
         found = getattr(mixture, name)
         assert type(found) is type(xp.asarray(X)), name
         assert np.array_equal(np.asarray(found), getattr(own, name)), name

@@ -77,12 +77,6 @@ def run_check(estimator, check, monkeypatch):
     check(estimator)
 
 
-@pytest.fixture
-def X():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, [1, 2], (40, 2))])
-
-
 def test_parameters_are_those_of_scikit_learn_and_more():
     ours, theirs = GaussianMixture().get_params(), Peer().get_params()
     assert set(ours) - set(theirs) == {

@@ -20,10 +20,10 @@ FAMILIES = {"visits": "poisson", "kind": "categorical"}
 
 @pytest.fixture
 def _small(monkeypatch):
-    monkeypatch.setattr(_table, "LEAST_ROWS", 1000)
-    monkeypatch.setattr(_families, "LEAST_ROWS", 1000)
-    monkeypatch.setattr(search, "POOL", 400)
-    monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
+    monkeypatch.setattr(_table, "ROWS_IN_BLOCKS", 1000)
+    monkeypatch.setattr(_families, "ROWS_IN_BLOCKS", 1000)
+    monkeypatch.setattr(search, "POOL_ROWS", 400)
+    monkeypatch.setattr(search, "POOL_ROWS_PER_COMPONENT", 100)
 
 
 def frame_of(n):

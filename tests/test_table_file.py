@@ -17,11 +17,11 @@ FAMILIES = {2: "poisson", 3: "categorical", 4: "negative_binomial", 5: "student"
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(_table, "LEAST_ROWS", 1000)
-    monkeypatch.setattr(_families, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(_table, "ROWS_IN_BLOCKS", 1000)
+    monkeypatch.setattr(_families, "ROWS_IN_BLOCKS", 1000)
     monkeypatch.setattr(_table, "READ", 400)
-    monkeypatch.setattr(search, "POOL", 400)
-    monkeypatch.setattr(search, "POOL_PER_COMPONENT", 100)
+    monkeypatch.setattr(search, "POOL_ROWS", 400)
+    monkeypatch.setattr(search, "POOL_ROWS_PER_COMPONENT", 100)
 
 
 def rows(n, gaps=0.05):
@@ -84,7 +84,7 @@ def test_a_file_is_fitted_as_an_array(covariance_type, tmp_path):
 def test_what_a_fit_sees_of_many_rows_is_all_of_the_categories(monkeypatch):
     X = rows(2501)
     model = MixtureModel(families=FAMILIES, random_state=0, tol=10.0).fit(X)
-    monkeypatch.setattr(_families, "LEAST_ROWS", 10**6)
+    monkeypatch.setattr(_families, "ROWS_IN_BLOCKS", 10**6)
     whole = MixtureModel(families=FAMILIES, random_state=0, tol=10.0).fit(X)
     for name in ("x2", "x3"):
         for key, values in whole.parameters_[name].items():

@@ -102,7 +102,8 @@ def test_part_goes_on_as_a_mixture_of_its_own(model, table, tmp_path):
 @pytest.mark.parametrize(
     "values, match",
     [
-        ({"z": 1}, "names 'z', which is no column"),
+        ({"z": 1}, "'z' not in feature_names"),
+        ({7: 1}, r"entries of values must be names, or integers in \[0, 6\], got 7"),
         ({0: 1.0, "a": 1.0}, "distinct columns"),
         ({"kind": "w"}, "no category 'w'"),
         ({"a": "low"}, "should be a finite number"),

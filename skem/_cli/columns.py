@@ -26,7 +26,7 @@ _ID = re.compile(
     r"(?i:(.*[\s_.-])?(id|ids|uuid|guid)|id[\s_.-].*)|[A-Za-z]*[a-z](ID|Id)"
 )
 _CODE = re.compile(r"\d{2,}")
-MOST_NAMES = 6
+NAMES_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,10 @@ def _listed(columns: Sequence[SheetColumn], indices: Sequence[int]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    if len(names) <= MOST_NAMES:
+    if len(names) <= NAMES_LISTED:
         return listed(names)
-    return (
-        f"{', '.join(names[: MOST_NAMES - 1])} and {len(names) - MOST_NAMES + 1} more"
-    )
+    first, others = names[: NAMES_LISTED - 1], len(names) - NAMES_LISTED + 1
+    return f"{', '.join(first)} and {others} more"
 
 
 def find(names: Sequence[str], text: str, option: str) -> list[int]:

@@ -267,4 +267,4 @@ def _print(text: str) -> None:
         raise CommandError(f"cannot write the results: {error.strerror}") from None
 
 
-COMMANDS = {"fit": fit, "predict": predict, "sample": sample, "summary": summary}
+RUN = {"fit": fit, "predict": predict, "sample": sample, "summary": summary}

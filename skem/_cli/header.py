@@ -9,7 +9,7 @@ from skem._cli.numbers import is_missing, number
 from skem._report.text import shorten
 
 YEARS = range(1800, 2101)
-LONGEST = 60
+LONGEST_FIRST_ROW = 60
 """Letters of a first row that are shown."""
 
 
@@ -29,7 +29,7 @@ def is_header(
     names = [j for j, c in enumerate(first) if j not in numbers and not is_missing(c)]
     if not numbers:
         return bool(names)
-    shown = shorten(", ".join(filter(None, first)), LONGEST)
+    shown = shorten(", ".join(filter(None, first)), LONGEST_FIRST_ROW)
     if not any(_is_numeric(cells[j] for cells in body) for j in names):
         kind = _labels([first[j] for j in numbers])
         again = (_labels([cells[j] for j in numbers]) for cells in body)

@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is None:
             raise CommandError("cannot write the results: standard output is closed")
         # What follows takes a second to import.
-        from skem._cli.commands import COMMANDS
+        from skem._cli.commands import RUN
 
-        COMMANDS[options.command](options)
+        RUN[options.command](options)
     except CommandError as error:
         print(f"skem: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

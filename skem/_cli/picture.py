@@ -10,16 +10,15 @@ from skem._cli import CommandError
 from skem._cli.files import written
 from skem._cli.table import NumberTable
 from skem._display import MixtureDisplay
-from skem._display.features import MOST_FEATURES
+from skem._display.features import MOST_PAIRED
+from skem._display.grid import PANEL
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._report.text import count, shorten
 from skem.gaussian_mixture import GaussianMixture
 
 WIDTH, HEIGHT = 4.5, 3.4
-PANEL = 1.5
-"""Side of a panel of a grid, in inches."""
 DPI = 200
-LONGEST_NAME = 30
+LONGEST_LABEL = 30
 
 
 def check_picture(path: str, data: NumberTable) -> None:
@@ -29,9 +28,9 @@ def check_picture(path: str, data: NumberTable) -> None:
     except (ImportError, ValueError) as error:
         # The latter if MPLBACKEND names a backend that there is not.
         raise CommandError(str(error)) from None
-    if (n := data.values.shape[1]) > MOST_FEATURES:
+    if (n := data.values.shape[1]) > MOST_PAIRED:
         raise CommandError(
-            f"--plot draws {count(MOST_FEATURES, 'column')} at most, but {data.title} "
+            f"--plot draws {count(MOST_PAIRED, 'column')} at most, but {data.title} "
             f"has {n} (--columns selects columns)"
         )
     from matplotlib.backend_bases import FigureCanvasBase
@@ -65,7 +64,7 @@ def write_picture(path: str, mixture: GaussianMixture, data: NumberTable) -> Non
     size = (WIDTH, HEIGHT) if d < 3 else (PANEL * d, PANEL * d)
     figure = Figure(size, layout="constrained")
     # A dollar sign would start a formula.
-    names = [shorten(name, LONGEST_NAME).replace("$", r"\$") for name in data.names]
+    names = [shorten(name, LONGEST_LABEL).replace("$", r"\$") for name in data.names]
     MixtureDisplay.from_estimator(
         mixture, data.values, feature_names=names, ax=figure.add_subplot()
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 2.0
+SILENCE = 2.0
 """Seconds of silence."""
 
 
@@ -23,14 +23,14 @@ def progress(text: str, quiet: bool) -> Iterator[None]:
     terminal = stream.isatty()
 
     def watch() -> None:
-        begin, wait = time.perf_counter(), PATIENCE
+        begin, wait = time.perf_counter(), SILENCE
         while not done.wait(wait):
             seconds = time.perf_counter() - begin
             line = f"skem: {text}, {seconds:.0f} s"
             stream.write(f"\r{line}" if terminal else f"{line}\n")
             stream.flush()
             wait = 1.0 if terminal else seconds
-        if terminal and time.perf_counter() - begin > PATIENCE:
+        if terminal and time.perf_counter() - begin > SILENCE:
             stream.write("\r\x1b[K")
             stream.flush()
 

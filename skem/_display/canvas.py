@@ -81,7 +81,7 @@ class Canvas:
         self._curves(ax, 0)
         if self.kind == "boundaries":
             decisions.draw_line_of_components(ax, self.shown.mixture, limits)
-        number_curves(ax, self.shown.mixture, 0)
+        number_curves(ax, self.shown.mixture)
         ax.set_ylabel("density")
 
     def plane(self, ax: Axes) -> None:

@@ -8,15 +8,16 @@ import numpy as np
 
 from skem._display.marginal import standard_deviations
 from skem._fitted.mixture import FittedMixture
+from skem.core.gaussian.storage import TINY
 
-SAMPLES = 20_000
+LEVEL_DRAWS = 20_000
 """Draws behind the levels: a mass of 0.5 is met with a standard error of 0.0035."""
-REACH = 3.0
+IN_VIEW = 3.0
 """Standard deviations about each mean that are in view."""
-POINTS = 240
+AXIS_POINTS = 240
 """Points of an axis that are spread over the components, at about this number."""
 MOST_BINS = 100
-LIMIT = 1e300
+DRAWABLE = 1e300
 """Numbers are not drawn beyond this: checks for infinities add them up."""
 RESOLUTION = 1e-11
 """Least width of a view relative to its place, for axes that are true to a pixel."""
@@ -27,27 +28,27 @@ RESOLVED = 1e3
 def within_limit(factor: float | np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return a product within what can be drawn."""
     with np.errstate(over="ignore"):
-        return np.clip(factor * values, -LIMIT, LIMIT)
+        return np.clip(factor * values, -DRAWABLE, DRAWABLE)
 
 
 def drawable(X: np.ndarray) -> np.ndarray:
     """Return data in float64, within what can be drawn."""
-    return np.clip(X.astype(float), -LIMIT, LIMIT)
+    return np.clip(X.astype(float), -DRAWABLE, DRAWABLE)
 
 
 def view(mixture: FittedMixture, j: int, x: np.ndarray | None) -> tuple[float, float]:
     """Return limits of feature j that show each component, and the data if given."""
     means, deviations = mixture.means_[:, j], standard_deviations(mixture)[:, j]
     present = mixture.weights_ > 0
-    spread = within_limit(REACH, deviations)
+    spread = within_limit(IN_VIEW, deviations)
     low, high = (means - spread)[present].min(), (means + spread)[present].max()
     if x is not None:
         # Data further out get a margin of a fiftieth.
         margin = max(x.max() / 50 - x.min() / 50, 0.0)
         low, high = min(low, x.min() - margin), max(high, x.max() + margin)
-    low, high = np.clip([low, high], -LIMIT, LIMIT)
+    low, high = np.clip([low, high], -DRAWABLE, DRAWABLE)
     # Limits that rounding has made equal would have no scale.
-    width = RESOLUTION * max(abs(low), abs(high)) + np.finfo(float).tiny
+    width = RESOLUTION * max(abs(low), abs(high)) + TINY
     if high - low < width:
         low, high = low - width, high + width
     return float(low), float(high)
@@ -58,7 +59,7 @@ def axis_points(
 ) -> np.ndarray:
     """Return points of an axis: evenly spread, and more about narrow components."""
     means, deviations = mixture.means_[:, [j]], standard_deviations(mixture)[:, [j]]
-    offsets = np.linspace(-REACH, REACH, max(5, POINTS // len(means)) | 1)
+    offsets = np.linspace(-IN_VIEW, IN_VIEW, max(5, AXIS_POINTS // len(means)) | 1)
     about = (means + within_limit(offsets, deviations)).ravel()
     inside = about[(about > limits[0]) & (about < limits[1])]
     return np.union1d(np.linspace(*limits, n), inside)
@@ -77,7 +78,7 @@ def peaks(mixture: FittedMixture, j: int) -> np.ndarray:
     with np.errstate(over="ignore"):
         density = 1 / standard_deviations(mixture)[:, j] / np.sqrt(2 * np.pi)
         density = density * mixture._peak_ratios()
-    return mixture.weights_ * np.minimum(density, LIMIT)
+    return mixture.weights_ * np.minimum(density, DRAWABLE)
 
 
 def levels(mixture: FittedMixture, mass: Sequence[float]) -> np.ndarray:
@@ -87,9 +88,9 @@ def levels(mixture: FittedMixture, mass: Sequence[float]) -> np.ndarray:
     (1 − m)-quantile of log p(X) for X from the mixture (Hyndman 1996).
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        X, _ = mixture.sample(SAMPLES, random_state=0)
+        X, _ = mixture.sample(LEVEL_DRAWS, random_state=0)
     # A draw that is out of range may be NaN, as a difference of such numbers.
-    X = np.clip(np.nan_to_num(X, nan=LIMIT), -LIMIT, LIMIT)
+    X = np.clip(np.nan_to_num(X, nan=DRAWABLE), -DRAWABLE, DRAWABLE)
     return np.quantile(mixture.score_samples(X), 1 - np.asarray(mass))
 
 
@@ -106,9 +107,9 @@ def histogram(
 ) -> np.ndarray:
     """Return the heights of a histogram with area one, or zero if it has no data."""
     counts, _ = np.histogram(x, edges, weights=sample_weight)
-    counts = counts / max(counts.sum(), np.finfo(float).tiny)
+    counts = counts / max(counts.sum(), TINY)
     with np.errstate(over="ignore"):
-        return np.minimum(counts / np.diff(edges), LIMIT)
+        return np.minimum(counts / np.diff(edges), DRAWABLE)
 
 
 def bin_edges(
@@ -169,4 +170,4 @@ def _smoothness(mixture: FittedMixture, j: int) -> float:
         z = np.clip(z, -40, 40)
         terms = np.exp(-0.5 * z**2) * (1 - z**2) / (np.sqrt(2 * np.pi) * s**3)
         roughness = mixture.weights_ @ terms @ mixture.weights_
-    return float(unit * max(roughness, np.finfo(float).tiny) ** (-1 / 3))
+    return float(unit * max(roughness, TINY) ** (-1 / 3))

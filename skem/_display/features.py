@@ -14,7 +14,7 @@ from skem._inputs.array_api import numpy_of
 from skem._inputs.features import check_features
 from skem.gaussian_mixture import GaussianMixture
 
-MOST_FEATURES = 10
+MOST_PAIRED = 10
 """Features of a pairs grid that nobody has chosen, and directions."""
 
 
@@ -42,7 +42,7 @@ class Shown(NamedTuple):
         d = len(names)
         mean = numpy_of(fitted.weights_) @ numpy_of(fitted.means_)
         if n_directions is not None:
-            most = min(d, MOST_FEATURES)
+            most = min(d, MOST_PAIRED)
             if features is not None:
                 raise ValueError("Give either features or n_directions, not both.")
             if not isinstance(n_directions, Integral) or not 1 <= n_directions <= most:
@@ -50,7 +50,7 @@ class Shown(NamedTuple):
                     f"n_directions should be an integer from 1 to {most}, got "
                     f"{n_directions!r}"
                 )
-        elif features is not None or d <= MOST_FEATURES:
+        elif features is not None or d <= MOST_PAIRED:
             chosen = list(range(d))
             if features is not None:
                 chosen = check_features(features, names)

@@ -22,14 +22,14 @@ from skem.core.student.parameters import StudentParameters
 from skem.gaussian_mixture import GaussianMixture
 from skem.student_mixture import StudentMixture
 
-ATTRIBUTES = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
+NEEDED = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
 
 
 def mixture_of(estimator: Any) -> Any:
     """Return a fitted Gaussian mixture, skem's or scikit-learn's, or a search's."""
     check_is_fitted(estimator)
     fitted = getattr(estimator, "best_estimator_", estimator)
-    missing = [name for name in ATTRIBUTES if not hasattr(fitted, name)]
+    missing = [name for name in NEEDED if not hasattr(fitted, name)]
     if missing:
         raise TypeError(
             "Expected a fitted Gaussian mixture, but got "

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Ellipse
 
 Histogram = tuple[np.ndarray, np.ndarray]
-KINDS = ("density", "uncertainty", "boundaries")
+PICTURES = ("density", "uncertainty", "boundaries")
 
 
 class MixtureDisplay:
@@ -449,8 +449,8 @@ def _coded(labels: Any) -> tuple[np.ndarray, dict[int, str]]:
 def _check_sizes(
     kind: str, standard_deviations: Sequence[float], mass: Sequence[float]
 ) -> None:
-    if kind not in KINDS:
-        raise ValueError(f"kind should be one of {KINDS}, got {kind!r}")
+    if kind not in PICTURES:
+        raise ValueError(f"kind should be one of {PICTURES}, got {kind!r}")
     if not _are_positive(standard_deviations, np.inf):
         raise ValueError(
             "standard_deviations should be a sequence of positive numbers, got "

@@ -13,27 +13,26 @@ from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Text
 
 POINTS_APART = 9.0
 """Least distance between numbers, in points of a font of the common size."""
 
 
-def number_curves(ax: Axes, mixture: GaussianMixture, j: int) -> list[Text]:
-    """Write the number of each component under its curve."""
-    means, deviations = mixture.means_[:, j], standard_deviations(mixture)[:, j]
-    peaks = density.peaks(mixture, j)
+def number_curves(ax: Axes, mixture: GaussianMixture) -> None:
+    """Write the number of each component under its curve, of the only feature."""
+    means, deviations = mixture.means_[:, 0], standard_deviations(mixture)[:, 0]
+    peaks = density.peaks(mixture, 0)
     # Standard deviations from the mean, and shares of the height of the curve there.
     z = np.array([0, 0, 0, 0.6, -0.6, 1, -1])
     share = np.array([0.5, 0.75, 0.25, 0.5, 0.5, 0.6, 0.6]) * np.exp(-0.5 * z**2)
     x = means[:, None] + density.within_limit(z, deviations[:, None])
     places = np.stack(np.broadcast_arrays(x, peaks[:, None] * share), axis=-1)
-    return _write(ax, places, np.argsort(peaks), 1.0)
+    _write(ax, places, np.argsort(peaks), 1.0)
 
 
 def number_means(
     ax: Axes, mixture: GaussianMixture, pair: tuple[int, int], scale: float
-) -> list[Text]:
+) -> None:
     """Write the number of each component at its mean, or else on an axis of it."""
     plane = marginal(mixture, pair)
     axes, lengths, _ = np.linalg.svd(roots(plane))
@@ -42,21 +41,20 @@ def number_means(
     offsets = np.concatenate([np.zeros_like(ends[:, :1]), *further], axis=1)
     places = plane.means_[:, None, :] + offsets
     # Small components have no other place that is clearly theirs.
-    return _write(ax, places, np.argsort(lengths[:, 0]), scale)
+    _write(ax, places, np.argsort(lengths[:, 0]), scale)
 
 
-def _write(ax: Axes, places: np.ndarray, order: np.ndarray, scale: float) -> list[Text]:
+def _write(ax: Axes, places: np.ndarray, order: np.ndarray, scale: float) -> None:
     """Give each component the first of its places that is free, or the freest."""
     pixels = ax.transData.transform(places.reshape(-1, 2)).reshape(places.shape)
     apart = POINTS_APART * scale * ax.figure.dpi / 72
     taken = np.empty((0, 2))
-    texts: dict[int, Text] = {}
     for k in map(int, order):
         gaps = pixels[k][:, None] - taken
         room = np.hypot(gaps[..., 0], gaps[..., 1]).min(axis=1, initial=apart)
         best = int(np.argmax(room))
         taken = np.vstack([taken, pixels[k][best]])
-        texts[k] = ax.text(
+        ax.text(
             float(places[k, best, 0]),
             float(places[k, best, 1]),
             str(k),
@@ -69,4 +67,3 @@ def _write(ax: Axes, places: np.ndarray, order: np.ndarray, scale: float) -> lis
             clip_on=True,
             zorder=4,
         )
-    return [texts[k] for k in sorted(texts)]

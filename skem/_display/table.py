@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skem._display.features import MOST_FEATURES
+from skem._display.features import MOST_PAIRED
 from skem._display.style import open_frame, style
 from skem._inputs.features import check_features
 from skem._inputs.sklearn import check_matplotlib_support
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 ACROSS = 3
 """Panels beside each other, at most."""
-POINTS = 300
+CURVE_POINTS = 300
 DRAWS = 2000
 """Draws that say where a column has its values."""
-LONGEST = 14
+LONGEST_CATEGORY = 14
 
 
 class TableDisplay:
@@ -115,7 +115,7 @@ class TableDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         names = list(estimator.families_)
-        chosen = list(range(len(names)))[:MOST_FEATURES]
+        chosen = list(range(len(names)))[:MOST_PAIRED]
         if features is not None:
             chosen = check_features(features, names)
         panels = {names[j]: _panel(estimator, names[j], j) for j in chosen}
@@ -172,7 +172,7 @@ class TableDisplay:
                     label=label,
                 )
         if kind == "bars":
-            texts = [shorten(str(value), LONGEST) for value in values]
+            texts = [shorten(str(value), LONGEST_CATEGORY) for value in values]
             ax.set_xticks(np.arange(len(values)), texts)
         ax.set_ylim(bottom=0)
         ax.set_title(name, fontsize="medium")
@@ -192,11 +192,13 @@ def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarra
     drawn = model._labelled_draws(DRAWS, np.random.RandomState(0))[1][j]
     low, high = np.quantile(drawn, [0.002, 0.998])
     if (drawn == np.floor(drawn)).all():
-        n = min(POINTS, int(high - low) + 2)
+        n = min(CURVE_POINTS, int(high - low) + 2)
         values = np.unique(np.round(np.linspace(low, high, n)))
         return "counts", values.tolist(), np.exp(model._column_log_density(j, values))
     span = (high - low) or 1.0
     # Families of positive values have no density elsewhere.
     least = drawn.min() if drawn.min() >= 0 else -np.inf
-    values = np.linspace(max(low - 0.05 * span, least), high + 0.05 * span, POINTS)
+    values = np.linspace(
+        max(low - 0.05 * span, least), high + 0.05 * span, CURVE_POINTS
+    )
     return "density", values.tolist(), np.exp(model._column_log_density(j, values))

@@ -20,7 +20,7 @@ Push = Callable[[np.ndarray], np.ndarray]
 Errors = Callable[[slice, Push], np.ndarray]
 """Errors of what is made of steps in the coordinates of a slice."""
 
-FARTHEST = 1e50
+MOST_DEVIATIONS = 1e50
 """Standard deviations from a mean: the fourth power, summed, is still a number, also
 divided by a small count."""
 
@@ -229,10 +229,7 @@ class Scores(Layout):
         Of incomplete rows, what is expected given what was observed.
         """
         quadratic, of = self.structure.quadratic, data.of
-        if isinstance(of, Whitened):
-            y = np.clip(np.nan_to_num(of.means[k], nan=FARTHEST), -FARTHEST, FARTHEST)
-        else:
-            y = self._whitened(of, k)
+        y = self._whitened(of, k)
         q = workspace.array("q", (len(self.expected), y.shape[1]), float)
         quadratic.expand(y, q)
         if data.scale is not None:
@@ -244,12 +241,17 @@ class Scores(Layout):
         q *= np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         return y, q
 
-    def _whitened(self, data: np.ndarray, k: int) -> np.ndarray:
-        cholesky = self.parameters.precisions_cholesky
-        with np.errstate(over="ignore", invalid="ignore"):
-            centred = data - self.parameters.means[k, :, None]
-            y = self.structure.whiten(cholesky, k, centred)
-        return np.clip(np.nan_to_num(y, nan=FARTHEST), -FARTHEST, FARTHEST)
+    def _whitened(self, of: np.ndarray | Whitened, k: int) -> np.ndarray:
+        if isinstance(of, Whitened):
+            y = of.means[k]
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                centred = of - self.parameters.means[k, :, None]
+                cholesky = self.parameters.precisions_cholesky
+                y = self.structure.whiten(cholesky, k, centred)
+        return np.clip(
+            np.nan_to_num(y, nan=MOST_DEVIATIONS), -MOST_DEVIATIONS, MOST_DEVIATIONS
+        )
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import digamma, polygamma
 
-from skem._errors.scores import FARTHEST, SQRT2, Errors, ScoredRows, Scores
+from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
-from skem.core.gaussian.parameters import TINY
-from skem.core.incomplete.completed import Whitened
+from skem.core.gaussian.storage import TINY
 from skem.core.mixture.kernel import Kernel
 from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import StudentExpectation
@@ -101,10 +100,7 @@ class StudentScores(Scores):
             if df >= GAUSSIAN:
                 continue
             alpha, own = (df + data.n_observed) / 2, self.degrees.start + k
-            if isinstance(data.of, Whitened):
-                y = np.clip(np.nan_to_num(data.of.means[k]), -FARTHEST, FARTHEST)
-            else:
-                y = self._whitened(data.of, k)
+            y = self._whitened(data.of, k)
             q = workspace.array("q", (len(units), y.shape[1]), float)
             quadratic.expand(y, q)
             slope = np.vstack(

@@ -14,9 +14,9 @@ import numpy as np
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.local import Local
 
-SMALL = 1e-5
+FIRST_STEP = 1e-5
 """Step of first differences, in units of the coordinates' standard errors for a row."""
-STEP = 1e-3
+SECOND_STEP = 1e-3
 """Step of second differences, of which the error is the square."""
 
 
@@ -52,12 +52,12 @@ class Tangent:
     def jacobian(self) -> np.ndarray:
         """∂t/∂c of each covariance's own coordinates t, (K, coordinates, size)."""
         columns = []
-        for step in SMALL * np.eye(self.size):
+        for step in FIRST_STEP * np.eye(self.size):
             ahead, behind = (
                 self.structure.to_chart(self.base, self._at(sign * step))
                 for sign in (1, -1)
             )
-            columns.append((ahead - behind) / (2 * SMALL))
+            columns.append((ahead - behind) / (2 * FIRST_STEP))
         return np.stack(columns, axis=-1)
 
     def columns(self, n_before: int) -> np.ndarray:
@@ -86,7 +86,7 @@ class Tangent:
             log_det = self.structure.log_det(ratio, self.n_features)
             return float(0.5 * trace - counts @ log_det)
 
-        steps = STEP * np.eye(self.size)
+        steps = SECOND_STEP * np.eye(self.size)
         middle = loss(np.zeros(self.size))
         ahead = np.array([loss(step) for step in steps])
         behind = np.array([loss(-step) for step in steps])
@@ -95,4 +95,4 @@ class Tangent:
             both = loss(steps[i] + steps[j]) + loss(-steps[i] - steps[j])
             alone = ahead[i] + ahead[j] + behind[i] + behind[j]
             hessian[i, j] = hessian[j, i] = (both + 2 * middle - alone) / 2
-        return hessian / STEP**2
+        return hessian / SECOND_STEP**2

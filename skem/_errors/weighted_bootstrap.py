@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from skem._inputs.array_api import numpy_of
 from skem.core.gaussian.covariance import SHAPES
 
-CLOSE = 1e-3
+REFIT_TOL = 1e-3
 """Nats that a refit may leave: a few hundredths of a standard error."""
 
 
@@ -36,7 +36,7 @@ def weighted_bootstrap(
     """
     template = clone(mixture).set_params(
         n_components=np.shape(mixture.means_)[0],
-        tol=min(mixture.tol, CLOSE),
+        tol=min(mixture.tol, REFIT_TOL),
         warm_start=True,
         verbose=0,
     )

@@ -19,7 +19,7 @@ from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
 
 MOST_COMPONENTS = 9
 """As many as are tried where the number is chosen."""
-CONSTRAINTS: dict = {
+INNER_CONSTRAINTS: dict = {
     "n_components": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),

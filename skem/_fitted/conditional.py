@@ -29,7 +29,7 @@ from skem.core.mixture.noise import LOG_LIMIT, Background
 
 LOSES_DIGITS = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
-BLOCK = 2**18
+NUMBERS_TOGETHER = 2**18
 """Numbers in a temporary array."""
 
 
@@ -195,7 +195,7 @@ class Conditioner:
         for pattern, rows in patterns(observed):
             asked = ~pattern if wanted is None else wanted
             split = self.split(np.flatnonzero(pattern), np.flatnonzero(asked))
-            step = max(1, BLOCK // (K * d))
+            step = max(1, NUMBERS_TOGETHER // (K * d))
             for start in range(0, len(rows), step):
                 yield self._of_block(split, X, rows[start : start + step])
 

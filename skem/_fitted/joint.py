@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import assert_all_finite, check_array, check_random_state
+from sklearn.utils import assert_all_finite, check_array
 
 from skem._fitted.conditional import Conditioner, impute
 from skem._fitted.laws import LIMIT
@@ -18,7 +18,10 @@ from skem._fitted.univariate import cdf, quantile
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.features import check_features, feature_index, names_of
 from skem._inputs.typing import RandomState
-from skem._inputs.validation import check_incomplete
+from skem._inputs.validation import (
+    check_incomplete,
+    rng_of,
+)
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 
@@ -288,8 +291,7 @@ class Joint(Parametric):
         """
         self._check_is_fitted()
         values = check_incomplete(self, X, reset=False)
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed) if sample else None
+        rng = rng_of(self, random_state) if sample else None
         filled = impute(self._conditioner(), values, rng)
         return like(X, filled)
 

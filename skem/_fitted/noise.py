@@ -14,17 +14,6 @@ def background_of(mixture: Any) -> Background | None:
     return getattr(mixture, "_noise", None)
 
 
-def check_no_noise(mixture: Any, what: str) -> None:
-    """Raise if there is noise."""
-    if background_of(mixture) is not None:
-        df = "df_, " if hasattr(mixture, "df_") else ""
-        raise NotImplementedError(
-            f"{what} are not there for a mixture with noise. Take them of its "
-            f"components: {type(mixture).__name__}.from_parameters(weights_ / "
-            f"weights_.sum(), means_, covariances_, {df}covariance_type)."
-        )
-
-
 def noise_along_features(mixture: Any) -> Background | None:
     """Return where the noise is, if there is any: in a box along the features.
 

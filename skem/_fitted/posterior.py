@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 
 from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.joint import Given
 from skem._fitted.mixture import FittedMixture
 from skem._inputs.blocks import evaluate_rows
 from skem._inputs.typing import RandomState, WeightPriorType
+from skem._inputs.validation import rng_of
 from skem.core.bayes.predictive import PredictiveMixture
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
@@ -185,8 +185,7 @@ class FittedPosterior(FittedMixture):
             return super().sample(n_samples, random_state, given)
         if given is not None:
             raise ValueError("given needs posterior_predictive=False")
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed)
+        rng = rng_of(self, random_state)
         X, labels = super().sample(n_samples, rng)
         student, means = self._student(), np.asarray(self.means_, dtype=float)
         freedom = student.degrees[labels]

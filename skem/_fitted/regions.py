@@ -24,7 +24,11 @@ from skem._inputs.array_api import like_given
 from skem._inputs.blocks import evaluate_array, evaluate_rows
 from skem._inputs.dask import check_dask_data, is_dask, map_lazily
 from skem._inputs.typing import RandomState
-from skem._inputs.validation import Data, check_data
+from skem._inputs.validation import (
+    Data,
+    check_data,
+    seed_of,
+)
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.marginals import marginal_parameters
 from skem.core.gaussian.parameters import Parameters
@@ -144,7 +148,7 @@ class Regions(Sampling):
             return mass
         patterns = Patterns.of(missing[:, found])
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
-        seed = self.random_state if random_state is None else random_state
+        seed = seed_of(self, random_state)
         for p, observed in enumerate(patterns.observed):
             rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
             if not observed.any():
@@ -239,7 +243,7 @@ class Regions(Sampling):
 
     def _support(self, n_samples: int, random_state: RandomState) -> Support:
         parameters = self._parameters()
-        seed = self.random_state if random_state is None else random_state
+        seed = seed_of(self, random_state)
         noise = self._background
         region = None if noise is None else (*noise.log_widths, *noise.corner)
         key = (self.covariance_type, n_samples, seed, region)

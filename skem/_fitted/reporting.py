@@ -19,7 +19,11 @@ from skem._inputs.dask import is_dask
 from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
 from skem._inputs.typing import ErrorMethod, RandomState, available_if
-from skem._inputs.validation import check_data, check_sample_weight
+from skem._inputs.validation import (
+    check_data,
+    check_sample_weight,
+    seed_of,
+)
 from skem._report.measures import agreement, bhattacharyya, correlations
 from skem._report.summary import MixtureSummary
 from skem.core.gaussian.covariance import SHAPES
@@ -233,7 +237,7 @@ class Reporting(Parametric):
                     "collection. Take another method."
                 )
             X, _ = check_data(self, X, reset=False)
-            seed = self.random_state if random_state is None else random_state
+            seed = seed_of(self, random_state)
             weight = check_sample_weight(sample_weight, X)
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
         else:

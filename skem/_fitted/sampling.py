@@ -8,11 +8,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skem._fitted.joint import Given, Joint
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import RandomState
+from skem._inputs.validation import rng_of
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters, shares
 
@@ -114,9 +114,7 @@ class Sampling(Joint):
         self, n_samples: int, random_state: RandomState
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows and their components."""
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
+        rng = rng_of(self, random_state)
         structure = SHAPES[self.covariance_type]
         by_hand = self._covariances_by_hand()
         color = (

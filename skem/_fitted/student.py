@@ -16,6 +16,7 @@ from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.far import LOG_2PI
 from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.storage import TINY
 from skem.core.student.expectation import StudentExpectation
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 
@@ -48,7 +49,7 @@ def stretched(
 ) -> np.ndarray:
     """Turn Gaussian rows into those of a t: μ + (x − μ)/√τ, τ ~ χ²(ν)/ν."""
     own = np.minimum(df, GAUSSIAN)[labels]
-    tau = np.maximum(rng.chisquare(own) / own, np.finfo(float).tiny)
+    tau = np.maximum(rng.chisquare(own) / own, TINY)
     return means[labels] + (X - means[labels]) / np.sqrt(tau)[:, None]
 
 

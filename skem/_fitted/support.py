@@ -24,7 +24,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.ties import ROUNDING
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 
-BLOCK = 2**15
+LEVELS_TOGETHER = 2**15
 """Levels that are looked up together."""
 END = 38.5
 """Standard deviations beyond which a Gaussian has no mass that is a number."""
@@ -178,9 +178,9 @@ class Line:
     def below(self, levels: np.ndarray) -> np.ndarray:
         """Mass of the intervals, between the roots of p(t) = level."""
         out = np.empty(len(levels))
-        for start in range(0, len(levels), BLOCK):
-            block = levels[start : start + BLOCK]
-            out[start : start + BLOCK] = sum(
+        for start in range(0, len(levels), LEVELS_TOGETHER):
+            block = levels[start : start + LEVELS_TOGETHER]
+            out[start : start + LEVELS_TOGETHER] = sum(
                 self._below(piece, block) for piece in self.pieces
             )
         return np.clip(out, 0.0, 1.0)

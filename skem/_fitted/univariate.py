@@ -12,7 +12,7 @@ from skem.core.student.parameters import GAUSSIAN
 
 INFINITE = 1e300
 """A distance in standard deviations that is as good as infinite."""
-MOST_STEPS = 2000
+BISECTIONS = 2000
 """As many as it takes to halve the widest bracket down to rounding."""
 
 
@@ -143,7 +143,7 @@ def quantile(
         room = 1e-6 * (np.abs(low) + np.abs(high) + sd.max(axis=1))
         low, high = low - room, high + room
     out[left] = low[left]
-    for _ in range(MOST_STEPS):
+    for _ in range(BISECTIONS):
         if not len(left):
             break
         x = out[left]

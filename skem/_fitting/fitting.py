@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -98,6 +98,8 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     lower_bounds_: list[float]
 
     _internal = ("_stream", "_progress", "_noise")
+    _search_class: ClassVar[type[Search]] = Search
+    _stream_class: ClassVar[type[Stream]] = Stream
 
     @abstractmethod
     def _prepared(self, blocks: Blocks) -> EMMap:
@@ -120,16 +122,12 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         return self._parameters()
 
     def _search(
-        self, em: EMMap, finish: Callable[..., Solution], rng: np.random.RandomState
+        self, finish: Callable[..., Solution], rng: np.random.RandomState
     ) -> Search:
         """Return how a good optimum is looked for."""
         methods = starting_methods(self.init_params)
         accelerator = ACCELERATORS[self.algorithm]
-        return Search(methods, self.n_components, rng, finish, accelerator)
-
-    def _begun(self, evaluation: Evaluation) -> Stream:
-        """Return the stream that what has been fitted is the beginning of."""
-        return Stream.begin(evaluation)
+        return self._search_class(methods, self.n_components, rng, finish, accelerator)
 
     def _bound_of(self, total_weight: float) -> float:
         """Return the weight of the rows that `lower_bound_` is divided by."""
@@ -235,7 +233,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
             start = em.ready(em.coordinates.start(em.structure, present))
             yield finish(em, start, progress=getattr(self, "_progress", None))
         elif self._searches(given):
-            yield self._search(em, finish, rng).optimum(em)
+            yield self._search(finish, rng).optimum(em)
         elif len(given) == 3:
             start = em.coordinates.start(em.structure, self._start_of(given))
             yield finish(em, em.ready(start))
@@ -284,7 +282,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     def _set_solution(self, best: Solution) -> None:
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
-        self._set_stream(self._begun(best.evaluation))
+        self._set_stream(self._stream_class.begin(best.evaluation))
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values

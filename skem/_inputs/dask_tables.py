@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from skem.core.blocks.graph import Chunks
 
-KEPT = 3
+KEPT_CHUNKS = 3
 """Chunks that are kept, for the threads of a pass that are not in the same one."""
 
 
@@ -39,7 +38,7 @@ class DaskRows:
     def _chunk(self, i: int) -> np.ndarray:
         with self._lock:
             if i not in self._held:
-                while len(self._held) >= KEPT:
+                while len(self._held) >= KEPT_CHUNKS:
                     self._held.popitem(last=False)
                 self._held[i] = np.asarray(self.chunks[i].compute())
             self._held.move_to_end(i)
@@ -71,7 +70,7 @@ class DaskRows:
             for i, (start, stop) in enumerate(_edges(self.X.chunks[0]))
             if stop > start
         }
-        return self._graph.each(Applied(function), own)
+        return self._graph.each(partial(_applied, function), own)
 
     def beside(self, *arrays: np.ndarray) -> Chunks:
         """Return the chunks that have rows, with those of arrays (n,) beside them."""
@@ -83,15 +82,10 @@ class DaskRows:
         return found.only(np.flatnonzero(self.X.chunks[0]).tolist())
 
 
-@dataclass(frozen=True)
-class Applied:
-    """A function of a chunk and of a list of arrays."""
-
-    function: Callable[..., Any]
-
-    def __call__(self, x: np.ndarray, arrays: list[np.ndarray]) -> Any:
-        """Call it."""
-        return self.function(x, *arrays)
+def _applied(
+    function: Callable[..., Any], x: np.ndarray, arrays: list[np.ndarray]
+) -> Any:
+    return function(x, *arrays)
 
 
 def _taken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -103,16 +97,8 @@ def _edges(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-@dataclass(frozen=True)
-class OfColumn:
-    """A function of one column of a chunk."""
-
-    function: Callable[..., Any]
-    j: int
-
-    def __call__(self, x: np.ndarray) -> Any:
-        """Call it."""
-        return self.function(x[:, self.j])
+def _of_column(function: Callable[..., Any], j: int, x: np.ndarray) -> Any:
+    return function(x[:, j])
 
 
 class DaskColumn:
@@ -129,7 +115,7 @@ class DaskColumn:
 
     def sweep(self, function: Callable[..., Any]) -> list[Any]:
         """Return a function of each chunk of the column."""
-        return self.rows.sweep(OfColumn(function, self.j))
+        return self.rows.sweep(partial(_of_column, function, self.j))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self[:], dtype=dtype)

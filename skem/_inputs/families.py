@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from skem._inputs.dask_tables import DaskRows
 from skem._inputs.table_files import DaskValues, FileValues
-from skem._inputs.tables import CATEGORIES, LEAST_ROWS, Column, Table, encoded, parts
+from skem._inputs.tables import (
+    CATEGORIES,
+    ROWS_IN_BLOCKS,
+    Column,
+    Table,
+    encoded,
+    finite,
+    parts,
+)
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.model import Look
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
-SINGLE = 2**24
+EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
 """A family, and the columns that it is of."""
@@ -160,17 +169,24 @@ class Columns:
         if table.file is None:
             values = self._values(table, handle_unknown)
             return values, values
-        kinds = {j: kind for kind, places in self.groups for j in places}
         kind_of = DaskValues if isinstance(table.file, DaskRows) else FileValues
         found = kind_of(self.names, table.file, self.labels, handle_unknown)
-        discrete = [j for j, kind in kinds.items() if kind.discrete]
+        discrete = [j for j, kind in self._kinds.items() if kind.discrete]
         numbers = [j for j in discrete if j not in self.labels]
-        return found, found.checked(Check(self, kinds), numbers)
+        return found, found.checked(self.check, numbers)
 
-    def check(self, j: int, kind: Kind, x: np.ndarray) -> None:
+    @cached_property
+    def _kinds(self) -> dict[int, Kind]:
+        """The family of each column."""
+        return {j: kind for kind, places in self.groups for j in places}
+
+    def check(self, j: int, x: np.ndarray) -> None:
         """Raise `ValueError` if values are out of the range of a column's family."""
+        if j in self.labels:
+            return
+        kind = self._kinds[j]
         try:
-            kind.check(x)
+            kind.check(finite(self.names[j], x))
         except ValueError as error:
             raise ValueError(
                 f"Column {self.names[j]!r} {error}, which the family {kind.name!r} "
@@ -180,26 +196,25 @@ class Columns:
     def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
         shape = (len(self.names), table.n_rows)
         values: np.ndarray = np.empty(shape, self._dtype(table))
-        for kind, places in self.groups:
-            for j in places:
-                column = table.columns[j]
-                if j in self.labels:
-                    values[j] = encoded(column, self.labels[j], handle_unknown)
-                    continue
-                if column.numbers is None:
-                    raise ValueError(
-                        f"Column {column.name!r} has categories; the fit has seen "
-                        "numbers there."
-                    )
-                values[j] = column.numbers
-                self.check(j, kind, values[j][~np.isnan(values[j])])
+        for j in self._kinds:
+            column = table.columns[j]
+            if j in self.labels:
+                values[j] = encoded(column, self.labels[j], handle_unknown)
+                continue
+            if column.numbers is None:
+                raise ValueError(
+                    f"Column {column.name!r} has categories; the fit has seen "
+                    "numbers there."
+                )
+            values[j] = column.numbers
+            self.check(j, values[j][~np.isnan(values[j])])
         return values
 
     def _dtype(self, table: Table) -> type:
         """float32 if all numbers are of that; blocks are computed in float64."""
         numbers = [column.numbers for column in table.columns]
         single = {x.dtype == np.float32 for x in numbers if x is not None}
-        few = all(len(own) < SINGLE for own in self.labels.values())
+        few = all(len(own) < EXACT_IN_SINGLE for own in self.labels.values())
         return np.float32 if few and single == {True} else float
 
     def product(
@@ -212,10 +227,10 @@ class Columns:
         total = float(weight.sum())
         first = self._first_rows(values, weight)
         n = len(weight)
-        many = n > LEAST_ROWS
+        many = n > ROWS_IN_BLOCKS
         own, own_weight = values, weight
         if many:
-            rows = np.union1d(np.arange(LEAST_ROWS) * n // LEAST_ROWS, first)
+            rows = np.union1d(np.arange(ROWS_IN_BLOCKS) * n // ROWS_IN_BLOCKS, first)
             own, own_weight = values[:, rows], weight[rows]
         models, places = [], []
         for kind, columns in self.groups:
@@ -258,18 +273,6 @@ class Columns:
         return all(kind.discrete for kind, _ in self.groups)
 
 
-@dataclass(frozen=True)
-class Check:
-    """Check values of a column, by its place."""
-
-    columns: Columns
-    kinds: dict[int, Kind]
-
-    def __call__(self, j: int, x: np.ndarray) -> None:
-        """Raise `ValueError` if they are out of the range of the family."""
-        self.columns.check(j, self.kinds[j], x)
-
-
 def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
     labels = column.as_categories().labels
     if kind.name != "bernoulli":
@@ -293,24 +296,16 @@ def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
 
 def _counts(values: Any, weight: np.ndarray, j: int, size: int) -> np.ndarray:
     """Weights of the categories of a column."""
-    counted = Counted(j, size)
     if isinstance(values, np.ndarray):
-        return counted(values, weight)
-    return sum(values.sweep(counted, weight), np.zeros(size))
+        return _counted(j, size, values, weight)
+    return sum(values.sweep(partial(_counted, j, size), weight), np.zeros(size))
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Weights of the categories of a column."""
-
-    j: int
-    size: int
-
-    def __call__(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Add up weights of a block (d, b)."""
-        x = values[self.j]
-        seen = ~np.isnan(x)
-        return np.bincount(x[seen].astype(int), weight[seen], self.size)
+def _counted(j: int, size: int, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Add up weights of a block (d, b)."""
+    x = values[j]
+    seen = ~np.isnan(x)
+    return np.bincount(x[seen].astype(int), weight[seen], size)
 
 
 def distinct(

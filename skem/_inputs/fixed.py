@@ -17,7 +17,7 @@ PARTS = {
     "covariances": "precisions_init",
 }
 """Names of what may be fixed, and of the parameters that give its values."""
-NAMES = {
+FIELDS = {
     "weights": "weights",
     "means": "means",
     "covariances": "precisions_cholesky",
@@ -68,7 +68,7 @@ def fixed_parts(
         return None
     K, d = n_components, n_features
     for name, mask in masks.items():
-        if name != "weights" and NAMES[name] not in given:
+        if name != "weights" and FIELDS[name] not in given:
             raise ValueError(
                 f"fixed={name!r} needs their values: {PARTS[name]} is None."
             )
@@ -95,5 +95,5 @@ def fixed_parts(
 
 def wholly_fixed(masks: dict[str, np.ndarray], given: dict[str, np.ndarray]) -> bool:
     """Whether all that is given is fixed, so that it is no start."""
-    whole = {NAMES[name] for name, mask in masks.items() if mask.all()}
+    whole = {FIELDS[name] for name, mask in masks.items() if mask.all()}
     return set(given) <= whole

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from skem._inputs.tables import NUMBERS, Column, encoded, finite, parts
+from skem._inputs.tables import NUMBERS, Column, encoded, parts
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,19 @@ class FileValues:
         for part in parts(self.shape[1]):
             yield function(self[:, part], *(array[part] for array in arrays))
 
-    def checked(self, check: Any, discrete: Sequence[int]) -> np.ndarray:
+    def checked(
+        self, check: Callable[[int, np.ndarray], None], discrete: Sequence[int]
+    ) -> np.ndarray:
         """Check all rows; return a few that stand for them.
 
         These (d, m) have every value of columns that are `discrete`, and a gap in each
         column that has one.
         """
         d = self.shape[0]
-        look = Examination(self.names, frozenset(self.labels), check, tuple(discrete))
         seen = {j: np.empty(0) for j in discrete}
         some, gaps = np.full(d, np.nan), np.zeros(d, dtype=bool)
-        for own_some, own_gaps, own_seen in self.sweep(look):
+        examined = self.sweep(partial(_examined, check, discrete))
+        for own_some, own_gaps, own_seen in examined:
             gaps |= own_gaps
             some = np.where(np.isnan(own_some), some, own_some)
             seen = {j: np.union1d(x, own_seen[j]) for j, x in seen.items()}
@@ -85,32 +87,24 @@ class FileValues:
         return found
 
 
-@dataclass(frozen=True)
-class Examination:
-    """Check a block of values; tell some of each column, gaps, and different ones."""
-
-    names: Sequence[str]
-    labelled: frozenset[int]
-    check: Any
-    discrete: tuple[int, ...]
-
-    def __call__(
-        self, values: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
-        """Look at a block (d, b)."""
-        missing = np.isnan(values)
-        some = np.full(len(values), np.nan)
-        seen = {j: np.empty(0) for j in self.discrete}
-        for j, x in enumerate(values):
-            there = x[~missing[j]]
-            if not len(there):
-                continue
-            some[j] = there[0]
-            if j not in self.labelled:
-                self.check(j, finite(self.names[j], there))
-            if j in seen:
-                seen[j] = np.unique(there)
-        return some, missing.any(axis=1), seen
+def _examined(
+    check: Callable[[int, np.ndarray], None],
+    discrete: Sequence[int],
+    values: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
+    """Check a block (d, b); tell a value of each column, gaps, and different values."""
+    missing = np.isnan(values)
+    some = np.full(len(values), np.nan)
+    seen = {j: np.empty(0) for j in discrete}
+    for j, x in enumerate(values):
+        there = x[~missing[j]]
+        if not len(there):
+            continue
+        some[j] = there[0]
+        check(j, there)
+        if j in seen:
+            seen[j] = np.unique(there)
+    return some, missing.any(axis=1), seen
 
 
 @dataclass(frozen=True)
@@ -119,11 +113,12 @@ class DaskValues(FileValues):
 
     def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
         """Return a function of each chunk of values, and of its parts of arrays."""
-        return self.X.sweep(ChunkFunction(self._without_rows, function), *arrays)
+        return self.X.sweep(self._of_chunk(function), *arrays)
 
-    @property
-    def _without_rows(self) -> FileValues:
-        return FileValues(self.names, None, self.labels, self.handle_unknown)
+    def _of_chunk(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of rows, and of what is beside them."""
+        lean = FileValues(self.names, None, self.labels, self.handle_unknown)
+        return partial(_of_values, lean, function)
 
     @cached_property
     def _beside(self) -> dict[int, tuple[tuple[Any, ...], Any]]:
@@ -137,17 +132,11 @@ class DaskValues(FileValues):
         if any(a is not b for a, b in zip(before, given, strict=True)):
             chunks = self.X.beside(*given)
             self._beside[len(given)] = given, chunks
-        return chunks.total(ChunkFunction(self._without_rows, function))
+        return chunks.total(self._of_chunk(function))
 
 
-@dataclass(frozen=True)
-class ChunkFunction:
-    """A function of the values (d, b) of rows (b, d), and of what is beside them."""
-
-    values: FileValues
-    function: Callable[..., Any]
-
-    def __call__(self, x: np.ndarray, *arrays: np.ndarray) -> Any:
-        """Call it."""
-        values = replace(self.values, X=np.asarray(x))[:, :]
-        return self.function(values, *arrays)
+def _of_values(
+    values: FileValues, function: Callable[..., Any], x: Any, *arrays: np.ndarray
+) -> Any:
+    """Call a function of the values (d, b) of rows (b, d)."""
+    return function(replace(values, X=np.asarray(x))[:, :], *arrays)

@@ -19,7 +19,7 @@ from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
 from skem.core.blocks.arrays import is_mapped
 
 NUMBERS, CATEGORIES = "numbers", "categories"
-LEAST_ROWS = 2**18
+ROWS_IN_BLOCKS = 2**18
 """Rows from which a file is read by blocks; fewer are read at once."""
 READ = 2**15
 """Rows that are read at once."""
@@ -96,7 +96,7 @@ class FileColumn(Column):
 
 def is_file(X: np.ndarray) -> bool:
     """Whether an array is one of numbers, in a file, with many rows."""
-    return X.dtype.kind in "iuf" and len(X) >= LEAST_ROWS and is_mapped(X)
+    return X.dtype.kind in "iuf" and len(X) >= ROWS_IN_BLOCKS and is_mapped(X)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def read_table(
     """Validate a table, and read its columns."""
     if is_dask(X):
         frame = X._meta if hasattr(X, "to_dask_array") else None
-        X = rows_of(X, LEAST_ROWS)
+        X = rows_of(X, ROWS_IN_BLOCKS)
         if isinstance(X, DaskRows):
             return _dask_table(estimator, X, frame, reset)
     if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):
@@ -133,8 +133,10 @@ def read_table(
     n, d = X.shape
     _check_size(estimator, n, d, min_samples)
     columns = [
-        _read_column(str(name), X.iloc[:, j] if container == "pandas" else series)
-        for j, (name, series) in enumerate(_series(X, container))
+        _read_column(
+            str(name), X.iloc[:, j] if container == "pandas" else X.get_column(name)
+        )
+        for j, name in enumerate(X.columns)
     ]
     return Table(columns, n, container, X.dtypes if container == "pandas" else None)
 
@@ -153,11 +155,6 @@ def _dask_table(
     container = "array" if frame is None else "pandas"
     dtypes = None if frame is None else frame.dtypes
     return Table(columns, len(rows), container, dtypes, rows)
-
-
-def _series(X: Any, container: str) -> Iterator[tuple[Any, Any]]:
-    for name in X.columns:
-        yield name, None if container == "pandas" else X.get_column(name)
 
 
 def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> None:
@@ -259,7 +256,11 @@ def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
                 "must be a string, a bool or a number."
             )
         codes[i] = found.setdefault(value, len(found))
-    labels = list(found)
+    return in_order(name, codes, list(found))
+
+
+def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
+    """Return categories with their labels sorted, those of one type together."""
     order = sorted(range(len(labels)), key=lambda i: (str(type(labels[i])), labels[i]))
     place = np.full(len(labels) + 1, -1)
     place[order] = np.arange(len(labels))

@@ -8,7 +8,7 @@ from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
@@ -304,6 +304,16 @@ def check_each_label(labels: np.ndarray, n_components: int) -> None:
             f"n_components={n_components}, but got max value {labels.max()}, min value "
             f"{labels.min()}"
         )
+
+
+def seed_of(estimator: Any, random_state: Any) -> Any:
+    """Return the seed of a call, or the estimator's if it has none."""
+    return estimator.random_state if random_state is None else random_state
+
+
+def rng_of(estimator: Any, random_state: Any) -> np.random.RandomState:
+    """Return the random numbers of a call, or the estimator's."""
+    return check_random_state(seed_of(estimator, random_state))
 
 
 def check_n_samples(n_samples: int, n_components: int) -> None:

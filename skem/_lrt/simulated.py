@@ -37,7 +37,7 @@ FRESH = 24
 """Diverse starts of the larger mixture beside those from the smaller one."""
 DIVISIONS = 24
 """Ways to cut a component in two that are tried, at most."""
-MOST_ROWS = 10**8
+LARGEST_SAMPLE = 10**8
 """Rows of a simulated data set: more weight than that is not on the scale of rows."""
 
 
@@ -84,11 +84,11 @@ def n_simulated(weight: np.ndarray | None, n_rows: int, n_components: int) -> in
     if weight is None:
         return n_rows
     total = float(weight.sum(dtype=float))
-    if total > MOST_ROWS:
+    if total > LARGEST_SAMPLE:
         raise ValueError(
             f"Sample weights add up to {total:.3g}, and so many rows would have to be "
-            f"simulated. Scale them to add up to {MOST_ROWS:.0e} at most, such as the "
-            f"{count(n_rows, 'row')} that there are."
+            f"simulated. Scale them to add up to {LARGEST_SAMPLE:.0e} at most, such as "
+            f"the {count(n_rows, 'row')} that there are."
         )
     return max(n_components, 2, round(total))
 
@@ -213,6 +213,6 @@ def _ratio(
         best = best_end(em, starts, finish)
         parameters = best.evaluation.parameters
     assert best is not None
-    search = replace(null._search(em, finish, rng), n_components=K, patience=1)
+    search = replace(null._search(finish, rng), n_components=K, patience=1)
     large = search.improved(em, best)
     return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))

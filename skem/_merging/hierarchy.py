@@ -13,7 +13,7 @@ from scipy.special import xlogy
 from skem._inputs.dask import check_dask_weight
 from skem._inputs.validation import check_each_weight, check_sample_weight
 
-ROWS = 2**15
+ROWS_TOGETHER = 2**15
 """Rows that are looked at together."""
 EMPTY = 0.5
 """Rows that a component has at least, or it is no cluster."""
@@ -40,8 +40,8 @@ def _entropies(
 ) -> np.ndarray:
     """Σ v t log t of unions of columns."""
     total = np.zeros(unions.shape[1])
-    for start in range(0, len(proba), ROWS):
-        rows = slice(start, start + ROWS)
+    for start in range(0, len(proba), ROWS_TOGETHER):
+        rows = slice(start, start + ROWS_TOGETHER)
         t = proba[rows].astype(float) @ unions
         each = xlogy(t, t)
         total += each.sum(axis=0) if weight is None else weight[rows] @ each

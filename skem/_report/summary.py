@@ -20,8 +20,8 @@ from skem._report.text import (
 from skem.core.gaussian.covariance import SHAPES
 
 LONGEST_NAME = 20
-MOST_FEATURES = 20
-MOST_ROWS = 60
+FEATURES_SHOWN = 20
+ROWS_SHOWN = 60
 """With more than so many, those in the middle are left out."""
 GAP = "..."
 LARGEST_MATRIX = 6
@@ -162,13 +162,13 @@ def _shown(number: int, most: int) -> list[int | None]:
 
 def _numbers(n_components: int) -> TextColumn:
     """Return the numbers of the components that are shown."""
-    shown = _shown(n_components, MOST_ROWS)
+    shown = _shown(n_components, ROWS_SHOWN)
     return TextColumn("component", [GAP if k is None else str(k) for k in shown])
 
 
 def _with_gap(title: str, cells: Sequence[str]) -> TextColumn:
     """Return a column with those of the cells that are shown."""
-    shown = _shown(len(cells), MOST_ROWS)
+    shown = _shown(len(cells), ROWS_SHOWN)
     return TextColumn(title, [GAP if k is None else cells[k] for k in shown])
 
 
@@ -226,7 +226,7 @@ def _by_component(summary: MixtureSummary, values: np.ndarray) -> list[TextColum
     names = _names(summary)
     units = summary.standard_deviations.min(axis=0)
     columns = [_numbers(len(values))]
-    for j in _shown(len(names), MOST_FEATURES):
+    for j in _shown(len(names), FEATURES_SHOWN):
         if j is None:
             columns.append(_with_gap(GAP, [GAP] * len(values)))
         else:
@@ -240,7 +240,7 @@ def _correlations(summary: MixtureSummary) -> Iterator[Section]:
         return
     shared = SHAPES[summary.covariance_type].shared
     owners = ["all"] if shared else [str(k) for k in range(len(matrices))]
-    few = len(names) * len(matrices) <= MOST_ROWS
+    few = len(names) * len(matrices) <= ROWS_SHOWN
     if few and 2 < len(names) <= LARGEST_MATRIX:
         for owner, matrix in zip(owners, matrices, strict=True):
             title = f"component {owner}" if owner != "all" else "all components"

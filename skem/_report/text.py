@@ -13,7 +13,7 @@ import numpy as np
 
 WIDTH = 80
 WIDEST_NUMBER = 16
-MOST_ROWS = 5
+MOST_NAMED = 5
 """Rows of a component that are named, at most."""
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
@@ -74,9 +74,9 @@ def _rows(rows: np.ndarray) -> str:
         return "no row"
     if len(rows) == 1:
         return f"row {rows[0]} alone"
-    shown = [str(row) for row in rows[:MOST_ROWS]]
-    if len(rows) > MOST_ROWS:
-        shown.append(f"{len(rows) - MOST_ROWS} more")
+    shown = [str(row) for row in rows[:MOST_NAMED]]
+    if len(rows) > MOST_NAMED:
+        shown.append(f"{len(rows) - MOST_NAMED} more")
     return f"rows {listed(shown)}"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from skem.student_mixture import StudentMixture
 
 FORMAT = "skem mixture"
-VERSION = 1
+FORMAT_VERSION = 1
 CLASSES = {
     "GaussianMixture": "skem.gaussian_mixture",
     "BayesianGaussianMixture": "skem.bayesian_mixture",
@@ -86,7 +86,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     )
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "skem": import_module("skem").__version__,
         "class": name,
         **own(mixture),
@@ -195,10 +195,10 @@ def _decoded_mixture(document: Any) -> Any:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UnreadableError("it is not a file that a mixture's save has written")
     version = document.get("version")
-    if version != VERSION:
+    if version != FORMAT_VERSION:
         raise UnreadableError(
             f"it has version {version!r} of the format, of skem "
-            f"{document.get('skem')}; this one reads version {VERSION}"
+            f"{document.get('skem')}; this one reads version {FORMAT_VERSION}"
         )
     if missing := KEYS - document.keys():
         raise UnreadableError(f"it lacks {min(missing)!r}")
@@ -331,16 +331,17 @@ _FITS: dict[str, Callable[..., bool]] = {
 
 
 def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
-    found = {}
-    for name, value in values.items():
-        try:
-            found[name] = _encoded(value)
-        except TypeError:
-            raise NotImplementedError(
-                f"save does not know how to write the {what} {name!r}: it is a "
-                f"{type(value).__name__}"
-            ) from None
-    return found
+    return {name: encoded(value, f"{what} {name!r}") for name, value in values.items()}
+
+
+def encoded(value: Any, what: str) -> Any:
+    try:
+        return _encoded(value)
+    except TypeError:
+        raise NotImplementedError(
+            f"save does not know how to write the {what}: it is a "
+            f"{type(value).__name__}"
+        ) from None
 
 
 def _encoded(value: Any) -> Any:
@@ -379,18 +380,18 @@ def _encoded(value: Any) -> Any:
 def decoded_all(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError("parameters and attributes should be JSON objects")
-    return {name: _decoded(value) for name, value in values.items()}
+    return {name: decoded(value) for name, value in values.items()}
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
     if isinstance(value, list):
-        return [_decoded(each) for each in value]
+        return [decoded(each) for each in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"tuple"}:
-        return tuple(_decoded(each) for each in value["tuple"])
+        return tuple(decoded(each) for each in value["tuple"])
     if value.keys() == {"set"}:
-        return set(_decoded(value["set"]))
+        return set(decoded(value["set"]))
     if value.keys() == {"dict"}:
         return decoded_all(value["dict"])
     if value.keys() == {"float"}:
@@ -400,6 +401,6 @@ def _decoded(value: Any) -> Any:
     if value.keys() != {"dtype", "shape", "values"} or value["dtype"] not in DTYPES:
         raise ValueError(f"there is an unknown kind of value, {sorted(value)}")
     dtype = object if value["dtype"] == "str" else value["dtype"]
-    flat = np.array(_decoded(value["values"]), dtype=dtype)
+    flat = np.array(decoded(value["values"]), dtype=dtype)
     found = flat.reshape(tuple(map(int, value["shape"])))
     return found[()] if found.ndim == 0 else found

@@ -15,6 +15,14 @@ from skem._inputs.array_api import numpy_of
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 
+DENSITY = (
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+)
+"""Attributes of a mixture that both have, arrays of the library of the data."""
 OF_A_FIT = (
     "converged_",
     "n_iter_",
@@ -44,11 +52,7 @@ POSTERIOR = (
     "weight_concentration_",
     "mean_precision_",
     "degrees_of_freedom_",
-    "weights_",
-    "means_",
-    "covariances_",
-    "precisions_cholesky_",
-    "precisions_",
+    *DENSITY,
 )
 """Attributes of a Bayesian mixture that both have."""
 HOOKS = (
@@ -111,13 +115,9 @@ def peer_of(
         covariance_type=structure.peer,
         random_state=mixture.random_state,
     )
-    peer.weights_, peer.means_ = parameters.weights, parameters.means
-    peer.covariances_ = covariances
-    peer.precisions_cholesky_ = parameters.precisions_cholesky
-    limit = np.finfo(parameters.precisions_cholesky.dtype).max
-    with np.errstate(over="ignore", under="ignore"):
-        precisions = structure.precisions(parameters.precisions_cholesky)
-    peer.precisions_ = np.clip(precisions, -limit, limit)
+    attributes = mixture._parameter_attributes(parameters, covariances)
+    for name in DENSITY:
+        setattr(peer, name, attributes[name])
     peer.n_features_in_ = parameters.shape[1]
     copy_of_a_fit(mixture, peer)
     return peer

@@ -27,11 +27,11 @@ from skem._selection.delegate import (
     warn_unless_converged,
 )
 from skem._selection.grid import (
-    CONSTRAINTS,
+    CHOICE_CONSTRAINTS,
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
-    table,
+    results_of,
 )
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
@@ -57,7 +57,7 @@ class ChosenMixture(AllowsGaps, Chooser):
     verbose: int
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        **CONSTRAINTS,
+        **CHOICE_CONSTRAINTS,
         "reg_covar": PARAMETERS["reg_covar"],
         "n_init": PARAMETERS["n_init"],
         "init_params": PARAMETERS["init_params"],
@@ -194,7 +194,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 self.best_estimator_._label(again)
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:
-        self._set_choice(table(found, self.criterion))
+        self._set_choice(results_of(found, self.criterion))
         if self.verbose:
             for i in range(len(found)):
                 row = {name: column[i] for name, column in self.results_.items()}

@@ -18,7 +18,7 @@ from skem.core.mixture.totals import Totals
 from skem.core.solve.registry import ACCELERATORS
 
 CRITERIA = ("bic", "aic", "icl")
-CONSTRAINTS: dict[str, Any] = {
+CHOICE_CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
     "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
     "criterion": [StrOptions(set(CRITERIA))],
@@ -155,7 +155,7 @@ def worth_refining(
     ]
 
 
-def table(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
+def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
     """Return the candidates as columns; the order of equals is kept in their rank."""
     judged = np.array([candidate.judged_by(criterion) for candidate in found])
     eligible = np.array(

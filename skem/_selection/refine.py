@@ -29,7 +29,7 @@ SAME = 0.05
 """Nats by which searches of one optimum may differ."""
 EQUAL = 1e-3
 """Nats by which none is better than another, as rounding may differ elsewhere."""
-CUTS = 24
+QUICK_CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
 AGAIN = 2**22
 """Products in one step of all searches that are made once more, at most."""
@@ -65,7 +65,7 @@ def refine(
             if light:
                 present = {k: end for k, (_, end) in found.items()}
                 present = settled.parameters | present
-                known += neighbours(em, K, present, CUTS, search.rng)
+                known += neighbours(em, K, present, QUICK_CUTS, search.rng)
             optimum = among_many if light else Search.optimum
             solution = unless_ill_defined(optimum, search, em)
             if K > 1:

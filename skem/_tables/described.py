@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skem._errors.standard_errors import METHODS
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
-from skem._inputs.validation import weight_of_each
-from skem._tables.errors import METHODS, TableStandardErrors, errors_of, unflattened
+from skem._inputs.validation import (
+    rng_of,
+    weight_of_each,
+)
+from skem._tables.errors import TableStandardErrors, errors_of, unflattened
 from skem._tables.fitted import FittedTable
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.summary import TableSummary
@@ -94,8 +97,8 @@ class DescribedTable(FittedTable):
         em = self._map(X)
         if n_samples < 1:
             raise ValueError(f"n_samples should be at least one, got {n_samples}.")
-        seed = self.random_state if random_state is None else random_state
-        return support_probability(self, em, n_samples, check_random_state(seed))
+        rng = rng_of(self, random_state)
+        return support_probability(self, em, n_samples, rng)
 
     def marginal(self, columns: Sequence[int | str] | int | str) -> Any:
         """Return the mixture of some of the columns.

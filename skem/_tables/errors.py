@@ -23,8 +23,7 @@ from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
-METHODS = ("sandwich", "hessian", "opg")
-STEP = 1e-2
+DIFFERENCE = 1e-2
 """Of coordinates in which the information of the data is about one."""
 IDENTIFIED = 1e-8
 """Share of the largest information below which a direction has none."""
@@ -83,7 +82,7 @@ class FreeCoordinates:
         here = unpack(np.zeros(size))
         own: list[list[int]] = [[] for _ in range(K)]
         shared = []
-        for c, step in enumerate(np.eye(size) * STEP):
+        for c, step in enumerate(np.eye(size) * DIFFERENCE):
             there = unpack(step)
             moved = np.zeros(K, dtype=bool)
             for name, law in here.items():
@@ -106,7 +105,7 @@ class FreeCoordinates:
         """Yield a step along each direction."""
         for move in self.moves:
             step = np.zeros(self.size)
-            step[move[move >= 0]] = STEP
+            step[move[move >= 0]] = DIFFERENCE
             yield step
 
 
@@ -186,7 +185,7 @@ class Information:
     @staticmethod
     def _slopes(part: FreeCoordinates, logits: Callable[[Any], np.ndarray]) -> list:
         return [
-            (logits(part.unpack(step)) - logits(part.unpack(-step))) / (2 * STEP)
+            (logits(part.unpack(step)) - logits(part.unpack(-step))) / (2 * DIFFERENCE)
             for step in part.steps()
         ]
 
@@ -207,7 +206,7 @@ class Information:
         for i, a in enumerate(steps):
             for j, b in enumerate(steps[: i + 1]):
                 found = total(a + b) - total(a - b) - total(b - a) + total(-a - b)
-                found /= 4 * STEP**2
+                found /= 4 * DIFFERENCE**2
                 for k, value in enumerate(found):
                     row, column = part.moves[i, k], part.moves[j, k]
                     if row >= 0 and column >= 0:
@@ -234,13 +233,13 @@ def errors_of(
     gradients = np.empty((size, sum(values.size for values in here.values())))
     # Of a component that no row has, or without extent, no step may be small enough.
     with np.errstate(all="ignore"):
-        for gradient, step in zip(gradients, np.eye(size) * STEP, strict=True):
+        for gradient, step in zip(gradients, np.eye(size) * DIFFERENCE, strict=True):
             ends = (outward(information.at(sign * step)) for sign in (1, -1))
             first, second = (
                 np.concatenate([values.ravel() for values in end.values()])
                 for end in ends
             )
-            gradient[:] = (first - second) / (2 * STEP)
+            gradient[:] = (first - second) / (2 * DIFFERENCE)
         hessian, outer = information.matrices()
         errors = _delta(hessian, outer, gradients, method)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]

@@ -12,7 +12,9 @@ from skem._inputs.families import Columns
 from skem._inputs.validation import check_weights
 from skem._saving.files import (
     UnreadableError,
+    decoded,
     decoded_all,
+    encoded,
     encoded_all,
     is_array,
     is_float,
@@ -39,7 +41,7 @@ ATTRIBUTES = (
     "n_parameters_",
     "n_features_in_",
 )
-NAMES = "feature_names_in_"
+FEATURE_NAMES = "feature_names_in_"
 STATE = {"names", "groups", "labels", "weights", "container", "dtypes"}
 CONTAINERS = ("pandas", "polars", "array")
 OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
@@ -60,7 +62,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
         )
     parameters = mixture.get_params(deep=False)
     families = parameters.pop("families")
-    names = [*ATTRIBUTES, *([NAMES] if hasattr(mixture, NAMES) else [])]
+    names = [*ATTRIBUTES, *([FEATURE_NAMES] if hasattr(mixture, FEATURE_NAMES) else [])]
     attributes = {name: getattr(mixture, name) for name in names}
     columns, point = mixture._columns, mixture._point
     groups = [
@@ -84,8 +86,8 @@ def table_document(mixture: Any) -> dict[str, Any]:
         "state": {
             "names": list(columns.names),
             "groups": groups,
-            "labels": encoded_all({"labels": labels}, "labels")["labels"],
-            "weights": encoded_all({"weights": point.weights}, "attribute")["weights"],
+            "labels": encoded(labels, "labels"),
+            "weights": encoded(point.weights, "weights"),
             "container": mixture._container,
             "dtypes": _dtypes_written(mixture._dtypes),
         },
@@ -109,13 +111,13 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     mixture = kind(**parameters, families=_families_read(written))
     mixture._validate_params()
     attributes = decoded_all(document["attributes"])
-    if unknown := attributes.keys() - {*ATTRIBUTES, NAMES}:
+    if unknown := attributes.keys() - {*ATTRIBUTES, FEATURE_NAMES}:
         raise UnreadableError(f"{kind.__name__} has no attribute {min(unknown)!r}")
     state = document["state"]
     if not isinstance(state, dict) or state.keys() != STATE:
         raise ValueError(f"state should have {', '.join(sorted(STATE))}")
     names = _names_read(state["names"], attributes)
-    weights = decoded_all({"weights": state["weights"]})["weights"]
+    weights = decoded(state["weights"])
     K = np.size(weights)
     check_weights(weights, K)
     told = attributes["degenerate_components_"]
@@ -173,8 +175,8 @@ def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
             raise ValueError(f"{name} should be a whole number")
     if attributes["n_features_in_"] != len(names):
         raise ValueError(f"n_features_in_ should be {len(names)}")
-    if NAMES in attributes and list(attributes[NAMES]) != names:
-        raise ValueError(f"{NAMES} should be the names of the columns")
+    if FEATURE_NAMES in attributes and list(attributes[FEATURE_NAMES]) != names:
+        raise ValueError(f"{FEATURE_NAMES} should be the names of the columns")
     return names
 
 
@@ -190,7 +192,7 @@ def _places_read(places: Any) -> list[int]:
 
 def _labels_read(written: Any) -> dict[int, tuple[Any, ...]]:
     found = {}
-    for j, labels in decoded_all({"labels": written})["labels"].items():
+    for j, labels in decoded(written).items():
         if not labels or not all(type(x) in (str, bool, int, float) for x in labels):
             raise ValueError("labels should be text, bools or numbers")
         found[int(j)] = tuple(labels)
@@ -368,7 +370,7 @@ def _dtypes_written(dtypes: Any) -> Any:
     found: list[Any] = []
     for dtype in dtypes:
         if str(dtype) == "category":
-            labels = encoded_all({"x": dtype.categories.tolist()}, "categories of")["x"]
+            labels = encoded(dtype.categories.tolist(), "categories")
             found.append({"categories": labels, "ordered": bool(dtype.ordered)})
         else:
             found.append(str(dtype))
@@ -384,7 +386,7 @@ def _dtypes_read(written: Any) -> Any:
         pandas.api.types.pandas_dtype(dtype)
         if isinstance(dtype, str)
         else pandas.CategoricalDtype(
-            decoded_all({"x": dtype["categories"]})["x"], bool(dtype["ordered"])
+            decoded(dtype["categories"]), bool(dtype["ordered"])
         )
         for dtype in written
     ]

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
 from skem._inputs.tables import TakesTables, read_table, rebuilt
-from skem._inputs.validation import check_labels, weight_of_each
+from skem._inputs.validation import (
+    check_labels,
+    rng_of,
+    weight_of_each,
+)
 from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
@@ -192,8 +195,7 @@ class FittedTable(TakesTables, SharedMethods):
                 f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
                 "at least one sample."
             )
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed)
+        rng = rng_of(self, random_state)
         labels, values = self._labelled_draws(n_samples, rng)
         return self._rebuilt(values), labels
 

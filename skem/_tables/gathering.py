@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skem._inputs.tables import CATEGORIES, NUMBERS, Column, Table
+from skem._inputs.tables import CATEGORIES, NUMBERS, Column, Table, in_order
 from skem.core.mixture.stream import START_ROWS_PER_COMPONENT
 
 
@@ -66,7 +66,8 @@ def _joined(a: Column, b: Column) -> Column:
         # A column without a value may be of either kind.
         for empty, other in ((a, b), (b, a)):
             if empty.kind == NUMBERS and not _seen(empty).any():
-                gaps = Column(empty.name, CATEGORIES, None, np.full(_size(empty), -1))
+                codes = np.full(len(_seen(empty)), -1)
+                gaps = Column(empty.name, CATEGORIES, None, codes)
                 a, b = (gaps, other) if empty is a else (other, gaps)
                 break
         else:
@@ -79,21 +80,4 @@ def _joined(a: Column, b: Column) -> Column:
     labels = {label: code for code, label in enumerate(a.labels)}
     place = [labels.setdefault(label, len(labels)) for label in b.labels]
     codes = np.array([*place, -1])[b.codes]
-    order = _order(list(labels))
-    rank = np.full(len(labels) + 1, -1)
-    rank[order] = np.arange(len(order))
-    names = list(labels)
-    return replace(
-        a,
-        codes=rank[np.concatenate([a.codes, codes])],
-        labels=tuple(names[i] for i in order),
-    )
-
-
-def _order(labels: list[object]) -> list[int]:
-    """Sort labels, those of one type together, as a whole table's are."""
-    return sorted(range(len(labels)), key=lambda i: (str(type(labels[i])), labels[i]))
-
-
-def _size(column: Column) -> int:
-    return len(_seen(column))
+    return in_order(a.name, np.concatenate([a.codes, codes]), list(labels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,11 @@ from skem._inputs.validation import check_each_weight, check_total_weight
 from skem.core.mixture.totals import Totals
 
 
-@dataclass(frozen=True)
-class OfChunk:
-    """A method of a mixture, whose results have a shape for each row, of a chunk."""
-
-    mixture: Any
-    method: str
-    shape: tuple[int, ...]
-    dtype: Any
-
-    def __call__(self, x: Any) -> np.ndarray:
-        """Call it, unless there are no rows."""
-        if not len(x):
-            return np.empty((0, *self.shape), self.dtype)
-        return np.asarray(getattr(self.mixture, self.method)(x), self.dtype)
+def _of_chunk(mixture: Any, method: str, nothing: np.ndarray, x: Any) -> np.ndarray:
+    """Call a method of a mixture for a chunk, unless there are no rows."""
+    if not len(x):
+        return nothing
+    return np.asarray(getattr(mixture, method)(x), nothing.dtype)
 
 
 def lazily(
@@ -47,8 +38,8 @@ def lazily(
     # A worker needs no labels; and arrays have no names, which was said above.
     for name in ("labels_", *(() if framed else ("feature_names_in_",))):
         lean.__dict__.pop(name, None)
-    function = OfChunk(lean, method, shape, np.dtype(dtype))
     meta = np.empty((0, *shape), dtype)
+    function = partial(_of_chunk, lean, method, meta)
     if framed:
         return X.map_partitions(function, meta=meta)
     return X.map_blocks(

@@ -11,6 +11,7 @@ import numpy as np
 
 from skem._fitted.conditional import Conditioner
 from skem._inputs.families import Columns
+from skem._inputs.features import feature_index
 from skem._inputs.tables import is_missing
 from skem.core.gaussian.coordinates import Coordinates
 from skem.families.family import Kind
@@ -27,35 +28,24 @@ def row_given(columns: Columns, values: Any) -> np.ndarray:
     names = list(columns.names)
     row = np.full(len(names), np.nan)
     if hasattr(values, "keys"):
-        pairs = [(_place(key, names), values[key]) for key in values.keys()]
-        places = [place for place, _ in pairs]
+        places = [feature_index(key, names, "values") for key in values.keys()]
         if len(set(places)) < len(places):
             raise ValueError(f"values should be of distinct columns, got {values!r}")
+        given = [values[key] for key in values.keys()]
     else:
-        listed = list(values)
-        if len(listed) != len(names):
+        places, given = list(range(len(names))), list(values)
+        if len(given) != len(names):
             raise ValueError(
-                f"values has {len(listed)} columns, but the mixture has {len(names)} "
+                f"values has {len(given)} columns, but the mixture has {len(names)} "
                 "columns"
             )
-        pairs = list(enumerate(listed))
-    kinds = {j: kind for kind, places in columns.groups for j in places}
-    for j, value in pairs:
+    for j, value in zip(places, given, strict=True):
         if not is_missing(value):
-            row[j] = _encoded(columns, j, kinds[j], value)
+            row[j] = _encoded(columns, j, value)
     return row
 
 
-def _place(key: Any, names: list[str]) -> int:
-    if isinstance(key, str) and key in names:
-        return names.index(key)
-    if isinstance(key, int | np.integer) and not isinstance(key, bool):
-        if 0 <= key < len(names):
-            return int(key)
-    raise ValueError(f"values names {key!r}, which is no column of the mixture.")
-
-
-def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:
+def _encoded(columns: Columns, j: int, value: Any) -> float:
     name = columns.names[j]
     if j in columns.labels:
         if value not in columns.labels[j]:
@@ -68,7 +58,7 @@ def _encoded(columns: Columns, j: int, kind: Kind, value: Any) -> float:
         raise ValueError(
             f"The value of column {name!r} should be a finite number, got {value!r}"
         )
-    columns.check(j, kind, np.array([float(value)]))
+    columns.check(j, np.array([float(value)]))
     return float(value)
 
 

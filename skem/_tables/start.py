@@ -17,7 +17,7 @@ from skem.families.model import Laws, Model
 from skem.families.student import Student
 from skem.families.table_map import TableMap
 
-NAMES: dict[type[Kind], tuple[str, ...]] = {
+GIVEN: dict[type[Kind], tuple[str, ...]] = {
     Gaussian: ("mean", "standard_deviation"),
     Student: ("location", "scale", "df"),
 }
@@ -79,7 +79,7 @@ def _checked(name: str, kind: Kind, given: Any, K: int) -> Laws:
                 f"{key!r} in parameters_init of column {name!r} should have {K} finite "
                 "entries, one for each component."
             )
-    names = next((n for type_, n in NAMES.items() if isinstance(kind, type_)), None)
+    names = next((n for type_, n in GIVEN.items() if isinstance(kind, type_)), None)
     if names is not None and not {names[0]} <= laws.keys() <= set(names):
         raise ValueError(
             f"parameters_init of column {name!r} should have {list(names)}, the first "

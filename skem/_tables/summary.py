@@ -15,7 +15,7 @@ from skem._report.text import (
     shorten,
 )
 
-LONGEST = 40
+LONGEST_ROW_NAME = 40
 """Characters of a row's name, at most."""
 
 
@@ -102,7 +102,7 @@ class TableSummary(Printed):
 
 
 def _section(title: str, rows: list[tuple[str, np.ndarray]]) -> Section:
-    names = TextColumn("", [shorten(name, LONGEST) for name, _ in rows])
+    names = TextColumn("", [shorten(name, LONGEST_ROW_NAME) for name, _ in rows])
     cells = [_cells(name, values) for name, values in rows]
     columns = [
         TextColumn(str(k), [row[k] for row in cells]) for k in range(len(rows[0][1]))

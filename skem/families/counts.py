@@ -13,8 +13,43 @@ from skem.families.model import Laws
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300
-LARGE = 2.0**20
+LARGE_COUNT = 2.0**20
 """A count from which on x log λ − λ − log x! has lost more than eight decimals."""
+
+
+@dataclass(frozen=True)
+class PoissonModel(ColumnModel):
+    """Rows [mask, x]. Log-densities of large counts are −deviance(x, λ) − stirling(x).
+
+    For them x log λ and λ are the same in all digits that a float has.
+    """
+
+    large: bool = False
+
+    def of(self, values: np.ndarray) -> PoissonModel:
+        """Return the model in the form that is exact for the values."""
+        return replace(self, large=bool(np.nanmax(values, initial=0.0) > LARGE_COUNT))
+
+    def base(self, values: np.ndarray) -> np.ndarray:
+        """−log x!, or what of it the deviance leaves."""
+        if not self.large:
+            return super().base(values)
+        return -stirling(np.nan_to_num(values[0]))
+
+    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return [−λ, log λ], or None for large counts."""
+        return None if self.large else super().coefficients(laws)
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """X log λ − λ, or for large counts the deviance."""
+        if not self.large:
+            return super().logits(laws, rows)
+        mask, x = rows
+        return -mask * deviance(x, laws["rate"][:, None])
+
+    def penalty(self, laws: Laws) -> float:
+        """ε Σ_k deviance(x̄, λ_k)."""
+        return float(self.epsilon * deviance(self.pooled, laws["rate"]).sum())
 
 
 class Poisson(Family):
@@ -22,6 +57,7 @@ class Poisson(Family):
 
     name = "poisson"
     discrete = True
+    _model = PoissonModel
 
     def check(self, x: np.ndarray) -> None:
         """Require whole numbers from 0."""
@@ -34,12 +70,6 @@ class Poisson(Family):
     def log_base(self, x: np.ndarray) -> np.ndarray:
         """−log x!."""
         return x - xlogy(x, x) - stirling(x)
-
-    def seen(
-        self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]
-    ) -> PoissonModel:
-        """Return the model of what `look` has found."""
-        return PoissonModel(self, pooled, epsilon, place)
 
     def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
         """Log λ and λ."""
@@ -75,38 +105,3 @@ class Poisson(Family):
     def expected(self, laws: Laws) -> np.ndarray:
         """λ."""
         return laws["rate"]
-
-
-@dataclass(frozen=True)
-class PoissonModel(ColumnModel):
-    """Rows [mask, x]. Log-densities of large counts are −deviance(x, λ) − stirling(x).
-
-    For them x log λ and λ are the same in all digits that a float has.
-    """
-
-    large: bool = False
-
-    def of(self, values: np.ndarray) -> PoissonModel:
-        """Return the model in the form that is exact for the values."""
-        return replace(self, large=bool(np.nanmax(values, initial=0.0) > LARGE))
-
-    def base(self, values: np.ndarray) -> np.ndarray:
-        """−log x!, or what of it the deviance leaves."""
-        if not self.large:
-            return super().base(values)
-        return -stirling(np.nan_to_num(values[0]))
-
-    def coefficients(self, laws: Laws) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return [−λ, log λ], or None for large counts."""
-        return None if self.large else super().coefficients(laws)
-
-    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
-        """X log λ − λ, or for large counts the deviance."""
-        if not self.large:
-            return super().logits(laws, rows)
-        mask, x = rows
-        return -mask * deviance(x, laws["rate"][:, None])
-
-    def penalty(self, laws: Laws) -> float:
-        """ε Σ_k deviance(x̄, λ_k)."""
-        return float(self.epsilon * deviance(self.pooled, laws["rate"]).sum())

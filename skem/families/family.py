@@ -101,6 +101,8 @@ class Family(Kind):
     (2,)
     """
 
+    _model: ClassVar[type[ColumnModel]] = ColumnModel
+
     @abstractmethod
     def statistics(self, x: np.ndarray) -> np.ndarray:
         """Return T(x).
@@ -305,7 +307,7 @@ class Family(Kind):
         model : object
             What an EM step asks.
         """
-        return ColumnModel(self, pooled, epsilon, place)
+        return self._model(self, pooled, epsilon, place)
 
 
 def whole_numbers(x: np.ndarray) -> None:

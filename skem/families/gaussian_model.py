@@ -26,11 +26,9 @@ from skem.families.model import SMALLEST_COUNT, Laws, Model, Running, Seen
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
-LIMIT = CONDITION[np.dtype(float)]
+WELL_CONDITIONED = CONDITION[np.dtype(float)]
 EDGE = 1e7
 """Standard deviations of the data that values are from their middle, at most."""
-APART = {"VVV", "VVI", "VII"}
-"""Structures that estimate each component by itself."""
 LOWEST = -1e300
 """Log-densities are at least this."""
 
@@ -59,7 +57,7 @@ class GaussianModel(Model):
     @property
     def apart(self) -> bool:
         """Whether components have covariances of their own, without conditions."""
-        return self.structure.shape_name in APART
+        return not self.structure.shared and self.structure.constraint is None
 
     @property
     def _quadratic(self) -> Pairs | Squares:
@@ -141,7 +139,7 @@ class GaussianModel(Model):
         """Of the expanded square, unless too many digits would be lost."""
         if not self.linear:
             return None
-        if condition(self.structure, self._parameters(laws)) > LIMIT:
+        if condition(self.structure, self._parameters(laws)) > WELL_CONDITIONED:
             return None
         means, precisions = laws["means"], self._precisions(laws)
         if self.structure.matrices:

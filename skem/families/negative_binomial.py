@@ -15,7 +15,7 @@ from skem.families.saddle_point import stirling
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
 POOLED = 64
 """Quantiles that stand for the pooled data."""
-NEAR = 0.01
+POISSON = 0.01
 """Share of Poisson's value that is missing where a series begins Newton's method."""
 NEWTON_STEPS = 3
 
@@ -200,7 +200,7 @@ def solve_size(rising: np.ndarray, mean: np.ndarray) -> np.ndarray:
     y = np.clip(rising / mean, 1e-300, 1.0)
     gap = 1 - y
     far = -lambertw(-y * np.exp(-y), -1).real / y - 1
-    t = np.clip(np.where(gap < NEAR, gap * (2 + 8 / 3 * gap), far), least, most)
+    t = np.clip(np.where(gap < POISSON, gap * (2 + 8 / 3 * gap), far), least, most)
     for _ in range(NEWTON_STEPS):
         slope = 1 / (1 + t) - y
         wrong = np.log1p(t) - y * t

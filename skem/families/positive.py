@@ -19,16 +19,6 @@ LEAST_MEAN = 1e-200
 """Mean of a component, at least, in units of the data's."""
 
 
-class Positive(Family):
-    """A family of which the first statistic is x itself, and a parameter its mean."""
-
-    def seen(
-        self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]
-    ) -> PositiveModel:
-        """Return the model of what `look` has found."""
-        return PositiveModel(self, pooled, epsilon, place)
-
-
 @dataclass(frozen=True)
 class PositiveModel(ColumnModel):
     """Rows [mask, x/unit, ...]: sums stay in range whatever units the data have."""
@@ -67,6 +57,12 @@ class PositiveModel(ColumnModel):
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step of running sums."""
         return self.maximise(Seen(running / self._units, counts), previous)
+
+
+class Positive(Family):
+    """A family of which the first statistic is x itself, and a parameter its mean."""
+
+    _model = PositiveModel
 
 
 class Exponential(Positive):

@@ -18,6 +18,7 @@ from skem.core.mixture.seeds import (
     nearest_random_row,
 )
 from skem.core.search.climb import Trial, climb, height, ranked
+from skem.core.search.effort import POOL_ROWS, POOL_ROWS_PER_COMPONENT
 from skem.core.search.move import Attempts
 from skem.core.search.onward import GAIN, better, onward
 from skem.core.search.relabel import Relabelling
@@ -33,7 +34,7 @@ SCREENING = 12
 """Steps that each start gets."""
 LIKELY = 0.3
 """Share of a row that random labels leave to all components."""
-BESIDE = 4
+OWN_STARTS = 4
 """Starts of its own, where a neighbour has others."""
 MERGES = 6
 MOVES = 10
@@ -43,9 +44,7 @@ WINDOW = 5
 """Steps whose gain may come so many times again, before a run is given up."""
 PATIENCE = 2
 """Times in a row that moves may gain nothing."""
-POOL = 10_000
-POOL_PER_COMPONENT = 200
-NEAR = 5.0
+NEAR_HEIGHT = 5.0
 """Nats below an optimum from which a run may be on its way to it."""
 ARRIVED = 0.2
 """Deviations, or logarithms, from an optimum at which a run has come to it."""
@@ -95,7 +94,7 @@ class TableSearch:
 
     def pool(self, em: TableMap) -> TableMap:
         """Return the map of some of many rows."""
-        most = max(POOL, POOL_PER_COMPONENT * self.n_components)
+        most = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * self.n_components)
         if em.n_samples <= 2 * most:
             return em
         rows = np.sort(self.rng.permutation(em.n_samples)[:most])
@@ -107,7 +106,7 @@ class TableSearch:
         most = EACH * self.n_components if self.n_components > 1 else 1
         starts = self.starts(em, min(most, STARTS))
         if self.neighbour is not None:
-            starts = starts[:BESIDE] + self.beside(em, self.neighbour)
+            starts = starts[:OWN_STARTS] + self.beside(em, self.neighbour)
         best = climbed(em, starts, SCREENING)[0]
         return self.finish(em, best.parameters, None)
 
@@ -116,7 +115,8 @@ class TableSearch:
         resp = neighbour(em)
         if len(resp) > self.n_components:
             return [em.labelled(each) for each in merged(resp, em.weight)]
-        rows, count = relabelling_of(em, resp), min(MOVES, EACH * len(resp)) - BESIDE
+        rows = relabelling_of(em, resp)
+        count = min(MOVES, EACH * len(resp)) - OWN_STARTS
         return [softly(em, rows.split(resp, self.rng)) for _ in range(count)]
 
     def lowered(self, em: TableMap, point: Point, neighbour: Neighbour) -> Any:
@@ -230,7 +230,7 @@ class Hopeless:
         hope = self.heights[-1] + WINDOW * (self.heights[-1] - self.heights[0])
         if len(self.heights) > WINDOW and hope <= self.value:
             return True
-        beside = abs(current.objective - self.value) < NEAR
+        beside = abs(current.objective - self.value) < NEAR_HEIGHT
         return beside and farthest(self.chart, current.parameters) < ARRIVED
 
 

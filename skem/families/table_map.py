@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -22,10 +22,10 @@ from skem.families.product import Product, Rows
 
 BLOCK_VALUES = 2**18
 """Values of features in a block, about: two megabytes."""
-LEAST_ROWS = 256
+LEAST_PIECE = 256
 PIECE_VALUES = 2**17
 """Probabilities of components that are computed at once, about: a megabyte."""
-LEAST_VALUES = 8
+ROW_VALUES = 8
 """Values of a row that a pass works with, at least."""
 KEPT_VALUES = 2**26
 """Values of features that are kept from pass to pass, at most: half a gigabyte."""
@@ -60,14 +60,14 @@ class TableMap:
     @cached_property
     def constant(self) -> float:
         """Part of the log-likelihood that does not depend on parameters."""
-        base = Base(self.product)
+        base = partial(_total_base, self.product)
         if hasattr(self.values, "total"):
             return float(self.values.total(base, self.weight))
         blocks = (slice(*cut) for cut in self._cuts())
         return sum(base(self.numbers(rows), self.weight[rows]) for rows in blocks)
 
     def _cuts(self) -> list[tuple[int, int]]:
-        each = max(LEAST_ROWS, BLOCK_VALUES // max(self.product.n_rows, LEAST_VALUES))
+        each = max(LEAST_PIECE, BLOCK_VALUES // max(self.product.n_rows, ROW_VALUES))
         pieces = max(1, -(-self.n_samples // each))
         edges = [i * self.n_samples // pieces for i in range(pieces + 1)]
         return list(pairwise(edges))
@@ -134,7 +134,7 @@ class TableMap:
         point = self.product.restored(point)
         if hasattr(self.values, "total"):
             # Features are not kept where rows are: others may be there, too.
-            fold = TablePass(self.product, point)
+            fold = partial(_folded_there, self.product, point)
             sums = self.values.total(fold, self.weight, self.known)
         else:
             sums = self.folded(point)
@@ -143,7 +143,7 @@ class TableMap:
     def folded(self, point: Point) -> Sums:
         """Add up what blocks of rows give."""
         found = self.product.coefficients(point)
-        size = max(LEAST_ROWS, PIECE_VALUES // len(point.weights))
+        size = max(LEAST_PIECE, PIECE_VALUES // len(point.weights))
         pieces = self._pieces(size)
         items: Sequence[Any] = self._cuts() if pieces is None else pieces
 
@@ -200,32 +200,23 @@ class TableMap:
             yield here, log_norm + self.product.base(self.numbers(here)), resp
 
 
-@dataclass(frozen=True)
-class TablePass:
-    """A pass over some of the rows, where they are."""
-
-    product: Product
-    point: Point
-
-    def __call__(
-        self, values: np.ndarray, weight: np.ndarray, known: np.ndarray | None = None
-    ) -> Sums:
-        """Fold values (d, b) with their weights, and labels if there are any."""
-        with CallingThread() as thread:
-            em = TableMap(self.product, values, weight, thread, known, keep=False)
-            return em.folded(self.point)
+def _folded_there(
+    product: Product,
+    point: Point,
+    values: np.ndarray,
+    weight: np.ndarray,
+    known: np.ndarray | None = None,
+) -> Sums:
+    """Fold values (d, b) of some of the rows, where they are."""
+    with CallingThread() as thread:
+        em = TableMap(product, values, weight, thread, known, keep=False)
+        return em.folded(point)
 
 
-@dataclass(frozen=True)
-class Base:
-    """What of the log-likelihood of some of the rows no parameter is in."""
-
-    product: Product
-
-    def __call__(self, values: np.ndarray, weight: np.ndarray) -> float:
-        """Add it up for values (d, b)."""
-        seen = weight > 0
-        return float(self.product.base(values[:, seen]) @ weight[seen])
+def _total_base(product: Product, values: np.ndarray, weight: np.ndarray) -> float:
+    """Add up the log-likelihood's part of some rows that no parameter is in."""
+    seen = weight > 0
+    return float(product.base(values[:, seen]) @ weight[seen])
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from skem.core.gaussian.regularization import (
 )
 from skem.core.gaussian.ridge import ADDED
 from skem.core.gaussian.statistics import Statistics
-from skem.core.gaussian.storage import variances_of
+from skem.core.gaussian.storage import TINY, variances_of
 from skem.core.mixture.bulk import without_outliers
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
@@ -133,7 +133,7 @@ class Beliefs:
         N, d = float(totals.all.counts[0]), totals.all.n_features
         # One row so far away would widen the covariance of all of them as much.
         least = totals.narrowing * (1 / N if structure.shared else WIDEST)
-        least = min(max(least, float(np.finfo(float).tiny)), 1.0)
+        least = min(max(least, TINY), 1.0)
         # What that costs each mean must not be more than the rows have to say.
         return 1.0 if -0.5 * d * np.log(least) > N else least
 

@@ -23,7 +23,7 @@ LEAST_BLOCKS = 8
 """Blocks of incomplete data that threads share, if the data have so many."""
 GROUPS = 32
 """Groups of blocks that threads take, at most."""
-LEAST_VALUES = 200_000
+WORTH_A_THREAD = 200_000
 """Values of work on a block that are worth a hand-over to another thread."""
 SHARES = 8
 """Blocks that threads share, if there are so many values of work."""
@@ -194,7 +194,7 @@ class ArrayBlocks:
             rows = max(rows, min(INCOMPLETE * rows, shared))
         if self.n_samples == 0:
             return []
-        worth = self.n_samples * values_per_sample // LEAST_VALUES
+        worth = self.n_samples * values_per_sample // WORTH_A_THREAD
         n_blocks = _even(max(-(-self.n_samples // rows), min(worth, SHARES)))
         edges = [i * self.n_samples // n_blocks for i in range(n_blocks + 1)]
         return list(pairwise(edges))

@@ -22,7 +22,7 @@ A = TypeVar("A")
 
 FAN_IN = 16
 """Values that a task of the tree adds up, at most."""
-HEAVY = 2**12
+MOVED_BYTES = 2**12
 """Bytes of an array inside a graph from which on data are moved to the cluster, once.
 
 What a graph has besides, such as names of files, is smaller.
@@ -182,7 +182,7 @@ def _carries_data(array: Any) -> bool:
     from dask.sizeof import sizeof
 
     return any(
-        sizeof(getattr(node, "value", node)) > HEAVY
+        sizeof(getattr(node, "value", node)) > MOVED_BYTES
         for node in array.__dask_graph__().values()
         if isinstance(node, np.ndarray) or hasattr(node, "value")
     )

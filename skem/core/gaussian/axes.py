@@ -7,15 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from skem.core.gaussian.storage import diagonals, transposed
-from skem.core.gaussian.volumes import HALVINGS, LEFT, TINY, scaled
+from skem.core.gaussian.storage import TINY, diagonals, transposed
+from skem.core.gaussian.volumes import HALVINGS, LEFT, scaled
 
 ROTATIONS = 200
-SHARE = 1e-2
+SHARE_LEFT = 1e-2
 """Share of what a step gains that axes which are near already may leave."""
 FLAT = 1e-10
 """Information of an angle, for each row, below which it is as good as unknown."""
-WIDEST = 0.5
+TURN = 0.5
 """Radians that axes are turned by at once, at most."""
 GOLDEN = 0.6180339887498949
 
@@ -67,7 +67,7 @@ def rotated(
         if last is None:
             least = LEFT * d
             if before is not None:
-                least = np.maximum(least, SHARE * decrement)
+                least = np.maximum(least, SHARE_LEFT * decrement)
         going = decrement > least
         if not going.any():
             break
@@ -75,7 +75,7 @@ def rotated(
         if last is not None:
             direction = conjugate(scoring, gradient, *last)
         last = gradient, decrement, direction
-        length = WIDEST / np.maximum(np.abs(direction).max(axis=(-2, -1)), WIDEST)
+        length = TURN / np.maximum(np.abs(direction).max(axis=(-2, -1)), TURN)
         length = np.where(going, length, 0.0)
         for _ in range(HALVINGS):
             turn = rotation(length[..., None, None] * direction)

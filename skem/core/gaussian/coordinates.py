@@ -11,15 +11,16 @@ from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters, shares
+from skem.core.gaussian.storage import TINY
 from skem.core.gaussian.ties import Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
 
 LARGEST_START = 1e100
 """Size of a mean or a standard deviation of a start, or its inverse, at most."""
-WIDEST = 1e75
+WIDEST_SPREAD = 1e75
 """Standard deviation that is added to all of them, at most."""
-APART = 4096.0
+OFF_CENTRE = 4096.0
 """Widths of the narrowest component that the mean of a mixture may be away."""
 
 
@@ -76,7 +77,7 @@ class Coordinates:
 
     def beside_ridge(self, variance: float) -> Coordinates:
         """Return coordinates in which the square of a variance of x is in range."""
-        slope = WIDEST / np.sqrt(variance) if variance > 0 else np.inf
+        slope = WIDEST_SPREAD / np.sqrt(variance) if variance > 0 else np.inf
         high = self.slope > slope
         if not high.any():
             return self
@@ -334,12 +335,12 @@ def scoring_coordinates(
     shift = _representable(weights @ means, dtype)
     # Rows keep their digits where they are less than the values beside them.
     nearest = means[np.abs(means).argmin(axis=0), np.arange(means.shape[1])]
-    apart = np.abs(shift - nearest) > APART * sd.min(axis=0)
+    apart = np.abs(shift - nearest) > OFF_CENTRE * sd.min(axis=0)
     shift = np.where(apart, _representable(nearest, dtype), shift)
     spread = weights @ (np.abs(means - shift) + sd)
     if not structure.scales_features:
         spread = np.full_like(spread, spread.max())
-    return Coordinates(shift, 1 / np.maximum(spread, np.finfo(float).tiny), unit)
+    return Coordinates(shift, 1 / np.maximum(spread, TINY), unit)
 
 
 def _representable(shift: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -22,10 +22,10 @@ from skem.core.gaussian.storage import Storage, diagonals
 from skem.core.gaussian.variances import Diagonals, Spheres
 from skem.core.gaussian.volumes import scaled
 
-NO_WEIGHT = 1e-6
+LEAST_COUNT = 1e-6
 """Weight that components are given at least, to have a part in what is shared."""
 
-SINGLE = 1e-3
+ROUNDED_LOGS = 1e-3
 """Change of a logarithm of variances that is taken for rounding."""
 
 
@@ -107,7 +107,7 @@ class Structure(Storage):
         if self.constraint is None:
             return True
         nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
-        return bool(np.abs(self.to_chart(cholesky, nearest)).max() < SINGLE)
+        return bool(np.abs(self.to_chart(cholesky, nearest)).max() < ROUNDED_LOGS)
 
     @property
     def shape_name(self) -> str:
@@ -266,7 +266,7 @@ class Shaped(Structure):
         self, cholesky: np.ndarray, weights: np.ndarray, n_features: int
     ) -> np.ndarray:
         # A component without weight has a covariance, too.
-        counts = np.maximum(weights, NO_WEIGHT)
+        counts = np.maximum(weights, LEAST_COUNT)
         # The trace, where that is all there is of a scatter.
         times = n_features if cholesky.ndim == weights.ndim else 1
         # In a unit in which covariances are in range, as far as that may be.

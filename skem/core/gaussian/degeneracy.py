@@ -9,7 +9,7 @@ from skem.core.gaussian.parameters import Parameters
 
 ONE_SPOT = 0.01
 """Distance, in standard deviations or logarithms, below which components coincide."""
-PAIRS = 10_000
+PAIRS_TOGETHER = 10_000
 """Pairs of components that are compared together, at least one with each."""
 REMOTE = 25.0
 """Squared distance per feature, in standard deviations, from which rows are remote."""
@@ -51,7 +51,7 @@ def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
     cholesky, means = parameters.precisions_cholesky, parameters.means
     K = len(means)
     found = np.zeros(K, bool)
-    together = max(1, PAIRS // K)
+    together = max(1, PAIRS_TOGETHER // K)
     for first in range(1, K, together):
         shifts = np.arange(first, min(first + together, K))
         own = np.tile(np.arange(K), len(shifts))

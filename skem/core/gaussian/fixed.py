@@ -11,7 +11,7 @@ from skem.core.gaussian.covariance import Scatter, Structure
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.gaussian.statistics import Statistics
 
-FARTHEST = 1e50
+AWAY = 1e50
 """Standard deviations beyond which a component is as far as can be."""
 
 
@@ -140,7 +140,7 @@ class Fixed:
         """
         given = self.parameters
         offsets = given.means[:, None] - start.means
-        squares = np.square(np.clip(offsets, -FARTHEST, FARTHEST)).sum(axis=-1)
+        squares = np.square(np.clip(offsets, -AWAY, AWAY)).sum(axis=-1)
         found = np.where(self.means[:, None], squares, 0.0)
         ratio = given.log_weights[:, None] - start.log_weights
         return found + np.where(self.weights[:, None], np.square(ratio), 0.0)

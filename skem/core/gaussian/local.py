@@ -21,7 +21,7 @@ from skem.core.gaussian.storage import Storage, diagonals, transposed
 LEAST_INFORMATION = 1e-6
 """Information, for each row, that the angle of axes of equal variances is given."""
 
-EQUAL = 1e-6
+EQUAL_LOGS = 1e-6
 """Difference of logarithms of variances up to which rounding alone tells their axes."""
 
 
@@ -277,7 +277,7 @@ def align(product: np.ndarray, logs: np.ndarray) -> None:
     axes times these, and `logs` (…, d) the logarithms of all variances.
     """
     apart = np.abs(logs[:, :, None] - logs[:, None, :]).max(axis=0)
-    first = (apart <= EQUAL).argmax(axis=0)
+    first = (apart <= EQUAL_LOGS).argmax(axis=0)
     for one in np.flatnonzero(np.bincount(first) > 1):
         same = np.flatnonzero(first == one)
         left, _, right = np.linalg.svd(product[np.ix_(same, same)])

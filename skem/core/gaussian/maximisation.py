@@ -14,9 +14,10 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import diagonals
 
 JITTERS = 10.0 ** np.arange(-14, 3, 2)
-"""Variances added to a covariance that rounding broke: up to `OWN` in units of its own
-variances, then of standardised features, or of the largest if that is beyond one."""
-OWN = 1e-6
+"""Variances added to a covariance that rounding broke: up to `LARGEST_JITTER` in units
+of its own variances, then of standardised features, or of the largest if that is
+beyond one."""
+LARGEST_JITTER = 1e-6
 
 
 def _jitters(
@@ -25,7 +26,7 @@ def _jitters(
     """Yield what is added to the diagonals, more and more."""
     if structure.matrices:
         own = np.maximum(diagonals(covariances), 0.0)
-        yield from (jitter * own for jitter in JITTERS if jitter <= OWN)
+        yield from (jitter * own for jitter in JITTERS if jitter <= LARGEST_JITTER)
     largest = max(1.0, float(np.abs(covariances).max()))
     yield from (np.full(d, jitter * largest) for jitter in JITTERS)
 

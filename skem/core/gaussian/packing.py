@@ -18,7 +18,7 @@ from skem.core.gaussian.variances import Diagonals, Spheres
 from skem.kernels import native
 from skem.kernels.native import CHART, MOST_FEATURES, Library, address
 
-KINDS: dict[type[Storage], int] = {
+STORAGES: dict[type[Storage], int] = {
     OwnMatrices: 0,
     OneMatrix: 1,
     Diagonals: 2,
@@ -52,7 +52,7 @@ class Packer:
         K, d = base[1].shape
         if library is None or d > MOST_FEATURES:
             return None
-        kind = next(n for each, n in KINDS.items() if isinstance(storage, each))
+        kind = next(n for each, n in STORAGES.items() if isinstance(storage, each))
         own = d * (d + 1) // 2 if storage.matrices else d if kind == 2 else 1
         size = K + K * d + (1 if storage.shared else K) * own
         shapes = [array.shape for array in (*base, *scales, *base)]

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-TINY = float(np.finfo(float).tiny)
+from skem.core.gaussian.storage import TINY
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SMALL = 10**6
+UNPACKED = 10**6
 """Multiplications of a product that is done without packing."""
 LEAST_COLUMNS = 64
 """Columns of a piece below which calls cost more than packing."""
@@ -20,7 +20,7 @@ LEAST_SUMMED = 250
 
 def _columns(n_rows: int, n_inner: int) -> int:
     """Columns of a piece, in whole cache lines."""
-    return SMALL // (n_rows * n_inner) // 8 * 8
+    return UNPACKED // (n_rows * n_inner) // 8 * 8
 
 
 def _pieces(block: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:

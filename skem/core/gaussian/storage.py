@@ -12,12 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from skem.core.gaussian.quadratic import (
-    Pairs,
-    Quadratic,
-)
+from skem.core.gaussian.quadratic import Pairs, Quadratic
 
 SQRT2 = float(np.sqrt(2))
+TINY = float(np.finfo(float).tiny)
 PAIRS = Pairs()
 NO_COVARIANCE = "A covariance to draw from has a negative or undefined variance."
 

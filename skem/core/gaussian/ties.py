@@ -23,7 +23,7 @@ import numpy as np
 
 ATOM = 5.0
 """Least weight of rows that share a value for it to be one that is looked at."""
-SHARE = 0.005
+ATOM_SHARE = 0.005
 """Least share of all rows, too: a few equal values in many make no component."""
 COLUMN = 0.95
 """Share of a column that must be in even steps."""
@@ -106,7 +106,7 @@ def find_ties(
     count rows, so that an integer weight is as many rows that share all their values.
     With `one_scale` for all features, few outliers beside one value make no steps.
     """
-    least = max(ATOM, SHARE * weight.sum())
+    least = max(ATOM, ATOM_SHARE * weight.sum())
     ordered = np.sort(z, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
     features = np.flatnonzero(tied)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skem.core.gaussian.storage import diagonals, transposed
+from skem.core.gaussian.storage import TINY, diagonals, transposed
 
 NEWTON_STEPS = 30
 HALVINGS = 30
 LEFT = 1e-14
 """Share of N d nats that an iteration may leave to be gained."""
-TINY = float(np.finfo(float).tiny)
-LONGEST = 50.0
+LONGEST_STEP = 50.0
 """Longest step of log-volumes, so that no trial overflows."""
 
 
@@ -135,7 +134,7 @@ def inverse_volumes(
         if not going.any():
             # What is left is in the rounding of F, but not of x.
             return x + step
-        step /= np.maximum(np.abs(step).max(axis=-1, keepdims=True) / LONGEST, 1)
+        step /= np.maximum(np.abs(step).max(axis=-1, keepdims=True) / LONGEST_STEP, 1)
         length = np.where(going, 1.0, 0.0)
         for _ in range(HALVINGS):
             trial = x + length[..., None] * step

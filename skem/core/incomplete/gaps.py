@@ -33,7 +33,7 @@ from skem.core.passes.forms import (
     uncancelled,
     with_row_of_noise,
 )
-from skem.core.passes.fused import KINDS, Pass
+from skem.core.passes.fused import QUADRATICS, Pass
 from skem.core.passes.linear import without
 from skem.kernels import native
 from skem.kernels.native import Model
@@ -71,8 +71,9 @@ class GapsStep:
         shared = structure.shared and background is None
         theta = np.ascontiguousarray(form.theta)
         model = Model(
-            8, False, KINDS[type(form.quadratic)], shared, False, d, form.shape[-1],
-            math.prod(mixtures), np.ascontiguousarray(coordinates.shift, dtype=float),
+            8, False, QUADRATICS[type(form.quadratic)], shared, False, d,
+            form.shape[-1], math.prod(mixtures),
+            np.ascontiguousarray(coordinates.shift, dtype=float),
             np.ascontiguousarray(coordinates.scale, dtype=float), theta,
             None, None, None, None, None, FAR[form.dtype], NEGLIGIBLE,
             cells=_cells(form, coordinates),

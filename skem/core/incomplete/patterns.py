@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-FEW = 32
+FEW_COLUMNS = 32
 """Columns up to which it is quicker to sort by all of them, one by one."""
 
 
@@ -28,7 +28,7 @@ def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return X[order], np.argsort(order)
     missing = np.isnan(X)
     keys = np.hstack([np.where(missing, 0, X), missing]) if missing.any() else X
-    if keys.shape[1] > FEW:
+    if keys.shape[1] > FEW_COLUMNS:
         _, first, inverse = np.unique(
             keys, axis=0, return_index=True, return_inverse=True
         )

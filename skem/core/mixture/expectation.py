@@ -23,7 +23,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.incomplete.completed import Whitened
 from skem.core.incomplete.expectation import Incomplete
-from skem.core.passes.forms import FEW, Centred, Form, Loaded
+from skem.core.passes.forms import ONE_BY_ONE, Centred, Form, Loaded
 from skem.core.passes.fused import Fused, totals
 from skem.core.passes.softmax import Softmax, softmax
 
@@ -60,7 +60,7 @@ class Expectation:
 
     def _compiled(self, block: Block) -> Fused | None:
         """Return the pass, unless few samples take less than its preparation."""
-        few = block.data.shape[1] <= FEW
+        few = block.data.shape[1] <= ONE_BY_ONE
         return None if few and self._packs else self._fused
 
     @cached_property
@@ -69,7 +69,7 @@ class Expectation:
 
     def alone(self, n_samples: int) -> bool:
         """Whether so few complete samples need no product that BLAS would share."""
-        return n_samples <= FEW and self._fused is not None
+        return n_samples <= ONE_BY_ONE and self._fused is not None
 
     @cached_property
     def _incomplete(self) -> Incomplete:

@@ -19,13 +19,14 @@ from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates, Extent, extent_of
 from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.storage import TINY
 from skem.core.mixture.expectation import total_statistics
 
 NEIGHBOURS = 12
 """The neighbour that a row's distance is measured to, of enough rows."""
 REFERENCES = 2_000
 """Rows, at most, among which neighbours are looked for."""
-PIECE = 2**20
+DISTANCES_TOGETHER = 2**20
 """Distances that are computed at once."""
 LOG_LIMIT = 700.0
 """Logarithm of a number that can still be added to others."""
@@ -158,14 +159,14 @@ def clean(Z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     # One more: most rows are among the references themselves.
     if len(references) <= k + 1:
         return np.ones(n, bool)
-    rows = max(1, PIECE // len(references))
+    rows = max(1, DISTANCES_TOGETHER // len(references))
     squares = np.concatenate(
         [
             np.partition(cdist(Z[i : i + rows], references, "sqeuclidean"), k)[:, k]
             for i in range(0, n, rows)
         ]
     )
-    logs = 0.5 * d * np.log(np.maximum(squares, np.finfo(float).tiny))
+    logs = 0.5 * d * np.log(np.maximum(squares, TINY))
     # Powers of distances, in units of the middle one.
     powers = np.exp(np.clip(logs - np.median(logs), -100, 100))
     near = logs <= np.quantile(logs, 0.7)

@@ -76,7 +76,7 @@ WHOLE_STEPS = 30
 STILL = 1e-4
 """Standard deviations that its mean and covariance may move in the last one."""
 
-SAME = 1e-9
+COINCIDENT = 1e-9
 """Standard deviations by which rows may differ that are taken for the same."""
 
 
@@ -167,7 +167,7 @@ class Clusterings:
         """Return one-hot labels (K, n), of each view."""
         for rows, its_weight, K, found in self._known:
             if K == n_components and rows.shape == white.shape:
-                near = np.abs(rows - white).max() < SAME
+                near = np.abs(rows - white).max() < COINCIDENT
                 if near and np.array_equal(its_weight, weight):
                     return found
         found = list(_clusterings(white, weight, n_components))

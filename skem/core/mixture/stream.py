@@ -33,9 +33,9 @@ squares of more would leave the floating-point range."""
 START_ROWS_PER_COMPONENT = 150
 """Rows that a start is made from if batches are smaller. The optimum of a third as many
 is often one that a stream does not leave again."""
-COMPARED = 2**12
+ROWS_COMPARED = 2**12
 """Rows that are compared at once, in search of distinct ones."""
-LONGEST = 1e300
+LARGEST_WEIGHT = 1e300
 """Weight in units of the start's beyond which sums would leave the range."""
 
 
@@ -61,7 +61,7 @@ class Forgetting(NamedTuple):
 
     def step(self, seen: float, batch: float) -> float:
         """γ = 1 − exp(−∫λ): the share of the statistics that a batch replaces."""
-        seen, batch = min(seen, LONGEST), min(batch, LONGEST)
+        seen, batch = min(seen, LARGEST_WEIGHT), min(batch, LARGEST_WEIGHT)
         return -math.expm1(-self._elapsed(seen, seen + batch))
 
 
@@ -146,8 +146,8 @@ class Gathering:
     def _distinct(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield distinct observed rows, and their weights, of more and more rows."""
         found, total = self.X[:0], np.array([])
-        for start in range(0, len(self.X), COMPARED):
-            part = slice(start, start + COMPARED)
+        for start in range(0, len(self.X), ROWS_COMPARED):
+            part = slice(start, start + ROWS_COMPARED)
             X = self.X[part]
             weight = _weights(X, None if self.weight is None else self.weight[part])
             observed = weight > 0

@@ -25,7 +25,7 @@ from skem.core.mixture.step import Stepper
 from skem.core.passes.forms import Expanded
 from skem.core.passes.fused import Pass, add_left
 
-MANY = 2**12
+WORTH_SHARING = 2**12
 """Samples from which a step is shared."""
 
 
@@ -51,7 +51,7 @@ class WideStep:
         """Return None if that is not for these data."""
         if not isinstance(blocks, ArrayBlocks) or blocks.known is not None:
             return None
-        if blocks.n_samples < MANY:
+        if blocks.n_samples < WORTH_SHARING:
             return None
         none = replace(blocks, X=blocks.X[:0], weight=None)
         ends = Samples.of(none, coordinates, structure, second)

@@ -43,10 +43,10 @@ MAX_EXPANDED_FEATURES = 32
 """Features of full covariances above which the centred form is cheaper."""
 CONDITION = {np.dtype(np.float64): 1e7, np.dtype(np.float32): 4e3}
 """Largest `condition` at which the expanded form is precise enough."""
-SINGLE = 1e5
+SINGLE_CONDITION = 1e5
 """Largest `condition` at which float32 data are computed in single precision: scatter
 that is rounded would drown smaller eigenvalues."""
-FEW = 3
+ONE_BY_ONE = 3
 """Samples that are whitened one by one: a copy of the matrices takes longer."""
 NEGLIGIBLE = 1e-16
 """Responsibilities that may be left out of the sums, beside the largest weight."""
@@ -301,7 +301,7 @@ class Centred(Form):
         centred = workspace.array("centred", block.z.shape, self.dtype)
         for mixture in np.ndindex(out.shape[:-2]):
             means, cholesky = self._means[mixture], self._cholesky[mixture]
-            if block.z.shape[1] <= FEW:
+            if block.z.shape[1] <= ONE_BY_ONE:
                 self._squared_norms(block.z, means, cholesky, out[mixture])
                 continue
             for k, row in enumerate(out[mixture]):
@@ -408,7 +408,7 @@ def choose_form(
     cheap = size <= max(MAX_EXPANDED_FEATURES * (MAX_EXPANDED_FEATURES + 1) // 2, d)
     if cheap or dtype == np.float32:
         worst = condition(structure, parameters)
-        if worst > SINGLE:
+        if worst > SINGLE_CONDITION:
             dtype = np.dtype(np.float64)
         if cheap and worst <= CONDITION[dtype]:
             return Expanded(structure, parameters, dtype, background)

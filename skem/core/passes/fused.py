@@ -32,7 +32,7 @@ from skem.core.passes.forms import (
 from skem.kernels import native
 from skem.kernels.native import JOB, SOURCES, Library, Model, Prepared, address
 
-KINDS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
+QUADRATICS: dict[type, int] = {Nothing: 0, Norm: 1, Squares: 2, Pairs: 3}
 """Numbers of the quadratic parts in fold.cpp."""
 MASKED: dict[type, int] = {Norm: 4, Squares: 5}
 """Numbers of those with masks of what is not missing at their end."""
@@ -174,7 +174,7 @@ class Fused:
         With `tails`, as fold.cpp has them, components are t distributions; `shared` is
         whether they have one scale matrix, though the form has one for each.
         """
-        library, kind = native.library(), KINDS.get(type(form.quadratic))
+        library, kind = native.library(), QUADRATICS.get(type(form.quadratic))
         if library is None or kind is None or coordinates.unit is not None:
             return None
         K, d = form.shape[-1], form.parameters.shape[-1]
@@ -350,7 +350,7 @@ def totals(
 
     None if there is no compiled pass for this.
     """
-    library, kind = native.library(), KINDS.get(type(quadratic))
+    library, kind = native.library(), QUADRATICS.get(type(quadratic))
     d = len(block.data)
     if library is None or kind is None or coordinates.unit is not None:
         return None

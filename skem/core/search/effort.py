@@ -11,6 +11,8 @@ GAPS = 4
 """Times as many products, at least, where values are missing."""
 POOL_ROWS = 10_000
 POOL_ROWS_PER_COMPONENT = 200
+GROWTH = 8
+"""Ratio of the sizes of successive subsamples, at most."""
 POOL_WORK = 2**25
 """Products in a step on these rows, the pool, if it has fewer rows."""
 POOL_VALUES = 100

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import TINY
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.noise import clean
 from skem.core.mixture.rows import Rows
@@ -170,7 +171,7 @@ def of_known(rows: Rows) -> Initializer:
             apart = np.ones(len(others))
             if found.any():
                 apart = cdist(Z[others], seeds[found], "sqeuclidean").min(axis=1)
-            apart = apart * weight[others] + np.finfo(float).tiny
+            apart = apart * weight[others] + TINY
             seeds[k] = Z[others[rng.choice(len(others), p=apart / apart.sum())]]
             found[k] = True
         nearest = cdist(Z[others], seeds, "sqeuclidean").argmin(axis=1)

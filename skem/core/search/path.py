@@ -23,7 +23,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.em import EMMap
 from skem.core.search.climb import Trial, climb, ranked
-from skem.core.search.effort import affordable
+from skem.core.search.effort import GROWTH, POOL_ROWS_PER_COMPONENT, affordable
 from skem.core.search.follow import Accelerate, swiftly
 from skem.core.search.initialize import started
 from skem.core.search.neighbours import divided, united
@@ -39,10 +39,7 @@ SCREENING = 5
 """Plain steps that starts get."""
 ROUGH = 1.0
 """Nats that may be left on the path: the order of starts is clear."""
-POOL_ROWS = 4_000
-POOL_ROWS_PER_COMPONENT = 200
-GROWTH = 8
-"""Largest ratio of the sizes of successive subsamples."""
+PATH_ROWS = 4_000
 
 
 @dataclass(frozen=True)
@@ -285,7 +282,7 @@ def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EM
     The path is walked on the first. It has enough rows for so many components, and is
     in memory.
     """
-    size = max(POOL_ROWS, POOL_ROWS_PER_COMPONENT * n_components)
+    size = max(PATH_ROWS, POOL_ROWS_PER_COMPONENT * n_components)
     stages = []
     while 2 * size < em.blocks.n_samples:
         stages.append(em.restricted(size, rng))

@@ -30,6 +30,7 @@ from skem.core.mixture.seeds import (
 from skem.core.mixture.step import Limits
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.effort import (
+    GROWTH,
     affordable,
     affordable_rounds,
     largest_part,
@@ -78,8 +79,6 @@ another part is half a nat away, for each."""
 SHARE_BEFORE_MOVES = 0.005
 """The same on all rows before moves, if they are fewer than parameters: an end is many
 steps away then, and moves gain more than these do."""
-GROWTH = 8
-"""Ratio of the sizes of successive subsamples."""
 
 
 class Follow(Protocol):

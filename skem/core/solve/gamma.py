@@ -7,7 +7,7 @@ from scipy.special import digamma, polygamma
 
 NEWTON_STEPS = 3
 """The start is within 1.5 %, and each step squares that."""
-LARGE = 1e5
+LARGE_SHAPE = 1e5
 """Shape beyond which log a − ψ(a) is rounding, and the start is precise."""
 CANCELS = 1e4
 """Shape beyond which a² ψ′(a) − a is its limit, 1/2, to the digits that it has."""
@@ -23,7 +23,7 @@ def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
     for _ in range(NEWTON_STEPS):
         a = np.clip(a, least, most)
         slope = a - a**2 * polygamma(1, a)
-        step = np.where(a < LARGE, (np.log(a) - digamma(a) - s) / slope, 0.0)
+        step = np.where(a < LARGE_SHAPE, (np.log(a) - digamma(a) - s) / slope, 0.0)
         a = 1 / np.maximum(1 / a + step, 1e-12)
     return np.clip(a, least, most)
 

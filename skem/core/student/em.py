@@ -19,7 +19,7 @@ from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import scored
 from skem.core.solve.gamma import shape_information
-from skem.core.student.expectation import REACH, StudentExpectation
+from skem.core.student.expectation import AS_FAR, StudentExpectation
 from skem.core.student.parameters import (
     LEAST,
     MOST,
@@ -31,7 +31,7 @@ from skem.core.student.robust import robust_distances
 
 HEAVY = 4.0
 """Degrees of freedom by which rows of a label count for less the farther they are."""
-FARTHEST = 1e100
+LARGEST_VALUE = 1e100
 """Size of a coordinate beyond which a value counts as being there, in starts."""
 
 
@@ -117,7 +117,7 @@ class StudentMap(EMMap):
         """Return raw data (d, n) as `filled_rows` does, none of them out of range."""
         with np.errstate(all="ignore"):
             z, squares = super().filled(data)
-        return np.clip(np.nan_to_num(z), -FARTHEST, FARTHEST), squares
+        return np.clip(np.nan_to_num(z), -LARGEST_VALUE, LARGEST_VALUE), squares
 
     def gathered(self, Z: np.ndarray) -> np.ndarray:
         """Return rows (n, d), outliers where they begin."""
@@ -134,7 +134,7 @@ class StudentMap(EMMap):
         flat = resp.reshape(-1, len(Z))
         distances = robust_distances(Z, flat, squares).reshape(resp.shape)
         scales = (HEAVY + d) / (HEAVY + distances)
-        scales[distances > REACH**2] = 0
+        scales[distances > AS_FAR**2] = 0
         found = Statistics.of_labels(
             self.structure.quadratic, Z, resp * scales, squares
         )
@@ -151,7 +151,7 @@ class StudentMap(EMMap):
         """Return the kernels that evaluate a block at `parameters`, in float64."""
         assert isinstance(parameters, StudentParameters)
         return StudentExpectation(
-            self.structure, parameters, self.coordinates, REACH, self._log_widths
+            self.structure, parameters, self.coordinates, AS_FAR, self._log_widths
         )
 
     def of_points(self, parameters: Parameters) -> StudentExpectation:

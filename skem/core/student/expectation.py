@@ -27,7 +27,14 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.incomplete.completed import Completed, Whitened
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.incomplete.patterns import Piece
-from skem.core.passes.forms import FEW, Centred, Form, Loaded, choose_form, uncancelled
+from skem.core.passes.forms import (
+    ONE_BY_ONE,
+    Centred,
+    Form,
+    Loaded,
+    choose_form,
+    uncancelled,
+)
 from skem.core.student.heavy import Heavy
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -36,11 +43,11 @@ from skem.core.student.parameters import (
     correction,
 )
 
-REACH = 1e6
+AS_FAR = 1e6
 """Distance, in units of a component, from which on all rows of a fit are as far."""
 LARGEST = 1e70
 """Size of a coordinate beyond which the row is scaled: squares stay in range."""
-LONGEST = 340.0
+LONGEST_STRETCH = 340.0
 """Logarithm of what such a distance may be stretched by, of a Gaussian component."""
 
 
@@ -244,7 +251,7 @@ class StudentExpectation:
             if gaussian.any():
                 own = -0.5 * distances
                 if part.stretch is not None and beyond is None:
-                    own = own * np.exp(2 * np.minimum(part.stretch, LONGEST))
+                    own = own * np.exp(2 * np.minimum(part.stretch, LONGEST_STRETCH))
                 logits = np.where(gaussian, own, logits)
                 scale = np.where(gaussian, 1.0, scale)
             logits += part.peaks + correction(df, d)
@@ -345,7 +352,7 @@ class StudentExpectation:
 
     def alone(self, n_samples: int) -> bool:
         """Whether so few complete samples need no product that BLAS would share."""
-        return n_samples <= FEW and self._compiled is not None
+        return n_samples <= ONE_BY_ONE and self._compiled is not None
 
     def log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log p(x) in the units of the data, shape (b,), float64."""
@@ -423,7 +430,7 @@ class StudentExpectation:
             found = self._weighed(part)
             scale = found.scale
             if part.stretch is not None:
-                scale = scale * np.exp(-2 * np.minimum(part.stretch, LONGEST))
+                scale = scale * np.exp(-2 * np.minimum(part.stretch, LONGEST_STRETCH))
             resp[:, part.order], scales[:, part.order] = found.resp, scale
         return resp, scales
 

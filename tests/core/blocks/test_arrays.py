@@ -70,7 +70,7 @@ def test_threads_have_about_as_many_blocks_each(make_blocks, monkeypatch):
 
 
 def test_work_that_fits_a_block_is_shared_if_it_takes_long(make_blocks):
-    few = blocks_module.LEAST_VALUES // 10
+    few = blocks_module.WORTH_A_THREAD // 10
     assert len(make_blocks(np.zeros((few, 1))).cuts(10)) == 1
     assert len(make_blocks(np.zeros((2 * few, 1))).cuts(10)) == 2
     assert len(make_blocks(np.zeros((2 * few, 1))).cuts(1)) == 1

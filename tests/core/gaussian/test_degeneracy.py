@@ -71,7 +71,7 @@ def test_components_on_one_spot_coincide(structure):
 
 @pytest.mark.parametrize("pairs", [1, 9, 10_000])
 def test_components_are_compared_in_parts(structure, pairs, monkeypatch):
-    monkeypatch.setattr(degeneracy, "PAIRS", pairs)
+    monkeypatch.setattr(degeneracy, "PAIRS_TOGETHER", pairs)
     places = np.array([0, 1, 2, 0, 3, 4, 2])
     parameters = mixture(structure, 4.0 * places[:, None] * np.ones(D))
     expected = [True, False, True, True, False, False, True]

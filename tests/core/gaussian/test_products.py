@@ -13,7 +13,7 @@ from skem.core.gaussian.products import sum_over_columns, times_block
 @pytest.mark.parametrize("step", [64, 999, 10**9])
 def test_pieces_make_the_whole(monkeypatch, rng, dtype, n_columns, step):
     K, p = 3, 5
-    monkeypatch.setattr(products, "SMALL", step * K * p)
+    monkeypatch.setattr(products, "UNPACKED", step * K * p)
     monkeypatch.setattr(products, "LEAST_SUMMED", 1)
     theta = rng.normal(size=(K, p)).astype(dtype)
     block = rng.normal(size=(p, n_columns)).astype(dtype)

@@ -125,7 +125,7 @@ def test_rows_of_weight_zero_had_piled_up(rng):
 
 
 def test_distinct_rows_are_looked_for_in_parts(rng, monkeypatch):
-    monkeypatch.setattr("skem.core.mixture.stream.COMPARED", 7)
+    monkeypatch.setattr("skem.core.mixture.stream.ROWS_COMPARED", 7)
     few, weight = rows(K - 1, rng), rng.integers(0, 3, 1_000).astype(float)
     labels = rng.integers(K - 1, size=1_000)
     gathering = gathering_of(few[:0]).join(few[labels], weight)

@@ -13,7 +13,7 @@ from skem.core.gaussian.posterior import WEIGHT_PRIORS
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
 from skem.core.mixture.seeds import INITIALIZERS
-from skem.core.mixture.wide import MANY, WideStep
+from skem.core.mixture.wide import WORTH_SHARING, WideStep
 from skem.core.search.initialize import initialize
 from skem.kernels import native
 
@@ -32,7 +32,9 @@ def many_blocks(monkeypatch):
 
 @pytest.fixture
 def X(rng):
-    rows = rng.normal(size=(MANY, 3)) + 3 * rng.integers(0, 3, size=(MANY, 1))
+    rows = rng.normal(size=(WORTH_SHARING, 3)) + 3 * rng.integers(
+        0, 3, size=(WORTH_SHARING, 1)
+    )
     rows[7, 0] += 1e4  # so far that the pass leaves it
     return rows
 

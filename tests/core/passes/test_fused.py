@@ -20,7 +20,7 @@ from skem.core.gaussian.quadratic import Pairs
 from skem.core.gaussian.ties import Atoms, Ties
 from skem.core.mixture.expectation import Expectation, total_statistics
 from skem.core.passes.forms import NEGLIGIBLE, Centred, Expanded, Form
-from skem.core.passes.fused import KINDS, MAX_CENTRED_FEATURES, Fused, totals
+from skem.core.passes.fused import MAX_CENTRED_FEATURES, QUADRATICS, Fused, totals
 from skem.kernels import native
 
 LIBRARIES = native.runnable()
@@ -531,7 +531,7 @@ def test_every_quadratic_part_is_compiled():
         for structure in STRUCTURES.values()
         for quadratic in (structure.quadratic, structure.logit_quadratic)
     }
-    assert used <= set(KINDS)
+    assert used <= set(QUADRATICS)
 
 
 @pytest.mark.parametrize("form", [Expanded, Centred])

@@ -246,7 +246,7 @@ def test_what_must_not_be_repaired_is_not_found(make_blocks):
 
 
 def test_samples_grow_to_all_rows(make_blocks, monkeypatch, rng):
-    monkeypatch.setattr("skem.core.search.path.POOL_ROWS", 20)
+    monkeypatch.setattr("skem.core.search.path.PATH_ROWS", 20)
     monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 10)
     X = rng.normal(size=(1000, 2))
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
