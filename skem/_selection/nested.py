@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from skem._selection.grid import Candidate
@@ -12,7 +12,10 @@ from skem._selection.problem import Problem
 from skem._selection.walk import Settled
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
+from skem.core.mixture.em import EMMap
 from skem.core.search.follow import swiftly
+from skem.core.solve.loop import Solution
+from skem.core.solve.plain import Plain
 from skem.core.solve.registry import ACCELERATORS
 
 BEHIND = 0.01
@@ -24,8 +27,10 @@ def nested(
 ) -> list[Settled]:
     """Let no candidate be less likely than one of a structure that its own includes.
 
-    Such a candidate goes on from there. That takes the rows as they are, and so is done
-    where they are few.
+    Such a candidate goes on from there, or stays there: each structure has a penalty
+    of its own, and may pay for a lower one with likelihood. What stays has the other's
+    likelihood and more parameters, and so is not chosen. That takes the rows as they
+    are, and so is done where they are few.
     """
     improved = list(settled)
     order = sorted(range(len(structures)), key=lambda i: sum(structures[i].freedom))
@@ -38,7 +43,9 @@ def nested(
             for candidate, other in pairs:
                 K = candidate.n_components
                 least = candidate if K not in better else better[K][1]
-                if None in (candidate.mixture, other.mixture) or other.warning:
+                if None in (candidate.mixture, other.mixture):
+                    continue
+                if other.warning and not candidate.warning:
                     continue
                 if other.log_likelihood > least.log_likelihood + BEHIND:
                     better[K] = structures[i], other
@@ -54,8 +61,6 @@ def _continued(
     better: dict[int, tuple[Structure, Candidate]],
 ) -> Settled:
     """Fit some of the candidates from those of other structures."""
-    accelerate = ACCELERATORS[problem.options["algorithm"]]
-    tol, max_iter = problem.options["tol"], problem.options["max_iter"]
     before = {c.n_components: c for c in settled.candidates}
     found: dict[int, tuple[Candidate, Parameters]] = {}
     with problem.stages(structure, settled.walked.scales) as stages:
@@ -63,19 +68,33 @@ def _continued(
             return settled
         for K, (smaller, other) in better.items():
             begin = time.perf_counter()
-            assert other.mixture is not None
-            start = other.mixture._parameters()
-            cholesky = structure.adopted(
-                smaller, start.precisions_cholesky, start.shape
-            )
-            start = replace(start, precisions_cholesky=cholesky)
             em = stages[-1].for_components(K)
-            start = em.coordinates.inward(structure, start)
-            solution = unless_ill_defined(swiftly, accelerate, tol, max_iter, em, start)
-            seconds = before[K].seconds + time.perf_counter() - begin
-            candidate = candidate_of(problem, structure, K, solution, seconds)
-            worse = candidate.warning and not before[K].warning
-            if solution is not None and not worse:
-                if candidate.log_likelihood > before[K].log_likelihood:
+            start = _adopted(em, smaller, other)
+            for solution in _ends(problem, em, start):
+                seconds = before[K].seconds + time.perf_counter() - begin
+                candidate = candidate_of(problem, structure, K, solution, seconds)
+                worse = candidate.warning and not before[K].warning
+                lower = candidate.log_likelihood < other.log_likelihood - BEHIND
+                if not worse and not lower:
                     found[K] = candidate, solution.evaluation.parameters
+                    break
     return settled.updated(found)
+
+
+def _adopted(em: EMMap, smaller: Structure, other: Candidate) -> Parameters:
+    """Return what a structure that is included has found, as a start."""
+    start = other.mixture._parameters()
+    structure = em.structure
+    cholesky = structure.adopted(smaller, start.precisions_cholesky, start.shape)
+    start = replace(start, precisions_cholesky=cholesky)
+    return em.coordinates.inward(structure, start)
+
+
+def _ends(problem: Problem, em: EMMap, start: Parameters) -> Iterator[Solution]:
+    """Yield where a start leads, if anywhere, and the start itself."""
+    accelerate = ACCELERATORS[problem.options["algorithm"]]
+    tol, max_iter = problem.options["tol"], problem.options["max_iter"]
+    solution = unless_ill_defined(swiftly, accelerate, tol, max_iter, em, start)
+    if solution is not None:
+        yield solution
+    yield Solution(em.evaluate(start), [], 0, True, Plain(em.chart))

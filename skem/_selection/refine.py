@@ -58,11 +58,12 @@ def refine(
             em = whole.for_components(K)
             known = [settled.parameters[K]]
             search = problem.search(K, known, effort)
-            if found:
+            # Without fresh starts it is what was searched from all of these before.
+            if found and effort.n_starts:
                 _, fewer = found[max(found)]
                 splits = widened(Sketch.of_mixture(sample, fewer), K)
                 known += Path.starts(sample.for_components(K), splits)
-            if light:
+            if light and effort.n_starts:
                 present = {k: end for k, (_, end) in found.items()}
                 present = settled.parameters | present
                 known += neighbours(em, K, present, QUICK_CUTS, search.rng)

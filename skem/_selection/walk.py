@@ -23,6 +23,8 @@ from skem.core.search.sketch import Sketch
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
+ROUNDS = 2
+"""Times that paths are walked up and down again, where neighbours have found more."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,10 @@ def _settle(
         path = problem.path(em, own.found if own else None)
         path.seconds.update(own.seconds if own else {})
         path.walk_down([other.sketches(em.coordinates) for other in others])
-        path.walk_up(np.random.RandomState([problem.seed, place]))
-        path.walk_down()
+        rng = np.random.RandomState([problem.seed, place])
+        for _ in range(ROUNDS):
+            path.walk_up(rng)
+            path.walk_down()
         solutions = {
             K: unless_ill_defined(path.settle, K, stages) for K in problem.components
         }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -208,6 +208,16 @@ class EMMap(FitProblem):
         """Whether many plain steps take little time."""
         return self._stepper is not None
 
+    def for_components(self, n_components: int) -> Self:
+        """Return the same problem for another number of components.
+
+        With the rows and the steps on them, if they are few.
+        """
+        found = super().for_components(n_components)
+        if self.quick:
+            found.__dict__.update(_stepper=self._stepper, all_rows=self.all_rows)
+        return found
+
     def climbed(
         self, parameters: Parameters, steps: int, least: float = -math.inf
     ) -> tuple[Evaluation, np.ndarray]:
@@ -391,6 +401,10 @@ class Evaluation:
 
         It comes with the score where that takes a pass, too.
         """
+        if self.em.coordinates.ties is None and self.em.quick:
+            rows = self.em.all_rows
+            resp = self.em.responsibilities(self.parameters, rows.block)
+            return float(np.log(resp.max(axis=0)) @ rows.weight)
         found = classified(self.em.of_points(self.parameters), self.em.blocks)
         if self.em.coordinates.ties is not None:
             self.__dict__.setdefault("score", found.loglik)

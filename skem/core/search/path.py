@@ -4,7 +4,8 @@ What is found at one K starts its neighbours: large clusters of K − 1 are spli
 pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
 those that other structures have found at the same K. All of them get a few steps, and
 the most hopeful is followed until little is left. So the path is walked down, up, and
-down again. Only what is worth it is followed to the end.
+down again, more than once where neighbours have found more. Only what is worth it is
+followed to the end.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from skem.core.solve.plain import Plain
 SPLITS = 3
 """Clusters that are split across their main axis, at most."""
 CUTS = 8
-"""Cuts of clusters somewhere, and pairs that are merged, at most."""
+"""Cuts of clusters somewhere, at most."""
+UNIONS = 16
+"""Pairs that are merged, at most: the best are not among those that overlap most."""
 SCREENING = 5
 """Plain steps that starts get."""
 ROUGH = 1.0
@@ -157,7 +160,7 @@ class Path:
             if near is not None:
                 with self._timed(K):
                     em, more = self.problem(K), narrowed(near.sketch, K + 1)
-                    mergers = united(em, more, affordable(em, K, CUTS))
+                    mergers = united(em, more, affordable(em, K, UNIONS))
             self.improve(K, theirs, mergers)
 
     def walk_up(self, rng: np.random.RandomState) -> None:

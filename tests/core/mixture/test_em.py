@@ -8,10 +8,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from skem.core.gaussian.covariance import FOURTEEN
+from skem.core.gaussian.covariance import FOURTEEN, STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.mixture.totals import classified
 from skem.core.passes.forms import condition
 from skem.core.search.initialize import initialize
 
@@ -383,3 +384,24 @@ def test_rough_common_axes_are_those_of_a_component(name, make_blocks, rng):
     assert np.abs(nearest - after).max() > 1e-3
     again = em.constrained(found, roughly=True).precisions_cholesky
     np.testing.assert_allclose(again, found.precisions_cholesky, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_certainty_of_few_rows_is_that_of_a_pass(weighted, structure, make_blocks, rng):
+    X = rng.normal(size=(60, 2))
+    weight = rng.integers(0, 3, 60).astype(float) if weighted else None
+    blocks = make_blocks(X, weight)
+    em = EMMap.prepare(blocks, structure, 1, "auto").for_components(3)
+    method = INITIALIZERS["random_from_data"]
+    start = initialize(em, method, 3, np.random.RandomState(0))
+    expected = classified(em.of_points(start), blocks).certainty
+    assert em.evaluate(start).certainty == pytest.approx(expected, rel=1e-12)
+
+
+def test_numbers_of_components_share_rows_and_steps(make_blocks, rng):
+    em = EMMap.prepare(make_blocks(clusters(rng)), STRUCTURES["full"], 1, "auto")
+    two, three = em.for_components(2), em.for_components(3)
+    assert two.quick == em.quick
+    if em.quick:
+        assert two.all_rows is three.all_rows
+        assert two._stepper is three._stepper
