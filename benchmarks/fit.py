@@ -1,6 +1,6 @@
 """Whole default fits beside scikit-learn's: time, likelihood reached, and memory.
 
-python -m benchmarks.fit [small large optimum memory] [--no-save] [--tiny]
+python -m benchmarks.fit [small ridge large optimum memory] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ MOST_PASSES = 30 if TINY else 3000
 OPTIMUM_ROUNDS = 1 if TINY else 3
 
 
-def fit(kind, X, K, seeds, fits):
+def fit(kind, X, K, params, seeds, fits):
     """Fit with the next seed, and keep the fit."""
-    model = kind(K, random_state=next(seeds))
+    model = kind(K, random_state=next(seeds), **params)
     fits.append(model.fit(X))
 
 
-def compare(report: Report, name: str, X: np.ndarray, K: int, rounds: int) -> None:
+def compare(
+    report: Report, name: str, X: np.ndarray, K: int, rounds: int, **params: float
+) -> None:
     fits = [], []
     jobs = [
-        partial(seconds, partial(fit, kind, X, K, count(), kept))
+        partial(seconds, partial(fit, kind, X, K, params, count(), kept))
         for kind, kept in zip((GaussianMixture, Peer), fits, strict=True)
     ]
     result = duel(*jobs, rounds=rounds)
@@ -68,6 +70,15 @@ HEADER = (
 
 def small(report: Report) -> None:
     report.line("\n## Small real data")
+    of_real_data(report)
+
+
+def ridge(report: Report) -> None:
+    report.line("\n## The same with `reg_covar=1e-6`, scikit-learn's default")
+    of_real_data(report, reg_covar=1e-6)
+
+
+def of_real_data(report: Report, **params: float) -> None:
     report.table(*HEADER)
     data = {
         "iris": load_iris().data,
@@ -76,7 +87,8 @@ def small(report: Report) -> None:
     }
     for name, X in data.items():
         for K in (2,) if TINY else (2, 3, 5):
-            compare(report, f"{name} {X.shape[0]} × {X.shape[1]}", X, K, rounds=15)
+            title = f"{name} {X.shape[0]} × {X.shape[1]}"
+            compare(report, title, X, K, 15, **params)
 
 
 def large(report: Report) -> None:
@@ -85,7 +97,7 @@ def large(report: Report) -> None:
     sizes = [(100_000, 2, 8), (100_000, 10, 10), (1_000_000, 2, 8)]
     for n, d, K in [(2000, 2, 3)] if TINY else sizes:
         X, _ = mixture_sample(n, d, K)
-        compare(report, f"{n} × {d}", X, K, rounds=5)
+        compare(report, f"{n} × {d}", X, K, 5)
 
 
 def passes_to_go(X, peer: Peer, gap: float) -> int:
@@ -202,7 +214,7 @@ def main() -> None:
         "log-likelihood less scikit-learn's, median; scikit-learn stops where a step "
         "gains less than 1e-3 of the mean, skem where 0.01 of the total are left.",
     )
-    write_parts(report, small, large, optimum, memory)
+    write_parts(report, small, ridge, large, optimum, memory)
 
 
 if __name__ == "__main__":
