@@ -2067,6 +2067,8 @@ struct Step {
     double *target;                       // as the structure's scatter
     const double *second;                 // tied: Σ v z zᵀ of all samples
     const double *ridge;                  // added to variances, (d,) or (1,), or null
+    const double *constant;               // (d,), variances of constant features, 0 of others;
+                                          // or null
     double *weights, *means, *cholesky;   // those of the last step, after several
     double *penalty;                      // (M,)
     double *next_weights, *next_means, *next_cholesky;
@@ -3249,7 +3251,7 @@ class Stepper {
         for (int64_t i = 0; matrices && i < triangles.size(); i++)
             precision[i] = (precision[i] + step.epsilon * goal[i]) / count;
         if (matrices) {
-            add_ridge(precision);
+            complete(precision);
             return whitening(u);
         }
         for (int64_t i = 0; i < entries; i++) {
@@ -3257,15 +3259,29 @@ class Stepper {
                                         (structure == DIAG ? count : (double)d * count) +
                                     ridge(i);
             if (!(variance > 0)) return false;
-            u[i] = 1 / __builtin_sqrt(variance);
+            u[i] = root_of(variance, i);
         }
         return true;
     }
 
     double ridge(int64_t i) const { return step.ridge ? step.ridge[i] : 0; }
 
-    void add_ridge(double *covariance) const {
+    double constant(int64_t i) const { return step.constant ? step.constant[i] : 0; }
+
+    // Of a precision.
+    double root_of(double variance, int64_t i) const {
+        return 1 / __builtin_sqrt(constant(i) > 0 ? constant(i) : variance);
+    }
+
+    // Add what is the same for all components to the upper triangle of a covariance.
+    void complete(double *covariance) const {
         for (int64_t i = 0; step.ridge && i < d; i++) covariance[i * stride + i] += ridge(i);
+        for (int64_t i = 0; step.constant && i < d; i++) {
+            if (!(constant(i) > 0)) continue;
+            for (int64_t j = 0; j < d; j++)
+                covariance[i < j ? i * stride + j : j * stride + i] = 0;
+            covariance[i * stride + i] = constant(i);
+        }
     }
 
     // Prepare all mixtures for a pass.
@@ -3711,7 +3727,7 @@ class Stepper {
                         scatter[i * stride + j] = (own + step.epsilon * goal[i * stride + j]) * share;
                     }
                 }
-                add_ridge(scatter);
+                complete(scatter);
                 if (!whitening(u)) return false;
             } else if (structure == TIED) {
                 for (int64_t i = 0; i < d; i++)
@@ -3726,14 +3742,14 @@ class Stepper {
                                                 (structure == DIAG ? count : (double)d * count) +
                                             ridge(i);
                     if (!(variance > 0)) return false;
-                    u[i] = 1 / __builtin_sqrt(variance);
+                    u[i] = root_of(variance, i);
                 }
             }
         }
         if (step.structure > SPHERICAL) return together(m);
         if (structure != TIED) return true;
         for (int64_t i = 0; i < triangles.size(); i++) scatter[i] /= total + step.epsilon;
-        add_ridge(scatter);
+        complete(scatter);
         return whitening(step.next_cholesky + m * entries);
     }
 
@@ -4267,7 +4283,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 16; }
+EXPORT int64_t skem_version(void) { return 17; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

@@ -270,6 +270,19 @@ class BesideNull:
             return structure.factor(covariances)
         return found, failed
 
+    @cached_property
+    def constants(self) -> np.ndarray | None:
+        """Variances of features that are null, and 0 of the others.
+
+        None if there are none, or other directions are null.
+        """
+        if self.null is None:
+            return None
+        features = variances_of(self.null)
+        if self.null.ndim == 2 and (self.null != np.diag(features)).any():
+            return None
+        return self.floor * features
+
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""
         assert self.null is not None

@@ -249,7 +249,8 @@ class EMMap(FitProblem):
         path: np.ndarray | None,
     ) -> tuple[Evaluation, Run] | None:
         """Follow the map in one call, if there is one: see `Stepper.follow`."""
-        if self._stepper is None or self.fixed is not None:
+        restored = self.fixed is not None or self.regularization.pins
+        if self._stepper is None or restored:
             return None
         run = self._stepper.follow(start, self.regularization, limits, lbfgs, path)
         if run is None:

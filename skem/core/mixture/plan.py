@@ -257,6 +257,7 @@ class Plan:
         target: int,
         epsilon: float,
         ridge: int = 0,
+        constants: int = 0,
         prior: tuple[Any, ...] | None = None,
     ) -> bytes:
         """Return what a step is called with, for a part of the mixtures."""
@@ -270,7 +271,7 @@ class Plan:
             number, samples.itemsize, d, K, end - first,
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
-            shift, scale, target, second, ridge, *at[8:11],
+            shift, scale, target, second, ridge, constants, *at[8:11],
             *at[2:6], address(self.about_means) + 8 * first,
             *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0, scratch, *own,
         )  # fmt: skip
@@ -286,6 +287,7 @@ class Plan:
         arrays: tuple[np.ndarray, ...] = ()
         target, epsilon = np.zeros(2 * self.shape[-1:]), 0.0
         ridge: np.ndarray | None = None
+        constants: np.ndarray | None = None
         if isinstance(regularization, Prior):
             target = regularization.scatter
             arrays = tuple(
@@ -294,8 +296,11 @@ class Plan:
             )
             prior = self._prior(regularization, arrays)
         elif isinstance(regularization, ScaleFreePenalty):
+            constants = regularization.constants
             if regularization.null is not None:
-                return False
+                if constants is None or self.samples.structure.constraint is not None:
+                    return False
+                arrays = (constants,)
             target, epsilon = regularization.target, regularization.epsilon
         elif isinstance(regularization, Ridge):
             add = self.samples.structure.add_to_diagonal
@@ -305,7 +310,7 @@ class Plan:
         elif regularization is not None:
             return False
         target = np.ascontiguousarray(target, dtype=float)
-        how = address(target), epsilon, address(ridge), prior
+        how = address(target), epsilon, address(ridge), address(constants), prior
         self.packed, *parts = [
             self._packed(portion, address(room), *how)
             for portion, room in zip(self.portions, self.scratch, strict=True)

@@ -144,6 +144,16 @@ def test_mixtures_of_a_stack_take_their_steps_together(structure, make_blocks, r
         )
 
 
+@pytest.mark.parametrize("constant", [1, [0, 2]])
+def test_constant_features_have_no_covariance(structure, constant, make_blocks, rng):
+    X = rng.normal(size=(90, 3))
+    X[:, constant] = 1e5 / 3
+    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
+    (start,) = starts(em, 2, 1)
+    for parameters in (start, Parameters.stacked([start, em.advanced(start, 3)])):
+        assert_same_step(em, parameters)
+
+
 @pytest.mark.parametrize("atoms", [False, True])
 def test_values_that_rows_share_have_their_widths(structure, atoms, make_blocks, rng):
     X = rng.normal(size=(200, 2))
@@ -175,16 +185,25 @@ def test_types_of_data_are_read_in_place(structure, make_blocks, rng):
 
 @pytest.mark.parametrize(
     "hinder",
-    ["constant column", "ill-conditioned", "far sample", "many rows"],
+    [
+        "constant column of a shape",
+        "collinear columns",
+        "ill-conditioned",
+        "far sample",
+        "many rows",
+    ],
 )
 def test_what_needs_care_takes_the_other_way(hinder, make_blocks, rng, monkeypatch):
-    X = rng.normal(size=(60, 2))
-    if hinder == "constant column":
-        X[:, 1] = 3
+    X, name = rng.normal(size=(60, 2)), "full"
+    if hinder == "constant column of a shape":
+        X[:, 1], name = 3, "VEE"
+    elif hinder == "collinear columns":
+        X[:, 1] = 2 * X[:, 0]
+    elif hinder == "ill-conditioned":
+        name = "tied"
     elif hinder == "many rows":
         monkeypatch.setattr(plan_module, "MOST_VALUES", 100)
-    structure = STRUCTURES["tied" if hinder == "ill-conditioned" else "full"]
-    em = EMMap.prepare(make_blocks(X), structure, 2, "auto")
+    em = EMMap.prepare(make_blocks(X), FOURTEEN[name], 2, "auto")
     (start,) = starts(em, 2, 1)
     if hinder == "ill-conditioned":
         start = replace(start, means=start.means + 1e5)
@@ -281,12 +300,16 @@ def test_several_steps_lead_where_each_of_them_does(structure, d, make_blocks, r
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
 
 
-@pytest.fixture(params=[(1, "auto"), (3, "auto"), (3, 0.3), (7, "auto")])
+@pytest.fixture(params=["1", "3", "3, numeric", "3, constant", "7"])
 def light(request, structure, make_blocks, rng):
     """A problem with weights, and values that rows share."""
-    n, (d, reg_covar) = 150, request.param
+    n, d, reg_covar = 150, int(request.param[0]), "auto"
     X = rng.normal(size=(n, d)) + 3 * rng.integers(0, 3, size=(n, 1))
     X[:, 0] = X[:, 0].round()
+    if "numeric" in request.param:
+        reg_covar = 0.3
+    elif "constant" in request.param:
+        X[:, 1] = 3
     blocks = make_blocks(X, rng.uniform(0.5, 2, n))
     return EMMap.prepare(blocks, structure, 4, reg_covar)
 
