@@ -61,6 +61,8 @@ def search(report: Report) -> None:
 
 def interrupt(report: Report) -> None:
     """Interrupt a fit without end in its start and in its passes."""
+    # A shell lets what runs in its background ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     n, d, K = 20_000 if TINY else 2_000_000, 10, 50
     X = mixture_sample(n, d, K)[0].astype(np.float32)
     report.line(f"\n## From Ctrl-C to the end of a fit, {n} × {d} float32, K = {K}")
