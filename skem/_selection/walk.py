@@ -23,7 +23,7 @@ from skem.core.search.sketch import Sketch
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
-ROUNDS = 2
+WALKS = 2
 """Times that paths are walked up and down again, where neighbours have found more."""
 
 
@@ -172,7 +172,7 @@ def _settle(
         path.seconds.update(own.seconds if own else {})
         path.walk_down([other.sketches(em.coordinates) for other in others])
         rng = np.random.RandomState([problem.seed, place])
-        for _ in range(ROUNDS):
+        for _ in range(WALKS):
             path.walk_up(rng)
             path.walk_down()
         solutions = {

@@ -2809,7 +2809,7 @@ class Stepper {
     const Triangles triangles;
     const int64_t stride;
     double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
-    double *common_terms, *diagonal, *linear, *before, *common_scatter, *constants, *precisions;
+    double *common_terms, *diagonal, *linear, *before, *common_scatter, *heights, *precisions;
     bool labelled = false;
     double *at;
     Shapes shapes;
@@ -2850,12 +2850,12 @@ class Stepper {
         common_terms = take(M);
         diagonal = take(d);
         linear = take(d);
-        constants = take(M * K);
+        heights = take(M * K);
         precisions = take(M * K * d);
         model.theta = theta;
         model.means = s.means;
         model.cholesky = s.cholesky;
-        model.constants = constants;
+        model.constants = heights;
         model.diagonals = precisions;
         before = take(shapes.wants_covariances() ? K * d * d : 0);
         own = (int64_t)((char *)at - s.scratch);
@@ -3254,13 +3254,8 @@ class Stepper {
             complete(precision);
             return whitening(u);
         }
-        for (int64_t i = 0; i < entries; i++) {
-            const double variance = (diagonal[i] + step.epsilon * step.target[i]) /
-                                        (structure == DIAG ? count : (double)d * count) +
-                                    ridge(i);
-            if (!(variance > 0)) return false;
-            u[i] = root_of(variance, i);
-        }
+        for (int64_t i = 0; i < entries; i++)
+            if (!take_root(diagonal[i] + step.epsilon * step.target[i], count, i, u)) return false;
         return true;
     }
 
@@ -3268,9 +3263,16 @@ class Stepper {
 
     double constant(int64_t i) const { return step.constant ? step.constant[i] : 0; }
 
-    // Of a precision.
-    double root_of(double variance, int64_t i) const {
-        return 1 / __builtin_sqrt(constant(i) > 0 ? constant(i) : variance);
+    // Values in so many rows that a variance stands for.
+    double values(double rows) const { return structure == SPHERICAL ? (double)d * rows : rows; }
+
+    // The root of a precision, of the squares in so many rows. False, if they are not
+    // positive.
+    bool take_root(double squares, double rows, int64_t i, double *u) const {
+        const double variance = squares / values(rows) + ridge(i);
+        if (!(variance > 0)) return false;
+        u[i] = 1 / __builtin_sqrt(constant(i) > 0 ? constant(i) : variance);
+        return true;
     }
 
     // Add what is the same for all components to the upper triangle of a covariance.
@@ -3481,14 +3483,14 @@ class Stepper {
             row[0] = height - 0.5 * constant;
             top = k == 0 || height > top ? height : top;
             if (!(spread <= worst)) worst = spread;
-            constants[m * K + k] = height;
-            for (int64_t i = 0; i < d; i++)
+            heights[m * K + k] = height;
+            for (int64_t i = 0; step.job.squares && i < d; i++)
                 precisions[(m * K + k) * d + i] = matrices ? precision[i * stride + i] : squared(u, i);
         }
         peak[m] = top;
         for (int64_t k = 0; k < K; k++) {
             theta[(m * K + k) * p] -= top;
-            constants[m * K + k] -= top;
+            heights[m * K + k] -= top;
         }
         step.penalty[m] = bayesian     ? divergence(m, trace, pull)
                           : step.ridge ? 0
@@ -3715,8 +3717,7 @@ class Stepper {
                                                                      : diagonal[i] * diagonal[j];
                         own[place] = *q++ - n * square + step.epsilon * step.target[place];
                         if (matrices) own[j * d + i] = own[place];
-                        const double rows = structure == SPHERICAL ? (double)d * count : count;
-                        if (i == j) own[place] += rows * ridge(i);
+                        if (i == j) own[place] += values(count) * ridge(i);
                     }
             } else if (structure == FULL) {
                 const double share = 1 / count;
@@ -3738,11 +3739,8 @@ class Stepper {
                 for (int64_t i = 0; i < d; i++) norm += diagonal[i] * diagonal[i];
                 for (int64_t i = 0; i < entries; i++) {
                     const double square = structure == DIAG ? diagonal[i] * diagonal[i] : norm;
-                    const double variance = (q[i] - n * square + step.epsilon * step.target[i]) /
-                                                (structure == DIAG ? count : (double)d * count) +
-                                            ridge(i);
-                    if (!(variance > 0)) return false;
-                    u[i] = root_of(variance, i);
+                    const double own = q[i] - n * square + step.epsilon * step.target[i];
+                    if (!take_root(own, count, i, u)) return false;
                 }
             }
         }

@@ -117,8 +117,7 @@ class EMMap(FitProblem):
         return self._chart_of(Chart, base)
 
     def _chart_of(self, kind: type[Chart], base: Parameters, **more: Any) -> Chart:
-        changes = self.regularization.pins or self.fixed is not None
-        restored = self.restored if changes else None
+        restored = self.restored if self.restores else None
         noise = self.background is not None
         total = self.blocks.total_weight
         return kind(self.structure, base, total, restored, noise, **more)
@@ -249,8 +248,7 @@ class EMMap(FitProblem):
         path: np.ndarray | None,
     ) -> tuple[Evaluation, Run] | None:
         """Follow the map in one call, if there is one: see `Stepper.follow`."""
-        restored = self.fixed is not None or self.regularization.pins
-        if self._stepper is None or restored:
+        if self._stepper is None or self.restores:
             return None
         run = self._stepper.follow(start, self.regularization, limits, lbfgs, path)
         if run is None:

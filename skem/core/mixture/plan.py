@@ -172,8 +172,7 @@ class Plan:
     that one mixture has there. Sums are about zero, or `about_means`. `packed` is what
     it is called with, for a regularization, and `parts` are the same for some of the
     mixtures each: `portions` are the first and last of all mixtures, and of each part
-    if there are several.
-    `placed` says where `rows` in coordinates are.
+    if there are several. `placed` says where `rows` in coordinates are.
     """
 
     samples: Samples

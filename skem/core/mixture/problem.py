@@ -253,6 +253,11 @@ class FitProblem:
         alike = self.fixed is None or self.fixed.alike
         return alike and not self._any_known
 
+    @property
+    def restores(self) -> bool:
+        """Whether something of a mixture must not change."""
+        return self.regularization.pins or self.fixed is not None
+
     def restored(self, parameters: Parameters) -> Parameters:
         """Put back what of a mixture must not change."""
         if self.regularization.pins:
