@@ -45,7 +45,7 @@ struct Model {
     int64_t d, K, M;
     const double *shift, *scale;  // z = (x − shift)·scale
     const double *theta;          // expanded: (M, K, 1 + d + size)
-    const double *means;          // centred: (M, K, d)
+    const double *means;          // (M, K, d); where linear, null if rows keep their order
     const double *cholesky;       // centred: the public shape of each mixture
     const double *constants;      // centred: (M, K), logits at the means
     const double *diagonals;      // centred: (M, K, d), of the precisions
@@ -410,6 +410,13 @@ constexpr int64_t MANY = 8;           // components
 constexpr int64_t WHOLE = 15;         // tiles
 // Features of matrices from which a few of them tell which components are far.
 constexpr int64_t TELLING = 16, HEAD = 32;
+// Samples that are put in the order of their likeliest components, where clusters are apart;
+// at least so many for each component; the fewest of one that are a tile by themselves; and
+// those of the tile that tells whether clusters are apart.
+constexpr int64_t SORTED = 8192, LEAST_SORTED = 16, FEWEST = 16, TRIED = 64;
+// What sorted tiles may cost, beside others; and registers that count for each sample that
+// does.
+constexpr double WORTH_SORTING = 0.6, SPREAD = 2.5;
 
 INLINE bool masked(const Model &m) {
     return m.kind == MASKED_NORM || m.kind == MASKED_SQUARES;
@@ -433,6 +440,14 @@ INLINE int64_t n_quadratic(const Model &m) {
     return size;
 }
 
+// The largest share of components that count for a sample where sorting is worth it: linear
+// functions tell which they are. Of few features these cost as much as logits.
+INLINE double most_near(const Model &m) {
+    const bool known = m.means && m.kind == PAIRS && m.bounded && !m.centred;
+    if (!known || m.tails || m.cells || m.K < MANY) return 0;
+    return (WORTH_SORTING - 4 / (double)(m.d + 2)) / SPREAD;
+}
+
 INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP; }
@@ -444,6 +459,8 @@ struct Layout {
     int64_t across;  // features in whole registers and groups, of TELLING ones and more
     int64_t t, r, squares, c, rc, norm, lost, list, packed, common, once_more, acc, heavy, size;
     int64_t near, n_near, whole, products;
+    int64_t columns, wide;  // components in whole registers, and groups of linear functions
+    int64_t coefficients, linear, slope, labels, order, first, rows_of;
     int64_t padded, room;  // components in whole registers; numbers of completed samples
     int64_t words, found, gaps, n_gaps, rows, starts, cells, slopes, precisions, filled, few,
         missing;
@@ -488,8 +505,22 @@ struct Layout {
         near = take(m.K * tile * 4);
         n_near = take(2 * m.K * 4);
         whole = take(m.M * 4);
+        if (most_near(m) > 0) take_order(m);
         if (m.cells) take_gaps(m);
         size += LINE;
+    }
+
+    void take_order(const Model &m) {
+        const int64_t lanes = WIDTH / m.itemsize;
+        columns = (m.K + lanes - 1) / lanes * lanes;
+        coefficients = take(m.M * p * columns * m.itemsize);
+        wide = (m.K + 3 * lanes - 1) / (3 * lanes) * 3 * lanes;
+        linear = take((1 + m.d) * wide * m.itemsize);
+        slope = take((m.d + 1) * (2 * WIDTH > 8 * m.d ? 2 * WIDTH : 8 * m.d));
+        labels = take(SORTED * 4);
+        order = take(SORTED * 4);
+        first = take((m.K + 1) * 4);
+        rows_of = take(tile * m.d * 8);
     }
 
     void take_gaps(const Model &m) {
@@ -542,8 +573,15 @@ template <class T> class Pass {
     int32_t *near_places, *n_near, *near_components, *whole;
     T *products_of;  // Σ r y yᵀ and Σ r y of each component, features side by side
     V *acc;
+    // Where samples are sorted: of the tile, its samples, and whether they have one label;
+    // coefficients of all components, and linear functions, with components side by side.
+    const int32_t *order = nullptr;
+    bool pure = false;
+    bool trying = false;
+    double near_share = 0;  // of components, in the tile that is tried
+    T *coefficients = nullptr, *linear = nullptr;
     int64_t start = 0, n = 0, used = 0;  // of the tile: first sample, samples, padded
-    int64_t n_lost = 0;
+    int64_t n_lost = 0, unflushed = 0;
     bool any_dead = false;
     T negligible;
     // Bits of what each sample lacks; and of those with gaps which ones they are, how many
@@ -585,6 +623,10 @@ template <class T> class Pass {
         products_of = place<T>(at.products);
         acc = place<V>(at.acc);
         negligible = (T)m.negligible;
+        if (most_near(m) > 0) {
+            coefficients = place<T>(at.coefficients);
+            linear = place<T>(at.linear);
+        }
         if (!m.cells) return;
         found = place<typename Simd<T>::W>(at.found);
         gap_starts = place<int32_t>(at.starts);
@@ -615,27 +657,32 @@ template <class T> class Pass {
             for (int64_t m = 0; m < M; m++) job.loglik[m] = 0;
             for (int64_t i = 0; model.tails && i < M * K * 3; i++) job.owned[i] = 0;
         }
-        int64_t tiles = 0;
-        for (start = 0; start < job.n; start += n) {
-            n = job.n - start < at.tile ? job.n - start : at.tile;
-            used = (n + step - 1) / step * step;
-            load_tile();
-            for (int64_t m = 0; m < M; m++) {
-                softmax(m);
-                if (job.sums && model.tails) add_owned(m);
-                if (job.sums) model.centred ? sum_centred(m) : sum_expanded(m);
-                if (job.sums && model.cells) sum_gaps(m);
-                write(m);
-            }
-            // Sums of single precision are not left in it for long.
-            if (job.sums && sizeof(T) == 4 && ++tiles % FLUSHED == 0) flush();
-        }
+        const int64_t begin = may_sort() ? run_sorted() : 0;
+        for (start = begin; start < job.n; start += n)
+            run_tile(job.n - start < at.tile ? job.n - start : at.tile);
         if (job.sums) flush();
         if (job.sums && model.cells) add_gaps();
         return n_lost;
     }
 
   private:
+    void run_tile(int64_t samples) {
+        const int64_t whole_ones = pure ? lanes : step;
+        n = samples;
+        used = (n + whole_ones - 1) / whole_ones * whole_ones;
+        load_tile();
+        for (int64_t m = 0; m < M; m++) {
+            softmax(m);
+            if (job.sums && model.tails) add_owned(m);
+            if (job.sums) model.centred ? sum_centred(m) : sum_expanded(m);
+            if (job.sums && model.cells) sum_gaps(m);
+            write(m);
+        }
+        // Sums of single precision are not left in it for long.
+        unflushed += n;
+        if (job.sums && sizeof(T) == 4 && unflushed >= FLUSHED * at.tile) flush();
+    }
+
     // Groups of columns of an upper triangular matrix, each with the rows it has.
     void pack_upper(const double *upper, T *out) {
         for (int64_t j = 0; j < d; j += GROUP)
@@ -710,7 +757,20 @@ template <class T> class Pass {
 
     template <class X> void load_from(T *z) {
         const char *x = job.x + start * job.sample_stride;
-        const int64_t by_feature = job.feature_stride, by_sample = job.sample_stride;
+        int64_t by_feature = job.feature_stride, by_sample = job.sample_stride;
+        if (order) {
+            X *to = place<X>(at.rows_of);
+            for (int64_t s = 0; s < n; s++, to += d) {
+                x = job.x + order[s] * by_sample;
+                if (by_feature == (int64_t)sizeof(X))
+                    __builtin_memcpy(to, x, d * sizeof(X));
+                else
+                    for (int64_t i = 0; i < d; i++) to[i] = *(const X *)(x + i * by_feature);
+            }
+            x = scratch + at.rows_of;
+            by_feature = sizeof(X);
+            by_sample = d * (int64_t)sizeof(X);
+        }
         const bool rows = by_feature == (int64_t)sizeof(X) || d == 1;
         const bool packed = by_sample == d * (int64_t)sizeof(X);
         if (rows && packed && d == 1)
@@ -729,6 +789,13 @@ template <class T> class Pass {
 
     void load_tile() {
         T *z = t + stride;
+        load_features(z);
+        load_squares();
+        if (!model.centred) expand(z);
+        load_weights();
+    }
+
+    void load_features(T *z) {
         switch (job.source) {
         case F8: load_from<double>(z); break;
         case F4: load_from<float>(z); break;
@@ -748,7 +815,8 @@ template <class T> class Pass {
         for (int64_t i = 0; i < d; i++) {
             T *row = z + i * stride;
             const V shift = splat<T>((T)model.shift[i]), scale = splat<T>((T)model.scale[i]);
-            for (int64_t s = n; s < used; s++) row[s] = (T)model.shift[i];
+            // Where samples are sorted, what fills a register is near the others.
+            for (int64_t s = n; s < used; s++) row[s] = order ? row[n - 1] : (T)model.shift[i];
             if (masked(model)) mask(row, mask_of(i), (T)model.shift[i]);
             V beyond{};
             for (int64_t s = 0; s < used; s += lanes) {
@@ -759,9 +827,6 @@ template <class T> class Pass {
             }
             if (any(beyond != V{})) bury(row);
         }
-        load_squares();
-        if (!model.centred) expand(z);
-        load_weights();
     }
 
     T *mask_of(int64_t i) { return t + (at.p - d + i) * stride; }
@@ -778,13 +843,15 @@ template <class T> class Pass {
     // Leave out samples whose squares are beyond the range, in all that follows.
     void bury(T *row) {
         any_dead = true;
-        for (int64_t s = 0; s < n; s++)
+        for (int64_t s = 0; s < used; s++)
             if (!(row[s] * row[s] <= Simd<T>::largest)) lost[s] = 1;
     }
 
+    int64_t sample(int64_t s) const { return order ? order[s] : start + s; }
+
     void load_squares() {
         if (any_dead)
-            for (int64_t s = 0; s < n; s++)
+            for (int64_t s = 0; s < used; s++)
                 if (lost[s])
                     for (int64_t i = 0; i < d; i++) t[(1 + i) * stride + s] = 0;
         if (!job.squares) return;
@@ -803,12 +870,9 @@ template <class T> class Pass {
 
     void load_weights() {
         // A tile before may have been shorter.
-        for (int64_t s = 0; s < n && model.cells; s++) weight[s] = 1;
-        if (job.weight) {
-            const char *from = job.weight + start * job.weight_stride;
-            for (int64_t s = 0; s < n; s++)
-                weight[s] = (T) * (const double *)(from + s * job.weight_stride);
-        }
+        for (int64_t s = 0; s < n && (model.cells || coefficients); s++) weight[s] = 1;
+        for (int64_t s = 0; s < n && job.weight; s++)
+            weight[s] = (T) * (const double *)(job.weight + sample(s) * job.weight_stride);
         for (int64_t s = n; s < used; s++) weight[s] = 0;
         if (!job.weight) return;
         V largest{};
@@ -861,6 +925,11 @@ template <class T> class Pass {
         sparse = job.sums && !job.resp && !job.labels && !model.tails && !model.cells &&
                  K >= MANY && whole[m] == 0 && !(model.centred && job.squares);
         if (whole[m]) whole[m]--;
+        if (pure) {
+            sparse = true;
+            near_logits(m);
+            return normalise<false>(m);
+        }
         if (model.centred) {
             if (model.kind != PAIRS)
                 standardise(m);
@@ -888,6 +957,7 @@ template <class T> class Pass {
         if (with_gaps) complete(m);
         if (model.tails) stretch(m);
         if (labels) return label();
+        if (trying) near_share += share_near() / (double)M;
         if (sparse)
             near_exponentials(m);
         else if (!direct)
@@ -1388,9 +1458,328 @@ template <class T> class Pass {
                 continue;
             }
             for (int64_t k = 0; k < K; k++) r[k * stride + s] = 0;
-            if (s < n) job.lost[n_lost++] = m * job.n + start + s;
+            if (s < n) job.lost[n_lost++] = m * job.n + sample(s);
         }
         return loglik;
+    }
+
+    // --- Order ----------------------------------------------------------------
+    //
+    // Where clusters are apart, few components count for a sample. Samples are sorted by
+    // the component that is likeliest if all had one covariance, so that a tile has those
+    // of one cluster. Logits are concave in x: tangents at the middle of a tile are above
+    // them, and cost far less. Where the tangent of a component is far below the logit of
+    // the likeliest one, nothing else of it is computed.
+
+    bool may_sort() const {
+        return coefficients && job.sums && !job.resp && !job.labels && !job.squares &&
+               job.n >= LEAST_SORTED * K;
+    }
+
+    // The samples that are done by this, which are few where clusters are not apart.
+    int64_t run_sorted() {
+        start = 0;
+        trying = true;
+        run_tile(TRIED < at.tile ? TRIED : at.tile);
+        trying = false;
+        const int64_t tried = n;
+        if (near_share > most_near(model)) return tried;
+        pack_coefficients();
+        const int64_t parts = (job.n - tried + SORTED - 1) / SORTED;
+        for (int64_t i = 0; i < parts; i++) {
+            const int64_t begin = tried + i * (job.n - tried) / parts;
+            const int64_t count = tried + (i + 1) * (job.n - tried) / parts - begin;
+            find_labels(begin, count);
+            sort(begin, count);
+            run_parts();
+        }
+        order = nullptr;
+        pure = false;
+        return job.n;
+    }
+
+    // Share of the components that count for a sample.
+    double share_near() const {
+        int64_t found = 0;
+        for (int64_t s = 0; s < n; s++) {
+            T most = r[s];
+            for (int64_t k = 1; k < K; k++) most = r[k * stride + s] > most ? r[k * stride + s] : most;
+            for (int64_t k = 0; k < K; k++) found += !(r[k * stride + s] <= most - (T)NEAR);
+        }
+        return (double)found / (double)(n * K);
+    }
+
+    void pack_coefficients() {
+        for (int64_t m = 0; m < M; m++)
+            for (int64_t j = 0; j < at.p; j++)
+                for (int64_t k = 0; k < at.columns; k++)
+                    coefficients[(m * at.p + j) * at.columns + k] =
+                        k < K ? (T)model.theta[(m * K + k) * at.p + j] : (T)0;
+    }
+
+    // Linear functions that are highest for the nearest mean of the first mixture, by the
+    // mean of precisions of trace one.
+    void pack_scores() {
+        double *mean = place<double>(at.slope), *own = mean + d * d;
+        for (int64_t i = 0; i < d * d; i++) mean[i] = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const double *q = model.theta + k * at.p + 1 + d;
+            double trace = 0;
+            for (int64_t i = 0, j = 0; i < d; j += d - i++) trace += q[j];
+            if (!(trace < 0)) continue;
+            const double size = 1 / trace;
+            for (int64_t i = 0; i < d; q += d - i++) {
+                mean[i * d + i] += q[0] * size;
+                for (int64_t j = 0; j < d - i; j++) mean[i * d + i + j] += q[j] * size;
+            }
+        }
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < i; j++) mean[i * d + j] = mean[j * d + i];
+        for (int64_t k = 0; k < at.wide; k++) {
+            const double *mu = model.means + (k < K ? k : 0) * d;
+            double height = 0;
+            for (int64_t i = 0; i < d; i++) {
+                own[i] = dot(mean + i * d, mu, d);
+                height -= 0.5 * own[i] * mu[i];
+                linear[(1 + i) * at.wide + k] = (T)own[i];
+            }
+            linear[k] = k < K ? (T)height : -Simd<T>::largest;
+        }
+    }
+
+    // Values of the linear functions of some components, in R registers of samples.
+    template <int R>
+    inline __attribute__((always_inline)) void linear_of(int64_t k, int64_t s,
+                                                         V (&l)[MOST_IN_GROUP][R]) const {
+        for (int g = 0; g < MOST_IN_GROUP; g++)
+            for (int i = 0; i < R; i++) l[g][i] = splat<T>(linear[k + g]);
+        multiply<T, MOST_IN_GROUP>(linear + at.wide + k, t + stride + s, stride, d, l, at.wide);
+    }
+
+    void find_labels(int64_t begin, int64_t count) {
+        int32_t *label = place<int32_t>(at.labels);
+        pack_scores();
+        order = nullptr;
+        for (start = begin; start < begin + count; start += n) {
+            n = begin + count - start < at.tile ? begin + count - start : at.tile;
+            used = (n + step - 1) / step * step;
+            load_features(t + stride);
+            for (int64_t s = 0; s < used; s += step) {
+                V most[PAIR], best[PAIR] = {}, l[MOST_IN_GROUP][PAIR];
+                for (int i = 0; i < PAIR; i++) most[i] = splat<T>(-Simd<T>::largest);
+                for (int64_t k = 0; k < K; k += MOST_IN_GROUP) {
+                    linear_of(k, s, l);
+                    UNROLL for (int g = 0; g < MOST_IN_GROUP; g++)
+                        UNROLL for (int i = 0; i < PAIR; i++) {
+                            const auto higher = l[g][i] > most[i];
+                            most[i] = select<T>(higher, l[g][i], most[i]);
+                            best[i] = select<T>(higher, splat<T>((T)(k + g)), best[i]);
+                        }
+                }
+                for (int64_t i = 0; i < step && s + i < n; i++)
+                    label[start - begin + s + i] = (int32_t)best[i / lanes][i % lanes];
+            }
+        }
+    }
+
+    void sort(int64_t begin, int64_t count) {
+        const int32_t *label = place<int32_t>(at.labels);
+        int32_t *sorted = place<int32_t>(at.order), *first = place<int32_t>(at.first);
+        for (int64_t k = 0; k <= K; k++) first[k] = 0;
+        for (int64_t i = 0; i < count; i++) first[label[i] + 1]++;
+        for (int64_t k = 0; k < K; k++) first[k + 1] += first[k];
+        for (int64_t i = 0; i < count; i++) sorted[first[label[i]]++] = (int32_t)(begin + i);
+    }
+
+    // Those of each component, as tiles of about the same size, and together those of
+    // components that have few.
+    void run_parts() {
+        const int32_t *sorted = place<int32_t>(at.order), *ends = place<int32_t>(at.first);
+        int64_t done = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const int64_t begin = k ? ends[k - 1] : 0, own = ends[k] - begin;
+            if (own < FEWEST && k + 1 < K) continue;
+            if (own < FEWEST || done < begin) {
+                const int64_t end = own < FEWEST ? ends[k] : begin;
+                run_part(sorted, done, end, false);
+            }
+            if (own >= FEWEST) run_part(sorted, begin, ends[k], true);
+            done = ends[k];
+        }
+    }
+
+    void run_part(const int32_t *sorted, int64_t begin, int64_t end, bool alike) {
+        const int64_t parts = (end - begin + at.tile - 1) / at.tile;
+        pure = alike;
+        for (int64_t i = 0; i < parts; i++) {
+            const int64_t from = begin + i * (end - begin) / parts;
+            order = sorted + from;
+            run_tile(begin + (i + 1) * (end - begin) / parts - from);
+        }
+    }
+
+    // Tangents at the middle of a tile; return the component that is likeliest there.
+    int64_t tangents(int64_t m) {
+        T *middle = total_;
+        for (int64_t i = 0; i < d; i++) {
+            V sum{};
+            for (int64_t s = 0; s < used; s += lanes) sum += load(t + (1 + i) * stride + s);
+            middle[i] = (T)(total<T>(sum) / (double)used);
+        }
+        int64_t k = 0, best = 0;
+        T most = -Simd<T>::largest, values[2 * lanes];
+        for (int64_t size; k < at.columns; k += size) {
+            size = k + 2 * lanes <= at.columns ? 2 * lanes : lanes;
+            size == lanes ? tangents_of<1>(m, k, values) : tangents_of<2>(m, k, values);
+            for (int64_t l = 0; l < size && k + l < K; l++)
+                if (values[l] > most) {
+                    most = values[l];
+                    best = k + l;
+                }
+        }
+        for (k = K; k < at.columns; k++) linear[k] = -Simd<T>::largest;
+        return best;
+    }
+
+    // Those of R registers of components, and their values in the middle.
+    template <int R> void tangents_of(int64_t m, int64_t k, T *values) {
+        const int64_t columns = at.columns;
+        const T *own = coefficients + m * at.p * columns + k, *q = own + (1 + d) * columns;
+        const T *middle = total_;
+        T *slopes = place<T>(at.slope);
+        V height[R], value[R];
+        for (int64_t i = 0; i < d * R; i++) store(slopes + i * lanes, V{});
+        UNROLL for (int a = 0; a < R; a++) height[a] = value[a] = load(own + a * lanes);
+        for (int64_t i = 0; i < d; i++, q += columns) {
+            own += columns;
+            T *out = slopes + i * R * lanes;
+            const T x = middle[i];
+            V slope[R];
+            UNROLL for (int a = 0; a < R; a++)
+                slope[a] = load(out + a * lanes) + load(q + a * lanes) * (x + x);
+            for (int64_t j = i + 1; j < d; j++) {
+                q += columns;
+                T *other = slopes + j * R * lanes;
+                UNROLL for (int a = 0; a < R; a++) {
+                    const V c = load(q + a * lanes);
+                    slope[a] += c * middle[j];
+                    store(other + a * lanes, load(other + a * lanes) + c * x);
+                }
+            }
+            UNROLL for (int a = 0; a < R; a++) {
+                const V b = load(own + a * lanes), half = slope[a] * ((T)0.5 * x);
+                height[a] -= half;
+                value[a] += b * x + half;
+                store(linear + (1 + i) * at.wide + k + a * lanes, b + slope[a]);
+            }
+        }
+        UNROLL for (int a = 0; a < R; a++) {
+            store(linear + k + a * lanes, height[a]);
+            __builtin_memcpy(values + a * lanes, &value[a], sizeof(V));
+        }
+    }
+
+    // Exponentials of a tile's near components, as `near_exponentials` leaves them.
+    void near_logits(int64_t m) {
+        const int64_t likeliest = tangents(m), registers = used / lanes;
+        for (int64_t k = 0; k < K; k++) n_near[k] = 0;
+        for (int64_t i = 0; i < registers; i++)
+            near_places[likeliest * at.tile + i] = (int32_t)(i * lanes);
+        n_near[likeliest] = (int32_t)registers;
+        listed_logits(m, likeliest);
+        int64_t first = 0;
+        for (; first + step <= used; first += step) find_near<PAIR>(first, likeliest);
+        if (first < used) find_near<1>(first, likeliest);
+        for (int64_t s = 0; s < used; s += lanes) {
+            store(log_norm + s, load(r + likeliest * stride + s));
+            store(total_ + s, V{});
+        }
+        for (int64_t k = 0; k < K; k++) {
+            if (k == likeliest || !n_near[k]) continue;
+            listed_logits(m, k);
+            for (int64_t i = 0; i < n_near[k]; i++) {
+                const int64_t s = near_places[k * at.tile + i];
+                const V l = load(r + k * stride + s), most = load(log_norm + s);
+                store(log_norm + s, select<T>(l > most, l, most));
+            }
+        }
+        for (int64_t k = 0; k < K; k++) {
+            const int32_t *places = near_places + k * at.tile;
+            int64_t i = 0;
+            for (; i + GROUP <= n_near[k]; i += GROUP)
+                listed_exponentials<GROUP>(r + k * stride, places + i);
+            for (; i < n_near[k]; i++) listed_exponentials<1>(r + k * stride, places + i);
+        }
+    }
+
+    template <int R> void listed_exponentials(T *row, const int32_t *places) {
+        V e[R];
+        UNROLL for (int i = 0; i < R; i++) e[i] = load(row + places[i]) - load(log_norm + places[i]);
+        exponentials<T, R, true>(e);
+        UNROLL for (int i = 0; i < R; i++) {
+            store(row + places[i], e[i]);
+            store(total_ + places[i], load(total_ + places[i]) + e[i]);
+        }
+    }
+
+    // List the registers in which the tangent of a component is not far below the logit of
+    // the likeliest one.
+    template <int R> void find_near(int64_t s, int64_t likeliest) {
+        using I = typename Simd<T>::I;
+        V least[R], l[MOST_IN_GROUP][R];
+        for (int i = 0; i < R; i++)
+            least[i] = load(r + likeliest * stride + s + i * lanes) - (T)NEAR;
+        for (int64_t k = 0; k < K; k += MOST_IN_GROUP) {
+            linear_of(k, s, l);
+            I near[MOST_IN_GROUP][R], one{};
+            UNROLL for (int g = 0; g < MOST_IN_GROUP; g++)
+                UNROLL for (int i = 0; i < R; i++) {
+                    near[g][i] = ~(l[g][i] <= least[i]);
+                    one |= near[g][i];
+                }
+            if (!any(one)) continue;
+            for (int64_t g = 0; g < MOST_IN_GROUP && k + g < K; g++)
+                for (int i = 0; i < R; i++) {
+                    if (k + g == likeliest || !any(near[g][i])) continue;
+                    int32_t &found = n_near[k + g];
+                    near_places[(k + g) * at.tile + found++] = (int32_t)(s + i * lanes);
+                }
+        }
+    }
+
+    // Logits of a component in the registers that are listed.
+    void listed_logits(int64_t m, int64_t k) {
+        const int64_t last = K > MOST_IN_GROUP ? whole_groups(K - MOST_IN_GROUP) : 0;
+        const int64_t group = k < last ? k / GROUP * GROUP : last;
+        const int64_t size = k < last ? GROUP : K - last;
+        const T *row = packed + (m * K + group) * at.p + k - group;
+        T *out = r + k * stride;
+        const int32_t *places = near_places + k * at.tile;
+        int64_t i = 0, found = n_near[k];
+        for (; i + 8 <= found; i += 8) listed_logits_of<8, 1>(row, size, places + i, out);
+        for (; i + 4 <= found; i += 4) listed_logits_of<4, 2>(row, size, places + i, out);
+        for (; i + 2 <= found; i += 2) listed_logits_of<2, 4>(row, size, places + i, out);
+        if (i < found) listed_logits_of<1, 4>(row, size, places + i, out);
+    }
+
+    // In so many sums, which do not wait for each other.
+    template <int R, int SUMS>
+    void listed_logits_of(const T *row, int64_t size, const int32_t *places, T *out) {
+        V l[SUMS][R] = {};
+        const T *from[R];
+        UNROLL for (int i = 0; i < R; i++) from[i] = t + places[i];
+        int64_t j = 0;
+        for (; j + SUMS <= at.p; j += SUMS)
+            UNROLL for (int a = 0; a < SUMS; a++) {
+                const T c = row[(j + a) * size];
+                UNROLL for (int i = 0; i < R; i++) l[a][i] += c * load(from[i] + (j + a) * stride);
+            }
+        for (; j < at.p; j++)
+            UNROLL for (int i = 0; i < R; i++) l[0][i] += row[j * size] * load(from[i] + j * stride);
+        UNROLL for (int i = 0; i < R; i++) {
+            UNROLL for (int a = 1; a < SUMS; a++) l[0][i] += l[a][i];
+            store(out + places[i], l[0][i]);
+        }
     }
 
     // --- Sums ---------------------------------------------------------------
@@ -1432,6 +1821,14 @@ template <class T> class Pass {
         // it is put where the first one has its own.
         const bool together = common_rest && model.tails;
         const int64_t rows = together ? 1 + d : at.p;
+        if (pure) {
+            for (int64_t k = 0; k < K; k++)
+                if (n_near[k])
+                    accumulate_columns<T, 1, true>(r + k * stride, t, stride,
+                                                   near_places + k * at.tile, n_near[k],
+                                                   acc + (m * K + k) * at.n_acc, at.n_acc, rows);
+            return;
+        }
         if (!sparse && rows >= LISTED)
             for (int64_t k = 0; k < K; k += ROWS) {
                 const T *row = r + k * stride;
@@ -1605,6 +2002,7 @@ template <class T> class Pass {
         const int64_t single = matrices ? 1 + d : at.p;
         double *out = job.sums;
         V *from = acc;
+        unflushed = 0;
         for (int64_t k = 0; k < M * K; k++, from += at.n_acc) {
             if (at.across) {
                 *out++ += empty(from[0]);
@@ -4281,7 +4679,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 17; }
+EXPORT int64_t skem_version(void) { return 18; }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }

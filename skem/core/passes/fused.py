@@ -191,6 +191,8 @@ class Fused:
                     parameters.precisions_cholesky, parameters.shape
                 )
                 diagonals = with_row_of_noise(form, diagonals)
+        elif form.bounded and kind == QUADRATICS[Pairs]:
+            means = with_row_of_noise(form, parameters.means)
         if not form.bounded and parameters.weights.ndim == 1:
             root = parameters.precisions_cholesky
             common = structure.whiten(root, 0, np.eye(d)).T

@@ -288,6 +288,71 @@ def test_components_that_are_left_out_have_no_part(
         assert_statistics_agree(case, library)
 
 
+SORTED = SIZES | {
+    "n": st.sampled_from([330, 1501, 9001]),
+    "K": st.sampled_from([8, 20]),
+    "d": st.sampled_from([5, 8, 13, 17]),
+    "kind": st.just("full"),
+    "form": st.just(Expanded),
+    "ties": st.just("none"),
+    "mixtures": st.sampled_from([(), (3,)]),
+    "separation": st.sampled_from([5.0, 12.0, 40.0]),
+}
+"""Sizes of clusters that are apart, of some rows each."""
+
+
+@given(sizes=st.fixed_dictionaries(SORTED))
+@searched
+def test_sorted_rows_have_the_sums_of_the_twin(library, sizes):
+    assert_statistics_agree(make_case(**sizes), library)
+
+
+@pytest.mark.parametrize("computing", ["f8", "f4"])
+@pytest.mark.parametrize("separation", [0.5, 12.0])
+def test_rows_are_sorted_where_clusters_are_apart(library, separation, computing):
+    rng = np.random.default_rng(0)
+    near = make_case(
+        n=2000, K=20, d=12, types=(computing, computing), separation=separation
+    )
+    far = rng.random(2000) < 0.1
+    case = moved_away(near, far, 1e6, rng)
+    with kernel(library):
+        compiled = case.expectation._fused.compiled
+        sums, loglik = np.empty((20, 1 + 12 + 78)), np.empty(1)
+        left = compiled.run(case.block, None, Workspace(), sums=sums, loglik=loglik)
+    # Samples that are left are in the order in which tiles have them.
+    assert (np.diff(left) > 0).all() == (separation < 1)
+    np.testing.assert_array_equal(np.sort(left), np.flatnonzero(far))
+
+
+@pytest.mark.parametrize("computing", ["f8", "f4"])
+@pytest.mark.parametrize("distance", [1e3, 1e6, np.inf, np.nan])
+def test_far_rows_among_sorted_ones_are_left(library, distance, computing):
+    rng = np.random.default_rng(0)
+    near = make_case(n=1501, K=20, d=12, types=(computing, computing), separation=12.0)
+    far = rng.random(1501) < 0.02
+    far[[0, 100, -1]] = True
+    case = moved_away(near, far, distance, rng)
+    density, _, _ = case.by(library, "classified")
+    assert_sums_agree(case, near, library, density, distance)
+
+
+def test_noise_has_its_part_where_rows_are_sorted(library):
+    case = make_case(n=1501, K=20, d=12, separation=12.0)
+    form = case.expectation.form
+    parameters = replace(form.parameters, weights=0.9 * form.parameters.weights)
+    form = replace(form, parameters=parameters, background=np.full(12, 3.0))
+    expectation = replace(case.expectation, form=form)
+    found, expected = (
+        replace(case, expectation=expectation).by(each, "statistics")
+        for each in (library, None)
+    )
+    assert expected.noise > 0
+    assert found.noise == pytest.approx(expected.noise, rel=1e-12)
+    assert found.loglik == pytest.approx(expected.loglik, rel=1e-12)
+    np.testing.assert_allclose(found.counts, expected.counts, rtol=1e-12)
+
+
 SINGLE = SIZES | {"mixtures": st.just(())}
 """The same of a mixture alone."""
 
@@ -389,6 +454,27 @@ def moved_away(case, chosen, distance, rng):
     return case.replaced(data=data)
 
 
+def assert_sums_agree(case, near, library, density, distance):
+    """Statistics of samples of which some were moved away from `near`."""
+    eps = float(np.finfo(case.computing).eps)
+    n, weight = case.block.data.shape[1], case.block.weight
+    weight = np.ones(n) if weight is None else weight
+    total = weight.sum()
+    with np.errstate(all="ignore"):
+        found, expected = (case.by(each, "statistics") for each in (library, None))
+    assert found.counts.sum() == pytest.approx(total, rel=1e4 * eps, abs=0)
+    most = np.finfo(float).max
+    with np.errstate(over="ignore"):
+        size = np.minimum(weight @ np.abs(density), most)
+    error = np.abs(np.subtract(*np.clip([found.loglik, expected.loglik], -most, most)))
+    assert error <= 1e4 * eps * size + total * near.tolerance
+    # Squares of others are beyond the range of numbers.
+    if abs(distance) < FINITE[case.computing]:
+        own, all_ = scales(case)
+        error = np.abs(found.sums - expected.sums)
+        assert (error <= 1e4 * eps * own + 2 * NEGLIGIBLE * all_).all()
+
+
 @given(
     sizes=NEAR,
     share=st.sampled_from([0.01, 0.3, 1.0]),
@@ -424,21 +510,7 @@ def test_far_samples_are_those_of_the_twin_and_harm_no_others(
     clear = len(twin) == 1 or ordered[-1] > ordered[-2] + 0.1
     np.testing.assert_array_equal(labels[clear], twin.argmax(axis=0)[clear])
 
-    weight = np.ones(len(far)) if near.block.weight is None else near.block.weight
-    total = weight.sum()
-    with np.errstate(all="ignore"):
-        found, expected = (case.by(each, "statistics") for each in (library, None))
-    assert found.counts.sum() == pytest.approx(total, rel=1e4 * eps, abs=0)
-    most = np.finfo(float).max
-    with np.errstate(over="ignore"):
-        size = np.minimum(weight @ np.abs(density), most)
-    error = np.abs(np.subtract(*np.clip([found.loglik, expected.loglik], -most, most)))
-    assert error <= 1e4 * eps * size + total * near.tolerance
-    # Squares of others are beyond the range of numbers.
-    if abs(distance) < FINITE[case.computing]:
-        own, all_ = scales(case)
-        error = np.abs(found.sums - expected.sums)
-        assert (error <= 1e4 * eps * own + 2 * NEGLIGIBLE * all_).all()
+    assert_sums_agree(case, near, library, density, distance)
 
 
 def blocks_of(case, workers):
