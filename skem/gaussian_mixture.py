@@ -84,9 +84,10 @@ class GaussianMixture(LikelihoodMixture):
           be missed, splits another, and keeps the result if the likelihood is higher.
           It ends after twice twenty moves without a gain [5]_. On more than 20 000 rows
           (or 400 per component) it works on a random subsample first, then on growing
-          ones, and at last on all rows. Starts come from k-means, and from the nearest
-          of rows that are chosen at random or by k-means++; if `init_params` is not
-          'kmeans', from that method alone. There is one start if a part of it is given.
+          ones, or on points that stand for cells of rows, and at last on all rows.
+          Starts come from k-means, and from the nearest of rows that are chosen at
+          random or by k-means++; if `init_params` is not 'kmeans', from that method
+          alone. There is one start if a part of it is given.
         - int: so many starts by `init_params`, all of them finished on all rows, as in
           scikit-learn.
 

@@ -67,6 +67,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(path_module, "POOL_ROWS_PER_COMPONENT", 0)
     monkeypatch.setattr(path_module, "GROWTH", 10**4)
     monkeypatch.setattr(effort, "SUBSAMPLE_VALUES", 4_000)
+    monkeypatch.setattr(effort, "CELL_VALUES", 4_000)
     monkeypatch.setattr(scale_module, "ROWS", 500)
     # What is imported and kept at a first fit is no memory of the fits that follow.
     fit(integers(1000).astype(np.float32), n_init="auto", max_iter=1)

@@ -30,8 +30,8 @@ print(f"{path.stat().st_size / 1e6:.0f} MB")
 # %%
 # Opened as a memory map, the file is not read until the fit reads it, block by block.
 # The search for a good optimum is not made on a million rows, but on a random
-# subsample; what it finds is carried on through growing ones, so that few passes over
-# the whole are left.
+# subsample; what it finds is carried on through growing ones, or through points that
+# stand for cells of rows, so that few passes over the whole are left.
 
 X = np.load(path, mmap_mode="r")
 

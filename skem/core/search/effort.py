@@ -25,6 +25,8 @@ LABOUR = 2**35
 """Products in all rounds of moves beyond which there are fewer, but for the first."""
 SUBSAMPLE_VALUES = 2**23
 """Values in the largest subsample, which is copied into memory."""
+CELL_VALUES = 2**21
+"""Values of the rows that are put in cells, at most: these take a few times as much."""
 LONG = 2**22
 """Products in a step from which on single precision shortens it."""
 WIDE = 5
@@ -67,6 +69,11 @@ def pool_rows(em: EMMap, n_components: int) -> int:
 def largest_part(em: EMMap) -> int:
     """Return the most rows of a subsample."""
     return min(em.blocks.n_samples - 1, SUBSAMPLE_VALUES // em.blocks.n_features)
+
+
+def rows_in_cells(em: EMMap) -> int:
+    """Return how many rows are put in cells, at most."""
+    return min(em.blocks.n_observed, CELL_VALUES // em.blocks.n_features)
 
 
 def lightened(em: EMMap, n_components: int) -> EMMap:

@@ -68,12 +68,12 @@ class Followed(LBFGS):
         """What a later run may learn from."""
         return self._run.path if self._steps > self.warm_up else None
 
-    def _settle(self) -> None:
+    def _settle(self, most: int = 0) -> None:
         places: list[Any] = [
             Place(*map(self._mixture, pair)) for pair in self._run.path
         ]
         self._path = deque(places)
-        super()._settle()
+        super()._settle(len(places))
 
     def _mixture(self, values: np.ndarray) -> Parameters:
         parts = self._run.outcome.parameters.arrays

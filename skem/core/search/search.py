@@ -28,6 +28,7 @@ from skem.core.mixture.seeds import (
     nearest_random_row,
 )
 from skem.core.mixture.step import Limits
+from skem.core.search.cells import divided
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.effort import (
     GROWTH,
@@ -127,6 +128,10 @@ class Search:
         pool = lightened(em.restricted(size, self.rng), K)
         on_part = self.roughly(em, pool)
         best = on_part.improved(pool, on_part.first(pool), part=True)
+        for cells in divided(em, K, self.rng):
+            points = cells.points(best.evaluation.parameters)
+            if points is not None:
+                best, size = self.finished(points, best), cells.n_rows
         while size * GROWTH <= largest_part(em):
             size *= GROWTH
             part = lightened(em.restricted(size, self.rng), K)

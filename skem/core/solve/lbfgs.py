@@ -117,7 +117,7 @@ class LBFGS:
         number of data, so that their quotients stay the same.
         """
         if isinstance(earlier, LBFGS) and earlier._steps > earlier.warm_up:
-            earlier._settle()
+            earlier._settle(self.memory + 1)
             self._pairs.extend(earlier._pairs)
 
     @property
@@ -139,7 +139,7 @@ class LBFGS:
         self._plain_left = 0
         self._gain = math.inf
         self._flat = 0
-        self._path: deque[Evaluation] = deque([start], maxlen=self.hindsight)
+        self._path: deque[Evaluation] = deque([start], maxlen=self.memory + 1)
         self._estimates: deque[float] = deque(maxlen=5)
         self._shrinkages: deque[float] = deque(maxlen=3)
         self._gains: deque[float] = deque(maxlen=2 * self.window)
@@ -160,11 +160,11 @@ class LBFGS:
         self._x, self._r = x, r
         self._direction = self._pairs.apply(r)
 
-    def _settle(self) -> None:
+    def _settle(self, most: int = hindsight) -> None:
         """Put the chart at the end of the path, and learn from the path."""
         self._chart = self._chart_at(self._path[-1].parameters)
         self._pairs.clear()
-        places = [self._locate(point) for point in self._path]
+        places = [self._locate(point) for point in [*self._path][-most:]]
         for here, there in pairwise(places):
             self._remember(*here, *there)
         self._move_to(*places[-1])
