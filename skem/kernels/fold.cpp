@@ -414,6 +414,8 @@ constexpr int64_t TELLING = 16, HEAD = 32;
 // at least so many for each component; the fewest of one that are a tile by themselves; and
 // those of the tile that tells whether clusters are apart.
 constexpr int64_t SORTED = 8192, LEAST_SORTED = 16, FEWEST = 16, TRIED = 64;
+// Components up to which blocks have enough rows of each.
+constexpr int64_t MOST_SORTED = 64;
 // What sorted tiles may cost, beside others; and registers that count for each sample that
 // does.
 constexpr double WORTH_SORTING = 0.6, SPREAD = 2.5;
@@ -444,7 +446,7 @@ INLINE int64_t n_quadratic(const Model &m) {
 // functions tell which they are. Of few features these cost as much as logits.
 INLINE double most_near(const Model &m) {
     const bool known = m.means && m.kind == PAIRS && m.bounded && !m.centred;
-    if (!known || m.tails || m.cells || m.K < MANY) return 0;
+    if (!known || m.tails || m.cells || m.K < MANY || m.K > MOST_SORTED) return 0;
     return (WORTH_SORTING - 4 / (double)(m.d + 2)) / SPREAD;
 }
 
