@@ -19,9 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem._selection import refine
+from skem._selection import refine, walk
 from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.seeds import kmeans
 from skem.core.search.search import Search
 from skem.core.solve.loop import Solution
 from skem.datasets import load_faithful
@@ -362,6 +363,30 @@ def test_among_the_tools_of_scikit_learn(X):
     assert list(selection.best_estimator_.feature_names_in_) == ["a", "b"]
     copy = pickle.loads(pickle.dumps(selection))
     assert np.array_equal(copy.predict_proba(frame), selection.predict_proba(frame))
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 1),
+        ({"covariance_type": "full"}, 5),
+        ({"covariance_type": ["full", "diag"]}, 3),
+        ({"reg_covar": 1e-6}, 5),
+    ],
+)
+def test_there_are_fewer_fresh_clusterings_beside_quick_fits(
+    X, monkeypatch, options, count
+):
+    # One for one component; two for each of two and three where there is nothing else.
+    made = []
+
+    def counted(Z, weight, n_components, rng):
+        made.append(n_components)
+        return kmeans(Z, weight, n_components, rng)
+
+    monkeypatch.setitem(walk.INITIALIZERS, "kmeans", counted)
+    GaussianMixtureIC((1, 2, 3), random_state=0, **options).fit(X)
+    assert len(made) == count
 
 
 def test_does_not_depend_on_the_number_of_jobs():
