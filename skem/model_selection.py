@@ -79,7 +79,9 @@ class GaussianMixtureIC(ChosenMixture):
         best one, and 0.3 nats more for each of its parameters, beside those handed
         along the path. Such a candidate is searched as a fit of its own is; on few
         samples from three times as many, and again where that has found more. The
-        others have two fresh starts at most, which all structures share.
+        others start from the clusters that the scale of the penalty is taken from, one
+        start for each structure. Where these are fewer than three, or there is no such
+        scale, they have at most two fresh starts as well, which structures share.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'

@@ -19,9 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
-from skem._selection import refine
+from skem._selection import refine, walk
 from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.mixture.seeds import kmeans
 from skem.core.search.search import Search
 from skem.core.solve.loop import Solution
 from skem.datasets import load_faithful
@@ -364,9 +365,36 @@ def test_among_the_tools_of_scikit_learn(X):
     assert np.array_equal(copy.predict_proba(frame), selection.predict_proba(frame))
 
 
-def test_does_not_depend_on_the_number_of_jobs(X):
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 1),
+        ({"covariance_type": "full"}, 5),
+        ({"covariance_type": ["full", "diag"]}, 3),
+        ({"reg_covar": 1e-6}, 5),
+    ],
+)
+def test_there_are_fewer_fresh_clusterings_beside_quick_fits(
+    X, monkeypatch, options, count
+):
+    # One for one component; two for each of two and three where there is nothing else.
+    made = []
+
+    def counted(Z, weight, n_components, rng):
+        made.append(n_components)
+        return kmeans(Z, weight, n_components, rng)
+
+    monkeypatch.setitem(walk.INITIALIZERS, "kmeans", counted)
+    GaussianMixtureIC((1, 2, 3), random_state=0, **options).fit(X)
+    assert len(made) == count
+
+
+def test_does_not_depend_on_the_number_of_jobs():
+    # Quick fits go from one process to the next, with the scales that are of them.
+    X = load_wine().data
+    options = {"covariance_type": ["full", "diag"], "random_state": 0}
     tables = [
-        GaussianMixtureIC((1, 2), random_state=0, n_jobs=n_jobs).fit(X).results_
+        GaussianMixtureIC(range(2, 6), n_jobs=n_jobs, **options).fit(X).results_
         for n_jobs in (1, 2)
     ]
     for name in set(tables[0]) - TIMES:

@@ -36,11 +36,13 @@ def candidates(
     be as near. So the result does not depend on how many structures are worked on at a
     time.
     """
-    fresh = fresh_clusterings(problem, np.random.RandomState(problem.seed))
     asked = [SHAPES[name] for name in covariance_types]
-    first = first_alike(asked, len(fresh.coordinates.shift))
+    with problem.opened() as blocks:
+        first = first_alike(asked, blocks.n_features)
     places = sorted(set(first))
     structures = [asked[place] for place in places]
+    rng = np.random.RandomState(problem.seed)
+    fresh = fresh_clusterings(problem, structures, rng)
     # Processes: on small data most of the time goes to Python, which threads would
     # share; on large ones a fit has threads of its own.
     with Parallel(n_jobs=n_jobs) as parallel:

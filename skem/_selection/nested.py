@@ -63,7 +63,7 @@ def _continued(
     """Fit some of the candidates from those of other structures."""
     before = {c.n_components: c for c in settled.candidates}
     found: dict[int, tuple[Candidate, Parameters]] = {}
-    with problem.stages(structure, settled.walked.scales) as stages:
+    with problem.stages(structure, settled.walked.quick_fits) as stages:
         if len(stages) > 1:
             return settled
         for K, (smaller, other) in better.items():

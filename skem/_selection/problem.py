@@ -14,7 +14,7 @@ from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.scale import Clusterings
+from skem.core.mixture.scale import Clusterings, QuickFit
 from skem.core.mixture.seeds import starting_methods
 from skem.core.search.effort import products
 from skem.core.search.follow import swiftly
@@ -25,8 +25,8 @@ from skem.core.solve.registry import ACCELERATORS
 LIGHT = 2**19
 """Products in a step up to which many steps are quick."""
 
-Scales = dict[int, np.ndarray]
-"""The scale of so many clusters, for the penalty."""
+QuickFits = dict[int, QuickFit]
+"""Those that the penalty's scales are taken from, by the number of components."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class Problem:
 
     @contextmanager
     def stages(
-        self, structure: Structure, scales: Scales | None = None
+        self, structure: Structure, known: QuickFits | None = None
     ) -> Iterator[list[EMMap]]:
         """Open the data: samples of growing size, and all rows, as one component.
 
-        `scales` of clusters are those that are known.
+        Quick fits may be `known`.
         """
         with self.opened() as blocks:
-            known = self.prepared.get(structure.name)
-            if known is not None and isinstance(blocks, ArrayBlocks):
-                em = known.reopened(blocks)
+            before = self.prepared.get(structure.name)
+            if before is not None and isinstance(blocks, ArrayBlocks):
+                em = before.reopened(blocks)
             else:
                 em = EMMap.prepare(
                     blocks,
@@ -75,7 +75,7 @@ class Problem:
                     self.clusterings,
                 )
                 self.prepared[structure.name] = replace(em, blocks=cast(Any, None))
-            em.scales.update(scales or {})
+            em.quick_fits.update(known or {})
             if self.options.get("fixed") is not None:
                 em = em.with_equal_weights(1)
             # One seed: the same rows for every structure.
@@ -98,6 +98,12 @@ class Problem:
             effort.n_starts,
             effort.patience,
         )
+
+    def has_quick_fit(self, em: EMMap, K: int) -> bool:
+        """Whether the scale of the penalty comes with a start of so many components."""
+        if em.sample is None or self.options["init_params"] != "kmeans":
+            return False
+        return 1 < K <= em.sample.most_clusters
 
     def many(self, em: EMMap) -> bool:
         """Whether many starts are to be tried at once."""

@@ -49,7 +49,7 @@ def refine(
     """
     if not near:
         return settled
-    with problem.stages(structure, settled.walked.scales) as stages:
+    with problem.stages(structure, settled.walked.quick_fits) as stages:
         sample, whole = stages[0], stages[-1]
         light = problem.many(whole)
         found: dict[int, tuple[Candidate, Parameters]] = {}

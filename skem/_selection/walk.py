@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 
 from skem._selection.grid import Candidate
 from skem._selection.judge import candidate_of, unless_ill_defined
-from skem._selection.problem import Problem, Scales
+from skem._selection.problem import Problem, QuickFits
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES, Structure
 from skem.core.gaussian.parameters import Parameters
@@ -23,6 +23,8 @@ from skem.core.search.sketch import Sketch
 
 SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
+DIVERSE = 3
+"""The same, with the quick fits of all scouts, if there are these."""
 WALKS = 2
 """Times that paths are walked up and down again, where neighbours have found more."""
 
@@ -48,7 +50,7 @@ class Walked:
 
     found: dict[int, Found]
     coordinates: Coordinates
-    scales: Scales
+    quick_fits: QuickFits
     seconds: dict[int, float]
 
     def sketches(self, there: Coordinates) -> dict[int, Sketch]:
@@ -88,13 +90,17 @@ class Settled:
         )
 
 
-def fresh_clusterings(problem: Problem, rng: np.random.RandomState) -> Fresh:
+def fresh_clusterings(
+    problem: Problem, structures: Sequence[Structure], rng: np.random.RandomState
+) -> Fresh:
     """Make a few fresh clusterings for each number of components.
 
     Distances are between standardised features and between features of one common
-    scale, in turn: neither finds the clusters of all data.
+    scale, in turn: neither finds the clusters of all data. There are fewer where every
+    structure that scouts has a quick fit.
     """
-    n_init = min(SPARSE, problem.n_init)
+    most = min(SPARSE, problem.n_init)
+    n_scouts = sum(_scouts(each, structures) for each in structures)
     method = INITIALIZERS[problem.options["init_params"]]
     scales = {each.scales_features: each for each in STRUCTURES.values()}
     with ExitStack() as stack:
@@ -105,9 +111,11 @@ def fresh_clusterings(problem: Problem, rng: np.random.RandomState) -> Fresh:
         coordinates = maps[0].coordinates
         fresh: dict[int, list[Sketch]] = {}
         for K in problem.components:
-            fresh[K] = []
+            fresh[K], count = [], most
+            if problem.has_quick_fit(maps[0], K):
+                count = min(count, max(0, DIVERSE - n_scouts))
             # One component is the same wherever it starts.
-            for em in islice(cycle(maps), n_init if K > 1 else min(n_init, 1)):
+            for em in islice(cycle(maps), count if K > 1 else min(count, 1)):
                 rows = subsample(em, K, rng)
                 resp = method(rows.Z, rows.weight, K, rng) * rows.weight
                 sketch = Sketch.of_rows(rows, resp)
@@ -154,8 +162,9 @@ def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     """Scout the path."""
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
-        path.scout(fresh.seen_from(em.coordinates))
-        return Walked(path.found, em.coordinates, em.scales, dict(path.seconds))
+        quick = [K for K in problem.components if problem.has_quick_fit(em, K)]
+        path.scout(fresh.seen_from(em.coordinates), quick)
+        return Walked(path.found, em.coordinates, em.quick_fits, dict(path.seconds))
 
 
 def _settle(
@@ -166,7 +175,7 @@ def _settle(
     others: Sequence[Walked],
 ) -> Settled:
     """Walk down with what others have found, and go on to all rows."""
-    with problem.stages(structure, own.scales if own else None) as stages:
+    with problem.stages(structure, own.quick_fits if own else None) as stages:
         em = stages[0]
         path = problem.path(em, own.found if own else None)
         path.seconds.update(own.seconds if own else {})
@@ -179,7 +188,7 @@ def _settle(
             K: unless_ill_defined(path.settle, K, stages) for K in problem.components
         }
         return Settled(
-            Walked(path.found, em.coordinates, em.scales, dict(path.seconds)),
+            Walked(path.found, em.coordinates, em.quick_fits, dict(path.seconds)),
             [
                 candidate_of(problem, structure, K, solution, path.seconds[K])
                 for K, solution in solutions.items()

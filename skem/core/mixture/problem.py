@@ -19,7 +19,13 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import filled_rows, total_statistics
 from skem.core.mixture.noise import Background, clean
 from skem.core.mixture.rows import Rows
-from skem.core.mixture.scale import Clusterings, Sample, as_one, one_scatter
+from skem.core.mixture.scale import (
+    Clusterings,
+    QuickFit,
+    Sample,
+    as_one,
+    one_scatter,
+)
 
 KEPT = 2**21
 """Values of all rows up to which they are kept in coordinates, once they are."""
@@ -137,14 +143,16 @@ class FitProblem:
         )
 
     @property
-    def scales(self) -> dict[int, np.ndarray]:
-        """Scales of clusters that have been found, by the number of components."""
-        return {} if self.sample is None else self.sample.scales
+    def quick_fits(self) -> dict[int, QuickFit]:
+        """Quick fits that scales are taken from, by the number of components."""
+        return {} if self.sample is None else self.sample.quick_fits
 
     def clusters(self, n_components: int) -> Parameters | None:
-        """Return the quick fit that the scale is taken from, if there was one."""
-        found = None if self.sample is None else self.sample.clusters.get(n_components)
-        return found if found is None else self.constrained(found, roughly=True)
+        """Return where the quick fit has its components, if there was one."""
+        found = self.quick_fits.get(n_components)
+        if found is None or found.clusters is None:
+            return None
+        return self.constrained(found.clusters, roughly=True)
 
     def reopened(self, blocks: ArrayBlocks) -> Self:
         """Return the same problem of the same array, opened anew."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
@@ -141,6 +142,13 @@ def one_scatter(total: Statistics, *, incomplete: bool) -> Scatter:
     return scatter._replace(values=(values * scatter.counts[0])[None])
 
 
+class QuickFit(NamedTuple):
+    """The scale of so many clusters, and the fit that it is of, if rows are enough."""
+
+    scale: np.ndarray
+    clusters: Parameters | None = None
+
+
 class Clusterings:
     """Clusterings of data that were made, for all samples of these data.
 
@@ -150,16 +158,14 @@ class Clusterings:
 
     def __init__(self) -> None:
         self._known: list[tuple[np.ndarray, np.ndarray, int, list[np.ndarray]]] = []
-        self._fits: dict[
-            tuple[str, bytes, int], tuple[dict[int, np.ndarray], dict[int, Parameters]]
-        ] = {}
+        self._fits: dict[tuple[str, bytes, int], dict[int, QuickFit]] = {}
 
     def fits(
         self, structure: Structure, coordinates: Coordinates, n_rows: int
-    ) -> tuple[dict[int, np.ndarray], dict[int, Parameters]]:
-        """Return scales that have been found, and the quick fits that they are of."""
+    ) -> dict[int, QuickFit]:
+        """Return what has been found, by the number of components."""
         key = structure.name, coordinates.scale.tobytes(), n_rows
-        return self._fits.setdefault(key, ({}, {}))
+        return self._fits.setdefault(key, {})
 
     def of(
         self, white: np.ndarray, weight: np.ndarray, n_components: int
@@ -267,32 +273,32 @@ class Sample:
 
     def scale(self, n_components: int) -> np.ndarray:
         """Λ of so many components, as the structure's scatter has it."""
-        if n_components not in self.scales:
-            self.scales[n_components] = self._scale(n_components)
-        return self.scales[n_components]
+        if n_components not in self.quick_fits:
+            self.quick_fits[n_components] = self._quick_fit(n_components)
+        return self.quick_fits[n_components].scale
 
     @property
-    def scales(self) -> dict[int, np.ndarray]:
+    def quick_fits(self) -> dict[int, QuickFit]:
         """What has been found: a path asks for each number of components often."""
-        return self._fits[0]
-
-    @property
-    def clusters(self) -> dict[int, Parameters]:
-        """Where the quick fit of so many clusters has come to: a start of others."""
-        return self._fits[1]
-
-    @property
-    def _fits(self) -> tuple[dict[int, np.ndarray], dict[int, Parameters]]:
         structure, n_rows = self.structure, self.blocks.n_samples
         return self.clusterings.fits(structure, self.coordinates, n_rows)
 
-    def _scale(self, n_components: int) -> np.ndarray:
+    @property
+    def most_clusters(self) -> int:
+        """The largest number of clusters that there are rows enough for."""
         d = self.blocks.n_features
         enough = self.blocks.total_weight // (2 * pseudo_rows(self.structure, d))
-        K = max(1, min(n_components, int(enough), self.blocks.n_samples))
-        scale = self._of_clusters(K) if K > 1 else self._pooled(self.total)
+        return max(1, min(int(enough), self.blocks.n_samples))
+
+    def _quick_fit(self, n_components: int) -> QuickFit:
+        if n_components == 1:
+            return QuickFit(self._pooled(self.total))
+        K = min(n_components, self.most_clusters)
+        if K == n_components:
+            return self._of_clusters(K)
         # What is left of a cluster that more components share.
-        return scale * (n_components / K) ** (-2 / d)
+        left = (n_components / K) ** (-2 / self.blocks.n_features)
+        return QuickFit(left * self.scale(K))
 
     def _pooled(
         self, statistics: Statistics, before: np.ndarray | None = None
@@ -371,8 +377,8 @@ class Sample:
         whole = as_one(blocks, self.coordinates, self.structure)
         return replace(self, blocks=blocks, whole=whole)
 
-    def _of_clusters(self, n_components: int) -> np.ndarray:
-        """Scale of clusters after k-means and a few EM steps.
+    def _of_clusters(self, n_components: int) -> QuickFit:
+        """Fit clusters by k-means and a few EM steps.
 
         Rows are in the order of their distance from the mean, so that any affine map
         of the data has the same clusters.
@@ -395,8 +401,8 @@ class Sample:
             resp = np.stack(views) * weight
             found = quick.cluster(rows, resp, steps, SETTLED)
             if found is not None:
-                scale, self.clusters[n_components] = found
-                return scale.reshape(second.shape)
+                scale, parameters = found
+                return QuickFit(scale.reshape(second.shape), parameters)
         statistics = min(
             (
                 Statistics.of_labels(structure.quadratic, Z, resp * weight, squares)
@@ -413,8 +419,7 @@ class Sample:
         scatter = statistics.scatter()
         parameters = maximise(structure, penalty, statistics, scatter)
         statistics, parameters = self._settled(blocks, parameters, penalty, steps)
-        self.clusters[n_components] = parameters
-        return self._pooled(statistics)
+        return QuickFit(self._pooled(statistics), parameters)
 
     def _products(self, n_components: int) -> int:
         """Return how many products a step has, about."""

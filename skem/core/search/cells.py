@@ -112,7 +112,7 @@ class Cells:
         )
 
 
-def divided(
+def finer_cells(
     em: EMMap, n_components: int, rng: np.random.RandomState
 ) -> Iterator[Cells]:
     """Put all rows, or as many as there may be, in ever finer cells.

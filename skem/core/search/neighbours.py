@@ -1,7 +1,7 @@
 """Mixtures of one component more or fewer: starts from what was found beside them.
 
 Cuts across a main axis miss narrow parts of a component. Cuts half-way between two of
-its rows, drawn at random, find those too, and all of them share one M-step.
+its rows, drawn at random, find those too.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import numpy as np
 
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.search.draw import drawn_of_each, nearer
 from skem.core.search.effort import affordable
 from skem.core.search.initialize import started, subsample
-from skem.core.search.sketch import Sketch, likely
+from skem.core.search.move import Moves
+from skem.core.search.sketch import Sketch
 
 
 def divided(
@@ -21,24 +21,21 @@ def divided(
 ) -> list[Parameters]:
     """Cut one component in two, in so many ways; those that fail are left out.
 
-    A row is drawn, then a component that owns it, then another row of that component.
-    Of the component's rows each goes to the nearer of the two.
+    They are moves of a component that has no rows yet.
     """
     K = len(parameters.weights)
     rows = subsample(em, K + 1, rng)
-    resp = likely(em.responsibilities(parameters, rows.block)) * rows.weight
-    here = drawn_of_each(np.tile(rows.weight, (n_starts, 1)), rng)
-    owners = drawn_of_each(resp.T[here], rng)
-    shares = resp[owners]
-    there = drawn_of_each(shares, rng)
-    first = nearer([rows.Z], here, there)
-    labels = np.concatenate([resp, shares * first, shares * ~first])
-    found = rows.labelled(em, labels)
-    starts = np.arange(n_starts)
-    chosen = np.tile(np.arange(K + 1), (n_starts, 1))
-    chosen[starts, owners] = K + starts
-    chosen[:, K] = K + n_starts + starts
-    return [start for _, start in started(em, found[chosen])]
+    resp = em.responsibilities(parameters, rows.block)
+    resp = np.insert(resp, K, 0, axis=0)
+    order = np.append(np.arange(K), K - 1)
+    cholesky = em.structure.ordered(parameters.precisions_cholesky, order)
+    more = parameters.ordered(order, cholesky)
+    more.weights[K] = 0
+    moves = Moves(em, more, rows, resp, np.array([K]), np.zeros(1))
+    found = moves.drawn(n_starts, rng)
+    if isinstance(found, Parameters):
+        return [found[i] for i in range(n_starts)]
+    return found
 
 
 def united(em: EMMap, sketch: Sketch, n_starts: int) -> list[Parameters]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -126,17 +126,24 @@ class Path:
             self._problems[K] = self.em.for_components(K)
         return self._problems[K]
 
-    def scout(self, fresh: dict[int, list[Sketch]]) -> None:
+    def scout(
+        self, fresh: dict[int, list[Sketch]], quick: Collection[int] = ()
+    ) -> None:
         """Find something for every K, from fresh starts and splits of the one before.
 
+        And from the quick fits that scales are taken from, of those K that are `quick`.
         The best start is left where a few steps have taken it.
         """
         for before, K in self._with_neighbours(self.components):
             with self._timed(K):
                 em = self.problem(K)
                 near = None if before is None else self.found.get(before)
-                starts = [*fresh[K], *(widened(near.sketch, K) if near else [])]
-                trials = climb(em, self.starts(em, starts), SCREENING)
+                sketches = [*fresh[K], *(widened(near.sketch, K) if near else [])]
+                starts = self.starts(em, sketches)
+                clusters = em.clusters(K) if K in quick else None
+                if clusters is not None:
+                    starts.append(clusters)
+                trials = climb(em, starts, SCREENING)
                 if trials:
                     self.found[K] = Found.of_trial(em, trials[0])
 

@@ -28,7 +28,7 @@ from skem.core.mixture.seeds import (
     nearest_random_row,
 )
 from skem.core.mixture.step import Limits
-from skem.core.search.cells import divided
+from skem.core.search.cells import finer_cells
 from skem.core.search.climb import Trial, climb, height, highest
 from skem.core.search.effort import (
     GROWTH,
@@ -128,7 +128,7 @@ class Search:
         pool = lightened(em.restricted(size, self.rng), K)
         on_part = self.roughly(em, pool)
         best = on_part.improved(pool, on_part.first(pool), part=True)
-        for cells in divided(em, K, self.rng):
+        for cells in finer_cells(em, K, self.rng):
             points = cells.points(best.evaluation.parameters)
             if points is not None:
                 best, size = self.finished(points, best), cells.n_rows

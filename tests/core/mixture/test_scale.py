@@ -215,9 +215,8 @@ def test_the_scale_of_one_call_is_that_of_numpy(
     assert None not in done
     monkeypatch.setattr(Stepper, "of", lambda *args: None)
     np.testing.assert_allclose(found, slow.scale(3), rtol=1e-8, atol=1e-10)
-    for one, other in zip(
-        fast.clusters[3].arrays, slow.clusters[3].arrays, strict=True
-    ):
+    fits = [each.quick_fits[3].clusters.arrays for each in (fast, slow)]
+    for one, other in zip(*fits, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-9)
 
 

@@ -14,7 +14,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search import effort
 from skem.core.search import search as search_module
-from skem.core.search.cells import divided, halved, points_of
+from skem.core.search.cells import finer_cells, halved, points_of
 from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
 from skem.core.solve.lbfgs import LBFGS
@@ -102,7 +102,7 @@ def test_points_have_nearly_the_likelihood_of_all_rows(weighted, make_blocks, rn
     X = overlapping(rng, 60_000)
     weight = rng.integers(0, 3, len(X)).astype(float) if weighted else None
     em, start = problem(make_blocks(X, weight))
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     points = cells.points(start)
     assert 4 * points.blocks.n_samples <= cells.n_rows
     assert points.blocks.total_weight == pytest.approx(em.blocks.total_weight)
@@ -118,7 +118,7 @@ def test_points_have_nearly_the_likelihood_of_all_rows(weighted, make_blocks, rn
 def test_cells_become_finer(make_blocks, rng, monkeypatch):
     monkeypatch.setattr("skem.core.search.cells.CELLS", 300)
     em, start = problem(make_blocks(overlapping(rng, 60_000)))
-    first, second = divided(em, 2, seed())
+    first, second = finer_cells(em, 2, seed())
     few, many = (cells.points(start).blocks.n_samples for cells in (first, second))
     assert few * 7 < many < 60_000 / 4
     # Nothing is lost from one to the next.
@@ -133,7 +133,7 @@ def test_rows_of_coarse_cells_stay_as_they_are(make_blocks, rng):
     X = overlapping(rng, 60_000)
     X[:20] = 1e100 * rng.normal(size=(20, 2))
     em, start = problem(make_blocks(X))
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     points = cells.points(start)
     assert np.isfinite(points.blocks.X).all()
     far = np.abs(points.blocks.X).max(axis=1) > 1e90
@@ -146,7 +146,7 @@ def test_rows_of_coarse_cells_stay_as_they_are(make_blocks, rng):
 def test_there_are_no_points_where_cells_are_wider_than_components(make_blocks, rng):
     em, start = problem(make_blocks(overlapping(rng, 60_000)))
     narrow = replace(start, precisions_cholesky=start.precisions_cholesky * 1e3)
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     assert cells.points(start) is not None
     assert cells.points(narrow) is None
 
@@ -154,7 +154,7 @@ def test_there_are_no_points_where_cells_are_wider_than_components(make_blocks, 
 def test_pseudo_observations_weigh_what_a_point_does(make_blocks, rng):
     """Else a few points would make a narrow component, where there are many rows."""
     em, start = problem(make_blocks(overlapping(rng, 60_000)))
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     points = cells.points(start)
     heavier = points.blocks.total_weight / points.blocks.n_samples
     assert points.regularization.epsilon == pytest.approx(heavier)
@@ -182,13 +182,13 @@ def with_zeros(rng, blocks):
 def test_rows_that_points_cannot_stand_for_are_in_no_cells(changed, make_blocks, rng):
     blocks = changed(rng, make_blocks(overlapping(rng, 20_000)))
     em = EMMap.prepare(blocks, FULL, 2, "auto")
-    assert [*divided(em, 2, seed())] == []
+    assert [*finer_cells(em, 2, seed())] == []
 
 
 def test_columns_in_even_steps_may_be_in_cells(make_blocks, rng):
     X = np.round(overlapping(rng, 60_000) * 10)
     em, start = problem(make_blocks(X))
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     points = cells.points(start)
     assert em.coordinates.ties is not None
     assert points.evaluate(start).loglik == pytest.approx(
@@ -199,7 +199,7 @@ def test_columns_in_even_steps_may_be_in_cells(make_blocks, rng):
 def test_many_rows_are_sampled(make_blocks, rng, monkeypatch):
     monkeypatch.setattr(effort, "CELL_VALUES", 40_000)
     em, start = problem(make_blocks(overlapping(rng, 60_000)))
-    (cells,) = divided(em, 2, seed())
+    (cells,) = finer_cells(em, 2, seed())
     assert cells.n_rows == 20_000
     points = cells.points(start)
     assert points.blocks.total_weight == pytest.approx(20_000)
@@ -212,7 +212,7 @@ def test_points_do_not_depend_on_threads(rng):
         with threadpool_limits(n_threads, user_api="blas"), Workers() as workers:
             assert workers.n_threads <= n_threads
             em, start = problem(ArrayBlocks(X, None, workers, np.dtype(float)))
-            (cells,) = divided(em, 2, seed())
+            (cells,) = finer_cells(em, 2, seed())
             found.append(cells.points(start).blocks)
     np.testing.assert_array_equal(found[0].X, found[1].X)
     np.testing.assert_array_equal(found[0].weight, found[1].weight)
@@ -222,7 +222,7 @@ def test_a_fit_goes_through_cells(rng, monkeypatch):
     """To the same end, with fewer passes over all rows."""
     X = overlapping(rng, 60_000, K=3)
     through_cells = GaussianMixture(3, random_state=0).fit(X)
-    monkeypatch.setattr(search_module, "divided", lambda *_: ())
+    monkeypatch.setattr(search_module, "finer_cells", lambda *_: ())
     without = GaussianMixture(3, random_state=0).fit(X)
     assert through_cells.lower_bound_ == pytest.approx(without.lower_bound_, abs=1e-6)
     assert through_cells.n_iter_ < without.n_iter_

@@ -27,28 +27,40 @@ def start(em, labels, K):
     return Parameters(np.bincount(labels) / len(labels), means, cholesky)
 
 
-def test_each_way_cuts_one_component_and_keeps_the_mean_of_all(em, rng):
+def test_each_way_cuts_one_component_and_keeps_the_other(em, rng):
     two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    rows = em.all_rows
+    resp = em.responsibilities(two, rows.block) * rows.weight
     found = divided(em, two, 8, np.random.RandomState(0))
     assert len(found) == 8
-    mean = em.total.means[0]
+    owners = set()
     for three in found:
         assert three.shape == (3, 2)
         assert three.weights.sum() == pytest.approx(1)
-        np.testing.assert_allclose(three.weights @ three.means, mean, atol=1e-9)
-        # What the other one had is as it was: its share of the rows, and their mean.
-        there = np.isclose(three.weights[:2], em.evaluate(two).successor.weights)
-        assert there.sum() == 1
+        owner = int(np.argmax((three.means[:2] != two.means).any(axis=1)))
+        owners.add(owner)
+        assert np.array_equal(three.means[1 - owner], two.means[1 - owner])
+        # The halves have the rows of the one that they were.
+        halves, counts = three.weights[[owner, 2]], resp.sum(axis=1)
+        share = halves.sum() / three.weights[1 - owner]
+        own_share = counts[owner] / len(rows.Z) / two.weights[1 - owner]
+        assert share == pytest.approx(own_share)
+        np.testing.assert_allclose(
+            halves @ three.means[[owner, 2]] / halves.sum(),
+            resp[owner] @ rows.Z / counts[owner],
+            atol=1e-9,
+        )
+    assert owners == {0, 1}
 
 
 def test_clusters_that_were_one_component_are_found(em):
     two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    more = em.for_components(3)
     found = divided(em, two, 15, np.random.RandomState(0))
-    best = max(em.for_components(3).evaluate(each).objective for each in found)
+    # A covariance that all share is as it was, at first.
+    best = max(more.evaluate(more.advanced(each, 1)).objective for each in found)
     three = start(em, np.repeat([0, 1, 2], 50), 3)
-    for _ in range(30):
-        three = em.for_components(3).evaluate(three).successor
-    optimum = em.for_components(3).evaluate(three).objective
+    optimum = more.evaluate(more.advanced(three, 30)).objective
     assert best > em.evaluate(two).objective + 0.5 * (
         optimum - em.evaluate(two).objective
     )

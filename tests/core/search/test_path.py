@@ -50,6 +50,19 @@ def test_splits_find_the_clusters(X, make_blocks, structure):
     assert distances.max() < 4 / np.sqrt(75)
 
 
+def test_quick_fits_find_the_clusters(X, make_blocks, structure):
+    # Nothing else is known, and no neighbour either.
+    em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
+    path = Path(em, [1, 4], LBFGS, 1e-2, 200)
+    one = fresh(em, X, 1)
+    path.scout({1: one, 4: []}, quick=[4])
+    assert path.found[4].objective > walk(em, X, [1, 2, 3, 4]).found[4].objective - 5
+    # Nor are they used if they are not asked for.
+    apart = Path(em, [4], LBFGS, 1e-2, 200)
+    apart.scout({4: []})
+    assert not apart.found
+
+
 def test_mergers_find_the_clusters(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     good = walk(em, X, [1, 2, 3, 4]).found[4]
