@@ -313,7 +313,7 @@ def test_identical_rows_can_be_summarised(succeed, write):
 
 
 def test_same_seed_gives_the_same_summary(succeed):
-    arguments = ["--components", "3", "--random-state", "7"]
+    arguments = ["--components", "3", *FULL, "--random-state", "7"]
     assert without_time(succeed(*arguments)) == without_time(succeed(*arguments))
 
 

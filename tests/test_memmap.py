@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("short_search")
 
 DTYPES = ["<f8", "<f4", ">f8", ">f4", "<f2", "<i4", ">i2", "u1", "?"]
 ORDERS = ["C", "F"]
-N_ROWS = 700_000
+N_ROWS = 550_000
 N_READ = 150_000
 SCORES = ["score", "bic", "aic", "icl"]
 ROWWISE = ["score_samples", "predict_proba", "predict"]

@@ -34,7 +34,7 @@ FAMILIES = {
 # must find the best optimum.
 @pytest.mark.slow
 @parametrize_with_checks(
-    [MixtureModel(), MixtureModel(2, covariance_type="diag", n_init=5)]
+    [MixtureModel(), MixtureModel(2, covariance_type="diag", n_init=3)]
 )
 def test_estimator_checks(estimator, check):
     check(estimator)

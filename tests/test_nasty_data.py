@@ -21,7 +21,7 @@ from skem.core.solve.registry import ACCELERATORS
 
 pytestmark = pytest.mark.slow
 
-DATA_SETS = 12
+DATA_SETS = 8
 """Of each kind."""
 SHORT = {"max_iter": 15, "n_init": 1}
 """Most fits stop early: what is asked of them holds after any step."""
