@@ -447,8 +447,9 @@ constexpr int64_t TELLING = 16, HEAD = 32;
 // at least so many for each component; the fewest of one that are a tile by themselves; and
 // those of the tile that tells whether clusters are apart.
 constexpr int64_t SORTED = 8192, LEAST_SORTED = 16, FEWEST = 16, TRIED = 64;
-// Features of samples that stay rows.
-constexpr int64_t LONG = 48;
+// Features of samples that stay rows, in double and in single precision: with fewer, what
+// sums over lanes take is more than is saved, where all components count.
+constexpr int64_t LONG = 48, LONG_SINGLE = 64;
 constexpr int64_t NEAREST = 16 << 10;  // bytes of them that the nearest cache may have
 // Components up to which blocks have enough rows of each.
 constexpr int64_t MOST_SORTED = 64;
@@ -490,7 +491,8 @@ INLINE double most_near(const Model &m) {
 INLINE bool in_rows(const Model &m) {
     const bool known = m.kind == SQUARES || m.kind == NORM || m.kind == NOTHING;
     // Without rows of squares there is less to save.
-    const int64_t least = m.kind == SQUARES ? LONG : 2 * LONG;
+    const int64_t few = m.itemsize == 8 ? LONG : LONG_SINGLE;
+    const int64_t least = m.kind == SQUARES ? few : 2 * few;
     return known && !m.centred && !m.tails && !m.cells && m.d >= least;
 }
 
