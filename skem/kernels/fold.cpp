@@ -178,6 +178,39 @@ template <class T> INLINE double total(Vec<T> v) {
     return sum;
 }
 
+template <int... I> struct Places {};
+template <int N, int... I> struct Upto : Upto<N - 1, N - 1, I...> {};
+template <int... I> struct Upto<0, I...> { using type = Places<I...>; };
+
+// Sums of pairs of lanes that are H apart: those of a, and of b between them.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLED
+template <int H, class V, int... I> INLINE V paired(V a, V b, Places<I...>) {
+    constexpr int n = sizeof...(I);
+    return __builtin_shufflevector(a, b, (I / H % 2 ? n + I - H : I)...) +
+           __builtin_shufflevector(a, b, (I / H % 2 ? n + I : I + H)...);
+}
+#endif
+#endif
+
+// The sums of as many registers as one has lanes.
+template <class T, int H = 1> INLINE Vec<T> totals(Vec<T> *v) {
+    constexpr int lanes = Simd<T>::lanes;
+#ifdef SHUFFLED
+    if constexpr (H < lanes) {
+        UNROLL for (int i = 0; i < lanes / H / 2; i++)
+            v[i] = paired<H>(v[2 * i], v[2 * i + 1], typename Upto<lanes>::type());
+        return totals<T, 2 * H>(v);
+    }
+    return v[0];
+#else
+    Vec<T> sums;
+    for (int i = 0; i < lanes; i++) sums[i] = (T)total<T>(v[i]);
+    return sums;
+#endif
+}
+
 // Σ a_i b_i of N rows b, of n numbers, that are so far apart.
 template <int N>
 INLINE void dots(const double *a, const double *b, int64_t apart, int64_t n, double *out) {
@@ -414,6 +447,10 @@ constexpr int64_t TELLING = 16, HEAD = 32;
 // at least so many for each component; the fewest of one that are a tile by themselves; and
 // those of the tile that tells whether clusters are apart.
 constexpr int64_t SORTED = 8192, LEAST_SORTED = 16, FEWEST = 16, TRIED = 64;
+// Features of samples that stay rows, in double and in single precision: with fewer, what
+// sums over lanes take is more than is saved, where all components count.
+constexpr int64_t LONG = 48, LONG_SINGLE = 64;
+constexpr int64_t NEAREST = 16 << 10;  // bytes of them that the nearest cache may have
 // Components up to which blocks have enough rows of each.
 constexpr int64_t MOST_SORTED = 64;
 // What sorted tiles may cost, beside others; and registers that count for each sample that
@@ -450,6 +487,19 @@ INLINE double most_near(const Model &m) {
     return (WORTH_SORTING - 4 / (double)(m.d + 2)) / SPREAD;
 }
 
+// Whether samples stay rows of features, of which there are enough to fill registers.
+INLINE bool in_rows(const Model &m) {
+    const bool known = m.kind == SQUARES || m.kind == NORM || m.kind == NOTHING;
+    // Without rows of squares there is less to save.
+    const int64_t few = m.itemsize == 8 ? LONG : LONG_SINGLE;
+    const int64_t least = m.kind == SQUARES ? few : 2 * few;
+    return known && !m.centred && !m.tails && !m.cells && m.d >= least;
+}
+
+INLINE bool in_rows(const Model &m, const Job &j) {
+    return in_rows(m) && j.sums && !j.squares && !j.resp && !j.labels && !j.log_norm;
+}
+
 INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 INLINE int64_t whole_groups(int64_t n) { return (n + GROUP - 1) / GROUP * GROUP; }
@@ -464,16 +514,21 @@ struct Layout {
     int64_t columns, wide;  // components in whole registers, and groups of linear functions
     int64_t coefficients, linear, slope, labels, order, first, rows_of;
     int64_t padded, room;  // components in whole registers; numbers of completed samples
+    bool rows_stay;
+    int64_t row, coefficient_rows, moves, sum_rows;  // numbers of a row, and what has such
     int64_t words, found, gaps, n_gaps, rows, starts, cells, slopes, precisions, filled, few,
         missing;
 
-    explicit Layout(const Model &m) {
+    Layout(const Model &m, bool rows_stay) : rows_stay(rows_stay) {
         p = 1 + m.d + n_quadratic(m);
         const bool matrices = m.centred && m.kind == PAIRS;
         // Of many features, few samples are worked on at a time.
         const bool few_at_once = matrices && m.d >= TELLING;
         const int64_t rows = m.K * (m.tails ? 3 : 1) +
-                             (few_at_once ? 3 * m.d / 2 : m.centred ? 3 * m.d : p);
+                             (rows_stay     ? 1 + m.d
+                              : few_at_once ? 3 * m.d / 2
+                              : m.centred   ? 3 * m.d
+                                            : p);
         tile = LARGEST;
         while (tile > SMALLEST && rows * tile * m.itemsize > CACHED) tile /= 2;
         stride = tile + LINE / m.itemsize;
@@ -485,9 +540,12 @@ struct Layout {
             across = (m.d + whole_ones - 1) / whole_ones * whole_ones;
             n_acc = 1;
         }
+        // An odd number of cache lines, too.
+        this->row = (aligned(m.d * m.itemsize) | LINE) / m.itemsize;
+        if (rows_stay) n_acc = 2;
         const int64_t row = stride * m.itemsize;
         size = 0;
-        t = take((m.centred ? 1 + m.d : p) * row);
+        t = take(rows_stay ? tile * this->row * m.itemsize : (m.centred ? 1 + m.d : p) * row);
         r = take(m.K * row);
         squares = take(m.d * row);
         c = take(m.centred ? (across ? across : m.d) * row : 0);
@@ -507,9 +565,17 @@ struct Layout {
         near = take(m.K * tile * 4);
         n_near = take(2 * m.K * 4);
         whole = take(m.M * 4);
+        if (rows_stay) take_rows(m);
         if (most_near(m) > 0) take_order(m);
         if (m.cells) take_gaps(m);
         size += LINE;
+    }
+
+    void take_rows(const Model &m) {
+        const int64_t bytes = (m.kind == SQUARES ? 2 : 1) * row * m.itemsize;
+        coefficient_rows = take(m.M * m.K * bytes);
+        sum_rows = take(m.M * m.K * bytes);
+        moves = take(2 * row * m.itemsize);
     }
 
     void take_order(const Model &m) {
@@ -552,6 +618,12 @@ struct Layout {
     }
 };
 
+// What a pass needs, whatever is wanted of a block.
+INLINE int64_t scratch_bytes(const Model &m) {
+    const int64_t size = Layout(m, false).size, in_rows_size = Layout(m, in_rows(m)).size;
+    return size > in_rows_size ? size : in_rows_size;
+}
+
 template <class T> class Pass {
     using V = Vec<T>;
     static constexpr int lanes = Simd<T>::lanes;
@@ -593,12 +665,14 @@ template <class T> class Pass {
     int64_t with_gaps = 0;
     T *cells = nullptr, *slopes = nullptr, *precisions = nullptr, *filled = nullptr;
     T *few = nullptr, *missing = nullptr;
+    // Where samples stay rows: of each component coefficients and sums of z, and of squares.
+    T *coefficient_rows = nullptr, *row_sums = nullptr, *moves = nullptr;
 
     template <class X> X *place(int64_t offset) { return (X *)(scratch + offset); }
 
   public:
     Pass(const Model &m, const Job &j)
-        : model(m), job(j), at(m), d(m.d), K(m.K), M(m.M), stride(at.stride),
+        : model(m), job(j), at(m, in_rows(m, j)), d(m.d), K(m.K), M(m.M), stride(at.stride),
           common_rest(m.shared && (m.cells || m.tails) && !m.centred),
           own(common_rest ? m.d : at.p - 1) {
         scratch = (char *)(((uintptr_t)j.scratch + LINE - 1) / LINE * LINE);
@@ -629,6 +703,11 @@ template <class T> class Pass {
             coefficients = place<T>(at.coefficients);
             linear = place<T>(at.linear);
         }
+        if (at.rows_stay) {
+            coefficient_rows = place<T>(at.coefficient_rows);
+            row_sums = place<T>(at.sum_rows);
+            moves = place<T>(at.moves);
+        }
         if (!m.cells) return;
         found = place<typename Simd<T>::W>(at.found);
         gap_starts = place<int32_t>(at.starts);
@@ -648,13 +727,15 @@ template <class T> class Pass {
         if (model.cells) pack_gaps();
         for (int64_t m = 0; m < M; m++) whole[m] = 0;
         for (int64_t s = 0; s < at.tile; s++) {
-            t[s] = 1;
+            if (!at.rows_stay) t[s] = 1;
             lost[s] = 0;
             weight[s] = 1;
         }
         if (job.sums) {
             for (int64_t i = 0; i < M * K * at.n_acc; i++) acc[i] = V{};
             for (int64_t i = 0; i < M * K * (at.across + 1) * at.across; i++) products_of[i] = 0;
+            for (int64_t i = 0; at.rows_stay && i < M * K * row_parts() * at.row; i++)
+                row_sums[i] = 0;
             for (int64_t i = 0; i < M * K * at.p; i++) job.sums[i] = 0;
             for (int64_t m = 0; m < M; m++) job.loglik[m] = 0;
             for (int64_t i = 0; model.tails && i < M * K * 3; i++) job.owned[i] = 0;
@@ -682,7 +763,8 @@ template <class T> class Pass {
         }
         // Sums of single precision are not left in it for long.
         unflushed += n;
-        if (job.sums && sizeof(T) == 4 && unflushed >= FLUSHED * at.tile) flush();
+        const int64_t most = FLUSHED * at.tile / (at.rows_stay ? lanes : 1);
+        if (job.sums && sizeof(T) == 4 && unflushed >= most) flush();
     }
 
     // Groups of columns of an upper triangular matrix, each with the rows it has.
@@ -694,6 +776,7 @@ template <class T> class Pass {
     }
 
     void pack() {
+        if (at.rows_stay) return pack_rows();
         if (model.common) pack_upper(model.common, common);
         if (model.centred) {
             if (model.kind == PAIRS)
@@ -790,6 +873,10 @@ template <class T> class Pass {
     }
 
     void load_tile() {
+        if (at.rows_stay) {
+            load_long();
+            return load_weights();
+        }
         T *z = t + stride;
         load_features(z);
         load_squares();
@@ -942,10 +1029,10 @@ template <class T> class Pass {
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
-        const bool two = K == 2 && !model.centred && !labels && !common_rest && !model.cells &&
+        const bool two = K == 2 && !model.centred && !at.rows_stay && !labels && !common_rest && !model.cells &&
                          !model.tails;
         const bool direct = model.bounded && !model.centred && !labels &&
-                            !model.cells && !sparse && !two;
+                            !model.cells && !sparse && !two && !at.rows_stay;
         if (two) {
             int64_t s = 0;
             for (; s + 2 * step <= used; s += 2 * step) weigh_two<2 * PAIR>(s);
@@ -954,7 +1041,8 @@ template <class T> class Pass {
             if (job.labels) label();
             return;
         }
-        for (int64_t s = 0; s < used && !model.centred; s += step)
+        if (at.rows_stay) long_logits(m);
+        for (int64_t s = 0; s < used && !model.centred && !at.rows_stay; s += step)
             direct ? logits<true>(s, r + s, stride) : logits<false>(s, r + s, stride);
         if (with_gaps) complete(m);
         if (model.tails) stretch(m);
@@ -1819,6 +1907,7 @@ template <class T> class Pass {
     }
 
     void sum_expanded(int64_t m) {
+        if (at.rows_stay) return sum_long(m);
         // What t components with one scale matrix need of q(x) is the sum over all of them:
         // it is put where the first one has its own.
         const bool together = common_rest && model.tails;
@@ -1883,8 +1972,8 @@ template <class T> class Pass {
         }
     }
 
-    // The same of the samples that count, side by side.
-    void sum_gathered(int64_t m, int64_t k, V *to) {
+    // List the samples that count for a component; return how many.
+    int64_t list_samples(int64_t k) {
         const T *row = r + k * stride;
         const int32_t *places = near_places + k * at.tile;
         const int64_t registers = sparse ? n_near[k] : used / lanes;
@@ -1896,8 +1985,15 @@ template <class T> class Pass {
                 samples += row[s] > negligible;
             }
         }
+        return samples;
+    }
+
+    // The same of the samples that count, side by side.
+    void sum_gathered(int64_t m, int64_t k, V *to) {
+        const int64_t samples = list_samples(k);
         if (!samples) return;
         if (at.across) return add_products(m, k, samples, to);
+        const T *row = r + k * stride;
         const int64_t found = (samples + lanes - 1) / lanes, padded = found * lanes;
         gather(m, k, list, samples, padded);
         for (int64_t s = 0; s < padded; s++) rc[s] = s < samples ? row[list[s]] : 0;
@@ -2005,6 +2101,7 @@ template <class T> class Pass {
         double *out = job.sums;
         V *from = acc;
         unflushed = 0;
+        if (at.rows_stay) return flush_rows();
         for (int64_t k = 0; k < M * K; k++, from += at.n_acc) {
             if (at.across) {
                 *out++ += empty(from[0]);
@@ -2028,6 +2125,275 @@ template <class T> class Pass {
         const double sum = total<T>(v);
         v = V{};
         return sum;
+    }
+
+    // --- Many features ----------------------------------------------------------
+    //
+    // Where q(x) has no products of different features, samples stay rows of features, and
+    // their squares are made where they are needed: nothing is transposed or written twice.
+
+    int64_t row_parts() const { return model.kind == SQUARES ? 2 : 1; }
+
+    int64_t row_registers() const { return (d + lanes - 1) / lanes; }
+
+    void pack_rows() {
+        const int64_t parts = row_parts();
+        T *out = coefficient_rows;
+        for (int64_t k = 0; k < M * K; k++)
+            for (int64_t a = 0; a < parts; a++, out += at.row)
+                for (int64_t i = 0; i < at.row; i++)
+                    out[i] = i < d ? (T)model.theta[k * at.p + 1 + a * d + i] : (T)0;
+        for (int64_t i = 0; i < at.row; i++) {
+            moves[i] = i < d ? (T)model.shift[i] : (T)0;
+            moves[at.row + i] = i < d ? (T)model.scale[i] : (T)0;
+        }
+    }
+
+    void load_long() {
+        for (int64_t s = 0; s < at.tile && any_dead; s++) lost[s] = 0;
+        any_dead = false;
+        switch (job.source) {
+        case F8: load_long_from<double>(); break;
+        case F4: load_long_from<float>(); break;
+        case I8: load_long_from<int64_t>(); break;
+        case I4: load_long_from<int32_t>(); break;
+        case I2: load_long_from<int16_t>(); break;
+        case I1: load_long_from<int8_t>(); break;
+        case U8: load_long_from<uint64_t>(); break;
+        case U4: load_long_from<uint32_t>(); break;
+        case U2: load_long_from<uint16_t>(); break;
+        case U1: load_long_from<uint8_t>(); break;
+        }
+        for (int64_t s = n; s < used; s++) clear(s);
+    }
+
+    void clear(int64_t s) {
+        for (int64_t i = 0; i < at.row; i++) t[s * at.row + i] = 0;
+        squares[s] = 0;
+    }
+
+    // Rows, and their norms, which are not finite where a square is not.
+    template <class X> void load_long_from() {
+        const char *x = job.x + start * job.sample_stride;
+        const int64_t by_feature = job.feature_stride, whole_ones = row_registers() * lanes;
+        for (int64_t s = 0; s < n; s++, x += job.sample_stride) {
+            T *z = t + s * at.row;
+            int64_t done = 0;
+            V norms[GROUP] = {};
+            if (by_feature == (int64_t)sizeof(X)) {
+                done = load_registers<GROUP>((const X *)x, z, 0, norms);
+                done = load_registers<1>((const X *)x, z, done, norms);
+            }
+            for (int64_t i = done; i < d; i++) z[i] = (T) * (const X *)(x + i * by_feature);
+            for (int64_t i = d; i < whole_ones; i++) z[i] = 0;
+            for (int64_t i = done; i < whole_ones; i += lanes)
+                norms[0] += moved(z + i, i, load(z + i));
+            for (int i = 1; i < GROUP; i++) norms[0] += norms[i];
+            squares[s] = (T)total<T>(norms[0]);
+            if (squares[s] <= Simd<T>::largest) continue;
+            for (int64_t i = 0; i < d; i++)
+                if (!(z[i] * z[i] <= Simd<T>::largest)) lost[s] = 1;
+            if (!lost[s]) continue;
+            any_dead = true;
+            clear(s);
+        }
+    }
+
+    // Standardise numbers, and return their squares.
+    V moved(T *to, int64_t i, V x) {
+        const V y = (x - load(moves + i)) * load(moves + at.row + i);
+        store(to, y);
+        return y * y;
+    }
+
+    // As many as R registers have, as long as there are so many; returns how many are done.
+    template <int R, class X> int64_t load_registers(const X *x, T *z, int64_t i, V *norms) {
+#ifdef SHUFFLED
+        typedef X From __attribute__((vector_size(lanes * sizeof(X)), aligned(1)));
+        for (; i + R * lanes <= d; i += R * lanes)
+            UNROLL for (int a = 0; a < R; a++) {
+                const int64_t at = i + a * lanes;
+                norms[a] += moved(z + at, at, __builtin_convertvector(*(const From *)(x + at), V));
+            }
+#endif
+        return i;
+    }
+
+    // Of a few samples at a time, which stay in the nearest cache; meanwhile the next tile
+    // comes from memory.
+    void long_logits(int64_t m) {
+        constexpr int few = lanes < 8 ? 8 / lanes : 1;
+        const int64_t fitting = NEAREST / (at.row * (int64_t)sizeof(T)) / lanes * lanes;
+        const int64_t some = fitting > lanes ? fitting : lanes;
+        const int64_t left = job.n - start - n, next = left < n ? left : n;
+        const char *ahead = job.x + (start + n) * job.sample_stride;
+        const char *end = ahead + (m ? 0 : next * job.sample_stride);
+        const int64_t share = job.sample_stride * some * few / K + LINE;
+        for (int64_t s = 0; s < used; s += some)
+            for (int64_t k = 0; k < K; k += few) {
+                const int64_t until = s + some < used ? s + some : used;
+                for (int64_t at = s; at < until; at += lanes) long_logits_at(m, k, at);
+                for (int64_t i = 0; i < share && ahead < end; i += LINE, ahead += LINE)
+                    __builtin_prefetch(ahead);
+            }
+    }
+
+    void long_logits_at(int64_t m, int64_t k, int64_t s) {
+        constexpr int few = lanes < 8 ? 8 / lanes : 1;
+        const bool all = k + few <= K;
+        if (model.kind == SQUARES)
+            all ? long_logits_of<few, true>(m, k, s) : some_long_logits<true>(m, k, s);
+        else
+            all ? long_logits_of<few, false>(m, k, s) : some_long_logits<false>(m, k, s);
+    }
+
+    template <bool SQUARED> void some_long_logits(int64_t m, int64_t k, int64_t s) {
+        for (; k < K; k++) long_logits_of<1, SQUARED>(m, k, s);
+    }
+
+    template <int C, bool SQUARED> void long_logits_of(int64_t m, int64_t k, int64_t s) {
+        constexpr int64_t parts = SQUARED ? 2 : 1;
+        const T *z = t + s * at.row, *of = coefficient_rows + (m * K + k) * parts * at.row;
+        const int64_t registers = row_registers();
+        V l[C][lanes] = {};
+        for (int64_t i = 0; i < registers; i++, z += lanes, of += lanes) {
+            V first[C], second[C];
+            UNROLL for (int g = 0; g < C; g++) {
+                first[g] = load(of + g * parts * at.row);
+                if (SQUARED) second[g] = load(of + (g * parts + 1) * at.row);
+            }
+            UNROLL for (int a = 0; a < lanes; a++) {
+                const V x = load(z + a * at.row);
+                UNROLL for (int g = 0; g < C; g++)
+                    l[g][a] += (SQUARED ? second[g] * x + first[g] : first[g]) * x;
+            }
+        }
+        UNROLL for (int g = 0; g < C; g++) {
+            const double *theta_of = model.theta + (m * K + k + g) * at.p;
+            V logits = totals<T>(l[g]) + (T)theta_of[0];
+            if (model.kind == NORM) logits += (T)theta_of[1 + d] * load(squares + s);
+            store(r + (k + g) * stride + s, logits);
+        }
+    }
+
+    // Two components together where nearly all samples count for both.
+    void sum_long(int64_t m) {
+        int32_t *together = near_components;
+        for (int64_t k = 0, size; k < K; k += size) {
+            const bool two = !sparse && k + 1 < K && 3 * (counting(k) + counting(k + 1)) > 5 * n;
+            size = two ? 2 : 1;
+            together[k] = two;
+            if (!two) {
+                int32_t *places = near_places + k * at.tile;
+                n_near[k] = (int32_t)list_samples(k);
+                for (int64_t i = 0; i < n_near[k]; i++) places[i] = list[i];
+            }
+            for (int64_t i = 0; i < size; i++) add_counts(m, k + i, two);
+        }
+        model.kind == SQUARES ? sum_long_rows<true>(m) : sum_long_rows<false>(m);
+    }
+
+    // How many samples count for a component.
+    int64_t counting(int64_t k) const {
+        typename Simd<T>::I found{};
+        for (int64_t s = 0; s < used; s += lanes)
+            found -= load(r + k * stride + s) > splat<T>(negligible);
+        int64_t sum = 0;
+        for (int i = 0; i < lanes; i++) sum += found[i];
+        return sum;
+    }
+
+    void add_counts(int64_t m, int64_t k, bool all) {
+        const T *row = r + k * stride;
+        V *to = acc + (m * K + k) * at.n_acc, counts{}, products{};
+        T count = 0, norms = 0;
+        for (int64_t i = 0; !all && i < n_near[k]; i++) {
+            const int32_t s = near_places[k * at.tile + i];
+            count += row[s];
+            norms += row[s] * squares[s];
+        }
+        to[0][0] += count;
+        to[1][0] += norms;
+        for (int64_t s = 0; all && s < used; s += lanes) {
+            counts += load(row + s);
+            products += load(row + s) * load(squares + s);
+        }
+        to[0] += counts;
+        to[1] += products;
+    }
+
+    // A few columns at a time, which stay in the cache.
+    template <bool SQUARED> void sum_long_rows(int64_t m) {
+        constexpr int few = SQUARED ? COLUMNS : 2 * COLUMNS;
+        const int64_t registers = row_registers();
+        for (int64_t i = 0; i < registers; i += few) {
+            const int64_t end = i + few < registers ? i + few : registers;
+            for (int64_t k = 0; k < K; k++)
+                if (near_components[k])
+                    sum_some<2, few / 2, SQUARED>(m, k++, i, end);
+                else if (n_near[k])
+                    sum_some<1, few, SQUARED>(m, k, i, end);
+        }
+    }
+
+    template <int A, int B, bool SQUARED>
+    void sum_some(int64_t m, int64_t k, int64_t begin, int64_t end) {
+        for (; begin + B <= end; begin += B) sum_columns<A, B, SQUARED>(m, k, begin);
+        if constexpr (B > 1) sum_some<A, B / 2, SQUARED>(m, k, begin, end);
+    }
+
+    // Of A components, one that has listed samples or two that have all.
+    template <int A, int B, bool SQUARED> void sum_columns(int64_t m, int64_t k, int64_t b) {
+        const int64_t parts = row_parts() * at.row, samples = A == 1 ? n_near[k] : n;
+        T *first = row_sums + (m * K + k) * parts + b * lanes, *second = first + at.row;
+        const T *z = t + b * lanes, *row = r + k * stride;
+        const int32_t *places = near_places + k * at.tile;
+        V sums[A][B], of_squares[A][B];
+        UNROLL for (int a = 0; a < A; a++)
+            UNROLL for (int i = 0; i < B; i++) {
+                sums[a][i] = load(first + a * parts + i * lanes);
+                if (SQUARED) of_squares[a][i] = load(second + a * parts + i * lanes);
+            }
+        for (int64_t l = 0; l < samples; l++) {
+            const int64_t s = A == 1 ? places[l] : l;
+            const T *x = z + s * at.row;
+            UNROLL for (int i = 0; i < B; i++) {
+                const V y = load(x + i * lanes);
+                // Of one component a product with its weight serves both sums.
+                const V one = A == 1 ? y * row[s] : y, square = one * y;
+                UNROLL for (int a = 0; a < A; a++) {
+                    if (A == 1) {
+                        sums[a][i] += one;
+                        if (SQUARED) of_squares[a][i] += square;
+                    } else {
+                        sums[a][i] += y * row[a * stride + s];
+                        if (SQUARED) of_squares[a][i] += square * row[a * stride + s];
+                    }
+                }
+            }
+        }
+        UNROLL for (int a = 0; a < A; a++)
+            UNROLL for (int i = 0; i < B; i++) {
+                store(first + a * parts + i * lanes, sums[a][i]);
+                if (SQUARED) store(second + a * parts + i * lanes, of_squares[a][i]);
+            }
+    }
+
+    void flush_rows() {
+        const int64_t parts = row_parts();
+        double *out = job.sums;
+        V *counts = acc;
+        T *from = row_sums;
+        for (int64_t k = 0; k < M * K; k++, counts += at.n_acc) {
+            *out++ += empty(counts[0]);
+            for (int64_t a = 0; a < parts; a++, from += at.row)
+                for (int64_t i = 0; i < d; i++) {
+                    *out++ += (double)from[i];
+                    from[i] = 0;
+                }
+            const double norms = empty(counts[1]);
+            if (model.kind == NORM) *out++ += norms;
+        }
     }
 
     // --- Missing values -------------------------------------------------------
@@ -3270,7 +3636,7 @@ class Stepper {
         for (int64_t itemsize = 4; itemsize <= 8; itemsize += 4)
             for (model.centred = 0; model.centred <= may_be_centred(); model.centred++) {
                 model.itemsize = itemsize;
-                const int64_t size = Layout(model).size;
+                const int64_t size = scratch_bytes(model);
                 most = size > most ? size : most;
             }
         return WIDTH + own + most;
@@ -4681,10 +5047,10 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 18; }
+EXPORT int64_t skem_version(void) { return 19; }
 
 // Bytes of scratch memory that a pass needs.
-EXPORT int64_t skem_scratch(const Model *model) { return Layout(*model).size; }
+EXPORT int64_t skem_scratch(const Model *model) { return scratch_bytes(*model); }
 
 // Do the pass; return how many samples are left to the caller.
 EXPORT int64_t skem_pass(const Model *model, const Job *job) {

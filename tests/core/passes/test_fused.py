@@ -288,6 +288,38 @@ def test_components_that_are_left_out_have_no_part(
         assert_statistics_agree(case, library)
 
 
+LONG = SIZES | {
+    "d": st.sampled_from([128, 131, 150]),
+    "kind": st.sampled_from(["tied", "diag", "spherical"]),
+    "form": st.just(Expanded),
+    "ties": st.just("none"),
+}
+"""Sizes of samples that stay rows of features."""
+
+
+@given(sizes=st.fixed_dictionaries(LONG))
+@searched
+def test_sums_of_many_features_are_those_of_the_twin(library, sizes):
+    assert_statistics_agree(make_case(**sizes), library)
+
+
+@pytest.mark.parametrize("computing", ["f8", "f4"])
+@pytest.mark.parametrize("distance", [1e3, 1e30, 1e160, np.inf, np.nan])
+@pytest.mark.parametrize("kind", ["tied", "diag", "spherical"])
+def test_far_rows_of_many_features_are_left(library, kind, distance, computing):
+    rng = np.random.default_rng(0)
+    near = make_case(
+        n=301, K=5, d=131, kind=kind, types=(computing, computing), separation=1.0
+    )
+    far = rng.random(301) < 0.02
+    far[[0, 100, -1]] = True
+    if computing == "f4" and distance == 1e160:
+        distance = 3e37
+    case = moved_away(near, far, distance, rng)
+    density, _, _ = case.by(library, "classified")
+    assert_sums_agree(case, near, library, density, distance)
+
+
 SORTED = SIZES | {
     "n": st.sampled_from([330, 1501, 9001]),
     "K": st.sampled_from([8, 20]),
@@ -620,10 +652,18 @@ def test_first_of_equal_components_is_the_label(library, form):
     assert not case.by(library, "labels").any()
 
 
-@pytest.mark.parametrize("form", [Expanded, Centred])
-def test_sums_of_many_samples_are_not_left_in_single_precision(library, form):
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"d": 1, "form": Expanded},
+        {"d": 1, "form": Centred},
+        {"d": 64, "form": Expanded, "kind": "diag"},
+    ],
+    ids=["expanded", "centred", "long"],
+)
+def test_sums_of_many_samples_are_not_left_in_single_precision(library, sizes):
     n = 200_000
-    case = make_case(n=n, K=1, d=1, form=form, types=("f4", "f4"))
+    case = make_case(n=n, K=1, types=("f4", "f4"), **sizes)
     case = case.replaced(weight=np.full(n, 0.1))
     counts = case.by(library, "statistics").counts
     # Added up to the end in single precision, they would be off by 5e-4.
