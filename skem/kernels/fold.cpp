@@ -1029,8 +1029,8 @@ template <class T> class Pass {
             if (job.squares) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
-        const bool two = K == 2 && !model.centred && !at.rows_stay && !labels && !common_rest && !model.cells &&
-                         !model.tails;
+        const bool two = K == 2 && !model.centred && !at.rows_stay && !labels && !common_rest &&
+                         !model.cells && !model.tails;
         const bool direct = model.bounded && !model.centred && !labels &&
                             !model.cells && !sparse && !two && !at.rows_stay;
         if (two) {
