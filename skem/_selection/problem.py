@@ -101,14 +101,19 @@ class Problem:
 
     def has_quick_fit(self, em: EMMap, K: int) -> bool:
         """Whether the scale of the penalty comes with a start of so many components."""
-        if em.sample is None or self.options["init_params"] != "kmeans":
+        if em.sample is None or not self.diverse:
             return False
         return 1 < K <= em.sample.most_clusters
+
+    @property
+    def diverse(self) -> bool:
+        """Whether any start will do: none is asked for."""
+        return bool(self.options["init_params"] == "kmeans")
 
     def many(self, em: EMMap) -> bool:
         """Whether many starts are to be tried at once."""
         light = products(em, max(self.components)) <= LIGHT
-        return light and em.quick and self.options["init_params"] == "kmeans"
+        return light and em.quick and self.diverse
 
     def path(self, em: EMMap, found: dict[int, Found] | None = None) -> Path:
         """Return the path over the candidates' numbers of components."""

@@ -162,8 +162,7 @@ def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     """Scout the path."""
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
-        quick = [K for K in problem.components if problem.has_quick_fit(em, K)]
-        path.scout(fresh.seen_from(em.coordinates), quick)
+        path.scout(fresh.seen_from(em.coordinates), quick=problem.diverse)
         return Walked(path.found, em.coordinates, em.quick_fits, dict(path.seconds))
 
 

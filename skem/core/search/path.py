@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -126,12 +126,10 @@ class Path:
             self._problems[K] = self.em.for_components(K)
         return self._problems[K]
 
-    def scout(
-        self, fresh: dict[int, list[Sketch]], quick: Collection[int] = ()
-    ) -> None:
+    def scout(self, fresh: dict[int, list[Sketch]], *, quick: bool = False) -> None:
         """Find something for every K, from fresh starts and splits of the one before.
 
-        And from the quick fits that scales are taken from, of those K that are `quick`.
+        And from the `quick` fits that scales are taken from, where there are any.
         The best start is left where a few steps have taken it.
         """
         for before, K in self._with_neighbours(self.components):
@@ -140,7 +138,7 @@ class Path:
                 near = None if before is None else self.found.get(before)
                 sketches = [*fresh[K], *(widened(near.sketch, K) if near else [])]
                 starts = self.starts(em, sketches)
-                clusters = em.clusters(K) if K in quick else None
+                clusters = em.clusters(K) if quick else None
                 if clusters is not None:
                     starts.append(clusters)
                 trials = climb(em, starts, SCREENING)

@@ -55,7 +55,7 @@ def test_quick_fits_find_the_clusters(X, make_blocks, structure):
     em = EMMap.prepare(make_blocks(X), structure, 1, "auto")
     path = Path(em, [1, 4], LBFGS, 1e-2, 200)
     one = fresh(em, X, 1)
-    path.scout({1: one, 4: []}, quick=[4])
+    path.scout({1: one, 4: []}, quick=True)
     assert path.found[4].objective > walk(em, X, [1, 2, 3, 4]).found[4].objective - 5
     # Nor are they used if they are not asked for.
     apart = Path(em, [4], LBFGS, 1e-2, 200)
