@@ -68,6 +68,16 @@ def beside(column: Callable[[Rng, int], np.ndarray]) -> Sample:
     return draw
 
 
+def nothing_or(amount: Callable[[Rng, int], np.ndarray]) -> Sample:
+    """A single column: half of the rows are zeros."""
+
+    def draw(rng: Rng):
+        y = rng.integers(0, 2, 600)
+        return np.where(y == 0, 0, amount(rng, 600))[:, None], y
+
+    return draw
+
+
 def changed(change: Callable[[Rng, np.ndarray], np.ndarray]) -> Sample:
     """Three clear clusters, recorded badly."""
 
@@ -181,6 +191,26 @@ DIRTY: dict[str, tuple[int, Sample]] = {
             )
         ),
     ),
+    "zero-inflated counts": (
+        3,
+        beside(lambda r, n: np.where(r.random(n) < 0.5, 0, r.poisson(5, n))),
+    ),
+    "two of them": (
+        3,
+        beside(lambda r, n: np.where(r.random((n, 2)) < 0.5, 0, r.poisson(20, (n, 2)))),
+    ),
+    "whole changes, mostly none": (
+        3,
+        beside(
+            lambda r, n: np.where(r.random(n) < 0.6, 0, np.round(r.normal(0, 20, n)))
+        ),
+    ),
+    "scores up to a hundred": (
+        3,
+        beside(lambda r, n: np.minimum(100, np.round(r.normal(90, 15, n)))),
+    ),
+    "nothing or a count": (2, nothing_or(lambda r, n: r.poisson(8, n))),
+    "nothing or an amount": (2, nothing_or(lambda r, n: r.lognormal(0, 0.5, n))),
     "log1p of counts": (3, beside(lambda r, n: np.log1p(r.poisson(1.0, n)))),
     "root of counts": (3, beside(lambda r, n: np.sqrt(r.poisson(1.0, n)))),
     "default value": (

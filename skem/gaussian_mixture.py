@@ -269,10 +269,12 @@ class GaussianMixture(LikelihoodMixture):
     Equal values are no evidence of a density. With ``reg_covar="auto"`` the rows of a
     value that many share count as spread evenly over a width w, and add w²/12 to the
     squares of their feature: the step of a column in even steps, such as bits or whole
-    numbers (Sheppard's correction), and else the distance within which as many other
-    rows are. So no component gains by standing on one value. `lower_bound_` and `score`
-    take all values for points; where there are shared values, `lower_bounds_` are the
-    steps of what was climbed, shifted to end at `lower_bound_`.
+    numbers (Sheppard's correction); and four fifths of the distance within which as
+    many other rows are, in other columns, and where a value has far more rows than its
+    step accounts for. So a component gains next to nothing by standing on one value.
+    `lower_bound_` and `score` take all values for points; where there are shared
+    values, `lower_bounds_` are the steps of what was climbed, shifted to end at
+    `lower_bound_`.
 
     float32 data are computed in float32, with sums in float64, and give float32
     attributes. Integer and boolean data give what float64 data give. The rows that a

@@ -50,9 +50,10 @@ def test_one_component_is_least_squares():
     X, y = load_diabetes(return_X_y=True)
     regressor = GaussianMixtureRegressor(1).fit(X, y)
     linear = LinearRegression().fit(X, y)
-    # The penalty of the covariance takes no more from the slopes than this.
+    # The penalty of the covariance, and the widths of values that rows share, take no
+    # more from the slopes than this.
     difference = regressor.predict(X) - linear.predict(X)
-    assert np.abs(difference).max() < 0.1 * y.std()
+    assert np.abs(difference).max() < 0.12 * y.std()
     assert regressor.score(X, y) == pytest.approx(linear.score(X, y), abs=0.01)
 
 

@@ -124,6 +124,18 @@ COLUMNS = {
     "heaped": lambda r, n: np.where(
         r.random(n) < 0.4, np.round(r.normal(0, 1, n)), r.normal(0, 1, n)
     ),
+    "zero-inflated counts": lambda r, n: np.where(
+        r.random(n) < 0.5, 0, r.poisson(5.0, n)
+    ),
+    "two of them": lambda r, n: np.where(
+        r.random((n, 2)) < 0.5, 0, r.poisson(20.0, (n, 2))
+    ),
+    "whole changes, mostly none": lambda r, n: np.where(
+        r.random(n) < 0.6, 0, np.round(r.normal(0, 20, n))
+    ),
+    "scores up to a hundred": lambda r, n: np.minimum(
+        100, np.round(r.normal(90, 15, n))
+    ),
 }
 
 

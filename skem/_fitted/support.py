@@ -24,6 +24,8 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.ties import ROUNDING
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 
+TIED = 1e-9
+"""Nats by which log-densities of equal rows may differ by rounding."""
 LEVELS_TOGETHER = 2**15
 """Levels that are looked up together."""
 END = 38.5
@@ -137,7 +139,7 @@ class Sampled:
 
     def below(self, levels: np.ndarray) -> np.ndarray:
         """Share of the draws, counting the point itself as one of them."""
-        counts = np.searchsorted(self.log_density, levels, side="right")
+        counts = np.searchsorted(self.log_density, levels + TIED, side="right")
         return (1 + counts) / (1 + len(self.log_density))
 
     def level(self, below: float) -> float:

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from skem._fitted.conditional import patterns
+from skem._fitted.support import TIED
 from skem.core.blocks.threads import Workers
 from skem.families.table_map import TableMap
-
-TIED = 1e-9
-"""Nats by which log-densities of equal rows may differ by rounding."""
 
 
 def support_probability(

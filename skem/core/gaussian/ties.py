@@ -6,11 +6,14 @@ it is. So a value that many rows share is taken for one that was recorded with a
 w, and its rows count as spread evenly over it: they have w²/12 on top of their squares
 (W. F. Sheppard, 1898, for data in even steps).
 
-In even steps the width is the step. Elsewhere it is such that the value's rows, spread
-over it, are as dense as the other rows around: the distance within which there are as
-many others, or half of the others if they are fewer. Splitting off such a value then
-gains nothing. Of a value that is far from all others it is no more than twice what
-these neighbours cover.
+In even steps the width is the step, but for values that have many times the rows of
+their neighbours: zeros of inflated counts, or whole numbers among hundredths. There and
+elsewhere it is nearly such that the value's rows, spread over it, are as dense as the
+other rows around: the distance within which there are as many others, or half of the
+others if they are fewer. Splitting off such a value then gains next to nothing, a fifth
+of a nat for each row, and only where nothing else is to be gained that is done. Of a
+value that is far from all others the width is no more than twice what these neighbours
+cover.
 """
 
 from __future__ import annotations
@@ -31,6 +34,14 @@ STEPS_OF_COLUMN = 1000.0
 """Most steps in a column's range; narrower ones make no difference."""
 CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+BESIDE = 2.0
+"""Steps within which a value of such a column has its neighbours."""
+HEAPED = 4.0
+"""Times the rows of these neighbours from which on a value has more of them than the
+step accounts for: a zero of inflated counts, or a number that many were rounded to."""
+NARROWER = 1.25
+"""Ratio of the width with which a value's rows are as dense as others to the width that
+it has: where nothing else tells rows apart, that they share a value is to."""
 OUTLYING = 30.0
 """Times the spread of other features beyond which few rows with another value than all
 others are outliers, and no step away."""
@@ -53,7 +64,7 @@ class Ties:
     """w²/12 of the values that are shared, in standardised coordinates.
 
     `steps` (d,) are those of columns in even steps, or zero; `atoms` are single values
-    of other columns.
+    that have another one.
     """
 
     steps: np.ndarray
@@ -67,11 +78,11 @@ class Ties:
         # Laid out as the data are.
         out = (data == alone) * its_squares
         if self.steps.any():
-            out += self.steps[:, None]
+            np.copyto(out, self.steps[:, None], where=data != alone)
         for feature, values, squares in self._several:
-            row = data[feature]
+            row, step = data[feature], self.steps[feature]
             place = np.minimum(np.searchsorted(values, row), len(values) - 1)
-            out[feature] = np.where(values[place] == row, squares[place], 0.0)
+            out[feature] = np.where(values[place] == row, squares[place], step)
         return out
 
     @cached_property
@@ -134,11 +145,14 @@ def find_ties(
         if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
             step = 0.0
         steps[feature] = step**2 / 12
-        if step == 0:
-            chosen.append(start + np.flatnonzero(columns.masses[some] >= least))
+        heavy = start + np.flatnonzero(columns.masses[some] >= least)
+        if step > 0:
+            heavy = heavy[_heaped(columns, heavy, step)]
+        if len(heavy):
+            chosen.append(heavy)
     if not chosen:
         return Ties(steps) if steps.any() else None
-    return Ties(steps, _atoms_at(columns, chosen, data, features))
+    return Ties(steps, _atoms_at(columns, chosen, data, features, steps))
 
 
 class DistinctValues(NamedTuple):
@@ -234,10 +248,14 @@ def _atoms_at(
     chosen: list[np.ndarray],
     data: np.ndarray,
     features: np.ndarray,
+    steps: np.ndarray,
 ) -> tuple[Atoms, ...]:
-    """Return the chosen places of each feature as atoms; `data` are sorted."""
+    """Return the chosen places of each feature as atoms; `data` are sorted.
+
+    None is narrower than the step of its column.
+    """
     row, atoms = columns.row, np.concatenate(chosen)
-    squares = _widths(columns, atoms) ** 2 / 12
+    squares = np.maximum(_widths(columns, atoms) ** 2 / 12, steps[features[row[atoms]]])
     raw = data[row[atoms], columns.place[atoms]]
     cuts = np.cumsum([len(some) for some in chosen])[:-1]
     each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
@@ -273,6 +291,19 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     return float(found[0]) if len(found) else 0.0
 
 
+def _heaped(columns: DistinctValues, atoms: np.ndarray, step: float) -> np.ndarray:
+    """Whether values of a column in even steps have far more rows than those around.
+
+    And are so wide that it makes a difference.
+    """
+    at, own = columns.values[atoms], columns.masses[atoms]
+    first = columns.search(atoms, at - (BESIDE + OFF) * step, "left")
+    last = columns.search(atoms, at + (BESIDE + OFF) * step, "right") - 1
+    heaped = own > HEAPED * (columns.upto[last] - columns.below[first] - own)
+    heaped[heaped] = _widths(columns, atoms[heaped]) > BESIDE * step
+    return heaped
+
+
 def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
     """Widths over which the rows of each shared value are as dense as those around."""
     values, (_, masses, below, upto, *_) = columns.values, columns
@@ -290,7 +321,10 @@ def _widths(columns: DistinctValues, atoms: np.ndarray) -> np.ndarray:
     sums = np.concatenate([[0.0], np.cumsum(masses * width)])
     others = upto[last] - below[first] - own
     mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
-    return np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
+    wide = np.minimum(high, 2 * np.maximum(np.maximum(left, right), mean))
+    inner = np.clip(np.stack([atoms - 1, atoms + 1]), lowest, highest)
+    away = np.where(inner == atoms, np.inf, np.abs(values[inner] - at))
+    return np.minimum(wide, np.maximum(wide / NARROWER, away.min(axis=0)))
 
 
 def _reach(

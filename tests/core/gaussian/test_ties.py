@@ -8,7 +8,7 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.far import evaluate_far
-from skem.core.gaussian.ties import Atoms, Ties, find_ties
+from skem.core.gaussian.ties import NARROWER, Atoms, Ties, find_ties
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import Expectation, total_statistics
 from skem.core.mixture.seeds import INITIALIZERS
@@ -81,12 +81,12 @@ def others_within(values, at, distance):
     return np.sum(near & (values != at))
 
 
-def test_an_atom_is_as_wide_as_that_many_other_rows(rng):
+def test_an_atom_is_nearly_as_wide_as_that_many_other_rows(rng):
     """Or as half of the others, if they are fewer than the atom has rows."""
     values = np.where(rng.random(600) < 0.2, 0.5, rng.normal(size=600))
     (atoms,) = ties_of(values).atoms
     assert atoms.values.tolist() == [0.5]
-    found = width(atoms.squares[0])
+    found = NARROWER * width(atoms.squares[0])
     own = np.sum(values == 0.5)
     assert others_within(values, 0.5, found) >= own
     assert others_within(values, 0.5, 0.99 * found) < own
@@ -94,7 +94,40 @@ def test_an_atom_is_as_wide_as_that_many_other_rows(rng):
     inflated = np.where(rng.random(600) < 0.7, 0.0, rng.lognormal(size=600))
     (atoms,) = ties_of(inflated).atoms
     half = np.median(inflated[inflated > 0])
-    assert width(atoms.squares[0]) == pytest.approx(half, rel=0.1)
+    assert NARROWER * width(atoms.squares[0]) == pytest.approx(half, rel=0.1)
+
+    # Beside other atoms it is as wide as the way to them.
+    found = ties_of(np.log1p(rng.poisson(0.5, 600)))
+    assert width(found.atoms[0].squares[0]) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_a_heap_in_even_steps_is_as_wide_as_elsewhere(scale, rng):
+    counts = rng.poisson(20, 600)
+    inflated = np.where(rng.random(600) < 0.5, 0, counts)
+    few = ties_of(scale * inflated)
+    assert few.steps == pytest.approx([scale**2 / 12])
+    (zeros,) = few.atoms
+    assert zeros.values.tolist() == [0]
+    smooth = np.where(inflated == 0, 0, inflated + rng.uniform(-0.5, 0.5, 600))
+    (atoms,) = ties_of(scale * smooth).atoms
+    np.testing.assert_allclose(zeros.squares, atoms.squares, rtol=0.1)
+    # What the step accounts for has none but that.
+    for plain in (counts, rng.poisson(0.1, 600), rng.geometric(0.4, 600)):
+        assert not ties_of(scale * plain).atoms
+    narrow = np.round(np.r_[rng.normal(0, 0.4, 300), rng.normal(90, 2, 300)])
+    assert not ties_of(scale * narrow).atoms
+
+
+def test_whole_numbers_among_hundredths_are_one_apart(rng):
+    """As the ratios of cholesterol in scikit-learn's data on diabetes."""
+    exact = rng.normal(4, 1.3, 600)
+    values = np.where(rng.random(600) < 0.8, np.round(exact), np.round(exact, 2))
+    found = ties_of(values)
+    assert found.steps == pytest.approx([0.01**2 / 12])
+    (atoms,) = found.atoms
+    assert {2, 3, 4, 5, 6} <= set(atoms.values)
+    np.testing.assert_allclose(width(atoms.squares), 1, rtol=0.25)
 
 
 def test_a_value_far_from_all_others_is_no_wider_than_they_are(rng):
@@ -133,14 +166,19 @@ def test_weights_that_differ_little_make_no_atoms(rng):
 
 
 def test_squares_are_looked_up_by_value():
-    ties = Ties(
-        np.array([0.5, 0.0]), (Atoms(1, np.array([-1, 3]), np.array([2.0, 4.0])),)
+    atoms = (
+        Atoms(1, np.array([-1, 3]), np.array([2.0, 4.0])),
+        Atoms(2, np.array([2]), np.array([8.0])),
+        Atoms(3, np.array([2, 4]), np.array([3.0, 5.0])),
     )
-    data = np.array([[0, 1, 2, 3], [3, -1, 0, 9]])
-    expected = np.array([[0.5] * 4, [4, 2, 0, 0]])
+    ties = Ties(np.array([0.5, 0.0, 1.5, 2.5]), atoms)
+    data = np.array([[0, 1, 2, 3], [3, -1, 0, 9], [2, 0, 2, 1], [1, 2, 3, 4]])
+    expected = np.array(
+        [[0.5] * 4, [4, 2, 0, 0], [8, 1.5, 8, 1.5], [2.5, 3.0, 2.5, 5.0]]
+    )
     np.testing.assert_array_equal(ties.squares(data), expected)
     np.testing.assert_array_equal(ties.squares(data.astype(np.float32)), expected)
-    np.testing.assert_array_equal(ties.squares(data[:, :0]), np.empty((2, 0)))
+    np.testing.assert_array_equal(ties.squares(data[:, :0]), np.empty((4, 0)))
 
 
 @pytest.fixture(params=[Expanded, Centred], ids=lambda form: form.__name__)
