@@ -884,19 +884,24 @@ template <class T> class Pass {
         load_weights();
     }
 
-    void load_features(T *z) {
+    // Call a function with a value of the type that samples come in.
+    template <class F> void with_source(const F &f) {
         switch (job.source) {
-        case F8: load_from<double>(z); break;
-        case F4: load_from<float>(z); break;
-        case I8: load_from<int64_t>(z); break;
-        case I4: load_from<int32_t>(z); break;
-        case I2: load_from<int16_t>(z); break;
-        case I1: load_from<int8_t>(z); break;
-        case U8: load_from<uint64_t>(z); break;
-        case U4: load_from<uint32_t>(z); break;
-        case U2: load_from<uint16_t>(z); break;
-        case U1: load_from<uint8_t>(z); break;
+        case F8: return f(double());
+        case F4: return f(float());
+        case I8: return f(int64_t());
+        case I4: return f(int32_t());
+        case I2: return f(int16_t());
+        case I1: return f(int8_t());
+        case U8: return f(uint64_t());
+        case U4: return f(uint32_t());
+        case U2: return f(uint16_t());
+        case U1: return f(uint8_t());
         }
+    }
+
+    void load_features(T *z) {
+        with_source([&](auto x) { load_from<decltype(x)>(z); });
         if (model.cells) find_gaps(z);
         if (any_dead)
             for (int64_t s = 0; s < at.tile; s++) lost[s] = 0;
@@ -2152,18 +2157,7 @@ template <class T> class Pass {
     void load_long() {
         for (int64_t s = 0; s < at.tile && any_dead; s++) lost[s] = 0;
         any_dead = false;
-        switch (job.source) {
-        case F8: load_long_from<double>(); break;
-        case F4: load_long_from<float>(); break;
-        case I8: load_long_from<int64_t>(); break;
-        case I4: load_long_from<int32_t>(); break;
-        case I2: load_long_from<int16_t>(); break;
-        case I1: load_long_from<int8_t>(); break;
-        case U8: load_long_from<uint64_t>(); break;
-        case U4: load_long_from<uint32_t>(); break;
-        case U2: load_long_from<uint16_t>(); break;
-        case U1: load_long_from<uint8_t>(); break;
-        }
+        with_source([&](auto x) { load_long_from<decltype(x)>(); });
         for (int64_t s = n; s < used; s++) clear(s);
     }
 
