@@ -300,7 +300,8 @@ def _heaped(columns: DistinctValues, atoms: np.ndarray, step: float) -> np.ndarr
     first = columns.search(atoms, at - (BESIDE + OFF) * step, "left")
     last = columns.search(atoms, at + (BESIDE + OFF) * step, "right") - 1
     heaped = own > HEAPED * (columns.upto[last] - columns.below[first] - own)
-    heaped[heaped] = _widths(columns, atoms[heaped]) > BESIDE * step
+    if heaped.any():
+        heaped[heaped] = _widths(columns, atoms[heaped]) > BESIDE * step
     return heaped
 
 
