@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +102,15 @@ def one_row_often(rng: Rng, X: np.ndarray) -> np.ndarray:
     X = X.copy()
     X[rng.random(len(X)) < 0.05] = X[0]
     return X
+
+
+def one_of_many_columns(rng: Rng, d: int):
+    """One row in twenty is the first one, its columns all."""
+    X, y = triangle(rng)
+    X = np.hstack([X, rng.normal(size=(len(X), d - 2))])
+    same = rng.random(len(X)) < 0.05
+    X[same], y[same] = X[0], y[0]
+    return X, y
 
 
 def repeated(rng: Rng):
@@ -209,6 +219,42 @@ DIRTY: dict[str, tuple[int, Sample]] = {
         3,
         beside(lambda r, n: np.minimum(100, np.round(r.normal(90, 15, n)))),
     ),
+    "answers from 1 to 5": (
+        3,
+        beside(
+            lambda r, n: r.choice([1, 2, 3, 4, 5], n, p=[0.1, 0.05, 0.08, 0.18, 0.59])
+        ),
+    ),
+    "answers at both ends": (
+        3,
+        beside(
+            lambda r, n: r.choice([1, 2, 3, 4, 5], n, p=[0.35, 0.1, 0.1, 0.1, 0.35])
+        ),
+    ),
+    "levels of a category": (3, beside(lambda r, n: np.eye(5)[r.integers(0, 5, n)])),
+    "its levels but one": (
+        3,
+        beside(lambda r, n: np.eye(5)[r.integers(0, 5, n)][:, 1:]),
+    ),
+    "levels of two categories": (
+        3,
+        beside(
+            lambda r, n: np.hstack(
+                [
+                    np.eye(3)[r.choice(3, n, p=[0.8, 0.1, 0.1])],
+                    np.eye(4)[r.choice(4, n, p=[0.4, 0.3, 0.2, 0.1])],
+                ]
+            )
+        ),
+    ),
+    "siblings": (
+        3,
+        beside(
+            lambda r, n: r.choice(
+                [0, 1, 2, 3, 4, 5, 8], n, p=np.array([608, 209, 28, 16, 18, 5, 7]) / 891
+            )
+        ),
+    ),
     "nothing or a count": (2, nothing_or(lambda r, n: r.poisson(8, n))),
     "nothing or an amount": (2, nothing_or(lambda r, n: r.lognormal(0, 0.5, n))),
     "log1p of counts": (3, beside(lambda r, n: np.log1p(r.poisson(1.0, n)))),
@@ -248,6 +294,10 @@ DIRTY: dict[str, tuple[int, Sample]] = {
     "typos": (3, changed(typos)),
     "fill values": (4, changed(fill_values)),
     "one row often": (3, changed(one_row_often)),
+    "one row of six columns often": (
+        3,
+        partial(one_of_many_columns, d=6),
+    ),
     "repeated rows": (3, repeated),
     "heavy tails": (
         3,

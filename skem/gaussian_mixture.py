@@ -269,9 +269,10 @@ class GaussianMixture(LikelihoodMixture):
     Equal values are no evidence of a density. With ``reg_covar="auto"`` the rows of a
     value that many share count as spread evenly over a width w, and add w²/12 to the
     squares of their feature: the step of a column in even steps, such as bits or whole
-    numbers (Sheppard's correction); and four fifths of the distance within which as
-    many other rows are, in other columns, and where a value has far more rows than its
-    step accounts for. So a component gains next to nothing by standing on one value.
+    numbers (Sheppard's correction), or more if it has few values; and four fifths of
+    the distance within which as many other rows are, in other columns, and where a
+    value has far more rows than its step accounts for. So a component gains next to
+    nothing by standing on one value. The guide on fitting tells the details.
     `lower_bound_` and `score` take all values for points; where there are shared
     values, `lower_bounds_` are the steps of what was climbed, shifted to end at
     `lower_bound_`.

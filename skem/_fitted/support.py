@@ -21,9 +21,10 @@ from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.far import ROOT_OF_LARGEST, log_constants
 from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.ties import ROUNDING
 from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 
+ROUNDING = 4 * float(np.finfo(float).eps)
+"""Share of a number that may be rounding."""
 TIED = 1e-9
 """Nats by which log-densities of equal rows may differ by rounding."""
 LEVELS_TOGETHER = 2**15

@@ -43,7 +43,7 @@ from skem.core.gaussian.regularization import (
 )
 from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import variances_of
-from skem.core.gaussian.ties import find_ties
+from skem.core.gaussian.widths import find_ties
 from skem.core.incomplete.patterns import distinct_rows
 from skem.core.mixture.bulk import ROWS, rows_looked_at, without_outliers
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics

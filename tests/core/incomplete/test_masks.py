@@ -9,7 +9,7 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.quadratic import Norm, Squares
-from skem.core.gaussian.ties import find_ties
+from skem.core.gaussian.widths import find_ties
 from skem.core.incomplete import masks
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.incomplete.masks import masked_step

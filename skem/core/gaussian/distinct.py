@@ -1,0 +1,113 @@
+"""Distinct values of several columns, with their weights, in order."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+
+class DistinctValues(NamedTuple):
+    """Distinct values of some features, one feature after the other, ascending.
+
+    Numbers of features and values are the real and imaginary parts of `keys`, which
+    NumPy sorts by the one and then by the other. For each value: its weight, that of
+    its feature's smaller ones, and both together; the index of its feature's first and
+    last one; and its place among the feature's rows.
+    """
+
+    keys: np.ndarray
+    masses: np.ndarray
+    below: np.ndarray
+    upto: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, ordered: np.ndarray, weight: np.ndarray) -> DistinctValues:
+        """Take sorted rows with their weights; missing values are last, and no values.
+
+        A row without a value has none.
+        """
+        there = ~np.isnan(ordered)
+        cumulated = np.zeros((len(ordered), ordered.shape[1] + 1))
+        np.cumsum(np.where(there, weight, 0.0), axis=1, out=cumulated[:, 1:])
+        new = there.copy()
+        new[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+        row, place = np.nonzero(new)
+        ends = np.flatnonzero(np.diff(row, append=-1))
+        which = np.searchsorted(ends, np.arange(len(row)))
+        first, last = np.append(0, ends[:-1] + 1)[which], ends[which]
+        below = cumulated[row, place]
+        upto = np.append(below[1:], 0.0)
+        upto[ends] = cumulated[row[ends], -1]
+        keys = keys_of(row, ordered[row, place])
+        return cls(keys, upto - below, below, upto, first, last, place)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values."""
+        return self.keys.imag
+
+    @property
+    def row(self) -> np.ndarray:
+        """Number of the feature of each."""
+        return self.keys.real.astype(int)
+
+    def and_mirrored(self) -> DistinctValues:
+        """Return these, and after them the same with the other sign, the last first.
+
+        Those features have numbers of their own, so that a place is found among the
+        values of the one or of the other.
+        """
+        top, total = 2 * len(self.keys) - 1, self.upto[self.last]
+        keys = -self.keys
+        keys.real += 2 * self.keys[-1].real + 1
+        mirrored = (
+            keys,
+            self.masses,
+            total - self.upto,
+            total - self.below,
+            top - self.last,
+            top - self.first,
+            self.place,
+        )
+        return DistinctValues(
+            *(
+                np.concatenate([own, other[::-1]])
+                for own, other in zip(self, mirrored, strict=True)
+            )
+        )
+
+    def spread(
+        self, atoms: np.ndarray, least: np.ndarray, most: np.ndarray
+    ) -> np.ndarray:
+        """Return the distance between the quartiles of what has ranks in between.
+
+        These are cumulated weights of the features of some values.
+        """
+        keys, rows = keys_of(self.keys.real, self.upto), self.keys.real[atoms]
+        quarter = (most - least) / 4
+        # Between two values either is a quartile: the one that is nearer to the other.
+        low = np.searchsorted(keys, keys_of(rows, least + quarter), side="right")
+        high = np.searchsorted(keys, keys_of(rows, most - quarter))
+        last = self.last[atoms]
+        between = (
+            self.values[np.minimum(high, last)] - self.values[np.minimum(low, last)]
+        )
+        return np.maximum(between, 0.0)
+
+    def search(
+        self, atoms: np.ndarray, wanted: np.ndarray, side: Literal["left", "right"]
+    ) -> np.ndarray:
+        """Return where each value would be among those of an atom's feature."""
+        keys = keys_of(self.keys.real[atoms], wanted)
+        return np.searchsorted(self.keys, keys, side=side)
+
+
+def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return numbers that sort by the row first."""
+    keys = np.empty(len(values), complex)
+    keys.real, keys.imag = row, values
+    return keys

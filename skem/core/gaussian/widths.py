@@ -1,0 +1,392 @@
+"""How wide the intervals are that values which many rows share stand for.
+
+Equal values are no evidence of a density. A column in whole numbers, a share of zeros,
+a default or a clipped value: a component on one of them would be likelier the narrower
+it is. So a value that many rows share is taken for one that was recorded with a width
+w, and its rows count as spread evenly over it: they have w²/12 on top of their squares
+(W. F. Sheppard, 1898, for data in even steps).
+
+In even steps the width is the step. If there are few steps, it is at least such that
+one Gaussian describes the column as well as one component on each value does.
+Indicators of which at most one is true, as those of a category's levels, are one such
+column.
+
+Values that have many times the rows of their neighbours in even steps, zeros of
+inflated counts or whole numbers among hundredths, and all shared values of other
+columns are nearly as wide as it takes for their rows, spread over it, to be as dense as
+the others around: the distance within which there are as many others, or half of the
+others if they are fewer. Splitting off such a value then gains next to nothing, a fifth
+of a nat for each row, and only where nothing else is to be gained that is done. Where
+the others are far they are no wider than these neighbours. Where rows share several of
+these values, their box is to be as wide as that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import entr
+
+from skem.core.gaussian.distinct import DistinctValues, keys_of
+from skem.core.gaussian.ties import Atoms, Ties
+
+ATOM = 5.0
+"""Least weight of rows that share a value for it to be one that is looked at."""
+ATOM_SHARE = 0.005
+"""Least share of all rows, too: a few equal values in many make no component."""
+COLUMN = 0.95
+"""Share of a column that must be in even steps."""
+STEPS_OF_COLUMN = 1000.0
+"""Most steps in a column's range; narrower ones make no difference."""
+CANDIDATES = 4
+"""Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+FEW = 12
+"""Values of a column in even steps that are few."""
+BESIDE = 2.0
+"""Steps within which a value of a column in even steps has its neighbours."""
+HEAPED = 4.0
+"""Times the rows of these neighbours from which on a value has more of them than the
+step accounts for: a zero of inflated counts, or a number that many were rounded to."""
+NARROWER = 1.25
+"""Ratio of the width with which a value's rows are as dense as others to the width that
+it has: where nothing else tells rows apart, that they share a value is to."""
+COVERED = 4.0
+"""Times the distance between the quartiles of a value's neighbours that it is wide, at
+most: twice what they cover, if they are even."""
+OUTLYING = 30.0
+"""Times the spread of other features beyond which few rows with another value than all
+others are outliers, and no step away."""
+OFF = 0.02
+"""Steps that a value may be off the grid."""
+EXCLUSIVE_WORK = 2**31
+"""Products that are computed to find indicators that exclude each other, at most."""
+COMBINATIONS = 64
+"""Combinations of shared values that are looked at, at most: the most frequent ones."""
+
+
+def find_ties(
+    data: np.ndarray, z: np.ndarray, weight: np.ndarray, *, one_scale: bool = False
+) -> Ties | None:
+    """Look for shared values; None if there are none.
+
+    `data` (d, n) are the raw values, `z` the same in standardised coordinates. Weights
+    count rows, so that an integer weight is as many rows that share all their values.
+    With `one_scale` for all features, few outliers beside one value make no steps.
+    """
+    least = max(ATOM, ATOM_SHARE * weight.sum())
+    ordered = np.sort(z, axis=1)
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
+    features = np.flatnonzero(tied)
+    if not len(features):
+        return None
+    sorted_data, ordered = data[features], ordered[features]
+    if (weight == weight[0]).all():
+        # In either coordinates their order is the same, and sorting is quicker.
+        sorted_data = np.sort(sorted_data, axis=1)
+        weights = np.broadcast_to(weight, ordered.shape)
+    else:
+        order = np.argsort(z[features], axis=1, kind="stable")
+        sorted_data = np.take_along_axis(sorted_data, order, axis=1)
+        weights = weight[order]
+    columns = DistinctValues.of(ordered, weights)
+    row, values, masses = columns.row, columns.values, columns.masses
+    rounding = _rounding(sorted_data, ordered)
+    starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
+    heaviest = np.maximum.reduceat(masses, starts)
+    several = columns.last[starts] > starts
+    steps = np.zeros(len(z))
+    chosen, indicators = [], []
+    for start in starts[several & (heaviest >= least)]:
+        some = slice(start, columns.last[start] + 1)
+        feature = features[row[start]]
+        step = _even_step(values[some], masses[some])
+        others = masses[some].sum() - heaviest[row[start]]
+        if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
+            step = 0.0
+        heavy = start + np.flatnonzero(masses[some] >= least)
+        if step > 0:
+            steps[feature] = _square_of_steps(values[some], masses[some], step)
+            rounding[row[start]] = max(rounding[row[start]], OFF * step)
+            heavy = heavy[_heaped(columns, heavy, step, rounding)]
+            if some.stop - some.start == 2:
+                indicators.append(feature)
+        if len(heavy):
+            chosen.append(heavy)
+    for group in _exclusive(z[indicators], weight):
+        of_group = np.array(indicators)[group]
+        _widen_indicators(steps, of_group, z, weight)
+    if not chosen:
+        return Ties(steps) if steps.any() else None
+    atoms = np.concatenate(chosen)
+    squares = _widths(columns, atoms, rounding) ** 2 / 12
+    squares = np.maximum(squares, steps[features[row[atoms]]])
+    _widen_together(squares, columns, atoms, z[features], weight, least)
+    raw = sorted_data[row[atoms], columns.place[atoms]]
+    cuts = np.cumsum([len(some) for some in chosen])[:-1]
+    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
+    return Ties(
+        steps,
+        tuple(
+            Atoms(int(features[row[some[0]]]), its_values, its_squares)
+            for some, its_values, its_squares in each
+        ),
+    )
+
+
+def _rounding(data: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return what sorted values of each feature may be off, in other coordinates."""
+    precision = data.dtype if np.issubdtype(data.dtype, np.floating) else float
+    last = (~np.isnan(z)).sum(axis=1) - 1
+    place = np.arange(len(z))
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (data[place, end].astype(float) for end in (0 * last, last))
+        slope = (z[place, last] - z[:, 0]) / (high - low)
+        off = 16 * np.finfo(precision).eps * np.maximum(abs(low), abs(high)) * slope
+    return np.where(np.isfinite(off), off, 0.0) + 16 * np.finfo(float).eps
+
+
+def _spread(z: np.ndarray) -> float:
+    """Return the largest distance between the quartiles of a feature."""
+    present = (row[~np.isnan(row)] for row in z)
+    quartiles = [np.quantile(row, [0.25, 0.75]) for row in present if row.size]
+    return float(np.max(np.diff(quartiles)))
+
+
+def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
+    """Largest step that nearly all rows are on a grid of; 0 if there is none."""
+    extent = values[-1] - values[0]
+    if 2 * len(values) > masses.sum():
+        return 0.0
+    gaps = np.diff(values)
+    gaps = gaps[gaps > extent / STEPS_OF_COLUMN]
+    shares = np.round(gaps / extent, 6)
+    order = np.argsort(shares, kind="stable")
+    starts = np.flatnonzero(np.diff(shares[order], prepend=-1.0))
+    counts = np.diff(starts, append=len(gaps))
+    common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
+    away = values - values[masses.argmax()]
+    for step in np.sort(common)[::-1]:
+        place = np.round(away / step)
+        on_grid = np.where(np.abs(away / step - place) <= OFF, masses, 0)
+        # One value at each place: others are off.
+        first = np.flatnonzero(np.diff(place, prepend=-np.inf))
+        if np.maximum.reduceat(on_grid, first).sum() >= COLUMN * masses.sum():
+            return float(step)
+    return 0.0
+
+
+def _square_of_steps(values: np.ndarray, masses: np.ndarray, step: float) -> float:
+    """Return w²/12 of all values of a column in even steps.
+
+    Each run of values without gaps, if they are few, has a part in it.
+    """
+    square = step**2 / 12
+    if len(values) > FEW:
+        return square
+    cuts = np.flatnonzero(np.diff(values) > (BESIDE + OFF) * step) + 1
+    for some, its_masses in zip(
+        np.split(values / step, cuts), np.split(masses, cuts), strict=True
+    ):
+        share = its_masses / its_masses.sum()
+        variance = share @ (some - share @ some) ** 2
+        square = max(square, step**2 * _balancing(np.array([variance]), share))
+    return square
+
+
+def _balancing(variances: np.ndarray, shares: np.ndarray) -> float:
+    """Return the h² with which a component for each value gains nothing.
+
+    Beside one Gaussian that has these variances along its axes: ½ Σ log(1 + σ²/h²) is
+    the entropy of the shares.
+    """
+    variances = variances[variances > 0]
+    entropy = float(entr(shares).sum())
+    if not len(variances) or entropy <= 0:
+        return 0.0
+
+    def gain(log_square: float) -> float:
+        return float(0.5 * np.log1p(variances / np.exp(log_square)).sum() - entropy)
+
+    low, high = np.log(variances.max()) - 30, np.log(variances.max()) + 30
+    if gain(low) <= 0 or gain(high) >= 0:
+        return 0.0
+    return float(np.exp(brentq(gain, low, high)))
+
+
+def _exclusive(z: np.ndarray, weight: np.ndarray) -> Iterator[list[int]]:
+    """Yield groups of indicators of which at most one is true in any row.
+
+    `z` (m, n) are columns of two values.
+    """
+    if len(z) < 2:
+        return
+    every = max(1, len(z) ** 2 * z.shape[1] // EXCLUSIVE_WORK)
+    true = (z[:, ::every] > np.nanmin(z, axis=1)[:, None]).astype(np.float32)
+    together = true @ true.T > 0
+    order = np.argsort(-(true @ weight[::every]), kind="stable").tolist()
+    while order:
+        group = [order.pop(0)]
+        for other in [*order]:
+            if not together[group, other].any():
+                group.append(other)
+                order.remove(other)
+        if len(group) > 1:
+            yield group
+
+
+def _widen_indicators(
+    steps: np.ndarray, group: np.ndarray, z: np.ndarray, weight: np.ndarray
+) -> None:
+    """Make exclusive indicators as wide as one column of their levels is to be."""
+    some = z[group]
+    low, high = np.nanmin(some, axis=1), np.nanmax(some, axis=1)
+    present = ~np.isnan(some).any(axis=0)
+    share = (some[:, present] == high[:, None]) @ weight[present]
+    share = share / max(weight[present].sum(), 1e-300)
+    rest = max(0.0, 1.0 - share.sum())
+    axes = np.linalg.eigvalsh(np.diag(share) - np.outer(share, share))
+    square = _balancing(axes, np.append(share, rest))
+    steps[group] = np.maximum(steps[group], square * (high - low) ** 2)
+
+
+def _heaped(
+    columns: DistinctValues, atoms: np.ndarray, step: float, rounding: np.ndarray
+) -> np.ndarray:
+    """Whether values of a column in even steps have far more rows than those around.
+
+    And are so wide that it makes a difference.
+    """
+    at, own, beside = columns.values[atoms], columns.masses[atoms], BESIDE + OFF
+    first = columns.search(atoms, at - beside * step, "left")
+    last = columns.search(atoms, at + beside * step, "right") - 1
+    heaped = own > HEAPED * (columns.upto[last] - columns.below[first] - own)
+    if heaped.any():
+        heaped[heaped] = _widths(columns, atoms[heaped], rounding) > beside * step
+    return heaped
+
+
+def _widths(
+    columns: DistinctValues, atoms: np.ndarray, rounding: np.ndarray
+) -> np.ndarray:
+    """Widths over which the rows of each shared value are as dense as those around."""
+    values, (_, masses, below, upto, *_) = columns.values, columns
+    lowest, highest = columns.first[atoms], columns.last[atoms]
+    own, at = masses[atoms], values[atoms]
+    wanted = np.minimum(own, (upto[highest] - own) / 2) * (1 - 1e-9)
+    high = _reach(columns, atoms, wanted, rounding)
+    # What these neighbours cover, on either side, and how wide they are themselves.
+    first = columns.search(atoms, at - high, "left")
+    last = columns.search(atoms, at + high, "right") - 1
+    left = columns.spread(atoms, below[first], below[atoms])
+    right = columns.spread(atoms, upto[atoms], upto[last])
+    width = np.zeros(len(values))
+    width[atoms] = high
+    sums = np.concatenate([[0.0], np.cumsum(masses * width)])
+    others = upto[last] - below[first] - own
+    mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
+    wide = np.maximum(COVERED * np.maximum(left, right), 2 * mean)
+    wide = np.minimum(high, wide)
+    inner = np.clip(np.stack([atoms - 1, atoms + 1]), lowest, highest)
+    away = np.where(inner == atoms, np.inf, np.abs(values[inner] - at))
+    return np.minimum(wide, np.maximum(wide / NARROWER, away.min(axis=0)))
+
+
+def _reach(
+    columns: DistinctValues,
+    atoms: np.ndarray,
+    wanted: np.ndarray,
+    rounding: np.ndarray,
+) -> np.ndarray:
+    """Distance to the first other value within which there are as many rows.
+
+    On either side, besides those of the shared value itself; infinite if no value is
+    as far. As far is what differs by no more than rounding.
+    """
+    both = columns.and_mirrored()
+    off = np.tile(2 * rounding[columns.row[atoms]], 2)
+    atoms = np.concatenate([atoms, len(both.keys) - 1 - atoms])
+    at, rows = both.values[atoms], both.keys.real[atoms]
+    wanted = np.tile(wanted, 2) + both.masses[atoms]
+    values, (keys, _, below, upto, *_) = both.values, both
+
+    def are_within(place: np.ndarray) -> np.ndarray:
+        wide = distance(place)
+        least = np.searchsorted(keys, keys_of(rows, at - wide))
+        return upto[place] - below[least] >= wanted
+
+    def distance(place: np.ndarray) -> np.ndarray:
+        # Not below that of a value that is as far on the other side.
+        return values[place] - at + off
+
+    low, high = atoms, both.last[atoms]
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        enough = are_within(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    found = np.where(are_within(high), distance(high), np.inf)
+    return found.reshape(2, -1).min(axis=0)
+
+
+def _widen_together(
+    squares: np.ndarray,
+    columns: DistinctValues,
+    atoms: np.ndarray,
+    z: np.ndarray,
+    weight: np.ndarray,
+    least: float,
+) -> None:
+    """Widen values that the same rows share, until their box is no denser than others.
+
+    `squares` are w²/12 of each of the atoms.
+    """
+    which = _numbers(columns, atoms, z)
+    some = (which >= 0).sum(axis=0) > 1
+    if not weight[some].sum() >= least:
+        return
+    found, inverse = np.unique(which[:, some], axis=1, return_inverse=True)
+    masses = np.bincount(inverse.ravel(), weight[some], found.shape[1])
+    present = np.sqrt(12 * squares)
+    frequent = np.argsort(-masses, kind="stable")[:COMBINATIONS]
+    for i in frequent[masses[frequent] >= least]:
+        own = found[found[:, i] >= 0, i]
+        wide, at = present[own], columns.values[atoms[own], None]
+        if (wide > 0).all():
+            near = z[columns.row[atoms[own]]]
+            near = np.where(np.isnan(near), at, near)
+            widths = _of_box(near - at, wide, weight, masses[i])
+            squares[own] = np.maximum(squares[own], widths**2 / 12)
+
+
+def _numbers(columns: DistinctValues, atoms: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return which of the atoms each row has in each feature, or -1."""
+    rows = columns.row[atoms]
+    shared = np.unique(rows)
+    found = np.full((len(shared), z.shape[1]), -1)
+    for numbers, feature in zip(found, shared, strict=True):
+        own = np.flatnonzero(rows == feature)
+        at = columns.values[atoms[own]]
+        place = np.minimum(np.searchsorted(at, z[feature]), len(own) - 1)
+        numbers[...] = np.where(at[place] == z[feature], own[place], -1)
+    return found
+
+
+def _of_box(
+    away: np.ndarray, wide: np.ndarray, weight: np.ndarray, mass: float
+) -> np.ndarray:
+    """Widen a box until as many other rows are in it, as `_widths` does in one feature.
+
+    `away` (features, n) is where rows are, seen from those of the box, of some mass.
+    """
+    others = np.flatnonzero(away.any(axis=0))
+    far = (np.abs(away[:, others]) / (NARROWER * wide[:, None])).max(axis=0)
+    order = np.argsort(far, kind="stable")
+    within = np.cumsum(weight[others[order]])
+    if not len(order) or not within[-1] > 0:
+        return wide
+    wanted = min(mass, within[-1] / 2) * (1 - 1e-9)
+    times = far[order[np.searchsorted(within, wanted)]]
+    near = away[:, others[far <= times * (1 + 1e-9)]]
+    between = np.diff(np.quantile(near, [0.25, 0.75], axis=1), axis=0)[0]
+    return np.clip(times * wide, wide, np.maximum(COVERED * between, wide))
