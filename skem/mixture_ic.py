@@ -100,7 +100,9 @@ class MixtureIC(TakesTables, Chooser):
         Its structure of Gaussian columns.
 
     criterion_ : float
-        Its criterion, the lowest.
+        Its criterion: the lowest, unless many rows share values of columns whose
+        families give these a width. Candidates are compared by the likelihood with
+        widths; see 'excess' in :class:`GaussianMixtureIC`.
 
     best_index_ : int
         Its place in `results_`.

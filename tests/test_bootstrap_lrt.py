@@ -8,6 +8,7 @@ from scipy.stats import binom
 
 from skem import (
     GaussianMixture,
+    MixtureModel,
     SequentialBootstrapLRT,
     bootstrap_lrt,
     sequential_bootstrap_lrt,
@@ -32,6 +33,18 @@ def test_statistic_is_that_of_two_fits_where_these_find_the_same_optima(k0):
     test = bootstrap_lrt(GaussianMixture(), X, k0, k0 + 1, n_boot=1, random_state=0)
     # Each of four fits ends within 0.01 nats of an optimum.
     assert test.statistic == pytest.approx(ratio_of_fits(X, k0, k0 + 1), abs=0.05)
+
+
+@pytest.mark.parametrize("estimator", [GaussianMixture(), MixtureModel(n_init=1)])
+def test_shared_values_are_no_evidence_of_more_components(estimator):
+    """Simulated data have none, so that as points they would always be too much."""
+    rng = np.random.default_rng(1)
+    z = rng.integers(2, size=300)
+    X = np.array([4, 3]) * z[:, None] + rng.normal(size=(300, 2))
+    X = np.column_stack([X, rng.random((300, 2)) < [0.5, 0.3]])
+    test = bootstrap_lrt(estimator, X, 2, 3, n_boot=4, random_state=0)
+    assert test.p_value > 0.5
+    assert bootstrap_lrt(estimator, X, 1, 2, n_boot=4, random_state=0).p_value == 0.2
 
 
 def test_several_more_components_are_reached():

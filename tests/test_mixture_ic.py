@@ -1,12 +1,13 @@
 """The choice of a table's mixture by a criterion."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import MixtureIC, MixtureModel
+from skem import GaussianMixtureIC, MixtureIC, MixtureModel
 from skem._inputs.tables import read_table
 from skem._selection.tables import path
 from skem.exceptions import DegenerateComponentsWarning
@@ -48,6 +49,80 @@ def test_the_right_one_is_chosen(X):
         2, families={2: "poisson"}, covariance_type="diag", random_state=1
     ).fit(X)
     assert best.lower_bound_ > own.lower_bound_ - 1e-3
+
+
+def with_bits(n, seed):
+    """Two clusters of two columns, and two columns of bits that tell nothing."""
+    rng = np.random.default_rng(seed)
+    z = rng.integers(2, size=n)
+    clusters = np.array([4, 3]) * z[:, None] + rng.normal(size=(n, 2))
+    return np.column_stack([clusters, rng.random((n, 2)) < [0.5, 0.3]])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shared_values_of_a_table_speak_for_no_more_components(seed):
+    X = with_bits(500, seed)
+    options = dict(covariance_type="full", random_state=seed)
+    selection = MixtureIC(range(1, 6), **options).fit(X)
+    numbers = GaussianMixtureIC(range(1, 6), **options).fit(X)
+    assert selection.n_components_ == numbers.n_components_ == 2
+    # Where both find the same optimum, the same is said of it.
+    for name in ("excess", "log_likelihood", "bic", "icl"):
+        np.testing.assert_allclose(
+            selection.results_[name][:2], numbers.results_[name][:2], atol=0.2
+        )
+    # As points they would speak for more.
+    assert selection.results_["bic"].argmin() > 1
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "VVE"])
+@pytest.mark.usefixtures("short_search")
+def test_excess_is_that_of_numbers_with_weights_and_gaps(structure):
+    X = with_bits(200, 0)
+    rng = np.random.default_rng(1)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    weight = rng.integers(0, 3, size=len(X)).astype(float)
+    options = dict(covariance_type=structure, random_state=0)
+    selection = MixtureIC((1, 2), **options).fit(X, sample_weight=weight)
+    numbers = GaussianMixtureIC((1, 2), **options).fit(X, sample_weight=weight)
+    assert (selection.results_["excess"] > 1).all()
+    np.testing.assert_allclose(
+        selection.results_["excess"], numbers.results_["excess"], atol=0.3
+    )
+
+
+@pytest.mark.usefixtures("short_search")
+def test_excess_of_columns_of_all_kinds():
+    X = with_bits(200, 0)
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(X, columns=list("abcd"))
+    table["kind"] = rng.choice(["x", "y"], size=200)
+    table["n"] = rng.poisson(3, size=200)
+    families = {"n": "poisson", "d": "gamma"}
+    table["d"] += 1
+    labels = np.where(np.arange(200) < 20, X[:, 0] > 2, -1)
+    excess = [
+        MixtureIC((2,), families=families, covariance_type="full", random_state=0)
+        .fit(table.drop(columns=left), labels=labels)
+        .results_["excess"]
+        for left in ([], ["kind"], ["c"])
+    ]
+    # Categories, counts and families without widths have none, nor have labels.
+    assert excess[0] == pytest.approx(excess[1], abs=0.3)
+    assert excess[0] > 1
+    assert excess[2] == 0
+
+
+@pytest.mark.usefixtures("short_search")
+@pytest.mark.parametrize("family", ["gaussian", "lognormal", "student"])
+def test_each_family_with_widths_has_its_part_of_the_excess(family):
+    X = with_bits(200, 0)[:, :3]
+    X[:, 2] += 1
+    families = [("gaussian", [0, 1]), (family, [2])]
+    selection = MixtureIC((1, 2), families=families, random_state=0).fit(X)
+    best = selection.best_estimator_
+    assert (selection.results_["excess"] > 1).all()
+    assert selection.criterion_ == pytest.approx(best.bic(X))
 
 
 def test_structures_are_tried_only_where_they_matter(X):

@@ -157,7 +157,9 @@ def bootstrap_lrt(
     The log-likelihoods are those of the fitted mixtures, regularized as the estimator
     says; simulated data have the penalty of the data. A ratio that this makes negative
     counts as 0, in the data as in the simulations. Where values are missing, the
-    simulated data lack those that the rows of the data lack.
+    simulated data lack those that the rows of the data lack. Values that many rows
+    share have a width, as `GaussianMixture` has it in its Notes; simulated data share
+    none.
 
     References
     ----------

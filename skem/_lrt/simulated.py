@@ -204,7 +204,8 @@ def _ratio(
 ) -> float:
     """Return 2(ℓ₁ − ℓ₀); the larger mixture is searched for as `null` would be.
 
-    Cuts of the smaller one are starts beside fresh ones.
+    Cuts of the smaller one are starts beside fresh ones. Values that rows share have
+    their widths: as points they would speak for more components.
     """
     parameters, best = small.evaluation.parameters, None
     for K, em in enumerate(maps[1:], len(parameters.weights) + 1):
@@ -215,4 +216,4 @@ def _ratio(
     assert best is not None
     search = replace(null._search(finish, rng), n_components=K, patience=1)
     large = search.improved(em, best)
-    return max(0.0, 2 * (large.evaluation.score - small.evaluation.score))
+    return max(0.0, 2 * (large.evaluation.loglik - small.evaluation.loglik))

@@ -65,7 +65,11 @@ def _fit(
     components: tuple[int, int],
     seed: int,
 ) -> tuple[MixtureModel, float]:
-    """Return the smaller mixture, and the likelihood ratio statistic."""
+    """Return the smaller mixture, and the likelihood ratio statistic.
+
+    Values that rows share have their widths: as points they would speak for more
+    components.
+    """
     models = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -75,7 +79,7 @@ def _fit(
             models.append(model.fit(X, sample_weight=sample_weight))
     null, alternative = models
     total = float(weight_of_each(sample_weight, len(X)).sum())
-    ratio = 2 * total * (alternative.lower_bound_ - null.lower_bound_)
+    ratio = 2 * total * (alternative._fitted_bound() - null._fitted_bound())
     return null, max(0.0, ratio)
 
 

@@ -46,7 +46,13 @@ def path(
                 if is_next(model, after) and model.n_components > 1:
                     model._lower(table, weight, after)
     return [
-        Candidate(model.n_components, model.covariance_type, model, seconds=own)
+        Candidate(
+            model.n_components,
+            model.covariance_type,
+            model,
+            excess=model._excess(table, weight),
+            seconds=own,
+        )
         for model, own in zip(models, seconds, strict=True)
     ]
 

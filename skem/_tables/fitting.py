@@ -255,6 +255,26 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             even = np.ones(table.n_rows)
             self._label(TableMap(self._product.of(few), values, even, em.workers))
 
+    def _fitted_bound(self) -> float:
+        """Mean log-likelihood that the fit has climbed: shared values have widths."""
+        assert isinstance(self._stream, TableStream)
+        return self._stream.loglik
+
+    def _excess(self, table: Table, weight: np.ndarray) -> float:
+        """Nats of the log-likelihood that come from taking shared values for points.
+
+        After a fit to these rows.
+        """
+        assert isinstance(self._stream, TableStream)
+        product = self._stream.product
+        if product.as_points() is product:
+            return 0.0
+        values, few = self._columns.read(table, self.handle_unknown)
+        with Workers() as workers:
+            em = TableMap(product.of(few), values, weight, workers)
+            climbed = em.evaluate(self._point).loglik
+        return float(weight.sum()) * self.lower_bound_ - climbed
+
     def _given_parts(self, start: Point) -> Given | None:
         """Return what is fixed, with its values."""
         if self.fixed is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from skem.core.gaussian.regularization import null_directions
 from skem.core.solve.gamma import gamma_shape, shape_information
 from skem.families.column import OneColumn
 from skem.families.family import Kind
@@ -31,12 +32,10 @@ class Student(Kind):
     name = "student"
 
     def look(self, look: Look) -> Model:
-        """Take the coordinates and the penalty of a Gaussian."""
+        """Take the coordinates, the widths and the penalty of a Gaussian."""
         model = Gaussian("diag").look(look)
         assert isinstance(model, GaussianModel)
-        return StudentModel(
-            replace(model, coordinates=replace(model.coordinates, ties=None))
-        )
+        return StudentModel(model)
 
     def to_free(self, laws: Laws) -> np.ndarray:
         """[location, log scale, log ν]."""
@@ -60,21 +59,37 @@ class Student(Kind):
 class StudentModel(OneColumn):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
 
-    EM of Peel & McLachlan (2000), with u the expected precision of a sample.
+    EM of Peel & McLachlan (2000), with u the expected precision of a sample. Where
+    values are shared, a third row has w²/12, which is added to z² and to the squares
+    in δ.
     """
 
     gaussian: GaussianModel
 
     family = Student()
     linear = False
-    n_rows = 2
     least_points = 2
 
+    @property
+    def n_rows(self) -> int:
+        """The mask, z, and w²/12 where values are shared."""
+        return 2 + (self.gaussian.coordinates.ties is not None)
+
+    def as_points(self) -> StudentModel:
+        """Return the model that takes shared values for points."""
+        gaussian = self.gaussian.as_points()
+        return self if gaussian is self.gaussian else StudentModel(gaussian)
+
     def rows(self, values: np.ndarray) -> np.ndarray:
-        """[mask, z]."""
+        """[mask, z, (w²/12)]."""
+        coordinates = self.gaussian.coordinates
         mask = ~np.isnan(values)
-        z = self.gaussian.coordinates.load(values, np.empty(values.shape))
-        return np.vstack([mask, np.where(mask, z, 0.0)])
+        z = coordinates.load(values, np.empty(values.shape))
+        rows = [mask, np.where(mask, z, 0.0)]
+        squares = coordinates.squares(values)
+        if squares is not None:
+            rows.append(np.where(mask, squares, 0.0))
+        return np.vstack(rows)
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """Log-slope of the coordinates."""
@@ -85,8 +100,12 @@ class StudentModel(OneColumn):
 
     @staticmethod
     def _squares(laws: Laws, rows: np.ndarray) -> np.ndarray:
-        offsets = rows[1] - laws["location"][:, None]
-        return np.square(offsets / laws["scale"][:, None])
+        """δ: squares of offsets, and w²/12, by the square of the scale."""
+        scale = laws["scale"][:, None]
+        squares = np.square((rows[1] - laws["location"][:, None]) / scale)
+        if len(rows) > 2:
+            squares += rows[2] / scale**2
+        return squares
 
     def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
         """Log-densities."""
@@ -107,7 +126,10 @@ class StudentModel(OneColumn):
         r, z = resp * rows[0], rows[1]
         ru = r * u
         offsets = z - laws["location"][:, None]
-        parts = [r, ru, ru * offsets, ru * offsets**2, r * (np.log(u) - u)]
+        squares = offsets**2
+        if len(rows) > 2:
+            squares += rows[2]
+        parts = [r, ru, ru * offsets, ru * squares, r * (np.log(u) - u)]
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
     def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
@@ -124,13 +146,47 @@ class StudentModel(OneColumn):
         gap = logs / np.maximum(n, 1e-300)
         gap = gap + 1 + digamma((df + 1) / 2) - np.log((df + 1) / 2)
         there = n > SMALLEST_COUNT
+        return self._pinned(
+            {
+                "location": np.where(
+                    there, previous["location"] + moved, previous["location"]
+                ),
+                "scale": np.sqrt(variance),
+                "df": np.where(there, degrees_of_freedom(gap), df),
+            }
+        )
+
+    def _pinned(self, laws: Laws) -> Laws:
+        """Give all components one shape where all the data have one value.
+
+        Else the larger ones would be the narrower ones, and take all rows.
+        """
+        penal = self.gaussian.penal
+        if not penal.pins:
+            return laws
+        shape = np.ones(len(laws["df"]))
         return {
-            "location": np.where(
-                there, previous["location"] + moved, previous["location"]
-            ),
-            "scale": np.sqrt(variance),
-            "df": np.where(there, degrees_of_freedom(gap), df),
+            "location": laws["location"],
+            "scale": np.sqrt(penal.floor) * shape,
+            "df": MOST_DF * shape,
         }
+
+    def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
+        """Undo `pack`."""
+        return self._pinned(super().unpack(vector, base, counts))
+
+    def renewed(self, running: Running, share: float) -> StudentModel:
+        """Return the model with so much of the penalty.
+
+        It no longer pins what has had more values than one by now.
+        """
+        gaussian = self.gaussian.scaled(share)
+        if gaussian.penal.pins:
+            _, u, first, second, _ = running.sum(axis=0)
+            u = max(u, 1e-300)
+            null = null_directions(np.full(1, (second - first**2 / u) / u))
+            gaussian = replace(gaussian, penal=replace(gaussian.penal, null=null))
+        return StudentModel(gaussian)
 
     @staticmethod
     def _moved(sums: np.ndarray, by: np.ndarray, logs: np.ndarray) -> np.ndarray:
@@ -159,7 +215,10 @@ class StudentModel(OneColumn):
         r = resp * rows[0]
         n = np.maximum(r.sum(axis=1), 1e-300)
         location = r @ rows[1] / n
-        variance = r @ np.square(rows[1]) / n - location**2
+        squares = np.square(rows[1])
+        if len(rows) > 2:
+            squares += rows[2]
+        variance = r @ squares / n - location**2
         least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
