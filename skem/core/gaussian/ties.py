@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+RANKED = 4
+"""Values of a feature that are compared with all rows one by one, at most."""
+
 
 class Atoms(NamedTuple):
     """Values of a feature, ascending, and w²/12 of each."""
@@ -32,31 +35,41 @@ class Ties:
         """Return w²/12 of each value of raw data; (d, 1) if it is that of all rows."""
         if not self.atoms:
             return self.steps[:, None]
-        alone, its_squares = self._alone
-        # Laid out as the data are.
-        out = (data == alone) * its_squares
+        (_, value, more), *ranked = self._ranked
+        # Laid out as the data are. Products take less time than a choice for each.
+        out = (data == value) * more
         if self.steps.any():
-            np.copyto(out, self.steps[:, None], where=data != alone)
-        for feature, values, squares in self._several:
-            row, step = data[feature], self.steps[feature]
-            place = np.minimum(np.searchsorted(values, row), len(values) - 1)
-            out[feature] = np.where(values[place] == row, squares[place], step)
+            out += self.steps[:, None]
+        for features, value, more in ranked:
+            out[features] += (data[features] == value) * more
+        for feature, values, squares in self.atoms:
+            if len(values) > RANKED:
+                row, step = data[feature], self.steps[feature]
+                place = np.minimum(np.searchsorted(values, row), len(values) - 1)
+                out[feature] = np.where(values[place] == row, squares[place], step)
         return out
 
     @cached_property
-    def _several(self) -> list[Atoms]:
-        """Those of features with more than one such value."""
-        return [atoms for atoms in self.atoms if len(atoms.values) > 1]
+    def _ranked(self) -> list[tuple[slice | np.ndarray, np.ndarray, np.ndarray]]:
+        """First values of features with few such ones, second ones, and so on.
 
-    @cached_property
-    def _alone(self) -> tuple[np.ndarray, np.ndarray]:
-        """The value of features with a single such one, else NaN, and its w²/12."""
-        alone = np.full((len(self.steps), 1), np.nan)
-        its_squares = np.zeros((len(self.steps), 1))
-        for feature, values, squares in self.atoms:
-            if len(values) == 1:
-                alone[feature], its_squares[feature] = values, squares
-        return alone, its_squares
+        With what their squares are more than those of steps. The first are for all
+        features, others too if most have one: NaN and zero where there is none.
+        """
+        few = [atoms for atoms in self.atoms if len(atoms.values) <= RANKED]
+        found: list[tuple[slice | np.ndarray, np.ndarray, np.ndarray]] = []
+        for rank in range(max((len(atoms.values) for atoms in few), default=1)):
+            some = [atoms for atoms in few if len(atoms.values) > rank]
+            features = np.array([atoms.feature for atoms in some], int)
+            values = np.full((len(self.steps), 1), np.nan)
+            values[features, 0] = [atoms.values[rank] for atoms in some]
+            more = np.zeros_like(values)
+            more[features, 0] = [atoms.squares[rank] for atoms in some]
+            more[features, 0] -= self.steps[features]
+            most = rank == 0 or 2 * len(some) > len(self.steps)
+            where = slice(None) if most else features
+            found.append((where, values[where], more[where]))
+        return found
 
 
 def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:

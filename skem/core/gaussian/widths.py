@@ -96,8 +96,9 @@ def find_ties(
     starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
     heaviest = np.maximum.reduceat(masses, starts)
     several = columns.last[starts] > starts
-    steps = np.zeros(len(z))
-    chosen, indicators = [], []
+    steps, step_of = np.zeros(len(z)), np.zeros(len(columns.first))
+    heavy, indicators = masses >= least, []
+    heavy[columns.first == columns.last] = False
     for start in starts[several & (heaviest >= least)]:
         some = slice(start, columns.last[start] + 1)
         feature = features[row[start]]
@@ -105,27 +106,25 @@ def find_ties(
         others = masses[some].sum() - heaviest[row[start]]
         if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
             step = 0.0
-        heavy = start + np.flatnonzero(masses[some] >= least)
         if step > 0:
             steps[feature] = _square_of_steps(values[some], masses[some], step)
             rounding[row[start]] = max(rounding[row[start]], OFF * step)
-            heavy = heavy[_heaped(columns, heavy, step, rounding)]
+            step_of[some] = step
             if some.stop - some.start == 2:
                 indicators.append(feature)
-        if len(heavy):
-            chosen.append(heavy)
     for group in _exclusive(z[indicators], weight):
         of_group = np.array(indicators)[group]
         _widen_indicators(steps, of_group, z, weight)
-    if not chosen:
+    atoms = np.flatnonzero(heavy)
+    atoms = atoms[_heaped(columns, atoms, step_of[atoms], rounding)]
+    if not len(atoms):
         return Ties(steps) if steps.any() else None
-    atoms = np.concatenate(chosen)
     squares = _widths(columns, atoms, rounding) ** 2 / 12
     squares = np.maximum(squares, steps[features[row[atoms]]])
     _widen_together(squares, columns, atoms, z[features], weight, least)
     raw = sorted_data[row[atoms], columns.place[atoms]]
-    cuts = np.cumsum([len(some) for some in chosen])[:-1]
-    each = zip(chosen, np.split(raw, cuts), np.split(squares, cuts), strict=True)
+    cuts = np.flatnonzero(np.diff(row[atoms])) + 1
+    each = zip(*(np.split(part, cuts) for part in (atoms, raw, squares)), strict=True)
     return Ties(
         steps,
         tuple(
@@ -225,15 +224,18 @@ def _exclusive(z: np.ndarray, weight: np.ndarray) -> Iterator[list[int]]:
     every = max(1, len(z) ** 2 * z.shape[1] // EXCLUSIVE_WORK)
     true = (z[:, ::every] > np.nanmin(z, axis=1)[:, None]).astype(np.float32)
     together = true @ true.T > 0
-    order = np.argsort(-(true @ weight[::every]), kind="stable").tolist()
-    while order:
-        group = [order.pop(0)]
-        for other in [*order]:
-            if not together[group, other].any():
-                group.append(other)
-                order.remove(other)
+    frequent = np.argsort(-(true @ weight[::every]), kind="stable")
+    # In this order, with those that have no group yet.
+    together, free = together[np.ix_(frequent, frequent)], np.ones(len(z), bool)
+    while free.any():
+        group: list[int] = []
+        fit = free.copy()
+        while fit.any():
+            group.append(int(fit.argmax()))
+            fit &= ~together[group[-1]]
+            fit[group[-1]] = free[group[-1]] = False
         if len(group) > 1:
-            yield group
+            yield frequent[group].tolist()
 
 
 def _widen_indicators(
@@ -252,19 +254,24 @@ def _widen_indicators(
 
 
 def _heaped(
-    columns: DistinctValues, atoms: np.ndarray, step: float, rounding: np.ndarray
+    columns: DistinctValues,
+    atoms: np.ndarray,
+    steps: np.ndarray,
+    rounding: np.ndarray,
 ) -> np.ndarray:
-    """Whether values of a column in even steps have far more rows than those around.
+    """Whether values have far more rows than those around them, in even steps.
 
-    And are so wide that it makes a difference.
+    And are so wide that it makes a difference. All have where there are no steps.
     """
     at, own, beside = columns.values[atoms], columns.masses[atoms], BESIDE + OFF
-    first = columns.search(atoms, at - beside * step, "left")
-    last = columns.search(atoms, at + beside * step, "right") - 1
-    heaped = own > HEAPED * (columns.upto[last] - columns.below[first] - own)
+    first = columns.search(atoms, at - beside * steps, "left")
+    last = columns.search(atoms, at + beside * steps, "right") - 1
+    around = columns.upto[last] - columns.below[first] - own
+    heaped = (own > HEAPED * around) & (steps > 0)
     if heaped.any():
-        heaped[heaped] = _widths(columns, atoms[heaped], rounding) > beside * step
-    return heaped
+        wide = _widths(columns, atoms[heaped], rounding)
+        heaped[heaped] = wide > beside * steps[heaped]
+    return heaped | (steps == 0)
 
 
 def _widths(
