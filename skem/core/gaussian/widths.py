@@ -294,7 +294,7 @@ def _widths(
     others = upto[last] - below[first] - own
     mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
     wide = np.maximum(COVERED * np.maximum(left, right), 2 * mean)
-    wide = np.minimum(high, wide)
+    wide = np.minimum(high, np.where(wide > 2 * rounding[columns.row[atoms]], wide, 0))
     inner = np.clip(np.stack([atoms - 1, atoms + 1]), lowest, highest)
     away = np.where(inner == atoms, np.inf, np.abs(values[inner] - at))
     return np.minimum(wide, np.maximum(wide / NARROWER, away.min(axis=0)))

@@ -412,3 +412,15 @@ def test_a_code_far_away_is_no_step():
     found = ties_of(values)
     assert found.atoms == ()
     assert width(found.steps) == pytest.approx(1, 0.05)
+
+
+def test_rounding_is_no_width(rng):
+    """Where all rows are there several times, a value may have one neighbour alone."""
+    X = np.repeat(rng.normal(size=(2, 60)), rng.integers(1, 9, 60), axis=1)
+    weight = np.ones(X.shape[1])
+    here = find_ties(X, X, weight)
+    for scale in (1 / 3, 0.7, 1e-3):
+        there = find_ties(X, scale * (X - 0.1), weight)
+        for atoms, others in zip(here.atoms, there.atoms, strict=True):
+            expected = scale**2 * atoms.squares
+            np.testing.assert_allclose(others.squares, expected, rtol=1e-6, atol=1e-20)
