@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skem._fitted.conditional import patterns
-from skem._fitted.support import TIED
+from skem._fitted.support import Sampled
 from skem.core.blocks.threads import Workers
 from skem.families.table_map import TableMap
 
@@ -24,9 +24,8 @@ def support_probability(
         # A row without a value has the density one, as all draws then have.
         if observed.any():
             seen = np.where(observed[:, None], draws, np.nan)
-            drawn = np.sort(_log_density(mixture, seen))
-            below = np.searchsorted(drawn, levels[rows] + TIED, side="right")
-            prob[rows] = (1 + below) / (1 + n_samples)
+            drawn = Sampled(np.sort(_log_density(mixture, seen)))
+            prob[rows] = drawn.below(levels[rows])
     return prob
 
 

@@ -55,6 +55,16 @@ class Student(Kind):
         return np.column_stack([laws["scale"] ** -2.0, np.full(len(of_df), 2.0), of_df])
 
 
+def squares_of(
+    offsets: np.ndarray, rows: np.ndarray, scale: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Squares of offsets, and w²/12 where values are shared, by that of a scale."""
+    squares = np.square(offsets / scale)
+    if len(rows) > 2:
+        squares += rows[2] / np.square(scale)
+    return squares
+
+
 @dataclass(frozen=True)
 class StudentModel(OneColumn):
     """Rows [mask, z]; sums Σ r [1, u, u z, u z², log u − u], u = (ν + 1)/(ν + δ).
@@ -101,11 +111,8 @@ class StudentModel(OneColumn):
     @staticmethod
     def _squares(laws: Laws, rows: np.ndarray) -> np.ndarray:
         """δ: squares of offsets, and w²/12, by the square of the scale."""
-        scale = laws["scale"][:, None]
-        squares = np.square((rows[1] - laws["location"][:, None]) / scale)
-        if len(rows) > 2:
-            squares += rows[2] / scale**2
-        return squares
+        offsets = rows[1] - laws["location"][:, None]
+        return squares_of(offsets, rows, laws["scale"][:, None])
 
     def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
         """Log-densities."""
@@ -126,9 +133,7 @@ class StudentModel(OneColumn):
         r, z = resp * rows[0], rows[1]
         ru = r * u
         offsets = z - laws["location"][:, None]
-        squares = offsets**2
-        if len(rows) > 2:
-            squares += rows[2]
+        squares = squares_of(offsets, rows)
         parts = [r, ru, ru * offsets, ru * squares, r * (np.log(u) - u)]
         return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
@@ -215,10 +220,7 @@ class StudentModel(OneColumn):
         r = resp * rows[0]
         n = np.maximum(r.sum(axis=1), 1e-300)
         location = r @ rows[1] / n
-        squares = np.square(rows[1])
-        if len(rows) > 2:
-            squares += rows[2]
-        variance = r @ squares / n - location**2
+        variance = r @ squares_of(rows[1], rows) / n - location**2
         least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}

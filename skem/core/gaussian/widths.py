@@ -24,6 +24,7 @@ these values, their box is to be as wide as that.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -113,8 +114,7 @@ def find_ties(
             if some.stop - some.start == 2:
                 indicators.append(feature)
     for group in _exclusive(z[indicators], weight):
-        of_group = np.array(indicators)[group]
-        _widen_indicators(steps, of_group, z, weight)
+        _widen_indicators(steps, [indicators[i] for i in group], z, weight)
     atoms = np.flatnonzero(heavy)
     atoms = atoms[_heaped(columns, atoms, step_of[atoms], rounding)]
     if not len(atoms):
@@ -167,8 +167,9 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
     away = values - values[masses.argmax()]
     for step in np.sort(common)[::-1]:
-        place = np.round(away / step)
-        on_grid = np.where(np.abs(away / step - place) <= OFF, masses, 0)
+        steps_away = away / step
+        place = np.round(steps_away)
+        on_grid = np.where(np.abs(steps_away - place) <= OFF, masses, 0)
         # One value at each place: others are off.
         first = np.flatnonzero(np.diff(place, prepend=-np.inf))
         if np.maximum.reduceat(on_grid, first).sum() >= COLUMN * masses.sum():
@@ -239,7 +240,7 @@ def _exclusive(z: np.ndarray, weight: np.ndarray) -> Iterator[list[int]]:
 
 
 def _widen_indicators(
-    steps: np.ndarray, group: np.ndarray, z: np.ndarray, weight: np.ndarray
+    steps: np.ndarray, group: list[int], z: np.ndarray, weight: np.ndarray
 ) -> None:
     """Make exclusive indicators as wide as one column of their levels is to be."""
     some = z[group]
@@ -281,7 +282,7 @@ def _widths(
     values, (_, masses, below, upto, *_) = columns.values, columns
     lowest, highest = columns.first[atoms], columns.last[atoms]
     own, at = masses[atoms], values[atoms]
-    wanted = np.minimum(own, (upto[highest] - own) / 2) * (1 - 1e-9)
+    wanted = _wanted(own, upto[highest] - own)
     high = _reach(columns, atoms, wanted, rounding)
     # What these neighbours cover, on either side, and how wide they are themselves.
     first = columns.search(atoms, at - high, "left")
@@ -298,6 +299,14 @@ def _widths(
     inner = np.clip(np.stack([atoms - 1, atoms + 1]), lowest, highest)
     away = np.where(inner == atoms, np.inf, np.abs(values[inner] - at))
     return np.minimum(wide, np.maximum(wide / NARROWER, away.min(axis=0)))
+
+
+def _wanted(own: Any, others: Any) -> Any:
+    """Rows that are as many as a value's own, or half of the others if they are fewer.
+
+    Less what sums of weights may be off.
+    """
+    return np.minimum(own, others / 2) * (1 - 1e-9)
 
 
 def _reach(
@@ -392,7 +401,7 @@ def _of_box(
     within = np.cumsum(weight[others[order]])
     if not len(order) or not within[-1] > 0:
         return wide
-    wanted = min(mass, within[-1] / 2) * (1 - 1e-9)
+    wanted = _wanted(mass, within[-1])
     times = far[order[np.searchsorted(within, wanted)]]
     near = away[:, others[far <= times * (1 + 1e-9)]]
     between = np.diff(np.quantile(near, [0.25, 0.75], axis=1), axis=0)[0]
