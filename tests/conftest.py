@@ -154,6 +154,23 @@ def rng():
 
 
 @pytest.fixture
+def climbing():
+    """A function that takes plain steps, none of which may lower the objective."""
+
+    def climb(em, start, steps):
+        here = em.evaluate(start)
+        first = here.objective
+        for _ in range(steps):
+            there = em.evaluate(here.successor)
+            assert there.objective >= here.objective - 1e-9 * abs(here.objective)
+            here = there
+        assert here.objective > first
+        return here
+
+    return climb
+
+
+@pytest.fixture
 def X():
     """Return two clusters of 60 and 40 rows."""
     rng = np.random.default_rng(0)
