@@ -54,7 +54,7 @@ def compile_all(root: Path, out: Path) -> list[Path]:
         raise OSError("there is no C++ compiler")
     platform_flags = [] if sys.platform == "win32" else ["-fPIC"]
     if sys.platform == "linux":
-        platform_flags.append("-Wl,--as-needed")
+        platform_flags += ["-pthread", "-Wl,--as-needed"]
     extra = shlex.split(os.environ.get("CXXFLAGS", ""))
     running, failures = {}, []
     for number, flags in targets().items():

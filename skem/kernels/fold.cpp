@@ -7,6 +7,14 @@
 
 #include <stdint.h>
 
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define X86
 #include <cpuid.h>
@@ -2820,6 +2828,7 @@ struct Prior {
 // coordinates; the penalty is that of ε pseudo-observations of the target, or KL(q ‖ p).
 struct Step {
     int64_t structure, itemsize, d, K, M;
+    int64_t threads;  // that may share a long pass; what is found does not depend on it
     double total_weight, epsilon;
     double single, condition;  // of the expanded form in single precision, and at all
     double far, negligible;
@@ -3430,6 +3439,191 @@ class Shapes {
 
 constexpr double SQRT_2 = 1.4142135623730951;
 
+// ---------------------------------------------------------------------------
+// Threads
+// ---------------------------------------------------------------------------
+
+// What threads sleep on.
+#ifdef _WIN32
+struct Bell {
+    SRWLOCK mutex = SRWLOCK_INIT;
+    CONDITION_VARIABLE condition = CONDITION_VARIABLE_INIT;
+
+    void lock() { AcquireSRWLockExclusive(&mutex); }
+    void unlock() { ReleaseSRWLockExclusive(&mutex); }
+    void sleep() { SleepConditionVariableSRW(&condition, &mutex, INFINITE, 0); }
+    void ring() { WakeAllConditionVariable(&condition); }
+};
+#else
+struct Bell {
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+
+    void lock() { pthread_mutex_lock(&mutex); }
+    void unlock() { pthread_mutex_unlock(&mutex); }
+    void sleep() { pthread_cond_wait(&condition, &mutex); }
+    void ring() { pthread_cond_broadcast(&condition); }
+};
+#endif
+
+// The thread that has work, and others that help with it. These are started when they are
+// first asked for, and stay: between two passes they look out for the next one, and sleep
+// where it does not come soon. Nobody waits for one that is late, but for what it has begun.
+class Team {
+    static constexpr int64_t LOOKS = 1000, MOST = 255;
+    uint64_t job = 0;  // its number, and of 8, 12 and 12 bits: helpers, chunks, the next one
+    int64_t done = 0, n_helpers = 0;
+    int32_t busy = 0, asleep = 0;
+    void (*work)(void *of, int64_t chunk, int64_t place) = nullptr;
+    void *of = nullptr;
+    Bell bell;
+
+    static constexpr int64_t helpers_of(uint64_t job) { return job >> 24 & 255; }
+    static constexpr int64_t chunks_of(uint64_t job) { return job >> 12 & 4095; }
+    static constexpr int64_t next_of(uint64_t job) { return job & 4095; }
+
+    static bool left_in(uint64_t job, int64_t place) {
+        return next_of(job) < chunks_of(job) && place <= helpers_of(job);
+    }
+
+    static void pause() {
+#ifdef X86
+        _mm_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    }
+
+    static void let_others_run() {
+#ifdef _WIN32
+        SwitchToThread();
+#else
+        sched_yield();
+#endif
+    }
+
+    // Take the next chunk and do it; false if there is none.
+    bool work_on(int64_t place) {
+        uint64_t seen = __atomic_load_n(&job, __ATOMIC_ACQUIRE);
+        while (left_in(seen, place))
+            if (__atomic_compare_exchange_n(&job, &seen, seen + 1, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE)) {
+                work(of, next_of(seen), place);
+                __atomic_add_fetch(&done, 1, __ATOMIC_RELEASE);
+                return true;
+            }
+        return false;
+    }
+
+    void help(int64_t place) {
+        for (int64_t looks = 0;; looks++) {
+            if (work_on(place)) looks = 0;
+            if (looks < LOOKS) {
+                pause();
+                continue;
+            }
+            bell.lock();
+            __atomic_add_fetch(&asleep, 1, __ATOMIC_SEQ_CST);
+            while (!left_in(__atomic_load_n(&job, __ATOMIC_SEQ_CST), place)) bell.sleep();
+            __atomic_add_fetch(&asleep, -1, __ATOMIC_SEQ_CST);
+            bell.unlock();
+            looks = 0;
+        }
+    }
+
+    // Start threads until there are so many helpers, if the system has them.
+    void employ(int64_t helpers);
+
+  public:
+    int64_t size() const { return n_helpers; }
+
+    // Be alone again, as after a fork.
+    void forget() { *this = Team(); }
+
+    // Call f(chunk, place) for each chunk, in as many threads, if no other work is shared.
+    // `place` is that of the thread, less than `threads` and `chunks`: 0 of this one.
+    template <class F> void share(int64_t chunks, int64_t threads, F f) {
+        const bool alone = chunks <= 1 || threads <= 1;
+        if (alone || __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+            for (int64_t i = 0; i < chunks; i++) f(i, 0);
+            return;
+        }
+        const int64_t useful = threads < chunks ? threads : chunks;
+        const int64_t helpers = useful - 1 < MOST ? useful - 1 : MOST;
+        employ(helpers);
+        work = [](void *of, int64_t chunk, int64_t place) { (*(F *)of)(chunk, place); };
+        of = &f;
+        __atomic_store_n(&done, 0, __ATOMIC_RELAXED);
+        const uint64_t number = (__atomic_load_n(&job, __ATOMIC_RELAXED) >> 32) + 1;
+        const uint64_t next = number << 32 | (uint64_t)helpers << 24 | (uint64_t)chunks << 12;
+        __atomic_store_n(&job, next, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST)) {
+            bell.lock();
+            bell.ring();
+            bell.unlock();
+        }
+        while (work_on(0)) {}
+        for (int64_t looks = 0; __atomic_load_n(&done, __ATOMIC_ACQUIRE) < chunks; looks++)
+            looks < LOOKS ? pause() : let_others_run();
+        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    }
+
+    static Team all;
+
+  private:
+    // What a new thread does, at its place.
+#ifdef _WIN32
+    static DWORD WINAPI begin(void *place) {
+#else
+    static void *begin(void *place) {
+#endif
+        all.help((int64_t)place);
+        return 0;
+    }
+};
+
+Team Team::all;
+
+#ifdef _WIN32
+void Team::employ(int64_t helpers) {
+    for (; n_helpers < helpers; n_helpers++) {
+        HANDLE thread = CreateThread(nullptr, 0, begin, (void *)(n_helpers + 1), 0, nullptr);
+        if (!thread) return;
+        CloseHandle(thread);
+    }
+}
+#else
+void Team::employ(int64_t helpers) {
+    static bool told = false;
+    if (n_helpers >= helpers) return;
+    if (!told) told = !pthread_atfork(nullptr, nullptr, [] { all.forget(); });
+    // Signals are for the threads of the program.
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    for (; n_helpers < helpers; n_helpers++) {
+        pthread_t thread;
+        if (pthread_create(&thread, nullptr, begin, (void *)(n_helpers + 1))) break;
+        pthread_detach(thread);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+#endif
+
+// Products of a chunk of a pass, of which a long one has several, and its samples, at least.
+// An exponential counts as so many.
+constexpr int64_t CHUNK = 1 << 17, CHUNK_SAMPLES = 512, MOST_CHUNKS = 16, EXPONENTIAL = 10;
+
+// A power of two, which few threads share evenly.
+inline int64_t n_chunks(const Model &m, int64_t n) {
+    const int64_t products = m.M * m.K * (1 + m.d + n_quadratic(m) + EXPONENTIAL);
+    int64_t chunks = 1;
+    while (chunks < MOST_CHUNKS && n * products >= 2 * chunks * CHUNK &&
+           n >= 2 * chunks * CHUNK_SAMPLES)
+        chunks *= 2;
+    return chunks;
+}
+
 // Triangular matrices of d rows of `stride` numbers, whole registers.
 struct Triangles {
     using V = Vf8;
@@ -3633,7 +3827,9 @@ class Stepper {
                 const int64_t size = scratch_bytes(model);
                 most = size > most ? size : most;
             }
-        return WIDTH + own + most;
+        const int64_t chunks = n_chunks(model, step.job.n);
+        const int64_t places = chunks < step.threads ? chunks : step.threads;
+        return WIDTH + own + of_chunks(chunks) + (places > 1 ? places : 1) * (most + WIDTH);
     }
 
     // So many steps. False, if the caller must take another way.
@@ -3746,6 +3942,51 @@ class Stepper {
         job.resp_sample_stride = 8;
         model.itemsize = 8;
         return !Pass<double>(model, job).run();
+    }
+
+    // Moments of samples labelled by the mixture, as `Sketch` in Python has them: counts
+    // (K,), means (K, d), covariances (K, d, d) and overlaps (K, K), in `out`.
+    // Responsibilities up to `no_account` are left out. False, if the caller must find them.
+    bool sketch(const Samples &s, const double *weight, double no_account, double *resp,
+                double *out) {
+        if (!responsibilities(resp)) return false;
+        const int64_t n = s.n;
+        double *means = out + K, *covariances = means + K * d, *overlaps = covariances + K * d * d;
+        double *away = s.scratch, *weighted = away + d * n, *all = weighted + n, *kept = all + n;
+        for (int64_t i = 0; i < K * n; i++) resp[i] = resp[i] > no_account ? resp[i] : 0;
+        for (int64_t k = 0; k < K; k++) {
+            for (int64_t i = 0; i < n; i++) all[i] = resp[k * n + i] * weight[i];
+            for (int64_t j = 0; j <= k; j++)
+                overlaps[j * K + k] = overlaps[k * K + j] = dot(all, resp + j * n, n);
+            // Most samples are none of a component's.
+            int64_t m = 0;
+            int32_t *at = (int32_t *)(kept + n);
+            for (int64_t i = 0; i < n; i++) {
+                at[m] = (int32_t)i;
+                kept[m] = all[i];
+                m += all[i] > 0;
+            }
+            double count = 0;
+            for (int64_t i = 0; i < m; i++) count += kept[i];
+            out[k] = larger(count, TINY);
+            for (int64_t j = 0; j < d; j++) {
+                double *row = away + j * m, &mean = means[k * d + j];
+                for (int64_t i = 0; i < m; i++) row[i] = s.z[j * n + at[i]];
+                mean = m ? dot(kept, row, m) / count : 0;
+                for (int64_t i = 0; i < m; i++) row[i] -= mean;
+            }
+            double *covariance = covariances + k * d * d;
+            for (int64_t j = 0; j < d; j++) {
+                for (int64_t i = 0; i < m; i++) weighted[i] = kept[i] * away[j * m + i];
+                double *pairs = covariance + j * d;
+                int64_t c = j;
+                for (; c + 4 <= d; c += 4) dots<4>(weighted, away + c * m, m, m, pairs + c);
+                for (; c < d; c++) pairs[c] = dot(weighted, away + c * m, m);
+                if (s.squares) pairs[j] += dot(all, s.squares + j * n, n);
+                for (c = j; c < d; c++) covariance[c * d + j] = pairs[c] /= out[k];
+            }
+        }
+        return true;
     }
 
     // The M-step of samples with weighted responsibilities (M, K, n), for structures of no
@@ -4062,12 +4303,53 @@ class Stepper {
     bool run() {
         if (!prepared()) return false;
         model.itemsize = worst <= step.single ? step.itemsize : 8;
-        Job job = step.job;
-        job.scratch = step.scratch + own;
         for (int64_t m = 0; m < M; m++) step.about_means[m] = model.centred;
-        const int64_t lost = model.itemsize == 8 ? Pass<double>(model, job).run()
-                                                 : Pass<float>(model, job).run();
-        return !lost && finish();
+        return !pass() && finish();
+    }
+
+    // Bytes of what several chunks of a pass find.
+    int64_t of_chunks(int64_t chunks) const {
+        return chunks > 1 ? chunks * M * (K * width() + 1) * (int64_t)sizeof(double) : 0;
+    }
+
+    // The pass. What threads find in chunks of it is added up in the order of these. Return
+    // how many samples are left to the caller.
+    int64_t pass() {
+        const int64_t n = step.job.n, chunks = n_chunks(model, n), size = M * K * width();
+        double *found = aligned((double *)(step.scratch + own));
+        char *const rooms = (char *)found + of_chunks(chunks);
+        const int64_t room = scratch_bytes(model);
+        const auto begin = [=](int64_t i) {
+            return i == chunks ? n : n * i / chunks / LARGEST * LARGEST;
+        };
+        int64_t lost = 0;
+        Team::all.share(chunks, step.threads, [&](int64_t i, int64_t place) {
+            Job job = step.job;
+            const int64_t first = begin(i);
+            job.n = begin(i + 1) - first;
+            job.x += first * job.sample_stride;
+            if (job.weight) job.weight += first * job.weight_stride;
+            if (job.squares) job.squares += first * job.squares_sample_stride;
+            job.lost += M * first;
+            job.scratch = rooms + place * room;
+            if (chunks > 1) {
+                job.sums = found + i * (size + M);
+                job.loglik = job.sums + size;
+            }
+            const int64_t left = model.itemsize == 8 ? Pass<double>(model, job).run()
+                                                     : Pass<float>(model, job).run();
+            __atomic_add_fetch(&lost, left, __ATOMIC_RELAXED);
+        });
+        for (int64_t i = 0; chunks > 1 && i < chunks; i++, found += size + M) {
+            add_up(found, step.job.sums, size, i);
+            add_up(found + size, step.job.loglik, M, i);
+        }
+        return lost;
+    }
+
+    // Sums of another chunk, the first one of which begins them.
+    static void add_up(const double *found, double *sums, int64_t n, int64_t chunk) {
+        for (int64_t i = 0; i < n; i++) sums[i] = chunk ? sums[i] + found[i] : found[i];
     }
 
     // Take the next parameters for the present ones.
@@ -5041,7 +5323,10 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 19; }
+EXPORT int64_t skem_version(void) { return 20; }
+
+// Threads that were started, for tests.
+EXPORT int64_t skem_helpers(void) { return Team::all.size(); }
 
 // Bytes of scratch memory that a pass needs.
 EXPORT int64_t skem_scratch(const Model *model) { return scratch_bytes(*model); }
@@ -5118,6 +5403,12 @@ EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double
 // Posterior probabilities (K, n); return whether the caller must find them.
 EXPORT int64_t skem_responsibilities(const Step *step, double *resp) {
     return !Stepper(*step).responsibilities(resp);
+}
+
+// Moments of labelled samples; return whether the caller must find them.
+EXPORT int64_t skem_sketch(const Step *step, const Samples *samples, const double *weight,
+                           double no_account, double *resp, double *out) {
+    return !Stepper(*step).sketch(*samples, weight, no_account, resp, out);
 }
 
 // An M-step of responsibilities (M, K, n); return whether the caller must do it.

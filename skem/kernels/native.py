@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 19
+VERSION = 20
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
@@ -43,7 +43,7 @@ CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
-STEP = struct.Struct("5q6d14P" + JOB.format + "P" + "q5d6P")
+STEP = struct.Struct("6q6d14P" + JOB.format + "P" + "q5d6P")
 
 FUNCTIONS: dict[str, list[Any]] = {
     "skem_sizes": [],
@@ -64,6 +64,12 @@ FUNCTIONS: dict[str, list[Any]] = {
     "skem_follow_room": [ctypes.c_char_p] * 2,
     "skem_follow": [ctypes.c_char_p] * 2,
     "skem_responsibilities": [ctypes.c_char_p, ctypes.c_void_p],
+    "skem_sketch": [
+        *[ctypes.c_char_p] * 2,
+        ctypes.c_void_p,
+        ctypes.c_double,
+        *[ctypes.c_void_p] * 2,
+    ],
     "skem_label": [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p],
     "skem_move": [ctypes.c_char_p] * 3,
     "skem_lookups": [
@@ -170,6 +176,13 @@ class Library:
     def responsibilities(self, step: bytes, resp: int) -> bool:
         """Find posterior probabilities; return whether that was done."""
         return not self.functions.skem_responsibilities(step, resp)
+
+    def sketch(self, step: bytes, samples: bytes, *rest: float) -> bool:
+        """Find moments of labelled samples; return whether that was done.
+
+        `skem_sketch` says what the rest is.
+        """
+        return not self.functions.skem_sketch(step, samples, *rest)
 
     def label(self, step: bytes, samples: bytes, resp: int) -> bool:
         """Do an M-step of responsibilities; return whether that was done."""

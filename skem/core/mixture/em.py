@@ -266,6 +266,21 @@ class EMMap(FitProblem):
             return None
         return self._stepper.contest(stack, self.regularization, steps, *terms)
 
+    def sketched(
+        self, parameters: Parameters, no_account: float
+    ) -> list[np.ndarray] | None:
+        """Find moments of all rows, labelled by a mixture, in one call, if it can.
+
+        See `Stepper.sketch`.
+        """
+        if self._stepper is None:
+            return None
+        rows = self.all_rows
+        if len(rows.Z) < self.blocks.n_samples:
+            return None
+        how = self.regularization, rows, no_account
+        return self._stepper.sketch(parameters, *how)
+
     def labelled(self, rows: Rows, resp: np.ndarray) -> Parameters | None:
         """Do what `started` does of the statistics of labels in one call, if it can."""
         if self._stepper is None or isinstance(self.regularization, Prior):

@@ -40,11 +40,11 @@ WEIGHTS: dict[type, int] = {
 }
 """Numbers in fold.cpp."""
 MOST_VALUES = 2**18
-"""Values of work on all samples beyond which blocks and threads are worth it."""
+"""Values of the samples, and of work on a light step from one mixture, at most."""
 MOST_STACKED = 2**20
-"""The same for each mixture of a stack, as threads can share that."""
-WORTH_THREADS = 2**22
-"""Products in a step of a stack from which on threads share its mixtures."""
+"""Of work on each mixture of a stack, in a light step, at most."""
+MOST_WORK = 2**21
+"""Values of work on a mixture beyond which blocks are worth it."""
 MOST_TOGETHER = 64
 """Components whose volumes are found together, beyond which LAPACK is faster."""
 
@@ -69,7 +69,9 @@ def is_light(
 
     Wherever the rows are, and whether there is compiled code or not.
     """
-    are_few = _are_few(structure, blocks.n_samples, shape)
+    *stack, _, _ = shape
+    most = MOST_STACKED if stack else MOST_VALUES
+    are_few = _are_few(structure, blocks.n_samples, shape, most)
     return are_few and _are_plain(blocks, coordinates, structure)
 
 
@@ -90,21 +92,14 @@ def _width(structure: Structure, d: int) -> int:
     return 1 + d + structure.logit_quadratic.size(d)
 
 
-def _are_few(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
-    """Whether so many samples are few for parameters of a shape."""
-    *stack, K, d = shape
+def _are_few(structure: Structure, n: int, shape: tuple[int, ...], most: int) -> bool:
+    """Whether so many samples are at most so much work for a mixture of a shape."""
+    *_, K, d = shape
     width = _width(structure, d)
     together = structure.constraint is not None and structure.constraint.iterates
     if together and K > MOST_TOGETHER:
         return False
-    return n * (width + K) <= (MOST_STACKED if stack else MOST_VALUES)
-
-
-def are_shared(structure: Structure, n: int, shape: tuple[int, ...]) -> bool:
-    """Whether threads share the mixtures of a stack, with so many samples."""
-    *stack, K, d = shape
-    width = _width(structure, d)
-    return bool(stack) and n * math.prod(stack) * K * width >= WORTH_THREADS
+    return n * (width + K) <= most
 
 
 @dataclass(frozen=True)
@@ -168,11 +163,9 @@ class Plan:
     """What is the same for all parameters of a shape, and memory to work in.
 
     A step reads parameters from `given`, and writes what it finds to `out`; `places`
-    are the addresses of what is found, and then of what is given, each with the bytes
-    that one mixture has there. Sums are about zero, or `about_means`. `packed` is what
-    it is called with, for a regularization, and `parts` are the same for some of the
-    mixtures each: `portions` are the first and last of all mixtures, and of each part
-    if there are several. `placed` says where `rows` in coordinates are.
+    are the addresses of what is found, and then of what is given. Sums are about zero,
+    or `about_means`. `packed` is what it is called with, for a regularization, and
+    `n_threads` share it. `placed` says where `rows` in coordinates are.
     """
 
     samples: Samples
@@ -180,15 +173,14 @@ class Plan:
     given: list[np.ndarray]
     out: np.ndarray
     slices: list[tuple[int, int, tuple[int, ...]]]
-    places: list[tuple[int, int]]
+    places: list[int]
     about_means: np.ndarray
-    portions: list[tuple[int, int]]
-    scratch: list[np.ndarray] = field(default_factory=list)
+    n_threads: int
+    scratch: np.ndarray = field(init=False)
     follow_scratch: np.ndarray | None = None
     regularization: Regularization | None = None
     held: tuple[np.ndarray, ...] = ()
     packed: bytes = b""
-    parts: list[bytes] = field(default_factory=list)
     rows: Rows | None = None
     placed: tuple[tuple[np.ndarray | None, ...], bytes] = ((), b"")
 
@@ -200,7 +192,7 @@ class Plan:
         *stack, K, d = shape
         structure, n, M = samples.structure, samples.job[0], math.prod(stack)
         width = _width(structure, d)
-        if not _are_few(structure, n, shape):
+        if not _are_few(structure, n, shape, MOST_WORK):
             return None
         own = structure.shape(K, d)
         shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
@@ -217,22 +209,12 @@ class Plan:
             memory[i:j].reshape(*stack, *each)
             for (i, j), each in zip(pairwise(ends[7:]), shapes[3:], strict=True)
         ]
-        bytes_of_each = [8 * math.prod(each) for each in (*shapes, *shapes[3:])]
-        begins = [begin + 8 * end for end in (0, *ends[:-1])]
-        places = list(zip(begins, bytes_of_each, strict=True))
+        places = [begin + 8 * end for end in (0, *ends[:-1])]
         out, about_means = memory[: ends[7]], np.zeros(stack, np.int64)
-        portions, pieces = [(0, M)], min(n_threads, M)
-        if pieces > 1 and are_shared(structure, n, shape):
-            portions += pairwise(M * i // pieces for i in range(pieces + 1))
-        plan = cls(samples, shape, given, out, slices, places, about_means, portions)
+        plan = cls(samples, shape, given, out, slices, places, about_means, n_threads)
         # Room for the numbers of lost samples comes first.
-        needed = samples.library.step_scratch_bytes
-        plan.scratch = [
-            np.empty(
-                8 * (j - i) * n + needed(plan._packed((i, j), 0, 0, 0.0)), np.uint8
-            )
-            for i, j in portions
-        ]
+        needed = samples.library.step_scratch_bytes(plan._packed(0, 0, 0.0))
+        plan.scratch = np.empty(8 * M * n + needed, np.uint8)
         return plan
 
     @property
@@ -251,7 +233,6 @@ class Plan:
 
     def _packed(
         self,
-        part: tuple[int, int],
         lost: int,
         target: int,
         epsilon: float,
@@ -259,19 +240,19 @@ class Plan:
         constants: int = 0,
         prior: tuple[Any, ...] | None = None,
     ) -> bytes:
-        """Return what a step is called with, for a part of the mixtures."""
-        samples, (first, end), (K, d) = self.samples, part, self.shape[-2:]
-        at = [begin + first * size for begin, size in self.places]
+        """Return what a step is called with."""
+        samples, (*stack, K, d), at = self.samples, self.shape, self.places
+        M = math.prod(stack)
         shift, scale, second = samples.addresses
-        scratch = lost + 8 * (end - first) * samples.job[0]
+        scratch = lost + 8 * M * samples.job[0]
         number = NAMES.index(samples.structure.shape_name)
         own = NO_PRIOR if prior is None else (*prior, *at[11:], *at[6:8])
         return STEP.pack(
-            number, samples.itemsize, d, K, end - first,
+            number, samples.itemsize, d, K, M, self.n_threads,
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
             shift, scale, target, second, ridge, constants, *at[8:11],
-            *at[2:6], address(self.about_means) + 8 * first,
+            *at[2:6], address(self.about_means),
             *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0, scratch, *own,
         )  # fmt: skip
 
@@ -310,11 +291,7 @@ class Plan:
             return False
         target = np.ascontiguousarray(target, dtype=float)
         how = address(target), epsilon, address(ridge), address(constants), prior
-        self.packed, *parts = [
-            self._packed(portion, address(room), *how)
-            for portion, room in zip(self.portions, self.scratch, strict=True)
-        ]
-        self.parts = parts or [self.packed]
+        self.packed = self._packed(address(self.scratch), *how)
         self.regularization, self.held = regularization, (target, *arrays)
         return True
 

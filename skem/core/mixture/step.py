@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from skem.core.gaussian.regularization import (
     ScaleFreePenalty,
     pseudo_rows,
 )
-from skem.core.mixture.plan import Outcome, Plan, Samples, are_shared
+from skem.core.mixture.plan import Outcome, Plan, Samples
 from skem.core.mixture.rows import Rows
 from skem.kernels.native import FOLLOW, MOVES, SAMPLES, address
 
@@ -62,7 +63,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Stepper:
-    """Steps on samples that are few enough; threads share large stacks."""
+    """Steps on samples that are few enough; threads share long ones."""
 
     samples: Samples
     workers: Workers
@@ -86,9 +87,7 @@ class Stepper:
         plan = self.loaded(parameters, regularization)
         if plan is None:
             return None
-        step = self.samples.library.step
-        failed = self.workers.map(lambda part, _: step(part, steps), plan.parts)
-        if any(list(failed)):
+        if self.samples.library.step(plan.packed, steps):
             return None
         return plan.outcome(parameters if steps == 1 else plan.reached())
 
@@ -193,13 +192,10 @@ class Stepper:
 
         As `climb` says, on terms of `HOPE`, `ALIKE` and `least`. Return those that are
         left, with their objectives and last gains, (2, …); None if that must be done
-        otherwise: in several calls, if threads share the stack.
+        otherwise.
         """
-        samples = self.samples
-        large = are_shared(samples.structure, samples.job[0], stack.shape)
-        alone = not (large or isinstance(stack, Posterior))
-        plan = self.loaded(stack, regularization) if alone else None
-        if plan is None:
+        plan = self.loaded(stack, regularization)
+        if plan is None or isinstance(stack, Posterior):
             return None
         found = np.empty((2, *stack.shape[:-2]))
         ends = map(address, found)
@@ -219,6 +215,32 @@ class Stepper:
             return None
         done = self.samples.library.responsibilities(plan.packed, address(resp))
         return resp if done else None
+
+    def sketch(
+        self,
+        parameters: Parameters,
+        regularization: Regularization,
+        rows: Rows,
+        no_account: float,
+    ) -> list[np.ndarray] | None:
+        """Return moments of rows labelled by a mixture, as a `Sketch` has them.
+
+        None if they must be found in another way.
+        """
+        plan = self.loaded(parameters, regularization)
+        if plan is None:
+            return None
+        _held, samples = self._rows(plan, rows)
+        (n, d), K = rows.Z.shape, len(parameters.weights)
+        weight = np.ascontiguousarray(rows.weight, dtype=float)
+        shapes = [(K,), (K, d), (K, d, d), (K, K)]
+        ends = list(accumulate(map(math.prod, shapes)))
+        resp, found = np.empty((K, n)), np.empty(ends[-1])
+        how = (address(weight), no_account, address(resp), address(found))
+        if not self.samples.library.sketch(plan.packed, samples, *how):
+            return None
+        parts = np.split(found, ends[:-1])
+        return [part.reshape(own) for part, own in zip(parts, shapes, strict=True)]
 
     def label(
         self,

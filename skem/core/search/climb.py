@@ -146,11 +146,11 @@ def _together(
         return _trials(
             here.parameters, here.objective, np.zeros_like(here.objective), 0
         )
-    quick = em.contest(there, steps, HOPE, ALIKE, least)
-    if quick is not None:
-        found, (objectives, gains) = quick
-        return _trials(found, objectives, gains, steps)
     if em.light(there):
+        quick = em.contest(there, steps, HOPE, ALIKE, least)
+        if quick is not None:
+            found, (objectives, gains) = quick
+            return _trials(found, objectives, gains, steps)
         little = -math.inf
     done, still = 0, []
     for stage in (steps // 4, steps // 2):

@@ -60,6 +60,9 @@ class Sketch:
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
         """Sketch the data, labelled by a mixture, in one pass."""
+        found = em.sketched(parameters, NO_ACCOUNT)
+        if found is not None:
+            return cls(*found)
         if em.quick:
             rows = em.all_rows
             resp = likely(em.responsibilities(parameters, rows.block))

@@ -19,6 +19,7 @@ from skem.core.passes.forms import CONDITION, condition
 from skem.core.search.climb import climb
 from skem.core.search.initialize import initialize, of_rows
 from skem.core.search.move import CERTAIN, Moves
+from skem.core.search.sketch import NO_ACCOUNT, Sketch
 from skem.kernels import native
 
 pytestmark = pytest.mark.skipif(
@@ -34,7 +35,7 @@ def starts(em, K, n):
 def in_numpy(em):
     """The same map, without steps of compiled code."""
     em = replace(em)
-    em.__dict__["_stepper"] = None
+    em.__dict__.update(_stepper=None, _wide=None)
     return em
 
 
@@ -248,34 +249,78 @@ def test_without_a_constant_a_component_on_one_row_is_refused(make_blocks, rng):
             way.advanced(start, 20)
 
 
-def test_a_stack_is_done_in_one_call_where_each_of_it_is_few(
-    make_blocks, rng, monkeypatch
-):
-    """Threads that share a larger one find the same."""
-    blocks = make_blocks(rng.normal(size=(3000, 3)))
-    em = EMMap.prepare(blocks, STRUCTURES["full"], 5, "auto")
+def test_a_stack_that_is_not_light_has_the_same_winners(make_blocks, rng, monkeypatch):
+    em = EMMap.prepare(
+        make_blocks(rng.normal(size=(3000, 3))), STRUCTURES["full"], 5, "auto"
+    )
     stack = Parameters.stacked(starts(em, 5, 20))
-    terms = 8, 2.0, 1e-10, -np.inf
-    monkeypatch.setattr(plan_module, "WORTH_THREADS", np.inf)
-    kept, found = em.contest(stack, *terms)
-    for name, value in ("WORTH_THREADS", 1), ("MOST_STACKED", 0):
-        monkeypatch.setattr(plan_module, name, value)
-        with Workers() as workers:
-            workers.n_threads = 3
-            em = EMMap.prepare(
-                replace(blocks, workers=workers), em.structure, 5, "auto"
-            )
-            assert em.contest(stack, *terms) is None
-            trials = climb(em, stack, 8)
-        order = np.argsort(-found[0])
+    light = climb(em, stack, 8)
+    monkeypatch.setattr(plan_module, "MOST_STACKED", 0)
+    monkeypatch.setitem(vars(em), "contest", None)
+    found = climb(em, stack, 8)
+    assert len(found) == len(light) == 5
+    for one, other in zip(found, light, strict=True):
         np.testing.assert_allclose(
-            [(trial.objective, trial.gain) for trial in trials],
-            found[:, order].T,
-            rtol=0 if name == "WORTH_THREADS" else 1e-9,
+            [one.objective, one.gain], [other.objective, other.gain], rtol=1e-8
         )
-        np.testing.assert_allclose(
-            [trial.parameters.means for trial in trials], kept.means[order], rtol=1e-9
-        )
+        assert_same_mixtures(one.parameters, other.parameters)
+
+
+def with_threads(em, blocks, n_threads):
+    """The same problem, whose steps so many threads share."""
+    workers = Workers()
+    workers.n_threads = n_threads
+    return replace(em, blocks=replace(blocks, workers=workers))
+
+
+@pytest.mark.each_pair
+@pytest.mark.parametrize("n", [2048, 9001])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i2"])
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_that_share_a_step_find_what_one_does(
+    structure, n, dtype, stacked, weighted, make_blocks, rng
+):
+    """To the bit; and what NumPy does, to rounding."""
+    X = rng.normal(0, 3, (n, 3)) + 10 * rng.integers(0, 3, size=(n, 1))
+    X[:, 1] = X[:, 1].round()
+    blocks = make_blocks(X.astype(dtype), rng.uniform(0, 2, n) if weighted else None)
+    em = EMMap.prepare(blocks, structure, 16, "auto")
+    start = Parameters.stacked(starts(em, 16, 3)) if stacked else starts(em, 16, 1)[0]
+    alone = with_threads(em, blocks, 1).evaluate(start)
+    for n_threads in (2, 3, 8):
+        several = with_threads(em, blocks, n_threads).evaluate(start)
+        assert "successor" in vars(several)
+        np.testing.assert_array_equal(several.objective, alone.objective)
+        for one, other in zip(
+            several.successor.arrays, alone.successor.arrays, strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    assert native.library().functions.skem_helpers() >= 1
+    if dtype != "f4":
+        assert_same_step(with_threads(em, blocks, 2), start)
+
+
+def test_a_sample_that_one_thread_leaves_takes_the_other_way(make_blocks, rng):
+    X = rng.normal(size=(5000, 2))
+    blocks = make_blocks(X)
+    em = EMMap.prepare(blocks, STRUCTURES["full"], 16, "auto")
+    (start,) = starts(em, 16, 1)
+    X[4321] = np.nan
+    evaluation = with_threads(em, blocks, 2).evaluate(start)
+    assert "successor" not in vars(evaluation)
+
+
+def test_many_callers_share_their_steps(make_blocks, rng):
+    """One has the other threads at a time; nobody waits for them."""
+    blocks = make_blocks(rng.normal(size=(4096, 2)))
+    em = EMMap.prepare(blocks, STRUCTURES["full"], 16, "auto")
+    em = with_threads(em, blocks, 3)
+    several = starts(em, 16, 4) * 10
+    expected = [em.evaluate(start).objective for start in several]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda start: em.evaluate(start).objective, several)
+    assert list(found) == expected
 
 
 def test_threads_may_share_a_map(make_blocks, rng):
@@ -344,6 +389,33 @@ def test_responsibilities_are_those_of_numpy(light):
     block = every_row(light).block
     fast, slow = (em.responsibilities(start, block) for em in (light, in_numpy(light)))
     np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-14)
+
+
+def test_a_sketch_is_that_of_numpy(light):
+    """An empty component among its clusters."""
+    (start,) = starts(light, 4, 1)
+    means = start.means.copy()
+    means[2, 0] = 20
+    start = replace(start, means=means)
+    assert light.sketched(start, NO_ACCOUNT) is not None
+    assert in_numpy(light).sketched(start, NO_ACCOUNT) is None
+    fast, slow = (Sketch.of_mixture(em, start) for em in (light, in_numpy(light)))
+    for name in ("counts", "means", "covariances", "overlaps"):
+        found, expected = getattr(fast, name), getattr(slow, name)
+        some = slow.counts > 1
+        np.testing.assert_allclose(found[some], expected[some], rtol=1e-8, atol=1e-11)
+    assert fast.counts[2] < 1e-9
+    assert np.isfinite(fast.covariances).all()
+
+
+def test_rows_without_weight_are_not_sketched_in_one_call(make_blocks, rng):
+    weight = np.r_[0.0, np.ones(99)]
+    blocks = make_blocks(rng.normal(size=(100, 2)), weight)
+    em = EMMap.prepare(blocks, STRUCTURES["full"], 2, "auto")
+    (start,) = starts(em, 2, 1)
+    assert em.quick
+    assert em.sketched(start, NO_ACCOUNT) is None
+    assert Sketch.of_mixture(em, start).counts.sum() == pytest.approx(99)
 
 
 def test_moves_are_those_of_numpy(light, rng):
