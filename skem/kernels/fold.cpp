@@ -11,7 +11,6 @@
 #include <windows.h>
 #else
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #endif
 
@@ -2992,7 +2991,7 @@ class Shapes {
     static constexpr double LONGEST = 50, GOLDEN = 0.6180339887498949;
     static constexpr double EPSILON = 2.220446049250313e-16;
 
-    const int64_t shape, K, d, square;
+    int64_t shape, K, d, square;
     double *axes, *parts, *values, *x, *trial, *slope, *move, *p, *products, *system;
     double *a, *b, *c, *gradient, *last, *direction, *weights;
     double total = 0;
@@ -3468,12 +3467,13 @@ struct Bell {
 
 // The thread that has work, and others that help with it. These are started when they are
 // first asked for, and stay: between two passes they look out for the next one, and sleep
-// where it does not come soon. Nobody waits for one that is late, but for what it has begun.
+// where it does not come soon. Nobody waits for one that is late, but for what it has begun;
+// on a busy machine asleep, so that there is a core for it.
 class Team {
     static constexpr int64_t LOOKS = 1000, MOST = 255;
     uint64_t job = 0;  // its number, and of 8, 12 and 12 bits: helpers, chunks, the next one
     int64_t done = 0, n_helpers = 0;
-    int32_t busy = 0, asleep = 0;
+    int32_t busy = 0, asleep = 0, waits = 0;
     void (*work)(void *of, int64_t chunk, int64_t place) = nullptr;
     void *of = nullptr;
     Bell bell;
@@ -3494,25 +3494,39 @@ class Team {
 #endif
     }
 
-    static void let_others_run() {
-#ifdef _WIN32
-        SwitchToThread();
-#else
-        sched_yield();
-#endif
-    }
-
     // Take the next chunk and do it; false if there is none.
     bool work_on(int64_t place) {
         uint64_t seen = __atomic_load_n(&job, __ATOMIC_ACQUIRE);
         while (left_in(seen, place))
             if (__atomic_compare_exchange_n(&job, &seen, seen + 1, false, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE)) {
+                const int64_t chunks = chunks_of(seen);
                 work(of, next_of(seen), place);
-                __atomic_add_fetch(&done, 1, __ATOMIC_RELEASE);
+                const bool last = __atomic_add_fetch(&done, 1, __ATOMIC_SEQ_CST) == chunks;
+                if (last && __atomic_load_n(&waits, __ATOMIC_SEQ_CST)) wake();
                 return true;
             }
         return false;
+    }
+
+    void wake() {
+        bell.lock();
+        bell.ring();
+        bell.unlock();
+    }
+
+    bool finished(int64_t chunks) const {
+        return __atomic_load_n(&done, __ATOMIC_SEQ_CST) == chunks;
+    }
+
+    void wait_for(int64_t chunks) {
+        for (int64_t looks = 0; looks < LOOKS; looks++, pause())
+            if (finished(chunks)) return;
+        bell.lock();
+        __atomic_store_n(&waits, 1, __ATOMIC_SEQ_CST);
+        while (!finished(chunks)) bell.sleep();
+        __atomic_store_n(&waits, 0, __ATOMIC_SEQ_CST);
+        bell.unlock();
     }
 
     void help(int64_t place) {
@@ -3557,14 +3571,9 @@ class Team {
         const uint64_t number = (__atomic_load_n(&job, __ATOMIC_RELAXED) >> 32) + 1;
         const uint64_t next = number << 32 | (uint64_t)helpers << 24 | (uint64_t)chunks << 12;
         __atomic_store_n(&job, next, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST)) {
-            bell.lock();
-            bell.ring();
-            bell.unlock();
-        }
+        if (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST)) wake();
         while (work_on(0)) {}
-        for (int64_t looks = 0; __atomic_load_n(&done, __ATOMIC_ACQUIRE) < chunks; looks++)
-            looks < LOOKS ? pause() : let_others_run();
+        wait_for(chunks);
         __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
     }
 
@@ -3610,16 +3619,18 @@ void Team::employ(int64_t helpers) {
 }
 #endif
 
-// Products of a chunk of a pass, of which a long one has several, and its samples, at least.
-// An exponential counts as so many.
-constexpr int64_t CHUNK = 1 << 17, CHUNK_SAMPLES = 512, MOST_CHUNKS = 16, EXPONENTIAL = 10;
+// Products of a chunk of a pass, of which a long one has several, and its samples, at least:
+// SAMPLES times as many as there are chunks. An exponential counts as so many.
+constexpr int64_t CHUNK = 1 << 17, SAMPLES = 128, MOST_CHUNKS = 16, EXPONENTIAL = 10;
+// Features of components, and two for each, from which on threads share mixtures.
+constexpr int64_t SHARED = 300;
 
 // A power of two, which few threads share evenly.
 inline int64_t n_chunks(const Model &m, int64_t n) {
-    const int64_t products = m.M * m.K * (1 + m.d + n_quadratic(m) + EXPONENTIAL);
+    const int64_t products = n * m.M * m.K * (1 + m.d + n_quadratic(m) + EXPONENTIAL);
     int64_t chunks = 1;
-    while (chunks < MOST_CHUNKS && n * products >= 2 * chunks * CHUNK &&
-           n >= 2 * chunks * CHUNK_SAMPLES)
+    while (chunks < MOST_CHUNKS && products >= 2 * chunks * CHUNK &&
+           n >= 4 * chunks * chunks * SAMPLES)
         chunks *= 2;
     return chunks;
 }
@@ -3762,8 +3773,11 @@ class Stepper {
     Model model{};
     const Triangles triangles;
     const int64_t stride;
-    double *theta, *precision, *root, *inverse, *turned, *pooled, *goal, *log_det, *peak;
-    double *common_terms, *diagonal, *linear, *before, *common_scatter, *heights, *precisions;
+    // What is known of all mixtures, and of all samples.
+    double *theta, *peak, *common_terms, *heights, *precisions, *spreads;
+    double *pooled, *goal, *common_scatter;
+    // What is worked in at one mixture.
+    double *precision, *root, *inverse, *turned, *log_det, *diagonal, *linear, *before;
     bool labelled = false;
     double *at;
     Shapes shapes;
@@ -3789,30 +3803,28 @@ class Stepper {
         model.scale = s.scale;
         model.far = s.far;
         model.negligible = s.negligible;
-        at = aligned(at);
-        auto take = [this](int64_t n) {
-            double *here = at;
-            at += (n + Triangles::lanes - 1) / Triangles::lanes * Triangles::lanes;
-            return here;
-        };
+        take_bench();
         theta = take(M * K * width());
-        double **const of_matrices[] = {&precision, &root,   &inverse, &turned,
-                                        &pooled,    &goal, &common_scatter};
+        double **const of_matrices[] = {&pooled, &goal, &common_scatter};
         for (double **each : of_matrices) *each = take(matrices ? triangles.size() : d);
-        log_det = take(K);
         peak = take(M);
         common_terms = take(M);
-        diagonal = take(d);
-        linear = take(d);
         heights = take(M * K);
         precisions = take(M * K * d);
+        spreads = take(M);
         model.theta = theta;
         model.means = s.means;
         model.cholesky = s.cholesky;
         model.constants = heights;
         model.diagonals = precisions;
-        before = take(shapes.wants_covariances() ? K * d * d : 0);
         own = (int64_t)((char *)at - s.scratch);
+    }
+
+    // Another bench for the same step.
+    Stepper(const Stepper &main, char *memory) : Stepper(main) {
+        at = aligned((double *)memory);
+        shapes = Shapes(step.structure, K, d, at);
+        take_bench();
     }
 
     int64_t own;  // bytes of scratch memory, beside those of the pass
@@ -3829,7 +3841,9 @@ class Stepper {
             }
         const int64_t chunks = n_chunks(model, step.job.n);
         const int64_t places = chunks < step.threads ? chunks : step.threads;
-        return WIDTH + own + of_chunks(chunks) + (places > 1 ? places : 1) * (most + WIDTH);
+        const int64_t size = of_chunks(chunks) + (places > 1 ? places : 1) * (most + WIDTH);
+        const int64_t benches = n_benches() * size_of_bench();
+        return WIDTH + own + (size > benches ? size : benches);
     }
 
     // So many steps. False, if the caller must take another way.
@@ -3854,11 +3868,8 @@ class Stepper {
 
     // The second half, with what the pass has found in place.
     bool finish() {
-        for (int64_t m = 0; m < M; m++) {
-            step.job.loglik[m] += step.total_weight * peak[m];
-            if (!maximise(m)) return false;
-        }
-        return true;
+        for (int64_t m = 0; m < M; m++) step.job.loglik[m] += step.total_weight * peak[m];
+        return each([](Stepper &bench, int64_t m) { return bench.maximise(m); });
     }
 
     // The scale of clusters → the target: that of the narrowest of some labellings, with
@@ -4060,6 +4071,22 @@ class Stepper {
     }
 
   private:
+    double *take(int64_t n) {
+        double *here = at;
+        at += (n + Triangles::lanes - 1) / Triangles::lanes * Triangles::lanes;
+        return here;
+    }
+
+    void take_bench() {
+        at = aligned(at);
+        double **const of_matrices[] = {&precision, &root, &inverse, &turned};
+        for (double **each : of_matrices) *each = take(matrices ? triangles.size() : d);
+        log_det = take(K);
+        diagonal = take(d);
+        linear = take(d);
+        before = take(shapes.wants_covariances() ? K * d * d : 0);
+    }
+
     static double *aligned(double *at) {
         return (double *)(((uintptr_t)at + WIDTH - 1) / WIDTH * WIDTH);
     }
@@ -4289,10 +4316,11 @@ class Stepper {
 
     // Prepare all mixtures for a pass.
     bool prepared() {
-        worst = 0;
         if (matrices) triangles.widen(step.target, goal);
+        if (!each([](Stepper &bench, int64_t m) { return bench.prepare(m); })) return false;
+        worst = 0;
         for (int64_t m = 0; m < M; m++)
-            if (!prepare(m)) return false;
+            if (!(spreads[m] <= worst)) worst = spreads[m];
         model.centred = !(worst <= step.condition);
         return !model.centred || (may_be_centred() && __builtin_isfinite(worst));
     }
@@ -4305,6 +4333,35 @@ class Stepper {
         model.itemsize = worst <= step.single ? step.itemsize : 8;
         for (int64_t m = 0; m < M; m++) step.about_means[m] = model.centred;
         return !pass() && finish();
+    }
+
+    // Threads that share what comes before and after a pass: of several mixtures, unless
+    // that is little.
+    int64_t n_benches() const {
+        const int64_t most = M < step.threads ? M : step.threads;
+        return M * K * (d + 2) < SHARED ? 1 : most;
+    }
+
+    int64_t size_of_bench() const {
+        Stepper bench(*this, nullptr);
+        return ::aligned((int64_t)(uintptr_t)bench.at) + WIDTH;
+    }
+
+    // Call f(bench, m) for each mixture, and tell whether all could be done.
+    template <class F> bool each(F f) {
+        const int64_t benches = n_benches();
+        if (benches == 1) {
+            for (int64_t m = 0; m < M; m++)
+                if (!f(*this, m)) return false;
+            return true;
+        }
+        int32_t failed = 0;
+        const int64_t size = size_of_bench();
+        Team::all.share(M, benches, [&](int64_t m, int64_t place) {
+            Stepper bench(*this, step.scratch + own + place * size);
+            if (!f(bench, m)) __atomic_store_n(&failed, 1, __ATOMIC_RELAXED);
+        });
+        return !failed;
     }
 
     // Bytes of what several chunks of a pass find.
@@ -4477,7 +4534,7 @@ class Stepper {
     // covariances, the log-likelihood have of these parameters.
     bool prepare(int64_t m) {
         const int64_t p = width();
-        double trace = 0, logs = 0, common = 0, top = 0, pull = 0;
+        double trace = 0, logs = 0, common = 0, top = 0, pull = 0, most = 0;
         for (int64_t k = 0; k < K; k++) {
             const double *u = factor(m, k), *mean = step.means + (m * K + k) * d;
             double *row = theta + (m * K + k) * p, *q = row + 1 + d;
@@ -4524,11 +4581,12 @@ class Stepper {
             const double height = weight + log_det[k] - (double)d * HALF_LOG_2PI;
             row[0] = height - 0.5 * constant;
             top = k == 0 || height > top ? height : top;
-            if (!(spread <= worst)) worst = spread;
+            if (!(spread <= most)) most = spread;
             heights[m * K + k] = height;
             for (int64_t i = 0; step.job.squares && i < d; i++)
                 precisions[(m * K + k) * d + i] = matrices ? precision[i * stride + i] : squared(u, i);
         }
+        spreads[m] = most;
         peak[m] = top;
         for (int64_t k = 0; k < K; k++) {
             theta[(m * K + k) * p] -= top;
@@ -4977,7 +5035,7 @@ struct Follow {
     int64_t warm_up, memory, hindsight, patience, window;
     double longest, least_trust, endless, floor, single, far, smallest_weight;
     int64_t n_path;  // of an earlier run
-    double *path;    // (hindsight, 2, size): mixtures and where they lead; then of this one
+    double *path;    // (memory + 1, 2, size): mixtures and where they lead; then of this one
     double *values;  // (max_iter + 1, 2), written: log-likelihoods, objectives
     double *found;   // written: whether it converged, what is left, the steps of LBFGS, and
                      // how long the path is
@@ -5029,7 +5087,7 @@ class Follower {
             return here;
         };
         const int64_t most = f.memory;
-        ring = take(f.hindsight * 2 * size);
+        ring = take(longest() * 2 * size);
         base = take(size);
         scales = take(p);
         double **const vectors[] = {&x, &r, &direction, &target, &first, &second, &there};
@@ -5051,7 +5109,7 @@ class Follower {
     // Return how many steps were taken; −1 if the caller must take them.
     int64_t run() {
         for (int64_t i = 0; i < follow.n_path; i++) remember_place(follow.path + i * 2 * size);
-        if (count) settle();
+        if (count) settle(count);
         const int64_t known = pairs;
         count = head = 0;
         double objective, loglik, previous = -__builtin_inf();
@@ -5105,11 +5163,14 @@ class Follower {
         __builtin_memmove(to, from, n * sizeof *to);
     }
 
-    double *place(int64_t i) const { return ring + (head + i) % follow.hindsight * 2 * size; }
+    // Places of the path that are kept.
+    int64_t longest() const { return follow.memory + 1; }
+
+    double *place(int64_t i) const { return ring + (head + i) % longest() * 2 * size; }
     double *last() const { return place(count - 1); }
 
     double *new_place() {
-        if (count == follow.hindsight) head = (head + 1) % follow.hindsight;
+        if (count == longest()) head = (head + 1) % longest();
         else count++;
         return last();
     }
@@ -5169,12 +5230,14 @@ class Follower {
         for (int64_t i = 0; i < p; i++) plain_step[i] -= at[i];
     }
 
-    // Put the chart at the end of the path, and learn from the path.
-    void settle() {
+    void settle() { settle(count < follow.hindsight ? count : follow.hindsight); }
+
+    // Put the chart at the end of the path, and learn from so much of the path.
+    void settle(int64_t most) {
         put_chart();
         pairs = 0;
-        locate(place(0), x, r);
-        for (int64_t i = 1; i < count; i++) {
+        locate(place(count - most), x, r);
+        for (int64_t i = count - most + 1; i < count; i++) {
             locate(place(i), target, there);
             remember(target, there);
             copy(x, target, p);

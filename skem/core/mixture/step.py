@@ -154,9 +154,9 @@ class Stepper:
         free = self.samples.structure.constraint is None and type(start) is Parameters
         if plan is None or not free:
             return None
-        hindsight = int(lbfgs[2])
+        longest = int(lbfgs[1]) + 1
         size = sum(array.size for array in start.arrays)
-        room = np.empty((hindsight, 2, size))
+        room = np.empty((longest, 2, size))
         values, found = np.empty((limits.max_iter + 1, 2)), np.empty(4)
         n_path = 0 if path is None else len(path)
         if path is not None:
