@@ -59,8 +59,8 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         missing values in the fit.
 
     keep_empty_features : bool, default=False
-        Whether features without any value in the fit are kept, and filled with zeros,
-        or left out.
+        Whether features without any value in the fit are kept, with zeros where they
+        have no value, or left out.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fit, and of draws. An int gives the same draws in each call.
@@ -228,7 +228,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         X = self._with_nan(self._check_rows(X))
         rng = check_random_state(self.random_state) if self.sample_posterior else None
         kept = np.flatnonzero(self._kept)
-        out = np.zeros((len(X), len(kept)), X.dtype)
+        out = np.where(np.isnan(X), X.dtype.type(0), X)[:, kept]
         filled = impute(Conditioner.of(self.mixture_), X[:, self._valued], rng)
         out[:, self._valued[kept]] = filled
         if self.indicator_ is None:

@@ -144,6 +144,10 @@ class TestMissingValues:
         out = kept.fit_transform(rows)
         np.testing.assert_array_equal(out[:, 2], 0)
         np.testing.assert_array_equal(out[:, :2], without.transform(rows))
+        rows[::2, 2] = 7
+        out = kept.transform(rows)
+        np.testing.assert_array_equal(out[:, 2], np.nan_to_num(rows[:, 2]))
+        np.testing.assert_array_equal(out[:, :2], without.transform(rows))
 
     def test_missing_cells_of_old_faithful(self, rng):
         # One of both at most: of a row without any value nothing is known.
