@@ -208,6 +208,52 @@ def test_weights_are_repeated_rows(families, rng):
     assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_)
 
 
+def rare(rng):
+    """Rows with weights; those of the last two, whose values are rare, are zero."""
+    table = pd.DataFrame(
+        {
+            "answer": ["u", "v"] * 40 + ["rare", None],
+            "plan": pd.Categorical(list("abcd") * 20 + ["rare", "a"]),
+            "grade": [1, 2, 3, 4] * 20 + [2.5, 9],
+            "flag": [0, 1] * 40 + [2, 1],
+            "age": rng.normal(size=82),
+        }
+    )
+    return table, np.r_[rng.uniform(0.5, 2, size=80), 0, 0]
+
+
+RARE_FAMILIES = {"grade": "categorical", "flag": "bernoulli"}
+
+
+@pytest.mark.parametrize("answers", ["categorical", "bernoulli"])
+def test_a_category_of_rows_without_weight_is_none(answers, rng):
+    table, weight = rare(rng)
+    families = {**RARE_FAMILIES, "answer": answers}
+    options = {"n_components": 2, "families": families, "random_state": 0}
+    weighted = MixtureModel(**options).fit(table, sample_weight=weight)
+    some, heavy = table[:80], weight[:80]
+    left_out = MixtureModel(**options).fit(some, sample_weight=heavy)
+    assert weighted.n_parameters_ == left_out.n_parameters_
+    for name, labels in left_out.categories_.items():
+        np.testing.assert_array_equal(weighted.categories_[name], labels)
+        assert weighted.categories_[name].dtype == labels.dtype
+    assert weighted.bic(table, weight) == pytest.approx(left_out.bic(some, heavy))
+    assert weighted.summary(table, weight).bic == weighted.bic(table, weight)
+    np.testing.assert_allclose(
+        weighted.standard_errors(table, weight).weights,
+        left_out.standard_errors(some, heavy).weights,
+    )
+    np.testing.assert_array_equal(weighted.labels_[:80], left_out.labels_)
+    assert len(weighted.labels_) == 82
+    with pytest.raises(ValueError, match="Found unknown categories"):
+        weighted.predict(table)
+    with pytest.raises(ValueError, match=r"unknown categories \['rare'\]"):
+        weighted.score(table, sample_weight=weight + 1)
+    again = clone(weighted).set_params(warm_start=True, handle_unknown="missing")
+    again.fit(some, sample_weight=heavy).fit(table, sample_weight=weight)
+    np.testing.assert_array_equal(again.labels_, again.predict(table))
+
+
 def test_known_labels_stay_and_number_the_components(rng):
     z = rng.integers(2, size=200)
     X = (rng.random((200, 6)) < np.array([0.2, 0.8])[z][:, None]).astype(float)

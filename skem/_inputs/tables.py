@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
 from numbers import Real
@@ -57,6 +57,17 @@ class Column:
         codes[seen] = places
         return Column(self.name, CATEGORIES, None, codes, category_names(labels))
 
+    def labels_of(self, weight: np.ndarray | None) -> tuple[Any, ...]:
+        """Return the categories of rows that have weight; of all rows without."""
+        if weight is None or weight.all():
+            return self.as_categories().labels
+        if self.numbers is not None:
+            heavy = replace(self, numbers=self.numbers[weight > 0])
+            return heavy.as_categories().labels
+        assert self.codes is not None
+        seen = np.unique(self.codes[weight > 0])
+        return tuple(self.labels[i] for i in seen[seen >= 0])
+
 
 def category_names(labels: np.ndarray) -> tuple[Any, ...]:
     """Return numbers that are taken for categories, as ints if all are whole."""
@@ -72,9 +83,10 @@ def parts(n: int) -> Iterator[slice]:
         yield slice(start, min(start + READ, n))
 
 
-def different(x: np.ndarray) -> np.ndarray:
-    """Return the different numbers, without NaN."""
-    found = np.unique(np.asarray(x, dtype=float))
+def different(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the different numbers, without NaN, of rows that have weight."""
+    x = np.asarray(x, dtype=float)
+    found = np.unique(x if weight is None else x[weight > 0])
     return found[~np.isnan(found)]
 
 
@@ -83,15 +95,22 @@ class FileColumn(Column):
 
     def as_categories(self) -> Column:
         """Take different numbers for categories; without the codes of rows."""
+        return Column(self.name, CATEGORIES, None, None, self.labels_of(None))
+
+    def labels_of(self, weight: np.ndarray | None) -> tuple[Any, ...]:
+        """Return the categories of rows that have weight; of all rows without."""
         assert self.numbers is not None
+        arrays = [self.numbers] if weight is None else [self.numbers, weight]
         sweep = getattr(self.numbers, "sweep", None)
         found = (
-            sweep(different)
+            sweep(different, *arrays[1:])
             if sweep is not None
-            else (different(self.numbers[part]) for part in parts(len(self.numbers)))
+            else (
+                different(*(array[part] for array in arrays))
+                for part in parts(len(self.numbers))
+            )
         )
-        labels = reduce(np.union1d, found, np.empty(0))
-        return Column(self.name, CATEGORIES, None, None, category_names(labels))
+        return category_names(reduce(np.union1d, found, np.empty(0)))
 
 
 def is_file(X: np.ndarray) -> bool:
@@ -288,17 +307,24 @@ def finite(name: str, numbers: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def check_known(name: str, found: Sequence[Any], labels: Sequence[Any]) -> None:
+    """Require that categories of a column are among the labels."""
+    known = set(labels)
+    unknown = [label for label in found if label not in known]
+    if unknown:
+        raise ValueError(
+            f"Found unknown categories {unknown[:5]} in column {name!r}; the "
+            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
+        )
+
+
 def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.ndarray:
     """Codes of categories that are known, as floats, NaN for what is missing."""
     own = column.as_categories()
     assert own.codes is not None
+    if handle_unknown == "error":
+        check_known(column.name, own.labels, labels)
     known = {label: code for code, label in enumerate(labels)}
-    unknown = [label for label in own.labels if label not in known]
-    if unknown and handle_unknown == "error":
-        raise ValueError(
-            f"Found unknown categories {unknown[:5]} in column {column.name!r}; the "
-            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
-        )
     place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
     return place[own.codes]
 
