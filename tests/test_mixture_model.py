@@ -317,6 +317,23 @@ def test_auto_goes_by_what_columns_hold():
     assert array.sample(3)[0].dtype == object
 
 
+@pytest.mark.parametrize("other", ["text", "bytes", "bools"])
+@pytest.mark.parametrize("box", [list, tuple])
+def test_a_list_has_the_types_of_its_cells(other, box, rng):
+    pair = {"text": ("a", "b"), "bytes": (b"a", b"b"), "bools": (False, True)}[other]
+    x = rng.normal(size=40)
+    X = np.array([[v, pair[int(v > 0)], i] for i, v in enumerate(x)], dtype=object)
+    X[3, 0] = np.nan
+    rows = box(map(box, X))
+    own, model = (MixtureModel(2, random_state=0).fit(each) for each in (rows, X))
+    assert own.families_ == model.families_
+    assert own.families_ == {"x0": "gaussian", "x1": "categorical", "x2": "gaussian"}
+    assert list(own.categories_["x1"]) == list(pair)
+    assert own.lower_bound_ == model.lower_bound_
+    np.testing.assert_array_equal(own.predict_proba(rows), model.predict_proba(X))
+    np.testing.assert_array_equal(own.impute(rows), model.impute(X))
+
+
 def test_lists_of_pairs_make_groups(rng):
     X = rng.normal(size=(50, 4))
     pairs = [("gaussian", [0, 1]), ("gaussian", [2, 3])]

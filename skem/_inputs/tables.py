@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from numbers import Real
 from typing import Any
 
@@ -189,14 +189,18 @@ def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> N
 def _read_array(
     estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
 ) -> Table:
-    X = validate_data(
+    validated = partial(
+        validate_data,
         estimator,
         X,
         reset=reset,
-        dtype=None,
         ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )
+    found = validated(dtype=None)
+    if not hasattr(X, "dtype") and _has_other_types(X, found):
+        found = validated(dtype=object)
+    X = found
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(X.shape[1])]
@@ -208,6 +212,18 @@ def _read_array(
         for name, x in zip(names, X.T, strict=True)
     ]
     return Table(columns, len(X), "array", file=file)
+
+
+def _has_other_types(X: Any, found: np.ndarray) -> bool:
+    """Whether cells of a list may be of other types than those of its array.
+
+    Numbers beside text are text there, and bools beside numbers are numbers.
+    """
+    kind = found.dtype.kind
+    if kind not in "iuf" or not isinstance(X, list | tuple):
+        return kind in "US"
+    rows = (row for row in X if isinstance(row, list | tuple))
+    return any(isinstance(value, bool | np.bool_) for row in rows for value in row)
 
 
 def _read_column(name: str, column: Any) -> Column:
