@@ -254,6 +254,22 @@ def test_a_category_of_rows_without_weight_is_none(answers, rng):
     np.testing.assert_array_equal(again.labels_, again.predict(table))
 
 
+def test_text_of_rows_without_weight_makes_no_categories(rng):
+    x = rng.normal(size=40)
+    table = pd.DataFrame({"x": [*x, "n/a", None], "c": [*"ab" * 20, 1, "a"]})
+    weight = np.r_[np.ones(40), 0, 0]
+    own = MixtureModel(1).fit(table, sample_weight=weight)
+    assert own.families_ == {"x": "gaussian", "c": "categorical"}
+    left_out = MixtureModel(1).fit(table[:40])
+    assert own.bic(table, weight) == pytest.approx(left_out.bic(table[:40]))
+    assert len(own.labels_) == 42
+    with pytest.raises(ValueError, match="'x' has categories; the fit has seen number"):
+        own.predict(table)
+    stream = MixtureModel(1).partial_fit(table[:30])
+    stream.partial_fit(table, sample_weight=weight)
+    assert stream.families_ == own.families_
+
+
 def test_known_labels_stay_and_number_the_components(rng):
     z = rng.integers(2, size=200)
     X = (rng.random((200, 6)) < np.array([0.2, 0.8])[z][:, None]).astype(float)

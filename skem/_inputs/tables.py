@@ -39,13 +39,17 @@ class TakesTables(BaseEstimator):
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it was read: numbers with NaN, or codes of labels with −1."""
+    """A column as it was read: numbers with NaN, or codes of labels with −1.
+
+    `objects` are Python's, of any types.
+    """
 
     name: str
     kind: str
     numbers: Any = None
     codes: np.ndarray | None = None
     labels: tuple[Any, ...] = ()
+    objects: bool = False
 
     def as_categories(self) -> Column:
         """Take different numbers for categories, in their order."""
@@ -67,6 +71,15 @@ class Column:
         assert self.codes is not None
         seen = np.unique(self.codes[weight > 0])
         return tuple(self.labels[i] for i in seen[seen >= 0])
+
+    def weighed(self, weight: np.ndarray) -> Column:
+        """Take objects for numbers if those are that have weight; others are gaps."""
+        if not self.objects or not all(map(_is_number, self.labels_of(weight))):
+            return self
+        assert self.codes is not None
+        values = [label if _is_number(label) else np.nan for label in self.labels]
+        numbers = np.array([*values, np.nan], dtype=float)[self.codes]
+        return Column(self.name, NUMBERS, finite(self.name, numbers))
 
 
 def category_names(labels: np.ndarray) -> tuple[Any, ...]:
@@ -131,6 +144,11 @@ class Table:
     container: str
     dtypes: Any = None
     file: Any = None
+
+    def weighed(self, weight: np.ndarray) -> Table:
+        """Let rows without weight have no say on what columns are of."""
+        columns = [column.weighed(weight) for column in self.columns]
+        return replace(self, columns=columns)
 
 
 def read_table(
@@ -270,10 +288,7 @@ def _read_values(name: str, values: np.ndarray) -> Column:
         )
     missing = np.array([is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
-    if not len(present) or all(
-        isinstance(v, Real | Decimal) and not isinstance(v, bool | np.bool_)
-        for v in present
-    ):
+    if all(map(_is_number, present)):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present.astype(float)
         return Column(name, NUMBERS, finite(name, numbers))
@@ -291,7 +306,7 @@ def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
                 "must be a string, a bool or a number."
             )
         codes[i] = found.setdefault(value, len(found))
-    return in_order(name, codes, list(found))
+    return replace(in_order(name, codes, list(found)), objects=True)
 
 
 def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
@@ -300,6 +315,10 @@ def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
     place = np.full(len(labels) + 1, -1)
     place[order] = np.arange(len(labels))
     return Column(name, CATEGORIES, None, place[codes], tuple(labels[i] for i in order))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
 
 
 def _plain(value: Any) -> Any:

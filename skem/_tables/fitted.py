@@ -57,6 +57,7 @@ class FittedTable(TakesTables, SharedMethods):
         check_is_fitted(self)
         table = read_table(self, X, reset=False)
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         values, few = self._columns.read(table, self.handle_unknown, weight)
         even = np.ones(table.n_rows)
         return TableMap(self._product.of(few), values, even, Workers())

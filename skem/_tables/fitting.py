@@ -79,6 +79,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
@@ -101,6 +102,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._validate_params()
         table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         state: TableStream | Gathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()
