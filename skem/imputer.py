@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 
 from skem._estimators.component_choice import (
     INNER_CONSTRAINTS,
@@ -47,7 +47,8 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         first four with the lowest BIC.
 
     missing_values : int or np.nan, default=np.nan
-        What stands for a missing value. In data frames pandas' NA does, too.
+        What stands for a missing value. np.nan is pandas' NA, too; neither of them may
+        be in X if it is another number.
 
     sample_posterior : bool, default=False
         Whether to draw missing values from their law given the others, or to put their
@@ -59,8 +60,8 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         missing values in the fit.
 
     keep_empty_features : bool, default=False
-        Whether features without any value in the fit are kept, and filled with zeros,
-        or left out.
+        Whether features without any value in the fit are kept, with zeros where they
+        have no value, or left out.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fit, and of draws. An int gives the same draws in each call.
@@ -159,8 +160,9 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `GaussianMixture.fit`; if no feature has a value. The estimator then
-            stays as it was.
+            As in `GaussianMixture.fit`; if no feature has a value; if there is a NaN
+            that `missing_values` does not stand for. The estimator then stays as it
+            was.
 
         Examples
         --------
@@ -196,9 +198,11 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
 
     def _with_nan(self, X: np.ndarray) -> np.ndarray:
         """Return X with NaN for what is missing."""
-        if isinstance(self.missing_values, float) and np.isnan(self.missing_values):
-            return X
-        return np.where(missing_mask(X, self.missing_values), X.dtype.type(np.nan), X)
+        missing = missing_mask(X, self.missing_values)
+        if (np.isnan(X) & ~missing).any():
+            name = type(self).__name__
+            assert_all_finite(X, estimator_name=name, input_name="X")
+        return np.where(missing, X.dtype.type(np.nan), X)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Fill in missing values.
@@ -214,6 +218,11 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             With nothing missing; a DataFrame after ``set_output(transform="pandas")``.
             What was there is as it was.
 
+        Raises
+        ------
+        ValueError
+            If X is not valid, as in `fit`.
+
         Examples
         --------
         >>> import numpy as np
@@ -228,7 +237,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         X = self._with_nan(self._check_rows(X))
         rng = check_random_state(self.random_state) if self.sample_posterior else None
         kept = np.flatnonzero(self._kept)
-        out = np.zeros((len(X), len(kept)), X.dtype)
+        out = np.where(np.isnan(X), X.dtype.type(0), X)[:, kept]
         filled = impute(Conditioner.of(self.mixture_), X[:, self._valued], rng)
         out[:, self._valued[kept]] = filled
         if self.indicator_ is None:

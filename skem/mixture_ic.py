@@ -233,6 +233,7 @@ class MixtureIC(TakesTables, Chooser):
         structures = check_covariance_types(self.covariance_type)
         table = read_table(self, X, reset=True, min_samples=2)
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         known = check_labels(labels, table.n_rows, components[-1])
         if known is not None:
             components = [K for K in components if K > known.max()]

@@ -569,5 +569,6 @@ def _log_density(law: Laws, y: np.ndarray) -> np.ndarray:
         cholesky = np.linalg.inv(root).T
         single = Conditioner.of_one(np.zeros(len(root)), cholesky)
         for each in single.laws(centred, np.zeros(len(root), dtype=bool)):
-            joint[each.rows, k] += each.log_density
+            with np.errstate(over="ignore"):
+                joint[each.rows, k] += each.log_density
     return np.clip(logsumexp(joint, axis=1), -LIMIT, LIMIT)

@@ -44,6 +44,14 @@ def test_the_column_of_a_frame_is_named(bad):
         GaussianMixture().fit(frame(values))
 
 
+@pytest.mark.parametrize("bad", BAD)
+def test_it_is_named_beside_nullable_numbers(bad):
+    values, kind, message = BAD[bad]
+    X = frame(values).astype({"a": "Float64"})
+    with pytest.raises(kind, match=f"Column 'culprit' of X {message}"):
+        GaussianMixture().fit(X)
+
+
 @pytest.mark.parametrize(
     "X", [frame(["abc"] * N).to_numpy(), frame(["abc"] * N).to_numpy().tolist()]
 )

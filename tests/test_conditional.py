@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skem import GaussianMixture, GaussianMixtureIC
+from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
 from skem._fitted.conditional import Conditioner, patterns
 from skem.datasets import load_faithful
 
@@ -321,6 +321,40 @@ def test_far_values_have_weights_and_means_that_are_numbers(
     assert np.isfinite(filled).all()
     sd = next(Conditioner.of(mixture).laws(np.array([[far, np.nan, 0.0]])))
     assert np.isfinite(sd.standard_deviation).all()
+
+
+def lines(rng):
+    """Rows of two components, about the lines y = 2x and y = x/2."""
+    steep = rng.integers(2, size=200)
+    x = rng.normal(size=200) + 8 * steep
+    return np.column_stack([x, rng.normal(size=200) + x * np.where(steep, 2, 0.5)])
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e100])
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+def test_a_line_goes_on_as_far_as_numbers_go(rng, kind, scale):
+    mixture = kind(2, random_state=0).fit(lines(rng) * scale)
+    near, *far = scale * np.array([1e120, 1e155, -1e200])
+    slope = mixture.impute([[near, np.nan]])[0, 1] / near
+    for x in far:
+        filled = mixture.impute([[x, np.nan]])[0, 1]
+        given = mixture.conditional({0: x})
+        line = given.weights_ @ given.means_[:, 0]
+        np.testing.assert_allclose([filled / x, line / x], slope, rtol=1e-6)
+    assert mixture.impute([[1.7e308, np.nan]])[0, 1] == pytest.approx(
+        min(1.7e308 * slope, np.finfo(float).max)
+    )
+
+
+def test_spread_stays_on_a_line_and_grows_with_a_tail(rng):
+    rows = lines(rng)
+    for kind, power in ((GaussianMixture, 0), (StudentMixture, 1)):
+        conditioner = kind(2, random_state=0).fit(rows)._conditioner()
+        near, far = (
+            next(conditioner.laws(np.array([[x, np.nan]]))).standard_deviation[0, 0]
+            for x in (1e120, 1e200)
+        )
+        assert far == pytest.approx(near * 1e80**power, rel=1e-6)
 
 
 def test_nearly_collinear_features_are_conditioned_on():

@@ -87,6 +87,24 @@ def test_missing_may_be_a_number():
     )
 
 
+@pytest.mark.parametrize("gap", [np.nan, pd.NA])
+def test_nan_beside_a_number_that_is_missing_is_an_error(gap):
+    imputer = GaussianMixtureImputer(1, missing_values=-1)
+    rows = FRAME.astype("Float64")
+    rows.iloc[1, 1] = gap
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        imputer.fit(rows)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        imputer.fit(FRAME).transform(rows)
+
+
+@pytest.mark.parametrize("nan", [np.float32("nan"), pd.NA])
+def test_every_nan_stands_for_a_missing_value(holed, nan):
+    plain = GaussianMixtureImputer(1).fit(X)
+    other = GaussianMixtureImputer(1, missing_values=nan).fit(X)
+    np.testing.assert_array_equal(other.transform(holed), plain.transform(holed))
+
+
 def test_single_precision_is_kept(holed):
     imputer = GaussianMixtureImputer(1).fit(X.astype(np.float32))
     assert imputer.transform(holed.astype(np.float32)).dtype == np.float32
@@ -143,6 +161,10 @@ class TestMissingValues:
         kept = GaussianMixtureImputer(2, keep_empty_features=True, random_state=0)
         out = kept.fit_transform(rows)
         np.testing.assert_array_equal(out[:, 2], 0)
+        np.testing.assert_array_equal(out[:, :2], without.transform(rows))
+        rows[::2, 2] = 7
+        out = kept.transform(rows)
+        np.testing.assert_array_equal(out[:, 2], np.nan_to_num(rows[:, 2]))
         np.testing.assert_array_equal(out[:, :2], without.transform(rows))
 
     def test_missing_cells_of_old_faithful(self, rng):

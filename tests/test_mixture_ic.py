@@ -233,3 +233,13 @@ def test_candidates_are_not_worse_than_fits_of_their_own():
         # Below by what the tolerance and the penalty, which differs little, allow.
         found = selection.results_["log_likelihood"][i]
         assert found > own.lower_bound_ * 250 - 0.1
+
+
+def test_a_category_of_rows_without_weight_does_not_count(rng):
+    table = pd.DataFrame({"c": [*rng.permutation(["u", "v"] * 30), "rare"]})
+    weight = np.r_[np.ones(60), 0]
+    search = MixtureIC((1, 2), random_state=0)
+    wanted = search.fit(table[:60]).results_["bic"]
+    np.testing.assert_allclose(
+        search.fit(table, sample_weight=weight).results_["bic"], wanted
+    )

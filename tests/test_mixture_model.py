@@ -208,6 +208,68 @@ def test_weights_are_repeated_rows(families, rng):
     assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_)
 
 
+def rare(rng):
+    """Rows with weights; those of the last two, whose values are rare, are zero."""
+    table = pd.DataFrame(
+        {
+            "answer": ["u", "v"] * 40 + ["rare", None],
+            "plan": pd.Categorical(list("abcd") * 20 + ["rare", "a"]),
+            "grade": [1, 2, 3, 4] * 20 + [2.5, 9],
+            "flag": [0, 1] * 40 + [2, 1],
+            "age": rng.normal(size=82),
+        }
+    )
+    return table, np.r_[rng.uniform(0.5, 2, size=80), 0, 0]
+
+
+RARE_FAMILIES = {"grade": "categorical", "flag": "bernoulli"}
+
+
+@pytest.mark.parametrize("answers", ["categorical", "bernoulli"])
+def test_a_category_of_rows_without_weight_is_none(answers, rng):
+    table, weight = rare(rng)
+    families = {**RARE_FAMILIES, "answer": answers}
+    options = {"n_components": 2, "families": families, "random_state": 0}
+    weighted = MixtureModel(**options).fit(table, sample_weight=weight)
+    some, heavy = table[:80], weight[:80]
+    left_out = MixtureModel(**options).fit(some, sample_weight=heavy)
+    assert weighted.n_parameters_ == left_out.n_parameters_
+    for name, labels in left_out.categories_.items():
+        np.testing.assert_array_equal(weighted.categories_[name], labels)
+        assert weighted.categories_[name].dtype == labels.dtype
+    assert weighted.bic(table, weight) == pytest.approx(left_out.bic(some, heavy))
+    assert weighted.summary(table, weight).bic == weighted.bic(table, weight)
+    np.testing.assert_allclose(
+        weighted.standard_errors(table, weight).weights,
+        left_out.standard_errors(some, heavy).weights,
+    )
+    np.testing.assert_array_equal(weighted.labels_[:80], left_out.labels_)
+    assert len(weighted.labels_) == 82
+    with pytest.raises(ValueError, match="Found unknown categories"):
+        weighted.predict(table)
+    with pytest.raises(ValueError, match=r"unknown categories \['rare'\]"):
+        weighted.score(table, sample_weight=weight + 1)
+    again = clone(weighted).set_params(warm_start=True, handle_unknown="missing")
+    again.fit(some, sample_weight=heavy).fit(table, sample_weight=weight)
+    np.testing.assert_array_equal(again.labels_, again.predict(table))
+
+
+def test_text_of_rows_without_weight_makes_no_categories(rng):
+    x = rng.normal(size=40)
+    table = pd.DataFrame({"x": [*x, "n/a", None], "c": [*"ab" * 20, 1, "a"]})
+    weight = np.r_[np.ones(40), 0, 0]
+    own = MixtureModel(1).fit(table, sample_weight=weight)
+    assert own.families_ == {"x": "gaussian", "c": "categorical"}
+    left_out = MixtureModel(1).fit(table[:40])
+    assert own.bic(table, weight) == pytest.approx(left_out.bic(table[:40]))
+    assert len(own.labels_) == 42
+    with pytest.raises(ValueError, match="'x' has categories; the fit has seen number"):
+        own.predict(table)
+    stream = MixtureModel(1).partial_fit(table[:30])
+    stream.partial_fit(table, sample_weight=weight)
+    assert stream.families_ == own.families_
+
+
 def test_known_labels_stay_and_number_the_components(rng):
     z = rng.integers(2, size=200)
     X = (rng.random((200, 6)) < np.array([0.2, 0.8])[z][:, None]).astype(float)
@@ -269,6 +331,23 @@ def test_auto_goes_by_what_columns_hold():
     array = MixtureModel().fit(frame[["text", "int"]].to_numpy())
     assert array.families_ == {"x0": "categorical", "x1": "gaussian"}
     assert array.sample(3)[0].dtype == object
+
+
+@pytest.mark.parametrize("other", ["text", "bytes", "bools"])
+@pytest.mark.parametrize("box", [list, tuple])
+def test_a_list_has_the_types_of_its_cells(other, box, rng):
+    pair = {"text": ("a", "b"), "bytes": (b"a", b"b"), "bools": (False, True)}[other]
+    x = rng.normal(size=40)
+    X = np.array([[v, pair[int(v > 0)], i] for i, v in enumerate(x)], dtype=object)
+    X[3, 0] = np.nan
+    rows = box(map(box, X))
+    own, model = (MixtureModel(2, random_state=0).fit(each) for each in (rows, X))
+    assert own.families_ == model.families_
+    assert own.families_ == {"x0": "gaussian", "x1": "categorical", "x2": "gaussian"}
+    assert list(own.categories_["x1"]) == list(pair)
+    assert own.lower_bound_ == model.lower_bound_
+    np.testing.assert_array_equal(own.predict_proba(rows), model.predict_proba(X))
+    np.testing.assert_array_equal(own.impute(rows), model.impute(X))
 
 
 def test_lists_of_pairs_make_groups(rng):

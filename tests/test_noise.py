@@ -267,6 +267,50 @@ def test_the_region_may_lie_along_the_principal_axes():
     inside = drawn[labels == -1] @ turn.T
     assert inside[:, 0].min() > -1 and inside[:, 0].max() < 21
     assert inside[:, 1].min() > -0.2 and inside[:, 1].max() < 1.2
+    shape = np.array([1.0, 0.25])
+    region = mixture.fit(X * shape)._background
+    for scale in (2.0**-560, 2.0**500):
+        moved = mixture.fit(X * shape * scale)._background
+        wide = region.log_widths + np.log(scale)
+        np.testing.assert_allclose(moved.log_widths, wide, rtol=1e-12)
+        np.testing.assert_allclose(moved.corner / scale, region.corner, atol=1e-9)
+        edges = moved.half_edges / scale
+        np.testing.assert_allclose(edges, region.half_edges, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1e-150, float), (1e150, float), (1e20, np.float32)]
+)
+def test_the_optimum_does_not_depend_on_units(scale, dtype):
+    rng = np.random.default_rng(0)
+    means = np.array([[0, 0, 0], [6, 0, 3], [0, 7, -4.0]])
+    X = means[np.arange(150) % 3] + rng.normal(size=(150, 3)) * [1, 0.5, 2]
+    mixture = GaussianMixture(
+        3, noise=True, covariance_type="spherical", random_state=0, tol=1e-8
+    )
+    weight = mixture.fit(X).noise_weight_
+    bound = mixture.lower_bound_ - 3 * np.log(scale)
+    moved = mixture.fit((X * scale).astype(dtype))
+    assert moved.noise_weight_ == pytest.approx(weight, abs=1e-4)
+    assert moved.lower_bound_ == pytest.approx(bound, rel=1e-5)
+
+
+@pytest.mark.parametrize("noise", [True, 1e-5])
+@pytest.mark.parametrize("Mixture", [GaussianMixture, StudentMixture])
+@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentsWarning")
+def test_the_region_may_be_wider_than_numbers_go(Mixture, noise, rng):
+    X, _ = noise_data()
+    end = 1.7e308
+    X = np.vstack([X, [[end, end], [-end, -end]]])
+    mixture = Mixture(3, noise=noise, random_state=0).fit(X)
+    assert np.isfinite([mixture.lower_bound_, mixture.noise_weight_]).all()
+    assert np.isfinite(mixture.sample(50, random_state=0)[0]).all()
+    if noise is True:
+        region = mixture._background
+        np.testing.assert_allclose(region.log_widths, np.log(2) + np.log(end))
+        drawn = region.draw(200, np.random.RandomState(0))
+        np.testing.assert_allclose(drawn.min(axis=0), -end, rtol=0.05)
+        np.testing.assert_allclose(drawn.max(axis=0), end, rtol=0.05)
 
 
 def test_samples_and_streams_and_summary(rng):

@@ -234,3 +234,21 @@ def test_criteria_of_known_components_are_of_tables_in_memory():
     assert model.bic(X, labels=labels) == pytest.approx(model.bic(X))
     with pytest.raises(NotImplementedError, match="tables in memory"):
         model.bic(da.from_array(X, chunks=(20, 3)), labels=labels)
+
+
+@pytest.mark.parametrize("n", [400, 1500])
+@pytest.mark.usefixtures("_small")
+def test_a_category_of_rows_without_weight_is_none(n):
+    frame = frame_of(n)
+    frame.loc[n - 3, "kind"] = 7
+    weight = np.ones(n)
+    weight[n - 3] = 0
+    lazy = dd.from_pandas(frame, npartitions=3)
+    own = model_of().fit(frame.drop(n - 3))
+    found = model_of().fit(lazy, sample_weight=weight)
+    assert list(found.categories_["kind"]) == list(own.categories_["kind"])
+    wanted = own.bic(frame.drop(n - 3))
+    assert found.bic(lazy, weight) == pytest.approx(wanted, rel=1e-3)
+    assert found.bic(frame, weight) == pytest.approx(found.bic(lazy, weight))
+    with pytest.raises(ValueError, match=r"unknown categories \[7\]"):
+        found.bic(lazy)

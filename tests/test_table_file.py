@@ -123,6 +123,23 @@ def test_categories_that_are_unknown(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_category_of_rows_without_weight_is_none(tmp_path):
+    X = rows(1501)[:, :4]
+    X[-3, 3] = 7.5
+    weight = np.ones(len(X))
+    weight[-3] = 0
+    families = {2: "poisson", 3: "categorical"}
+    model = MixtureModel(2, families=families, random_state=0, tol=1.0)
+    own = model.fit(X, sample_weight=weight)
+    bound, labels = own.lower_bound_, own.categories_["x3"]
+    found = model.fit(in_file(X, tmp_path / "X"), sample_weight=weight)
+    assert found.lower_bound_ == pytest.approx(bound)
+    np.testing.assert_array_equal(found.categories_["x3"], labels)
+    assert 7.5 not in labels
+    with pytest.raises(ValueError, match=r"unknown categories \[7.5\]"):
+        found.predict(in_file(X, tmp_path / "Y"))
+
+
 def test_memory_is_that_of_blocks(tmp_path):
     n, d = 200_000, 20
     file = np.memmap(tmp_path / "X", dtype="f4", mode="w+", shape=(n, d))

@@ -55,3 +55,14 @@ def test_no_more_rows_are_simulated_than_there_is_room_for():
     model = MixtureModel(families="poisson")
     with pytest.raises(ValueError, match=r"add up to 4e\+08.*such as the 4 rows"):
         bootstrap_lrt(model, [[0], [1], [2], [3]], 1, sample_weight=np.full(4, 1e8))
+
+
+def test_a_category_of_rows_without_weight_is_none(rng):
+    table = pd.DataFrame({"c": [*rng.permutation(["u", "v"] * 30), "rare"]})
+    weight = np.r_[np.ones(60), 0]
+    model = MixtureModel(n_init=1, tol=0.1)
+    weighted = bootstrap_lrt(
+        model, table, 1, 2, n_boot=1, random_state=0, sample_weight=weight
+    )
+    plain = bootstrap_lrt(model, table[:60], 1, 2, n_boot=1, random_state=0)
+    assert weighted.statistic == pytest.approx(plain.statistic, abs=1e-6)

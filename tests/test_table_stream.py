@@ -162,6 +162,22 @@ def test_weights_are_repeated_rows_and_zero_is_none():
     np.testing.assert_allclose(flat(model), flat(other), rtol=1e-9)
 
 
+@pytest.mark.parametrize("n", [10, 200])
+def test_a_category_without_weight_has_not_come_yet(n):
+    table = pd.DataFrame({"c": ["u", "v"] * n})
+    beside = pd.concat([table, pd.DataFrame({"c": ["rare"]})])
+    weight = np.r_[np.ones(2 * n), 0]
+    stream = MixtureModel(1).partial_fit(beside, sample_weight=weight)
+    stream.partial_fit(beside, sample_weight=weight)
+    assert list(stream.categories_["c"]) == ["u", "v"]
+    if n == 10:
+        stream.partial_fit(beside).partial_fit(beside)
+        assert list(stream.categories_["c"]) == ["rare", "u", "v"]
+    else:
+        with pytest.raises(ValueError, match=r"unknown categories \['rare'\]"):
+            stream.partial_fit(beside)
+
+
 def test_a_drift_is_followed_with_a_window():
     rng = np.random.default_rng(8)
     model = MixtureModel(families="poisson", learning_window=200)

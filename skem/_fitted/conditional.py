@@ -56,6 +56,24 @@ def inverted(lower: np.ndarray) -> np.ndarray:
     return np.stack([dtrtri(factor, lower=1)[0] for factor in lower])
 
 
+def distances(
+    x: np.ndarray, means: np.ndarray, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return (x − μ)/σ, of shape (K, n, o), with squares that are in range.
+
+    They are to be multiplied by two to the powers (K, n, 1); None if no row is so far.
+    """
+    y = (x - means) / sd
+    if not y.size or np.abs(y).max() <= ROOT_OF_LARGEST:
+        return y, None
+    # Halves, as a difference may overflow, too.
+    half = 0.5 * x - 0.5 * means
+    size = np.log2(np.maximum(np.abs(half), TINY)) - np.log2(sd)
+    size = size.max(axis=-1, keepdims=True) + 1
+    powers = np.ceil(np.maximum(size - np.log2(ROOT_OF_LARGEST), 0)).astype(int)
+    return np.where(powers, np.ldexp(half, 1 - powers) / sd, y), powers
+
+
 def lower_factor(rows: np.ndarray) -> np.ndarray:
     """Return lower triangular L with L Lᵀ = A Aᵀ, and a positive diagonal."""
     upper = np.asarray(np.linalg.qr(np.swapaxes(rows, -1, -2), mode="r"))
@@ -205,8 +223,7 @@ class Conditioner:
         means, sd = self.parameters.means, self.sd
         x = X[rows][:, observed].astype(float, copy=False)
         with np.errstate(over="ignore", under="ignore"):
-            y = (x - means[:, None, observed]) / sd[:, None, observed]
-            y = np.clip(y, -ROOT_OF_LARGEST, ROOT_OF_LARGEST)
+            y, powers = distances(x, means[:, None, observed], sd[:, None, observed])
             z = y if split.whiten is None else y @ np.swapaxes(split.whiten, 1, 2)
             centres = np.broadcast_to(
                 means[:, None, wanted], (K, len(rows), len(wanted))
@@ -214,9 +231,10 @@ class Conditioner:
             roots = sd[:, :, None][:, wanted] * np.eye(len(wanted))
             if split.slope is not None and split.root is not None:
                 away = z @ np.swapaxes(split.slope, 1, 2)
-                centres = centres + sd[:, None, wanted] * away
+                away = sd[:, None, wanted] * away
+                centres = centres + (away if powers is None else np.ldexp(away, powers))
                 roots = sd[:, wanted, None] * split.root
-            log_density, log_weights, stretch, df = self._weights(split, x, z)
+            log_density, log_weights, stretch, df = self._weights(split, x, z, powers)
         centres = within_range(np.swapaxes(centres, 0, 1))
         laws = Laws(rows, wanted, log_density, log_weights, centres, roots, stretch, df)
         return laws if self.background is None else self._with_noise(laws, observed)
@@ -251,11 +269,12 @@ class Conditioner:
         )
 
     def _weights(
-        self, split: Split, x: np.ndarray, z: np.ndarray
+        self, split: Split, x: np.ndarray, z: np.ndarray, powers: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return the log-density of x_O, (n,), and log weights given it, (n, K).
 
-        And the `stretch` and the `df` of laws given it.
+        And the `stretch` and the `df` of laws given it. `z` (K, n, o) are to be
+        multiplied by two to the `powers` (K, n, 1).
         """
         squares = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det
@@ -267,7 +286,9 @@ class Conditioner:
         far = squares.min(axis=1, initial=np.inf) > LOSES_DIGITS**2
         if far.any():
             log_density[far], weights = self._far(split.observed, x[far])
-            log_weights[far] = np.log(np.maximum(weights, TINY))
+            # No tiny share is added to them: what it is of may be of any size.
+            logs = np.log(np.maximum(weights, TINY))
+            log_weights[far] = np.where(weights > 0, logs, -(ROOT_OF_LARGEST**2))
         return within_range(log_density), log_weights, None, None
 
     def _far(

@@ -385,7 +385,7 @@ class Joint(Parametric):
         if noise is not None:
             weights = np.append(weights, conditioner.parameters.noise_weight)
             means = np.append(means, noise.centre)
-            sd = np.append(sd, np.abs(noise.edges))
+            sd = np.append(sd, 2 * np.minimum(np.abs(noise.half_edges), LIMIT / 2))
             df = None if df is None else np.append(df, np.inf)
         return OnALine(weights / weights.sum(), means, sd, df, noise is not None)
 

@@ -62,12 +62,15 @@ class Laws:
     @property
     def standard_deviation(self) -> np.ndarray:
         """Conditional standard deviations (n, w), in range where variances are not."""
-        own = self.deviations * np.sqrt(self._inflation)[..., None]
-        offset = np.abs(self._offsets)
+        with np.errstate(over="ignore"):
+            own = np.minimum(self.deviations * self._inflation[..., None], LIMIT)
+        root = np.sqrt(self.weights)[..., None]
+        offset, own = root * np.abs(self._offsets), root * own
         unit = np.maximum(offset, own).max(axis=1)
         safe = np.where(unit > 0, unit, 1.0)[:, None]
         squares = (offset / safe) ** 2 + (own / safe) ** 2
-        return unit * np.sqrt(np.einsum("nk,nkw->nw", self.weights, squares))
+        with np.errstate(over="ignore"):
+            return np.minimum(unit * np.sqrt(squares.sum(axis=1)), LIMIT)
 
     @property
     def covariance(self) -> np.ndarray:
@@ -75,19 +78,19 @@ class Laws:
         with np.errstate(over="ignore", invalid="ignore"):
             own = self.roots @ np.swapaxes(self.roots, 1, 2)
             offset = self._offsets
-            weights = self.weights * self._inflation
+            weights = self.weights * self._inflation**2
             within = np.einsum("nk,kvw->nvw", weights, own)
             between = np.einsum("nk,nkv,nkw->nvw", self.weights, offset, offset)
             return within_range(within + between)
 
     @property
     def _inflation(self) -> np.ndarray:
-        """What covariances of components are times, (n, K); 1 of Gaussians."""
+        """What deviations of components are times, (n, K); 1 of Gaussians."""
         if self.stretch is None or self.df is None:
             return np.ones(())
         with np.errstate(divide="ignore", invalid="ignore"):
             tails = np.where(np.isinf(self.df), 1.0, self.df / (self.df - 2))
-        return self.stretch**2 * np.where(self.df > 2, tails, np.inf)
+            return self.stretch * np.sqrt(np.where(self.df > 2, tails, np.inf))
 
     @cached_property
     def _offsets(self) -> np.ndarray:
@@ -128,6 +131,9 @@ class Laws:
             if tails is not None and self.stretch is not None and self.df is not None:
                 half = min(float(self.df[k]), MOST_DF) / 2
                 tau = np.maximum(gammaincinv(half, tails[drawn]) / half, TINY)
-                own *= (self.stretch[drawn, k] / np.sqrt(tau))[:, None]
-            values[drawn] += own
+                with np.errstate(over="ignore"):
+                    wide = np.minimum(self.stretch[drawn, k] / np.sqrt(tau), LIMIT)
+                    own = within_range(own * wide[:, None])
+            with np.errstate(over="ignore"):
+                values[drawn] = within_range(values[drawn] + own)
         return values, labels

@@ -23,6 +23,9 @@ from skem.core.student.parameters import GAUSSIAN, StudentParameters, correction
 OVERLAP_DRAWS = 10_000
 """Draws of each component that overlaps are found from."""
 
+WIDEST = 1e300
+"""What scale matrices are multiplied by, at most, and squared."""
+
 
 def density_of(
     structure: Structure,
@@ -121,16 +124,19 @@ class StudentConditioner(Conditioner):
         return rng.random_sample(n)
 
     def _weights(
-        self, split: Split, x: np.ndarray, z: np.ndarray
+        self, split: Split, x: np.ndarray, z: np.ndarray, powers: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         df, p = np.minimum(self._df, GAUSSIAN), x.shape[1]
-        # |z| ≤ 10¹⁵⁰ in each feature.
         distances = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det - 0.5 * p * LOG_2PI
-        tails = -0.5 * (df + p) * np.log1p(distances / df)
+        # Squares of numbers that are multiplied by two to the powers.
+        power = np.zeros((1, len(df)), int) if powers is None else powers[..., 0].T
+        logs = np.log1p(distances / df) + 2 * np.log(2) * power
+        tails = -0.5 * (df + p) * logs
         gaussian = self._df >= GAUSSIAN
         tails = np.where(gaussian, -0.5 * distances, tails)
         joint = peaks + correction(self._df, p) + tails
         log_density = logsumexp(joint, axis=1)
-        stretch = np.sqrt(np.where(gaussian, 1.0, (df + distances) / (df + p)))
+        stretch = np.ldexp(np.sqrt((df + distances) / (df + p)), power)
+        stretch = np.where(gaussian, 1.0, np.minimum(stretch, WIDEST))
         return log_density, joint - log_density[:, None], stretch, self._df + p

@@ -32,13 +32,20 @@ SAID = ("could not convert", "float()", "Complex data")
 OF_KIND = {"M": DATES, "m": DURATIONS, "c": COMPLEX}
 
 
-def check_no_dates(X: Any) -> None:
-    """Raise `TypeError` for dates or durations, which would be taken for integers."""
+def check_kinds(X: Any) -> None:
+    """Raise `TypeError` for dates or durations, which would be taken for integers.
+
+    And `ValueError` for a table with complex numbers.
+    """
     # A single column has one type, whether or not it is called `dtypes` as well.
     table = hasattr(X, "columns") and hasattr(X, "dtypes")
     dtypes = X.dtypes if table else [getattr(X, "dtype", None)]
-    if any(getattr(dtype, "kind", None) in ("M", "m") for dtype in dtypes):
+    kinds = {getattr(dtype, "kind", None) for dtype in dtypes}
+    if kinds & {"M", "m"}:
         raise explained(X, TypeError())
+    # Of complex columns beside nullable ones, the real part would be taken.
+    if table and "c" in kinds:
+        raise explained(X, ValueError("Complex data not supported"))
 
 
 def explained(X: Any, error: Exception) -> Exception:

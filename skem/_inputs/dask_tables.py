@@ -97,8 +97,10 @@ def _edges(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def _of_column(function: Callable[..., Any], j: int, x: np.ndarray) -> Any:
-    return function(x[:, j])
+def _of_column(
+    function: Callable[..., Any], j: int, x: np.ndarray, *arrays: np.ndarray
+) -> Any:
+    return function(x[:, j], *arrays)
 
 
 class DaskColumn:
@@ -113,9 +115,9 @@ class DaskColumn:
     def __getitem__(self, rows: slice) -> np.ndarray:
         return self.rows[rows][:, self.j]
 
-    def sweep(self, function: Callable[..., Any]) -> list[Any]:
-        """Return a function of each chunk of the column."""
-        return self.rows.sweep(partial(_of_column, function, self.j))
+    def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
+        """Return a function of each chunk of the column, and of its parts of arrays."""
+        return self.rows.sweep(partial(_of_column, function, self.j), *arrays)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self[:], dtype=dtype)

@@ -16,6 +16,7 @@ from skem._inputs.tables import (
     ROWS_IN_BLOCKS,
     Column,
     Table,
+    check_known,
     encoded,
     finite,
     parts,
@@ -144,14 +145,17 @@ class Columns:
     labels: dict[int, tuple[Any, ...]]
 
     @classmethod
-    def of(cls, table: Table, groups: list[Group]) -> Columns:
-        """Check that columns suit their families."""
+    def of(cls, table: Table, groups: list[Group], weight: np.ndarray) -> Columns:
+        """Check that columns suit their families.
+
+        Categories are those of rows that have weight.
+        """
         labels = {}
         for kind, places in groups:
             for j in places:
                 column = table.columns[j]
                 if kind.categorical:
-                    labels[j] = _labels(kind, column)
+                    labels[j] = _labels(kind, column, weight)
                 elif column.kind == CATEGORIES:
                     raise ValueError(
                         f"Column {column.name!r} has categories, which the family "
@@ -161,11 +165,19 @@ class Columns:
         kept = tuple((kind, tuple(places)) for kind, places in groups)
         return cls(names, kept, labels)
 
-    def read(self, table: Table, handle_unknown: str) -> tuple[Any, np.ndarray]:
+    def read(
+        self, table: Table, handle_unknown: str, weight: np.ndarray | None = None
+    ) -> tuple[Any, np.ndarray]:
         """Return numbers and codes (d, n), and what stands for them in `Product.of`.
 
-        NaN is missing. Of a file both are read block by block.
+        NaN is missing. Of a file both are read block by block. Unknown categories of
+        rows without weight are missing, too.
         """
+        if handle_unknown == "error" and weight is not None and not weight.all():
+            for j, labels in self.labels.items():
+                column = table.columns[j]
+                check_known(column.name, column.labels_of(weight), labels)
+            handle_unknown = "missing"
         if table.file is None:
             values = self._values(table, handle_unknown)
             return values, values
@@ -273,8 +285,8 @@ class Columns:
         return all(kind.discrete for kind, _ in self.groups)
 
 
-def _labels(kind: Kind, column: Column) -> tuple[Any, ...]:
-    labels = column.as_categories().labels
+def _labels(kind: Kind, column: Column, weight: np.ndarray) -> tuple[Any, ...]:
+    labels = column.labels_of(weight)
     if kind.name != "bernoulli":
         return labels
     if column.kind != CATEGORIES:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from numbers import Real
 from typing import Any
 
@@ -39,13 +39,17 @@ class TakesTables(BaseEstimator):
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it was read: numbers with NaN, or codes of labels with −1."""
+    """A column as it was read: numbers with NaN, or codes of labels with −1.
+
+    `objects` are Python's, of any types.
+    """
 
     name: str
     kind: str
     numbers: Any = None
     codes: np.ndarray | None = None
     labels: tuple[Any, ...] = ()
+    objects: bool = False
 
     def as_categories(self) -> Column:
         """Take different numbers for categories, in their order."""
@@ -56,6 +60,26 @@ class Column:
         codes = np.full(len(seen), -1)
         codes[seen] = places
         return Column(self.name, CATEGORIES, None, codes, category_names(labels))
+
+    def labels_of(self, weight: np.ndarray | None) -> tuple[Any, ...]:
+        """Return the categories of rows that have weight; of all rows without."""
+        if weight is None or weight.all():
+            return self.as_categories().labels
+        if self.numbers is not None:
+            heavy = replace(self, numbers=self.numbers[weight > 0])
+            return heavy.as_categories().labels
+        assert self.codes is not None
+        seen = np.unique(self.codes[weight > 0])
+        return tuple(self.labels[i] for i in seen[seen >= 0])
+
+    def weighed(self, weight: np.ndarray) -> Column:
+        """Take objects for numbers if those are that have weight; others are gaps."""
+        if not self.objects or not all(map(_is_number, self.labels_of(weight))):
+            return self
+        assert self.codes is not None
+        values = [label if _is_number(label) else np.nan for label in self.labels]
+        numbers = np.array([*values, np.nan], dtype=float)[self.codes]
+        return Column(self.name, NUMBERS, finite(self.name, numbers))
 
 
 def category_names(labels: np.ndarray) -> tuple[Any, ...]:
@@ -72,9 +96,10 @@ def parts(n: int) -> Iterator[slice]:
         yield slice(start, min(start + READ, n))
 
 
-def different(x: np.ndarray) -> np.ndarray:
-    """Return the different numbers, without NaN."""
-    found = np.unique(np.asarray(x, dtype=float))
+def different(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the different numbers, without NaN, of rows that have weight."""
+    x = np.asarray(x, dtype=float)
+    found = np.unique(x if weight is None else x[weight > 0])
     return found[~np.isnan(found)]
 
 
@@ -83,15 +108,22 @@ class FileColumn(Column):
 
     def as_categories(self) -> Column:
         """Take different numbers for categories; without the codes of rows."""
+        return Column(self.name, CATEGORIES, None, None, self.labels_of(None))
+
+    def labels_of(self, weight: np.ndarray | None) -> tuple[Any, ...]:
+        """Return the categories of rows that have weight; of all rows without."""
         assert self.numbers is not None
+        arrays = [self.numbers] if weight is None else [self.numbers, weight]
         sweep = getattr(self.numbers, "sweep", None)
         found = (
-            sweep(different)
+            sweep(different, *arrays[1:])
             if sweep is not None
-            else (different(self.numbers[part]) for part in parts(len(self.numbers)))
+            else (
+                different(*(array[part] for array in arrays))
+                for part in parts(len(self.numbers))
+            )
         )
-        labels = reduce(np.union1d, found, np.empty(0))
-        return Column(self.name, CATEGORIES, None, None, category_names(labels))
+        return category_names(reduce(np.union1d, found, np.empty(0)))
 
 
 def is_file(X: np.ndarray) -> bool:
@@ -112,6 +144,11 @@ class Table:
     container: str
     dtypes: Any = None
     file: Any = None
+
+    def weighed(self, weight: np.ndarray) -> Table:
+        """Let rows without weight have no say on what columns are of."""
+        columns = [column.weighed(weight) for column in self.columns]
+        return replace(self, columns=columns)
 
 
 def read_table(
@@ -170,14 +207,18 @@ def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> N
 def _read_array(
     estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
 ) -> Table:
-    X = validate_data(
+    validated = partial(
+        validate_data,
         estimator,
         X,
         reset=reset,
-        dtype=None,
         ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )
+    found = validated(dtype=None)
+    if not hasattr(X, "dtype") and _has_other_types(X, found):
+        found = validated(dtype=object)
+    X = found
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(X.shape[1])]
@@ -189,6 +230,18 @@ def _read_array(
         for name, x in zip(names, X.T, strict=True)
     ]
     return Table(columns, len(X), "array", file=file)
+
+
+def _has_other_types(X: Any, found: np.ndarray) -> bool:
+    """Whether cells of a list may be of other types than those of its array.
+
+    Numbers beside text are text there, and bools beside numbers are numbers.
+    """
+    kind = found.dtype.kind
+    if kind not in "iuf" or not isinstance(X, list | tuple):
+        return kind in "US"
+    rows = (row for row in X if isinstance(row, list | tuple))
+    return any(isinstance(value, bool | np.bool_) for row in rows for value in row)
 
 
 def _read_column(name: str, column: Any) -> Column:
@@ -235,10 +288,7 @@ def _read_values(name: str, values: np.ndarray) -> Column:
         )
     missing = np.array([is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
-    if not len(present) or all(
-        isinstance(v, Real | Decimal) and not isinstance(v, bool | np.bool_)
-        for v in present
-    ):
+    if all(map(_is_number, present)):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present.astype(float)
         return Column(name, NUMBERS, finite(name, numbers))
@@ -256,7 +306,7 @@ def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
                 "must be a string, a bool or a number."
             )
         codes[i] = found.setdefault(value, len(found))
-    return in_order(name, codes, list(found))
+    return replace(in_order(name, codes, list(found)), objects=True)
 
 
 def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
@@ -265,6 +315,10 @@ def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
     place = np.full(len(labels) + 1, -1)
     place[order] = np.arange(len(labels))
     return Column(name, CATEGORIES, None, place[codes], tuple(labels[i] for i in order))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
 
 
 def _plain(value: Any) -> Any:
@@ -288,17 +342,24 @@ def finite(name: str, numbers: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def check_known(name: str, found: Sequence[Any], labels: Sequence[Any]) -> None:
+    """Require that categories of a column are among the labels."""
+    known = set(labels)
+    unknown = [label for label in found if label not in known]
+    if unknown:
+        raise ValueError(
+            f"Found unknown categories {unknown[:5]} in column {name!r}; the "
+            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
+        )
+
+
 def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.ndarray:
     """Codes of categories that are known, as floats, NaN for what is missing."""
     own = column.as_categories()
     assert own.codes is not None
+    if handle_unknown == "error":
+        check_known(column.name, own.labels, labels)
     known = {label: code for code, label in enumerate(labels)}
-    unknown = [label for label in own.labels if label not in known]
-    if unknown and handle_unknown == "error":
-        raise ValueError(
-            f"Found unknown categories {unknown[:5]} in column {column.name!r}; the "
-            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
-        )
     place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
     return place[own.codes]
 

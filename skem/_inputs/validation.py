@@ -12,7 +12,7 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
-from skem._inputs.columns import check_no_dates, explained
+from skem._inputs.columns import check_kinds, explained
 from skem._inputs.sklearn import Interval
 from skem.core.gaussian.covariance import Structure
 
@@ -67,11 +67,11 @@ def _is_valid(estimator: Any, X: Any, min_samples: int) -> bool:
 
 def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate X as scikit-learn does; errors name the column that is no numbers."""
-    check_no_dates(X)
+    check_kinds(X)
     try:
         return validate_data(estimator, X, **options)
     except (TypeError, ValueError) as error:
-        of_types = ("could not convert", "Complex data")
+        of_types = ("could not convert", "Cannot cast", "Complex data")
         if isinstance(error, ValueError) and not str(error).startswith(of_types):
             raise
         told = explained(X, error)

@@ -44,7 +44,7 @@ def simulated_ratios(
         np.iinfo(np.int32).max, size=n_boot + 1
     )
     null, statistic = _fit(template, X, sample_weight, components, int(seeds[0]))
-    missing = np.isnan(null._map(X).values[:, :])
+    missing = np.isnan(null._map(X, sample_weight).values[:, :])
     weight = check_sample_weight(sample_weight, missing.T)
     n_rows = n_simulated(weight, missing.shape[1], components[1])
     gaps = missing[:, models_of(weight, n_rows)]

@@ -243,7 +243,7 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     if document["noise"] is not None:
         noise = decoded_all(document["noise"])
         d = np.shape(attributes.get("means_", ()))[-1:]
-        shapes = {"log_widths": d, "corner": d, "edges": 2 * d}
+        shapes = {"log_widths": d, "corner": d, "half_edges": 2 * d}
         if noise.keys() != shapes.keys() or not all(
             is_array(noise[name], shape) for name, shape in shapes.items()
         ):

@@ -225,7 +225,7 @@ class DescribedTable(FittedTable):
         >>> errors.parameters["x0"]["probability"].round(2)
         array([0.15])
         """
-        em = self._map(X)
+        em = self._map(X, sample_weight)
         weight = weight_of_each(sample_weight, em.n_samples)
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
@@ -288,7 +288,7 @@ class DescribedTable(FittedTable):
         if X is None:
             return summary
         totals = self._totals(X, sample_weight)
-        labels = np.asarray(self.predict(X))
+        labels = self._labels_of(X, sample_weight)
         weight = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
         weights = np.broadcast_to(weight, labels.shape)
         return replace(

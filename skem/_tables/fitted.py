@@ -49,19 +49,27 @@ class FittedTable(TakesTables, SharedMethods):
         """Whether there is a mixture: a stream may not have enough rows yet."""
         return hasattr(self, "weights_")
 
-    def _map(self, X: Any) -> TableMap:
-        """Return the fitted mixture's map of validated data."""
+    def _map(self, X: Any, sample_weight: ArrayLike | None = None) -> TableMap:
+        """Return the fitted mixture's map of validated data, whose rows weigh one.
+
+        `sample_weight` tells which rows may have categories that are not known.
+        """
         check_is_fitted(self)
         table = read_table(self, X, reset=False)
-        values, few = self._columns.read(table, self.handle_unknown)
-        weight = np.ones(table.n_rows)
-        return TableMap(self._product.of(few), values, weight, Workers())
+        weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
+        values, few = self._columns.read(table, self.handle_unknown, weight)
+        even = np.ones(table.n_rows)
+        return TableMap(self._product.of(few), values, even, Workers())
 
     def _posterior(
-        self, X: Any, labels: ArrayLike | None = None
+        self,
+        X: Any,
+        labels: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log-densities (n,) and probabilities (K, n), with labels if there are any."""
-        em = self._map(X)
+        em = self._map(X, sample_weight)
         if labels is not None:
             known = check_labels(labels, em.n_samples, len(self.weights_))
             em = replace(em, known=known)
@@ -84,6 +92,12 @@ class FittedTable(TakesTables, SharedMethods):
             return self.predict(X)
         return found.astype(np.intp)
 
+    def _labels_of(self, X: Any, sample_weight: ArrayLike | None) -> np.ndarray:
+        """Return the most probable component of each row that has weight."""
+        if is_dask(X):
+            return np.asarray(self.predict(X))
+        return self._posterior(X, None, sample_weight)[1].argmax(axis=0)
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable component of each row.
 
@@ -99,7 +113,7 @@ class FittedTable(TakesTables, SharedMethods):
         """
         if is_dask(X):
             return lazily(self, X, "predict", dtype=np.intp)
-        return self._posterior(X)[1].argmax(axis=0)
+        return self._labels_of(X, None)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the posterior probabilities of the components.
@@ -140,9 +154,14 @@ class FittedTable(TakesTables, SharedMethods):
             return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
-    def _summands(self, X: Any, labels: ArrayLike | None = None) -> np.ndarray:
+    def _summands(
+        self,
+        X: Any,
+        labels: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Log-densities, and logarithms of the largest probabilities, (n, 2)."""
-        log_density, resp = self._posterior(X, labels)
+        log_density, resp = self._posterior(X, labels, sample_weight)
         return np.column_stack([log_density, np.log(resp.max(axis=0))])
 
     def _totals(
@@ -159,7 +178,7 @@ class FittedTable(TakesTables, SharedMethods):
                     "labels go with tables in memory, and X is a Dask collection."
                 )
             return totals_of(self, X, sample_weight)
-        rows = self._summands(X, labels)
+        rows = self._summands(X, labels, sample_weight)
         weight = weight_of_each(sample_weight, len(rows))
         return Totals(float(weight.sum()), *(weight @ rows).tolist())
 

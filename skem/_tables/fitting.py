@@ -79,6 +79,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._validate_params()
         table = read_table(self, X, reset=True, min_samples=2)
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
@@ -101,6 +102,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._validate_params()
         table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
         weight = weight_of_each(sample_weight, table.n_rows)
+        table = table.weighed(weight)
         state: TableStream | Gathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()
@@ -141,7 +143,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
 
     def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
         """Take one step of a stream that has begun."""
-        values, few = self._columns.read(table, self.handle_unknown)
+        values, few = self._columns.read(table, self.handle_unknown, weight)
         if table.file is None:
             kept = np.flatnonzero(weight > 0)
             values = few = np.ascontiguousarray(values[:, kept])
@@ -188,7 +190,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             columns = self._columns
         else:
             groups = resolve(self.families, self.covariance_type, table)
-            columns = Columns.of(table, groups)
+            columns = Columns.of(table, groups, weight)
         with Workers() as workers:
             em, product = self._prepared(columns, table, weight, known, workers)
             if warm:
@@ -251,7 +253,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             evaluation = scored.evaluate(point)
         self.lower_bound_ = evaluation.loglik / float(weight.sum())
         if table.file is None:
-            values, few = columns.read(table, self.handle_unknown)
+            values, few = columns.read(table, self.handle_unknown, weight)
             even = np.ones(table.n_rows)
             self._label(TableMap(self._product.of(few), values, even, em.workers))
 
@@ -269,7 +271,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         product = self._stream.product
         if product.as_points() is product:
             return 0.0
-        values, few = self._columns.read(table, self.handle_unknown)
+        values, few = self._columns.read(table, self.handle_unknown, weight)
         with Workers() as workers:
             em = TableMap(product.of(few), values, weight, workers)
             climbed = em.evaluate(self._point).loglik
@@ -302,7 +304,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         workers: Workers,
     ) -> tuple[TableMap, Any]:
         """Return the map of the data, and the models whatever is missing."""
-        values, few = columns.read(table, self.handle_unknown)
+        values, few = columns.read(table, self.handle_unknown, weight)
         auto = isinstance(self.pseudo_observations, str)
         epsilon = None if auto else float(self.pseudo_observations)
         product = columns.product(values, weight, self.n_components, epsilon)

@@ -22,13 +22,8 @@ def _of_chunk(mixture: Any, method: str, nothing: np.ndarray, x: Any) -> np.ndar
     return np.asarray(getattr(mixture, method)(x), nothing.dtype)
 
 
-def lazily(
-    mixture: Any, X: Any, method: str, shape: tuple[int, ...] = (), dtype: Any = float
-) -> Any:
-    """Return a Dask array (n_samples, *shape), of which nothing is computed yet.
-
-    Values are checked when it is.
-    """
+def _validated(mixture: Any, X: Any) -> tuple[Any, Any]:
+    """Return what workers need of a mixture, and the collection."""
     check_is_fitted(mixture)
     framed = hasattr(X, "to_dask_array")
     X = X if framed else wide_rows(X)
@@ -38,6 +33,18 @@ def lazily(
     # A worker needs no labels; and arrays have no names, which was said above.
     for name in ("labels_", *(() if framed else ("feature_names_in_",))):
         lean.__dict__.pop(name, None)
+    return lean, X
+
+
+def lazily(
+    mixture: Any, X: Any, method: str, shape: tuple[int, ...] = (), dtype: Any = float
+) -> Any:
+    """Return a Dask array (n_samples, *shape), of which nothing is computed yet.
+
+    Values are checked when it is.
+    """
+    framed = hasattr(X, "to_dask_array")
+    lean, X = _validated(mixture, X)
     meta = np.empty((0, *shape), dtype)
     function = partial(_of_chunk, lean, method, meta)
     if framed:
@@ -53,30 +60,28 @@ def lazily(
 
 def totals_of(mixture: Any, X: Any, sample_weight: Any) -> Totals:
     """Add up what is said of rows, where they are."""
-    import dask.array as da
+    import dask
 
-    rows = lazily(mixture, X, "_summands", (2,))
-    rows, weight = check_dask_weight(sample_weight, rows)
-    arrays = (rows, "ij") if weight is None else (rows, "ij", weight, "i")
-    sums = da.blockwise(
-        _summed,
-        "ij",
-        *arrays,
-        align_arrays=False,
-        adjust_chunks={"i": 1, "j": 3},
-        concatenate=True,
-        meta=np.empty((0, 0)),
-    )
-    found = Totals(*sums.sum(axis=0).compute().tolist())
+    lean, X = _validated(mixture, X)
+    rows = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    _, weight = check_dask_weight(sample_weight, rows)
+    chunks = np.ravel(X.to_delayed())
+    beside = [None] * len(chunks) if weight is None else weight.to_delayed()
+    lean, summed = dask.delayed(lean, traverse=False), dask.delayed(_summed)
+    sums = [summed(lean, x, v) for x, v in zip(chunks, beside, strict=True)]
+    found = Totals(*np.sum(dask.compute(*sums), axis=0).tolist())
     if weight is not None:
         check_total_weight(found.weight)
     return found
 
 
-def _summed(rows: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Σ v, and of v times the columns of rows, (1, 3)."""
-    if weight is None or not len(rows):
-        weight = np.ones(len(rows))
-    else:
-        weight, _ = check_each_weight(weight, rows)
-    return np.array([[weight.sum(), *(weight @ rows)]])
+def _summed(mixture: Any, x: Any, weight: np.ndarray | None) -> np.ndarray:
+    """Σ v, and of v times what is said of rows, (3,)."""
+    if weight is None:
+        weight = np.ones(len(x))
+    elif len(x):
+        weight, _ = check_each_weight(weight, x)
+    if not np.any(weight):
+        return np.zeros(3)
+    rows = mixture._summands(x, None, weight > 0)
+    return np.array([weight.sum(), *(weight @ rows)])

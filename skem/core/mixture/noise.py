@@ -43,14 +43,14 @@ class Background:
     """A box that noise is spread over evenly, in units of the data.
 
     `log_widths` (d,) add up to the logarithm of its volume; of what is observed of an
-    incomplete row, those of the features that it has. `edges` (d, d) start at `corner`,
-    and are what rows are drawn from: one in each row, along a feature or, of the box in
-    principal axes, along none.
+    incomplete row, those of the features that it has. Edges start at `corner`, and are
+    what rows are drawn from: along a feature or, of the box in principal axes, along
+    none. `half_edges` (d, d) has half of one in each row.
     """
 
     log_widths: np.ndarray
     corner: np.ndarray
-    edges: np.ndarray
+    half_edges: np.ndarray
 
     @classmethod
     def of(cls, blocks: Blocks, coordinates: Coordinates, noise: Any) -> Background:
@@ -61,32 +61,30 @@ class Background:
         the box along the features, about its middle made as large as that says.
         """
         extent = extent_of(blocks)
-        widths = extent.high - extent.low
-        corner, edges = extent.low, np.diag(widths)
+        half = extent.high / 2 - extent.low / 2
+        with np.errstate(over="ignore", divide="ignore"):
+            widths = extent.high - extent.low
+            # Halves are in range where a width is not.
+            own_widths = np.where(
+                np.isinf(widths), np.log(half) + np.log(2), np.log(widths)
+            )
+        corner, half_edges = extent.low, np.diag(half)
         if noise is True:
             constant = np.flatnonzero(widths <= 0)
             if len(constant):
                 raise ValueError(NO_VOLUME.format(int(constant[0])))
-            log_volume = np.log(widths).sum()
-            simple = not blocks.incomplete and coordinates.unit is None
-            axes = _principal(blocks, coordinates) if simple else None
-            if axes is not None:
-                along = _extent_along(blocks, coordinates, axes)
-                sizes = along.high - along.low
-                with np.errstate(divide="ignore"):
-                    own = np.log(sizes).sum()
-                if sizes.min() > 1e-9 * sizes.max() and own < log_volume:
-                    log_volume = own
-                    corner = coordinates.shift + along.low @ axes.T
-                    edges = (axes * sizes).T
+            log_volume = own_widths.sum()
+            tilted = None if blocks.incomplete else _principal_box(blocks, coordinates)
+            if tilted is not None and tilted[0] < log_volume:
+                log_volume, corner, half_edges = tilted
         else:
             log_volume = -np.log(float(noise))
-        own_widths = np.log(np.where(widths > 0, widths, 1.0))
+        own_widths = np.where(widths > 0, own_widths, 0.0)
         log_widths = own_widths + (log_volume - own_widths.sum()) / len(widths)
         if noise is not True:
-            sizes = np.exp(np.minimum(log_widths, LOG_LIMIT))
-            corner, edges = extent.low + (widths - sizes) / 2, np.diag(sizes)
-        return cls(log_widths, corner, edges)
+            half_sizes = np.exp(np.minimum(log_widths, LOG_LIMIT)) / 2
+            corner, half_edges = extent.low + (half - half_sizes), np.diag(half_sizes)
+        return cls(log_widths, corner, half_edges)
 
     @property
     def volume(self) -> float:
@@ -97,17 +95,17 @@ class Background:
     @property
     def along_features(self) -> bool:
         """Whether its edges are: then noise has independent features."""
-        return not np.any(self.edges - np.diag(np.diag(self.edges)))
+        return not np.any(self.half_edges - np.diag(np.diag(self.half_edges)))
 
     @property
     def centre(self) -> np.ndarray:
         """The middle (d,) of the box."""
-        return self.corner + 0.5 * self.edges.sum(axis=0)
+        return self.corner + self.half_edges.sum(axis=0)
 
     def marginal(self, features: np.ndarray) -> Background:
         """Return that of some features, of a box along the features."""
-        edges = self.edges[np.ix_(features, features)]
-        return Background(self.log_widths[features], self.corner[features], edges)
+        half_edges = self.half_edges[np.ix_(features, features)]
+        return Background(self.log_widths[features], self.corner[features], half_edges)
 
     def inward(self, coordinates: Coordinates) -> np.ndarray:
         """Return the logarithms of the widths in coordinates."""
@@ -116,12 +114,46 @@ class Background:
     def draw(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw rows."""
         uniform = rng.uniform(size=(n_samples, len(self.corner)))
-        return self.corner + uniform @ self.edges
+        half = uniform @ self.half_edges
+        return self.corner + half + half
 
 
-def _principal(blocks: Blocks, coordinates: Coordinates) -> np.ndarray | None:
+def _principal_box(
+    blocks: Blocks, coordinates: Coordinates
+) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """Return the box along the principal axes: log-volume, corner and half edges.
+
+    None if it is out of range, or has no volume to within rounding.
+    """
+    own = np.ones_like(coordinates.scale)
+    if coordinates.unit is not None:
+        own = coordinates.unit
+    # Of x·unit; in units of the largest, a power of two, squares are in range.
+    powers = -np.log2(own).astype(int)
+    mantissas, exponents = np.frexp(1 / coordinates.scale)
+    power = int((powers + exponents).max())
+    unit = np.ldexp(mantissas, powers + exponents - power)
+    axes = _principal(blocks, coordinates, unit)
+    if axes is None:
+        return None
+    along = _extent_along(blocks, coordinates, axes * unit[:, None])
+    sizes = along.high - along.low
+    if sizes.min() <= 1e-9 * sizes.max():
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = np.ldexp(coordinates.shift, powers)
+        corner = shift + np.ldexp(along.low @ axes.T, power)
+        half_edges = np.ldexp((axes * sizes).T, power - 1)
+        opposite = corner + 2 * np.abs(half_edges).sum(axis=0)
+    if not np.isfinite([corner, opposite]).all():
+        return None
+    return np.log(sizes).sum() + len(sizes) * power * np.log(2), corner, half_edges
+
+
+def _principal(
+    blocks: Blocks, coordinates: Coordinates, unit: np.ndarray
+) -> np.ndarray | None:
     """Return the principal axes (d, d), in columns; None if squares overflow."""
-    unit = 1 / coordinates.scale
     with np.errstate(all="ignore"):
         total = total_statistics(blocks, coordinates, STRUCTURES["full"])
         scatter = total.scatter()
@@ -130,14 +162,13 @@ def _principal(blocks: Blocks, coordinates: Coordinates) -> np.ndarray | None:
 
 
 def _extent_along(blocks: Blocks, coordinates: Coordinates, axes: np.ndarray) -> Extent:
-    """Return the extent of the data along axes."""
-    unit = 1 / coordinates.scale
+    """Return the extent of the data in coordinates along axes, in columns."""
 
     def kernel(block: Block, workspace: Workspace) -> Extent:
         z = coordinates.load(
             block.data, workspace.array("z", block.data.shape, np.float64)
         )
-        along = (axes * unit[:, None]).T @ z
+        along = axes.T @ z
         infinite = np.full(len(along), np.inf)
         if not along.shape[1]:
             return Extent(infinite, -infinite)

@@ -92,7 +92,7 @@ def test_regions(make_blocks, rng):
     assert whole.volume == pytest.approx(10, rel=0.02)
     given = Background.of(em.blocks, em.coordinates, 0.05)
     assert given.volume == pytest.approx(20)
-    np.testing.assert_allclose(given.edges, np.sqrt(2) * np.diag([10.0, 1.0]))
+    np.testing.assert_allclose(given.half_edges, np.sqrt(2) * np.diag([5.0, 0.5]))
     np.testing.assert_allclose(given.centre, [10.0, -2.5])
     drawn = given.draw(1000, np.random.RandomState(0))
     middle, half = np.array([10.0, -2.5]), np.sqrt(2) * np.array([5.0, 0.5])
