@@ -43,6 +43,8 @@ STEPS_OF_COLUMN = 1000.0
 """Most steps in a column's range; narrower ones make no difference."""
 CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+MOST_DIFFERENT = int(np.sqrt(2 * STEPS_OF_COLUMN)) + 1
+"""Gaps that may all be different, where they are steps in that range: 1 + 2 + …"""
 FEW = 12
 """Values of a column in even steps that are few."""
 BESIDE = 2.0
@@ -164,6 +166,8 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     order = np.argsort(shares, kind="stable")
     starts = np.flatnonzero(np.diff(shares[order], prepend=-1.0))
     counts = np.diff(starts, append=len(gaps))
+    if len(gaps) > MOST_DIFFERENT and counts.max() == 1:
+        return 0.0
     common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
     away = values - values[masses.argmax()]
     for step in np.sort(common)[::-1]:

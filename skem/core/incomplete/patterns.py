@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 FEW_COLUMNS = 32
-"""Columns up to which it is quicker to sort by all of them, one by one."""
+"""Columns by which rows are sorted one by one: it is quicker than by whole rows."""
 
 
 def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,15 +28,16 @@ def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return X[order], np.argsort(order)
     missing = np.isnan(X)
     keys = np.hstack([np.where(missing, 0, X), missing]) if missing.any() else X
-    if keys.shape[1] > FEW_COLUMNS:
+    some = keys[:, :FEW_COLUMNS]
+    order = np.lexsort(some.T[::-1])
+    ordered = some[order]
+    new = np.ones(len(X), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    if some.shape < keys.shape and not new.all():
         _, first, inverse = np.unique(
             keys, axis=0, return_index=True, return_inverse=True
         )
         return X[first], inverse.ravel()
-    order = np.lexsort(keys.T[::-1])
-    ordered = keys[order]
-    new = np.ones(len(X), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     inverse = np.empty(len(X), np.intp)
     inverse[order] = np.cumsum(new) - 1
     return X[order[new]], inverse

@@ -64,8 +64,8 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
     taken = blocks.take(rows_looked_at(blocks))
     X = np.asarray(taken.X, dtype=float)
     weight = np.ones(len(X)) if taken.weight is None else taken.weight
-    low, high = np.array([_bounds(column, weight) for column in X.T]).T
-    kept = (~((X < low) | (X > high)).any(axis=1)).nonzero()[0]
+    low, high = _bounds(X, weight)
+    kept = np.flatnonzero(~((X < low) | (X > high)).any(axis=1))
     enough = 2 * weight[kept].sum() >= weight.sum()
     if enough and (~np.isnan(X[kept])).any(axis=0).all():
         return taken.take(kept), low, high
@@ -82,17 +82,28 @@ def weighted_quantiles(
     return ordered[np.minimum(places, len(ordered) - 1)]
 
 
-def _bounds(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Return where outliers of a feature begin; infinite if it has no width."""
-    order = np.argsort(values, kind="stable")
+def _bounds(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where outliers of features begin; infinite of those without a width."""
+    columns = np.ascontiguousarray(X.T)
+    if (weight == weight[0]).all():
+        ordered, weights = np.sort(columns, axis=1), weight
+    else:
+        order = np.argsort(columns, axis=1, kind="stable")
+        ordered, weights = np.take_along_axis(columns, order, axis=1), weight[order]
     # Missing values are last.
-    order = order[: np.count_nonzero(~np.isnan(values))]
-    if len(order):
-        values, weight = values[order], weight[order]
-        for tail in TAILS:
-            low, high = weighted_quantiles(values, weight, np.array([tail, 1 - tail]))
-            with np.errstate(over="ignore"):
-                width = high - low
-                if width > 0:
-                    return low - WIDTHS * width, high + WIDTHS * width
-    return -np.inf, np.inf
+    there = ~np.isnan(ordered)
+    cumulated = np.cumsum(np.where(there, weights, 0.0), axis=1)
+    last = np.maximum(there.sum(axis=1) - 1, 0)
+    low, high = np.full((2, len(columns)), [[-np.inf], [np.inf]])
+    left = np.arange(len(columns))
+    for tail in TAILS:
+        wanted = np.array([tail, 1 - tail]) * cumulated[left, -1:]
+        places = [(cumulated[left] < each[:, None]).sum(axis=1) for each in wanted.T]
+        first, end = (ordered[left, np.minimum(place, last[left])] for place in places)
+        with np.errstate(over="ignore"):
+            width = end - first
+            wide = width > 0
+            low[left[wide]] = (first - WIDTHS * width)[wide]
+            high[left[wide]] = (end + WIDTHS * width)[wide]
+        left = left[~wide]
+    return low, high

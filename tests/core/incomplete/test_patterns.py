@@ -53,11 +53,15 @@ def test_distinct_rows_take_gaps_for_a_value(rng):
     assert len(distinct) == len({tuple(map(str, row)) for row in X})
 
 
-@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("alike", ["rows", "first columns", "values", "none"])
 @pytest.mark.parametrize("d", [1, 3, 40])
 def test_distinct_rows_are_those_of_numpy(rng, alike, d):
     X = rng.integers(3, size=(60, d)).astype(float)[rng.integers(60, size=200)]
-    if not alike:
+    if alike == "first columns":
+        X[:, :35] = 0
+    elif alike == "values":
+        X = np.maximum(rng.normal(size=(200, d)), 0)
+    elif alike == "none":
         X[:, 0] = rng.normal(size=200)
     expected = np.unique(X, axis=0, return_inverse=True)
     for found, its in zip(distinct_rows(X), expected, strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.mixture.bulk import Bulk, weighted_quantiles
+from skem.core.mixture.bulk import Bulk, weighted_quantiles, without_outliers
 from skem.core.student.robust import robust_distances
 
 
@@ -17,6 +17,22 @@ def test_outliers_change_nothing(rng, make_blocks):
         assert np.allclose(found.coordinates.shift, alone.coordinates.shift)
         assert np.allclose(found.coordinates.scale, alone.coordinates.scale)
         assert found.blocks.n_samples == 400
+
+
+@pytest.mark.parametrize("weight", [None, "even", "uneven"])
+def test_outliers_are_ten_widths_beyond_the_others(weight, rng, make_blocks):
+    """Gaps aside; of a feature that hardly changes, beyond those that have a width."""
+    X = np.c_[np.arange(101.0), np.r_[np.zeros(98), 1, 2, 3], np.full(101, 5.0)]
+    X = np.vstack([X, np.full((20, 3), np.nan)])
+    v = {None: None, "even": np.full(121, 0.5), "uneven": np.ones(121)}[weight]
+    if weight == "uneven":
+        # As two rows of half the weight.
+        X, v = np.vstack([X, X[:1]]), np.r_[0.5, v[1:], 0.5]
+    order = rng.permutation(len(X))
+    blocks = make_blocks(X[order], None if v is None else v[order])
+    _, low, high = without_outliers(blocks)
+    np.testing.assert_allclose(low, [10 - 800, 0 - 20, -np.inf])
+    np.testing.assert_allclose(high, [90 + 800, 2 + 20, np.inf])
 
 
 def test_weights_are_repeated_rows(rng, make_blocks):
