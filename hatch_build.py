@@ -52,7 +52,7 @@ def compile_all(root: Path, out: Path) -> list[Path]:
     command = compiler()
     if command is None:
         raise OSError("there is no C++ compiler")
-    platform_flags = [] if sys.platform == "win32" else ["-fPIC"]
+    platform_flags = ["-lkernel32"] if sys.platform == "win32" else ["-fPIC"]
     if sys.platform == "linux":
         platform_flags += ["-pthread", "-Wl,--as-needed"]
     extra = shlex.split(os.environ.get("CXXFLAGS", ""))

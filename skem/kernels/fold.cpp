@@ -8,7 +8,18 @@
 #include <stdint.h>
 
 #ifdef _WIN32
-#include <windows.h>
+// The system's header makes macros of names such as near and far.
+struct Slot {
+    void *content = nullptr;
+};
+#define SYSTEM extern "C" __declspec(dllimport)
+SYSTEM void __stdcall AcquireSRWLockExclusive(Slot *);
+SYSTEM void __stdcall ReleaseSRWLockExclusive(Slot *);
+SYSTEM int __stdcall SleepConditionVariableSRW(Slot *, Slot *, unsigned long, unsigned long);
+SYSTEM void __stdcall WakeAllConditionVariable(Slot *);
+SYSTEM void *__stdcall CreateThread(void *, uintptr_t, unsigned long(__stdcall *)(void *), void *,
+                                    unsigned long, unsigned long *);
+SYSTEM int __stdcall CloseHandle(void *);
 #else
 #include <pthread.h>
 #include <signal.h>
@@ -3445,12 +3456,11 @@ constexpr double SQRT_2 = 1.4142135623730951;
 // What threads sleep on.
 #ifdef _WIN32
 struct Bell {
-    SRWLOCK mutex = SRWLOCK_INIT;
-    CONDITION_VARIABLE condition = CONDITION_VARIABLE_INIT;
+    Slot mutex, condition;
 
     void lock() { AcquireSRWLockExclusive(&mutex); }
     void unlock() { ReleaseSRWLockExclusive(&mutex); }
-    void sleep() { SleepConditionVariableSRW(&condition, &mutex, INFINITE, 0); }
+    void sleep() { SleepConditionVariableSRW(&condition, &mutex, 0xffffffff, 0); }
     void ring() { WakeAllConditionVariable(&condition); }
 };
 #else
@@ -3582,7 +3592,7 @@ class Team {
   private:
     // What a new thread does, at its place.
 #ifdef _WIN32
-    static DWORD WINAPI begin(void *place) {
+    static unsigned long __stdcall begin(void *place) {
 #else
     static void *begin(void *place) {
 #endif
@@ -3596,7 +3606,7 @@ Team Team::all;
 #ifdef _WIN32
 void Team::employ(int64_t helpers) {
     for (; n_helpers < helpers; n_helpers++) {
-        HANDLE thread = CreateThread(nullptr, 0, begin, (void *)(n_helpers + 1), 0, nullptr);
+        void *const thread = CreateThread(nullptr, 0, begin, (void *)(n_helpers + 1), 0, nullptr);
         if (!thread) return;
         CloseHandle(thread);
     }
