@@ -45,6 +45,10 @@ MOST_STACKED = 2**20
 """Of work on each mixture of a stack, in a light step, at most."""
 MOST_WORK = 2**21
 """Values of work on a mixture beyond which blocks are worth it."""
+LONGEST_CALL = 2**34
+"""Products of a call, at most: a second or two, in which nothing interrupts it."""
+EXPONENTIAL = 10
+"""Products that take as long as an exponential."""
 MOST_TOGETHER = 64
 """Components whose volumes are found together, beyond which LAPACK is faster."""
 
@@ -216,6 +220,12 @@ class Plan:
         needed = samples.library.step_scratch_bytes(plan._packed(0, 0, 0.0))
         plan.scratch = np.empty(8 * M * n + needed, np.uint8)
         return plan
+
+    def is_long(self, steps: int) -> bool:
+        """Whether so many steps are too many for a call that cannot be interrupted."""
+        structure, (*stack, K, d) = self.samples.structure, self.shape
+        products = math.prod(stack) * K * (_width(structure, d) + EXPONENTIAL)
+        return steps * self.samples.job[0] * products > LONGEST_CALL
 
     @property
     def sums(self) -> np.ndarray:

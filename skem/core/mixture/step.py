@@ -128,7 +128,7 @@ class Stepper:
         objectives on the way, (steps + 1, 2, …); None if that must be done otherwise.
         """
         plan = self.loaded(parameters, regularization)
-        if plan is None or isinstance(parameters, Posterior):
+        if plan is None or isinstance(parameters, Posterior) or plan.is_long(steps):
             return None
         values = np.empty((steps + 1, 2, *parameters.shape[:-2]))
         taken = self.samples.library.climb(plan.packed, steps, least, address(values))
@@ -152,7 +152,7 @@ class Stepper:
         """
         plan = self.loaded(start, regularization)
         free = self.samples.structure.constraint is None and type(start) is Parameters
-        if plan is None or not free:
+        if plan is None or not free or plan.is_long(limits.max_iter):
             return None
         longest = int(lbfgs[1]) + 1
         size = sum(array.size for array in start.arrays)

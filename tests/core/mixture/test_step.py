@@ -15,8 +15,10 @@ from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture import plan as plan_module
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
+from skem.core.mixture.step import Limits
 from skem.core.passes.forms import CONDITION, condition
 from skem.core.search.climb import climb
+from skem.core.search.follow import CONSTANTS
 from skem.core.search.initialize import initialize, of_rows
 from skem.core.search.move import CERTAIN, Moves
 from skem.core.search.sketch import NO_ACCOUNT, Sketch
@@ -389,6 +391,18 @@ def test_responsibilities_are_those_of_numpy(light):
     block = every_row(light).block
     fast, slow = (em.responsibilities(start, block) for em in (light, in_numpy(light)))
     np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-14)
+
+
+def test_no_call_takes_too_long_to_be_interrupted(light, monkeypatch):
+    (start,) = starts(light, 4, 1)
+    done = light.followed(start, Limits(10, 0.0), CONSTANTS, None) is not None
+    assert done is not light.restores
+    assert light.followed(start, Limits(10**9, 0.0), CONSTANTS, None) is None
+    together, values = light.climbed(start, 5)
+    monkeypatch.setattr(plan_module, "LONGEST_CALL", 1)
+    one_by_one, its_values = light.climbed(start, 5)
+    np.testing.assert_allclose(its_values, values, rtol=1e-12)
+    assert_same_mixtures(one_by_one.parameters, together.parameters)
 
 
 def test_a_sketch_is_that_of_numpy(light):
