@@ -3480,7 +3480,7 @@ struct Bell {
 // where it does not come soon. Nobody waits for one that is late, but for what it has begun;
 // on a busy machine asleep, so that there is a core for it.
 class Team {
-    static constexpr int64_t LOOKS = 1000, MOST = 255;
+    static constexpr int64_t LOOKS = 1000, MOST_HELPERS = 255, MOST_CHUNKS = 4095;
     uint64_t job = 0;  // its number, and of 8, 12 and 12 bits: helpers, chunks, the next one
     int64_t done = 0, n_helpers = 0;
     int32_t busy = 0, asleep = 0, waits = 0;
@@ -3488,9 +3488,9 @@ class Team {
     void *of = nullptr;
     Bell bell;
 
-    static constexpr int64_t helpers_of(uint64_t job) { return job >> 24 & 255; }
-    static constexpr int64_t chunks_of(uint64_t job) { return job >> 12 & 4095; }
-    static constexpr int64_t next_of(uint64_t job) { return job & 4095; }
+    static constexpr int64_t helpers_of(uint64_t job) { return job >> 24 & MOST_HELPERS; }
+    static constexpr int64_t chunks_of(uint64_t job) { return job >> 12 & MOST_CHUNKS; }
+    static constexpr int64_t next_of(uint64_t job) { return job & MOST_CHUNKS; }
 
     static bool left_in(uint64_t job, int64_t place) {
         return next_of(job) < chunks_of(job) && place <= helpers_of(job);
@@ -3567,13 +3567,13 @@ class Team {
     // Call f(chunk, place) for each chunk, in as many threads, if no other work is shared.
     // `place` is that of the thread, less than `threads` and `chunks`: 0 of this one.
     template <class F> void share(int64_t chunks, int64_t threads, F f) {
-        const bool alone = chunks <= 1 || threads <= 1;
+        const bool alone = chunks <= 1 || chunks > MOST_CHUNKS || threads <= 1;
         if (alone || __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
             for (int64_t i = 0; i < chunks; i++) f(i, 0);
             return;
         }
         const int64_t useful = threads < chunks ? threads : chunks;
-        const int64_t helpers = useful - 1 < MOST ? useful - 1 : MOST;
+        const int64_t helpers = useful <= MOST_HELPERS ? useful - 1 : MOST_HELPERS;
         employ(helpers);
         work = [](void *of, int64_t chunk, int64_t place) { (*(F *)of)(chunk, place); };
         of = &f;

@@ -115,6 +115,8 @@ class StudentExpectation:
     @cached_property
     def form(self) -> Form:
         """How distances and sums are computed: with all that is quadratic."""
+        if self._compiled is not None and self.background is None:
+            return self._compiled.fused.form
         twin = uncancelled(self.structure, self.parameters)
         return choose_form(*twin, np.dtype(float))
 
