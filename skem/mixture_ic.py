@@ -286,7 +286,8 @@ class MixtureIC(TakesTables, Chooser):
         if len(self.degenerate_components_):
             warnings.warn(
                 f"Components {self.degenerate_components_.tolist()} of the chosen "
-                f"mixture {UNDETERMINED} Leave out such numbers of components.",
+                f"mixture {UNDETERMINED} {self.best_estimator_._few_rows()}"
+                "Leave out such numbers of components.",
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )

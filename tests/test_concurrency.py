@@ -21,6 +21,7 @@ from skem._fitting.monitor import Lines
 from skem.core.blocks import arrays as blocks_module
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers, single_threaded_blas
+from skem.core.mixture.em import EMMap
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -61,6 +62,30 @@ def exit_code_of_fork(job):
             os._exit(code)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+@fork_only
+def test_a_property_that_another_thread_computes_is_free_in_a_fork():
+    computing, go_on = threading.Event(), threading.Event()
+
+    def slowly():
+        with vars(EMMap)["_stepper"].lock:
+            computing.set()
+            go_on.wait()
+
+    def job():
+        return fit(blobs()).n_components - 3
+
+    if not hasattr(vars(EMMap)["_stepper"], "lock"):
+        pytest.skip("since Python 3.12 there is no lock")
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    computing.wait()
+    try:
+        assert exit_code_of_fork(job) == 0
+    finally:
+        go_on.set()
+        thread.join()
 
 
 @pytest.mark.slow

@@ -243,3 +243,17 @@ def test_a_category_of_rows_without_weight_does_not_count(rng):
     np.testing.assert_allclose(
         search.fit(table, sample_weight=weight).results_["bic"], wanted
     )
+
+
+@pytest.mark.usefixtures("short_search")
+def test_a_row_that_a_component_rests_on_is_named():
+    rng = np.random.default_rng(1)
+    age = np.r_[rng.normal(30, 5, 200), rng.normal(60, 8, 200)].round()
+    age[3] = 999
+    visits = np.r_[rng.poisson(1, 200), rng.poisson(6, 200)].astype(float)
+    X = np.c_[age, visits]
+    told = r"Component 2 rests on row 3 alone: look there for errors\."
+    with pytest.warns(DegenerateComponentsWarning, match=told):
+        MixtureModel(3, random_state=0).fit(X)
+    with pytest.warns(DegenerateComponentsWarning, match=told):
+        MixtureIC((3,), random_state=0).fit(X)

@@ -19,7 +19,7 @@ from skem._fitting.state import PlainState
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_table
 from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
-from skem._report.text import UNDETERMINED
+from skem._report.text import MOST_NAMED, UNDETERMINED, rows_of_components
 from skem._tables.described import DescribedTable, outward_parameters
 from skem._tables.fitted import FittedTable
 from skem._tables.gathering import Gathering
@@ -92,11 +92,22 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._fit_table(table, weight, known, warm=warm)
         if len(self.degenerate_components_):
             warnings.warn(
-                f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} Try "
-                "to decrease the number of components.",
+                f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
+                f"{self._few_rows()}Try to decrease the number of components.",
                 DegenerateComponentsWarning,
                 stacklevel=3,
             )
+
+    def _few_rows(self) -> str:
+        """Say which rows degenerate components rest on, if these are a few."""
+        labels = vars(self).get("labels_")
+        if not isinstance(labels, np.ndarray):
+            return ""
+        rows = {k: np.flatnonzero(labels == k) for k in self.degenerate_components_}
+        told = rows_of_components(
+            {k: own for k, own in rows.items() if 0 < len(own) <= MOST_NAMED}
+        )
+        return f"{told[:1].upper()}{told[1:]}: look there for errors. " if told else ""
 
     def _validated_partial_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
         self._validate_params()

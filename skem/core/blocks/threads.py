@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, cached_property
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -120,7 +121,24 @@ class _SingleThreadedBlas:
 single_threaded_blas = _SingleThreadedBlas()
 
 
+def _renew_locks() -> None:
+    """Give cached properties new locks in a forked process.
+
+    Before Python 3.12 each has one, which another thread may hold while the process
+    forks: nobody would release it in the child.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "skem":
+            continue
+        for kind in [each for each in vars(module).values() if isinstance(each, type)]:
+            for attribute in vars(kind).values():
+                if isinstance(attribute, cached_property):
+                    attribute.lock = threading.RLock()  # type: ignore[attr-defined]
+
+
 if hasattr(os, "register_at_fork"):
+    if sys.version_info < (3, 12):
+        os.register_at_fork(after_in_child=_renew_locks)
     os.register_at_fork(
         before=single_threaded_blas.hold,
         after_in_parent=single_threaded_blas.release,
