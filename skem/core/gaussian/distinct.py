@@ -55,29 +55,17 @@ class DistinctValues(NamedTuple):
         """Number of the feature of each."""
         return self.keys.real.astype(int)
 
-    def and_mirrored(self) -> DistinctValues:
-        """Return these, and after them the same with the other sign, the last first.
-
-        Those features have numbers of their own, so that a place is found among the
-        values of the one or of the other.
-        """
-        top, total = 2 * len(self.keys) - 1, self.upto[self.last]
-        keys = -self.keys
-        keys.real += 2 * self.keys[-1].real + 1
-        mirrored = (
-            keys,
-            self.masses,
-            total - self.upto,
-            total - self.below,
-            top - self.last,
-            top - self.first,
-            self.place,
-        )
+    def mirrored(self) -> DistinctValues:
+        """Return the same with the other sign, the last first."""
+        top, total = len(self.keys) - 1, self.upto[self.last]
         return DistinctValues(
-            *(
-                np.concatenate([own, other[::-1]])
-                for own, other in zip(self, mirrored, strict=True)
-            )
+            -self.keys[::-1],
+            self.masses[::-1],
+            (total - self.upto)[::-1],
+            (total - self.below)[::-1],
+            (top - self.last)[::-1],
+            (top - self.first)[::-1],
+            self.place[::-1],
         )
 
     def spread(

@@ -324,12 +324,18 @@ def _reach(
     On either side, besides those of the shared value itself; infinite if no value is
     as far. As far is what differs by no more than rounding.
     """
-    both = columns.and_mirrored()
-    off = np.tile(2 * rounding[columns.row[atoms]], 2)
-    atoms = np.concatenate([atoms, len(both.keys) - 1 - atoms])
-    at, rows = both.values[atoms], both.keys.real[atoms]
-    wanted = np.tile(wanted, 2) + both.masses[atoms]
-    values, (keys, _, below, upto, *_) = both.values, both
+    off, top = 2 * rounding[columns.row[atoms]], len(columns.keys) - 1
+    above = _reach_above(columns, atoms, wanted, off)
+    return np.minimum(above, _reach_above(columns.mirrored(), top - atoms, wanted, off))
+
+
+def _reach_above(
+    columns: DistinctValues, atoms: np.ndarray, wanted: np.ndarray, off: np.ndarray
+) -> np.ndarray:
+    """Return the distance to a value above, within which there are rows enough."""
+    at, rows = columns.values[atoms], columns.keys.real[atoms]
+    wanted = wanted + columns.masses[atoms]
+    values, (keys, _, below, upto, *_) = columns.values, columns
 
     def are_within(place: np.ndarray) -> np.ndarray:
         wide = distance(place)
@@ -340,13 +346,12 @@ def _reach(
         # Not below that of a value that is as far on the other side.
         return values[place] - at + off
 
-    low, high = atoms, both.last[atoms]
+    low, high = atoms, columns.last[atoms]
     while (high - low > 1).any():
         middle = (low + high) // 2
         enough = are_within(middle)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    found = np.where(are_within(high), distance(high), np.inf)
-    return found.reshape(2, -1).min(axis=0)
+    return np.where(are_within(high), distance(high), np.inf)
 
 
 def _widen_together(
@@ -365,8 +370,12 @@ def _widen_together(
     some = (which >= 0).sum(axis=0) > 1
     if not weight[some].sum() >= least:
         return
-    found, inverse = np.unique(which[:, some], axis=1, return_inverse=True)
-    masses = np.bincount(inverse.ravel(), weight[some], found.shape[1])
+    which = which[:, some]
+    # Columns are alike where these are, and take longer to sort.
+    factors = np.random.RandomState(0).randint(2**62, size=(len(which), 1))
+    keys = (which * factors).sum(axis=0)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    found, masses = which[:, first], np.bincount(inverse, weight[some])
     present = np.sqrt(12 * squares)
     frequent = np.argsort(-masses, kind="stable")[:COMBINATIONS]
     for i in frequent[masses[frequent] >= least]:
