@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.families import resolve
 from skem._inputs.sklearn import fit_context
-from skem._inputs.tables import TakesTables, read_table
-from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
+from skem._inputs.tables import TakesTables, read_weighed
+from skem._inputs.validation import check_labels, check_n_samples
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import (
     AttributeOfBest,
@@ -231,9 +231,7 @@ class MixtureIC(TakesTables, Chooser):
     ) -> None:
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
-        table = read_table(self, X, reset=True, min_samples=2)
-        weight = weight_of_each(sample_weight, table.n_rows)
-        table = table.weighed(weight)
+        table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
         known = check_labels(labels, table.n_rows, components[-1])
         if known is not None:
             components = [K for K in components if K > known.max()]

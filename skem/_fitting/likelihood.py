@@ -19,7 +19,7 @@ from skem._fitting.streaming import StreamingMixture
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
 from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.validation import check_matrices, check_means, check_weights
-from skem._report.text import UNDETERMINED, rows_of_components
+from skem._report.text import UNDETERMINED, capitalised, rows_of_components
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.degeneracy import degenerate_components, scarce
@@ -308,7 +308,7 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
             rows = rows_of_components(rows_of_scarce(best.evaluation))
             warnings.warn(
                 f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
-                f"{rows[:1].upper()}{rows[1:]}{'. ' if rows else ''}"
+                f"{capitalised(rows)}{'. ' if rows else ''}"
                 f"{remedy or SIMPLIFY}",
                 DegenerateComponentsWarning,
                 stacklevel=6,

@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from skem._inputs.dask import is_dask
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
+from skem._inputs.validation import weight_of_each
 from skem.core.blocks.arrays import is_mapped
 
 NUMBERS, CATEGORIES = "numbers", "categories"
@@ -149,6 +150,20 @@ class Table:
         """Let rows without weight have no say on what columns are of."""
         columns = [column.weighed(weight) for column in self.columns]
         return replace(self, columns=columns)
+
+
+def read_weighed(
+    estimator: BaseEstimator,
+    X: Any,
+    sample_weight: Any,
+    *,
+    reset: bool,
+    min_samples: int = 1,
+) -> tuple[Table, np.ndarray]:
+    """Read a table and the weights of its rows, and let those decide on columns."""
+    table = read_table(estimator, X, reset=reset, min_samples=min_samples)
+    weight = weight_of_each(sample_weight, table.n_rows)
+    return table.weighed(weight), weight
 
 
 def read_table(

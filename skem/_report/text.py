@@ -62,6 +62,11 @@ def listed(items: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
+def capitalised(text: str) -> str:
+    """Return text that begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def rows_of_components(rows: dict[int, np.ndarray]) -> str:
     """Say which rows components rest on: some of them, where they are many."""
     return "; ".join(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
-from skem._inputs.tables import TakesTables, read_table, rebuilt
+from skem._inputs.tables import TakesTables, read_weighed, rebuilt
 from skem._inputs.validation import (
     check_labels,
     rng_of,
@@ -55,9 +55,7 @@ class FittedTable(TakesTables, SharedMethods):
         `sample_weight` tells which rows may have categories that are not known.
         """
         check_is_fitted(self)
-        table = read_table(self, X, reset=False)
-        weight = weight_of_each(sample_weight, table.n_rows)
-        table = table.weighed(weight)
+        table, weight = read_weighed(self, X, sample_weight, reset=False)
         values, few = self._columns.read(table, self.handle_unknown, weight)
         even = np.ones(table.n_rows)
         return TableMap(self._product.of(few), values, even, Workers())

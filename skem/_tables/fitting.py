@@ -17,9 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._inputs.families import Columns, distinct, place_of, resolve
-from skem._inputs.tables import Table, read_table
-from skem._inputs.validation import check_labels, check_n_samples, weight_of_each
-from skem._report.text import MOST_NAMED, UNDETERMINED, rows_of_components
+from skem._inputs.tables import Table, read_weighed
+from skem._inputs.validation import check_labels, check_n_samples
+from skem._report.text import (
+    MOST_NAMED,
+    UNDETERMINED,
+    capitalised,
+    rows_of_components,
+)
 from skem._tables.described import DescribedTable, outward_parameters
 from skem._tables.fitted import FittedTable
 from skem._tables.gathering import Gathering
@@ -77,9 +82,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
     ) -> None:
         self._validate_params()
-        table = read_table(self, X, reset=True, min_samples=2)
-        weight = weight_of_each(sample_weight, table.n_rows)
-        table = table.weighed(weight)
+        table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
         known = check_labels(labels, table.n_rows, self.n_components)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
@@ -107,13 +110,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         told = rows_of_components(
             {k: own for k, own in rows.items() if 0 < len(own) <= MOST_NAMED}
         )
-        return f"{told[:1].upper()}{told[1:]}: look there for errors. " if told else ""
+        return f"{capitalised(told)}: look there for errors. " if told else ""
 
     def _validated_partial_fit(self, X: Any, sample_weight: ArrayLike | None) -> None:
         self._validate_params()
-        table = read_table(self, X, reset=not hasattr(self, "n_features_in_"))
-        weight = weight_of_each(sample_weight, table.n_rows)
-        table = table.weighed(weight)
+        fresh = not hasattr(self, "n_features_in_")
+        table, weight = read_weighed(self, X, sample_weight, reset=fresh)
         state: TableStream | Gathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()

@@ -4000,11 +4000,10 @@ class Stepper {
             for (int64_t j = 0; j < d; j++) {
                 for (int64_t i = 0; i < m; i++) weighted[i] = kept[i] * away[j * m + i];
                 double *pairs = covariance + j * d;
-                int64_t c = j;
-                for (; c + 4 <= d; c += 4) dots<4>(weighted, away + c * m, m, m, pairs + c);
-                for (; c < d; c++) pairs[c] = dot(weighted, away + c * m, m);
+                for (int64_t c = j; c < d; c++) pairs[c] = 0;
+                add_products(weighted, away, m, j, pairs);
                 if (s.squares) pairs[j] += dot(all, s.squares + j * n, n);
-                for (c = j; c < d; c++) covariance[c * d + j] = pairs[c] /= out[k];
+                for (int64_t c = j; c < d; c++) covariance[c * d + j] = pairs[c] /= out[k];
             }
         }
         return true;
@@ -4273,14 +4272,20 @@ class Stepper {
             }
             double *out = precision + j * stride;
             out[j] += own;
-            int64_t c = j;
-            for (double four[4]; c + 4 <= d; c += 4) {
-                dots<4>(weighted, away + c * n, n, n, four);
-                for (int64_t l = 0; l < 4; l++) out[c + l] += four[l];
-            }
-            for (; c < d; c++) out[c] += dot(weighted, away + c * n, n);
+            add_products(weighted, away, n, j, out);
         }
         return count;
+    }
+
+    // Add the products of a row of n numbers and rows j … d − 1.
+    void add_products(const double *row, const double *rows, int64_t n, int64_t j,
+                      double *out) const {
+        int64_t c = j;
+        for (double four[4]; c + 4 <= d; c += 4) {
+            dots<4>(row, rows + c * n, n, n, four);
+            for (int64_t l = 0; l < 4; l++) out[c + l] += four[l];
+        }
+        for (; c < d; c++) out[c] += dot(row, rows + c * n, n);
     }
 
     // The factor of a scatter of so many rows. False, if it is not positive definite.

@@ -115,10 +115,11 @@ class StudentExpectation:
     @cached_property
     def form(self) -> Form:
         """How distances and sums are computed: with all that is quadratic."""
-        if self._compiled is not None and self.background is None:
-            return self._compiled.fused.form
+        return self._form_with(None)
+
+    def _form_with(self, background: np.ndarray | None) -> Form:
         twin = uncancelled(self.structure, self.parameters)
-        return choose_form(*twin, np.dtype(float))
+        return choose_form(*twin, np.dtype(float), background)
 
     @cached_property
     def _largest(self) -> float:
@@ -135,7 +136,7 @@ class StudentExpectation:
             self.parameters,
             self.coordinates,
             self.reach,
-            self.background,
+            self.form if self.background is None else self._form_with(self.background),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
-from skem.core.passes.forms import Expanded, choose_form, uncancelled
+from skem.core.passes.forms import Expanded, Form
 from skem.core.passes.fused import Fused, left_samples
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -39,11 +39,9 @@ class Heavy:
         parameters: StudentParameters,
         coordinates: Coordinates,
         reach: float,
-        background: np.ndarray | None,
+        form: Form,
     ) -> Heavy | None:
         """Return None if there is no compiled pass for this."""
-        twin = uncancelled(structure, parameters)
-        form = choose_form(*twin, np.dtype(float), background)
         d, normal = parameters.means.shape[-1], np.minimum(parameters.df, GAUSSIAN)
         K = normal.shape[-1]
         peaks = form.constants[..., :K]
@@ -58,7 +56,8 @@ class Heavy:
         tails = np.full((*form.shape, len(columns)), float(FLAT))
         tails[..., :K, :] = np.stack(columns, axis=-1)
         # Noise has no scale matrix, not even theirs.
-        shared = structure.shared and background is None and isinstance(form, Expanded)
+        free = form.background is None
+        shared = structure.shared and free and isinstance(form, Expanded)
         fused = Fused.of(form, coordinates, tails, shared)
         return None if fused is None else cls(fused, normal)
 
