@@ -34,13 +34,18 @@ from skem.core.solve.plain import Plain
 
 SPLITS = 3
 """Clusters that are split across their main axis, at most."""
-CUTS = 8
+CUTS = 12
 """Cuts of clusters somewhere, at most."""
-UNIONS = 16
+UNIONS = 24
 """Pairs that are merged, at most: the best are not among those that overlap most."""
 SCREENING = 5
 """Plain steps that starts get."""
-ROUGH = 1.0
+LIKELIEST = 3
+"""Starts of which one gets them. Most are changes of the same mixture, so that their
+likelihoods tell what they are worth."""
+FEW = 6
+"""Starts that get them all the same, where there are no more."""
+ROUGH = 2.0
 """Nats that may be left on the path: the order of starts is clear."""
 PATH_ROWS = 4_000
 
@@ -228,7 +233,8 @@ class Path:
         Others are followed where they are already beyond that.
         """
         best = None
-        trials = climb(em, starts, SCREENING, least)
+        most = max(FEW, -(-len(starts) // LIKELIEST))
+        trials = climb(em, starts, SCREENING, least, most=most)
         for trial in ranked(trials, Trial.hope):
             if best is None:
                 beyond = trial.hope() > least
