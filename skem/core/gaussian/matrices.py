@@ -165,6 +165,9 @@ class OwnMatrices(Matrices):
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky[k].T @ z
 
+    def matrix(self, cholesky: np.ndarray, k: int, d: int) -> np.ndarray:
+        return cholesky[k]
+
     def whiten_rows(self, cholesky: np.ndarray, rows: np.ndarray) -> np.ndarray:
         # Without BLAS, whose threads would share products of so few numbers.
         return np.einsum("ki,kij->kj", rows, cholesky)
@@ -212,6 +215,9 @@ class OneMatrix(Matrices):
 
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         return cholesky.T @ z
+
+    def matrix(self, cholesky: np.ndarray, k: int, d: int) -> np.ndarray:
+        return cholesky
 
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         return solve_triangular(cholesky, noise, trans="T")

@@ -192,10 +192,12 @@ class Statistics:
         For statistics without a quadratic part; `total` is the one-component
         statistic of the same data, about zero. Has a component axis of length one.
         """
-        first, *_ = total.sums[:, 1 + self.n_features :]
-        between = self.counts[..., None, :] @ total.quadratic_of(self.means)
-        values = total.quadratic.unpack(first - between, self.n_features)
-        return Scatter(values, self.counts.sum(axis=-1, keepdims=True))
+        quadratic, counts, d = total.quadratic, self.counts, self.n_features
+        between = np.empty((*counts.shape[:-1], 1, quadratic.size(d)))
+        for at in np.ndindex(counts.shape[:-1]):
+            between[at] = quadratic.weighted_sum(self.means[at].T, counts[at])
+        values = quadratic.unpack(total.sums[:, 1 + d :] - between, d)
+        return Scatter(values, counts.sum(axis=-1, keepdims=True))
 
     def completed(self, total: Statistics) -> Statistics:
         """Add the pooled scatter as a quadratic part, shared out by the counts.

@@ -93,6 +93,10 @@ class Storage(ABC):
     def whiten(self, cholesky: np.ndarray, k: int, z: np.ndarray) -> np.ndarray:
         """Uᵀz for component k; z is (d, b)."""
 
+    def matrix(self, cholesky: np.ndarray, k: int, d: int) -> np.ndarray:
+        """U of component k, shape (d, d)."""
+        return self.whiten(cholesky, k, np.eye(d)).T
+
     @abstractmethod
     def color(self, cholesky: np.ndarray, k: int, noise: np.ndarray) -> np.ndarray:
         """Undo `whiten`: U⁻ᵀ noise, shape (d, b)."""

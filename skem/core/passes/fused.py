@@ -195,7 +195,7 @@ class Fused:
             means = with_row_of_noise(form, parameters.means)
         if not form.bounded and parameters.weights.ndim == 1:
             root = parameters.precisions_cholesky
-            common = structure.whiten(root, 0, np.eye(d)).T
+            common = structure.matrix(root, 0, d)
         model = Model(
             form.dtype.itemsize,
             isinstance(form, Centred),
