@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from scipy.special import digamma, polygamma
+from scipy.special import digamma
 
 from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.storage import TINY
 from skem.core.mixture.kernel import Kernel
-from skem.core.solve.gamma import shape_information
+from skem.core.solve.gamma import shape_information, trigamma
 from skem.core.student.expectation import StudentExpectation
 from skem.core.student.parameters import GAUSSIAN, StudentParameters
 
@@ -115,7 +115,7 @@ class StudentScores(Scores):
             cross = df / 2 * (slope @ root)
             missing[rows, own] += cross
             missing[own, rows] += cross
-            missing[own, own] += df**2 / 4 * (v @ polygamma(1, alpha))
+            missing[own, own] += df**2 / 4 * (v @ trigamma(alpha))
 
     def _of_degrees(self, counts: np.ndarray) -> np.ndarray:
         return counts * shape_information(self._df / 2)

@@ -73,15 +73,6 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
     return replace(taken, X=clipped), low, high
 
 
-def weighted_quantiles(
-    ordered: np.ndarray, weight: np.ndarray, shares: np.ndarray
-) -> np.ndarray:
-    """Values of a sorted array that a share of the weight is up to."""
-    cumulated = np.cumsum(weight)
-    places = np.searchsorted(cumulated, shares * cumulated[-1])
-    return ordered[np.minimum(places, len(ordered) - 1)]
-
-
 def _bounds(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where outliers of features begin; infinite of those without a width."""
     columns = np.ascontiguousarray(X.T)

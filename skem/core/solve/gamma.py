@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, zeta
 
 NEWTON_STEPS = 3
 """The start is within 1.5 %, and each step squares that."""
@@ -11,6 +11,11 @@ LARGE_SHAPE = 1e5
 """Shape beyond which log a − ψ(a) is rounding, and the start is precise."""
 CANCELS = 1e4
 """Shape beyond which a² ψ′(a) − a is its limit, 1/2, to the digits that it has."""
+
+
+def trigamma(x: np.ndarray) -> np.ndarray:
+    """ψ′(x) = ζ(2, x): `scipy.special.polygamma` takes four times as long to say so."""
+    return zeta(2.0, x)
 
 
 def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
@@ -22,7 +27,7 @@ def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
     a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
     for _ in range(NEWTON_STEPS):
         a = np.clip(a, least, most)
-        slope = a - a**2 * polygamma(1, a)
+        slope = a - a**2 * trigamma(a)
         step = np.where(a < LARGE_SHAPE, (np.log(a) - digamma(a) - s) / slope, 0.0)
         a = 1 / np.maximum(1 / a + step, 1e-12)
     return np.clip(a, least, most)
@@ -30,5 +35,5 @@ def gamma_shape(gap: np.ndarray, least: float, most: float) -> np.ndarray:
 
 def shape_information(shape: np.ndarray) -> np.ndarray:
     """Information of one sample on log a, where the mean is known: a² ψ′(a) − a."""
-    exact = shape**2 * polygamma(1, np.minimum(shape, CANCELS)) - shape
+    exact = shape**2 * trigamma(np.minimum(shape, CANCELS)) - shape
     return np.where(shape < CANCELS, exact, 0.5)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from skem.core.mixture.bulk import weighted_quantiles
-
 MEDIAN_TO_SD = 1.4826
 """Standard deviation of a normal variable, in median absolute deviations."""
 
@@ -18,22 +16,32 @@ def robust_distances(
     Feature by feature, in median absolute deviations times `MEDIAN_TO_SD`; where more
     than half of a cluster's rows are equal, in units of the coordinates.
     """
-    K, (n, d) = len(resp), Z.shape
-    order = np.argsort(Z, axis=0, kind="stable")
-    distances = np.zeros((K, n))
-    half = np.array([0.5])
+    columns = np.ascontiguousarray(Z.T)
+    within: np.ndarray | float = 0.0
+    if squares is not None:
+        within = np.broadcast_to(squares, columns.shape).mean(axis=1)
+    distances = np.zeros(resp.shape)
     for k, r in enumerate(resp):
-        if not r.any():
+        own = np.flatnonzero(r > 0)
+        if not len(own):
             continue
-        for j in range(d):
-            rows = order[:, j]
-            rows = rows[r[rows] > 0]
-            (median,) = weighted_quantiles(Z[rows, j], r[rows], half)
-            away = np.abs(Z[:, j] - median)
-            rows = rows[np.argsort(away[rows], kind="stable")]
-            (deviation,) = weighted_quantiles(away[rows], r[rows], half)
-            variance = (MEDIAN_TO_SD * deviation) ** 2
-            if squares is not None:
-                variance = variance + np.broadcast_to(squares, (d, n))[j].mean()
-            distances[k] += away**2 / (variance if variance > 0 else 1.0)
+        values, weight = columns[:, own], r[own]
+        middle = medians(values, weight)[:, None]
+        deviation = medians(np.abs(values - middle), weight)
+        variance = (MEDIAN_TO_SD * deviation) ** 2 + within
+        unit = np.where(variance > 0, variance, 1.0)[:, None]
+        away = np.square(columns - middle)
+        distances[k] = np.divide(away, unit, out=away).sum(axis=0)
     return distances
+
+
+def medians(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the lowest values (d, n) that half of the weight is up to, (d,)."""
+    if (weight == weight[0]).all():
+        middle = (len(weight) - 1) // 2
+        return np.partition(values, middle, axis=1)[:, middle]
+    order = np.argsort(values, axis=1)
+    cumulated = np.cumsum(weight[order], axis=1)
+    places = (cumulated < cumulated[:, -1:] / 2).sum(axis=1, keepdims=True)
+    found = np.take_along_axis(order, places, axis=1)
+    return np.take_along_axis(values, found, axis=1)[:, 0]

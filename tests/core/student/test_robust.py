@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.mixture.bulk import Bulk, weighted_quantiles, without_outliers
-from skem.core.student.robust import robust_distances
+from skem.core.mixture.bulk import Bulk, without_outliers
+from skem.core.student.robust import medians, robust_distances
 
 
 def test_outliers_change_nothing(rng, make_blocks):
@@ -59,13 +59,24 @@ def test_features_of_hardly_any_width(make_blocks):
     assert found.blocks.n_samples == 100
 
 
-def test_quantiles_of_weights():
-    values, weight = np.array([1.0, 2.0, 3.0]), np.array([1.0, 5.0, 1.0])
-    assert weighted_quantiles(values, weight, np.array([0, 0.5, 1])).tolist() == [
-        1,
-        2,
-        3,
-    ]
+def test_medians_have_half_of_the_weight():
+    values = np.array([[3.0, 1.0, 2.0], [5.0, 9.0, 7.0]])
+    assert medians(values, np.array([1.0, 1.0, 5.0])).tolist() == [2, 7]
+    assert medians(values, np.array([1.0, 5.0, 1.0])).tolist() == [1, 9]
+    assert medians(values, np.array([2.0, 1.0, 1.0])).tolist() == [2, 5]
+    assert medians(values, np.ones(3)).tolist() == [2, 7]
+    assert medians(values[:, :2], np.full(2, 0.1)).tolist() == [1, 5]
+
+
+@pytest.mark.parametrize("weight", [np.ones(60), np.repeat([1.0, 2.0, 0.0], 20)])
+def test_distances_take_weights_for_repeated_rows(weight, rng):
+    Z = rng.normal(size=(60, 3)).round(1)
+    squares = np.full((3, 60), 0.01)
+    repeated = np.repeat(np.arange(60), weight.astype(int))
+    resp = (np.arange(60) % 2 == np.arange(2)[:, None]) * 1.0
+    found = robust_distances(Z, resp * weight, squares)[:, repeated]
+    expected = robust_distances(Z[repeated], resp[:, repeated], squares[:, repeated])
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_distances_do_not_go_by_outliers(rng):
