@@ -52,6 +52,15 @@ def upper_triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=64)
+def packed_places(n_features: int) -> np.ndarray:
+    """Where each entry of a matrix stands in the packed upper triangle, (d, d)."""
+    places = np.zeros((n_features, n_features), int)
+    i, j = upper_triangle(n_features)
+    places[i, j] = places[j, i] = np.arange(len(i))
+    return places
+
+
+@lru_cache(maxsize=64)
 def diagonal_positions(n_features: int) -> np.ndarray:
     """Where the diagonal stands in the packed upper triangle."""
     i, j = upper_triangle(n_features)
@@ -84,15 +93,12 @@ class Pairs:
         values[diagonal_positions(len(squares))] += squares
 
     def unpack(self, sums: np.ndarray, n_features: int) -> np.ndarray:
-        i, j = upper_triangle(n_features)
-        values = np.empty((*sums.shape[:-1], n_features, n_features))
-        values[..., i, j] = sums
-        values[..., j, i] = sums
-        return values
+        return sums.take(packed_places(n_features), axis=-1)
 
     def pack(self, values: np.ndarray) -> np.ndarray:
-        i, j = upper_triangle(values.shape[-1])
-        return values[..., i, j]
+        *stack, d, _ = values.shape
+        i, j = upper_triangle(d)
+        return values.reshape(*stack, d * d).take(i * d + j, axis=-1)
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return self.pack(matrices)

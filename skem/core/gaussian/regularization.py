@@ -99,9 +99,16 @@ def null_directions(values: np.ndarray) -> np.ndarray | None:
     if values.ndim == 1:
         null = (values <= NULL).astype(float)
         return null if null.any() else None
-    eigenvalues, vectors = np.linalg.eigh(values)
-    null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
-    return null @ null.T if null.size else None
+    # Features without variance for themselves, so that rounding mixes none of them.
+    variances = np.diagonal(values)
+    empty = variances <= NULL * max(1.0, variances.max())
+    projector = np.diag(empty.astype(float))
+    if not empty.all():
+        rest = np.ix_(~empty, ~empty)
+        eigenvalues, vectors = np.linalg.eigh(values[rest])
+        null = vectors[:, eigenvalues <= NULL * max(1.0, eigenvalues[-1])]
+        projector[rest] = null @ null.T
+    return projector if projector.any() else None
 
 
 def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
@@ -134,6 +141,9 @@ def elsewhere(null: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """Take the variance along null directions away."""
     if null.ndim == 2:
         others = np.eye(len(null)) - null
+        kept = np.diagonal(others)
+        if (others == np.diag(kept)).all():
+            return covariances * np.outer(kept, kept)
         return others @ covariances @ others
     return covariances * (1 - null)
 
@@ -256,9 +266,12 @@ class BesideNull:
     def factored(
         self, structure: Structure, covariances: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self.null is None or self.null.ndim < 2 or not self._bases[0].size:
+        if self.null is None or self.null.ndim < 2:
             return structure.factor(covariances)
-        # Together they would have few digits in the null directions.
+        if self.constants is not None or not self._bases[0].size:
+            return structure.factor(covariances)
+        # Together they would have few digits in the null directions, unless these are
+        # features.
         others, null = self._bases
         factors, failed = structure.factor(others.T @ covariances @ others)
         roots = np.empty(covariances.shape)

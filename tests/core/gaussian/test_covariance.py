@@ -122,6 +122,13 @@ def test_whiten_gives_the_mahalanobis_norm_and_color_undoes_it(case, rng):
         )
 
 
+def test_the_matrix_of_a_component_is_the_root_of_its_precision(case, dense):
+    K, d = case.shape
+    for k, root in enumerate(dense(case.structure, case.cholesky, K, d)):
+        found = case.structure.matrix(case.cholesky, k, d)
+        np.testing.assert_array_equal(found, root)
+
+
 def test_rescaled_factor_is_that_of_divided_features(case, rng, dense):
     structure, (K, d) = case.structure, case.shape
     divisor = rng.uniform(0.1, 10, size=d)

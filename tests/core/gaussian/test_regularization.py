@@ -423,3 +423,31 @@ def test_factors_beside_a_variance_out_of_proportion_have_a_volume(name, varianc
     found = factor(structure, penalty, covariances, 2)
     assert np.isfinite(structure.log_det(found, 2)).all()
     assert (diagonals(found) > 0).all()
+
+
+def test_features_without_variance_are_null_by_themselves(rng):
+    """Rounding mixed them among forty others, and then no step was compiled."""
+    d, empty = 40, [0, 7, 39]
+    rows = rng.normal(size=(500, d)) @ rng.normal(size=(d, d)) / d
+    rows[:, empty] = 0
+    values = rows.T @ rows / len(rows)
+    null = null_directions(values)
+    expected = np.zeros(d)
+    expected[empty] = 1
+    np.testing.assert_array_equal(null, np.diag(expected))
+    penalty = ScaleFreePenalty(0.1, values, null, COLLINEAR)
+    np.testing.assert_array_equal(penalty.constants, COLLINEAR * expected)
+    np.testing.assert_array_equal(elsewhere(null, values), values)
+    cholesky, _ = penalty.factored(STRUCTURES["full"], values + COLLINEAR * null)
+    others = np.ix_(expected == 0, expected == 0)
+    alone, _ = STRUCTURES["full"].factor(values[others])
+    np.testing.assert_allclose(cholesky[others], alone, rtol=1e-9, atol=1e-9)
+    assert cholesky[7, 7] == pytest.approx(COLLINEAR**-0.5, rel=1e-12)
+    # Beside a direction that is none of the features.
+    rows[:, 3] = rows[:, 4]
+    both = null_directions(rows.T @ rows / len(rows))
+    axis = np.zeros(d)
+    axis[3], axis[4] = 0.5**0.5, -(0.5**0.5)
+    np.testing.assert_allclose(both, null + np.outer(axis, axis), rtol=0, atol=1e-12)
+    assert null_directions(np.zeros((3, 3))).tolist() == np.eye(3).tolist()
+    assert null_directions(np.eye(3)) is None
