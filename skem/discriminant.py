@@ -72,8 +72,9 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
 
     mixture_ : GaussianMixture
         The density of all classes: their components in the order of `classes_`, with
-        weights times priors. Its structure is that of the classes, or 'full' if they
-        do not share one.
+        weights times priors. Its structure is that of the classes without what their
+        components have in common, such as 'full' for 'tied' or 'VVE', or 'full' if
+        classes differ in theirs.
 
     n_components_ : ndarray of shape (n_classes,)
         The number of components of each class.
@@ -235,7 +236,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
                 f"{label!r}"
             )
         names = getattr(self, "feature_names_in_", None)
-        return fit_mixture(X, n_components, structure, self.random_state, weight, names)
+        how = n_components, structure, self.random_state
+        return fit_mixture(X, *how, weight, names, f"X in class {label!r}")
 
     def _joined(self) -> GaussianMixture:
         """Return the mixture of all components."""

@@ -24,6 +24,7 @@ from skem._inputs.sklearn import (
     missing_mask,
 )
 from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
 
@@ -179,6 +180,9 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
     @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(self, X: Any, sample_weight: Any) -> None:
         X = self._with_nan(self._check_rows(X, reset=True))
+        weight = check_sample_weight(sample_weight, X)
+        if weight is not None:
+            X, weight = X[weight > 0], weight[weight > 0]
         self._valued = ~np.isnan(X).all(axis=0)
         if not self._valued.any():
             raise ValueError("X should have at least one feature with a value")
@@ -188,7 +192,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             self.n_components,
             self.covariance_type,
             self.random_state,
-            sample_weight,
+            weight,
             None if names is None else names[self._valued],
         )
         self.n_components_ = len(self.mixture_.weights_)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skem._inputs.sklearn import check_sample_weight
+from skem._inputs.array_api import as_numpy
+from skem._inputs.validation import check_sample_weight
 
 __all__ = ["class_error", "matched_labels"]
+
+NO_CLASS = "(no class)"
+"""What clusters without a class are called, if one is called ""."""
 
 
 def matched_labels(
@@ -36,12 +43,15 @@ def matched_labels(
     -------
     labels : ndarray of shape (n_samples,)
         `y_pred` in the terms of `y_true`. Clusters without a class, of which there are
-        some if there are more clusters than classes, are −1, or "" among strings.
+        some if there are more clusters than classes, are −1, or one less than the
+        lowest class if that is negative, or "" among strings, or "(no class)" if ""
+        is a class.
 
     Raises
     ------
     ValueError
-        If the arrays differ in length.
+        If the arrays differ in length, classes are neither integers nor strings, or
+        weights are negative.
 
     See Also
     --------
@@ -60,16 +70,17 @@ def matched_labels(
     >>> matched_labels([0, 0, 1, 1], [1, 1, 0, 0])
     array([0, 0, 1, 1])
     """
-    classes, truth, clusters, found, weight = _checked(y_true, y_pred, sample_weight)
-    shape = len(clusters), len(classes)
-    cells = np.bincount(found * shape[1] + truth, weight, np.prod(shape))
-    matched, own = linear_sum_assignment(cells.reshape(shape), maximize=True)
-    kind = classes.dtype
-    if kind.kind in "ub":
-        kind = np.dtype(int)
-    names = np.full(len(clusters), "" if kind.kind in "US" else -1, dtype=kind)
+    table = _Table.of(y_true, y_pred, sample_weight)
+    classes, (matched, own) = table.classes, table.matching
+    of_none: Any = ""
+    if classes.dtype.kind != "U":
+        of_none = min(-1, int(classes[0]) - 1)
+    elif of_none in classes:
+        of_none = NO_CLASS
+    names = np.full(len(table.cells), of_none)
+    names = names.astype(np.result_type(names, classes))
     names[matched] = classes[own]
-    return names[found]
+    return names[table.clusters]
 
 
 def class_error(
@@ -99,7 +110,8 @@ def class_error(
     Raises
     ------
     ValueError
-        If the arrays differ in length.
+        If the arrays differ in length, classes are neither integers nor strings, or
+        weights are negative.
 
     See Also
     --------
@@ -113,21 +125,56 @@ def class_error(
     >>> class_error(["a", "a", "b", "b"], [1, 1, 0, 2])
     0.25
     """
-    labels = matched_labels(y_true, y_pred, sample_weight)
-    truth = column_or_1d(y_true)
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    return float(np.average(labels != truth, weights=weight))
+    table = _Table.of(y_true, y_pred, sample_weight)
+    agreeing = table.cells[table.matching].sum()
+    return float(max(0.0, 1 - agreeing / table.cells.sum()))
 
 
-def _checked(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return classes and clusters, with their index in each row, and weights."""
-    truth, found = column_or_1d(y_true), column_or_1d(y_pred)
-    check_consistent_length(truth, found)
-    if truth.dtype.kind not in "iubUS":
-        raise ValueError("y_true should be integers or strings.")
-    weight = check_sample_weight(sample_weight, found)
-    classes, truth = np.unique(truth, return_inverse=True)
-    clusters, found = np.unique(found, return_inverse=True)
-    return classes, truth.ravel(), clusters, found.ravel(), weight
+class _Table(NamedTuple):
+    """Classes, the cluster of each row, and the weight of each cluster in each class.
+
+    Classes are sorted; the weights are (n_clusters, n_classes).
+    """
+
+    classes: np.ndarray
+    clusters: np.ndarray
+    cells: np.ndarray
+
+    @classmethod
+    def of(cls, y_true: Any, y_pred: Any, sample_weight: Any) -> _Table:
+        """Validate labels and weights, and count."""
+        truth, found = _column(y_true), _column(y_pred)
+        check_consistent_length(truth, found)
+        if truth.dtype.kind not in "iubU":
+            raise ValueError("y_true should be integers or strings.")
+        weight = check_sample_weight(sample_weight, truth)
+        if truth.dtype.kind in "ub":
+            truth = truth.astype(int)
+        classes, truth = np.unique(truth, return_inverse=True)
+        clusters, found = np.unique(found, return_inverse=True)
+        shape, found = (len(clusters), len(classes)), found.ravel()
+        cells = np.bincount(found * shape[1] + truth.ravel(), weight, np.prod(shape))
+        return cls(classes, found, cells.reshape(shape).astype(float))
+
+    @property
+    def matching(self) -> tuple[np.ndarray, np.ndarray]:
+        """Clusters, and the class of each of them, such that most rows agree."""
+        found: Any = linear_sum_assignment(self.cells, maximize=True)
+        return found
+
+
+def _column(labels: Any) -> np.ndarray:
+    """Return labels as an array, of text or integers if they are that, of any library.
+
+    Those of pandas may come as objects, as its text does.
+    """
+    if hasattr(labels, "to_numpy"):
+        labels = labels.to_numpy()
+    column = column_or_1d(as_numpy(labels))
+    if column.dtype.kind == "S":
+        return column.astype(str)
+    if column.dtype == object:
+        for kind in (str, Integral):
+            if len(column) and all(isinstance(label, kind) for label in column):
+                return column.astype(str if kind is str else int)
+    return column

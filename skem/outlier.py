@@ -30,6 +30,9 @@ from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
+LEVEL = 5
+"""Times as many draws for a level as for the mass beyond one."""
+
 
 class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     """Outliers of a Gaussian mixture, with a rate of false alarms for new rows.
@@ -215,7 +218,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
             self._below_peak = cut(below, weight, rate)
             self.offset_ = self._level(self.mixture_)
         elif np.isnan(X).any():
-            u, below = support(self.mixture_, X, self._draws, self._seed)
+            # The draws that levels are of: with others some rows would cross them.
+            u, below = support(self.mixture_, X, LEVEL * self._draws, self._seed)
             self.support_threshold_ = cut(u, weight, self.contamination)
             self._below_peak = cut(below, weight, self.contamination)
             self.offset_ = self._level(self.mixture_)
@@ -231,7 +235,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         if self.support_threshold_ == 0:
             # Where the mass is no number, by how far it is below the peak.
             return peak(mixture) + self._below_peak
-        support = mixture._support(5 * self._draws, self._seed)
+        support = mixture._support(LEVEL * self._draws, self._seed)
         return support.level(self.support_threshold_)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

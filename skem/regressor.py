@@ -18,7 +18,7 @@ from skem._estimators.component_choice import (
     require_y,
 )
 from skem._fitted.conditional import Conditioner
-from skem._fitted.joint import check_probabilities
+from skem._fitted.joint import check_probabilities, row_of
 from skem._fitted.laws import LIMIT, SQRT12, Laws
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
@@ -26,10 +26,8 @@ from skem._inputs.array_api import as_numpy
 from skem._inputs.features import check_features, names_of
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
-from skem._inputs.validation import (
-    FLOATS,
-    rng_of,
-)
+from skem._inputs.validation import FLOATS, check_sample_weight, rng_of
+from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
 
@@ -40,6 +38,15 @@ class _Targets(NamedTuple):
     values: np.ndarray
     names: list[str]
     flat: bool
+
+    def check_values(self, used: slice | np.ndarray) -> None:
+        """Require that every target has a value in the rows that are used."""
+        for name, values in zip(self.names, self.values[used].T, strict=True):
+            if np.isnan(values).all():
+                target = "y" if self.flat else f"Target {name!r}"
+                raise ValueError(
+                    f"{target} has no value at all: it is NaN in every row."
+                )
 
 
 class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
@@ -138,14 +145,14 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     @classmethod
     def from_mixture(
         cls,
-        mixture: GaussianMixture | GaussianMixtureIC,
+        mixture: GaussianMixture | BayesianGaussianMixture | GaussianMixtureIC,
         targets: Sequence[int | str] | int | str,
     ) -> Self:
         """Predict some features of a fitted mixture from the others.
 
         Parameters
         ----------
-        mixture : GaussianMixture or GaussianMixtureIC
+        mixture : GaussianMixture, BayesianGaussianMixture or GaussianMixtureIC
             A fitted mixture of features and targets.
 
         targets : int, str or sequence of them
@@ -159,6 +166,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If the mixture is of another kind, such as t distributions.
         ValueError
             If a target is unknown, or no feature is left.
 
@@ -172,8 +181,16 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         array([71.3])
         """
         if isinstance(mixture, GaussianMixtureIC):
-            best: GaussianMixture = mixture._best()
-            mixture = best
+            if not mixture.refit:
+                raise ValueError(
+                    "mixture has kept no mixture: it was fitted with refit=False"
+                )
+            mixture = mixture._best()
+        if not isinstance(mixture, GaussianMixture | BayesianGaussianMixture):
+            raise TypeError(
+                "mixture should be a GaussianMixture, a BayesianGaussianMixture or a "
+                f"GaussianMixtureIC, got {type(mixture).__name__}"
+            )
         mixture._check_is_fitted()
         names = mixture._feature_names()
         chosen = check_features(targets, names, "targets")
@@ -249,13 +266,15 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         check_consistent_length(X, targets.values)
         if hasattr(frame, "columns"):
             self._check_no_target(X, targets)
+        weight = check_sample_weight(sample_weight, X)
+        targets.check_values(slice(None) if weight is None else weight > 0)
         names = getattr(self, "feature_names_in_", None)
         mixture = fit_mixture(
             np.hstack([X, targets.values]),
             self.n_components,
             self.covariance_type,
             self.random_state,
-            sample_weight,
+            weight,
             None if names is None else [*names, *targets.names],
         )
         self._set_mixture(mixture, targets.flat)
@@ -464,8 +483,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        x : array-like of shape (n_features,)
-            The row; a missing value, NaN, is integrated out.
+        x : array-like of shape (n_features,) or mapping
+            The row; a missing value, NaN, is integrated out. A Series, or a mapping of
+            features to values, may leave features out, and have them in any order.
 
         Returns
         -------
@@ -483,7 +503,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         [0.88 0.12] [72.8 60.5]
         """
         self._check_is_fitted()
-        # Names, if there are any, are those of the row's index.
+        if hasattr(x, "keys") and not hasattr(x, "columns"):
+            x = row_of(x, names_of(self, self.n_features_in_))
         row = np.ravel(np.asarray(x, dtype=float))
         if len(row) != self.n_features_in_:
             raise ValueError(

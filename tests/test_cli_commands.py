@@ -267,6 +267,20 @@ def test_predict_takes_columns_in_order_if_there_are_no_names(
     assert "the model has 2 features, but" in err
 
 
+def test_columns_of_one_name_are_taken_in_order(succeed, refuse, write, tmp_path, X):
+    """A file that had been fitted had no columns of the names that it had."""
+    rows = [f"{a},{b},{a * b}" for a, b in X.tolist()]
+    file, saved = write("\n".join(["x,y,x", *rows])), tmp_path / "two.json"
+    labels = tmp_path / "labels.csv"
+    succeed(file, *FAST, "--save", saved, "--labels", labels, "--quiet")
+    fitted = [row["label"] for row in csv.DictReader(io.StringIO(labels.read_text()))]
+    found = csv.DictReader(io.StringIO(succeed("predict", saved, file)))
+    assert [row["label"] for row in found] == fitted
+    thrice = write("\n".join(["x,x,x,y", "1,2,3,4"]), "thrice.csv")
+    err = one_line(refuse("predict", saved, thrice))
+    assert "has 3 columns named 'x', and the model needs 2" in err
+
+
 def test_predict_knows_missing_values(succeed, model, write, chosen):
     path = write("eruptions,waiting\n,79\n,\n,54\n")
     _, rows = table_of(succeed("predict", model, path))

@@ -224,3 +224,15 @@ class TestMissingValues:
         X, y = load_iris(return_X_y=True)
         X[rng.random(X.shape) < 0.1] = np.nan
         assert MixtureDiscriminantAnalysis(1).fit(X, y).score(X, y) > 0.93
+
+
+def test_a_feature_without_values_in_a_class_is_named(rng):
+    """It had values, but in the other class: "leave it out" was all that was said."""
+    frame = pd.DataFrame(rng.normal(size=(80, 2)), columns=["a", "b"])
+    y = np.repeat(["ill", "well"], 40)
+    frame.loc[40:, "b"] = np.nan
+    with pytest.raises(ValueError, match=r"Feature 1 \('b'\) of X in class 'well'"):
+        MixtureDiscriminantAnalysis(1).fit(frame, y)
+    frame.loc[40:, "a"] = np.nan
+    with pytest.raises(ValueError, match="Every row of X in class 'well'"):
+        MixtureDiscriminantAnalysis(1).fit(frame, y)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -175,3 +176,18 @@ class TestMissingValues:
         error = (filled - X)[missing] / np.broadcast_to(X.std(axis=0), X.shape)[missing]
         # Of standard deviations; the mean of the column has 1.
         assert np.sqrt(np.mean(error**2)) < 0.5
+
+
+def test_a_row_of_weight_zero_is_a_row_left_out(rng):
+    X = rng.normal(size=(150, 3))
+    X[10:, 2] = np.nan
+    X[20:40, 0] = np.nan
+    X[:5, 1] = np.nan
+    weight = np.r_[np.zeros(10), np.ones(140)]
+    weighted = GaussianMixtureImputer(2, random_state=0, add_indicator=True)
+    alone = clone(weighted).fit(X[10:])
+    weighted.fit(X, sample_weight=weight)
+    assert weighted.get_feature_names_out().tolist() == (
+        alone.get_feature_names_out().tolist()
+    )
+    np.testing.assert_allclose(weighted.transform(X), alone.transform(X), rtol=1e-9)

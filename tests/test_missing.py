@@ -8,10 +8,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import logsumexp
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+    bootstrap_lrt,
+)
 from skem._inputs.blocks import array_blocks, to_be_fitted
 from skem._inputs.validation import Data
 from skem._lrt.simulated import gaps_of
@@ -760,3 +766,18 @@ def test_infinity_is_not_missing(value):
 
 def test_gaps_are_said_to_be_allowed():
     assert get_tags(GaussianMixture()).input_tags.allow_nan
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("estimator", [GaussianMixture, BayesianGaussianMixture])
+def test_a_warm_start_far_from_the_data_starts_anew(estimator, covariance_type, rng):
+    """What fills gaps was of a variance that overflows in units of the other rows."""
+    X = rng.normal(size=(100, 3))
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    X[0] = [1e300, np.nan, 0]
+    mixture = estimator(1, covariance_type=covariance_type, random_state=0)
+    warm = clone(mixture).set_params(warm_start=True).fit(X).fit(X[1:])
+    np.testing.assert_allclose(warm.means_, mixture.fit(X[1:]).means_, rtol=1e-3)
+    with pytest.raises(ValueError, match="ill-defined empirical covariance"):
+        strict = {"warm_start": True, "reg_covar": 0.0}
+        GaussianMixture(1, **strict).fit(X[1:]).fit(np.ones((5, 3)))

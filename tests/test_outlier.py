@@ -151,6 +151,15 @@ def test_contamination_is_the_share_of_the_training_rows():
         assert np.mean(outlying == (detector.predict(X) < 0)) > 0.99
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_contamination_is_that_of_incomplete_rows(share, rng):
+    """Levels were of other draws than the mass of rows: 18 of 200 rows, and not 20."""
+    X = rng.normal(size=(200, 3))
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    detector = MixtureOutlierDetector(1, contamination=share, random_state=0)
+    assert abs(np.sum(detector.fit_predict(X) < 0) - share * 200) <= 1
+
+
 def test_rows_with_missing_values_are_judged_by_what_they_have():
     X = load_faithful().data
     detector = MixtureOutlierDetector(2, random_state=0).fit(X)

@@ -8,7 +8,13 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import GaussianMixture, GaussianMixtureIC, GaussianMixtureRegressor
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+    GaussianMixtureRegressor,
+    StudentMixture,
+)
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -290,3 +296,46 @@ def test_quantiles_of_one_component_are_those_of_a_gaussian():
         stats.norm.ppf(q, mean, std),
         rtol=1e-10,
     )
+
+
+def test_mixtures_of_another_kind_are_refused(rng):
+    X = rng.normal(size=(80, 2))
+    for mixture in (StudentMixture(2).fit(X), LinearRegression()):
+        with pytest.raises(TypeError, match="mixture should be a GaussianMixture"):
+            GaussianMixtureRegressor.from_mixture(mixture, 1)
+    selection = GaussianMixtureIC(1, refit=False).fit(X)
+    with pytest.raises(ValueError, match="refit=False"):
+        GaussianMixtureRegressor.from_mixture(selection, 1)
+    bayesian = BayesianGaussianMixture(1, random_state=0).fit(X)
+    slope = bayesian.covariances_[0, 0, 1] / bayesian.covariances_[0, 0, 0]
+    found = np.diff(
+        GaussianMixtureRegressor.from_mixture(bayesian, 1).predict([[0.0], [1.0]])
+    )
+    assert found == pytest.approx(slope)
+
+
+def test_named_values_of_a_row_are_taken_by_their_names(rng):
+    frame = pd.DataFrame(rng.normal(size=(200, 2)), columns=["a", "b"])
+    regressor = GaussianMixtureRegressor(1).fit(frame, 3 * frame["a"])
+    expected = regressor.predict(pd.DataFrame({"a": [1.0], "b": [5.0]}))[0]
+    for row in (pd.Series({"b": 5.0, "a": 1.0}), {"b": 5.0, "a": 1.0}, [1.0, 5.0]):
+        assert regressor.conditional(row).means_ == pytest.approx(expected)
+    alone = regressor.predict(pd.DataFrame({"a": [1.0], "b": [np.nan]}))[0]
+    assert regressor.conditional({"a": 1.0}).means_ == pytest.approx(alone)
+    with pytest.raises(ValueError, match="c"):
+        regressor.conditional({"c": 1.0})
+
+
+@pytest.mark.parametrize("weight", [None, np.repeat([1.0, 0.0], 40)])
+def test_a_target_without_values_is_named(rng, weight):
+    X, y = rng.normal(size=(80, 2)), rng.normal(size=(80, 2))
+    y[:40, 1] = np.nan
+    if weight is None:
+        y[:, 1] = np.nan
+    with pytest.raises(ValueError, match="Target 'y1' has no value at all"):
+        GaussianMixtureRegressor(1).fit(X, y, weight)
+    with pytest.raises(ValueError, match=r"^y has no value at all"):
+        GaussianMixtureRegressor(1).fit(X, y[:, 1], weight)
+    X[:, 1] = np.nan
+    with pytest.raises(ValueError, match=r"Feature 1 \('b'\) of X has no value"):
+        GaussianMixtureRegressor(1).fit(pd.DataFrame(X, columns=["a", "b"]), y[:, 0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from skem import GaussianMixture, GaussianMixtureIC
+from skem import GaussianMixture, GaussianMixtureIC, MixtureModel, StudentMixture
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
 from skem.exceptions import DegenerateComponentsWarning
@@ -251,3 +251,34 @@ def test_rows_of_dask_arrays_are_told_by_their_place_in_all(rng):
     X = da.from_array(np.vstack([blobs(rng), [[100, 100]]]), chunks=(97, 2))
     with pytest.warns(DegenerateComponentsWarning, match="rests on row 450 alone"):
         GaussianMixture(4, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("kind", ["array", "dask", "float32"])
+@pytest.mark.parametrize("estimator", [GaussianMixture, StudentMixture, MixtureModel])
+def test_rare_values_of_many_rows_do_not_hide_clusters(estimator, kind, rng):
+    """The rows that scales are learnt from had one value: 0.57, or -1e11 a row."""
+    n = 40_000
+    y = rng.integers(3, size=n)
+    X = np.c_[TRIANGLE[y] + rng.normal(size=(n, 2)), np.zeros(n), np.full(n, 5.0)]
+    X[rng.choice(n, 3, replace=False), 2] = 1
+    X[rng.choice(n, 10, replace=False), 3] = rng.normal(5, 3, size=10)
+    if kind == "dask":
+        da = pytest.importorskip("dask.array")
+        X = da.from_array(X, chunks=(7_000, 4))
+    elif kind == "float32":
+        X = X.astype(np.float32)
+    mixture = estimator(3, random_state=0).fit(X)
+    labels = np.asarray(mixture.predict(X))
+    assert adjusted_rand_score(y, labels) > 0.98
+
+
+@pytest.mark.parametrize("estimator", [GaussianMixture, StudentMixture])
+def test_a_feature_with_few_values_among_many_rows(estimator, rng):
+    n = 40_000
+    X = rng.normal(size=(n, 2))
+    X[n // 2 :, 0] += 6
+    X[:, 1] = np.nan
+    X[rng.choice(n, 4, replace=False), 1] = [1.0, 2.0, 3.0, 4.0]
+    mixture = estimator(2, random_state=0).fit(X)
+    assert sorted(mixture.means_[:, 0]) == pytest.approx([0, 6], abs=0.05)
+    assert ((mixture.means_[:, 1] > 1) & (mixture.means_[:, 1] < 4)).all()

@@ -80,11 +80,23 @@ def _complete(sheet: Sheet, values: np.ndarray, notes: list[str]) -> np.ndarray:
 def _features(
     sheet: Sheet, columns: Sequence[SheetColumn], names: Sequence[str], notes: list[str]
 ) -> list[int]:
-    """Return the columns that have the names of a mixture's features."""
+    """Return the columns that have the names of a mixture's features.
+
+    Those of one name are taken in order.
+    """
     wanted = list(map(printable, names))
-    lacking = [name for name in wanted if sheet.names.count(name) != 1]
+    places = {
+        name: [j for j, own in enumerate(sheet.names) if own == name] for name in wanted
+    }
+    lacking = [name for name, own in places.items() if len(own) != wanted.count(name)]
     if not lacking:
-        chosen = [sheet.names.index(name) for name in wanted]
+        chosen = [places[name].pop(0) for name in wanted]
+    elif several := [name for name in lacking if places[name]]:
+        name = several[0]
+        raise CommandError(
+            f"{sheet.title} has {count(len(places[name]), 'column')} named {name!r}, "
+            f"and the model needs {wanted.count(name)} (--columns takes others instead)"
+        )
     elif sheet.named and not all(name.startswith("column ") for name in wanted):
         raise CommandError(
             f"{sheet.title} has no column{'s' * (len(lacking) > 1)} "

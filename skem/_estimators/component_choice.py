@@ -12,7 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.typing import Auto, CovarianceType
-from skem._inputs.validation import check_incomplete, check_sample_weight
+from skem._inputs.validation import (
+    check_incomplete,
+    check_n_filled,
+    check_n_values,
+    check_sample_weight,
+)
 from skem.core.gaussian.covariance import SHAPES
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
@@ -36,17 +41,23 @@ def fit_mixture(
     random_state: Any,
     sample_weight: Any = None,
     names: Sequence[str] | None = None,
+    data: str = "X",
 ) -> GaussianMixture:
-    """Fit a mixture to an array, after a choice by BIC of what is "auto"."""
+    """Fit a mixture to an array, after a choice by BIC of what is "auto".
+
+    Errors name the `data`, and features, as the user has them.
+    """
     weight = check_sample_weight(sample_weight, X)
+    there = ~np.isnan(X)
+    if weight is not None:
+        there &= (weight > 0)[:, None]
+    n_filled = int(there.any(axis=1).sum())
+    check_n_filled(n_filled, data)
+    check_n_values(there.sum(axis=0), names, data)
     if "auto" in (n_components, covariance_type):
         sizes: Any = n_components
         if n_components == "auto":
-            used = ~np.isnan(X).all(axis=1)
-            if weight is not None:
-                used &= weight > 0
-            rows = int(np.count_nonzero(used))
-            sizes = range(1, 1 + min(MOST_COMPONENTS, max(1, rows)))
+            sizes = range(1, 1 + min(MOST_COMPONENTS, n_filled))
         selection = GaussianMixtureIC(
             sizes,
             covariance_type=(

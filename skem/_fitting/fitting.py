@@ -10,7 +10,7 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -187,7 +187,16 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         given = self._check_starts(blocks.n_features)
         em = self._prepared(blocks)
         finish = partial(self._solve, monitors)
-        best = best_of(self._solutions(em, given, present, finish))
+        # Data may be too far from what the present parameters are of.
+        far = nullcontext() if present is None else np.errstate(all="ignore")
+        try:
+            with far:
+                best = best_of(self._solutions(em, given, present, finish))
+        except IllDefinedCovarianceError:
+            if present is None or not em.regularization.repairs:
+                raise
+            present = None
+            best = best_of(self._solutions(em, given, present, finish))
         if present is None and not self._is_start(given):
             best = self._ordered(best)
         self._set_solution(best)

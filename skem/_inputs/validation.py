@@ -137,20 +137,22 @@ def without_empty_rows(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray |
     return filled if weight is None else np.where(filled, weight, 0)
 
 
-def check_n_filled(n_filled: int) -> None:
+def check_n_filled(n_filled: int, data: str = "X") -> None:
     """Require that some row, of positive weight, has a value."""
     if n_filled == 0:
-        raise ValueError("Every row of X is without a value: all of them are NaN.")
+        raise ValueError(
+            f"Every row of {data} is without a value: all of them are NaN."
+        )
 
 
-def check_n_values(n_values: np.ndarray, names: Any = None) -> None:
+def check_n_values(n_values: np.ndarray, names: Any = None, data: str = "X") -> None:
     """Require that every feature has a value in some row, of positive weight."""
     lacking = np.flatnonzero(n_values == 0)
     if len(lacking):
         feature = int(lacking[0])
         name = f"{feature}" if names is None else f"{feature} ({str(names[feature])!r})"
         raise ValueError(
-            f"Feature {name} of X has no value at all: it is NaN in every row. "
+            f"Feature {name} of {data} has no value at all: it is NaN in every row. "
             "Leave it out."
         )
 

@@ -7,10 +7,12 @@ from all others, so quantiles decide which values are looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
+from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
 from skem.core.gaussian.covariance import Structure
 
@@ -19,6 +21,8 @@ ROWS = 5_000
 TAILS = (0.1, 0.05, 0.01, 0.0)
 """Shares of a feature's values on either side that may be outliers: the first of them
 that leaves a width."""
+RARE = 50
+"""Rows with another value than all rows that are looked at, beside these."""
 WIDTHS = 10.0
 """Widths of the others beyond which such a value is one."""
 
@@ -47,6 +51,77 @@ class Bulk:
         return cls(rows, coordinates, *np.nan_to_num(limits).T)
 
 
+def looked_at(blocks: Blocks, most: int = ROWS) -> ArrayBlocks:
+    """Return at most so many rows, the same ones in every fit; and some rare ones.
+
+    Where all of them have the same value of a feature, or none, and others have not,
+    a few of these are there, too. They have the weight that such rows have among all:
+    a feature that seems to be constant would have no width.
+    """
+    rows = rows_looked_at(blocks, most)
+    taken = replace(blocks.take(rows), known=None)
+    low, high = (f.reduce(taken.X, axis=0) for f in (np.fmin, np.fmax))
+    same = np.flatnonzero(~(high > low))
+    if len(rows) == blocks.n_observed or not len(same):
+        return taken
+    rare = blocks.fold(partial(_rare, same, low[same]), blocks.n_features)
+    if not len(rare.weight):
+        return taken
+    own = np.bincount(rare.place, rare.weight, len(same))
+    share = taken.total_weight / blocks.total_weight
+    stands_for = share * rare.total / np.where(own > 0, own, 1.0)
+    weight = np.ones(len(rows)) if taken.weight is None else taken.weight
+    return replace(
+        taken,
+        X=np.concatenate([taken.X, rare.X]),
+        weight=np.concatenate([weight, rare.weight * stands_for[rare.place]]),
+    )
+
+
+@dataclass(frozen=True)
+class _Rare:
+    """Some rows in which features have other values, and the first of these features.
+
+    `total` is the weight of all such rows, by the place of that feature.
+    """
+
+    X: np.ndarray
+    weight: np.ndarray
+    place: np.ndarray
+    total: np.ndarray
+
+    def __add__(self, other: _Rare) -> _Rare:
+        place = np.concatenate([self.place, other.place])
+        kept = _first_of_each(place)
+        return _Rare(
+            np.concatenate([self.X, other.X])[kept],
+            np.concatenate([self.weight, other.weight])[kept],
+            place[kept],
+            self.total + other.total,
+        )
+
+
+def _first_of_each(place: np.ndarray) -> np.ndarray:
+    """Return the sorted indices of the first rows of each feature, at most `RARE`."""
+    order = np.argsort(place, kind="stable")
+    begins = np.searchsorted(place[order], place[order])
+    return np.sort(order[np.arange(len(order)) - begins < RARE])
+
+
+def _rare(
+    features: np.ndarray, values: np.ndarray, block: Block, workspace: Workspace
+) -> _Rare:
+    """Find rows in which a feature is there, and not that value."""
+    others = block.data[features]
+    other = ~np.isnan(others) & (others != values[:, None])
+    rows = np.flatnonzero(other.any(axis=0))
+    place = other[:, rows].argmax(axis=0)
+    weight = np.ones(len(rows)) if block.weight is None else block.weight[rows]
+    total = np.bincount(place, weight, len(features))
+    kept = _first_of_each(place)
+    return _Rare(block.data[:, rows[kept]].T, weight[kept], place[kept], total)
+
+
 def rows_looked_at(blocks: Blocks, most: int = ROWS) -> np.ndarray:
     """Return sorted indices of at most so many rows, the same ones in every fit."""
     n = blocks.n_observed
@@ -61,7 +136,7 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
 
     With outliers moved there, if most rows have one, or a feature nothing else.
     """
-    taken = blocks.take(rows_looked_at(blocks))
+    taken = looked_at(blocks)
     X = np.asarray(taken.X, dtype=float)
     weight = np.ones(len(X)) if taken.weight is None else taken.weight
     low, high = _bounds(X, weight)

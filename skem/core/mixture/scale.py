@@ -45,7 +45,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import variances_of
 from skem.core.gaussian.widths import find_ties
 from skem.core.incomplete.patterns import distinct_rows
-from skem.core.mixture.bulk import ROWS, rows_looked_at, without_outliers
+from skem.core.mixture.bulk import ROWS, looked_at, without_outliers
 from skem.core.mixture.expectation import Expectation, filled_rows, total_statistics
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.seeds import kmeans
@@ -91,7 +91,7 @@ def as_one(
     if not blocks.incomplete:
         return None
     d = blocks.n_features
-    taken = blocks.take(rows_looked_at(blocks))
+    taken = looked_at(blocks)
     unit = structure.quadratic.unpack(structure.quadratic.of_matrices(np.eye(d)), d)
     whole = one_component(structure, np.zeros((1, d)), unit)
     for _ in range(WHOLE_STEPS):
@@ -213,8 +213,7 @@ class Sample:
         most = ROWS
         if not structure.matrices:
             most = min(ROWS, max(FEWEST, VALUES // blocks.n_features))
-        taken = blocks.take(rows_looked_at(blocks, most))
-        taken = replace(taken, known=None)
+        taken = looked_at(blocks, most)
         X, inverse = distinct_rows(taken.X)
         weight = np.bincount(inverse, taken.weight, len(X)).astype(float)
         z = coordinates.load(X.T, np.empty(X.T.shape))
