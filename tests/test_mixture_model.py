@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import Family, MixtureModel
+import skem
+from skem import Family, GaussianMixture, MixtureModel
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 
@@ -601,3 +602,44 @@ def test_single_precision_is_kept_and_gives_what_double_does(rng, container):
     assert single._map(tables[0]).values.dtype == np.float32
     mixed = pd.DataFrame({"a": X[:, 0], "b": X[:, 1].astype(float)})
     assert MixtureModel().fit(mixed)._map(mixed).values.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "family", ["poisson", "exponential", "gamma", "negative_binomial"]
+)
+def test_outliers_are_no_pseudo_observations(family, rng):
+    """Of six sentinels the pooled mean is 20 000: components were drawn there."""
+    z = rng.integers(0, 2, 300)
+    X = 1.0 + rng.poisson(np.array([3, 20])[z][:, None], (300, 3))
+    means = [X[6:][z[6:] == k, 0].mean() for k in range(2)]
+    X[:6, 0] = 999_999
+    mixture = MixtureModel(3, families=family, random_state=0).fit(X)
+    assert adjusted_rand_score(z[6:], mixture.predict(X)[6:]) > 0.95
+    name = "rate" if family == "poisson" else "mean"
+    found = np.sort(mixture.parameters_["x0"][name])
+    np.testing.assert_allclose(found, [*means, 999_999], rtol=0.1)
+
+
+@pytest.mark.parametrize("far", [1e12, 9.97e36, 1e100])
+def test_sentinels_are_as_far_as_they_are(far, rng, tmp_path):
+    """They were where ten million standard deviations end, with all that is beyond."""
+    x = rng.normal(size=(300, 1))
+    x[:6] = far
+    mixture = MixtureModel(2, families="gaussian", random_state=0).fit(x)
+    assert mixture.parameters_["x0"]["mean"] == pytest.approx([x[6:].mean(), far])
+    there, beyond = mixture.score_samples([[far], [1.1 * far]])
+    assert there > -10 > beyond
+    mixture.save(tmp_path / "far.json")
+    again = skem.load(tmp_path / "far.json").score_samples([[far]])
+    assert again == pytest.approx(there)
+
+
+def test_a_table_of_few_values_beside_rounding_is_a_gaussian_mixture(rng):
+    x = 1 + 1e-10 * rng.normal(size=1000)
+    x[:50] = rng.uniform(10, 50, 50)
+    X = np.c_[x, rng.normal(size=1000)]
+    table = MixtureModel(2, families="gaussian", random_state=0).fit(X)
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    assert table.lower_bound_ == pytest.approx(mixture.lower_bound_)
+    means = table.parameters_["x0"]["mean"]
+    assert means == pytest.approx(mixture.means_[:, 0], rel=1e-3)

@@ -267,6 +267,7 @@ def _model_fields(model: Any) -> dict[str, Any]:
             "target": penal.target,
             "null": penal.null,
             "floor": float(penal.floor),
+            "edge": model.edge,
         }
     names = ("pooled", "epsilon", "place", "least")
     return {name: getattr(model, name) for name in names if hasattr(model, name)}
@@ -300,7 +301,7 @@ def _others(kind: Kind) -> set[str]:
 
 
 def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianModel:
-    names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor"}
+    names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor", "edge"}
     _check_fields(fields, names)
     structure, null, unit = SHAPES[kind.covariance_type], fields["null"], fields["unit"]
     for name in ("shift", "scale"):
@@ -314,7 +315,9 @@ def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianMo
         float(fields["epsilon"]), fields["target"], null, float(fields["floor"])
     )
     coordinates = Coordinates(fields["shift"], fields["scale"], unit)
-    return GaussianModel(kind, structure, coordinates, penal, d)
+    edge = float(fields["edge"])
+    _require(edge > 0, "edge")
+    return GaussianModel(kind, structure, coordinates, penal, d, edge=edge)
 
 
 def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:

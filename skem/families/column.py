@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skem.core.mixture.bulk import bounds_of
 from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ def observed(look: Look) -> tuple[np.ndarray, np.ndarray]:
     x = look.values[0]
     kept = ~np.isnan(x) & (look.weight > 0)
     return x[kept], look.weight[kept]
+
+
+def typical(weight: np.ndarray, *scales: np.ndarray) -> np.ndarray:
+    """Mask of values (n,) that are no outliers on any of some scales.
+
+    Of all, if most of the weight is on outliers. What components are drawn to should be
+    of the others: one value far from them would decide it.
+    """
+    values = np.stack(scales, axis=1)
+    low, high = bounds_of(values, weight)
+    kept = ((values >= low) & (values <= high)).all(axis=1)
+    return kept | (2 * weight[kept].sum() < weight.sum())
 
 
 def mean_and_spread(x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from skem.families.column import ColumnModel, mean_and_spread, observed
+from skem.families.column import (
+    ColumnModel,
+    mean_and_spread,
+    observed,
+    typical,
+)
 from skem.families.model import Laws, Look, Model
 
 LARGEST_COUNT = 2.0**53
@@ -282,9 +287,10 @@ class Family(Kind):
             What an EM step asks.
         """
         x, v = observed(look)
-        T = self.statistics(x)
-        pooled = T @ (v / v.sum())
-        return self.seen(pooled, look.epsilon, mean_and_spread(self.embed(x), v))
+        embedded = self.embed(x)
+        kept = typical(v, x, embedded)
+        pooled = self.statistics(x[kept]) @ (v[kept] / v[kept].sum())
+        return self.seen(pooled, look.epsilon, mean_and_spread(embedded, v))
 
     def seen(
         self, pooled: np.ndarray, epsilon: float, place: tuple[float, float]

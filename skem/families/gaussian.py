@@ -75,7 +75,8 @@ class Gaussian(Kind):
         assert isinstance(penalty, ScaleFreePenalty)
         if look.given:
             penalty = replace(penalty, epsilon=look.epsilon)
-        return GaussianModel(self, structure, em.coordinates, penalty, X.shape[1])
+        found = GaussianModel(self, structure, em.coordinates, penalty, X.shape[1])
+        return found.reaching(X[weight > 0].T)
 
 
 class LogNormal(Gaussian):

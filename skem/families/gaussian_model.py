@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 WELL_CONDITIONED = CONDITION[np.dtype(float)]
 EDGE = 1e7
-"""Standard deviations of the data that values are from their middle, at most."""
+"""Standard deviations of the data that values are from their middle, at most, unless
+some of the fit are farther."""
+FARTHEST = 1e140
+"""The same at most, as squares have to stay in range."""
 LOWEST = -1e300
 """Log-densities are at least this."""
 
@@ -48,6 +51,7 @@ class GaussianModel(Model):
     penal: ScaleFreePenalty
     d: int
     incomplete: bool = False
+    edge: float = EDGE
 
     @property
     def linear(self) -> bool:
@@ -102,12 +106,17 @@ class GaussianModel(Model):
             self._quadratic.add_squares(own[d:], squares)
         return rows
 
-    def _near(self, values: np.ndarray) -> np.ndarray:
-        """Values within `EDGE` of the middle: beyond, digits would not tell laws apart.
+    def reaching(self, values: np.ndarray) -> GaussianModel:
+        """Return the model whose edge is beyond all transformed values, (d, n)."""
+        extremes = np.stack([f.reduce(values, axis=1) for f in (np.fmin, np.fmax)], 1)
+        with np.errstate(over="ignore"):
+            z = np.abs(self.coordinates.load(extremes, np.empty(extremes.shape)))
+        farthest = float(np.nanmax(z, initial=0.0))
+        return replace(self, edge=min(max(EDGE, 2 * farthest), FARTHEST))
 
-        No row of a fit is that far.
-        """
-        low, high = self._values(np.array([[-EDGE, EDGE]])).T[:, :, None]
+    def _near(self, values: np.ndarray) -> np.ndarray:
+        """Values within the edge: beyond, digits would not tell laws apart."""
+        low, high = self._values(np.array([[-self.edge, self.edge]])).T[:, :, None]
         return np.clip(values, low, high)
 
     def base(self, values: np.ndarray) -> np.ndarray:

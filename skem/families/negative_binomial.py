@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, lambertw, xlog1py
 
-from skem.families.column import OneColumn, mean_and_spread, observed
+from skem.families.column import OneColumn, mean_and_spread, observed, typical
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
 from skem.families.model import Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
@@ -33,12 +33,14 @@ class NegativeBinomial(Kind):
     def look(self, look: Look) -> Model:
         """Return the model: ε pseudo-observations of the pooled counts."""
         x, v = observed(look)
+        embedded = self.embed(x)
+        place, kept = mean_and_spread(embedded, v), typical(v, x, embedded)
+        x, v = x[kept], v[kept]
         order = np.argsort(x, kind="stable")
         places = (np.cumsum(v[order]) - v[order] / 2) / v.sum()
         chosen = np.searchsorted(places, (np.arange(POOLED) + 0.5) / POOLED)
         pooled = x[order][np.minimum(chosen, len(x) - 1)]
         least = max(float(np.average(x, weights=v)) * 1e-9, 1e-12)
-        place = mean_and_spread(self.embed(x), v)
         return NegativeBinomialModel(pooled, look.epsilon, place, least)
 
     def to_free(self, laws: Laws) -> np.ndarray:

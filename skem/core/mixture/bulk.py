@@ -139,7 +139,7 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
     taken = looked_at(blocks)
     X = np.asarray(taken.X, dtype=float)
     weight = np.ones(len(X)) if taken.weight is None else taken.weight
-    low, high = _bounds(X, weight)
+    low, high = bounds_of(X, weight)
     kept = np.flatnonzero(~((X < low) | (X > high)).any(axis=1))
     enough = 2 * weight[kept].sum() >= weight.sum()
     if enough and (~np.isnan(X[kept])).any(axis=0).all():
@@ -148,7 +148,7 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
     return replace(taken, X=clipped), low, high
 
 
-def _bounds(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def bounds_of(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where outliers of features begin; infinite of those without a width."""
     columns = np.ascontiguousarray(X.T)
     if (weight == weight[0]).all():
