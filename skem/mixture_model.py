@@ -66,9 +66,10 @@ class MixtureModel(FittingTable):
         How many rows of prior knowledge each component gets: ε = 2/√N with 'auto', N
         the sum of weights. They are rows of the pooled data: a Dirichlet at the overall
         proportions for categories, a Gamma at the mean, but for outliers, for counts.
-        That keeps proportions off 0 and 1. For Gaussian and Student columns they have the scale of
-        clusters, as with ``reg_covar="auto"`` of :class:`GaussianMixture`. With 0 the
-        fit is by maximum likelihood, and proportions may be 0.
+        That keeps proportions off 0 and 1. For Gaussian and Student columns they have
+        the scale of clusters, as with ``reg_covar="auto"`` of
+        :class:`GaussianMixture`. With 0 the fit is by maximum likelihood, and
+        proportions may be 0.
 
     max_iter : int, default=1000
         The largest number of steps of a run, each of which is one pass over the data.

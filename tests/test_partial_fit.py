@@ -8,8 +8,14 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
 
-from skem import GaussianMixture
+from skem import BayesianGaussianMixture, GaussianMixture, StudentMixture
+from skem.core.gaussian.covariance import STRUCTURES
+from skem.core.gaussian.widths import find_ties
+from skem.core.mixture.em import EMMap
+from skem.core.mixture.late import with_late_widths
+from skem.core.mixture.scale import one_component
 from skem.core.mixture.stream import START_ROWS_PER_COMPONENT, Forgetting
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -525,3 +531,42 @@ def test_one_outlier_leaves_the_other_components_as_they_were(covariance_type, r
     plain = feed(mixture(covariance_type), X, 500)
     # The outlier has a component of weight 1/500 for itself.
     assert streamed.score(held_out) > plain.score(held_out) - 0.02
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize(
+    "estimator", [GaussianMixture, BayesianGaussianMixture, StudentMixture]
+)
+@pytest.mark.parametrize(("value", "other"), [(0.0, 1.0), (5.1, 5.4)])
+def test_a_value_that_comes_late_does_not_hide_clusters(
+    estimator, covariance_type, value, other, rng
+):
+    """A feature of one value got a second one, and a component stood on the first."""
+    n = 4000
+    y = rng.integers(3, size=n)
+    centres = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    X = np.c_[centres[y] + rng.normal(size=(n, 2)), np.full(n, value)]
+    X[[2100, 3000], 2] = other
+    mixture = estimator(3, covariance_type=covariance_type, random_state=0)
+    assert adjusted_rand_score(y, feed(mixture, X, 500).predict(X)) > 0.98
+
+
+def test_late_values_have_the_widths_of_a_fit(make_blocks, rng):
+    X = np.c_[rng.normal(size=(600, 1)), np.full((600, 2), 3.0)]
+    em = EMMap.prepare(make_blocks(X[:500]), STRUCTURES["full"], 1, "auto")
+    start = one_component(STRUCTURES["full"], np.zeros((1, 3)), np.eye(3))
+    averages = em.evaluate(start).complete * (1 / 500)
+    X[[510, 520], 1] = 4.0
+    batch = make_blocks(X[500:])
+    found = with_late_widths(em.coordinates, averages, batch, 500.0)
+    assert found is not None
+    coordinates, wider = found
+    z = em.coordinates.load(X.T, np.empty((3, 600)))
+    expected = find_ties(X.T, z, np.ones(600)).squares(X.T)
+    np.testing.assert_allclose(coordinates.ties.squares(X.T), expected, rtol=1e-9)
+    more = wider.scatter().values[0] - averages.scatter().values[0]
+    of_three = np.broadcast_to(expected, X.T.shape)[1, 0]
+    assert of_three > 0
+    np.testing.assert_allclose(more, np.diag([0, of_three, 0]), rtol=1e-9, atol=1e-12)
+    assert with_late_widths(coordinates, wider, batch, 500.0) is None
+    assert with_late_widths(em.coordinates, averages, make_blocks(X[:9]), 9.0) is None

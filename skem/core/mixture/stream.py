@@ -24,6 +24,7 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.incomplete.patterns import distinct_rows
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
+from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.noise import Background
 from skem.core.mixture.scale import one_component
 
@@ -248,6 +249,9 @@ class Stream:
         Raises `IllDefinedCovarianceError` as the M-step does.
         """
         batch = replace(batch, X=self._bounded(batch))
+        late = with_late_widths(self.coordinates, self.averages, batch, self.size)
+        if late is not None:
+            return self._widened(*late, batch).advance(batch, forgetting)
         weight = batch.total_weight
         step = forgetting.step(self.seen / self.unit, weight / self.unit)
         gain, kept = step / weight, 1 - step
@@ -259,17 +263,8 @@ class Stream:
         total = total_statistics(batch, self.coordinates, self.structure, whole)
         seen = _moved(before, total, gain, kept)
         size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
-        em = self.map_of(
-            batch,
-            self.regularization.renewed(
-                self.structure,
-                (self.averages * size).scatter(),
-                seen.scatter(),
-                size,
-                batch.n_features,
-            ),
-            total,
-        )
+        regularization = self._renewed(self.averages, seen, size)
+        em = self.map_of(batch, regularization, total)
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)
         return replace(
@@ -279,6 +274,26 @@ class Stream:
             averages=averages,
             seen=self.seen + weight,
             size=size,
+        )
+
+    def _widened(
+        self, coordinates: Coordinates, averages: Statistics, batch: ArrayBlocks
+    ) -> Self:
+        """Return the stream with what averages of wider values lead to."""
+        there = replace(self, coordinates=coordinates, averages=averages)
+        total = averages.pooled()
+        regularization = there._renewed(averages, total, self.size)
+        em = there.map_of(batch, regularization, total)
+        found = em.maximise(averages * self.size, self.parameters)
+        return replace(there, regularization=regularization, parameters=found)
+
+    def _renewed(
+        self, averages: Statistics, total: Statistics, size: float
+    ) -> Regularization:
+        """Return the regularization for averages that stand for so much weight."""
+        within, d = (averages * size).scatter(), averages.n_features
+        return self.regularization.renewed(
+            self.structure, within, total.scatter(), size, d
         )
 
     def _bounded(self, batch: ArrayBlocks) -> np.ndarray:

@@ -1,0 +1,87 @@
+"""Features of a stream that had one value, and have others from some batch on.
+
+A component could stand on the one value alone, and the likelihood would have no bound.
+So it stands for a width, as a value that many rows share does in a fit: see `widths`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.regularization import VANISHING
+from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import variances_of
+from skem.core.gaussian.ties import Ties
+from skem.core.gaussian.widths import find_ties
+
+SAME = 1e-9
+"""Coordinates that differ by less are those of one value."""
+
+
+def with_late_widths(
+    coordinates: Coordinates,
+    averages: Statistics,
+    batch: ArrayBlocks,
+    size: float,
+) -> tuple[Coordinates, Statistics] | None:
+    """Return coordinates and averages in which such a value has its width.
+
+    `size` is the weight of as many rows as the averages stand for. None if there is no
+    such feature.
+    """
+    d, pooled = batch.n_features, averages.pooled()
+    variances = variances_of(pooled.scatter().values[0] / pooled.counts[0])
+    if np.shape(variances) != (d,):
+        # One variance of all features is none of a single value.
+        return None
+    features = np.flatnonzero(variances <= VANISHING)
+    if not len(features):
+        return None
+    z = coordinates.load(batch.X.T, np.empty(batch.X.T.shape))[features]
+    middle = pooled.means[0, features, None]
+    with np.errstate(invalid="ignore"):
+        other = np.abs(z - middle) > SAME * np.maximum(1, np.abs(middle))
+    late = other.any(axis=1)
+    features, z, other, middle = features[late], z[late], other[late], middle[late]
+    if not len(features):
+        return None
+    columns = batch.X.T[features]
+    same = ~other & ~np.isnan(z)
+    # To the last digit, if the batch has it.
+    value = np.where(
+        same.any(axis=1),
+        columns[np.arange(len(features)), same.argmax(axis=1)],
+        _raw(coordinates, middle[:, 0], features),
+    ).astype(columns.dtype)[:, None]
+    weight = np.ones(len(batch.X)) if batch.weight is None else batch.weight
+    ties = find_ties(
+        np.hstack([value, columns]), np.hstack([middle, z]), np.r_[size, weight]
+    )
+    if ties is None:
+        return None
+    squares = np.zeros(d)
+    squares[features] = ties.squares(value)[:, 0]
+    sums = averages.sums.copy()
+    for row, count in zip(sums, averages.counts, strict=True):
+        averages.quadratic.add_squares(row[1 + d :], count * squares)
+    widths = _joined(coordinates.ties, ties, features, d)
+    return replace(coordinates, ties=widths), replace(averages, sums=sums)
+
+
+def _raw(coordinates: Coordinates, z: np.ndarray, features: np.ndarray) -> np.ndarray:
+    raw = z / coordinates.scale[features] + coordinates.shift[features]
+    return raw if coordinates.unit is None else raw / coordinates.unit[features]
+
+
+def _joined(known: Ties | None, more: Ties, features: np.ndarray, d: int) -> Ties:
+    """Put widths of some features beside those of others."""
+    steps = np.zeros(d) if known is None else known.steps.copy()
+    steps[features] = more.steps
+    own = [atoms._replace(feature=int(features[atoms.feature])) for atoms in more.atoms]
+    others = () if known is None else known.atoms
+    kept = [atoms for atoms in others if atoms.feature not in features]
+    return Ties(steps, (*kept, *own))
