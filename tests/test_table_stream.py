@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
 
 from skem import GaussianMixture, MixtureModel
 
@@ -276,3 +277,18 @@ def test_positive_values_may_have_any_unit(family, exponent):
     ]
     ours, theirs = (stream.parameters_["x0"] for stream in streams)
     np.testing.assert_allclose(theirs["mean"] / unit, ours["mean"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("families", ["gaussian", dict.fromkeys(range(3), "gaussian")])
+def test_a_value_that_comes_late_does_not_hide_clusters(families, rng):
+    n = 4000
+    y = rng.integers(3, size=n)
+    centres = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    X = np.c_[centres[y] + rng.normal(size=(n, 2)), np.full(n, 5.1)]
+    X[[2100, 3000], 2] = 5.4
+    if isinstance(families, dict):
+        families = {f"x{j}": family for j, family in families.items()}
+    model = MixtureModel(3, families=families, random_state=0)
+    for start in range(0, n, 500):
+        model.partial_fit(X[start : start + 500])
+    assert adjusted_rand_score(y, model.predict(X)) > 0.98

@@ -161,6 +161,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             kept = np.flatnonzero(weight > 0)
             values = few = np.ascontiguousarray(values[:, kept])
             weight = weight[kept]
+            stream = stream.widened(values, weight)
         window = math.inf if self.learning_window is None else self.learning_window
         forgetting = Forgetting(self.learning_decay, window / stream.unit)
         with Workers() as workers:

@@ -7,12 +7,17 @@ parameter is in, so that those of passes at different parameters may be averaged
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import Self
 
 import numpy as np
 
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
 from skem.core.gaussian.statistics import Statistics
+from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.stream import Forgetting
+from skem.families.gaussian_model import GaussianModel
 from skem.families.model import Running
 from skem.families.point import Point
 from skem.families.product import Product
@@ -50,6 +55,31 @@ class TableStream:
         ]
         loglik = evaluation.loglik / N
         return cls(product, point, averages, loglik, N, N, N, follows)
+
+    def widened(self, values: np.ndarray, weight: np.ndarray) -> Self:
+        """Return the stream ready for a batch (columns, n) with other values.
+
+        Than the one that a Gaussian column has had so far: see `with_late_widths`.
+        """
+        models, averages = [*self.product.models], [*self.averages]
+        for j, place in enumerate(self.product.places):
+            # The first of the averages are counts.
+            model, running = models[j], averages[j + 1]
+            if not isinstance(model, GaussianModel):
+                continue
+            assert isinstance(running, Statistics)
+            X = np.ascontiguousarray(model.family.transform(values[place]).T)
+            batch = ArrayBlocks(X, weight, Workers(), X.dtype)
+            late = with_late_widths(model.coordinates, running, batch, self.size)
+            if late is not None:
+                models[j] = replace(model, coordinates=late[0])
+                averages[j + 1] = late[1]
+        if all(map(is_, models, self.product.models)):
+            return self
+        whole = [each * self.size for each in averages]
+        product = replace(self.product, models=tuple(models)).renewed(whole, 1.0)
+        point = product.settled(whole, self.point)
+        return replace(self, product=product, averages=averages, point=point)
 
     def advance(self, em: TableMap, forgetting: Forgetting) -> Self:
         """Take one step with a batch."""
