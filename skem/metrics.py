@@ -126,8 +126,8 @@ def class_error(
     0.25
     """
     table = _Table.of(y_true, y_pred, sample_weight)
-    agreeing = table.cells[table.matching].sum()
-    return float(max(0.0, 1 - agreeing / table.cells.sum()))
+    total, agreeing = table.cells.sum(), table.cells[table.matching].sum()
+    return float(max(0.0, total - agreeing) / total)
 
 
 class _Table(NamedTuple):
