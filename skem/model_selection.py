@@ -65,7 +65,7 @@ class GaussianMixtureIC(ChosenMixture):
     tol : float, default=1e-2
         The total log-likelihood, in nats, that a candidate may still leave to be
         gained, as in `GaussianMixture`. Candidates that are more than ten nats behind
-        the best one by the criterion may leave two nats.
+        the best one by the criterion may leave one nat.
 
     reg_covar : 'auto' or float, default='auto'
         How covariances are kept away from singularity, as in `GaussianMixture`. With

@@ -21,7 +21,7 @@ SHORT = 0.3
 CLOSE = 8.0
 """Nats behind the best one within which candidates are searched with patience."""
 MORE = 5
-"""Searches of those by themselves, until two lead to what was found."""
+"""Searches of those by themselves, until one leads to what was found."""
 
 
 def candidates(

@@ -31,8 +31,6 @@ EQUAL = 1e-3
 """Nats by which none is better than another, as rounding may differ elsewhere."""
 QUICK_CUTS = 24
 """Components that are cut, and pairs that are merged, where many steps are quick."""
-CONFIRMED = 2
-"""Searches that must lead to one optimum, beside the one that has found it."""
 AGAIN = 2**22
 """Products in one step of all searches that are made once more, at most."""
 
@@ -86,8 +84,8 @@ def refine(
 def confirmed(
     problem: Problem, em: EMMap, K: int, effort: Effort, best: Solution | None
 ) -> Solution | None:
-    """Search anew, as single fits do, until two of them lead to the same optimum."""
-    alone, same = replace(effort, n_starts=problem.n_init), 0
+    """Search anew, as single fits do, until one of them leads to the same optimum."""
+    alone = replace(effort, n_starts=problem.n_init)
     for again in range(1, min(effort.more, problem.n_init - 1) + 1):
         search = problem.search(K, [], alone, again)
         found = unless_ill_defined(search.optimum, em)
@@ -97,10 +95,6 @@ def confirmed(
         if gain > EQUAL:
             best = found
         if abs(gain) <= SAME:
-            same += 1
-        elif gain > 0:
-            same = 0
-        if same == CONFIRMED:
             break
     return best
 

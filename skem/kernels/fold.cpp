@@ -3923,18 +3923,17 @@ class Stepper {
         }
     }
 
-    // Take so many steps, two at least, from the best mixtures, `most` of them. After a quarter
-    // of the steps, unless that is one, and half-way, the worse half is given up, and those that would not
-    // exceed `least` by as many steps more as are left, and `hope` times all of them, of the
-    // last one's gain. Return how many are left, first in place, with their objectives and
-    // last gains; −1 if the caller must take another way.
-    int64_t contest(int64_t steps, int64_t most, double hope, double alike, double least,
-                    double *objectives, double *gains) {
-        const double endless = -__builtin_inf();
-        const int64_t stages[] = {0, steps / 4, steps / 2, steps};
+    // Take so many steps from all mixtures. After a quarter of them, unless that is one, and
+    // half-way, the worse half is given up, and those that would not exceed `least` by as
+    // many steps more as are left, and `hope` times all of them, of the last one's gain.
+    // Return how many are left, first in place, with their objectives and last gains; −1 if
+    // the caller must take another way.
+    int64_t contest(int64_t steps, double hope, double alike, double least, double *objectives,
+                    double *gains) {
         int64_t done = 0;
+        const int64_t stages[] = {steps / 4, steps / 2, steps};
         for (int64_t stage : stages) {
-            if (stage < steps && (stage ? stage == 1 : M <= most || steps < 2)) continue;
+            if (stage <= 1 && stage < steps) continue;
             for (int64_t i = done; i <= stage; i++) {
                 if (i > done) advance();
                 if (!run()) return -1;
@@ -3946,10 +3945,7 @@ class Stepper {
             }
             if (stage == steps) break;
             const double ahead = (double)(steps - stage) + hope * (double)steps;
-            if (stage)
-                keep_better((M + 1) / 2, ahead, least, alike, objectives, gains);
-            else
-                keep_better(most, 0, endless, alike, objectives, gains);
+            keep_better(ahead, least, alike, objectives, gains);
             if (M == 0) return 0;
             done = stage + 1;
         }
@@ -4224,12 +4220,12 @@ class Stepper {
         copy(step.next_cholesky + m * size, step.cholesky, size);
     }
 
-    // Give up all but the best `count`, and what has no hope; the next parameters of the
-    // others become the present ones, the best first. Those that are as good but for a share
-    // `alike` of the best stay in order.
-    void keep_better(int64_t count, double ahead, double least, double alike,
-                     double *objectives, const double *gains) {
-        const int64_t size = (structure == TIED ? 1 : K) * entries;
+    // Give up the worse half, and what has no hope; the next parameters of the others become
+    // the present ones, the best first. Those that are as good but for a share `alike` of
+    // the best stay in order.
+    void keep_better(double ahead, double least, double alike, double *objectives,
+                     const double *gains) {
+        const int64_t size = (structure == TIED ? 1 : K) * entries, count = (M + 1) / 2;
         int64_t kept = 0;
         for (int64_t i = 0; i < count;) {
             double best = -__builtin_inf();
@@ -5405,7 +5401,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 21; }
+EXPORT int64_t skem_version(void) { return 20; }
 
 // Threads that were started, for tests.
 EXPORT int64_t skem_helpers(void) { return Team::all.size(); }
@@ -5477,9 +5473,9 @@ EXPORT int64_t skem_follow(const Step *step, const Follow *follow) {
 }
 
 // Steps of a stack of which the worse are given up, as `Stepper::contest` does.
-EXPORT int64_t skem_contest(const Step *step, int64_t steps, int64_t most, double hope,
-                            double alike, double least, double *objectives, double *gains) {
-    return Stepper(*step).contest(steps, most, hope, alike, least, objectives, gains);
+EXPORT int64_t skem_contest(const Step *step, int64_t steps, double hope, double alike,
+                            double least, double *objectives, double *gains) {
+    return Stepper(*step).contest(steps, hope, alike, least, objectives, gains);
 }
 
 // Posterior probabilities (K, n); return whether the caller must find them.

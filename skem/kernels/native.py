@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 21
+VERSION = 20
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
@@ -55,7 +55,7 @@ FUNCTIONS: dict[str, list[Any]] = {
     "skem_step": [ctypes.c_char_p, ctypes.c_int64],
     "skem_contest": [
         ctypes.c_char_p,
-        *[ctypes.c_int64] * 2,
+        ctypes.c_int64,
         *[ctypes.c_double] * 3,
         *[ctypes.c_void_p] * 2,
     ],

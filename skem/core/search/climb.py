@@ -21,8 +21,6 @@ HOPE = 2
 """Times the last step's gain that each of as many more steps may gain."""
 ALIKE = 1e-10
 """Share of a value within which another is as good: rounding must not choose."""
-MANY = 2**62
-"""Starts that all get steps."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,14 @@ def climb(
     steps: int,
     least: float = -math.inf,
     little: float = -math.inf,
-    most: int = MANY,
 ) -> list[Trial]:
     """Take so many plain steps of a map from some starts, and return the best first.
 
-    Where there are several steps, they are from the best `most` starts. After a quarter
-    of them, unless that is one, and half-way, the worse half is given up, and those
-    that have no hope of what is asked for at least. Those that can only hope for a
-    little more stay where they are, unless steps take little time. Those that meet a
-    covariance that must not be repaired are left out. Starts are a list; a stack, if
-    nothing of them is known or given.
+    After a quarter of them, unless that is one, and half-way, the worse half is given
+    up, and those that have no hope of what is asked for at least. Those that can only
+    hope for a little more stay where they are, unless steps take little time. Those
+    that meet a covariance that must not be repaired are left out. Starts are a list; a
+    stack, if nothing of them is known or given.
     """
     each: Sequence[P] = []
     if isinstance(starts, Sequence):
@@ -69,7 +65,7 @@ def climb(
     else:
         there = starts
     try:
-        trials = _together(em, there, steps, least, little, most)
+        trials = _together(em, there, steps, least, little)
     except IllDefinedCovarianceError:
         each = each or [there[i] for i in range(len(there.weights))]
         if len(each) == 1:
@@ -143,7 +139,7 @@ def highest(
 
 
 def _together(
-    em: Map[P], there: P, steps: int, least: float, little: float, most: int
+    em: Map[P], there: P, steps: int, least: float, little: float
 ) -> list[Trial]:
     if steps == 0:
         here: Any = em.evaluate(there)
@@ -151,16 +147,12 @@ def _together(
             here.parameters, here.objective, np.zeros_like(here.objective), 0
         )
     if em.light(there):
-        quick = em.contest(there, steps, most, HOPE, ALIKE, least)
+        quick = em.contest(there, steps, HOPE, ALIKE, least)
         if quick is not None:
             found, (objectives, gains) = quick
             return _trials(found, objectives, gains, steps)
         little = -math.inf
     done, still = 0, []
-    if len(there.weights) > most and steps > 1:
-        here = em.evaluate(there)
-        best_first = order_of(here.objective.tolist())
-        there, done = here.successor[np.array(best_first[:most])], 1
     for stage in (steps // 4, steps // 2):
         if stage <= 1:
             continue

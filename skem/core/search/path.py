@@ -34,18 +34,13 @@ from skem.core.solve.plain import Plain
 
 SPLITS = 3
 """Clusters that are split across their main axis, at most."""
-CUTS = 12
+CUTS = 8
 """Cuts of clusters somewhere, at most."""
-UNIONS = 24
+UNIONS = 16
 """Pairs that are merged, at most: the best are not among those that overlap most."""
 SCREENING = 5
 """Plain steps that starts get."""
-LIKELIEST = 3
-"""Starts of which one gets them. Most are changes of the same mixture, so that their
-likelihoods tell what they are worth."""
-FEW = 6
-"""Starts that get them all the same, where there are no more."""
-ROUGH = 2.0
+ROUGH = 1.0
 """Nats that may be left on the path: the order of starts is clear."""
 PATH_ROWS = 4_000
 
@@ -233,8 +228,7 @@ class Path:
         Others are followed where they are already beyond that.
         """
         best = None
-        most = max(FEW, -(-len(starts) // LIKELIEST))
-        trials = climb(em, starts, SCREENING, least, most=most)
+        trials = climb(em, starts, SCREENING, least)
         for trial in ranked(trials, Trial.hope):
             if best is None:
                 beyond = trial.hope() > least

@@ -42,14 +42,7 @@ class Map(Protocol[P]):
         """Whether steps from a stack take little time."""
 
     def contest(
-        self,
-        stack: P,
-        steps: int,
-        most: int,
-        hope: float,
-        alike: float,
-        least: float,
-        /,
+        self, stack: P, steps: int, hope: float, alike: float, least: float, /
     ) -> tuple[P, Any] | None:
         """Take steps from a stack, and give up the worse, in one call, if it can."""
 

@@ -101,18 +101,6 @@ def test_what_has_no_hope_is_given_up(make_blocks, rng):
     assert [t.objective for t in again] == [t.objective for t in every]
 
 
-def test_the_best_of_several_starts_go_on(make_blocks, rng):
-    em = problem(make_blocks, STRUCTURES["diag"], rng.normal(size=(200, 2)))
-    some = starts(em, 6)
-    # The steps are too few for any to be given up later.
-    best = [trial.parameters for trial in climb(em, some, 0)[:2]]
-    alone = climb(em, best, 3)
-    together = climb(em, some, 3, most=2)
-    assert [t.objective for t in together] == [t.objective for t in alone]
-    assert [t.gain for t in together] == [t.gain for t in alone]
-    assert len(climb(em, some, 1, most=2)) == 6
-
-
 def test_what_stands_still_stays_where_it_is(make_blocks, rng, monkeypatch):
     monkeypatch.setattr(EMMap, "contest", lambda *_: None)
     monkeypatch.setattr(EMMap, "light", lambda *_: False)
@@ -149,7 +137,7 @@ def test_where_steps_take_little_time_what_stands_still_goes_on(
     there = replace(em, blocks=DaskBlocks(None, (tally,), 2, np.dtype(float), None))
     assert em.light(stack)
     assert there.light(stack)
-    assert there.contest(stack, 8, 9, 2.0, 1e-10, -np.inf) is None
+    assert there.contest(stack, 8, 2.0, 1e-10, -np.inf) is None
     moving, still = climb(em, some, 8), climb(em, some, 8, little=1e9)
     assert [t.objective for t in still] == [t.objective for t in moving]
     monkeypatch.setattr("skem.core.mixture.plan.MOST_VALUES", 100)

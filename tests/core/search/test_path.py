@@ -208,7 +208,7 @@ def two_ends(X, make_blocks, monkeypatch):
             Trial(found.parameters, found.objective, gain, 1)
             for found, gain in zip((poor, good), gains, strict=False)
         ]
-        monkeypatch.setattr("skem.core.search.path.climb", lambda *_, most: trials)
+        monkeypatch.setattr("skem.core.search.path.climb", lambda *_: trials)
 
     return path, good, hope_for
 
