@@ -557,8 +557,8 @@ def test_late_values_have_the_widths_of_a_fit(make_blocks, rng):
     start = one_component(STRUCTURES["full"], np.zeros((1, 3)), np.eye(3))
     averages = em.evaluate(start).complete * (1 / 500)
     X[[510, 520], 1] = 4.0
-    batch = make_blocks(X[500:])
-    found = with_late_widths(em.coordinates, averages, batch, 500.0)
+    how = averages.pooled(), 500.0, X[500:], None
+    found = with_late_widths(em.coordinates, averages, *how)
     assert found is not None
     coordinates, wider = found
     z = em.coordinates.load(X.T, np.empty((3, 600)))
@@ -568,5 +568,7 @@ def test_late_values_have_the_widths_of_a_fit(make_blocks, rng):
     of_three = np.broadcast_to(expected, X.T.shape)[1, 0]
     assert of_three > 0
     np.testing.assert_allclose(more, np.diag([0, of_three, 0]), rtol=1e-9, atol=1e-12)
-    assert with_late_widths(coordinates, wider, batch, 500.0) is None
-    assert with_late_widths(em.coordinates, averages, make_blocks(X[:9]), 9.0) is None
+    how = wider.pooled(), 500.0, X[500:], None
+    assert with_late_widths(coordinates, wider, *how) is None
+    how = averages.pooled(), 9.0, X[:9], None
+    assert with_late_widths(em.coordinates, averages, *how) is None

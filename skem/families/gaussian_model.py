@@ -376,10 +376,7 @@ class GaussianModel(Model):
     def _values(self, z: np.ndarray) -> np.ndarray:
         """Undo the coordinates."""
         with np.errstate(over="ignore"):
-            x = z / self.coordinates.scale[:, None] + self.coordinates.shift[:, None]
-            if self.coordinates.unit is not None:
-                x = x / self.coordinates.unit[:, None]
-        return x
+            return self.coordinates.raw(z)
 
     def outside(self, z: np.ndarray) -> np.ndarray:
         """Values of coordinates, (d, n), in the units of the columns."""

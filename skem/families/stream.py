@@ -12,8 +12,6 @@ from typing import Self
 
 import numpy as np
 
-from skem.core.blocks.arrays import ArrayBlocks
-from skem.core.blocks.threads import Workers
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.stream import Forgetting
@@ -57,9 +55,9 @@ class TableStream:
         return cls(product, point, averages, loglik, N, N, N, follows)
 
     def widened(self, values: np.ndarray, weight: np.ndarray) -> Self:
-        """Return the stream ready for a batch (columns, n) with other values.
+        """Return the stream ready for values (columns, n) of its Gaussian columns.
 
-        Than the one that a Gaussian column has had so far: see `with_late_widths`.
+        Where these have had a single one so far: see `with_late_widths`.
         """
         models, averages = [*self.product.models], [*self.averages]
         for j, place in enumerate(self.product.places):
@@ -68,9 +66,9 @@ class TableStream:
             if not isinstance(model, GaussianModel):
                 continue
             assert isinstance(running, Statistics)
-            X = np.ascontiguousarray(model.family.transform(values[place]).T)
-            batch = ArrayBlocks(X, weight, Workers(), X.dtype)
-            late = with_late_widths(model.coordinates, running, batch, self.size)
+            batch = model.family.transform(values[place]).T, weight
+            how = model.coordinates, running, running.pooled(), self.size
+            late = with_late_widths(*how, *batch)
             if late is not None:
                 models[j] = replace(model, coordinates=late[0])
                 averages[j + 1] = late[1]

@@ -49,6 +49,11 @@ class Coordinates:
         out *= self.scale[:, None].astype(dtype, copy=False)
         return out
 
+    def raw(self, z: np.ndarray) -> np.ndarray:
+        """Undo `load`: coordinates (d, n) -> values of the data, in float64."""
+        x = z / self.scale[:, None] + self.shift[:, None]
+        return x if self.unit is None else x / self.unit[:, None]
+
     def squares(self, data: np.ndarray) -> np.ndarray | None:
         """Return w²/12 of the values of a block that are shared, or None."""
         return None if self.ties is None else self.ties.squares(data)

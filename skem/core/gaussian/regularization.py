@@ -266,9 +266,8 @@ class BesideNull:
     def factored(
         self, structure: Structure, covariances: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self.null is None or self.null.ndim < 2:
-            return structure.factor(covariances)
-        if self.constants is not None or not self._bases[0].size:
+        features = self.null is None or self.constants is not None
+        if features or not self._bases[0].size:
             return structure.factor(covariances)
         # Together they would have few digits in the null directions, unless these are
         # features.

@@ -60,9 +60,11 @@ def looked_at(blocks: Blocks, most: int = ROWS) -> ArrayBlocks:
     """
     rows = rows_looked_at(blocks, most)
     taken = replace(blocks.take(rows), known=None)
+    if len(rows) == blocks.n_observed:
+        return taken
     low, high = (f.reduce(taken.X, axis=0) for f in (np.fmin, np.fmax))
     same = np.flatnonzero(~(high > low))
-    if len(rows) == blocks.n_observed or not len(same):
+    if not len(same):
         return taken
     rare = blocks.fold(partial(_rare, same, low[same]), blocks.n_features)
     if not len(rare.weight):

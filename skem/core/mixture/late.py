@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.regularization import VANISHING
 from skem.core.gaussian.statistics import Statistics
@@ -25,15 +24,17 @@ SAME = 1e-9
 def with_late_widths(
     coordinates: Coordinates,
     averages: Statistics,
-    batch: ArrayBlocks,
+    pooled: Statistics,
     size: float,
+    X: np.ndarray,
+    weight: np.ndarray | None,
 ) -> tuple[Coordinates, Statistics] | None:
     """Return coordinates and averages in which such a value has its width.
 
-    `size` is the weight of as many rows as the averages stand for. None if there is no
-    such feature.
+    The averages stand for as many rows as have the weight `size`, and are `pooled` as
+    one component. `X` (n, d) are the rows of a batch. None if there is no such feature.
     """
-    d, pooled = batch.n_features, averages.pooled()
+    d = averages.n_features
     variances = variances_of(pooled.scatter().values[0] / pooled.counts[0])
     if np.shape(variances) != (d,):
         # One variance of all features is none of a single value.
@@ -41,7 +42,7 @@ def with_late_widths(
     features = np.flatnonzero(variances <= VANISHING)
     if not len(features):
         return None
-    z = coordinates.load(batch.X.T, np.empty(batch.X.T.shape))[features]
+    z = coordinates.load(X.T, np.empty(X.T.shape))[features]
     middle = pooled.means[0, features, None]
     with np.errstate(invalid="ignore"):
         other = np.abs(z - middle) > SAME * np.maximum(1, np.abs(middle))
@@ -49,15 +50,15 @@ def with_late_widths(
     features, z, other, middle = features[late], z[late], other[late], middle[late]
     if not len(features):
         return None
-    columns = batch.X.T[features]
+    columns = X.T[features]
     same = ~other & ~np.isnan(z)
     # To the last digit, if the batch has it.
     value = np.where(
         same.any(axis=1),
         columns[np.arange(len(features)), same.argmax(axis=1)],
-        _raw(coordinates, middle[:, 0], features),
+        coordinates.raw(pooled.means.T)[features, 0],
     ).astype(columns.dtype)[:, None]
-    weight = np.ones(len(batch.X)) if batch.weight is None else batch.weight
+    weight = np.ones(len(X)) if weight is None else weight
     ties = find_ties(
         np.hstack([value, columns]), np.hstack([middle, z]), np.r_[size, weight]
     )
@@ -70,11 +71,6 @@ def with_late_widths(
         averages.quadratic.add_squares(row[1 + d :], count * squares)
     widths = _joined(coordinates.ties, ties, features, d)
     return replace(coordinates, ties=widths), replace(averages, sums=sums)
-
-
-def _raw(coordinates: Coordinates, z: np.ndarray, features: np.ndarray) -> np.ndarray:
-    raw = z / coordinates.scale[features] + coordinates.shift[features]
-    return raw if coordinates.unit is None else raw / coordinates.unit[features]
 
 
 def _joined(known: Ties | None, more: Ties, features: np.ndarray, d: int) -> Ties:

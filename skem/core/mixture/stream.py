@@ -249,13 +249,15 @@ class Stream:
         Raises `IllDefinedCovarianceError` as the M-step does.
         """
         batch = replace(batch, X=self._bounded(batch))
-        late = with_late_widths(self.coordinates, self.averages, batch, self.size)
+        before = self.averages.pooled()
+        late = with_late_widths(
+            self.coordinates, self.averages, before, self.size, batch.X, batch.weight
+        )
         if late is not None:
             return self._widened(*late, batch).advance(batch, forgetting)
         weight = batch.total_weight
         step = forgetting.step(self.seen / self.unit, weight / self.unit)
         gain, kept = step / weight, 1 - step
-        before = self.averages.pooled()
         whole = None
         if batch.incomplete:
             values = before.scatter().values[0] / before.counts[0]
