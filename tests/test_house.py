@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "core.passes": GAUSSIAN | {"kernels"},
     "core.incomplete": GAUSSIAN | {"core.passes", "kernels"},
     "core.mixture": GAUSSIAN | {"core.passes", "core.incomplete", "kernels"},
-    "core.student": EM | {"core.solve", "core.passes", "core.incomplete"},
+    "core.student": EM | {"core.solve", "core.passes", "core.incomplete", "kernels"},
     "core.search": EM | {"core.solve"},
     "core.bayes": FIT,
     "families": FIT | {"core.passes", "core.incomplete", "kernels"},
@@ -100,7 +100,7 @@ CALL_KERNELS = {
     "_report.versions",
     *("core.gaussian.packing", "core.passes.fused"),
     *("core.incomplete.gaps", "core.incomplete.masks"),
-    *("core.mixture.plan", "core.mixture.step"),
+    *("core.mixture.plan", "core.mixture.step", "core.student.step"),
     "families.lookup",
 }
 

@@ -2834,6 +2834,20 @@ struct Prior {
     double *next_effective, *next_counts;
 };
 
+enum Degrees : int64_t { GAUSSIAN, FIXED, EACH, COMMON };
+
+// What t mixtures have beside Gaussian ones, where all else is null. Every field has eight
+// bytes. Degrees of freedom are fixed where they start, or each component has its own, or
+// they have one in common.
+struct Freedom {
+    int64_t kind;
+    double least, most;  // of what is estimated
+    double normal;       // from here on a component is computed as a Gaussian
+    double reach;        // squared distance from which on a density is level
+    const double *start;
+    double *df, *next_df;  // (M, K)
+};
+
 // Every field has eight bytes. Parameters are those of M mixtures, in standardised
 // coordinates; the penalty is that of ε pseudo-observations of the target, or KL(q ‖ p).
 struct Step {
@@ -2855,6 +2869,7 @@ struct Step {
     Job job;               // with sums and loglik
     char *scratch;
     Prior prior;
+    Freedom freedom;
 };
 
 constexpr double HALF_LOG_2PI = 0.91893853320467274, LOG_2 = 0.69314718055994531;
@@ -2871,15 +2886,48 @@ INLINE double exp_of(double x) {
 // From here on the first terms of Stirling's series are enough for double precision.
 constexpr double STIRLING = 8;
 
-// ψ(x), x > 0: ψ(x) = ψ(x + 1) − 1/x up to where the series holds.
-inline double digamma(double x) {
-    double sum = 0;
-    for (; x < STIRLING; x += 1) sum -= 1 / x;
+inline double larger(double x, double y) { return x > y ? x : y; }
+
+// log x − ψ(x), x ≥ STIRLING.
+inline double digamma_rest(double x) {
     const double y = 1 / (x * x);
     const double series =
         1 / 12. - y * (1 / 120. - y * (1 / 252. - y * (1 / 240. - y * (1 / 132. -
         y * (691 / 32760. - y * (1 / 12.))))));
-    return sum + log_of(x) - 0.5 / x - y * series;
+    return 0.5 / x + y * series;
+}
+
+// ψ(x), x > 0: ψ(x) = ψ(x + 1) − 1/x up to where the series holds.
+inline double digamma(double x) {
+    double sum = 0;
+    for (; x < STIRLING; x += 1) sum -= 1 / x;
+    return sum + log_of(x) - digamma_rest(x);
+}
+
+// x² ψ′(x) − x, x > 0: information of a Gamma's sample on the logarithm of its shape x.
+inline double shape_information(double x) {
+    const double shape = x;
+    double sum = 0;
+    for (; x < STIRLING; x += 1) sum += 1 / (x * x);
+    const double y = 1 / (x * x);
+    const double series =
+        1 / 6. - y * (1 / 30. - y * (1 / 42. - y * (1 / 30. - y * (5 / 66. -
+        y * (691 / 2730. - y * (7 / 6.))))));
+    if (shape >= STIRLING) return 0.5 + series / x;
+    return shape * shape * (sum + 1 / x + y * (0.5 + series / x)) - shape;
+}
+
+// The shape x between bounds with log x − ψ(x) = gap: see `gamma_shape` in Python.
+inline double gamma_shape(double gap, double least, double most) {
+    const auto clipped = [=](double x) { return x < least ? least : x > most ? most : x; };
+    const double s = larger(gap, 1e-12);
+    double x = (3 - s + __builtin_sqrt((s - 3) * (s - 3) + 24 * s)) / (12 * s);
+    for (int step = 0; step < 3; step++) {
+        x = clipped(x);
+        const double found = x < STIRLING ? log_of(x) - digamma(x) : digamma_rest(x);
+        x = 1 / larger(1 / x - (found - s) / shape_information(x), 1e-12);
+    }
+    return clipped(x);
 }
 
 // What Stirling's formula leaves of log Γ(x), x ≥ STIRLING.
@@ -2910,8 +2958,6 @@ inline double log_rising(double x, double more) {
 // ---------------------------------------------------------------------------
 // The M-steps of shapes, as constraint.py has them
 // ---------------------------------------------------------------------------
-
-inline double larger(double x, double y) { return x > y ? x : y; }
 
 // a b or aᵀ b, of matrices (d, d).
 inline void product(const double *a, const double *b, int64_t d, bool transposed, double *out) {
@@ -3779,12 +3825,12 @@ class Stepper {
     const int64_t d, K;
     int64_t M;
     const int64_t structure, entries;
-    const bool matrices, bayesian;
+    const bool matrices, bayesian, heavy;
     Model model{};
     const Triangles triangles;
     const int64_t stride;
     // What is known of all mixtures, and of all samples.
-    double *theta, *peak, *common_terms, *heights, *precisions, *spreads;
+    double *theta, *peak, *common_terms, *heights, *precisions, *spreads, *tails;
     double *pooled, *goal, *common_scatter;
     // What is worked in at one mixture.
     double *precision, *root, *inverse, *turned, *log_det, *diagonal, *linear, *before;
@@ -3798,14 +3844,17 @@ class Stepper {
         : step(s), d(s.d), K(s.K), M(s.M), structure(storage_of(s.structure)),
           entries(structure == DIAG ? s.d : structure == SPHERICAL ? 1 : s.d * s.d),
           matrices(structure == FULL || structure == TIED),
-          bayesian(s.prior.weights != POINTS), triangles(s.d), stride(triangles.stride),
-          at(aligned((double *)s.scratch)), shapes(s.structure, s.K, s.d, at) {
+          bayesian(s.prior.weights != POINTS), heavy(s.freedom.kind != GAUSSIAN),
+          triangles(s.d), stride(triangles.stride), at(aligned((double *)s.scratch)), shapes(s.structure, s.K, s.d, at) {
         model.itemsize = 8;
         model.kind = structure == FULL   ? PAIRS
                      : structure == DIAG ? SQUARES
-                     : structure == TIED ? NOTHING
-                                         : NORM;
-        model.bounded = structure != TIED;
+                     : structure != TIED ? NORM
+                     : heavy             ? PAIRS
+                                         : NOTHING;
+        // What components share cancels in responsibilities of Gaussian ones only.
+        model.bounded = structure != TIED && !heavy;
+        model.shared = structure == TIED && heavy;
         model.d = d;
         model.K = K;
         model.M = M;
@@ -3822,11 +3871,13 @@ class Stepper {
         heights = take(M * K);
         precisions = take(M * K * d);
         spreads = take(M);
+        tails = take(heavy ? M * K * N_TAILS : 0);
         model.theta = theta;
         model.means = s.means;
         model.cholesky = s.cholesky;
         model.constants = heights;
         model.diagonals = precisions;
+        model.tails = heavy ? tails : nullptr;
         own = (int64_t)((char *)at - s.scratch);
     }
 
@@ -4241,6 +4292,7 @@ class Stepper {
                 copy(step.weights + kept * K, step.next_weights + m * K, K);
                 copy(step.means + kept * K * d, step.next_means + m * K * d, K * d);
                 copy(step.cholesky + kept * size, step.next_cholesky + m * size, size);
+                if (heavy) copy(step.freedom.df + kept * K, step.freedom.next_df + m * K, K);
                 kept++;
             }
         }
@@ -4379,15 +4431,21 @@ class Stepper {
         return !failed;
     }
 
+    // Numbers that a pass finds: sums, log-likelihoods, and what t components own.
+    int64_t n_sums() const { return M * K * width(); }
+    int64_t n_owned() const { return heavy ? 3 * M * K : 0; }
+
     // Bytes of what several chunks of a pass find.
     int64_t of_chunks(int64_t chunks) const {
-        return chunks > 1 ? chunks * M * (K * width() + 1) * (int64_t)sizeof(double) : 0;
+        const int64_t found = n_sums() + M + n_owned();
+        return chunks > 1 ? chunks * found * (int64_t)sizeof(double) : 0;
     }
 
     // The pass. What threads find in chunks of it is added up in the order of these. Return
     // how many samples are left to the caller.
     int64_t pass() {
-        const int64_t n = step.job.n, chunks = n_chunks(model, n), size = M * K * width();
+        const int64_t n = step.job.n, chunks = n_chunks(model, n);
+        const int64_t size = n_sums(), all = size + M + n_owned();
         double *found = aligned((double *)(step.scratch + own));
         char *const rooms = (char *)found + of_chunks(chunks);
         const int64_t room = scratch_bytes(model);
@@ -4405,16 +4463,18 @@ class Stepper {
             job.lost += M * first;
             job.scratch = rooms + place * room;
             if (chunks > 1) {
-                job.sums = found + i * (size + M);
+                job.sums = found + i * all;
                 job.loglik = job.sums + size;
+                job.owned = job.loglik + M;
             }
             const int64_t left = model.itemsize == 8 ? Pass<double>(model, job).run()
                                                      : Pass<float>(model, job).run();
             __atomic_add_fetch(&lost, left, __ATOMIC_RELAXED);
         });
-        for (int64_t i = 0; chunks > 1 && i < chunks; i++, found += size + M) {
+        for (int64_t i = 0; chunks > 1 && i < chunks; i++, found += all) {
             add_up(found, step.job.sums, size, i);
             add_up(found + size, step.job.loglik, M, i);
+            add_up(found + size + M, step.job.owned, n_owned(), i);
         }
         return lost;
     }
@@ -4429,6 +4489,7 @@ class Stepper {
         copy(step.weights, step.next_weights, M * K);
         copy(step.means, step.next_means, M * K * d);
         copy(step.cholesky, step.next_cholesky, (structure == TIED ? M : M * K) * entries);
+        if (heavy) copy(step.freedom.df, step.freedom.next_df, M * K);
         if (!bayesian) return;
         copy(step.prior.effective, step.prior.next_effective, M * K);
         copy(step.prior.counts, step.prior.next_counts, M * K);
@@ -4559,7 +4620,7 @@ class Stepper {
                     log_det[k] = decompose(u);
                     logs += log_det[k];
                     trace += product(precision, goal);
-                    if (structure == TIED) {
+                    if (structure == TIED && !heavy) {
                         triangles.widen(step.second, turned);
                         common += product(precision, turned);
                     }
@@ -4571,7 +4632,7 @@ class Stepper {
                     constant += linear[i] * mean[i];
                     spread += precision[i * stride + i] * (mean[i] * mean[i] + diagonal[i]);
                 }
-                if (structure == FULL)
+                if (structure == FULL || heavy)
                     for (int64_t i = 0; i < d; i++)
                         for (int64_t j = i; j < d; j++)
                             *q++ = precision[i * stride + j] * (i == j ? -0.5 : -1.0);
@@ -4606,12 +4667,59 @@ class Stepper {
         for (int64_t k = 0; k < K; k++) {
             theta[(m * K + k) * p] -= top;
             heights[m * K + k] -= top;
+            if (heavy) describe_tails(m * K + k);
         }
         step.penalty[m] = bayesian     ? divergence(m, trace, pull)
                           : step.ridge ? 0
                                        : step.epsilon * (0.5 * trace - logs);
         common_terms[m] = -0.5 * common;
         return __builtin_isfinite(step.penalty[m]);
+    }
+
+    // What the pass has to know of a t component.
+    void describe_tails(int64_t i) {
+        const double df = step.freedom.df[i], normal = step.freedom.normal;
+        const bool bell = !(df < normal);
+        const double nu = bell ? normal : df, rows = 0.5 * (double)d;
+        double *of = tails + i * N_TAILS;
+        of[C] = heights[i];
+        of[NU] = nu;
+        of[E] = 0.5 * nu + rows;
+        // log Γ((ν + d)/2) − log Γ(ν/2) − (d/2) log(ν/2)
+        of[PEAK] = heights[i] + (bell ? 0 : log_rising(0.5 * nu, rows) - rows * log_of(0.5 * nu));
+        of[REACH] = step.freedom.reach;
+        of[SHAPE] = (double)(bell ? BELL : HEAVY);
+    }
+
+    // Rows that a component has.
+    double size_of(int64_t i) const {
+        return heavy ? step.job.owned[3 * i] : step.job.sums[i * width()];
+    }
+
+    // Σ r E(log τ − τ) → its place, of sums of the pass; and the next degrees of freedom.
+    void revise_freedom(int64_t m) {
+        const Freedom &freedom = step.freedom;
+        double *owned = step.job.owned + 3 * m * K, *df = freedom.next_df + m * K;
+        double rows = 0, sum = 0;
+        for (int64_t k = 0; k < K; k++) {
+            const double *of = tails + (m * K + k) * N_TAILS;
+            double *own = owned + 3 * k;
+            own[1] = (digamma(of[E]) - log_of(0.5 * of[NU])) * own[0] - own[1];
+            rows += own[0];
+            sum += own[1];
+            df[k] = freedom.kind == FIXED  ? freedom.start[k]
+                    : freedom.kind == EACH ? likeliest(own[0], own[1], freedom.start[k])
+                                           : 0;
+        }
+        for (int64_t k = 0; freedom.kind == COMMON && k < K; k++)
+            df[k] = k ? df[0] : likeliest(rows, sum, freedom.start[k]);
+    }
+
+    // ν of so many rows, with Σ r E(log τ − τ); if there are none, where it starts.
+    double likeliest(double rows, double sum, double start) const {
+        const double least = step.freedom.least, most = step.freedom.most;
+        if (!(rows > 0)) return start < least ? least : start > most ? most : start;
+        return 2 * gamma_shape(-1 - sum / rows, least / 2, most / 2);
     }
 
     // A precision, of variances' roots.
@@ -4805,21 +4913,23 @@ class Stepper {
         const int64_t p = width();
         double *sums = step.job.sums + m * K * p, *weights = step.next_weights + m * K;
         double *means = step.next_means + m * K * d, total = 0;
-        for (int64_t k = 0; k < K; k++) total += sums[k * p];
+        if (heavy) revise_freedom(m);
+        for (int64_t k = 0; k < K; k++) total += size_of(m * K + k);
         double *scatter = precision;
-        if (structure == TIED) spread_out(step.epsilon);
+        if (structure == TIED) heavy ? gather(sums) : spread_out(step.epsilon);
         for (int64_t k = 0; k < K; k++) {
-            const double *sum = sums + k * p, n = sum[0];
+            // What rows count for a location may be less than what they are.
+            const double *sum = sums + k * p, n = sum[0], size = size_of(m * K + k);
             const double *before = step.means + (m * K + k) * d;
             double *mean = means + k * d;
-            weights[k] = n / total;
+            weights[k] = size / total;
             for (int64_t i = 0; i < d; i++) {
                 const double offset = n > 0 ? sum[1 + i] / n : 0;
                 diagonal[i] = offset;
                 mean[i] = n > 0 ? offset + (model.centred ? before[i] : 0) : before[i];
             }
             const double *q = sum + 1 + d;
-            const double count = n + step.epsilon;
+            const double count = size + step.epsilon;
             double *u = step.next_cholesky + (m * K + k) * entries;
             if (step.structure > SPHERICAL) {
                 shapes.n[k] = count;
@@ -4899,6 +5009,17 @@ class Stepper {
             }
         }
         return true;
+    }
+
+    // The scatter of t components, with the pseudo-observations.
+    void gather(const double *sums) {
+        const int64_t p = width();
+        for (int64_t i = 0; i < triangles.size(); i++) precision[i] = step.epsilon * goal[i];
+        for (int64_t k = 0; k < K; k++) {
+            const double *q = sums + k * p + 1 + d;
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = i; j < d; j++) precision[i * stride + j] += *q++;
+        }
     }
 
     // The scatter of all samples, with so many rows of the target.
@@ -5075,7 +5196,7 @@ class Follower {
     Stepper &map;
     const Step &step;
     const Follow &follow;
-    const int64_t structure, K, d, factors, entries, size, own, p;
+    const int64_t structure, K, d, factors, entries, n_free, plain_size, size, own, p;
     Chart chart;
     double *ring, *base, *scales, *x, *r, *direction, *target, *first, *second, *there;
     double *S, *Y, *SY, *YY, *a, *b;
@@ -5092,9 +5213,11 @@ class Follower {
         : map(m), step(s), follow(f), structure(storage_of(s.structure)), K(s.K), d(s.d),
           factors(structure == TIED ? 1 : K),
           entries(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * d),
-          size(K + K * d + factors * entries),
+          n_free(s.freedom.kind == EACH ? K : s.freedom.kind == COMMON ? 1 : 0),
+          plain_size(K + K * d + factors * entries),
+          size(plain_size + (s.freedom.kind == GAUSSIAN ? 0 : K)),
           own(structure == DIAG ? d : structure == SPHERICAL ? 1 : d * (d + 1) / 2),
-          p(K + K * d + factors * own), gains(2 * f.window) {
+          p(K + K * d + factors * own + n_free), gains(2 * f.window) {
         double *at = f.scratch;
         const auto take = [&at](int64_t n) {
             double *here = at;
@@ -5199,6 +5322,7 @@ class Follower {
             copy(at, i ? step.next_weights : step.weights, K);
             copy(at + K, i ? step.next_means : step.means, K * d);
             copy(at + K + K * d, i ? step.next_cholesky : step.cholesky, factors * entries);
+            copy(at + plain_size, i ? step.freedom.next_df : step.freedom.df, size - plain_size);
         }
     }
 
@@ -5207,6 +5331,7 @@ class Follower {
         copy(step.weights, from, K);
         copy(step.means, from + K, K * d);
         copy(step.cholesky, from + K + K * d, factors * entries);
+        copy(step.freedom.df, from + plain_size, size - plain_size);
     }
 
     bool evaluate(double &objective, double &loglik) {
@@ -5216,8 +5341,30 @@ class Follower {
         return true;
     }
 
+    void pack(const double *w, const double *mu, const double *u, const double *df,
+              double *out) const {
+        chart.pack(w, mu, u, out);
+        for (int64_t i = 0, at = p - n_free; i < n_free; i++, at++)
+            out[at] = scales[at] * (log_of(df[i]) - log_of(base[plain_size + i]));
+    }
+
     void pack(const double *mixture, double *out) const {
-        chart.pack(mixture, mixture + K, mixture + K + K * d, out);
+        pack(mixture, mixture + K, mixture + K + K * d, mixture + plain_size, out);
+    }
+
+    // Coordinates → the present mixture.
+    void unpack(const double *in) const {
+        chart.unpack(in, step.weights, step.means, step.cholesky);
+        for (int64_t k = 0; k < size - plain_size; k++) {
+            const int64_t i = n_free == 1 ? 0 : k, at = p - n_free + i;
+            double &df = step.freedom.df[k];
+            df = base[plain_size + k];
+            if (!n_free) continue;
+            const double move = in[at] / scales[at];
+            df *= exp_of(move < -50 ? -50 : move > 50 ? 50 : move);
+            df = df < step.freedom.least ? step.freedom.least
+                 : df > step.freedom.most ? step.freedom.most : df;
+        }
     }
 
     // Put the chart at the end of the path.
@@ -5236,6 +5383,13 @@ class Follower {
         }
         for (int64_t k = 0; k < factors; k++)
             for (int64_t i = 0; i < own; i++) *at++ = chart.covariance_scale[k];
+        // Of each row, that of its τ ~ Gamma(ν/2, ν/2) on log ν.
+        for (int64_t i = 0; i < n_free; i++) {
+            const double least = follow.smallest_weight;
+            const double share = n_free == 1 ? 1 : larger(base[i], least);
+            const double known = shape_information(0.5 * base[plain_size + i]);
+            *at++ = __builtin_sqrt(step.total_weight * share * known);
+        }
     }
 
     // Coordinates of a mixture, and the plain step from there.
@@ -5330,7 +5484,7 @@ class Follower {
             farthest = larger(farthest, __builtin_fabs(direction[i] / scales[i]));
         const double length = trust * (follow.longest / farthest);
         for (int64_t i = 0; i < p; i++) target[i] = x[i] + length * direction[i];
-        chart.unpack(target, step.weights, step.means, step.cholesky);
+        unpack(target);
     }
 
     void learn(double before, double after, bool accepted) {
@@ -5343,7 +5497,7 @@ class Follower {
             if (steps == follow.warm_up) settle();
             return;
         }
-        chart.pack(step.next_weights, step.next_means, step.next_cholesky, there);
+        pack(step.next_weights, step.next_means, step.next_cholesky, step.freedom.next_df, there);
         for (int64_t i = 0; i < p; i++) there[i] -= target[i];
         remember(target, there);
         if (!accepted) {
@@ -5401,7 +5555,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 20; }
+EXPORT int64_t skem_version(void) { return 21; }
 
 // Threads that were started, for tests.
 EXPORT int64_t skem_helpers(void) { return Team::all.size(); }

@@ -186,10 +186,15 @@ class EMMap(FitProblem):
         for step in (self._stepper, self._wide):
             found = step and step(parameters, self.regularization)
             if isinstance(found, Statistics):
-                return Evaluation(self, parameters, found)
+                return self._evaluation(self, parameters, found)
             if found:
-                return Evaluation.known(self, parameters, found)
-        return Evaluation(self, parameters, self._folded(parameters))
+                return self._evaluation.known(self, parameters, found)
+        return self._evaluation(self, parameters, self._folded(parameters))
+
+    @property
+    def _evaluation(self) -> type[Evaluation]:
+        """What says what a pass has found."""
+        return Evaluation
 
     def _folded(self, parameters: Parameters) -> Statistics:
         """Return the statistics of a pass over blocks."""
@@ -208,14 +213,14 @@ class EMMap(FitProblem):
         return self._stepper is not None
 
     def for_components(self, n_components: int) -> Self:
-        """Return the same problem for another number of components.
+        """Return the same problem for another number of components."""
+        return super().for_components(n_components)._beside(self)
 
-        With the rows and the steps on them, if they are few.
-        """
-        found = super().for_components(n_components)
-        if self.quick:
-            found.__dict__.update(_stepper=self._stepper, all_rows=self.all_rows)
-        return found
+    def _beside(self, other: EMMap) -> Self:
+        """Take over what another problem has of the same rows, and steps on them."""
+        if other.quick:
+            self.__dict__.update(_stepper=other._stepper, all_rows=other.all_rows)
+        return self
 
     def climbed(
         self, parameters: Parameters, steps: int, least: float = -math.inf
@@ -225,12 +230,11 @@ class EMMap(FitProblem):
         Return what is found at their end, and the log-likelihoods and objectives of all
         of them, (steps + 1, 2, …).
         """
-        plain = type(parameters) is Parameters and self.fixed is None
-        if plain and self._stepper is not None:
+        if self.fixed is None and self._stepper is not None:
             found = self._stepper.climb(parameters, self.regularization, steps, least)
             if found is not None:
                 outcome, values = found
-                return Evaluation.known(self, outcome.parameters, outcome), values
+                return self._evaluation.known(self, outcome.parameters, outcome), values
         here = self.evaluate(parameters)
         path = [(here.loglik, here.objective)]
         while len(path) <= steps:
@@ -253,7 +257,8 @@ class EMMap(FitProblem):
         run = self._stepper.follow(start, self.regularization, limits, lbfgs, path)
         if run is None:
             return None
-        return Evaluation.known(self, run.outcome.parameters, run.outcome), run
+        reached = run.outcome.parameters
+        return self._evaluation.known(self, reached, run.outcome), run
 
     def contest(
         self, stack: Parameters, steps: int, *terms: float

@@ -20,6 +20,7 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior
 from skem.core.gaussian.prior import Prior
+from skem.core.gaussian.quadratic import Quadratic
 from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
 from skem.core.gaussian.ridge import ADDED, Ridge
 from skem.core.gaussian.statistics import Statistics
@@ -34,6 +35,7 @@ from skem.kernels.native import MOST_FEATURES, STEP, Library, address
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
 NO_PRIOR: tuple[Any, ...] = (0,) * 12
+NO_FREEDOM: tuple[Any, ...] = (0,) * 8
 WEIGHTS: dict[type, int] = {
     WEIGHT_PRIORS["dirichlet_process"]: 1,
     WEIGHT_PRIORS["dirichlet_distribution"]: 2,
@@ -161,6 +163,19 @@ class Samples:
         """Those of shift, scale and second moments."""
         return [address(array) for array in self.arrays[:3]]
 
+    @property
+    def quadratic(self) -> Quadratic:
+        """What sums have beside counts and first moments."""
+        return self.structure.logit_quadratic
+
+    def width(self, d: int) -> int:
+        """Numbers in the sums of a component."""
+        return 1 + d + self.quadratic.size(d)
+
+    def plan(self, shape: tuple[int, ...], n_threads: int) -> Plan | None:
+        """Return a plan for parameters of a shape; None if there is none."""
+        return Plan.of(self, shape, n_threads)
+
 
 @dataclass
 class Plan:
@@ -195,36 +210,69 @@ class Plan:
         """Return None if a step would be too large."""
         *stack, K, d = shape
         structure, n, M = samples.structure, samples.job[0], math.prod(stack)
-        width = _width(structure, d)
         if not _are_few(structure, n, shape, MOST_WORK):
             return None
-        own = structure.shape(K, d)
-        shapes = [(K, width), (), (), (K,), (K, d), own, (K,), (K,)]
+        found = [(K, samples.width(d)), (), (), *cls._beside_sums(K)]
+        mixture = [(K,), (K, d), structure.shape(K, d), *cls._beside_factors(K)]
+        shapes = [*found, *mixture]
         sizes = [M * math.prod(each) for each in shapes]
-        ends = list(accumulate([*sizes, *sizes[3:]]))
+        ends = list(accumulate([*sizes, *sizes[len(found) :]]))
         slices = [
             (end - size, end, (*stack, *each))
             for end, size, each in zip(ends, sizes, shapes, strict=False)
         ]
         # What is found, and after it what is given.
-        memory = np.empty(ends[-1])
+        memory, last = np.empty(ends[-1]), len(shapes) - 1
         begin = address(memory)
         given = [
             memory[i:j].reshape(*stack, *each)
-            for (i, j), each in zip(pairwise(ends[7:]), shapes[3:], strict=True)
+            for (i, j), each in zip(pairwise(ends[last:]), mixture, strict=True)
         ]
         places = [begin + 8 * end for end in (0, *ends[:-1])]
-        out, about_means = memory[: ends[7]], np.zeros(stack, np.int64)
+        out, about_means = memory[: ends[last]], np.zeros(stack, np.int64)
         plan = cls(samples, shape, given, out, slices, places, about_means, n_threads)
         # Room for the numbers of lost samples comes first.
         needed = samples.library.step_scratch_bytes(plan._packed(0, 0, 0.0))
         plan.scratch = np.empty(8 * M * n + needed, np.uint8)
         return plan
 
+    @staticmethod
+    def _beside_sums(K: int) -> list[tuple[int, ...]]:
+        """Shapes of what is found beside sums, log-likelihood and penalty."""
+        return []
+
+    @staticmethod
+    def _beside_factors(K: int) -> list[tuple[int, ...]]:
+        """Shapes of what a mixture has beside weights, means and factors."""
+        # Of Bayesian ones.
+        return [(K,), (K,)]
+
+    def _laws(
+        self,
+        prior: tuple[Any, ...] | None,
+        given: list[int],
+        successors: list[int],
+    ) -> tuple[Any, ...]:
+        """Return what a step is told of a prior, and of degrees of freedom."""
+        own = NO_PRIOR if prior is None else (*prior, *given, *successors)
+        return (*own, *NO_FREEDOM)
+
+    def _mixture(self, arrays: list[np.ndarray]) -> Parameters:
+        """Return the mixture of arrays as they are `given`."""
+        if isinstance(self.regularization, Prior):
+            return Posterior(*arrays)
+        return Parameters(*arrays[:3])
+
+    def _statistics(
+        self, loglik: Any, sums: np.ndarray, reference: np.ndarray
+    ) -> Statistics:
+        """Return the statistics of what is found."""
+        return Statistics(loglik, sums, reference, self.samples.quadratic)
+
     def is_long(self, steps: int) -> bool:
         """Whether so many steps are too many for a call that cannot be interrupted."""
-        structure, (*stack, K, d) = self.samples.structure, self.shape
-        products = math.prod(stack) * K * (_width(structure, d) + EXPONENTIAL)
+        *stack, K, d = self.shape
+        products = math.prod(stack) * K * (self.samples.width(d) + EXPONENTIAL)
         return steps * self.samples.job[0] * products > LONGEST_CALL
 
     @property
@@ -256,14 +304,18 @@ class Plan:
         shift, scale, second = samples.addresses
         scratch = lost + 8 * M * samples.job[0]
         number = NAMES.index(samples.structure.shape_name)
-        own = NO_PRIOR if prior is None else (*prior, *at[11:], *at[6:8])
+        size = len(self.given)
+        *found, penalty = at[:3]
+        owned, successors, given = at[3 : -2 * size], at[-2 * size : -size], at[-size:]
+        laws = self._laws(prior, given[3:], successors[3:])
         return STEP.pack(
             number, samples.itemsize, d, K, M, self.n_threads,
             samples.total_weight, epsilon, CONDITION[np.dtype(np.float32)],
             CONDITION[np.dtype(float)], FAR[np.dtype(float)], NEGLIGIBLE,
-            shift, scale, target, second, ridge, constants, *at[8:11],
-            *at[2:6], address(self.about_means),
-            *samples.job, at[0], at[1], 0, 0, 0, 0, 0, lost, 0, 0, scratch, *own,
+            shift, scale, target, second, ridge, constants, *given[:3],
+            penalty, *successors[:3], address(self.about_means),
+            *samples.job, *found, 0, 0, 0, 0, 0, lost, 0, *(owned or [0]), scratch,
+            *laws,
         )  # fmt: skip
 
     def prepare(self, regularization: Regularization | None) -> bool:
@@ -318,26 +370,24 @@ class Plan:
 
     def load(self, parameters: Parameters) -> None:
         """Write parameters where a step reads them."""
-        weights, means, cholesky, effective, counts = self.given
-        weights[...] = parameters.weights
-        means[...] = parameters.means
-        cholesky[...] = parameters.precisions_cholesky
-        if isinstance(parameters, Posterior):
-            effective[...], counts[...] = parameters.log_effective, parameters.counts
+        for given, own in zip(self.given, parameters.arrays, strict=False):
+            given[...] = own
 
     def reached(self) -> Parameters:
         """Return the parameters that the last step was taken from."""
-        arrays = [array.copy() for array in self.given]
-        bayesian = isinstance(self.regularization, Prior)
-        return Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+        return self._mixture([array.copy() for array in self.given])
+
+    def first(self, count: int) -> Parameters:
+        """Return so many mixtures that the last step was taken from."""
+        return self._mixture([array[:count].copy() for array in self.given])
 
     def successor(self) -> Parameters:
         """Return the parameters that a step has led to."""
-        return Parameters(
-            *(
+        return self._mixture(
+            [
                 self.out[begin:end].reshape(shape).copy()
-                for begin, end, shape in self.slices[3:6]
-            )
+                for begin, end, shape in self.slices[-len(self.given) :]
+            ]
         )
 
     def outcome(self, parameters: Parameters) -> Outcome:
@@ -346,10 +396,9 @@ class Plan:
         sums, loglik, penalty, *arrays = [
             out[begin:end].reshape(shape) for begin, end, shape in self.slices
         ]
-        quadratic = self.samples.structure.logit_quadratic
         about_means = self.about_means[..., None, None] != 0
         reference = np.where(about_means, parameters.means, 0.0)
-        statistics = Statistics(loglik[()], sums, reference, quadratic)
-        bayesian = isinstance(parameters, Posterior)
-        successor = Posterior(*arrays) if bayesian else Parameters(*arrays[:3])
+        size = len(self.given)
+        statistics = self._statistics(loglik[()], sums, reference, *arrays[:-size])
+        successor = self._mixture(arrays[-size:])
         return Outcome(parameters, statistics, loglik[()], penalty[()], successor)

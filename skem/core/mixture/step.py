@@ -71,7 +71,11 @@ class Stepper:
     @classmethod
     def of(cls, blocks: Blocks, *data: Any) -> Stepper | None:
         """Return None if that is not for these data, which `Samples.of` describes."""
-        samples = Samples.of(blocks, *data)
+        return cls.on(blocks, Samples.of(blocks, *data))
+
+    @classmethod
+    def on(cls, blocks: Blocks, samples: Samples | None) -> Stepper | None:
+        """Return steps on samples of blocks, if there are any."""
         if samples is None or not isinstance(blocks, ArrayBlocks):
             return None
         return cls(samples, blocks.workers)
@@ -151,7 +155,8 @@ class Stepper:
         in another way.
         """
         plan = self.loaded(start, regularization)
-        free = self.samples.structure.constraint is None and type(start) is Parameters
+        bound = self.samples.structure.constraint is not None
+        free = not bound and not isinstance(start, Posterior)
         if plan is None or not free or plan.is_long(limits.max_iter):
             return None
         longest = int(lbfgs[1]) + 1
@@ -202,8 +207,7 @@ class Stepper:
         left = self.samples.library.contest(plan.packed, steps, *terms, *ends)
         if left < 0:
             return None
-        kept = Parameters(*(array[:left].copy() for array in plan.given[:3]))
-        return kept, found[:, :left]
+        return plan.first(left), found[:, :left]
 
     def responsibilities(
         self, parameters: Parameters, regularization: Regularization
@@ -316,7 +320,7 @@ class Stepper:
         # Threads may share a map, but not the memory that a step works in.
         key = (get_ident(), *shape)
         if key not in self._plans:
-            self._plans[key] = Plan.of(self.samples, shape, self.workers.n_threads)
+            self._plans[key] = self.samples.plan(shape, self.workers.n_threads)
         plan = self._plans[key]
         return plan if plan and plan.prepare(regularization) else None
 

@@ -79,7 +79,8 @@ class Followed(LBFGS):
         parts = self._run.outcome.parameters.arrays
         cuts = np.cumsum([part.size for part in parts])[:-1]
         arrays = zip(np.split(values, cuts), parts, strict=True)
-        return Parameters(*(own.reshape(part.shape) for own, part in arrays))
+        kind = type(self._run.outcome.parameters)
+        return kind(*(own.reshape(part.shape) for own, part in arrays))
 
     @property
     def remaining(self) -> float:

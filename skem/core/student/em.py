@@ -16,8 +16,10 @@ from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.bulk import Bulk
 from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.rows import Rows
+from skem.core.mixture.step import Stepper
 from skem.core.mixture.stream import Stream
-from skem.core.mixture.totals import scored
+from skem.core.mixture.totals import classified, scored
 from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import AS_FAR, StudentExpectation
 from skem.core.student.parameters import (
@@ -28,6 +30,7 @@ from skem.core.student.parameters import (
     StudentStatistics,
 )
 from skem.core.student.robust import robust_distances
+from skem.core.student.step import StudentSamples
 
 HEAVY = 4.0
 """Degrees of freedom by which rows of a label count for less the farther they are."""
@@ -76,7 +79,8 @@ class StudentMap(EMMap):
         """Return the same problem for another number of components."""
         start = np.resize(self.freedom.start, n_components)
         found: Any = super().for_components(n_components)
-        return replace(found, freedom=replace(self.freedom, start=start))
+        found = replace(found, freedom=replace(self.freedom, start=start))
+        return found if self.freedom.tells_apart else found._beside(self)
 
     def clusters(self, n_components: int) -> StudentParameters | None:
         """Return the quick fit, with the degrees of freedom that starts have."""
@@ -163,12 +167,26 @@ class StudentMap(EMMap):
         )
 
     @cached_property
-    def _stepper(self) -> None:
-        """A step of t distributions is another one."""
+    def _stepper(self) -> Stepper | None:
+        def of(blocks: Blocks, *data: Any) -> Stepper | None:
+            samples = StudentSamples.of_freedom(self.freedom, AS_FAR, blocks, *data)
+            return Stepper.on(blocks, samples)
 
-    def evaluate(self, parameters: Parameters) -> Evaluation:
-        """Fold one pass over the data at `parameters`."""
-        return StudentEvaluation(self, parameters, self._folded(parameters))
+        return self._compiled(of)
+
+    @cached_property
+    def _wide(self) -> None:
+        """Steps on many samples are those of blocks."""
+
+    @property
+    def _evaluation(self) -> type[Evaluation]:
+        return StudentEvaluation
+
+    def labelled(self, rows: Rows, resp: np.ndarray) -> None:
+        """Rows of a label count for less where they are far from the others."""
+
+    def moved(self, parameters: Parameters, *how: Any) -> None:
+        """So they do in a component that is moved."""
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None
@@ -183,13 +201,26 @@ class StudentMap(EMMap):
 class StudentEvaluation(Evaluation):
     """What one pass has found. What users see has no reach."""
 
+    @property
+    def _within_reach(self) -> bool:
+        """Whether no row is farther than densities reach."""
+        assert isinstance(self.statistics, StudentStatistics)
+        return not self.statistics.owned[:, 2].any()
+
     @cached_property
     def score(self) -> float:
         """Σ v log p(x | θ) in units of the data; shared values are points."""
-        assert isinstance(self.statistics, StudentStatistics)
-        if self.em.coordinates.ties is None and not self.statistics.owned[:, 2].any():
+        if self.em.coordinates.ties is None and self._within_reach:
             return super().score
         return scored(self.em.of_points(self.parameters), self.em.blocks).loglik
+
+    @cached_property
+    def certainty(self) -> float:
+        """Σ v log max_k r_k; shared values are points."""
+        if self._within_reach:
+            return super().certainty
+        found = classified(self.em.of_points(self.parameters), self.em.blocks)
+        return found.certainty
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
-from skem.core.solve.gamma import CANCELS, gamma_shape, shape_information
+from skem.core.solve.gamma import gamma_shape, shape_information
 
 
 @pytest.mark.parametrize("least, most", [(1e-3, 1e6), (0.05, 5e5), (0.5, 100.0)])
@@ -30,5 +30,4 @@ def test_information_of_a_large_shape_is_that_of_a_gaussian():
     # a² ψ′(a) − a = 1/2 + 1/(6a) − …
     shapes = np.geomspace(1e3, 1e12, 301)
     expected = 0.5 + 1 / (6 * shapes)
-    np.testing.assert_allclose(shape_information(shapes), expected, rtol=4e-5)
-    assert shape_information(np.array(CANCELS)) == 0.5
+    np.testing.assert_allclose(shape_information(shapes), expected, rtol=1e-7)
