@@ -126,7 +126,8 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
 
     degrees_of_freedom_prior : float, default=None
         ν₀, how many rows the prior of a covariance counts for; more than
-        n_features − 1. None: n_features.
+        n_features − 1. None: n_features, less the number of directions in which the
+        data have no variance, such as constant columns.
 
     covariance_prior : 'auto', None, float or array-like, default='auto'
         The inverse scale matrix W₀⁻¹ of the Wishart prior of a precision; ν₀ times the
@@ -134,7 +135,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
 
         - 'auto': as wide as one of K clusters that together fill what the data do, K to
           the power −2/n_features times the (weighted) covariance of the data, without
-          outliers as for `mean_prior`.
+          outliers as for `mean_prior`. Directions without variance do not count.
         - None: as in scikit-learn the covariance of the data, which blurs clusters that
           are much narrower than the distances between them.
 
@@ -427,7 +428,9 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
 
         Notes
         -----
-        `lower_bound_` has all constants, and scikit-learn's has not: they differ.
+        `lower_bound_` has all constants, and scikit-learn's has not: they differ. So do
+        probabilities where the data have no variance in some direction, which
+        scikit-learn's counts as a dimension of the posterior.
 
         See Also
         --------

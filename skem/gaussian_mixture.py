@@ -242,7 +242,8 @@ class GaussianMixture(LikelihoodMixture):
 
     n_parameters_ : int
         Number of free parameters of the model; noise has two, its weight and its
-        volume, as in mclust.
+        volume, as in mclust. Directions in which the data of the fit have no variance,
+        such as constant columns, have none, with ``reg_covar="auto"``.
 
     labels_ : ndarray of int32 of shape (n_samples,)
         The component that each row of the fit is most probable to be of, as by

@@ -23,6 +23,7 @@ from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.kernel import Kernel
@@ -197,7 +198,8 @@ class StudentMixture(LikelihoodMixture):
         memory-mapped files and Dask collections, nor after `partial_fit`.
 
     n_parameters_ : int
-        Number of free parameters, estimated degrees of freedom among them.
+        Number of free parameters, estimated degrees of freedom among them. Directions
+        in which the data of the fit have no variance have none.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -405,10 +407,11 @@ class StudentMixture(LikelihoodMixture):
         structure: Structure,
         parameters: Parameters,
         log_widths: np.ndarray | None,
+        null: NullSpace | None,
         dtype: np.dtype,
     ) -> Kernel:
         assert isinstance(parameters, StudentParameters)
-        return density_of(structure, parameters, log_widths)
+        return density_of(structure, parameters, log_widths, null)
 
     def _prepared(self, blocks: Blocks) -> EMMap:
         em = StudentMap.of_data(
@@ -468,10 +471,9 @@ class StudentMixture(LikelihoodMixture):
         return np.exp(correction(self._degrees(), 1))
 
     def _scores(self) -> Scores:
-        found, n_degrees = super()._scores(), self._freedom_of_fit().size
-        return StudentScores(
-            found.structure, found.parameters, found.given, found.noise, n_degrees
-        )
+        found = super()._scores()
+        return StudentScores(**vars(found), n_degrees=self._freedom_of_fit().size)
 
     def _overlap(self) -> np.ndarray:
-        return sampled_overlap(SHAPES[self.covariance_type], self._parameters())
+        structure = SHAPES[self.covariance_type]
+        return sampled_overlap(structure, self._parameters(), self._null)

@@ -66,7 +66,8 @@ class InverseInformation:
 class Spread:
     """Steps whose outer products sum to the covariance of the estimates.
 
-    They are infinite where one of the matrices has no information.
+    They are infinite where a matrix that is inverted has no information, or a component
+    has fewer rows than free coordinates and their scores have none.
     """
 
     steps: np.ndarray
@@ -104,7 +105,12 @@ class Spread:
         observed = InverseInformation.of(complete - missing, diagonal, columns)
         if method == "hessian":
             return cls(observed.steps, (observed,))
-        return cls(observed.between(sums.scores), (observed, by_scores))
+        # Scores need not vary in all directions: those of a category do not. But those
+        # of few rows cannot.
+        own = sums.counts[: len(scores.parameters.weights)]
+        few = (own < scores.n_own).any()
+        inverses = (observed, by_scores) if few else (observed,)
+        return cls(observed.between(sums.scores), inverses)
 
     def errors(self, rows: slice, push: Push) -> np.ndarray:
         """Return standard errors of what `push` makes of steps in some coordinates."""

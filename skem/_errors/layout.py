@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from skem._errors.tangent import Tangent
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
+from skem.core.gaussian.storage import SQRT2
 
 NO_WEIGHT = 1e-100
 """Weights below this are taken for zero, and are not estimated."""
@@ -34,6 +37,8 @@ class Layout:
     given: dict[str, np.ndarray] = field(default_factory=dict)
     """Masks (K,) of the weights, means and covariances that are not free."""
     noise: bool = False
+    null: NullSpace | None = None
+    """Where the data have no variance: nothing there is free."""
 
     @cached_property
     def expected(self) -> np.ndarray:
@@ -107,12 +112,16 @@ class Layout:
         """Free coordinates, one a column, in all coordinates."""
         free = self._free_before
         size = self.n_rows - self.n_before
-        own = np.eye(size)
         if self.tangent is not None:
             own = self.tangent.jacobian.reshape(size, -1)
-        elif "covariances" in self.given:
-            mask = self.given["covariances"][: self.n_covariances]
-            own = own[:, ~np.repeat(mask, len(self.expected))]
+        else:
+            given = self.given.get("covariances", np.zeros(self.n_covariances, bool))
+            own = block_diag(
+                *(
+                    self._free_covariance(row)[:, : 0 if given[row] else None]
+                    for row in range(self.n_covariances)
+                )
+            )
         found = np.zeros((self.n_rows, free.shape[1] + own.shape[1]))
         found[: self.n_before, : free.shape[1]] = free
         found[self.n_before :, free.shape[1] :] = own
@@ -122,6 +131,13 @@ class Layout:
     def n_free_before(self) -> int:
         """Number of free coordinates before those of the covariances."""
         return self._free_before.shape[1]
+
+    @cached_property
+    def n_own(self) -> np.ndarray:
+        """Number of free coordinates that each component has alone, (K,)."""
+        K = len(self.parameters.weights)
+        free = self.columns != 0
+        return np.array([free[self.own(k)].any(axis=0).sum() for k in range(K)])
 
     @cached_property
     def _free_before(self) -> np.ndarray:
@@ -134,10 +150,45 @@ class Layout:
             kept[:n] = ~self.fixed_weights
             if kept[:n].sum() == 1:
                 kept[:n] = False
+        if self.null is not None:
+            for k in range(len(self.parameters.weights)):
+                axes, rows = self._varying(k), self.means(k)
+                end = rows.start + axes.shape[1]
+                found[rows, rows.start : end] = axes
+                kept[end : rows.stop] = False
         if "means" in self.given:
-            for k in np.flatnonzero(self.given["means"]):
-                kept[self.means(int(k))] = False
+            for k in np.flatnonzero(self.given["means"]).tolist():
+                kept[self.means(k)] = False
         return found[:, kept]
+
+    def _varying(self, k: int) -> np.ndarray:
+        """Axes of the whitened rows of a component along which data vary, (d, r)."""
+        d, cholesky = self.parameters.shape[1], self.parameters.precisions_cholesky
+        if self.null is None:
+            return np.eye(d)
+        root = self.structure.color(cholesky, k, np.eye(d))
+        normals = (root / np.abs(root).max()).T @ self.null.normals.T
+        if not self.structure.matrices:
+            return np.eye(d)[:, ~normals.any(axis=1)]
+        return np.linalg.qr(normals, mode="complete")[0][:, self.null.size :]
+
+    def _free_covariance(self, row: int) -> np.ndarray:
+        """Return the free coordinates of a covariance, one a column, in all of its."""
+        if self.null is None:
+            return np.eye(len(self.expected))
+        axes = self._varying(row)
+        if not self.structure.matrices:
+            return axes
+        pairs = zip(*np.triu_indices(axes.shape[1]), strict=True)
+        columns = [
+            np.outer(axes[:, i], axes[:, j]) + np.outer(axes[:, j], axes[:, i])
+            for i, j in pairs
+        ]
+        entries = np.triu_indices(len(axes))
+        found = np.array([column[entries] for column in columns]).T
+        found = found.reshape(len(self.expected), -1)
+        found[self.logarithmic] /= SQRT2
+        return found / np.linalg.norm(found, axis=0)
 
     @cached_property
     def fixed_weights(self) -> np.ndarray:

@@ -63,10 +63,9 @@ class StudentScores(Scores):
         """Return responsibilities, and the rows with their scales."""
         assert isinstance(expectation, StudentExpectation)
         resp, scale = expectation.weights(block, workspace)
-        d, b = block.data.shape
-        observed = np.full(b, d)
+        observed = np.full(block.data.shape[1], expectation.n_dimensions)
         if block.incomplete:
-            observed = (~np.isnan(block.data)).sum(axis=0)
+            observed = expectation.observed_dimensions(~np.isnan(block.data).T)
         return resp, ScoredRows(block.data, scale, observed)
 
     def complete(

@@ -24,6 +24,7 @@ from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
@@ -109,6 +110,8 @@ class Conditioner:
     parameters: Parameters
     background: Background | None = None
     """Where noise is, the last component of laws."""
+    null: NullSpace | None = None
+    """Where the data of the fit have no variance."""
 
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
@@ -120,7 +123,7 @@ class Conditioner:
             SHAPES[mixture.covariance_type],
             noise_along_features(mixture),
         )
-        return cls(structure, mixture._parameters(), noise)
+        return cls(structure, mixture._parameters(), noise, mixture._null)
 
     @classmethod
     def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:

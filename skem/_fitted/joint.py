@@ -23,6 +23,7 @@ from skem._inputs.validation import (
     rng_of,
 )
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 
 Given = Any
@@ -30,7 +31,11 @@ Given = Any
 
 
 def fitted_from(
-    source: Any, parameters: Parameters, features: Sequence[int], structure: Structure
+    source: Any,
+    parameters: Parameters,
+    features: Sequence[int],
+    structure: Structure,
+    null: NullSpace | None,
 ) -> Any:
     """Return a fitted mixture of some features of another one.
 
@@ -50,6 +55,7 @@ def fitted_from(
     mixture = source._to_become(parameters, structure.name)
     # Before the others, as its parameters are counted.
     set_marginal_noise(mixture, source, np.array(features), parameters.noise_weight)
+    mixture._null_space = null
     kind, arrays = type(parameters), parameters.arrays
     mixture._set_parameters(kind(*(each.astype(dtype) for each in arrays)), covariances)
     mixture.n_features_in_ = len(features)
@@ -175,8 +181,10 @@ class Joint(Parametric):
         self._check_is_fitted()
         chosen = check_features(features, self._feature_names())
         conditioner = self._conditioner()
-        parameters = conditioner.marginal(np.array(chosen))
-        return fitted_from(self, parameters, chosen, conditioner.structure.of_parts)
+        parameters, null = conditioner.marginal(np.array(chosen)), self._null
+        null = None if null is None else null.marginal(np.array(chosen))
+        structure = conditioner.structure.of_parts
+        return fitted_from(self, parameters, chosen, structure, null)
 
     def conditional(self, values: Given) -> Any:
         """Return the mixture of the other features, given the values of some.
@@ -236,7 +244,8 @@ class Joint(Parametric):
             )
         conditioner = self._conditioner()
         parameters, structure = conditioner.given(row), conditioner.structure_given
-        return fitted_from(self, parameters, wanted.tolist(), structure)
+        null = None if self._null is None else self._null.given(wanted)
+        return fitted_from(self, parameters, wanted.tolist(), structure, null)
 
     def impute(
         self,

@@ -19,6 +19,7 @@ from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constr
 from skem._inputs.typing import CovarianceType, RandomState
 from skem._inputs.validation import N_JOBS
 from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.noise import Background
@@ -151,15 +152,20 @@ class Parametric(AllowsGaps, SharedMethods):
 
     def _density(self, dtype: np.dtype) -> Kernel:
         """Return those of the density that `sample` draws from."""
-        background = self._background
+        background, null = self._background, self._null
         log_widths = None if background is None else background.log_widths
+        basis = None if null is None else null.basis
         return kept_kernels(
             self,
             ("density", dtype),
             self.covariance_type,
-            (*self._values_of_density(), log_widths),
+            (*self._values_of_density(), log_widths, basis),
             lambda: self._density_at(
-                SHAPES[self.covariance_type], self._parameters(), log_widths, dtype
+                SHAPES[self.covariance_type],
+                self._parameters(),
+                log_widths,
+                null,
+                dtype,
             ),
         )
 
@@ -168,6 +174,7 @@ class Parametric(AllowsGaps, SharedMethods):
         structure: Structure,
         parameters: Parameters,
         log_widths: np.ndarray | None,
+        null: NullSpace | None,
         dtype: np.dtype,
     ) -> Kernel:
         """Prepare the kernels of the density at parameters."""
@@ -185,9 +192,20 @@ class Parametric(AllowsGaps, SharedMethods):
         """Return where noise is, if there is any."""
         return background_of(self)
 
+    @property
+    def _null(self) -> NullSpace | None:
+        """Return where the data of the fit have no variance, if there is that."""
+        return getattr(self, "_null_space", None)
+
+    @property
+    def _dimensions(self) -> tuple[int, int]:
+        """The number of components, and of directions in which data vary."""
+        (K, d), null = np.shape(self.means_), self._null
+        return K, d if null is None else d - null.size
+
     def _n_parameters(self) -> int:
         self._check_is_fitted()
-        return SHAPES[self.covariance_type].n_free(*np.shape(self.means_))
+        return SHAPES[self.covariance_type].n_free(*self._dimensions)
 
     def _check_arguments(self, of: str, **arguments: Any) -> None:
         """Check those of a method, called by the name of the class that users know."""

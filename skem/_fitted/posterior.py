@@ -18,6 +18,7 @@ from skem.core.bayes.predictive import PredictiveMixture
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import STRUCTURES, Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.posterior import WEIGHT_PRIORS, Posterior, effective_log_weights
 from skem.core.incomplete.patterns import Patterns
@@ -55,7 +56,7 @@ class FittedPosterior(FittedMixture):
             kind(self.weight_concentration_prior_).expected_log(concentration),
             np.asarray(self.mean_precision_, dtype=float),
             np.asarray(self.degrees_of_freedom_, dtype=float),
-            parameters.shape[1],
+            self._dimensions[1],
         )
         return Posterior(
             parameters.weights,
@@ -87,6 +88,7 @@ class FittedPosterior(FittedMixture):
             self._parameters(),
             np.asarray(self.mean_precision_, dtype=float),
             np.asarray(self.degrees_of_freedom_, dtype=float),
+            self._null,
         )
 
     def score_samples(
@@ -126,9 +128,8 @@ class FittedPosterior(FittedMixture):
             return super().score_samples(X)
         self._check_is_fitted()
         structure = STRUCTURES[self.covariance_type]
-        write = partial(
-            _write_predictive, self._student(), structure, self._parameters()
-        )
+        how = self._student(), structure, self._parameters(), self._null
+        write = partial(_write_predictive, *how)
         return evaluate_rows(self, X, self._density, write, ())
 
     def sample(
@@ -197,6 +198,7 @@ def _write_predictive(
     student: PredictiveMixture,
     structure: Structure,
     parameters: Parameters,
+    null: NullSpace | None,
     expectation: Kernel,
     out: np.ndarray,
     block: Block,
@@ -209,7 +211,7 @@ def _write_predictive(
         patterns = Patterns.of(np.isnan(block.data))
         for p, observed in enumerate(patterns.observed):
             rows = patterns.order[slice(*patterns.starts[p : p + 2])]
-            marginal = student.marginal(structure, parameters, observed)
+            marginal = student.marginal(structure, parameters, observed, null)
             log_density[rows] = marginal.log_density(gaussian[:, rows])
     else:
         log_density = student.log_density(gaussian)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skem._fitted.density import write_log_density
-from skem._fitted.sampling import Sampling, draw
+from skem._fitted.sampling import Sampling, colored, draw
 from skem._fitted.support import (
     MOST_KEPT,
     Sampled,
@@ -31,6 +31,7 @@ from skem._inputs.validation import (
 )
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.marginals import marginal_parameters
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.incomplete.patterns import Patterns
 
@@ -155,7 +156,10 @@ class Regions(Sampling):
                 mass[rows] = 1.0
                 continue
             own, marginal = marginal_parameters(structure, parameters, observed)
-            of_these = self._support_of(own, marginal, n_samples, seed, observed)
+            null = None
+            if self._null is not None:
+                null = self._null.marginal(np.flatnonzero(observed))
+            of_these = self._support_of(own, marginal, n_samples, seed, null, observed)
             mass[rows] = of_these.below(levels[rows])
         return mass
 
@@ -213,23 +217,24 @@ class Regions(Sampling):
         parameters: Parameters,
         n_samples: int,
         seed: Any,
+        null: NullSpace | None,
         observed: slice | np.ndarray = WHOLE,
     ) -> Support:
         """Return the support of a density, by draws where there is no closed form.
 
-        It is that of some features, `observed`.
+        It is that of some features, `observed`, with what they have of a `null` space.
         """
-        background = self._background
-        found = None if background else exact_support(structure, parameters)
+        background, q = self._background, 0 if null is None else null.size
+        found = None if background else exact_support(structure, parameters, q)
         if found is not None:
             return found
         rng = check_random_state(seed)
         rows = max(1, SAMPLED_VALUES // parameters.shape[1])
         # Of the density, not by `sample`, which goes by edited covariances.
-        color = partial(structure.color, parameters.precisions_cholesky)
+        color = colored(structure, parameters.precisions_cholesky, null)
         weights, means = parameters.weights, parameters.means
         log_widths = None if background is None else background.log_widths[observed]
-        at = partial(self._density_at, structure, parameters, log_widths)
+        at = partial(self._density_at, structure, parameters, log_widths, null)
         log_density = []
         for start in range(0, n_samples, rows):
             X, labels = draw(weights, means, color, min(rows, n_samples - start), rng)
@@ -252,7 +257,7 @@ class Regions(Sampling):
         found = kept_support(self, parameters, key) if same else None
         if found is None:
             structure = SHAPES[self.covariance_type]
-            found = self._support_of(structure, parameters, n_samples, seed)
+            found = self._support_of(structure, parameters, n_samples, seed, self._null)
             if same:
                 keep_support(self, parameters, key, found)
         return found

@@ -262,4 +262,4 @@ class Reporting(Parametric):
         if getattr(self, "_n_given", 0) > 0:
             masks = check_fixed(getattr(self, "fixed", None), np.shape(self.means_)[0])
         structure, noise = SHAPES[self.covariance_type], self._background is not None
-        return Scores(structure, self._parameters(), masks, noise)
+        return Scores(structure, self._parameters(), masks, noise, self._null)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -13,7 +12,8 @@ from skem._fitted.joint import Given, Joint
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import RandomState
 from skem._inputs.validation import rng_of
-from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.nullspace import Color, NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 
 
@@ -30,10 +30,18 @@ def _whole_number(n_samples: Any) -> int:
     return int(n_samples)
 
 
+def colored(
+    structure: Structure, cholesky: np.ndarray, null: NullSpace | None
+) -> Color:
+    """Return what gives noise the covariances, and no part in a null space."""
+    color = partial(structure.color, cholesky)
+    return color if null is None else null.without(color)
+
+
 def draw(
     weights: np.ndarray,
     means: np.ndarray,
-    color: Callable[[int, np.ndarray], np.ndarray],
+    color: Color,
     n_samples: int,
     rng: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -117,11 +125,12 @@ class Sampling(Joint):
         rng = rng_of(self, random_state)
         structure = SHAPES[self.covariance_type]
         by_hand = self._covariances_by_hand()
-        color = (
-            partial(structure.color, self._parameters().precisions_cholesky)
-            if by_hand is None
-            else partial(structure.draw, by_hand)
-        )
+        color: Color
+        if by_hand is None:
+            cholesky = self._parameters().precisions_cholesky
+            color = colored(structure, cholesky, self._null)
+        else:
+            color = partial(structure.draw, by_hand)
         weights = numpy_of(self.weights_, float)
         means = numpy_of(self.means_, float)
         background = self._background

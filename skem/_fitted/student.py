@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
 
 from skem._fitted.conditional import Conditioner, Split
-from skem._fitted.sampling import draw
+from skem._fitted.sampling import colored, draw
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.far import LOG_2PI
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.storage import TINY
 from skem.core.student.expectation import StudentExpectation
@@ -31,16 +31,20 @@ def density_of(
     structure: Structure,
     parameters: StudentParameters,
     log_widths: np.ndarray | None = None,
+    null: NullSpace | None = None,
 ) -> StudentExpectation:
     """Return the kernels that evaluate blocks at parameters in units of the data.
 
-    `log_widths` are those of noise, if there is any.
+    `log_widths` are those of noise, if there is any, and `null` is where the data of
+    the fit have no variance.
     """
     coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
     inward = coordinates.inward(structure, parameters)
     if log_widths is not None:
         log_widths = log_widths + coordinates.log_slopes
-    return StudentExpectation(structure, inward, coordinates, background=log_widths)
+    return StudentExpectation(
+        structure, inward, coordinates, background=log_widths, null=null
+    )
 
 
 def stretched(
@@ -56,15 +60,19 @@ def stretched(
     return means[labels] + (X - means[labels]) / np.sqrt(tau)[:, None]
 
 
-def sampled_overlap(structure: Structure, parameters: StudentParameters) -> np.ndarray:
+def sampled_overlap(
+    structure: Structure,
+    parameters: StudentParameters,
+    null: NullSpace | None,
+) -> np.ndarray:
     """∫ √(p_j p_k) of all pairs of components, (K, K), from draws of both.
 
     The mean of √(p_j p_k) / m under m = (p_j + p_k)/2, which is at most one.
     """
     K, _ = parameters.shape
     rng = np.random.RandomState(0)
-    expectation = density_of(structure, parameters)
-    color = partial(structure.color, parameters.precisions_cholesky)
+    expectation = density_of(structure, parameters, null=null)
+    color = colored(structure, parameters.precisions_cholesky, null)
     means = parameters.means
     logs = np.empty((K, K, OVERLAP_DRAWS))
     for k in range(K):
@@ -89,7 +97,8 @@ class StudentConditioner(Conditioner):
 
     Given p features at the squared distance δ, the others of a component have a t
     distribution with ν + p degrees of freedom, the location of the Gaussian's and its
-    scale matrix times (ν + δ)/(ν + p) (Ding 2016, The American Statistician 70).
+    scale matrix times (ν + δ)/(ν + p) (Ding 2016, The American Statistician 70). What
+    has no variance is no feature.
     """
 
     @property
@@ -129,6 +138,9 @@ class StudentConditioner(Conditioner):
         df, p = np.minimum(self._df, GAUSSIAN), x.shape[1]
         distances = np.einsum("kno,kno->nk", z, z)
         peaks = self.parameters.log_weights - split.log_det - 0.5 * p * LOG_2PI
+        if self.null is not None:
+            observed = np.isin(np.arange(self.parameters.shape[1]), split.observed)
+            p -= int(self.null.within(observed))
         # Squares of numbers that are multiplied by two to the powers.
         power = np.zeros((1, len(df)), int) if powers is None else powers[..., 0].T
         logs = np.log1p(distances / df) + 2 * np.log(2) * power

@@ -48,8 +48,13 @@ class Support(Protocol):
         """Return the level that so much mass is below."""
 
 
-def exact_support(structure: Structure, parameters: Parameters) -> Support | None:
-    """Return that of one component or of univariate Gaussians, else None."""
+def exact_support(
+    structure: Structure, parameters: Parameters, n_null: int = 0
+) -> Support | None:
+    """Return that of one component or of univariate Gaussians, else None.
+
+    In `n_null` directions nothing varies.
+    """
     active = parameters.weights > 0
     coordinates = scoring_coordinates(structure, parameters, np.dtype(float))
     inward = coordinates.inward(structure, parameters)
@@ -57,11 +62,11 @@ def exact_support(structure: Structure, parameters: Parameters) -> Support | Non
     K, d = inward.shape
     df = parameters.df if isinstance(parameters, StudentParameters) else None
     if df is not None:
-        peaks = peaks + correction(df[active], d)
+        peaks = peaks + correction(df[active], d - n_null)
     if len(peaks) == 1:
         own = np.inf if df is None else float(df[active][0])
-        return Ellipsoid(float(peaks[0]), d, own)
-    if d > 1 or df is not None:
+        return Ellipsoid(float(peaks[0]), d - n_null, own)
+    if d > 1 or df is not None or n_null:
         return None
     weights = inward.weights[active] / inward.weights.sum()
     sd = structure.standard_deviations(inward.precisions_cholesky, (K, d))
@@ -107,7 +112,8 @@ def kept_support(
 class Ellipsoid:
     """One component in d dimensions: squared distances are chi-squared.
 
-    Those of a t with ν degrees of freedom are d times an F of d and ν.
+    Those of a t with ν degrees of freedom are d times an F of d and ν. Without any
+    dimension, all mass is at the peak.
     """
 
     peak: float
@@ -118,6 +124,8 @@ class Ellipsoid:
         """Mass outside the ellipsoid."""
         with np.errstate(over="ignore"):
             squared = np.maximum(2 * (self.peak - levels), 0.0)
+            if self.n_features == 0:
+                return np.where(squared <= 2 * TIED, 1.0, 0.0)
             if self.df < GAUSSIAN:
                 squared = self.df * np.expm1(squared / (self.df + self.n_features))
                 return f.sf(squared / self.n_features, self.n_features, self.df)
@@ -125,6 +133,8 @@ class Ellipsoid:
 
     def level(self, below: float) -> float:
         """Log-density at a quantile of the distance."""
+        if self.n_features == 0:
+            return self.peak
         if self.df < GAUSSIAN:
             squared = self.n_features * float(f.isf(below, self.n_features, self.df))
             exponent = 0.5 * (self.df + self.n_features)

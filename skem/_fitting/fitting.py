@@ -97,7 +97,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     lower_bound_: float
     lower_bounds_: list[float]
 
-    _internal = ("_stream", "_progress", "_noise")
+    _internal = ("_stream", "_progress", "_noise", "_null_space")
     _search_class: ClassVar[type[Search]] = Search
     _stream_class: ClassVar[type[Stream]] = Stream
 
@@ -141,10 +141,11 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         self, problem: EMMap | Stream, found: Parameters, dtype: np.dtype
     ) -> dict[str, Any]:
         """Return the fitted attributes for parameters in some coordinates."""
-        return self._parameter_attributes(
+        found_attributes = self._parameter_attributes(
             problem.coordinates.outward(problem.structure, found, dtype),
             problem.coordinates.covariances(problem.structure, found, dtype),
         )
+        return {**found_attributes, "_null_space": problem.null_space}
 
     @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(

@@ -18,6 +18,7 @@ from skem._inputs.array_api import is_foreign, numpy_of
 from skem._inputs.validation import check_matrices, check_means, check_weights
 from skem._saving.whole import replacing
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.mixture.noise import Background
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ TABLE = "MixtureModel"
 """The class whose documents are those of `skem._tables.files`."""
 DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
 KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
-STATE = {"fingerprint", "n_given", "noise"}
+STATE = {"fingerprint", "n_given", "noise", "null_space"}
 DATA = {"labels_"}
 """What there is one of for each row of the fit, and is not saved."""
 ATTRIBUTES: dict[str, str] = {
@@ -107,7 +108,7 @@ def _parts(mixture: Any) -> dict[str, Any]:
         raise NotImplementedError(
             f"save does not know the attribute {min(unknown)!r} of the mixture."
         )
-    noise = getattr(mixture, "_noise", None)
+    noise, null = getattr(mixture, "_noise", None), mixture._null
     return {
         "parameters": encoded_all(mixture.get_params(deep=False), "parameter"),
         "attributes": encoded_all(fitted, "attribute"),
@@ -116,6 +117,7 @@ def _parts(mixture: Any) -> dict[str, Any]:
             "fingerprint": getattr(mixture, "_as_fitted", None),
             "n_given": getattr(mixture, "_n_given", None),
             "noise": None if noise is None else encoded_all(asdict(noise), "noise"),
+            "null_space": None if null is None else encoded_all(asdict(null), "null"),
         },
     }
 
@@ -231,7 +233,7 @@ def _decoded_mixture(document: Any) -> Any:
 
 
 def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the private attributes of a fit: its fingerprint, what is given, noise."""
+    """Return the private attributes of a fit: its fingerprint, noise, and the like."""
     if not isinstance(document, dict) or document.keys() != STATE:
         raise ValueError(f"state should have {', '.join(sorted(STATE))}")
     found: dict[str, Any] = {}
@@ -249,6 +251,14 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
         ):
             raise ValueError("noise is not of the right type and shape")
         found["_noise"] = Background(**noise)
+    if document["null_space"] is not None:
+        null = decoded_all(document["null_space"])
+        (d,) = np.shape(attributes.get("means_", ()))[-1:]
+        fits = null.keys() == {"basis", "slope"} and is_array(null["slope"], (d,))
+        q = len(null["basis"]) if fits and np.ndim(null["basis"]) else 0
+        if not 0 < q <= d or not is_array(null["basis"], (q, d)):
+            raise ValueError("null_space is not of the right type and shape")
+        found["_null_space"] = NullSpace(**null)
     return found
 
 

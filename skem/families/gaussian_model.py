@@ -399,8 +399,9 @@ class GaussianModel(Model):
 
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""
-        own = self.structure.n_parameters(n_components, self.d)
-        return n_components * self.d + own
+        basis = self.penal.null_basis
+        d = self.d if basis is None else self.d - len(basis)
+        return n_components * d + self.structure.n_parameters(n_components, d)
 
     def outward(self, laws: Laws) -> Laws:
         """Means and covariances in units of what is Gaussian."""

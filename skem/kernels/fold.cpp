@@ -2828,6 +2828,7 @@ enum Weights : int64_t { POINTS, STICKS, DIRICHLET };
 struct Prior {
     int64_t weights;  // POINTS: there is no prior, and all else is null
     double truncation, concentration, precision, degrees;
+    double dimensions, null, log_null;   // with variance and without, and log|Σ| of these
     double norm;                         // log B(W₀, ν₀), less its −¼ d(d − 1) log π
     const double *mean, *row;            // m₀, and what each row adds to the scatter
     double *effective, *counts;          // of q: what stands for log w_k, and n_k
@@ -2844,6 +2845,7 @@ struct Freedom {
     double least, most;  // of what is estimated
     double normal;       // from here on a component is computed as a Gaussian
     double reach;        // squared distance from which on a density is level
+    double dimensions;   // in which samples vary
     const double *start;
     double *df, *next_df;  // (M, K)
 };
@@ -4680,7 +4682,7 @@ class Stepper {
     void describe_tails(int64_t i) {
         const double df = step.freedom.df[i], normal = step.freedom.normal;
         const bool bell = !(df < normal);
-        const double nu = bell ? normal : df, rows = 0.5 * (double)d;
+        const double nu = bell ? normal : df, rows = 0.5 * step.freedom.dimensions;
         double *of = tails + i * N_TAILS;
         of[C] = heights[i];
         of[NU] = nu;
@@ -4757,16 +4759,16 @@ class Stepper {
         return sum;
     }
 
-    // Σ ψ((ν − i)/2) and Σ log Γ((ν − i)/2), i = 0 … d − 1.
+    // Σ ψ((ν − i)/2) and Σ log Γ((ν − i)/2), i = 0 …
     double digammas(double nu) const {
         double sum = 0;
-        for (int64_t i = 0; i < d; i++) sum += digamma(0.5 * (nu - (double)i));
+        for (double i = 0; i < step.prior.dimensions; i++) sum += digamma(0.5 * (nu - i));
         return sum;
     }
 
     double log_gammas(double nu) const {
         double sum = 0;
-        for (int64_t i = 0; i < d; i++) sum += log_gamma(0.5 * (nu - (double)i));
+        for (double i = 0; i < step.prior.dimensions; i++) sum += log_gamma(0.5 * (nu - i));
         return sum;
     }
 
@@ -4774,7 +4776,7 @@ class Stepper {
     // precision that they share, and `pull` Σ (m − m₀)ᵀ P (m − m₀).
     double divergence(int64_t m, double trace, double pull) {
         const Prior &prior = step.prior;
-        const double *counts = prior.counts + m * K, size = (double)d;
+        const double *counts = prior.counts + m * K, size = prior.dimensions;
         const bool shared = structure == TIED;
         double sum = 0.5 * ((shared ? prior.truncation : 1.0) * trace + prior.precision * pull);
         for (int64_t k = 0; k < K; k++) {
@@ -4783,11 +4785,11 @@ class Stepper {
         }
         for (int64_t k = 0; k < (shared ? 1 : K); k++) {
             const double nu = degrees(shared ? total(counts) : counts[k]);
-            const double det = 2 * log_det[k] - size * log_of(nu);
+            const double det = 2 * log_det[k] + prior.log_null - size * log_of(nu);
             const double expected = digammas(nu) + size * LOG_2 + det;
             const double norm = -0.5 * nu * (det + size * LOG_2) - log_gammas(nu);
             const double one = norm - prior.norm + 0.5 * (nu - prior.degrees) * expected -
-                               0.5 * size * nu;
+                               0.5 * size * nu - 0.5 * prior.null * prior.degrees;
             sum += (shared ? prior.truncation : 1.0) * one;
         }
         return sum + (prior.weights == STICKS ? of_sticks(counts) : of_dirichlet(counts));
@@ -4874,7 +4876,7 @@ class Stepper {
     // What stands for log w_k, and E w_k, of the next counts.
     bool reweigh(int64_t m) {
         const Prior &prior = step.prior;
-        const double *counts = prior.next_counts + m * K, size = (double)d;
+        const double *counts = prior.next_counts + m * K, size = prior.dimensions;
         double *logs = prior.next_effective + m * K, *weights = step.next_weights + m * K;
         const double all = total(counts), gamma = prior.concentration;
         const double both = digamma(prior.truncation * gamma + all);

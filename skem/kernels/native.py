@@ -43,7 +43,7 @@ CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
-STEP = struct.Struct("6q6d14P" + JOB.format + "P" + "q5d6P" + "q4d3P")
+STEP = struct.Struct("6q6d14P" + JOB.format + "P" + "q8d6P" + "q5d3P")
 
 FUNCTIONS: dict[str, list[Any]] = {
     "skem_sizes": [],

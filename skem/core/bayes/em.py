@@ -83,22 +83,31 @@ class Beliefs:
         None: rows get `COLLINEAR` in directions in which the data have no variance.
         """
         d, quadratic = totals.all.n_features, structure.quadratic
-        degrees = d if self.degrees_of_freedom is None else self.degrees_of_freedom
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
-        null = None
+        null, varying = None, d
+        if ridge is None and self.covariance is None:
+            null = totals.null_directions(incomplete=incomplete)
+        if null is not None:
+            # If nothing varies, that is all the same.
+            varying = d - round(float(variances_of(null).sum())) or d
+        degrees = float(varying)
+        if self.degrees_of_freedom is not None:
+            degrees = self.degrees_of_freedom
         if self.covariance is not None:
             scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
         else:
-            scatter = self._width(totals, incomplete=incomplete)
+            scatter = self._width(totals, varying, incomplete=incomplete)
             if ridge is None:
-                null = totals.null_directions(incomplete=incomplete)
-                scatter, row = _floored(null, scatter, float(degrees))
+                scatter, row = _floored(null, scatter, degrees)
         # Where V_0 is singular, components without rows have as much of it.
         scatter = scatter + (0.0 if ridge is None else ADDED) * row
         mean = (totals.bulk if self.mean_of_bulk else totals.all).means[0]
         if self.mean is not None:
             unit = 1.0 if coordinates.unit is None else coordinates.unit
-            mean = (self.mean * unit - coordinates.shift) * coordinates.scale
+            given = (self.mean * unit - coordinates.shift) * coordinates.scale
+            # Where the data have no variance the mean is known.
+            known = 0.0 if null is None else _part(null, mean - given)
+            mean = given + known
         return Prior.of(
             structure,
             self.weights,
@@ -111,11 +120,13 @@ class Beliefs:
             null=null,
         )
 
-    def _width(self, totals: Totals, *, incomplete: bool) -> np.ndarray:
+    def _width(
+        self, totals: Totals, dimensions: int, *, incomplete: bool
+    ) -> np.ndarray:
         """V_0 from the data, as wide as one of the clusters."""
         total = totals.bulk if self.covariance_of_bulk else totals.all
         scatter = one_scatter(total, incomplete=incomplete)
-        width, N = self.clusters ** (-2 / total.n_features), float(scatter.counts[0])
+        width, N = self.clusters ** (-2 / dimensions), float(scatter.counts[0])
         return np.asarray(
             _within(scatter) * (width * N / (N - 1) if N >= 2 else 2.0 * width)
         )
@@ -190,6 +201,11 @@ class Totals:
 def _within(scatter: Scatter) -> np.ndarray:
     """Return the covariance of data that are one component."""
     return scatter.values[0] / scatter.counts[0]
+
+
+def _part(null: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Return the part of an offset that is along null directions."""
+    return null @ offset if null.ndim == 2 else null * offset
 
 
 def _floored(

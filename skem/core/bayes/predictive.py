@@ -15,12 +15,15 @@ from scipy.special import gammaln, logsumexp
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.far import LOG_2PI
 from skem.core.gaussian.marginals import marginal_parameters
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 
 
 @dataclass(frozen=True)
 class PredictiveMixture:
     """Weights E w_k, and what turns a Gaussian of precision ν W into a t.
+
+    Directions in which the data have no variance are no dimensions of it.
 
     - `peaks`: log-densities of the Gaussian components at their means, (K,)
     - `degrees`: ν + 1 − d of each t
@@ -31,7 +34,7 @@ class PredictiveMixture:
     peaks: np.ndarray
     degrees: np.ndarray
     widening: np.ndarray
-    n_features: int
+    dimensions: int
 
     @classmethod
     def of(
@@ -40,9 +43,11 @@ class PredictiveMixture:
         parameters: Parameters,
         precision: np.ndarray,
         degrees: np.ndarray,
+        null: NullSpace | None = None,
     ) -> PredictiveMixture:
         """Take β (K,) and ν, (K,) or a single one."""
         K, d = parameters.shape
+        d -= 0 if null is None else null.size
         degrees = np.broadcast_to(degrees, K).astype(float)
         freedom = degrees + 1 - d
         widening = degrees * (1 + precision) / (precision * freedom)
@@ -50,22 +55,27 @@ class PredictiveMixture:
         return cls(parameters.weights, peaks, freedom, widening, d)
 
     def marginal(
-        self, structure: Structure, parameters: Parameters, observed: np.ndarray
+        self,
+        structure: Structure,
+        parameters: Parameters,
+        observed: np.ndarray,
+        null: NullSpace | None = None,
     ) -> PredictiveMixture:
         """Return the density of some features, of the same parameters as `of`.
 
         Each t has the degrees of freedom and the widening that it has with all of them.
         """
-        n_features = int(np.count_nonzero(observed))
+        dimensions = int(np.count_nonzero(observed))
         peaks = np.zeros_like(self.peaks)
-        if n_features:
+        if dimensions:
             own, marginal = marginal_parameters(structure, parameters, observed)
             peaks = _peaks(own, marginal)
-        return replace(self, peaks=peaks, n_features=n_features)
+        dimensions -= 0 if null is None else int(null.within(observed))
+        return replace(self, peaks=peaks, dimensions=dimensions)
 
     def log_density(self, gaussian: np.ndarray) -> np.ndarray:
         """Log-density (b,) of rows at which the Gaussian components have (K, b)."""
-        d, freedom = self.n_features, self.degrees[:, None]
+        d, freedom = self.dimensions, self.degrees[:, None]
         widening = self.widening[:, None]
         with np.errstate(over="ignore", divide="ignore"):
             distances = np.maximum(2 * (self.peaks[:, None] - gaussian), 0) / widening

@@ -10,6 +10,7 @@ import numpy as np
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.storage import TINY
 from skem.core.gaussian.ties import Ties
@@ -74,6 +75,10 @@ class Coordinates:
             return self.scale
         with np.errstate(over="ignore"):
             return np.minimum(self.scale * self.unit, np.finfo(float).max)
+
+    def null_space(self, basis: np.ndarray | None) -> NullSpace | None:
+        """Return where data have no variance, of directions in coordinates."""
+        return None if basis is None else NullSpace(basis, self.slope)
 
     def of_variance(self, variance: np.ndarray | float) -> np.ndarray:
         """Variances of x -> variances of z, (d,)."""

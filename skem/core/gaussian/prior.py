@@ -7,7 +7,7 @@ bound (Bishop 2006, section 10.2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -65,7 +65,8 @@ class Prior(BesideNull, Unchanging):
 
     Each row counts with a variance on top, `row`: that of `reg_covar`, or one in
     directions in which the data have none, so that these tell nothing of the
-    components: `null`, where all have the variance `floor`.
+    components: `null`, where all have the variance `floor`. These are no dimensions of
+    q, whose mean and precision are known there.
     """
 
     weights: WeightPrior
@@ -99,7 +100,7 @@ class Prior(BesideNull, Unchanging):
         log_det = 0.0
         if not failed.any():
             log_det = -2 * float(structure.log_det(cholesky, d).ravel()[0])
-        return cls(
+        found = cls(
             weights,
             float(mean_precision),
             mean,
@@ -110,12 +111,31 @@ class Prior(BesideNull, Unchanging):
             repairs,
             null,
         )
+        if null is None or failed.any():
+            return found
+        known = found.n_null * np.log(degrees_of_freedom * found.floor)
+        return replace(found, log_det=log_det - float(known))
+
+    @property
+    def n_null(self) -> int:
+        """Number of directions without variance."""
+        return 0 if self.null_basis is None else len(self.null_basis)
+
+    @property
+    def dimensions(self) -> int:
+        """Number of directions with variance, those of q."""
+        return len(self.mean) - self.n_null
+
+    @property
+    def log_null(self) -> float:
+        """Log-determinant of a covariance in the directions without variance."""
+        return float(self.n_null * np.log(self.floor))
 
     @cached_property
     def log_norm(self) -> float:
         """Log B(W_0, ν_0), less its −¼ d(d − 1) log π."""
         degrees, log_det = np.asarray(self.degrees_of_freedom), -self.log_det
-        return float(_log_norm(degrees, np.asarray(log_det), len(self.mean)))
+        return float(_log_norm(degrees, np.asarray(log_det), self.dimensions))
 
     def precision(self, counts: np.ndarray) -> np.ndarray:
         """β_k."""
@@ -173,7 +193,7 @@ class Prior(BesideNull, Unchanging):
             self.weights.expected_log(concentration),
             self.precision(counts),
             self.degrees(structure, counts),
-            means.shape[-1],
+            self.dimensions,
         )
         expected = self.weights.expected(concentration)
         return Posterior(expected, means, cholesky, effective, counts)
@@ -188,7 +208,7 @@ class Prior(BesideNull, Unchanging):
     def penalty(self, structure: Structure, parameters: Any) -> Any:
         """KL(q ‖ p)."""
         counts, cholesky = parameters.counts, parameters.precisions_cholesky
-        d = parameters.shape[-1]
+        d = self.dimensions
         ratio = self.mean_precision / self.precision(counts)
         of_means = 0.5 * d * (ratio - 1 - np.log(ratio)).sum(axis=-1)
         of_weights = self.weights.divergence(self.weights.update(counts))
@@ -200,15 +220,20 @@ class Prior(BesideNull, Unchanging):
             target = target.sum(axis=-1 - self.scatter.ndim)
         target = target + times * self.scatter
         trace = 0.5 * structure.trace_precision(cholesky, target)
-        wisharts = self._wisharts(structure, counts, cholesky, d).sum(axis=-1)
+        wisharts = self._wisharts(structure, counts, cholesky).sum(axis=-1)
         return of_weights + of_means + times * wisharts + trace
 
     def _wisharts(
-        self, structure: Structure, counts: np.ndarray, cholesky: np.ndarray, d: int
+        self, structure: Structure, counts: np.ndarray, cholesky: np.ndarray
     ) -> np.ndarray:
-        """KL of each Wishart from the prior's, less ½ tr(V₀ ν W)."""
+        """KL of each Wishart from the prior's, less ½ tr(V₀ ν W).
+
+        That of all directions: ν₀ for each without variance is taken off again.
+        """
         degrees, before = self.degrees(structure, counts), self.degrees_of_freedom
-        log_det = 2 * structure.log_det(cholesky, d) - d * np.log(degrees)
+        d = self.dimensions
+        log_det = 2 * structure.log_det(cholesky, len(self.mean)) + self.log_null
+        log_det = log_det - d * np.log(degrees)
         expected = wishart_digammas(degrees, d) + d * LOG_2 + log_det
         own = _log_norm(degrees, log_det, d)
         return (
@@ -216,6 +241,7 @@ class Prior(BesideNull, Unchanging):
             - self.log_norm
             + 0.5 * (degrees - before) * expected
             - 0.5 * d * degrees
+            - 0.5 * self.n_null * before
         )
 
     def covariances(

@@ -59,6 +59,10 @@ class Regularization(Protocol):
         """Return the precision Cholesky factors of these, as `Storage.factor` does."""
 
     @property
+    def null_basis(self) -> np.ndarray | None:
+        """Directions (q, d) without variance, orthonormal; None if there are none."""
+
+    @property
     def pins(self) -> bool:
         """Whether part of the covariances is given, and no parameter."""
 
@@ -262,6 +266,10 @@ class BesideNull:
             return _spanning(np.eye(len(self.null)) - self.null), _spanning(self.null)
         axes = np.eye(len(self.null))
         return axes[:, self.null < 0.5], axes[:, self.null > 0.5]
+
+    @property
+    def null_basis(self) -> np.ndarray | None:
+        return None if self.null is None else self._bases[1].T
 
     def factored(
         self, structure: Structure, covariances: np.ndarray

@@ -24,6 +24,10 @@ class Unchanging:
         return structure.factor(covariances)
 
     @property
+    def null_basis(self) -> np.ndarray | None:
+        return None
+
+    @property
     def pins(self) -> bool:
         return False
 

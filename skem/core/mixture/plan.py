@@ -34,8 +34,8 @@ from skem.kernels.native import MOST_FEATURES, STEP, Library, address
 
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
-NO_PRIOR: tuple[Any, ...] = (0,) * 12
-NO_FREEDOM: tuple[Any, ...] = (0,) * 8
+NO_PRIOR: tuple[Any, ...] = (0,) * 15
+NO_FREEDOM: tuple[Any, ...] = (0,) * 9
 WEIGHTS: dict[type, int] = {
     WEIGHT_PRIORS["dirichlet_process"]: 1,
     WEIGHT_PRIORS["dirichlet_distribution"]: 2,
@@ -364,6 +364,9 @@ class Plan:
             prior.weights.concentration,
             prior.mean_precision,
             prior.degrees_of_freedom,
+            float(prior.dimensions),
+            float(prior.n_null),
+            prior.log_null,
             prior.log_norm,
             *map(address, arrays),
         )

@@ -12,6 +12,7 @@ from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
 from skem.core.gaussian.ridge import Ridge
@@ -141,6 +142,11 @@ class FitProblem:
             background=background,
             **more,
         )
+
+    @cached_property
+    def null_space(self) -> NullSpace | None:
+        """Where the data have no variance, if there is such a direction."""
+        return self.coordinates.null_space(self.regularization.null_basis)
 
     @property
     def quick_fits(self) -> dict[int, QuickFit]:

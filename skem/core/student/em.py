@@ -155,7 +155,12 @@ class StudentMap(EMMap):
         """Return the kernels that evaluate a block at `parameters`, in float64."""
         assert isinstance(parameters, StudentParameters)
         return StudentExpectation(
-            self.structure, parameters, self.coordinates, AS_FAR, self._log_widths
+            self.structure,
+            parameters,
+            self.coordinates,
+            AS_FAR,
+            self._log_widths,
+            self.null_space,
         )
 
     def of_points(self, parameters: Parameters) -> StudentExpectation:
@@ -163,14 +168,20 @@ class StudentMap(EMMap):
         assert isinstance(parameters, StudentParameters)
         coordinates = replace(self.coordinates, ties=None)
         return StudentExpectation(
-            self.structure, parameters, coordinates, background=self._log_widths
+            self.structure,
+            parameters,
+            coordinates,
+            background=self._log_widths,
+            null=self.null_space,
         )
 
     @cached_property
     def _stepper(self) -> Stepper | None:
         def of(blocks: Blocks, *data: Any) -> Stepper | None:
-            samples = StudentSamples.of_freedom(self.freedom, AS_FAR, blocks, *data)
-            return Stepper.on(blocks, samples)
+            null = self.null_space
+            n_null = 0 if null is None else null.size
+            own = self.freedom, AS_FAR, n_null
+            return Stepper.on(blocks, StudentSamples.of_freedom(*own, blocks, *data))
 
         return self._compiled(of)
 

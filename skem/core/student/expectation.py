@@ -24,6 +24,7 @@ from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.incomplete.completed import Completed, Whitened
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.incomplete.patterns import Piece
@@ -85,8 +86,9 @@ class Weighed(NamedTuple):
 class Part(NamedTuple):
     """Rows that are evaluated together, and the `order` that they have in the block.
 
-    `n_observed` is d, or that of each row, `noise` the log-density of noise there with
-    its weight, and `known` the component that a row is known to be of, or −1.
+    `n_observed` are the dimensions of all rows, or those of each, `noise` is the
+    log-density of noise there with its weight, and `known` the component that a row is
+    known to be of, or −1.
     """
 
     order: Any
@@ -111,6 +113,14 @@ class StudentExpectation:
     reach: float = np.inf
     background: np.ndarray | None = None
     """Logarithms of the widths of noise, the last of the responsibilities."""
+    null: NullSpace | None = None
+    """Where the data have no variance: these are no dimensions of a t."""
+
+    @property
+    def n_dimensions(self) -> int:
+        """Number of dimensions in which data vary."""
+        d = self.parameters.shape[-1]
+        return d if self.null is None else d - self.null.size
 
     @cached_property
     def form(self) -> Form:
@@ -136,6 +146,7 @@ class StudentExpectation:
             self.parameters,
             self.coordinates,
             self.reach,
+            self.n_dimensions,
             self.form if self.background is None else self._form_with(self.background),
         )
 
@@ -185,7 +196,7 @@ class StudentExpectation:
         d = len(block.data)
         yield Part(
             rows,
-            d,
+            self.n_dimensions,
             peaks,
             out,
             stretch,
@@ -211,11 +222,11 @@ class StudentExpectation:
         with np.errstate(all="ignore"):
             distances = 2 * (completed.peaks - completed.log_density)
         peaks = completed.peaks.reshape(shape) + self.parameters.log_weights[..., None]
-        observed = piece.patterns.observed[piece.patterns.of_row]
-        order = piece.patterns.order
+        patterns, order = piece.patterns, piece.patterns.order
+        observed = patterns.observed[patterns.of_row]
         return Part(
             order,
-            observed.sum(axis=1),
+            self.observed_dimensions(patterns.observed)[patterns.of_row],
             peaks,
             distances.reshape(shape),
             None if scaled is None else scaled[1],
@@ -225,6 +236,11 @@ class StudentExpectation:
             self._noise(observed),
             None if known is None else known[order],
         )
+
+    def observed_dimensions(self, observed: np.ndarray) -> np.ndarray:
+        """Return the number of dimensions that masks of features have, (…, d)."""
+        found = observed.sum(axis=-1)
+        return found if self.null is None else found - self.null.within(observed)
 
     def _log_density(
         self, part: Part

@@ -27,10 +27,11 @@ HEAVY, BELL, FLAT = range(3)
 
 @dataclass(frozen=True)
 class Heavy:
-    """A pass, of mixtures with degrees of freedom `df` (…, K)."""
+    """A pass, of mixtures with degrees of freedom `df` (…, K), in some dimensions."""
 
     fused: Fused
     df: np.ndarray
+    n_dimensions: int
 
     @classmethod
     def of(
@@ -39,10 +40,11 @@ class Heavy:
         parameters: StudentParameters,
         coordinates: Coordinates,
         reach: float,
+        n_dimensions: int,
         form: Form,
     ) -> Heavy | None:
         """Return None if there is no compiled pass for this."""
-        d, normal = parameters.means.shape[-1], np.minimum(parameters.df, GAUSSIAN)
+        d, normal = n_dimensions, np.minimum(parameters.df, GAUSSIAN)
         K = normal.shape[-1]
         peaks = form.constants[..., :K]
         columns = (
@@ -59,7 +61,7 @@ class Heavy:
         free = form.background is None
         shared = structure.shared and free and isinstance(form, Expanded)
         fused = Fused.of(form, coordinates, tails, shared)
-        return None if fused is None else cls(fused, normal)
+        return None if fused is None else cls(fused, normal, n_dimensions)
 
     def statistics(
         self, block: Block, workspace: Workspace
@@ -92,7 +94,7 @@ class Heavy:
         noise: Any = 0.0 if form.background is None else owned[..., -1, 0]
         owned = owned[..., :K, :]
         # log u − u + ψ((ν + d)/2) − log((ν + d)/2)
-        constant = digamma((self.df + d) / 2) - np.log(self.df / 2)
+        constant = digamma((self.df + self.n_dimensions) / 2) - np.log(self.df / 2)
         owned[..., 1] = constant * owned[..., 0] - owned[..., 1]
         found = StudentStatistics(
             loglik[()],

@@ -27,20 +27,26 @@ FIXED, EACH, COMMON = 1, 2, 3
 
 @dataclass(frozen=True)
 class StudentSamples(Samples):
-    """Samples of t mixtures, whose densities are level from a distance `reach` on."""
+    """Samples of t mixtures, whose densities are level from a distance `reach` on.
+
+    In `n_null` directions they have no variance.
+    """
 
     freedom: Freedom
     reach: float
+    n_null: int
 
     @classmethod
-    def of_freedom(cls, freedom: Freedom, reach: float, *data: Any) -> Self | None:
+    def of_freedom(
+        cls, freedom: Freedom, reach: float, n_null: int, *data: Any
+    ) -> Self | None:
         """Return None if that is not for these data, which `Samples.of` describes."""
         found = Samples.of(*data)
         if found is None:
             return None
         found = replace(found, itemsize=8)
         own = {field.name: getattr(found, field.name) for field in fields(Samples)}
-        return cls(**own, freedom=freedom, reach=reach)
+        return cls(**own, freedom=freedom, reach=reach, n_null=n_null)
 
     @property
     def quadratic(self) -> Quadratic:
@@ -74,7 +80,9 @@ class StudentPlan(Plan):
     def _laws(self, prior: Any, given: list[int], successors: list[int]) -> Any:
         freedom, reach = self.samples.freedom, self.samples.reach
         how = FIXED if freedom.fixed else COMMON if freedom.common else EACH
-        limits = (LEAST, MOST, GAUSSIAN, min(reach**2, float(np.finfo(float).max)))
+        dimensions = float(self.shape[-1] - self.samples.n_null)
+        farthest = min(reach**2, float(np.finfo(float).max))
+        limits = (LEAST, MOST, GAUSSIAN, farthest, dimensions)
         return (*NO_PRIOR, how, *limits, address(self._start), *given, *successors)
 
     def _mixture(self, arrays: list[np.ndarray]) -> Parameters:

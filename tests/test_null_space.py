@@ -1,0 +1,251 @@
+"""Columns that are constant, or sums of others, say nothing about components."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_t
+from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
+
+import skem
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureIC,
+    MixtureOutlierDetector,
+    StudentMixture,
+    StudentMixtureIC,
+)
+
+KINDS = {
+    "constants": lambda X: np.c_[np.full(len(X), 5.0), X, np.full((len(X), 2), -1e9)],
+    "sums": lambda X: np.c_[X, X.sum(axis=1), X[:, 0] - X[:, 1], X.mean(axis=1)],
+    "units": lambda X: np.c_[X, 2.54 * X[:, 0], 1e6 * X],
+}
+PLACES = {"constants": [1, 2], "sums": [0, 1], "units": [0, 1]}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def plain(rng):
+    """Two clusters with heavy tails, of two features."""
+    scales = np.sqrt(rng.chisquare(4, size=(400, 1)) / 4)
+    return rng.normal(size=(400, 2)) / scales + 9 * rng.integers(0, 2, size=(400, 1))
+
+
+def both(model, plain, kind):
+    """Fits without the columns and with them, and which features they share."""
+    fits = [clone(model).fit(X) for X in (plain, KINDS[kind](plain))]
+    return *fits, PLACES[kind]
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "VVE"])
+@pytest.mark.parametrize("df", ["estimate", "common", 3])
+def test_degrees_of_freedom_are_those_without_the_columns(
+    plain, kind, covariance_type, df
+):
+    if covariance_type == "VVE" and kind != "constants":
+        pytest.skip("the shape is one of other directions")
+    model = StudentMixture(2, covariance_type=covariance_type, df=df, random_state=0)
+    one, other, places = both(model, plain, kind)
+    np.testing.assert_allclose(other.df_, one.df_, rtol=0.02)
+    np.testing.assert_allclose(other.means_[:, places], one.means_, atol=0.01)
+    assert other.n_parameters_ == one.n_parameters_
+    marginal = other.marginal(places)
+    np.testing.assert_allclose(
+        marginal.score_samples(plain), one.score_samples(plain), atol=0.02
+    )
+    np.testing.assert_allclose(
+        other.marginal(places[0]).quantile(0.99),
+        one.marginal(0).quantile(0.99),
+        rtol=1e-2,
+    )
+    given = other.conditional({places[0]: 1.0})
+    np.testing.assert_allclose(given.df_, other.df_ + 1)
+
+
+def test_diagonal_components_leave_constants_out(plain):
+    model = StudentMixture(2, covariance_type="diag", random_state=0)
+    one, other, _ = both(model, plain, "constants")
+    np.testing.assert_allclose(other.df_, one.df_, rtol=0.02)
+    assert other.n_parameters_ == one.n_parameters_ == 1 + 2 * (2 + 2 + 1)
+
+
+def test_constants_beside_gaps_are_no_dimensions_either(plain, rng):
+    gaps = np.where(rng.random(plain.shape) < 0.2, np.nan, plain)
+    model = StudentMixture(2, random_state=0)
+    one, other, _ = both(model, gaps, "constants")
+    np.testing.assert_allclose(other.df_, one.df_, rtol=0.02)
+    # Rows that have a constant alone, and rows without it.
+    row = np.full((2, 5), np.nan)
+    row[0, 0], row[1, 1:3] = 5, plain[0]
+    alone, both_there = np.exp(other.score_samples(row))
+    assert alone > 1
+    assert both_there == pytest.approx(np.exp(one.score_samples(plain[:1]))[0], 1e-2)
+
+
+def test_fewer_rows_than_features_are_that_many_dimensions(rng):
+    X = rng.normal(size=(30, 100))
+    with pytest.warns(skem.exceptions.DegenerateComponentsWarning):
+        mixture = StudentMixture(1, random_state=0).fit(X)
+    assert mixture.df_[0] > 100
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_standard_errors_are_those_without_the_columns(plain, kind, model):
+    one, other, places = both(model(2, random_state=0), plain, kind)
+    X = KINDS[kind](plain)
+    for method in ("sandwich", "hessian", "opg"):
+        errors = one.standard_errors(plain, method=method)
+        found = other.standard_errors(X, method=method)
+        np.testing.assert_allclose(found.weights, errors.weights, rtol=0.02)
+        np.testing.assert_allclose(found.means[:, places], errors.means, rtol=0.03)
+        np.testing.assert_allclose(
+            found.covariances[:, places][:, :, places], errors.covariances, rtol=0.05
+        )
+        if kind == "constants":
+            assert not found.means[:, [0, 3, 4]].any()
+    if kind == "sums":
+        # Of a sum, by hand.
+        hand = model(2, random_state=0).fit(plain @ np.array([[1, 1], [0, 1]]))
+        its = hand.standard_errors(plain @ np.array([[1, 1], [0, 1]]))
+        np.testing.assert_allclose(
+            other.standard_errors(X).means[:, 2], its.means[:, 1], rtol=0.03
+        )
+
+
+def test_errors_beside_a_category_are_those_of_means(rng):
+    """Scores of a category vary in no more directions than it has values."""
+    category = np.eye(3)[rng.integers(3, size=500)]
+    X = np.c_[rng.normal(size=(500, 2)), category]
+    mixture = GaussianMixture(1, random_state=0).fit(X)
+    errors = mixture.standard_errors(X).means[0]
+    np.testing.assert_allclose(errors, X.std(axis=0) / np.sqrt(500), rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_regions_have_their_mass(plain, kind, model, n_components):
+    one, other, _ = both(model(n_components, random_state=0), plain, kind)
+    X = KINDS[kind](plain)
+    found = other.support_probability(X, random_state=0)
+    expected = one.support_probability(plain, random_state=0)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    within = other.score_samples(X) >= other.hdr_level(0.5, random_state=0)
+    inside = one.score_samples(plain) >= one.hdr_level(0.5, random_state=0)
+    assert within.mean() == pytest.approx(inside.mean(), abs=0.02)
+    # Off the plane there is nothing.
+    X[0, -1] = 2 * X[0, -1] + 1
+    assert other.support_probability(X[:1], random_state=0) < 1e-4
+
+
+def test_all_mass_of_constants_is_where_they_are():
+    X = np.full((9, 3), [1.0, 2.0, 3.0])
+    for model in (GaussianMixture, StudentMixture):
+        mixture = model(1, random_state=0).fit(X)
+        assert mixture.n_parameters_ == (1 if model is StudentMixture else 0)
+        rows = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.1]])
+        assert mixture.support_probability(rows).tolist() == [1.0, 0.0]
+        assert mixture.hdr_level(0.5) == pytest.approx(mixture.score_samples(X[:1])[0])
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_draws_have_the_values_that_all_rows_have(plain, kind, model):
+    mixture = model(2, random_state=0).fit(KINDS[kind](plain))
+    X, _ = mixture.sample(50, random_state=0)
+    expected = KINDS[kind](X[:, PLACES[kind]])
+    np.testing.assert_allclose(X, expected, rtol=1e-9, atol=1e-9)
+    X, _ = mixture.sample(50, random_state=0, given={PLACES[kind][0]: 1.0})
+    expected = KINDS[kind](X[:, PLACES[kind]])
+    np.testing.assert_allclose(X, expected, rtol=1e-3, atol=2e-3)
+
+
+def three_clusters(rng, n_constants):
+    y = np.repeat([0, 1, 2], 100)
+    X = rng.normal(size=(300, 2)) + np.array([[0, 0], [6, 0], [0, 6]])[y]
+    return np.c_[X, np.full((300, n_constants), 5.0)], y
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        GaussianMixtureIC(range(1, 5), covariance_type="full", random_state=0),
+        StudentMixtureIC(range(1, 4), covariance_type="full", random_state=0),
+        MixtureIC(range(1, 5), random_state=0),
+        BayesianGaussianMixture(8, random_state=0),
+        BayesianGaussianMixture(8, covariance_type="diag", random_state=0),
+        BayesianGaussianMixture(8, covariance_type="tied", random_state=0),
+        BayesianGaussianMixture(8, mean_prior=np.zeros(32), random_state=0),
+    ],
+)
+def test_thirty_constants_take_no_cluster_away(rng, search):
+    X, y = three_clusters(rng, 30)
+    labels = clone(search).fit(X).predict(X)
+    assert adjusted_rand_score(y, labels) > 0.95
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_bayesian_mixtures_are_those_without_the_columns(rng, covariance_type):
+    X, _ = three_clusters(rng, 3)
+    plain, constants = (
+        BayesianGaussianMixture(
+            5, covariance_type=covariance_type, tol=1e-6, random_state=0
+        ).fit(rows)
+        for rows in (X[:, :2], X)
+    )
+    np.testing.assert_allclose(constants.weights_, plain.weights_, atol=1e-4)
+    np.testing.assert_allclose(constants.means_[:, :2], plain.means_, atol=1e-3)
+    assert constants.degrees_of_freedom_prior_ == plain.degrees_of_freedom_prior_ == 2
+    # What is left is the density of the constants, which is the same for all rows.
+    peak = constants.score_samples(X) - plain.score_samples(X[:, :2])
+    np.testing.assert_allclose(peak, peak[0], atol=1e-3)
+    bounds = constants.lower_bound_ - plain.lower_bound_
+    assert bounds == pytest.approx(len(X) * peak[0], abs=1e-2)
+    predictive = [
+        mixture.score_samples(rows, posterior_predictive=True)
+        for mixture, rows in ((constants, X), (plain, X[:, :2]))
+    ]
+    np.testing.assert_allclose(predictive[0] - predictive[1], peak[0], atol=2e-3)
+
+
+def test_outlier_detectors_keep_their_rate(rng):
+    X = np.c_[rng.normal(size=(400, 2)), np.full((400, 3), 5.0)]
+    detector = MixtureOutlierDetector(false_alarm_rate=0.05, random_state=0).fit(X)
+    new = np.c_[rng.normal(size=(20_000, 2)), np.full((20_000, 3), 5.0)]
+    assert 0.03 < (detector.predict(new) == -1).mean() < 0.07
+
+
+@pytest.mark.parametrize("model", [StudentMixture, GaussianMixture])
+def test_files_know_of_them(plain, kind, model, tmp_path):
+    X = KINDS[kind](plain)
+    mixture = model(2, random_state=0).fit(X)
+    mixture.save(tmp_path / "mixture.json")
+    loaded = skem.load(tmp_path / "mixture.json")
+    np.testing.assert_array_equal(loaded.score_samples(X), mixture.score_samples(X))
+    assert loaded.bic(X) == mixture.bic(X)
+    np.testing.assert_array_equal(
+        loaded.sample(9, random_state=0)[0], mixture.sample(9, random_state=0)[0]
+    )
+
+
+def test_what_comes_later_in_a_stream_is_a_dimension(rng):
+    X = rng.standard_t(5, size=(3000, 2))
+    X[:1000, 1] = 4.0
+    stream = StudentMixture(1, random_state=0).partial_fit(X[:1000])
+    assert stream.n_parameters_ == 1 + 1 + 1
+    stream.partial_fit(X[1000:])
+    assert stream.n_parameters_ == 2 + 3 + 1
+
+
+def test_the_density_is_a_t_in_what_varies(plain):
+    X = KINDS["sums"](plain)
+    mixture = StudentMixture(1, random_state=0).fit(X)
+    marginal = multivariate_t(
+        mixture.means_[0, :2], mixture.covariances_[0, :2, :2], mixture.df_[0]
+    )
+    difference = mixture.score_samples(X) - marginal.logpdf(plain)
+    np.testing.assert_allclose(difference, difference[0], atol=1e-5)
