@@ -106,7 +106,8 @@ class DescribedTable(FittedTable):
         Parameters
         ----------
         columns : int, str or sequence of them
-            The columns, by place or by name, in the order wanted.
+            The columns, by place or by name, in the order wanted; or a boolean mask of
+            all columns.
 
         Returns
         -------
