@@ -266,10 +266,12 @@ def check_total_weight(total: float) -> None:
         )
 
 
-def check_labels(labels: Any, n_samples: int, n_components: int) -> np.ndarray | None:
+def check_labels(
+    labels: Any, n_samples: int, n_components: int, weight: np.ndarray | None = None
+) -> np.ndarray | None:
     """Validate known components of shape (n_samples,), −1 where they are not known.
 
-    None if none of them is known.
+    Nothing is known of rows without weight. None if nothing is known of any.
     """
     if labels is None:
         return None
@@ -278,6 +280,8 @@ def check_labels(labels: Any, n_samples: int, n_components: int) -> np.ndarray |
         raise ValueError(f"labels.shape == {labels.shape}, expected {(n_samples,)}!")
     check_each_label(labels, n_components)
     known = labels.astype(np.intp)
+    if weight is not None:
+        known[weight == 0] = -1
     return known if (known >= 0).any() else None
 
 

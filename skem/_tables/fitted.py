@@ -171,11 +171,7 @@ class FittedTable(TakesTables, SharedMethods):
     ) -> Totals:
         """Add up what is said of rows, certainties always among it."""
         if is_dask(X):
-            if labels is not None:
-                raise NotImplementedError(
-                    "labels go with tables in memory, and X is a Dask collection."
-                )
-            return totals_of(self, X, sample_weight)
+            return totals_of(self, X, sample_weight, labels)
         rows = self._summands(X, labels, sample_weight)
         weight = weight_of_each(sample_weight, len(rows))
         return Totals(float(weight.sum()), *(weight @ rows).tolist())
