@@ -182,6 +182,7 @@ class DescribedTable(FittedTable):
         sample_weight: ArrayLike | None = None,
         *,
         method: str = "sandwich",
+        labels: ArrayLike | None = None,
     ) -> TableStandardErrors:
         """Estimate standard errors of the parameters.
 
@@ -203,11 +204,14 @@ class DescribedTable(FittedTable):
             'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹: both
             suppose that the model is right.
 
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
+
         Returns
         -------
         errors : TableStandardErrors
             With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`.
+            `parameters_`. What was `fixed` in the fit has error zero.
 
         References
         ----------
@@ -226,10 +230,11 @@ class DescribedTable(FittedTable):
         >>> errors.parameters["x0"]["probability"].round(2)
         array([0.15])
         """
-        em = self._map(X, sample_weight)
-        weight = weight_of_each(sample_weight, em.n_samples)
+        check_is_fitted(self)
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        em = self._map(X, sample_weight, labels)
+        weight = weight_of_each(sample_weight, em.n_samples)
         errors = errors_of(em, self._point, weight, self._outward, method)
         return TableStandardErrors(errors["weights"], unflattened(errors))
 
