@@ -177,8 +177,9 @@ class Reporting(Parametric):
             about a parameter: for a component without data, if there are fewer rows
             than parameters, or where the log-likelihood has no maximum in it. A weight
             of zero or one is on its bound, and has error zero, and so has what was
-            `fixed` in the fit. Of t components, its attribute `df` has those of `df_`.
-            Its method `confidence_interval` gives intervals.
+            `fixed` in the fit; but with `noise` fixed weights are shares of what that
+            leaves, and vary with it. Of t components, its attribute `df` has those of
+            `df_`. Its method `confidence_interval` gives intervals.
 
         Raises
         ------
