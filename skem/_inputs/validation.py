@@ -234,6 +234,14 @@ def weight_of_each(sample_weight: Any, n_samples: int) -> np.ndarray:
     return np.ones(n_samples) if weight is None else np.array(weight, dtype=float)
 
 
+def check_of_rows(X: Any, sample_weight: Any, labels: Any) -> None:
+    """Refuse weights and labels of no rows."""
+    if X is None and sample_weight is not None:
+        raise ValueError("`sample_weight` are weights of X, which is None.")
+    if X is None and labels is not None:
+        raise ValueError("`labels` are components of rows of X, which is None.")
+
+
 def is_scalar(sample_weight: Any) -> bool:
     """Whether there is one weight for all samples, or text in its place."""
     return isinstance(sample_weight, Number | str | bytes) or (
