@@ -489,6 +489,18 @@ def test_names_of_features_count_the_noise_and_one_is_a_density():
     assert mixture.transform(X).shape == (len(X), 3)
 
 
+@pytest.mark.parametrize("Selection", [GaussianMixtureIC, StudentMixtureIC])
+def test_a_selection_has_the_noise_of_the_chosen_mixture(Selection):
+    X, _ = noise_data()
+    selection = Selection(2, covariance_type="full", n_init=1, random_state=0)
+    noisy = clone(selection).set_params(noise=True).fit(X)
+    for name in ("noise_weight_", "noise_volume_"):
+        assert not hasattr(selection, name)
+        assert not hasattr(clone(selection).fit(X), name)
+        assert getattr(noisy, name) == getattr(noisy.best_estimator_, name)
+        assert name in dir(noisy)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [
