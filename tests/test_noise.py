@@ -489,6 +489,16 @@ def test_names_of_features_count_the_noise_and_one_is_a_density():
     assert mixture.transform(X).shape == (len(X), 3)
 
 
+def test_parameters_alone_have_no_noise_before_a_fit():
+    X, _ = noise_data()
+    bare = GaussianMixture(2, n_init=1, random_state=0).fit(X)
+    given = bare.weights_, bare.means_, bare.covariances_
+    mixture = GaussianMixture.from_parameters(*given, noise=True, warm_start=True)
+    assert not hasattr(mixture, "noise_weight_")
+    assert mixture.score(X) == pytest.approx(bare.score(X))
+    assert mixture.fit(X).noise_weight_ > 0.1
+
+
 @pytest.mark.parametrize("Selection", [GaussianMixtureIC, StudentMixtureIC])
 def test_a_selection_has_the_noise_of_the_chosen_mixture(Selection):
     X, _ = noise_data()
