@@ -384,7 +384,8 @@ class GaussianMixture(LikelihoodMixture):
             The structure of the covariances, as for the estimator. They must have it.
 
         **params : dict
-            Further parameters of the estimator.
+            Further parameters of the estimator. With `noise` the next fit has noise;
+            this mixture has none.
 
         Returns
         -------

@@ -200,7 +200,8 @@ class MixtureIC(TakesTables, Chooser):
 
         labels : array-like of int of shape (n_samples,), default=None
             Known components, as in :meth:`MixtureModel.fit`. Numbers of components that
-            are fewer than those of the labels are not tried.
+            are fewer than those of the labels are not tried. The criterion is of what
+            is known, too.
 
         Returns
         -------
@@ -232,7 +233,7 @@ class MixtureIC(TakesTables, Chooser):
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
-        known = check_labels(labels, table.n_rows, components[-1])
+        known = check_labels(labels, table.n_rows, components[-1], weight)
         if known is not None:
             components = [K for K in components if K > known.max()]
         n_rows = int(np.count_nonzero(weight))
@@ -263,7 +264,7 @@ class MixtureIC(TakesTables, Chooser):
             for name in structures
         )
         candidates = [each for same in zip(*found, strict=True) for each in same]
-        self._choose([_judged(each, X, weight) for each in candidates])
+        self._choose([_judged(each, X, weight, known) for each in candidates])
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
@@ -302,9 +303,11 @@ class MixtureIC(TakesTables, Chooser):
     summary = of_best(MixtureModel.summary)
 
 
-def _judged(candidate: Candidate, X: Any, weight: np.ndarray) -> Candidate:
+def _judged(
+    candidate: Candidate, X: Any, weight: np.ndarray, known: np.ndarray | None
+) -> Candidate:
     """Return a candidate with what it is judged by."""
-    totals = candidate.mixture._totals(X, weight)
+    totals = candidate.mixture._totals(X, weight, labels=known)
     return replace(
         candidate,
         total_weight=totals.weight,

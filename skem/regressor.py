@@ -156,8 +156,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             A fitted mixture of features and targets.
 
         targets : int, str or sequence of them
-            Which features are targets. One that is not in a sequence is a target whose
-            predictions are 1-D.
+            Which features are targets, by index or by name, or a boolean mask of all
+            features. One that is not in a sequence is a target whose predictions are
+            1-D.
 
         Returns
         -------

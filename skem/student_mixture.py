@@ -337,7 +337,8 @@ class StudentMixture(LikelihoodMixture):
             The structure of the scale matrices, as for the estimator.
 
         **params : dict
-            Further parameters of the estimator.
+            Further parameters of the estimator. With `noise` the next fit has noise;
+            this mixture has none.
 
         Returns
         -------

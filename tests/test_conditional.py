@@ -6,7 +6,13 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    GaussianMixtureRegressor,
+    MixtureModel,
+    StudentMixture,
+)
 from skem._fitted.conditional import Conditioner, patterns
 from skem.datasets import load_faithful
 
@@ -498,6 +504,11 @@ FRAME = pd.DataFrame(load_faithful().data, columns=["eruptions", "waiting"])
         (lambda m: m.marginal("wait"), "Feature 'wait' not in feature_names"),
         (lambda m: m.marginal([0, 2]), r"names, or integers in \[0, 1\], got 2"),
         (lambda m: m.marginal([1, "waiting"]), "features should be distinct"),
+        (lambda m: m.marginal([True]), "mask of features must have one value for each"),
+        (lambda m: m.marginal([True, 1]), r"integers in \[0, 1\], got True"),
+        (lambda m: m.marginal([False, False]), "should have at least one feature"),
+        (lambda m: m.marginal(True), r"integers in \[0, 1\], got True"),
+        (lambda m: m.conditional({True: 1.0}), r"integers in \[0, 1\], got True"),
         (lambda m: m.conditional({"wait": 1.0}), "Feature 'wait' not in feature_names"),
         (lambda m: m.conditional({0: 1.0, 1: 1.0}), "at least one feature without a v"),
         (lambda m: m.conditional([2.0, 50.0]), "at least one feature without a value"),
@@ -520,6 +531,27 @@ def test_bad_input_is_told_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call(mixture)
     assert vars(mixture) == before
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        FRAME.columns == "waiting",
+        [False, True],
+        pd.Series(FRAME.columns == "waiting", index=FRAME.columns),
+    ],
+)
+def test_a_boolean_mask_chooses_features_as_in_numpy(mask):
+    mixture = GaussianMixture(2, random_state=0).fit(FRAME)
+    table = MixtureModel(2, random_state=0).fit(FRAME)
+    assert mixture.marginal(mask).feature_names_in_.tolist() == ["waiting"]
+    assert list(table.marginal(mask).parameters_) == ["waiting"]
+    regressor = GaussianMixtureRegressor.from_mixture(mixture, mask)
+    listed = GaussianMixtureRegressor.from_mixture(mixture, [1])
+    rows = FRAME[["eruptions"]]
+    np.testing.assert_array_equal(regressor.predict(rows), listed.predict(rows))
+    with pytest.raises(ValueError, match=r"got True"):
+        table.conditional({True: 1.0})
 
 
 def test_a_mixture_that_is_not_fitted_says_so():

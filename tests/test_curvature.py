@@ -27,6 +27,20 @@ def with_gaps(X):
     return X
 
 
+def inverse_information(log_likelihood, point):
+    steps = STEP * np.eye(len(point))
+    middle = log_likelihood(point)
+    ahead = [log_likelihood(point + step) for step in steps]
+    behind = [log_likelihood(point - step) for step in steps]
+    hessian = np.diag(np.add(ahead, behind) - 2 * middle)
+    for i, j in zip(*np.triu_indices(len(point), 1), strict=True):
+        both = log_likelihood(point + steps[i] + steps[j])
+        both += log_likelihood(point - steps[i] - steps[j])
+        alone = ahead[i] + ahead[j] + behind[i] + behind[j]
+        hessian[i, j] = hessian[j, i] = (both + 2 * middle - alone) / 2
+    return np.linalg.inv(-hessian / STEP**2)
+
+
 def by_differences(mixture, X, labels=None, weight=None):
     """Errors of weights, means, covariances and degrees of freedom that are free."""
     (K, d), shape = mixture.means_.shape, mixture.covariances_.shape
@@ -83,18 +97,8 @@ def by_differences(mixture, X, labels=None, weight=None):
             moved.df_ = np.broadcast_to(more[0], K)
         return moved._totals(X, weight, labels=labels).loglik
 
-    point = np.concatenate(parts)
-    steps = STEP * np.eye(len(point))
-    middle = log_likelihood(point)
-    ahead = [log_likelihood(point + step) for step in steps]
-    behind = [log_likelihood(point - step) for step in steps]
-    hessian = np.diag(np.add(ahead, behind) - 2 * middle)
-    for i, j in zip(*np.triu_indices(len(point), 1), strict=True):
-        both = log_likelihood(point + steps[i] + steps[j])
-        both += log_likelihood(point - steps[i] - steps[j])
-        alone = ahead[i] + ahead[j] + behind[i] + behind[j]
-        hessian[i, j] = hessian[j, i] = (both + 2 * middle - alone) / 2
-    expected = np.sqrt(np.diag(np.linalg.inv(-hessian / STEP**2)))
+    covariance = inverse_information(log_likelihood, np.concatenate(parts))
+    expected = np.sqrt(np.diag(covariance))
     errors = mixture.standard_errors(X, weight, method="hessian", labels=labels)
     found = [
         errors.weights[places],
@@ -159,6 +163,49 @@ def test_what_is_fixed_has_no_error(kind, fixed):
     params = {"df": 4.0} if kind is StudentMixture else {}
     mixture = fit(kind, X, covariance_type="spherical", fixed=fixed, **given, **params)
     check(mixture, X)
+
+
+@pytest.mark.each_value
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+@pytest.mark.parametrize("mask", [[True] * 3, [True, False, False]])
+def test_fixed_weights_are_shares_of_what_noise_leaves(kind, mask):
+    X, labels = sample(250)
+    given = {
+        "weights_init": [0.4, 0.3, 0.3],
+        "fixed": {"weights": mask},
+        "labels": np.where(np.arange(250) < 30, labels, -1),
+        "covariance_type": "spherical",
+        "noise": True,
+    }
+    params = {"df": 6.0} if kind is StudentMixture else {}
+    mixture = fit(kind, X, **given, **params)
+    shares = mixture.weights_ / mixture.weights_.sum()
+    places = [*mixture.means_.ravel(), *mixture.covariances_]
+    free = [] if all(mask) else [shares[1]]
+    point = np.array([*places, mixture.noise_weight_, *free])
+
+    def weights(point):
+        noise, *share = point[9:]
+        second = share[0] if share else shares[1]
+        last = 1 - shares[0] - second
+        return (1 - noise) * np.array([shares[0], second, last])
+
+    def log_likelihood(point):
+        moved = copy(mixture)
+        moved.weights_ = weights(point)
+        moved.means_, moved.covariances_ = point[:6].reshape(3, 2), point[6:9]
+        del moved.precisions_cholesky_
+        return moved._totals(X, None, labels=given["labels"]).loglik
+
+    covariance = inverse_information(log_likelihood, point)
+    steps = 1e-6 * np.eye(len(point))
+    slopes = [(weights(point + s) - weights(point - s)) / 2e-6 for s in steps]
+    of_weights = np.transpose(slopes) @ covariance @ slopes
+    errors = mixture.standard_errors(X, method="hessian", labels=given["labels"])
+    right = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(errors.weights, np.sqrt(np.diag(of_weights)), rtol=3e-4)
+    np.testing.assert_allclose(errors.means.ravel(), right[:6], rtol=3e-4)
+    np.testing.assert_allclose(errors.covariances, right[6:9], rtol=3e-4)
 
 
 @pytest.mark.each_value

@@ -76,6 +76,8 @@ def test_bad_input_is_refused(ax, X, monkeypatch):
         QuantileDisplay.from_estimator(NORMAL, X, max_points=0, ax=ax)
     with pytest.raises(ValueError, match=r"integers in \[0, 1\], got 2"):
         QuantileDisplay.from_estimator(NORMAL, X, feature=2, ax=ax)
+    with pytest.raises(ValueError, match=r"integers in \[0, 1\], got \[True, False\]"):
+        QuantileDisplay.from_estimator(NORMAL, X, feature=[True, False], ax=ax)
     with pytest.raises(ValueError, match="X has 1 features"):
         QuantileDisplay.from_estimator(NORMAL, X[:, :1], ax=ax)
     with pytest.raises(NotFittedError):

@@ -194,6 +194,24 @@ def test_standard_errors_of_what_is_fixed_are_zero(X, method):
     assert (errors.weights > 0).all()
 
 
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+@pytest.mark.parametrize("method", ["sandwich", "hessian", "opg", "bootstrap"])
+@pytest.mark.parametrize("weights", [True, [True, True, False]])
+def test_nothing_free_has_no_errors(kind, method, weights, X):
+    params = {} if kind is GaussianMixture else {"df": 5.0}
+    mixture = kind(
+        3,
+        fixed={"weights": weights, "means": True, "covariances": True},
+        weights_init=[0.5, 0.3, 0.2],
+        means_init=CENTRES,
+        precisions_init=precisions("full"),
+        **params,
+    ).fit(X)
+    errors = mixture.standard_errors(X, method=method, n_boot=3)
+    for each in errors:
+        np.testing.assert_allclose(each, 0, atol=1e-12)
+
+
 def test_another_fit_counts_anew(X):
     mixture = GaussianMixture(3, fixed="weights", random_state=0).fit(X)
     fewer = mixture.n_parameters_

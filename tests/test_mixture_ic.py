@@ -106,7 +106,7 @@ def test_excess_of_columns_of_all_kinds():
         .results_["excess"]
         for left in ([], ["kind"], ["c"])
     ]
-    # Categories, counts and families without widths have none, nor have labels.
+    # Categories, counts and families without widths have none.
     assert excess[0] == pytest.approx(excess[1], abs=0.3)
     assert excess[0] > 1
     assert excess[2] == 0
@@ -197,11 +197,47 @@ def test_known_components_keep_their_numbers(X):
     assert selection.results_["bic"][0] == pytest.approx(
         MixtureModel(2, covariance_type="diag", random_state=0)
         .fit(X, labels=labels)
-        .bic(X),
+        .bic(X, labels=labels),
         abs=0.05,
     )
     with pytest.raises(ValueError, match="labels should be in the range"):
         selection.fit(X, labels=labels + 3)
+
+
+def test_the_criterion_is_of_what_is_known():
+    rng = np.random.default_rng(5)
+    X = rng.standard_t(2, size=(100, 1))
+    labels = np.where(rng.random(100) < 0.6, 0, -1)
+    options = dict(covariance_type="full", random_state=0)
+    selection = MixtureIC((1, 2), **options).fit(X, labels=labels)
+    numbers = GaussianMixtureIC((1, 2), **options).fit(X, labels=labels)
+    for found in (selection, numbers):
+        np.testing.assert_allclose(found.results_["bic"], [562.86, 574.73], atol=0.02)
+    assert selection.criterion_ == pytest.approx(selection.bic(X, labels=labels))
+
+
+def test_the_excess_is_of_what_is_known():
+    X = with_bits(200, 0)
+    labels = np.where(np.arange(200) % 3 == 0, X[:, 0] > 2, -1)
+    options = dict(covariance_type="full", random_state=0)
+    selection = MixtureIC((2,), **options).fit(X, labels=labels)
+    numbers = GaussianMixtureIC((2,), **options).fit(X, labels=labels)
+    for name in ("excess", "bic", "icl"):
+        np.testing.assert_allclose(
+            selection.results_[name], numbers.results_[name], atol=0.2
+        )
+
+
+def test_labels_of_rows_without_weight_say_nothing(X):
+    labels, weight = np.full(len(X), -1), np.ones(len(X))
+    labels[0], weight[0] = 1, 0
+    selection = MixtureIC((1, 2), covariance_type="diag", random_state=0)
+    found = selection.fit(X, sample_weight=weight, labels=labels).results_["bic"]
+    np.testing.assert_allclose(found, selection.fit(X[1:]).results_["bic"], atol=0.05)
+    model = MixtureModel(2, covariance_type="diag", random_state=0)
+    labels[0] = 0
+    known = model.fit(X, sample_weight=weight, labels=labels).weights_
+    np.testing.assert_allclose(known, model.fit(X[1:]).weights_, atol=1e-3)
 
 
 def test_neighbours_lead_out_of_worse_optima(X):

@@ -531,6 +531,7 @@ def test_verbose_prints_a_line_for_each_candidate(X, capsys):
         ({"n_components": (1.5,)}, "'n_components' parameter"),
         ({"covariance_type": "round"}, "'covariance_type' parameter"),
         ({"covariance_type": ("full", "round")}, "'covariance_type' parameter"),
+        ({"covariance_type": ["all", "full"]}, "must be 'all' alone, a str among"),
         ({"covariance_type": ()}, "must not be empty"),
         ({"n_components": np.array(1.5)}, "'n_components' parameter"),
         ({"covariance_type": np.array("round")}, "'covariance_type' parameter"),

@@ -14,6 +14,7 @@ from skem import (
     GaussianMixtureIC,
     MixtureDisplay,
     StudentMixture,
+    StudentMixtureIC,
     bootstrap_lrt,
 )
 from skem.kernels import native
@@ -486,6 +487,46 @@ def test_names_of_features_count_the_noise_and_one_is_a_density():
     names = mixture.get_feature_names_out().tolist()
     assert names == [f"gaussianmixture{k}" for k in range(3)]
     assert mixture.transform(X).shape == (len(X), 3)
+
+
+def test_parameters_alone_have_no_noise_before_a_fit():
+    X, _ = noise_data()
+    bare = GaussianMixture(2, n_init=1, random_state=0).fit(X)
+    given = bare.weights_, bare.means_, bare.covariances_
+    mixture = GaussianMixture.from_parameters(*given, noise=True, warm_start=True)
+    assert not hasattr(mixture, "noise_weight_")
+    assert mixture.score(X) == pytest.approx(bare.score(X))
+    assert mixture.fit(X).noise_weight_ > 0.1
+
+
+@pytest.mark.parametrize("Selection", [GaussianMixtureIC, StudentMixtureIC])
+def test_a_selection_has_the_noise_of_the_chosen_mixture(Selection):
+    X, _ = noise_data()
+    selection = Selection(2, covariance_type="full", n_init=1, random_state=0)
+    noisy = clone(selection).set_params(noise=True).fit(X)
+    for name in ("noise_weight_", "noise_volume_"):
+        assert not hasattr(selection, name)
+        assert not hasattr(clone(selection).fit(X), name)
+        assert getattr(noisy, name) == getattr(noisy.best_estimator_, name)
+        assert name in dir(noisy)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianMixture(2, n_init=1, random_state=0),
+        StudentMixture(2, n_init=1, random_state=0),
+        GaussianMixtureIC(2, covariance_type="full", random_state=0),
+        StudentMixtureIC(2, covariance_type="full", n_init=1, random_state=0),
+    ],
+)
+def test_a_bool_of_numpy_is_no_density(estimator):
+    X, _ = noise_data()
+    for value in (True, False):
+        found = clone(estimator).set_params(noise=np.bool_(value)).fit(X)
+        right = clone(estimator).set_params(noise=value).fit(X)
+        assert found.bic(X) == right.bic(X)
+        assert found.n_parameters_ == right.n_parameters_
 
 
 @pytest.mark.parametrize("Mixture", [GaussianMixture, StudentMixture])

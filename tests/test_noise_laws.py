@@ -40,6 +40,9 @@ def test_a_marginal_integrates_the_others_out(mixture):
     fresh = mixture.marginal([2, 0])
     n_parameters = fresh.n_parameters_
     assert fresh.fit(X[:, [2, 0]]).n_parameters_ == n_parameters
+    numpy = mixture.set_params(noise=np.True_).marginal(1)
+    assert numpy.noise
+    assert not isinstance(numpy.noise, float)
     marginal = mixture.marginal([2, 0])
     low, high = X.min(axis=0), X.max(axis=0)
     sizes = (high - low)[[2, 0]]

@@ -120,6 +120,14 @@ def test_shapes_and_dtypes_are_those_of_scikit_learn(X, covariance_type):
         assert ours.n_parameters_ == theirs._n_parameters()
 
 
+def test_results_are_of_the_dtype_of_the_rows(X):
+    for dtype in (np.float64, np.float32):
+        mixture = GaussianMixture(2, random_state=0).fit(X.astype(dtype))
+        for method in (mixture.predict_proba, mixture.score_samples):
+            assert method(X.astype(np.float32)).dtype == np.float32
+            assert method(X.astype(np.float64)).dtype == np.float64
+
+
 def test_pipeline_grid_search_and_cross_validation(X):
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(random_state=0))
     grid = {

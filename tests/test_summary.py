@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import xlogy
+from sklearn.base import clone
 
-from skem import GaussianMixture
+from skem import GaussianMixture, GaussianMixtureIC, MixtureIC, StudentMixture
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -82,6 +83,31 @@ def test_numbers_on_data_are_those_of_the_methods(mixture, X, weight):
     np.testing.assert_allclose(summary.sizes, sizes, **close)
     entropy = -(v @ xlogy(resp, resp)).sum()
     np.testing.assert_allclose(summary.entropy, entropy, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianMixture(3, random_state=0),
+        StudentMixture(3, n_init=1, random_state=0),
+        GaussianMixtureIC(3, covariance_type="full", random_state=0),
+        MixtureIC(3, covariance_type="full", random_state=0),
+    ],
+)
+def test_numbers_of_known_components_are_those_of_the_methods(estimator, X):
+    weight = np.arange(len(X)) % 3.0
+    labels = np.where(np.arange(len(X)) < 60, np.arange(len(X)) % 3, -1)
+    mixture = clone(estimator).fit(X, sample_weight=weight, labels=labels)
+    summary = mixture.summary(X, weight, labels)
+    for name in ["bic", "aic", "icl"]:
+        right = getattr(mixture, name)(X, weight, labels)
+        assert getattr(summary, name) == pytest.approx(right, rel=1e-12)
+    own = np.where(labels >= 0, labels, mixture.predict(X))
+    np.testing.assert_allclose(summary.sizes, np.bincount(own, weight, 3))
+    assert mixture.summary(X, weight).bic == pytest.approx(mixture.bic(X, weight))
+    if not isinstance(estimator, MixtureIC):
+        mean = summary.log_likelihood / weight.sum()
+        assert mean == pytest.approx(summary.lower_bound, abs=1e-6)
 
 
 def test_parameters_are_those_of_the_mixture(mixture):
@@ -214,6 +240,10 @@ def test_bad_input_is_refused(mixture, X):
         mixture.summary(X, sample_weight=-np.ones(len(X)))
     with pytest.raises(ValueError, match="`sample_weight` are weights of X"):
         mixture.summary(sample_weight=np.ones(len(X)))
+    with pytest.raises(ValueError, match="`labels` are components of rows of X"):
+        mixture.summary(labels=np.zeros(len(X), int))
+    with pytest.raises(ValueError, match="labels should be in the range"):
+        mixture.summary(X, labels=np.full(len(X), 3))
 
 
 # The tables

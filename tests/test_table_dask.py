@@ -227,13 +227,18 @@ def test_fit_predict_of_a_collection_is_lazy():
     np.testing.assert_array_equal(labels.compute(), model_of(families).fit_predict(X))
 
 
-def test_criteria_of_known_components_are_of_tables_in_memory():
-    X = np.random.default_rng(0).integers(2, size=(50, 3)).astype(float)
-    model = MixtureModel(families="bernoulli").fit(X)
-    labels = np.zeros(50, int)
-    assert model.bic(X, labels=labels) == pytest.approx(model.bic(X))
-    with pytest.raises(NotImplementedError, match="tables in memory"):
-        model.bic(da.from_array(X, chunks=(20, 3)), labels=labels)
+def test_criteria_of_known_components_are_those_in_memory():
+    rng = np.random.default_rng(0)
+    X = rng.integers(2, size=(50, 3)).astype(float)
+    labels, weight = rng.integers(-1, 2, size=50), rng.integers(3, size=50)
+    model = MixtureModel(2, families="bernoulli", random_state=0).fit(X, labels=labels)
+    right = model.icl(X, weight, labels)
+    assert right != pytest.approx(model.icl(X, weight))
+    chunks = da.from_array(X, chunks=((20, 0, 30), 3))
+    for known in (labels, da.from_array(labels, chunks=25)):
+        assert model.icl(chunks, weight, known) == pytest.approx(right)
+    with pytest.raises(ValueError, match="labels should be in the range"):
+        model.bic(chunks, labels=labels + 1)
 
 
 @pytest.mark.parametrize("n", [400, 1500])

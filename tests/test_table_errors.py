@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from skem import GaussianMixture, MixtureModel
+from skem import GaussianMixture, MixtureModel, load
 from skem._tables.errors import Information, _delta
 
 n = 4000
@@ -50,6 +51,62 @@ def test_errors_are_those_of_a_gaussian_mixture(rng, covariance_type):
         means = np.column_stack([ours.parameters[f"x{j}"]["mean"] for j in range(2)])
         np.testing.assert_allclose(means, theirs.means, rtol=1e-3)
     assert ours.weights != pytest.approx(model.standard_errors(X).weights, rel=1e-3)
+
+
+def test_known_components_tell_as_in_a_gaussian_mixture(rng):
+    X = np.r_[rng.normal(0, 1, (200, 2)), rng.normal(1, [1, 2], (150, 2))]
+    labels = np.where(np.arange(350) % 2, np.arange(350) >= 200, -1)
+    weight = rng.integers(0, 3, size=350)
+    options = dict(tol=1e-8, random_state=0)
+    model = MixtureModel(2, **options).fit(X, sample_weight=weight, labels=labels)
+    peer = GaussianMixture(2, **options).fit(X, None, weight, labels)
+    for method in ("sandwich", "hessian", "opg"):
+        ours = model.standard_errors(X, weight, method=method, labels=labels)
+        theirs = peer.standard_errors(X, weight, method=method, labels=labels)
+        np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-3)
+        means = np.column_stack([ours.parameters[f"x{j}"]["mean"] for j in range(2)])
+        np.testing.assert_allclose(means, theirs.means, rtol=1e-3)
+    without = model.standard_errors(X, weight, method="opg").weights
+    assert (ours.weights < 0.9 * without).all()
+    with pytest.raises(ValueError, match="labels should be in the range"):
+        model.standard_errors(X, labels=labels + 2)
+
+
+def test_what_is_fixed_has_no_errors_and_is_known_to_the_others(rng, tmp_path):
+    k = rng.random(300) < 0.4
+    X = np.column_stack([rng.normal(2.0 * k), rng.poisson(np.where(k, 6, 3))])
+    options = dict(families={1: "poisson"}, random_state=0)
+    model = MixtureModel(2, **options).fit(X)
+    model.set_params(warm_start=True, fixed=["x0", "x1"]).fit(X)
+    joint = np.exp(
+        [
+            stats.norm.logpdf(X[:, 0], mean, sd) + stats.poisson.logpmf(X[:, 1], rate)
+            for mean, sd, rate in zip(
+                *model.parameters_["x0"].values(),
+                *model.parameters_["x1"].values(),
+                strict=True,
+            )
+        ]
+    )
+    slope = (joint[0] - joint[1]) / (model.weights_ @ joint)
+    model.save(tmp_path / "model.json")
+    for fitted in (model, load(tmp_path / "model.json")):
+        errors = fitted.standard_errors(X, method="hessian")
+        right = 1 / np.sqrt(np.square(slope).sum())
+        np.testing.assert_allclose(errors.weights, right, rtol=1e-4)
+        assert not errors.parameters["x0"]["mean"].any()
+        assert not errors.parameters["x1"]["rate"].any()
+    model.set_params(fixed=["x0", "weights"]).fit(X)
+    free = model.standard_errors(X, method="opg").parameters["x1"]["rate"]
+    resp = model.predict_proba(X)
+    rate = model.parameters_["x1"]["rate"]
+    scores = resp * (X[:, 1:] / rate - 1)
+    covariance = np.linalg.inv(scores.T @ scores)
+    np.testing.assert_allclose(free, np.sqrt(np.diag(covariance)), rtol=1e-3)
+    model.set_params(fixed=["x0", "x1", "weights"]).fit(X)
+    errors = model.standard_errors(X)
+    assert not errors.weights.any()
+    assert not errors.parameters["x1"]["rate"].any()
 
 
 def test_a_wrong_model_has_the_errors_of_the_sandwich(rng):

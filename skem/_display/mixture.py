@@ -223,8 +223,9 @@ class MixtureDisplay:
             Non-negative weights of the rows of X.
 
         features : sequence of {int, str}, int or str, default=None
-            Features to draw, by index or name; the mixture that is drawn is their
-            marginal. None: all of them if there are at most ten, else directions.
+            Features to draw, by index or name, or a boolean mask of all features; the
+            mixture that is drawn is their marginal. None: all of them if there are at
+            most ten, else directions.
 
         n_directions : int, default=None
             Number of directions to draw in the place of features, at most ten. The

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from skem._display.marginal import marginal, mixture_of
 from skem._display.style import COLORS, GRAY, open_frame, single_axes
-from skem._inputs.features import check_features, names_of
+from skem._inputs.features import feature_index, names_of
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._inputs.validation import check_data, check_n_values, check_sample_weight
 
@@ -151,7 +151,7 @@ class QuantileDisplay:
                 f"max_points should be a positive integer, got {max_points!r}"
             )
         names = names_of(estimator, np.shape(fitted.means_)[1])
-        (j,) = check_features([feature], names, "feature")
+        j = feature_index(feature, names, "feature")
         data = check_data(estimator, X, reset=False).X
         weight = check_sample_weight(sample_weight, data)
         x = data[:, j].astype(float)

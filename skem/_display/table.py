@@ -95,7 +95,8 @@ class TableDisplay:
             The fitted mixture.
 
         features : int, str or sequence of them, default=None
-            The columns to draw, by place or name. None: the first ten.
+            The columns to draw, by place or name, or a boolean mask of all columns.
+            None: the first ten.
 
         Returns
         -------

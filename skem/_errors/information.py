@@ -40,7 +40,7 @@ class InverseInformation:
         unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         # Then eigenvalues do not depend on units or sizes.
         eigenvalues, vectors = np.linalg.eigh(unit[:, None] * information * unit)
-        largest = max(np.abs(eigenvalues).max(), 1.0)
+        largest = np.abs(eigenvalues).max(initial=1.0)
         known = eigenvalues > len(unit) * np.finfo(float).eps * largest
         vectors *= unit[:, None]
         steps = vectors[:, known] / np.sqrt(eigenvalues[known])

@@ -147,9 +147,11 @@ class Layout:
         if self.fixed_weights.any():
             # Free weights share what the others leave.
             found[:n, :n] -= np.outer(self._free_root, self._free_root)
-            kept[:n] = ~self.fixed_weights
+            kept[:n] = self.free_weights
             if kept[:n].sum() == 1:
                 kept[:n] = False
+        if self.noise_apart:
+            found[:n, n - 1], kept[n - 1] = self._of_noise, True
         if self.null is not None:
             for k in range(len(self.parameters.weights)):
                 axes, rows = self._varying(k), self.means(k)
@@ -192,24 +194,44 @@ class Layout:
 
     @cached_property
     def fixed_weights(self) -> np.ndarray:
-        """Mask of the weights that do not change."""
+        """Mask of the weights that are given, beside noise as shares of the others."""
         fixed = np.zeros(len(self.root_weights), bool)
         mask = self.given.get("weights")
         if mask is not None:
             fixed[: len(mask)] = mask
         return fixed
 
+    @property
+    def noise_apart(self) -> bool:
+        """Whether noise takes from all weights, and free ones share what is theirs."""
+        return bool(self.noise and self.fixed_weights.any())
+
+    @cached_property
+    def free_weights(self) -> np.ndarray:
+        """Mask of the weights that share what the others leave."""
+        free = ~self.fixed_weights
+        if self.noise_apart:
+            free[-1] = False
+        return free
+
     @cached_property
     def _free_root(self) -> np.ndarray:
         """Roots of the shares that free weights have of what is theirs."""
-        root = np.where(self.fixed_weights, 0.0, self.root_weights)
+        root = np.where(self.free_weights, self.root_weights, 0.0)
         return root / max(float(np.linalg.norm(root)), NO_WEIGHT)
+
+    @property
+    def _of_noise(self) -> np.ndarray:
+        """Direction in which noise gives to the others in proportion, of length one."""
+        *others, own = self.root_weights
+        whole = float(np.linalg.norm(others))
+        return np.append(np.multiply(others, own / max(whole, NO_WEIGHT)), -whole)
 
     @property
     def common(self) -> np.ndarray:
         """Direction of the free coordinates that is of no effect on the weights."""
         found = np.zeros(self.columns.shape[1])
-        free = np.flatnonzero(~self.fixed_weights)
+        free = np.flatnonzero(self.free_weights)
         if not self.fixed_weights.any():
             found[free] = self.root_weights
         elif len(free) > 1:

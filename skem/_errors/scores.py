@@ -190,16 +190,20 @@ class Scores(Layout):
         is Σ v r Cov(h) under the model, whatever the samples are.
         """
         d = self.parameters.means.shape[1]
-        free = ~self.fixed_weights
+        free, squares = self.free_weights, np.square(self.root_weights)
         # Rows of components whose weights are free, relative to these weights.
-        share = np.square(self.root_weights[free]).sum()
-        total = counts[free].sum() / share if share > 0 else 0.0
+        share = squares[free].sum()
+        totals = np.full(len(squares), counts[free].sum() / share if share > 0 else 0.0)
+        if self.noise_apart:
+            # What makes it all rows in the direction of noise.
+            rest = counts.sum() - squares[-1] * totals[-1]
+            totals[-1] = rest / max(squares[:-1].sum(), NO_WEIGHT)
         variances = np.where(self.logarithmic, self.expected[:, 0], 1.0)
         counts = counts[: len(self.parameters.weights)]
         of_covariances = [counts.sum()] if self.structure.shared else counts
         return np.concatenate(
             [
-                np.where(self.root_weights > 0, total, 0.0),
+                np.where(squares > 0, totals, 0.0),
                 np.repeat(scales, d),
                 self._of_degrees(counts),
                 np.outer(of_covariances, variances).ravel(),

@@ -81,7 +81,8 @@ def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
     # The differential of the softmax of log w + a / √w.
     softmax = np.diag(root) - np.outer(root**2, root)
     weights = spread.errors(slice(len(root)), partial(np.matmul, softmax))
-    weights = np.where(scores.fixed_weights, 0.0, weights)[:K]
+    if not scores.noise:
+        weights = np.where(scores.fixed_weights, 0.0, weights)
     means = [
         spread.errors(scores.means(k), partial(structure.color, cholesky, k))
         for k in range(K)
@@ -91,7 +92,7 @@ def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:
         for row, slope in enumerate(_covariance_slopes(scores))
     ]
     shaped = structure.quadratic.unpack(np.stack(covariances), d)
-    found = (weights, np.stack(means), shaped.reshape(structure.shape(K, d)))
+    found = (weights[:K], np.stack(means), shaped.reshape(structure.shape(K, d)))
     return found + scores.errors_of_degrees(spread.errors)
 
 

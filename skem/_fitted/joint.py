@@ -153,7 +153,8 @@ class Joint(Parametric):
         Parameters
         ----------
         features : int, str or sequence of them
-            The features, by index or by name, in the order wanted.
+            The features, by index or by name, in the order wanted; or a boolean mask of
+            all features.
 
         Returns
         -------

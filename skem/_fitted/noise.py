@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skem.core.mixture.noise import Background
+from skem.core.mixture.noise import Background, check_noise
 
 
 def background_of(mixture: Any) -> Background | None:
@@ -48,7 +48,7 @@ def set_marginal_noise(
         return
     background = whole.marginal(features)
     mixture.noise = source.noise
-    if source.noise is not True:
+    if check_noise(source.noise) is not True:
         info = np.finfo(float)
         with np.errstate(over="ignore"):
             density = np.exp(-background.log_widths.sum())

@@ -21,6 +21,7 @@ from skem._inputs.fixed import check_fixed
 from skem._inputs.typing import ErrorMethod, RandomState, available_if
 from skem._inputs.validation import (
     check_data,
+    check_of_rows,
     check_sample_weight,
     seed_of,
 )
@@ -33,7 +34,10 @@ class Reporting(Parametric):
     """Summarises a mixture, and estimates standard errors of its parameters."""
 
     def summary(
-        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> MixtureSummary:
         """Summarise the mixture, and how well it fits data.
 
@@ -44,6 +48,11 @@ class Reporting(Parametric):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given, which what is said of X is then
+            of, too. Without them the log-likelihood and the criteria are of the rows
+            alone, and `lower_bound` is of the labels, too.
 
         Returns
         -------
@@ -65,7 +74,8 @@ class Reporting(Parametric):
         ------
         ValueError
             If X has infinite values, or not the features of the fit; if weights
-            are negative, all zero, or given without X.
+            are negative, all zero, or given without X; or if labels are not integers
+            in their range, or given without X.
 
         References
         ----------
@@ -84,8 +94,7 @@ class Reporting(Parametric):
         2322.2 0.0025
         """
         self._check_is_fitted()
-        if X is None and sample_weight is not None:
-            raise ValueError("`sample_weight` are weights of X, which is None.")
+        check_of_rows(X, sample_weight, labels)
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
         summary = MixtureSummary(
             covariance_type=self.covariance_type,
@@ -105,7 +114,10 @@ class Reporting(Parametric):
         )
         if X is None:
             return summary
-        with open_blocks(self, X, sample_weight, reset=False) as blocks:
+        K = len(parameters.weights)
+        with open_blocks(
+            self, X, sample_weight, reset=False, labels=labels, n_components=K
+        ) as blocks:
             found = agreement(self._expectation(blocks.dtype), blocks)
             summary = summary.on_data(found, blocks.total_weight)
         if of_likelihood(self):
@@ -177,8 +189,9 @@ class Reporting(Parametric):
             about a parameter: for a component without data, if there are fewer rows
             than parameters, or where the log-likelihood has no maximum in it. A weight
             of zero or one is on its bound, and has error zero, and so has what was
-            `fixed` in the fit. Of t components, its attribute `df` has those of `df_`.
-            Its method `confidence_interval` gives intervals.
+            `fixed` in the fit; but with `noise` fixed weights are shares of what that
+            leaves, and vary with it. Of t components, its attribute `df` has those of
+            `df_`. Its method `confidence_interval` gives intervals.
 
         Raises
         ------

@@ -209,8 +209,7 @@ class SharedMethods(
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too. Not with
-            a table of Dask.
+            Known components, as in `fit`: then that is of what is known, too.
 
         Returns
         -------

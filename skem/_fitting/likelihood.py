@@ -27,6 +27,7 @@ from skem.core.gaussian.fixed import Fixed
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.members import members
+from skem.core.mixture.noise import check_noise
 from skem.core.mixture.stream import Stream
 from skem.core.solve.loop import Solution
 from skem.exceptions import DegenerateComponentsWarning
@@ -246,7 +247,7 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
         )
 
     def _has_noise(self) -> bool:
-        return self.noise is not None and self.noise is not False
+        return check_noise(self.noise) is not None
 
     def _is_start(self, given: dict[str, np.ndarray]) -> bool:
         masks = check_fixed(self.fixed, self.n_components)

@@ -29,11 +29,19 @@ def check_features(
     names: Sequence[str],
     called: str = "features",
 ) -> list[int]:
-    """Return the indices of distinct features, at least one, in the order given."""
-    if isinstance(features, str | Integral):
-        features = [features]
-    each = np.array(features, dtype=object).ravel()
-    chosen = [feature_index(feature, names, called) for feature in each]
+    """Return the indices of distinct features, at least one, in the order given.
+
+    A boolean mask of all features has them in their own order.
+    """
+    each = np.array(features, dtype=object)
+    if each.ndim and all(isinstance(value, bool | np.bool_) for value in each.flat):
+        if each.size not in (0, len(names)):
+            raise ValueError(
+                f"A boolean mask of {called} must have one value for each of the "
+                f"{len(names)} features, got {each.size}"
+            )
+        each = np.flatnonzero(each)
+    chosen = [feature_index(feature, names, called) for feature in each.flat]
     if not chosen:
         raise ValueError(f"{called} should have at least one feature")
     if len(set(chosen)) < len(chosen):
@@ -47,7 +55,8 @@ def feature_index(feature: Any, names: Sequence[str], called: str = "features") 
         if feature not in names:
             raise ValueError(f"Feature {feature!r} not in feature_names")
         return list(names).index(feature)
-    if not isinstance(feature, Integral) or int(feature) not in range(len(names)):
+    index = isinstance(feature, Integral) and not isinstance(feature, bool)
+    if not index or int(feature) not in range(len(names)):
         raise ValueError(
             f"All entries of {called} must be names, or integers in [0, "
             f"{len(names) - 1}], got {feature!r}"

@@ -234,6 +234,14 @@ def weight_of_each(sample_weight: Any, n_samples: int) -> np.ndarray:
     return np.ones(n_samples) if weight is None else np.array(weight, dtype=float)
 
 
+def check_of_rows(X: Any, sample_weight: Any, labels: Any) -> None:
+    """Refuse weights and labels of no rows."""
+    if X is None and sample_weight is not None:
+        raise ValueError("`sample_weight` are weights of X, which is None.")
+    if X is None and labels is not None:
+        raise ValueError("`labels` are components of rows of X, which is None.")
+
+
 def is_scalar(sample_weight: Any) -> bool:
     """Whether there is one weight for all samples, or text in its place."""
     return isinstance(sample_weight, Number | str | bytes) or (
@@ -266,10 +274,12 @@ def check_total_weight(total: float) -> None:
         )
 
 
-def check_labels(labels: Any, n_samples: int, n_components: int) -> np.ndarray | None:
+def check_labels(
+    labels: Any, n_samples: int, n_components: int, weight: np.ndarray | None = None
+) -> np.ndarray | None:
     """Validate known components of shape (n_samples,), −1 where they are not known.
 
-    None if none of them is known.
+    Nothing is known of rows without weight. None if nothing is known of any.
     """
     if labels is None:
         return None
@@ -278,6 +288,8 @@ def check_labels(labels: Any, n_samples: int, n_components: int) -> np.ndarray |
         raise ValueError(f"labels.shape == {labels.shape}, expected {(n_samples,)}!")
     check_each_label(labels, n_components)
     known = labels.astype(np.intp)
+    if weight is not None:
+        known[weight == 0] = -1
     return known if (known >= 0).any() else None
 
 

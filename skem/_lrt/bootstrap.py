@@ -177,7 +177,7 @@ def bootstrap_lrt(
     0.05
     """
     for name, value in (("k0", k0), ("k1", k1)):
-        if isinstance(value, bool):
+        if isinstance(value, bool | np.bool_):
             raise ValueError(f"{name} must be a number of components; got {value}.")
     k1 = k0 + 1 if k1 is None else k1
     if k1 <= k0:

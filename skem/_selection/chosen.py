@@ -48,6 +48,8 @@ class ChosenMixture(AllowsGaps, Chooser):
     precisions_ = AttributeOfBest[np.ndarray]()
     precisions_cholesky_ = AttributeOfBest[np.ndarray]()
     lower_bounds_ = AttributeOfBest[list[float]]()
+    noise_weight_ = AttributeOfBest[float]()
+    noise_volume_ = AttributeOfBest[float]()
     covariance_type_: CovarianceType
 
     n_components: int | Sequence[int]

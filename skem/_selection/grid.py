@@ -119,8 +119,8 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str) or name not in SHAPES:
             raise ValueError(
-                "The 'covariance_type' parameter must be a str among "
-                f"{[*SHAPES, 'all']} or a sequence of them. Got {name!r} instead."
+                "The 'covariance_type' parameter must be 'all' alone, a str among "
+                f"{[*SHAPES]} or a sequence of these. Got {covariance_type!r} instead."
             )
     if not names:
         raise ValueError("The 'covariance_type' parameter must not be empty.")

@@ -50,7 +50,7 @@ def path(
             model.n_components,
             model.covariance_type,
             model,
-            excess=model._excess(table, weight),
+            excess=model._excess(table, weight, known),
             seconds=own,
         )
         for model, own in zip(models, seconds, strict=True)

@@ -14,6 +14,8 @@ from skem._errors.standard_errors import METHODS
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.validation import (
+    check_labels,
+    check_of_rows,
     rng_of,
     weight_of_each,
 )
@@ -106,7 +108,8 @@ class DescribedTable(FittedTable):
         Parameters
         ----------
         columns : int, str or sequence of them
-            The columns, by place or by name, in the order wanted.
+            The columns, by place or by name, in the order wanted; or a boolean mask of
+            all columns.
 
         Returns
         -------
@@ -181,6 +184,7 @@ class DescribedTable(FittedTable):
         sample_weight: ArrayLike | None = None,
         *,
         method: str = "sandwich",
+        labels: ArrayLike | None = None,
     ) -> TableStandardErrors:
         """Estimate standard errors of the parameters.
 
@@ -202,11 +206,14 @@ class DescribedTable(FittedTable):
             'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹: both
             suppose that the model is right.
 
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given.
+
         Returns
         -------
         errors : TableStandardErrors
             With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`.
+            `parameters_`. What was `fixed` in the fit has error zero.
 
         References
         ----------
@@ -225,10 +232,11 @@ class DescribedTable(FittedTable):
         >>> errors.parameters["x0"]["probability"].round(2)
         array([0.15])
         """
-        em = self._map(X, sample_weight)
-        weight = weight_of_each(sample_weight, em.n_samples)
+        check_is_fitted(self)
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        em = self._map(X, sample_weight, labels)
+        weight = weight_of_each(sample_weight, em.n_samples)
         errors = errors_of(em, self._point, weight, self._outward, method)
         return TableStandardErrors(errors["weights"], unflattened(errors))
 
@@ -241,7 +249,10 @@ class DescribedTable(FittedTable):
         return flat
 
     def summary(
-        self, X: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> TableSummary:
         """Return per-component tables of what the columns are like, to be printed.
 
@@ -253,6 +264,10 @@ class DescribedTable(FittedTable):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of these rows.
+
+        labels : array-like of shape (n_samples,), default=None
+            The known components that the fit was given, which what is said of X is then
+            of, too. The mean log-likelihood of the fit is of the rows alone.
 
         Returns
         -------
@@ -275,8 +290,7 @@ class DescribedTable(FittedTable):
           x0 = 1  0.667
         """
         check_is_fitted(self)
-        if X is None and sample_weight is not None:
-            raise ValueError("`sample_weight` are weights of X, which is None.")
+        check_of_rows(X, sample_weight, labels)
         summary = TableSummary(
             self.weights_,
             self.families_,
@@ -287,13 +301,16 @@ class DescribedTable(FittedTable):
         )
         if X is None:
             return summary
-        totals = self._totals(X, sample_weight)
-        labels = self._labels_of(X, sample_weight)
+        totals = self._totals(X, sample_weight, labels=labels)
+        found, K = self._labels_of(X, sample_weight), len(self.weights_)
+        known = check_labels(labels, len(found), K)
+        if known is not None:
+            found = np.where(known >= 0, known, found)
         weight = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
-        weights = np.broadcast_to(weight, labels.shape)
+        weights = np.broadcast_to(weight, found.shape)
         return replace(
             summary,
-            sizes=np.bincount(labels, weights, len(self.weights_)),
+            sizes=np.bincount(found, weights, K),
             log_likelihood=totals.loglik,
             bic=totals.bic(self.n_parameters_),
             aic=totals.aic(self.n_parameters_),

@@ -60,6 +60,11 @@ class FreeCoordinates:
     moves: np.ndarray
 
     @classmethod
+    def none(cls, value: Any, n_components: int) -> FreeCoordinates:
+        """None, of what is given."""
+        return cls(lambda _: value, 0, np.empty((0, n_components), int))
+
+    @classmethod
     def of_weights(cls, weights: np.ndarray, counts: np.ndarray) -> FreeCoordinates:
         """Logarithms, in standard deviations, which all weights depend on."""
         logs = np.log(np.maximum(weights, 1e-300))
@@ -119,12 +124,19 @@ class Information:
 
     @cached_property
     def parts(self) -> list[FreeCoordinates]:
-        """Coordinates of the weights, and of each model."""
+        """Coordinates of the weights, and of each model, unless they are given."""
         point, counts = self.point, self.em.chart(self.point).counts
-        pairs = zip(self.em.product.models, point.laws, strict=True)
+        models, given = self.em.product.models, self.em.product.given
+        free = (True,) * (1 + len(models))
+        if given is not None:
+            free = (not given.weights, *(not each for each in given.groups))
+        values: list[Any] = [point.weights, *point.laws]
+        found = [partial(FreeCoordinates.of_weights, point.weights, counts)]
+        for model, laws in zip(models, point.laws, strict=True):
+            found.append(partial(FreeCoordinates.of_model, model, laws, counts))
         return [
-            FreeCoordinates.of_weights(point.weights, counts),
-            *(FreeCoordinates.of_model(model, laws, counts) for model, laws in pairs),
+            of() if own else FreeCoordinates.none(value, len(counts))
+            for of, own, value in zip(found, free, values, strict=True)
         ]
 
     @cached_property
@@ -230,6 +242,8 @@ def errors_of(
     information = Information(em, point, weight)
     size = information.starts[-1]
     here = outward(point)
+    if not size:
+        return {key: np.zeros(values.shape) for key, values in here.items()}
     gradients = np.empty((size, sum(values.size for values in here.values())))
     # Of a component that no row has, or without extent, no step may be small enough.
     with np.errstate(all="ignore"):

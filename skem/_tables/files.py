@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,9 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     mixture._began_with = mixture._structure()
     # What was fixed in the fit is not counted.
     vars(mixture).update(attributes)
+    if mixture.n_parameters_ < product.n_free(K):
+        given = mixture._given_parts(mixture._point)
+        mixture._product = replace(product, given=given)
     return mixture
 
 

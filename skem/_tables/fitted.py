@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,12 @@ class FittedTable(TakesTables, SharedMethods):
         """Whether there is a mixture: a stream may not have enough rows yet."""
         return hasattr(self, "weights_")
 
-    def _map(self, X: Any, sample_weight: ArrayLike | None = None) -> TableMap:
+    def _map(
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> TableMap:
         """Return the fitted mixture's map of validated data, whose rows weigh one.
 
         `sample_weight` tells which rows may have categories that are not known.
@@ -57,8 +61,9 @@ class FittedTable(TakesTables, SharedMethods):
         check_is_fitted(self)
         table, weight = read_weighed(self, X, sample_weight, reset=False)
         values, few = self._columns.read(table, self.handle_unknown, weight)
+        known = check_labels(labels, table.n_rows, len(self.weights_), weight)
         even = np.ones(table.n_rows)
-        return TableMap(self._product.of(few), values, even, Workers())
+        return TableMap(self._product.of(few), values, even, Workers(), known)
 
     def _posterior(
         self,
@@ -67,10 +72,7 @@ class FittedTable(TakesTables, SharedMethods):
         sample_weight: ArrayLike | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log-densities (n,) and probabilities (K, n), with labels if there are any."""
-        em = self._map(X, sample_weight)
-        if labels is not None:
-            known = check_labels(labels, em.n_samples, len(self.weights_))
-            em = replace(em, known=known)
+        em = self._map(X, sample_weight, labels)
         log_density = np.empty(em.n_samples)
         resp = np.empty((len(self.weights_), em.n_samples))
         for rows, found, own in em.posterior(self._point):
@@ -171,11 +173,7 @@ class FittedTable(TakesTables, SharedMethods):
     ) -> Totals:
         """Add up what is said of rows, certainties always among it."""
         if is_dask(X):
-            if labels is not None:
-                raise NotImplementedError(
-                    "labels go with tables in memory, and X is a Dask collection."
-                )
-            return totals_of(self, X, sample_weight)
+            return totals_of(self, X, sample_weight, labels)
         rows = self._summands(X, labels, sample_weight)
         weight = weight_of_each(sample_weight, len(rows))
         return Totals(float(weight.sum()), *(weight @ rows).tolist())

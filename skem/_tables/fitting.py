@@ -83,7 +83,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     ) -> None:
         self._validate_params()
         table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
-        known = check_labels(labels, table.n_rows, self.n_components)
+        known = check_labels(labels, table.n_rows, self.n_components, weight)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
             self._check_unchanged()
@@ -276,20 +276,27 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         assert isinstance(self._stream, TableStream)
         return self._stream.loglik
 
-    def _excess(self, table: Table, weight: np.ndarray) -> float:
+    def _excess(
+        self, table: Table, weight: np.ndarray, known: np.ndarray | None
+    ) -> float:
         """Nats of the log-likelihood that come from taking shared values for points.
 
         After a fit to these rows.
         """
         assert isinstance(self._stream, TableStream)
         product = self._stream.product
-        if product.as_points() is product:
+        points = product.as_points()
+        if points is product:
             return 0.0
         values, few = self._columns.read(table, self.handle_unknown, weight)
         with Workers() as workers:
-            em = TableMap(product.of(few), values, weight, workers)
-            climbed = em.evaluate(self._point).loglik
-        return float(weight.sum()) * self.lower_bound_ - climbed
+            of_points, climbed = (
+                TableMap(each.of(few), values, weight, workers, known)
+                .evaluate(self._point)
+                .loglik
+                for each in (points, product)
+            )
+        return of_points - climbed
 
     def _given_parts(self, start: Point) -> Given | None:
         """Return what is fixed, with its values."""

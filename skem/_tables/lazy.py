@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skem._inputs.dask import check_dask_weight
+from skem._inputs.dask import check_dask_labels, check_dask_weight
 from skem._inputs.dask_tables import wide_rows
 from skem._inputs.validation import check_each_weight, check_total_weight
 from skem.core.mixture.totals import Totals
@@ -58,24 +58,30 @@ def lazily(
     )
 
 
-def totals_of(mixture: Any, X: Any, sample_weight: Any) -> Totals:
+def totals_of(mixture: Any, X: Any, sample_weight: Any, labels: Any) -> Totals:
     """Add up what is said of rows, where they are."""
     import dask
 
     lean, X = _validated(mixture, X)
     rows = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     _, weight = check_dask_weight(sample_weight, rows)
+    _, known = check_dask_labels(labels, rows)
     chunks = np.ravel(X.to_delayed())
-    beside = [None] * len(chunks) if weight is None else weight.to_delayed()
+    beside = (
+        [None] * len(chunks) if each is None else each.to_delayed()
+        for each in (weight, known)
+    )
     lean, summed = dask.delayed(lean, traverse=False), dask.delayed(_summed)
-    sums = [summed(lean, x, v) for x, v in zip(chunks, beside, strict=True)]
+    sums = [summed(lean, *parts) for parts in zip(chunks, *beside, strict=True)]
     found = Totals(*np.sum(dask.compute(*sums), axis=0).tolist())
     if weight is not None:
         check_total_weight(found.weight)
     return found
 
 
-def _summed(mixture: Any, x: Any, weight: np.ndarray | None) -> np.ndarray:
+def _summed(
+    mixture: Any, x: Any, weight: np.ndarray | None, known: np.ndarray | None
+) -> np.ndarray:
     """Σ v, and of v times what is said of rows, (3,)."""
     if weight is None:
         weight = np.ones(len(x))
@@ -83,5 +89,5 @@ def _summed(mixture: Any, x: Any, weight: np.ndarray | None) -> np.ndarray:
         weight, _ = check_each_weight(weight, x)
     if not np.any(weight):
         return np.zeros(3)
-    rows = mixture._summands(x, None, weight > 0)
+    rows = mixture._summands(x, known, weight > 0)
     return np.array([weight.sum(), *(weight @ rows)])

@@ -41,7 +41,8 @@ class TableSummary(Printed):
         Number of free parameters.
 
     lower_bound : float or None
-        Mean log-likelihood of the training data; None of a part of a mixture.
+        Mean log-likelihood of the training data, without labels; None of a part of a
+        mixture.
 
     sizes : ndarray of shape (n_components,) or None
         Weight of the rows that each component is the most probable one of. None, as

@@ -38,6 +38,13 @@ NO_VOLUME = (
 )
 
 
+def check_noise(noise: Any) -> Any:
+    """Return True, the density of the noise, or None if there is none."""
+    if isinstance(noise, bool | np.bool_):
+        return True if noise else None
+    return noise
+
+
 @dataclass(frozen=True)
 class Background:
     """A box that noise is spread over evenly, in units of the data.

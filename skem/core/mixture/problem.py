@@ -18,7 +18,7 @@ from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
 from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import filled_rows, total_statistics
-from skem.core.mixture.noise import Background, clean
+from skem.core.mixture.noise import Background, check_noise, clean
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import (
     Clusterings,
@@ -103,7 +103,8 @@ class FitProblem:
         if reg_covar == "auto":
             sample = Sample.of(looked_at, coordinates, structure, clusterings)
             coordinates = sample.coordinates
-        if noise is not None and noise is not False:
+        noise = check_noise(noise)
+        if noise is not None:
             background = Background.of(blocks, coordinates, noise)
         if sample is not None:
             if background is not None:
