@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self, cast
 
@@ -170,6 +171,12 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             than two; if there is only one class; if priors are not probabilities. The
             estimator then stays as it was.
 
+        Warns
+        -----
+        UserWarning
+            As in `GaussianMixture.fit` and `GaussianMixtureIC.fit`, with the class and
+            its number of rows. Rows that are named are counted within the class.
+
         Examples
         --------
         >>> from skem import MixtureDiscriminantAnalysis
@@ -202,10 +209,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             )
         totals = np.bincount(labels, weights=weight)
         self.priors_ = self._checked_priors(totals / totals.sum())
-        self.mixtures_ = [
-            self._of_class(k, X[labels == k], weight[labels == k])
-            for k in range(len(self.classes_))
-        ]
+        asked = [self._asked(k, n) for k, n in enumerate(np.bincount(labels))]
+        self.mixtures_ = []
+        for k, how in enumerate(asked):
+            own = labels == k
+            self.mixtures_.append(self._of_class(X[own], weight[own], *how))
         self.n_components_ = np.array([len(each.weights_) for each in self.mixtures_])
         self.mixture_ = self._joined()
 
@@ -224,20 +232,40 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             raise ValueError(f"priors should sum to one, got {priors.sum():.5f}")
         return priors / priors.sum()
 
-    def _of_class(self, k: int, X: np.ndarray, weight: np.ndarray) -> GaussianMixture:
+    def _asked(self, k: int, n_samples: int) -> tuple[Any, Any, Any]:
+        """Return the label of a class, and the number and structure of components."""
         label = self.classes_[k : k + 1].tolist()[0]
         n_components = _for_class(self.n_components, label, "n_components")
         structure = _for_class(self.covariance_type, label, "covariance_type")
-        needed = 2 if n_components == "auto" else max(2, n_components)
-        if len(X) < needed:
+        auto = n_components == "auto"
+        if n_samples < (2 if auto else max(2, n_components)):
+            sizes = "" if auto else f"n_components = {n_components}, "
             raise ValueError(
                 f"Expected n_samples >= n_components, and at least 2, in each class, "
-                f"but got n_components = {n_components}, n_samples = {len(X)} in class "
-                f"{label!r}"
+                f"but got {sizes}n_samples = {n_samples} in class {label!r}"
             )
+        return label, n_components, structure
+
+    def _of_class(
+        self,
+        X: np.ndarray,
+        weight: np.ndarray,
+        label: Any,
+        n_components: Any,
+        structure: Any,
+    ) -> GaussianMixture:
+        """Fit the mixture of a class; warnings name it."""
         names = getattr(self, "feature_names_in_", None)
         how = n_components, structure, self.random_state
-        return fit_mixture(X, *how, weight, names, f"X in class {label!r}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = fit_mixture(X, *how, weight, names, f"X in class {label!r}")
+        for each in caught:
+            told = (
+                f"In class {label!r}, of {len(X)} rows counted from 0: {each.message}"
+            )
+            warnings.warn(told, each.category, stacklevel=5)
+        return found
 
     def _joined(self) -> GaussianMixture:
         """Return the mixture of all components."""

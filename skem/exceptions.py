@@ -6,9 +6,9 @@ class DegenerateComponentsWarning(UserWarning):
 
     A component rests on fewer effective samples, N·w_k, than it takes to determine its
     mean and covariance (d + 1 for a full covariance, 1 for a tied one that is far from
-    all others, 2 for the other structures), or several components have the same mean
-    and covariance. The attribute `degenerate_components_` of the mixture says which,
-    and the warning names the rows of the first kind by their indices. In a
+    all others, 3 for variances, or 2 of one feature), or several components have the
+    same mean and covariance. The attribute `degenerate_components_` of the mixture says
+    which, and the warning names the rows of the first kind by their indices. In a
     `MixtureModel` it takes as many samples as a component has free parameters for each
     column of numbers or counts, and one for categories; groups of Gaussian columns are
     as in `GaussianMixture`.

@@ -236,9 +236,9 @@ class GaussianMixture(LikelihoodMixture):
     degenerate_components_ : ndarray of int
         Indices of components that the data do not support: those with fewer effective
         samples, N·w_k, than determine their mean and covariance (d + 1 for a full
-        covariance, 1 for a tied one that is far from all others, else 2), and those on
-        the same spot as another one. A fit that leaves any warns of them, and names the
-        rows that the first kind rest on; `partial_fit` does not.
+        covariance, 1 for a tied one that is far from all others, else 3, or 2 of one
+        feature), and those on the same spot as another one. A fit that leaves any warns
+        of them, and names the rows that the first kind rest on; `partial_fit` does not.
 
     n_parameters_ : int
         Number of free parameters of the model; noise has two, its weight and its

@@ -31,7 +31,8 @@ class MixtureModel(FittingTable):
 
         - 'auto': categorical for columns of categories, text and bools, and Gaussian
           for those of numbers; `families_` says which it was. A column of Python
-          objects is one of numbers if all of its values are.
+          objects is one of numbers if all of its values are; a warning names the cell
+          if that is so but for 5 % of them at most, or they read as numbers.
         - str or Family: one family for all columns.
         - mapping from columns (names or places) to families. Columns that are not
           named are as with 'auto'.

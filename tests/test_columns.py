@@ -79,14 +79,29 @@ def test_other_estimators_name_it_too(estimator):
         estimator.fit(frame(["abc"] * N), NUMBERS[:, 0])
 
 
-def test_predictions_and_lazy_frames_name_it_too():
+def test_predictions_name_it_too():
     mixture = GaussianMixture().fit(frame(1.0 * np.arange(N)))
     with pytest.raises(ValueError, match="Column 'culprit' of X has text"):
         mixture.predict(frame(["abc"] * N))
+
+
+# Dask makes text of other objects.
+@pytest.mark.parametrize("bad", [bad for bad in BAD if bad != "objects"])
+def test_lazy_frames_name_it_too(bad):
     dd = pytest.importorskip("dask.dataframe")
-    lazy = dd.from_pandas(frame(pd.date_range("2020", periods=N)), npartitions=2)
-    with pytest.raises(TypeError, match="Column 'culprit' of X has dates"):
+    values, kind, message = BAD[bad]
+    message = f"Column 'culprit' of X {message}"
+    lazy = dd.from_pandas(frame(values), npartitions=2)
+    mixture = GaussianMixture()
+    before = dict(vars(mixture))
+    with pytest.raises(kind, match=message):
         mixture.fit(lazy)
+    assert vars(mixture) == before
+    mixture.fit(frame(1.0 * np.arange(N)))
+    with pytest.raises(kind, match=message):
+        np.asarray(mixture.predict(lazy))
+    with pytest.raises(kind, match=message):
+        mixture.score(lazy)
 
 
 def test_what_can_be_read_as_numbers_is_read_and_other_errors_stay():

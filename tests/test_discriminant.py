@@ -9,6 +9,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixture, MixtureDiscriminantAnalysis
+from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -183,7 +184,12 @@ Y3 = np.array(["a"] * 5 + ["b"] * 3 + ["c"])
 @pytest.mark.parametrize(
     ("params", "y", "message"),
     [
-        ({}, Y3, "n_samples = 1 in class 'c'"),
+        (
+            {"n_components": "auto"},
+            Y3,
+            "in each class, but got n_samples = 1 in class 'c'",
+        ),
+        ({"n_components": 2}, Y3, "n_components = 2, n_samples = 1 in class 'c'"),
         ({"n_components": 5}, np.where(Y3 == "c", "b", Y3), "but got n_components = 5"),
         ({}, np.repeat("a", 9), "number of classes has to be greater than one"),
         ({}, None, "requires y to be passed"),
@@ -207,6 +213,23 @@ def test_bad_input_is_told_and_changes_nothing(params, y, message):
     with pytest.raises(ValueError, match=message):
         classifier.set_params(**params).fit(X3, y)
     assert {name: vars(classifier)[name] for name in fitted} == fitted
+
+
+@pytest.mark.parametrize(
+    ("n_components", "category", "message"),
+    [
+        ("auto", UserWarning, "No candidate is eligible"),
+        (1, DegenerateComponentsWarning, "Components .* rests on rows 0 and 1"),
+    ],
+)
+def test_warnings_name_the_class(n_components, category, message):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[:102], np.array(["a", "b", "c"])[y[:102]]
+    wanted = f"In class 'c', of 2 rows counted from 0: {message}"
+    with pytest.warns(category, match=wanted) as caught:
+        MixtureDiscriminantAnalysis(n_components, random_state=0).fit(X, y)
+    (one,) = caught
+    assert one.category is category and one.filename == __file__
 
 
 def test_names_of_features_are_known():

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skem import GaussianMixture, MixtureDisplay
 from skem._display import density
+from skem._display.grid import figure_size
 from skem._display.marginal import marginal
 from skem._display.projection import directions
 from skem._display.style import point_style
@@ -471,18 +472,53 @@ def test_legend_is_in_the_corner_with_the_fewest_rows(ax):
     assert box.x0 < 0.1 and box.y0 < 0.1
 
 
-def test_legend_and_title_of_a_grid_are_beside_it():
+@pytest.mark.parametrize("p", [3, 4])
+def test_legend_and_title_of_a_grid_are_beside_it(p):
+    mixture = GaussianMixture.from_parameters(
+        [1.0], [[0.0] * p], np.ones(1), "spherical"
+    )
+    width, height = figure_size(p)
+    wide = Figure((width, height), layout="constrained").add_subplot()
+    for ax in (None, wide):
+        display = MixtureDisplay.from_estimator(mixture, ax=ax)
+        (legend,) = display.figure_.legends
+        assert names_of_legend(legend)[:2] == ["component 0 (100%)", "mixture"]
+        display.figure_.draw_without_rendering()
+        beside = legend.get_window_extent()
+        panels = [panel.get_window_extent() for panel in display.ax_.ravel()]
+        # The panels stay about as wide as they are high.
+        assert all(0.9 < box.width / box.height < 1.25 for box in panels)
+        title = display.ax_[0, p // 2].title
+        assert title.get_text() == "GaussianMixture: 1 component"
+        place = title.get_window_extent()
+        assert not any(box.overlaps(place) for box in [*panels, beside])
+        assert not any(box.overlaps(beside) for box in panels)
+        left, right = panels[0].x0, panels[-1].x1
+        middle = (place.x0 + place.x1) / 2
+        assert middle == pytest.approx((left + right) / 2, abs=0.03 * (right - left))
+
+
+def test_a_grid_without_room_beside_it_has_a_title_and_no_legend():
     mixture = GaussianMixture.from_parameters(
         [1.0], [[0.0] * 3], np.ones(1), "spherical"
     )
-    figure = MixtureDisplay.from_estimator(mixture).figure_
-    assert figure.get_suptitle() == "GaussianMixture: 1 component"
-    (legend,) = figure.legends
-    assert names_of_legend(legend)[:2] == ["component 0 (100%)", "mixture"]
-    ax = Figure().add_subplot()
-    within = MixtureDisplay.from_estimator(mixture, ax=ax)
-    assert not within.figure_.legends
-    assert ax.get_title() == "GaussianMixture: 1 component"
+    width, height = figure_size(3)
+    roomy, narrow = (width, height), (height, height)
+    figures = [Figure(roomy), Figure(narrow, layout="constrained")]
+    given = [figure.add_subplot() for figure in figures]
+    given.append(Figure((12, 4), layout="constrained").subplots(1, 2)[1])
+    given.append(Figure(roomy, layout="constrained").add_axes((0.1, 0.1, 0.6, 0.6)))
+    for ax in given:
+        display = MixtureDisplay.from_estimator(mixture, ax=ax)
+        assert not display.figure_.legends
+        display.figure_.draw_without_rendering()
+        title = display.ax_[0, 1].title
+        assert title.get_text() == "GaussianMixture: 1 component"
+        panels = [panel.get_window_extent() for panel in display.ax_.ravel()]
+        assert not any(box.overlaps(title.get_window_extent()) for box in panels)
+    display = MixtureDisplay.from_estimator(mixture, show_legend=False)
+    assert not display.figure_.legends
+    assert display.figure_.get_size_inches().tolist() == [height, height]
 
 
 @pytest.mark.parametrize("given", [[-1, 0, 1], ["b", "a", "b"]])

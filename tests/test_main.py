@@ -800,7 +800,7 @@ def picture(path):
     [
         ("one", (4.5, 3.4)),
         pytest.param("one,two", (4.5, 3.4), marks=pytest.mark.slow),
-        ("one,$two,three", (4.5, 4.5)),
+        ("one,$two,three", (6.3, 4.5)),
     ],
 )
 def test_chosen_mixture_is_drawn_with_the_data(

@@ -1,6 +1,8 @@
 """Mixtures of tables: what users pass in, and what they get."""
 
 import pickle
+import re
+import warnings
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skem
-from skem import Family, GaussianMixture, MixtureModel
+from skem import Family, GaussianMixture, MixtureIC, MixtureModel
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 
@@ -264,7 +266,9 @@ def test_text_of_rows_without_weight_makes_no_categories(rng):
     left_out = MixtureModel(1).fit(table[:40])
     assert own.bic(table, weight) == pytest.approx(left_out.bic(table[:40]))
     assert len(own.labels_) == 42
-    with pytest.raises(ValueError, match="'x' has categories; the fit has seen number"):
+    with pytest.raises(
+        ValueError, match="such as 'n/a' in row 40; the fit has seen numb"
+    ):
         own.predict(table)
     stream = MixtureModel(1).partial_fit(table[:30])
     stream.partial_fit(table, sample_weight=weight)
@@ -397,13 +401,27 @@ def test_frames_of_polars_are_read_by_columns():
     [
         (pd.date_range("2020", periods=4), "auto", "'x' has the dtype datetime64"),
         ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
-        ([0.0, 1, 2, 3], "gamma", "'x' has values that are not positive"),
-        ([-1.0, 1, 2, 3], "exponential", "'x' has negative values"),
-        ([-1.0, 1, 2, 3], "poisson", "'x' has negative values"),
-        ([0.5, 1, 2, 3], "negative_binomial", "'x' has values that are not whole"),
-        ([0, 1, 2, 3], "bernoulli", "'x' has numbers other than 0 and 1"),
+        (
+            [1, 2, 0, 3],
+            "gamma",
+            "'x' has values that are not positive, such as 0 in row 2, w",
+        ),
+        ([4, np.nan, 2, -3], "exponential", "negative values, such as -3 in row 3"),
+        ([-1.0, 1, 2, 3], "poisson", "'x' has negative values, such as -1 in row 0"),
+        (
+            [1, 0.5, 2.5, 3],
+            "negative_binomial",
+            "not whole numbers, such as 0.5 in row 1",
+        ),
+        ([0, 1, 2, 3], "bernoulli", "other than 0 and 1, such as 2 in row 2, which"),
         (list("abca"), "bernoulli", "'x' has 3 categories"),
-        (list("abca"), "gamma", "'x' has categories, which the family 'gamma'"),
+        (
+            list("abca"),
+            "gamma",
+            "'x' has categories, such as 'a' in row 0, which the f",
+        ),
+        ([1, 2, "12,0", None], "poisson", "such as '12,0' in row 2, which the family"),
+        (list("12x4"), "poisson", "'x' has categories, such as 'x' in row 2, which"),
         ([np.nan] * 4, "auto", r"Feature 0 \('x'\) of X has no value at all"),
         ([np.inf, 1, 2, 3], "auto", "infinity or a value too large"),
         ([1, 2, 3, 4], "cauchy", "Unknown family 'cauchy'"),
@@ -419,6 +437,41 @@ def test_bad_columns_are_named_and_nothing_changes(column, families, message):
     assert vars(model) == before
     with pytest.raises(NotFittedError):
         model.predict([[0]])
+
+
+@pytest.mark.parametrize("n", [20, 19])
+@pytest.mark.parametrize("make", [int, str])
+def test_a_few_cells_that_are_no_numbers_are_told(make, n):
+    ages = [*map(make, range(n)), None]
+    ages[7] = "45y"
+    frame = pd.DataFrame({"age": ages, "b": np.arange(n + 1) % 7})
+    message = f"'age' is taken for categories: {n - 1} of its {n} .* '45y' in row 7"
+    for estimator in (MixtureModel(1), MixtureIC((1, 2), random_state=0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            estimator.fit(frame)
+        told = [each for each in caught if "taken for" in str(each.message)]
+        assert len(told) == (n == 20)
+        for each in told:
+            assert re.search(message, str(each.message))
+            assert each.category is UserWarning and each.filename == __file__
+        assert estimator.families_["age"] == "categorical"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"a": [*"0123456789" * 2]},
+        {"a": pd.Categorical([*range(19), "x"])},
+        {"a": [True, False] * 10},
+    ],
+)
+def test_columns_of_categories_are_taken_without_a_warning(frame):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MixtureModel(1).fit(pd.DataFrame(frame))
+        odd = pd.DataFrame({"a": [*range(39), "x"]})
+        MixtureModel(1, families={"a": "categorical"}).fit(odd)
 
 
 def test_unknown_categories_are_an_error_or_missing():

@@ -246,6 +246,33 @@ def test_degenerate_components_are_told_with_their_rows(rng):
         GaussianMixture(4, random_state=0).fit(X, sample_weight=weight)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical", "VEI", "VVE"])
+@pytest.mark.parametrize("estimator", [GaussianMixture, MixtureModel])
+def test_two_errors_with_nothing_in_common_are_told(estimator, covariance_type, rng):
+    X = np.where(rng.integers(2, size=(400, 1)), [30.0, 200.0], [60.0, 500.0])
+    X += [5, 30] * rng.normal(size=X.shape)
+    X[5, 0], X[9, 1] = 3900, -99999
+    mixture = estimator(3, covariance_type=covariance_type, random_state=0)
+    with pytest.warns(DegenerateComponentsWarning, match="rests on rows 5 and 9"):
+        mixture.fit(X)
+    assert mixture.degenerate_components_.tolist() == [2]
+    if estimator is GaussianMixture:
+        X = np.delete(X, [5, 9], axis=0)
+        heavy = np.vstack([X, [[3900.0, 200.0], [3910.0, 190.0]]])
+        weight = np.r_[np.ones(len(X)), 100.0, 100.0]
+        mixture.fit(heavy, sample_weight=weight)
+        assert mixture.degenerate_components_.size == 0
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_two_errors_are_no_component_of_a_choice(covariance_type, rng):
+    X = np.vstack([blobs(rng), [[1e3, 0], [0, -1e4]]])
+    found, (message,) = chosen_and_told(X, covariance_type=covariance_type)
+    sizes = np.bincount(found.labels_)
+    assert sizes[sizes > 0].min() > 2
+    assert "450" in message and "451" in message
+
+
 def test_rows_of_dask_arrays_are_told_by_their_place_in_all(rng):
     da = pytest.importorskip("dask.array")
     X = da.from_array(np.vstack([blobs(rng), [[100, 100]]]), chunks=(97, 2))

@@ -97,7 +97,7 @@ def test_what_a_fit_sees_of_many_rows_is_all_of_the_categories(monkeypatch):
     ("change", "message"),
     [
         ((2000, 0, np.inf), "contains infinity .* in column 'x0'"),
-        ((2499, 2, -1.0), "Column 'x2' has negative values"),
+        ((2499, 2, -1.0), "Column 'x2' has negative values, such as -1, which"),
         ((slice(None), 1, np.nan), r"Feature 1 \('x1'\) of X has no value at all"),
     ],
 )

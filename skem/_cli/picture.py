@@ -11,7 +11,7 @@ from skem._cli.files import written
 from skem._cli.table import NumberTable
 from skem._display import MixtureDisplay
 from skem._display.features import MOST_PAIRED
-from skem._display.grid import PANEL
+from skem._display.grid import figure_size
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._report.text import count, shorten
 from skem.gaussian_mixture import GaussianMixture
@@ -61,7 +61,7 @@ def write_picture(path: str, mixture: GaussianMixture, data: NumberTable) -> Non
     from matplotlib.figure import Figure
 
     d = len(data.names)
-    size = (WIDTH, HEIGHT) if d < 3 else (PANEL * d, PANEL * d)
+    size = (WIDTH, HEIGHT) if d < 3 else figure_size(d)
     figure = Figure(size, layout="constrained")
     # A dollar sign would start a formula.
     names = [shorten(name, LONGEST_LABEL).replace("$", r"\$") for name in data.names]

@@ -17,16 +17,48 @@ CHARACTER = 0.075
 """Mean width of a character of a small font, in inches, with some room to spare."""
 PANEL = 1.5
 """Side of a panel, in inches, in a figure that is made for the grid."""
+LEGEND = 1.8
+"""Width of a legend beside the grid, in inches."""
 
 
-def grid_axes(ax: Any, n_features: int) -> np.ndarray:
+def figure_size(n_features: int, *, beside: bool = True) -> tuple[float, float]:
+    """Return the size of a figure that is made for the grid, and what is beside it."""
+    side = PANEL * n_features
+    return side + LEGEND * beside, side
+
+
+def has_room_beside(ax: Any, n_features: int) -> bool:
+    """Whether a legend can be beside a grid: the figure is wide, and theirs alone."""
+    if ax is None:
+        return True
+    if not hasattr(ax, "get_subplotspec") or ax.figure.axes != [ax]:
+        return False
+    place, engine = ax.get_subplotspec(), ax.figure.get_layout_engine()
+    if place is None or place.get_gridspec().get_geometry() != (1, 1):
+        return False
+    width = ax.figure.bbox.width / ax.figure.dpi
+    # Of layouts, the constrained one alone makes room for legends.
+    constrained = engine is not None and not engine.adjust_compatible
+    return constrained and bool(width >= figure_size(n_features)[0])
+
+
+def title_above(axes: np.ndarray, title: str) -> None:
+    """Draw a title above the middle of a grid.
+
+    It is that of panels: a layout draws panels over a title of the axes around them.
+    """
+    odd = len(axes) % 2
+    axes[0, len(axes) // 2].set_title(title, fontsize="medium", x=0.5 if odd else 0.0)
+
+
+def grid_axes(ax: Any, n_features: int, *, beside: bool) -> np.ndarray:
     """Return axes (n_features, n_features): given, in the place of one, or new."""
     shape = (n_features, n_features)
     if ax is None:
         import matplotlib.pyplot as plt
 
-        side = PANEL * n_features
-        figure = plt.figure(figsize=(side, side), layout="constrained")
+        size = figure_size(n_features, beside=beside)
+        figure = plt.figure(figsize=size, layout="constrained")
         return _fill(figure.add_gridspec(*shape), figure)
     if not hasattr(ax, "get_subplotspec"):
         axes = np.asarray(ax, dtype=object)

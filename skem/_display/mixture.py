@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from skem._display import density, legend
 from skem._display.canvas import Canvas
 from skem._display.features import Shown
-from skem._display.grid import grid_axes
+from skem._display.grid import grid_axes, has_room_beside, title_above
 from skem._display.marginal import mixture_of
 from skem._display.style import single_axes
 from skem._inputs.features import names_of
@@ -255,7 +255,8 @@ class MixtureDisplay:
 
         show_legend : bool, default=True
             Whether to draw a legend: beside the axes of a new figure, or within given
-            ones. A grid within given axes has none.
+            ones. A grid within given axes has one beside it if these are alone in a
+            figure with room for it and ``layout="constrained"``, and else none.
 
         ax : matplotlib Axes, default=None
             Axes to draw in. A grid takes their place, or is drawn in an array of Axes
@@ -394,7 +395,8 @@ class MixtureDisplay:
 
         show_legend : bool, default=True
             Whether to draw a legend: beside the axes of a new figure, or within given
-            ones. A grid within given axes has none.
+            ones. A grid within given axes has one beside it if these are alone in a
+            figure with room for it and ``layout="constrained"``, and else none.
 
         Returns
         -------
@@ -408,15 +410,14 @@ class MixtureDisplay:
         entries = canvas.entries() if show_legend else []
         p = len(self.feature_names)
         if p > 2:
-            grid = grid_axes(ax, p)
+            beside = bool(entries) and has_room_beside(ax, p)
+            grid = grid_axes(ax, p, beside=beside)
             canvas.grid(grid)
             self.ax_, self.figure_ = grid, grid[0, 0].figure
-            if ax is None:
-                self.figure_.suptitle(title, fontsize="medium")
-                if entries:
-                    legend.draw_outside(self.figure_, entries)
-            elif hasattr(ax, "set_title"):
-                ax.set_title(title, fontsize="medium")
+            if grid is not ax:
+                title_above(grid, title)
+            if beside:
+                legend.draw_outside(self.figure_, entries)
         else:
             axes = single_axes(ax)
             self.ax_, self.figure_ = axes, cast("Figure", axes.figure)

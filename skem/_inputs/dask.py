@@ -12,6 +12,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_array
 
+from skem._inputs.columns import explained
 from skem._inputs.validation import (
     FLOATS,
     as_labels,
@@ -51,7 +52,9 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     if hasattr(X, "to_dask_array"):
         meta = _validated(estimator, X._meta, reset=reset)
         if any(dtype != meta.dtype for dtype in X._meta.dtypes):
-            X = X.astype(meta.dtype)
+            # The type of empty columns of text may be none that text converts to.
+            empty = type(X._meta)(meta, columns=X._meta.columns)
+            X = X.map_partitions(_of_numbers, meta.dtype, meta=empty)
         return X.to_dask_array()
     if any(math.isnan(size) for size in X.shape[1:]):
         raise ValueError(
@@ -65,6 +68,14 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     if X.dtype != meta.dtype:
         X = X.astype(meta.dtype)
     return X.rechunk({1: -1})
+
+
+def _of_numbers(part: Any, dtype: np.dtype) -> Any:
+    """Convert a part of a data frame; errors name the column that is no numbers."""
+    try:
+        return part.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise explained(part, error) from None
 
 
 def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:

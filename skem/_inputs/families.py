@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,6 +28,9 @@ from skem.families.model import Look
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 
+MOSTLY = 0.95
+"""Share of cells that read as numbers from which others are thought to be errors."""
+TAKEN = "is taken for categories"
 EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
@@ -57,10 +61,25 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
             raise ValueError(f"Column {names[place]!r} has more than one family.")
     rest = [j for j in range(len(names)) if j not in taken]
     for j in rest:
-        numeric = table.columns[j].kind != CATEGORIES
-        family = "gaussian" if numeric else "categorical"
+        column = table.columns[j]
+        family = "gaussian" if column.kind != CATEGORIES else "categorical"
+        _warn_of_odd_cells(column)
         chosen += _grouped(_kind(family, covariance_type), [j])
     return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
+
+
+def _warn_of_odd_cells(column: Column) -> None:
+    """Warn of a column of objects that would be one of numbers but for a few cells."""
+    n_numbers, n = column.counted()
+    if MOSTLY * n <= n_numbers < n:
+        warnings.warn(
+            f"Column {column.name!r} {TAKEN}: {n_numbers} of its {n} cells read as "
+            f"numbers, and others do not{column.example()}. Mend these cells, and turn "
+            "the column into numbers by pandas.to_numeric; or name the family "
+            "'categorical' for it.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _pairs(families: Any) -> Iterable[tuple[Any, Any]]:
@@ -158,8 +177,9 @@ class Columns:
                     labels[j] = _labels(kind, column, weight)
                 elif column.kind == CATEGORIES:
                     raise ValueError(
-                        f"Column {column.name!r} has categories, which the family "
-                        f"{kind.name!r} cannot take."
+                        f"Column {column.name!r} has categories"
+                        f"{column.example(weight)}, which the family {kind.name!r} "
+                        "cannot take."
                     )
         names = tuple(column.name for column in table.columns)
         kept = tuple((kind, tuple(places)) for kind, places in groups)
@@ -192,17 +212,23 @@ class Columns:
         """The family of each column."""
         return {j: kind for kind, places in self.groups for j in places}
 
-    def check(self, j: int, x: np.ndarray) -> None:
-        """Raise `ValueError` if values are out of the range of a column's family."""
+    def check(self, j: int, x: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Raise `ValueError` if values are out of the range of a column's family.
+
+        The first of these is named, with its row if `rows` has those of all values.
+        """
         if j in self.labels:
             return
         kind = self._kinds[j]
+        finite(self.names[j], x)
         try:
-            kind.check(finite(self.names[j], x))
+            kind.check(x)
         except ValueError as error:
+            i = _first_refused(kind, x)
+            example = "" if i is None else _example(x, i, rows)
             raise ValueError(
-                f"Column {self.names[j]!r} {error}, which the family {kind.name!r} "
-                "cannot take."
+                f"Column {self.names[j]!r} {error}{example}, which the family "
+                f"{kind.name!r} cannot take."
             ) from None
 
     def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
@@ -215,11 +241,12 @@ class Columns:
                 continue
             if column.numbers is None:
                 raise ValueError(
-                    f"Column {column.name!r} has categories; the fit has seen "
-                    "numbers there."
+                    f"Column {column.name!r} has categories{column.example()}; the fit "
+                    "has seen numbers there."
                 )
             values[j] = column.numbers
-            self.check(j, values[j][~np.isnan(values[j])])
+            rows = np.flatnonzero(~np.isnan(values[j]))
+            self.check(j, values[j][rows], rows)
         return values
 
     def _dtype(self, table: Table) -> type:
@@ -285,15 +312,44 @@ class Columns:
         return all(kind.discrete for kind, _ in self.groups)
 
 
+def _first_refused(kind: Kind, x: np.ndarray) -> int | None:
+    """Return the place of the first value that a family refuses by itself."""
+    low, high = 0, len(x)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _refuses(kind, x[low:middle]):
+            high = middle
+        else:
+            low = middle
+    return low if _refuses(kind, x[low:high]) else None
+
+
+def _refuses(kind: Kind, x: np.ndarray) -> bool:
+    try:
+        kind.check(x)
+    except ValueError:
+        return True
+    return False
+
+
+def _example(x: np.ndarray, i: int, rows: np.ndarray | None) -> str:
+    where = "" if rows is None else f" in row {rows[i]}"
+    return f", such as {str(x[i]).removesuffix('.0')}{where}"
+
+
 def _labels(kind: Kind, column: Column, weight: np.ndarray) -> tuple[Any, ...]:
     labels = column.labels_of(weight)
     if kind.name != "bernoulli":
         return labels
     if column.kind != CATEGORIES:
         if not set(labels) <= {0, 1}:
+            other = np.array([label for label in labels if label not in (0, 1)])
+            # Of Dask collections the rows would have to be looked for.
+            local = isinstance(column.numbers, np.ndarray)
+            rows = np.flatnonzero(column.numbers == other[0]) if local else None
             raise ValueError(
-                f"Column {column.name!r} has numbers other than 0 and 1, which the "
-                "family 'bernoulli' cannot take."
+                f"Column {column.name!r} has numbers other than 0 and 1"
+                f"{_example(other, 0, rows)}, which the family 'bernoulli' cannot take."
             )
         return (0, 1)
     if len(labels) > 2:

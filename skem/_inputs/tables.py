@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from numbers import Real
 from typing import Any
 
@@ -72,6 +72,29 @@ class Column:
         assert self.codes is not None
         seen = np.unique(self.codes[weight > 0])
         return tuple(self.labels[i] for i in seen[seen >= 0])
+
+    @cached_property
+    def _reads(self) -> np.ndarray:
+        """Whether each label reads as a number; and no gap does."""
+        return np.array([*map(_reads_as_number, self.labels), False])
+
+    def example(self, weight: np.ndarray | None = None) -> str:
+        """Name a category and its row: one that reads as no number, if there is one."""
+        assert self.codes is not None
+        there = self.codes >= 0 if weight is None else (self.codes >= 0) & (weight > 0)
+        odd = there & ~self._reads[self.codes]
+        rows = np.flatnonzero(odd if odd.any() else there)
+        if not len(rows):
+            return ""
+        label = self.labels[self.codes[rows[0]]]
+        return f", such as {label!r} in row {rows[0]}"
+
+    def counted(self) -> tuple[int, int]:
+        """Return how many cells of objects read as numbers, and how many there are."""
+        if not self.objects:
+            return 0, 0
+        assert self.codes is not None
+        return int(self._reads[self.codes].sum()), int((self.codes >= 0).sum())
 
     def weighed(self, weight: np.ndarray) -> Column:
         """Take objects for numbers if those are that have weight; others are gaps."""
@@ -334,6 +357,14 @@ def in_order(name: str, codes: np.ndarray, labels: list[Any]) -> Column:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
+
+
+def _reads_as_number(label: Any) -> bool:
+    try:
+        float(label)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(label, bool)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skem._inputs.families import TAKEN
 from skem._inputs.tables import Table
 from skem._selection.grid import Candidate
 from skem.mixture_model import MixtureModel
@@ -31,6 +32,8 @@ def path(
     with warnings.catch_warnings():
         # `results_` says so of all of them, and a warning of the chosen one.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # The search has said it once.
+        warnings.filterwarnings("ignore", message=f"Column .* {TAKEN}")
         before: MixtureModel | None = None
         for model in models:
             for name, value in seen.items():

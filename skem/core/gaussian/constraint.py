@@ -32,6 +32,15 @@ from skem.core.gaussian.volumes import (
 )
 
 
+def least_of_spread(d: int) -> int:
+    """Return how many points it takes to tell how far a component spreads.
+
+    As many as a full covariance takes, up to three: any two points have variances, also
+    where they are outliers in different features, with nothing in common.
+    """
+    return min(d + 1, 3)
+
+
 class Constraint(ABC):
     """One of the fourteen shapes."""
 
@@ -66,9 +75,9 @@ class Constraint(ABC):
 
     def least_points(self, d: int) -> int:
         """Return how many points it takes to determine what a component has alone."""
-        if self.name[1:] in ("EV", "VV"):
-            return d + (self.name[1] == "V")
-        return 2 if "V" in self.name else 1
+        of_spread = least_of_spread(d) if "V" in self.name[:2] else 1
+        of_axes = d + (self.name[1] == "V") if self.name[2] == "V" else 1
+        return max(of_spread, of_axes)
 
 
 class EII(Constraint):

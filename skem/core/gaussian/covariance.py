@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from skem.core.gaussian.constraint import CONSTRAINTS, Constraint
+from skem.core.gaussian.constraint import CONSTRAINTS, Constraint, least_of_spread
 from skem.core.gaussian.local import Local, LogCholesky, local
 from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
 from skem.core.gaussian.storage import Storage, diagonals
@@ -82,7 +82,7 @@ class Structure(Storage):
 
         Where all share one covariance, a component has a mean alone of its own.
         """
-        return 1 if self.shared else 2
+        return 1 if self.shared else least_of_spread(n_features)
 
     def least_rows(self, n_components: int, n_features: int) -> int:
         """Return how many rows it takes to determine so many components."""

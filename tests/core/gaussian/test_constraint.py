@@ -177,11 +177,17 @@ def test_rotations_of_skew_matrices_are_rotations(rng):
 
 
 @pytest.mark.parametrize(
-    ("name", "points"),
-    {"EII": 1, "EEI": 1, "VEI": 2, "EVI": 2, "VVE": 2, "EEV": 3, "EVV": 4}.items(),
+    ("names", "points"),
+    [
+        ("EII EEI EEE", [1, 1, 1]),
+        ("VII VEI EVI VVI VEE EVE VVE VEV", [2, 3, 3]),
+        ("EEV", [1, 2, 3]),
+        ("EVV VVV", [2, 3, 4]),
+    ],
 )
-def test_points_that_determine_a_component(name, points):
-    assert SHAPES[name].least_points(3) == points
+def test_points_that_determine_a_component(names, points):
+    for name in names.split():
+        assert [SHAPES[name].least_points(d) for d in (1, 2, 3)] == points
 
 
 def test_singular_scatter_is_seen(shape):

@@ -35,7 +35,7 @@ def mixture(structure, means, sds=None, weights=None):
 
 def test_scarce_is_fewer_points_than_a_component_needs(structure):
     least = structure.least_points(D)
-    assert least == {"full": D + 1, "tied": 1}.get(structure.name, 2)
+    assert least == {"full": D + 1, "tied": 1}.get(structure.name, 3)
     N = 100
     weights = np.array([least, least - 1, N - 2 * least + 1]) / N
     parameters = mixture(structure, FAR_APART, weights=weights)
