@@ -268,6 +268,39 @@ INLINE int64_t place(const double *cumulated, int64_t n, double value) {
     return low;
 }
 
+// The lowest of n values that half of their weights is up to. They are put in another
+// order; there must be room for as many again.
+inline double median(double *v, double *w, int64_t n, double *more_v, double *more_w) {
+    double needed = 0;
+    for (int64_t i = 0; i < n; i++) needed += 0.5 * w[i];
+    for (;;) {
+        const double a = v[0], b = v[n / 2], c = v[n - 1];
+        const double low = a < b ? a : b, high = a < b ? b : a;
+        const double pivot = c < low ? low : c > high ? high : c;
+        int64_t below = 0, above = 0;
+        double lower = 0, equal = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const double x = v[i], weight = w[i];
+            const bool less = x < pivot, more = x > pivot;
+            v[below] = more_v[above] = x;
+            w[below] = more_w[above] = weight;
+            below += less;
+            above += more;
+            lower += less ? weight : 0;
+            equal += less || more ? 0 : weight;
+        }
+        if (below && lower >= needed) {
+            n = below;
+            continue;
+        }
+        needed -= lower + equal;
+        if (needed <= 0 || !above) return pivot;
+        double *const other_v = v, *const other_w = w;
+        v = more_v, w = more_w, n = above;
+        more_v = other_v, more_w = other_w;
+    }
+}
+
 // Squared distances of n samples, columns of z, to the one of number `to`.
 INLINE void distances(const double *z, int64_t d, int64_t n, int64_t to, double *out) {
     for (int64_t j = 0; j < d; j++) {
@@ -2846,6 +2879,7 @@ struct Freedom {
     double normal;       // from here on a component is computed as a Gaussian
     double reach;        // squared distance from which on a density is level
     double dimensions;   // in which samples vary
+    double labelled;     // by which samples of a label count for less the farther they are
     const double *start;
     double *df, *next_df;  // (M, K)
 };
@@ -2906,6 +2940,11 @@ inline double digamma(double x) {
     return sum + log_of(x) - digamma_rest(x);
 }
 
+// log x − ψ(x), x > 0, which cancel where x is large.
+inline double log_less_digamma(double x) {
+    return x < STIRLING ? log_of(x) - digamma(x) : digamma_rest(x);
+}
+
 // x² ψ′(x) − x, x > 0: information of a Gamma's sample on the logarithm of its shape x.
 inline double shape_information(double x) {
     const double shape = x;
@@ -2926,8 +2965,7 @@ inline double gamma_shape(double gap, double least, double most) {
     double x = (3 - s + __builtin_sqrt((s - 3) * (s - 3) + 24 * s)) / (12 * s);
     for (int step = 0; step < 3; step++) {
         x = clipped(x);
-        const double found = x < STIRLING ? log_of(x) - digamma(x) : digamma_rest(x);
-        x = 1 / larger(1 / x - (found - s) / shape_information(x), 1e-12);
+        x = 1 / larger(1 / x - (log_less_digamma(x) - s) / shape_information(x), 1e-12);
     }
     return clipped(x);
 }
@@ -3806,7 +3844,7 @@ struct Floor {
 struct Samples {
     int64_t n;
     const double *z, *squares;
-    double *scratch;  // room for (d + 5)n + K
+    double *scratch;  // room for (d + 11)n + K
 };
 
 // Moves that leave a mixture: components go, and others are split. Distances are measured
@@ -4072,10 +4110,12 @@ class Stepper {
             for (int64_t k = 0; k < K; k++) {
                 const int64_t i = m * K + k;
                 all += weights[k] = add_scatter(s, resp + i * s.n, step.next_means + i * d);
+                if (heavy) begin_freedom(i, weights[k]);
                 if (structure == TIED) continue;
                 if (!factor_scatter(weights[k], step.next_cholesky + i * entries)) return false;
                 clear();
             }
+            if (heavy) revise_freedom(m);
             for (int64_t k = 0; k < K; k++) weights[k] = all > 0 ? weights[k] / all : 0;
             if (structure == TIED && !factor_scatter(all, step.next_cholesky + m * entries))
                 return false;
@@ -4123,6 +4163,11 @@ class Stepper {
                 clear();
                 const double count = add_scatter(s, i ? share : half, step.next_means + at * d);
                 weights[k] = count / all;
+                if (heavy) {
+                    const double start = step.freedom.start[i];
+                    step.freedom.next_df[at] =
+                        step.freedom.kind == FIXED ? start : admitted(start);
+                }
                 if (structure == TIED) continue;
                 if (!factor_scatter(count, step.next_cholesky + at * entries)) return false;
             }
@@ -4271,6 +4316,7 @@ class Stepper {
         copy(step.next_weights + m * K, step.weights, K);
         copy(step.next_means + m * K * d, step.means, K * d);
         copy(step.next_cholesky + m * size, step.cholesky, size);
+        if (heavy) copy(step.freedom.next_df + m * K, step.freedom.df, K);
     }
 
     // Give up the worse half, and what has no hope; the next parameters of the others become
@@ -4306,10 +4352,56 @@ class Stepper {
         for (int64_t i = 0; i < d; i++) diagonal[i] = 0;
     }
 
+    // Weights of the samples of a label, of which those that are far from the others count
+    // for less. Distances are from medians, in median absolute deviations: see
+    // `robust_distances` in Python.
+    const double *lessened(const Samples &s, const double *r) const {
+        constexpr double NO_ACCOUNT = 1e-6, DEVIATION = 1.4826;
+        const int64_t n = s.n;
+        double *found = s.scratch + (d + 5) * n + K, *values = found + n, *weights = values + n,
+               *spare = weights + n;
+        int32_t *own = (int32_t *)(spare + 2 * n);
+        double most = 0;
+        for (int64_t i = 0; i < n; i++) most = larger(most, r[i]);
+        int64_t m = 0;
+        for (int64_t i = 0; i < n; i++) {
+            own[m] = (int32_t)i;
+            m += r[i] > NO_ACCOUNT * most;
+            found[i] = 0;
+        }
+        for (int64_t j = 0; m && j < d; j++) {
+            const double *row = s.z + j * n;
+            double centres[2] = {}, within = 0;
+            for (double &centre : centres) {
+                const bool deviations = &centre != centres;
+                for (int64_t i = 0; i < m; i++) {
+                    const double value = row[own[i]];
+                    values[i] = deviations ? __builtin_fabs(value - centres[0]) : value;
+                    weights[i] = r[own[i]];
+                }
+                centre = median(values, weights, m, spare, spare + n);
+            }
+            for (int64_t i = 0; s.squares && i < n; i++) within += s.squares[j * n + i];
+            const double spread = DEVIATION * centres[1];
+            const double variance = spread * spread + within / (double)n;
+            const double unit = variance > 0 ? 1 / variance : 1;
+            for (int64_t i = 0; i < n; i++) {
+                const double away = row[i] - centres[0];
+                found[i] += away * away * unit;
+            }
+        }
+        const double df = step.freedom.labelled, top = df + step.freedom.dimensions;
+        for (int64_t i = 0; i < n; i++)
+            found[i] = found[i] <= step.freedom.reach ? r[i] * top / (df + found[i]) : 0;
+        return found;
+    }
+
     // Add the scatter of samples of weights r; return their sum, and their mean.
     double add_scatter(const Samples &s, const double *r, double *mean) {
         const int64_t n = s.n;
-        double *away = s.scratch, *weighted = away + d * n, count = 0;
+        double *away = s.scratch, *weighted = away + d * n, count = 0, all = 0;
+        for (int64_t i = 0; i < n; i++) all += r[i];
+        if (heavy) r = lessened(s, r);
         for (int64_t i = 0; i < n; i++) count += r[i];
         for (int64_t j = 0; j < d; j++) {
             const double *row = s.z + j * n;
@@ -4328,7 +4420,7 @@ class Stepper {
             out[j] += own;
             add_products(weighted, away, n, j, out);
         }
-        return count;
+        return all;
     }
 
     // Add the products of a row of n numbers and rows j … d − 1.
@@ -4698,15 +4790,31 @@ class Stepper {
         return heavy ? step.job.owned[3 * i] : step.job.sums[i * width()];
     }
 
-    // Σ r E(log τ − τ) → its place, of sums of the pass; and the next degrees of freedom.
+    // Σ r E(log τ − τ) → its place, of what the pass has found.
+    void complete_owned(int64_t m) {
+        for (int64_t i = m * K; i < (m + 1) * K; i++) {
+            const double *of = tails + i * N_TAILS;
+            double *own = step.job.owned + 3 * i;
+            own[1] = (digamma(of[E]) - log_of(0.5 * of[NU])) * own[0] - own[1];
+        }
+    }
+
+    // What labelled samples have there, for which degrees of freedom are where they start.
+    void begin_freedom(int64_t i, double count) {
+        const double start = step.freedom.start[i % K], most = step.freedom.most;
+        const double half = 0.5 * (start < most ? start : most);
+        step.job.owned[3 * i] = count;
+        step.job.owned[3 * i + 1] = count * (-log_less_digamma(half) - 1);
+        step.job.owned[3 * i + 2] = 0;
+    }
+
+    // The next degrees of freedom.
     void revise_freedom(int64_t m) {
         const Freedom &freedom = step.freedom;
         double *owned = step.job.owned + 3 * m * K, *df = freedom.next_df + m * K;
         double rows = 0, sum = 0;
         for (int64_t k = 0; k < K; k++) {
-            const double *of = tails + (m * K + k) * N_TAILS;
-            double *own = owned + 3 * k;
-            own[1] = (digamma(of[E]) - log_of(0.5 * of[NU])) * own[0] - own[1];
+            const double *own = owned + 3 * k;
             rows += own[0];
             sum += own[1];
             df[k] = freedom.kind == FIXED  ? freedom.start[k]
@@ -4717,10 +4825,16 @@ class Stepper {
             df[k] = k ? df[0] : likeliest(rows, sum, freedom.start[k]);
     }
 
+    // Where degrees of freedom that are estimated start.
+    double admitted(double start) const {
+        const double least = step.freedom.least, most = step.freedom.most;
+        return start < least ? least : start > most ? most : start;
+    }
+
     // ν of so many rows, with Σ r E(log τ − τ); if there are none, where it starts.
     double likeliest(double rows, double sum, double start) const {
         const double least = step.freedom.least, most = step.freedom.most;
-        if (!(rows > 0)) return start < least ? least : start > most ? most : start;
+        if (!(rows > 0)) return admitted(start);
         return 2 * gamma_shape(-1 - sum / rows, least / 2, most / 2);
     }
 
@@ -4915,7 +5029,10 @@ class Stepper {
         const int64_t p = width();
         double *sums = step.job.sums + m * K * p, *weights = step.next_weights + m * K;
         double *means = step.next_means + m * K * d, total = 0;
-        if (heavy) revise_freedom(m);
+        if (heavy) {
+            complete_owned(m);
+            revise_freedom(m);
+        }
         for (int64_t k = 0; k < K; k++) total += size_of(m * K + k);
         double *scatter = precision;
         if (structure == TIED) heavy ? gather(sums) : spread_out(step.epsilon);
@@ -5557,7 +5674,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 21; }
+EXPORT int64_t skem_version(void) { return 22; }
 
 // Threads that were started, for tests.
 EXPORT int64_t skem_helpers(void) { return Team::all.size(); }

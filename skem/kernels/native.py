@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 21
+VERSION = 22
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
@@ -43,7 +43,7 @@ CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")
 FOLLOW = struct.Struct("q2dq5q7dq4P")
-STEP = struct.Struct("6q6d14P" + JOB.format + "P" + "q8d6P" + "q5d3P")
+STEP = struct.Struct("6q6d14P" + JOB.format + "P" + "q8d6P" + "q6d3P")
 
 FUNCTIONS: dict[str, list[Any]] = {
     "skem_sizes": [],

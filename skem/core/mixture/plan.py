@@ -35,7 +35,7 @@ from skem.kernels.native import MOST_FEATURES, STEP, Library, address
 NAMES = "VVV EEE VVI VII EII EEI VEI EVI VEE EVE VVE EEV VEV EVV".split()
 """Of structures, in the order that fold.cpp numbers them in."""
 NO_PRIOR: tuple[Any, ...] = (0,) * 15
-NO_FREEDOM: tuple[Any, ...] = (0,) * 9
+NO_FREEDOM: tuple[Any, ...] = (0,) * 10
 WEIGHTS: dict[type, int] = {
     WEIGHT_PRIORS["dirichlet_process"]: 1,
     WEIGHT_PRIORS["dirichlet_distribution"]: 2,

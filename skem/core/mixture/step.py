@@ -307,7 +307,7 @@ class Stepper:
             columns = np.ascontiguousarray(rows.Z.T, dtype=float)
             if squares is not None:
                 squares = np.ascontiguousarray(np.broadcast_to(squares, (d, n)))
-            memory = np.empty((d + 5) * n + plan.shape[-2])
+            memory = np.empty((d + 11) * n + plan.shape[-2])
             held = (columns, squares, memory)
             plan.placed = held, SAMPLES.pack(n, *map(address, held))
             plan.rows = rows

@@ -16,13 +16,13 @@ from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.bulk import Bulk
 from skem.core.mixture.em import EMMap, Evaluation
-from skem.core.mixture.rows import Rows
 from skem.core.mixture.step import Stepper
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import classified, scored
 from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import AS_FAR, StudentExpectation
 from skem.core.student.parameters import (
+    HEAVY,
     LEAST,
     MOST,
     Freedom,
@@ -32,8 +32,6 @@ from skem.core.student.parameters import (
 from skem.core.student.robust import robust_distances
 from skem.core.student.step import StudentSamples
 
-HEAVY = 4.0
-"""Degrees of freedom by which rows of a label count for less the farther they are."""
 LARGEST_VALUE = 1e100
 """Size of a coordinate beyond which a value counts as being there, in starts."""
 
@@ -134,7 +132,7 @@ class StudentMap(EMMap):
 
         Rows far from the median of those of their label count for less.
         """
-        d = Z.shape[1]
+        d = Z.shape[1] - self._n_null
         flat = resp.reshape(-1, len(Z))
         distances = robust_distances(Z, flat, squares).reshape(resp.shape)
         scales = (HEAVY + d) / (HEAVY + distances)
@@ -175,12 +173,15 @@ class StudentMap(EMMap):
             null=self.null_space,
         )
 
+    @property
+    def _n_null(self) -> int:
+        """Number of directions in which the data have no variance."""
+        return 0 if self.null_space is None else self.null_space.size
+
     @cached_property
     def _stepper(self) -> Stepper | None:
         def of(blocks: Blocks, *data: Any) -> Stepper | None:
-            null = self.null_space
-            n_null = 0 if null is None else null.size
-            own = self.freedom, AS_FAR, n_null
+            own = self.freedom, AS_FAR, self._n_null
             return Stepper.on(blocks, StudentSamples.of_freedom(*own, blocks, *data))
 
         return self._compiled(of)
@@ -193,11 +194,9 @@ class StudentMap(EMMap):
     def _evaluation(self) -> type[Evaluation]:
         return StudentEvaluation
 
-    def labelled(self, rows: Rows, resp: np.ndarray) -> None:
-        """Rows of a label count for less where they are far from the others."""
-
-    def moved(self, parameters: Parameters, *how: Any) -> None:
-        """So they do in a component that is moved."""
+    def moved(self, parameters: Parameters, *how: Any) -> Parameters | None:
+        """Leave a mixture in several ways in one call, if no component is another."""
+        return None if self.freedom.tells_apart else super().moved(parameters, *how)
 
     def maximise(
         self, statistics: Statistics, previous: Parameters | None = None

@@ -24,6 +24,8 @@ LEAST, MOST = 0.1, 1e6
 """Degrees of freedom that are estimated."""
 GAUSSIAN = 1e7
 """Degrees of freedom from which a t is computed as a Gaussian."""
+HEAVY = 4.0
+"""Degrees of freedom by which rows of a label count for less the farther they are."""
 
 
 @dataclass(frozen=True)

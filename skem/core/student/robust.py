@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+NO_ACCOUNT = 1e-6
+"""Share of the largest weight of a cluster up to which rows have no say in medians."""
 MEDIAN_TO_SD = 1.4826
 """Standard deviation of a normal variable, in median absolute deviations."""
 
@@ -22,7 +24,7 @@ def robust_distances(
         within = np.broadcast_to(squares, columns.shape).mean(axis=1)
     distances = np.zeros(resp.shape)
     for k, r in enumerate(resp):
-        own = np.flatnonzero(r > 0)
+        own = np.flatnonzero(r > NO_ACCOUNT * r.max())
         if not len(own):
             continue
         values, weight = columns[:, own], r[own]

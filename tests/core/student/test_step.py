@@ -12,7 +12,8 @@ from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.mixture.step import Limits
 from skem.core.search.climb import climb
 from skem.core.search.follow import CONSTANTS, follow
-from skem.core.search.initialize import initialize
+from skem.core.search.initialize import initialize, of_rows
+from skem.core.search.move import CERTAIN, Moves
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.student.em import StudentMap
 from skem.core.student.parameters import Freedom
@@ -39,6 +40,10 @@ def in_numpy(em):
     em = replace(em)
     em.__dict__.update(_stepper=None)
     return em
+
+
+def every_row(em):
+    return em.rows(10_000, np.random.RandomState(0))
 
 
 def assert_close(found, expected, rtol=1e-10):
@@ -163,7 +168,7 @@ def test_a_contest_has_the_winners_of_numpy(em, steps):
 
 def test_responsibilities_are_those_of_numpy(em):
     (start,) = starts(em, 1)
-    block = em.rows(1000, np.random.RandomState(0)).block
+    block = every_row(em).block
     fast, slow = (each.responsibilities(start, block) for each in (em, in_numpy(em)))
     np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-14)
 
@@ -195,3 +200,48 @@ def test_far_samples_take_the_other_way(freedom, X, make_blocks):
     evaluation = em.evaluate(replace(start, means=start.means + 1e5))
     assert "successor" not in vars(evaluation)
     assert np.isfinite(evaluation.objective)
+
+
+def test_labels_become_the_mixtures_of_numpy(em, rng):
+    """An empty component among them, and outliers."""
+    rows = every_row(em)
+    resp = rng.dirichlet(np.full(K, 0.2), (4, len(rows.Z))).swapaxes(1, 2)
+    resp = resp * rows.weight
+    resp[1, 2] = 0
+    # Of equal weights.
+    resp[2] = resp[2] == resp[2].max(axis=0)
+    ways = [[*of_rows(each, rows, resp)] for each in (em, in_numpy(em))]
+    assert (em.labelled(rows, resp) is None) == (em.structure.constraint is not None)
+    for (_, one), (_, other) in zip(*ways, strict=True):
+        assert_same_mixtures(one, other)
+
+
+def test_moves_are_those_of_numpy(em, rng):
+    (start,) = starts(em, 1)
+    moves = Moves.away_from(em, start, np.random.RandomState(0))
+    gone, random = rng.integers(0, K, 30), rng.random((3, 30))
+    fast = em.moved(start, moves.rows, moves.resp, gone, random, CERTAIN)
+    bound = em.structure.constraint is not None
+    assert (fast is None) == (bound or em.freedom.tells_apart)
+    if fast is None:
+        return
+    slow = replace(moves, em=in_numpy(em))._drawn(gone, random)
+    assert_same_mixtures(fast, Parameters.stacked(slow))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 64, 1001])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_outliers_of_a_label_have_no_say(n, weighted, make_blocks, rng):
+    """For any number of rows of a label, equal values among them."""
+    X = np.r_[rng.normal(size=(n, 2)).round(1), rng.normal(size=(40, 2)), [[1e15, -4]]]
+    weight = rng.uniform(0.5, 2, len(X)) if weighted else None
+    em = StudentMap.of_data(
+        make_blocks(X, weight), FOURTEEN["full"], 2, "auto", Freedom(np.ones(2), True)
+    )
+    rows = every_row(em)
+    resp = np.zeros((1, 2, len(X)))
+    resp[0, 0, :n], resp[0, 1, n:] = rows.weight[:n], rows.weight[n:]
+    fast = em.labelled(rows, resp)
+    slow = in_numpy(em).started(rows.labelled(em, resp))
+    assert_same_mixtures(fast, slow)
+    assert np.abs(fast.means).max() < 10
