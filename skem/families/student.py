@@ -266,8 +266,8 @@ class StudentModel(OneColumn):
         return np.where(np.isnan(values), mean, values)
 
     def n_free(self, n_components: int) -> int:
-        """Three for each component."""
-        return 3 * n_components
+        """Three for each component; none where all the data have one value."""
+        return 0 if self.gaussian.penal.pins else 3 * n_components
 
     def outward(self, laws: Laws) -> Laws:
         """Location, scale and ν in units of the column."""
