@@ -141,15 +141,25 @@ def _spanning(projector: np.ndarray) -> np.ndarray:
     return vectors[:, eigenvalues > 0.5]
 
 
+def null_features(null: np.ndarray) -> np.ndarray | None:
+    """Return 1 for features that are null, and 0 for others.
+
+    None if directions are null that are no features.
+    """
+    features = variances_of(null)
+    if null.ndim == 2 and (null != np.diag(features)).any():
+        return None
+    return features
+
+
 def elsewhere(null: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """Take the variance along null directions away."""
-    if null.ndim == 2:
+    features = null_features(null)
+    if features is None:
         others = np.eye(len(null)) - null
-        kept = np.diagonal(others)
-        if (others == np.diag(kept)).all():
-            return covariances * np.outer(kept, kept)
         return others @ covariances @ others
-    return covariances * (1 - null)
+    kept = 1 - features
+    return covariances * (np.outer(kept, kept) if null.ndim == 2 else kept)
 
 
 def with_floor(scale: np.ndarray, least: float) -> np.ndarray:
@@ -296,12 +306,8 @@ class BesideNull:
 
         None if there are none, or other directions are null.
         """
-        if self.null is None:
-            return None
-        features = variances_of(self.null)
-        if self.null.ndim == 2 and (self.null != np.diag(features)).any():
-            return None
-        return self.floor * features
+        features = None if self.null is None else null_features(self.null)
+        return None if features is None else self.floor * features
 
     def _floored(self, covariances: np.ndarray) -> np.ndarray:
         """Give the null directions the floor's variance, and no correlation."""
