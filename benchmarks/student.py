@@ -6,15 +6,23 @@ python -m benchmarks.student [full tied diag spherical] [--no-save] [--tiny]
 from __future__ import annotations
 
 import time
+import warnings
+from functools import partial
 
 import numpy as np
 from scipy.special import digamma, gammaln, logsumexp
+from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.data import COVARIANCE_TYPES, start
 from benchmarks.em_pass import LEAST, cell, skem_pass
 from benchmarks.timing import TINY, Report, chosen, duel, seconds
-from skem import GaussianMixture, StudentMixture
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    StudentMixture,
+    StudentMixtureIC,
+)
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
 from skem.core.gaussian.covariance import STRUCTURES
@@ -25,6 +33,7 @@ GRID = [(2000, 2, 3)] if TINY else [(100_000, 2, 3), (100_000, 10, 10), (20_000,
 """n, d, K."""
 SHARES = [0.02, 0.1, 0.3]
 SEEDS = range(1 if TINY else 10)
+COMPONENTS = range(1, 3 if TINY else 7)
 
 
 def sample(n: int, d: int, K: int, seed: int = 0, df: float = 4.0, spread: float = 3.0):
@@ -156,6 +165,38 @@ def compare_fits(report: Report) -> None:
         )  # fmt: skip
 
 
+def compare_searches(report: Report) -> None:
+    report.line(
+        "\n## Default fits beside those of Gaussian mixtures\n\n"
+        "And `StudentMixtureIC` beside `GaussianMixtureIC`, with K = 1 to 6 and four "
+        "structures."
+    )
+    report.table("data", "what", "Gaussian ms", "t ms", "t ÷ Gaussian")
+    for name, X, K in small_data():
+        for what, kinds in {
+            f"K = {K}": (
+                GaussianMixture(K, random_state=0),
+                StudentMixture(K, random_state=0),
+            ),
+            "selection": (
+                GaussianMixtureIC(COMPONENTS, random_state=0),
+                StudentMixtureIC(COMPONENTS, random_state=0),
+            ),
+        }.items():
+            gaussian, ours = (partial(seconds, partial(kind.fit, X)) for kind in kinds)
+            found = duel(ours, gaussian, rounds=3)
+            theirs, own, _, _ = found.cells
+            report.row(name, what, theirs, own, f"{1 / found.ratio:.1f}")
+
+
+def small_data() -> list[tuple[str, np.ndarray, int]]:
+    """Return names, data and numbers of components."""
+    found = [("iris, 150 × 4", load_iris().data, 3)]
+    if not TINY:
+        found.append(("2000 × 5", sample(2000, 5, 4)[0], 4))
+    return found
+
+
 def compare_clusterings(report: Report) -> None:
     report.line(
         "\n## Outliers\n\nThree Gaussian clusters of 300 rows in all, 6 standard "
@@ -192,6 +233,9 @@ def main() -> None:
     )
     compare_passes(report)
     compare_fits(report)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compare_searches(report)
     compare_clusterings(report)
     report.save()
 
