@@ -19,6 +19,10 @@ others if they are fewer. Splitting off such a value then gains next to nothing,
 of a nat for each row, and only where nothing else is to be gained that is done. Where
 the others are far they are no wider than these neighbours. Where rows share several of
 these values, their box is to be as wide as that.
+
+Numbers with few decimals are in even steps, too, however few rows share one. That
+matters where columns are related up to their last digit, as shares that add up to one
+hundred or a duration beside its ends: clusters would be those of rounding errors.
 """
 
 from __future__ import annotations
@@ -63,6 +67,20 @@ OUTLYING = 30.0
 others are outliers, and no step away."""
 OFF = 0.02
 """Steps that a value may be off the grid."""
+FINEST = 1e7
+"""Steps in the range of a column that has a grid, at most: beyond it is rounding."""
+COMPARED_GAPS = 50
+"""Gaps between neighbouring values whose common divisor the step of a grid is."""
+LEAST_GAPS = 10
+"""Gaps that say that there is a grid, at least."""
+ABOVE_ROUNDING = 100.0
+"""Times rounding that the step of a grid is, at least."""
+RELEVANT = 1e-4
+"""Share of a column's variance, given the others, from which w²/12 is of account."""
+EXACT = 1e-12
+"""Eigenvalues of correlations up to which columns determine each other."""
+OUTSIDE = 3.0
+"""Times the range of 90 % of a column outside of which a value says nothing of that."""
 EXCLUSIVE_WORK = 2**31
 """Products that are computed to find indicators that exclude each other, at most."""
 COMBINATIONS = 64
@@ -78,8 +96,107 @@ def find_ties(
     count rows, so that an integer weight is as many rows that share all their values.
     With `one_scale` for all features, few outliers beside one value make no steps.
     """
-    least = max(ATOM, ATOM_SHARE * weight.sum())
     ordered = np.sort(z, axis=1)
+    found = _shared_values(data, z, ordered, weight, one_scale=one_scale)
+    without = np.flatnonzero(np.ones(len(z)) if found is None else found.steps == 0)
+    grids = np.zeros(len(z))
+    if len(z) > 1 and len(without):
+        grids[without] = _grids(data[without], ordered[without])
+    if grids.any():
+        grids[grids < RELEVANT * _left_by_others(z, ordered)] = 0
+    if not grids.any():
+        return found
+    if found is None:
+        return Ties(grids)
+    atoms = (
+        each._replace(squares=np.maximum(each.squares, grids[each.feature]))
+        for each in found.atoms
+    )
+    return Ties(found.steps + grids, tuple(atoms))
+
+
+def _grids(data: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Return w²/12 of columns that are in even steps, (d,), however small; or zero.
+
+    The step is the greatest common divisor of gaps between neighbouring values, of
+    `data` in standardised coordinates that are `ordered`.
+    """
+    steps = np.zeros(len(data))
+    most = min(COMPARED_GAPS, data.shape[1] - 1)
+    if most < LEAST_GAPS:
+        return steps
+    off = _rounding(np.sort(data, axis=1), ordered)
+    low, high = _bounds(ordered)
+    least = np.maximum((high - low) / FINEST, ABOVE_ROUNDING * off)
+    gaps = np.diff(ordered, axis=1)
+    gaps = np.where(gaps > 2 * off[:, None], gaps, np.inf)
+    few = np.sort(np.partition(gaps, most - 1, axis=1)[:, :most], axis=1)
+    left = np.flatnonzero(np.isfinite(few[:, LEAST_GAPS - 1]) & np.isfinite(least))
+    divisor = few[left, 0]
+    for i in range(1, most if len(left) else 0):
+        left, divisor = left[divisor >= least[left]], divisor[divisor >= least[left]]
+        gap = np.where(np.isfinite(few[left, i]), few[left, i], divisor)
+        divisor = _common_divisor(divisor, gap, least[left] / 4)
+    for j, step in zip(left, divisor, strict=True):
+        away = (ordered[j] - ordered[j, 0]) / step
+        away = np.abs(away - np.round(away))
+        if step >= least[j] and not (away > OFF).any():
+            steps[j] = step
+    return steps**2 / 12
+
+
+def _common_divisor(a: np.ndarray, b: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Return common divisors of numbers by Euclid's algorithm; what is less is none."""
+    while (b > rounding).any():
+        rest = b > rounding
+        safe = np.where(rest, b, 1.0)
+        a, b = (
+            np.where(rest, b, a),
+            np.where(rest, np.abs(a - b * np.round(a / safe)), b),
+        )
+    return a
+
+
+def _bounds(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where values of sorted columns, (d, n), begin to be outliers."""
+    there = (~np.isnan(ordered)).sum(axis=1)
+    rows = np.arange(len(ordered))
+    low, high = (
+        ordered[rows, (share * np.maximum(there - 1, 0)).astype(int)]
+        for share in (0.05, 0.95)
+    )
+    wide = OUTSIDE * (high - low)
+    return low - wide, high + wide
+
+
+def _left_by_others(z: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Return the variances (d,) of columns given all others, of d > 1.
+
+    Of rows without outliers. What others determine exactly is no noise of rounding.
+    """
+    d = len(z)
+    low, high = _bounds(ordered)
+    rows = ((z >= low[:, None]) & (z <= high[:, None])).all(axis=0)
+    if rows.sum() <= d:
+        return np.full(d, np.inf)
+    own = z[:, rows]
+    sd = own.std(axis=1)
+    unit = np.where(sd > 0, sd, 1.0)
+    correlations = np.cov(own / unit[:, None])
+    precision = np.linalg.pinv(correlations, rcond=EXACT, hermitian=True)
+    return unit**2 / np.maximum(np.diagonal(precision), 1e-300)
+
+
+def _shared_values(
+    data: np.ndarray,
+    z: np.ndarray,
+    ordered: np.ndarray,
+    weight: np.ndarray,
+    *,
+    one_scale: bool,
+) -> Ties | None:
+    """Return widths of values that many rows share; None if there are none."""
+    least = max(ATOM, ATOM_SHARE * weight.sum())
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
     features = np.flatnonzero(tied)
     if not len(features):
