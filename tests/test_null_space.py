@@ -12,6 +12,7 @@ from skem import (
     GaussianMixture,
     GaussianMixtureIC,
     MixtureIC,
+    MixtureModel,
     MixtureOutlierDetector,
     StudentMixture,
     StudentMixtureIC,
@@ -259,3 +260,37 @@ def test_constant_columns_of_tables_have_no_parameters(rng, family):
     assert search.n_components_ == 3
     assert search.n_parameters_ == 2 + 3 * (2 + 2)
     assert adjusted_rand_score(y, search.predict(X)) > 0.9
+
+
+def test_what_is_given_is_counted_in_what_varies(rng):
+    X, y = three_clusters(rng, 2)
+    X[:, 3] = X[:, 0] + X[:, 1]
+    for fixed in (
+        "means",
+        "covariances",
+        ["means", "covariances"],
+        {"means": [True, False, False]},
+    ):
+        counts = []
+        for rows in (X[:, :2], X):
+            means = np.array([rows[y == k].mean(axis=0) for k in range(3)])
+            mixture = GaussianMixture(
+                3,
+                fixed=fixed,
+                means_init=means,
+                precisions_init=[np.eye(rows.shape[1])] * 3,
+                random_state=0,
+            )
+            counts.append(mixture.fit(rows).n_parameters_)
+        assert counts[0] == counts[1] > 0
+
+
+def test_three_rows_determine_a_component_beside_constants(rng):
+    few = [[8, 8], [8.5, 8], [8.2, 8.6]]
+    X = np.r_[rng.normal(size=(97, 2)), few]
+    for rows in (X, np.c_[X, np.full((100, 5), 3.0)], np.c_[X, X.sum(axis=1)]):
+        mixture = GaussianMixture(2, random_state=0).fit(rows)
+        assert not len(mixture.degenerate_components_)
+        search = GaussianMixtureIC((1, 2), covariance_type="full", random_state=0)
+        assert search.fit(rows).n_components_ == 2
+        assert not len(MixtureModel(2, random_state=0).fit(rows).degenerate_components_)

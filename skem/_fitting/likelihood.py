@@ -52,7 +52,9 @@ def of_small_weights(blocks: Blocks, structure: Structure, n_components: int) ->
 def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
     """Return the rows of each component that has too few, not counting empty ones."""
     em, parameters = evaluation.em, evaluation.parameters
-    few = np.flatnonzero(scarce(em.structure, parameters, em.blocks.total_weight))
+    n_null = 0 if em.null_space is None else em.null_space.size
+    total = em.blocks.total_weight
+    few = np.flatnonzero(scarce(em.structure, parameters, total, n_null))
     if not len(few):
         return {}
     found = members(em.of_points(parameters), em.blocks, few.tolist())
@@ -280,8 +282,8 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
     def _set_stream(self, stream: Stream) -> None:
         super()._set_stream(stream)
         self._set_noise(stream)
-        fixed = stream.fixed
-        self._n_given = 0 if fixed is None else fixed.n_parameters(stream.structure)
+        fixed, structure, d = stream.fixed, stream.structure, self._dimensions[1]
+        self._n_given = 0 if fixed is None else fixed.n_parameters(structure, d)
         if fixed is not None:
             # To the last digit, which another unit may change.
             found = fixed.outward().restored(self._parameters())
@@ -290,8 +292,9 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
                 weights_=weights.astype(stream.dtype), means_=means.astype(stream.dtype)
             )
         self.n_parameters_ = self._n_parameters()
+        n_null = stream.parameters.shape[1] - d
         self.degenerate_components_ = degenerate_components(
-            stream.structure, stream.parameters, stream.size
+            structure, stream.parameters, stream.size, n_null
         )
 
     def _set_noise(self, stream: Stream) -> None:

@@ -397,10 +397,15 @@ class GaussianModel(Model):
         z = plain.conditional_means(block, resp)
         return np.where(np.isnan(values), self.outside(z), values)
 
+    @property
+    def _n_null(self) -> int:
+        """Number of directions in which the data have no variance."""
+        basis = self.penal.null_basis
+        return 0 if basis is None else len(basis)
+
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""
-        basis = self.penal.null_basis
-        d = self.d if basis is None else self.d - len(basis)
+        d = self.d - self._n_null
         return n_components * d + self.structure.n_parameters(n_components, d)
 
     def outward(self, laws: Laws) -> Laws:
@@ -426,7 +431,7 @@ class GaussianModel(Model):
         """Mask of components of fewer rows than their covariances take."""
         total = float(counts.sum())
         weighted = replace(self._parameters(laws), weights=counts / total)
-        return scarce(self.structure, weighted, total)
+        return scarce(self.structure, weighted, total, self._n_null)
 
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""

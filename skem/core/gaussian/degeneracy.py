@@ -16,14 +16,21 @@ REMOTE = 25.0
 
 
 def scarce(
-    structure: Structure, parameters: Parameters, total_weight: float
+    structure: Structure,
+    parameters: Parameters,
+    total_weight: float,
+    n_null: int = 0,
 ) -> np.ndarray:
     """Mask of components with fewer effective points, N·w_k rounded, than they need.
 
     All of them, if what they share takes more rows than there are. Where one point is
     enough, it must be remote from all other components: else it may be one of theirs.
+    In `n_null` directions rows have no variance. These need no points, but where it is
+    as there are no more rows.
     """
     K, d = parameters.means.shape
+    if d - n_null + 1 < np.round(total_weight):
+        d -= n_null
     if structure.shared and np.round(total_weight) < structure.least_rows(K, d):
         return np.ones(K, bool)
     # Points are whole in truth; tails of other components blur the count.
@@ -32,18 +39,18 @@ def scarce(
     few = counts < least
     if least == 1:
         for k in np.flatnonzero(counts == 1).tolist():
-            few[k] = not _remote(structure, parameters, k)
+            few[k] = not _remote(structure, parameters, k, d)
     return few
 
 
-def _remote(structure: Structure, parameters: Parameters, k: int) -> bool:
+def _remote(structure: Structure, parameters: Parameters, k: int, d: int) -> bool:
     """Whether a component is remote from all others, of the same covariance."""
     others = np.delete(parameters.means, k, axis=0) - parameters.means[k]
     own = np.full(len(others), k)
     base = structure.ordered(parameters.precisions_cholesky, own)
     # Squares may be out of range.
     distances = np.hypot.reduce(structure.whiten_rows(base, others), axis=1)
-    return bool((distances > np.sqrt(REMOTE * others.shape[1])).all())
+    return bool((distances > np.sqrt(REMOTE * d)).all())
 
 
 def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
@@ -68,9 +75,11 @@ def coincident(structure: Structure, parameters: Parameters) -> np.ndarray:
 
 
 def degenerate_components(
-    structure: Structure, parameters: Parameters, total_weight: float
+    structure: Structure,
+    parameters: Parameters,
+    total_weight: float,
+    n_null: int = 0,
 ) -> np.ndarray:
     """Return the indices of components that are scarce or coincide with another one."""
-    return np.flatnonzero(
-        scarce(structure, parameters, total_weight) | coincident(structure, parameters)
-    )
+    few = scarce(structure, parameters, total_weight, n_null)
+    return np.flatnonzero(few | coincident(structure, parameters))

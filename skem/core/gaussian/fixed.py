@@ -67,9 +67,9 @@ class Fixed:
         some = self.means.any() or self.covariances.any()
         return bool(equal or not self.weights.any()) and not some
 
-    def n_parameters(self, structure: Structure) -> int:
-        """Return how many parameters of the mixture are not free."""
-        K, d = self.parameters.shape
+    def n_parameters(self, structure: Structure, d: int) -> int:
+        """Return how many parameters of the mixture are not free, of d dimensions."""
+        K = len(self.parameters.weights)
         weights = min(int(self.weights.sum()), K - 1)
         means = int(self.means.sum()) * d
         # If not all of them are given, each component has its own.

@@ -138,9 +138,12 @@ def _grids(data: np.ndarray, ordered: np.ndarray) -> np.ndarray:
         gap = np.where(np.isfinite(few[left, i]), few[left, i], divisor)
         divisor = _common_divisor(divisor, gap, least[left] / 4)
     for j, step in zip(left, divisor, strict=True):
-        away = (ordered[j] - ordered[j, 0]) / step
-        away = np.abs(away - np.round(away))
-        if step >= least[j] and not (away > OFF).any():
+        # Of all of these gaps together it has more digits.
+        own = few[j, np.isfinite(few[j])]
+        step = own.sum() / np.round(own / step).sum()
+        inside = ordered[j, (ordered[j] >= low[j]) & (ordered[j] <= high[j])]
+        away = (inside - inside[0]) / step
+        if step >= least[j] and not (np.abs(away - np.round(away)) > OFF).any():
             steps[j] = step
     return steps**2 / 12
 

@@ -81,11 +81,11 @@ def test_free_parameters_are_counted(structure, make_mixture, rng):
     parameters = make_mixture(structure, 3, 2).parameters
     all_of_them, none = np.ones(3, bool), np.zeros(3, bool)
     count = Fixed(parameters, all_of_them, all_of_them, all_of_them).n_parameters
-    assert count(structure) == structure.n_free(3, 2)
-    assert Fixed(parameters, all_of_them, none, none).n_parameters(structure) == 2
+    assert count(structure, 2) == structure.n_free(3, 2)
+    assert Fixed(parameters, all_of_them, none, none).n_parameters(structure, 2) == 2
     some = np.array([False, True, False])
-    assert Fixed(parameters, some, none, none).n_parameters(structure) == 1
-    assert Fixed(parameters, none, some, none).n_parameters(structure) == 2
+    assert Fixed(parameters, some, none, none).n_parameters(structure, 2) == 1
+    assert Fixed(parameters, none, some, none).n_parameters(structure, 2) == 2
 
 
 def test_equal_weights_do_not_tell_components_apart():
