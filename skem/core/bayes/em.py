@@ -29,6 +29,7 @@ from skem.core.gaussian.prior import Prior, of_variances, public_covariance
 from skem.core.gaussian.regularization import (
     COLLINEAR,
     elsewhere,
+    floor_above,
     null_beside,
     null_directions,
     with_floor,
@@ -84,7 +85,7 @@ class Beliefs:
         """
         d, quadratic = totals.all.n_features, structure.quadratic
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
-        null, varying = None, d
+        null, varying, floor = None, d, COLLINEAR
         if ridge is None and self.covariance is None:
             null = totals.null_directions(incomplete=incomplete)
         if null is not None:
@@ -98,7 +99,9 @@ class Beliefs:
         else:
             scatter = self._width(totals, varying, incomplete=incomplete)
             if ridge is None:
-                scatter, row = _floored(null, scatter, degrees)
+                scatter, row, floor = _floored(
+                    null, scatter, degrees, totals.mean_squares
+                )
         # Where V_0 is singular, components without rows have as much of it.
         scatter = scatter + (0.0 if ridge is None else ADDED) * row
         mean = (totals.bulk if self.mean_of_bulk else totals.all).means[0]
@@ -118,6 +121,7 @@ class Beliefs:
             row,
             repairs=ridge is None,
             null=null,
+            floor=floor,
         )
 
     def _width(
@@ -160,6 +164,10 @@ class Totals:
     all: Statistics
     bulk: Statistics
     narrowing: float = 1.0
+    points: Totals | None = None
+    """The same of points, if it is widths of values that hide null directions."""
+    mean_squares: np.ndarray | None = None
+    """Those of widths then, (d,)."""
 
     @classmethod
     def of(
@@ -176,7 +184,12 @@ class Totals:
         if rows.weight is None:
             rows = replace(rows, weight=np.ones(rows.n_samples))
         its_whole = as_one(rows, coordinates, structure)
-        bulk = Sample(structure, coordinates, rows, its_whole).total
+        sample = Sample(structure, coordinates, rows, its_whole)
+        bulk, points, squares = sample.total, None, None
+        if sample.hides_null:
+            beside = sample.points
+            every = total_statistics(blocks, beside.coordinates, structure)
+            points, squares = cls(every, beside.total), sample.mean_squares
         # A feature of one value in the bulk says nothing.
         extent = extent_of(rows)
         before, after = (
@@ -186,11 +199,13 @@ class Totals:
         ratio = np.where(wide, after / np.where(wide, before, 1.0), 1.0)
         narrowing = float(ratio.min())
         if narrowing * WIDER > 1:
-            return cls(total, total)
-        return cls(total, bulk, narrowing)
+            bulk, narrowing = total, 1.0
+        return cls(total, bulk, narrowing, points, squares)
 
     def null_directions(self, *, incomplete: bool) -> np.ndarray | None:
         """Return where the data have no variance, and their bulk has none, either."""
+        if self.points is not None:
+            return self.points.null_directions(incomplete=incomplete)
         null = null_directions(_within(one_scatter(self.all, incomplete=incomplete)))
         if null is None or self.bulk is self.all:
             return null
@@ -209,18 +224,24 @@ def _part(null: np.ndarray, offset: np.ndarray) -> np.ndarray:
 
 
 def _floored(
-    null: np.ndarray | None, scatter: np.ndarray, degrees: float
-) -> tuple[np.ndarray, np.ndarray]:
+    null: np.ndarray | None,
+    scatter: np.ndarray,
+    degrees: float,
+    squares: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return V_0 that is not singular, and what its null directions need of rows.
 
-    In these all components have the same covariance, whatever their counts:
-    (ν_0 f + n f) / (ν_0 + n) = f.
+    In these all components have the same variance f, which is returned too, whatever
+    their counts: (ν_0 f + n f) / (ν_0 + n) = f, of which rows have `squares` already.
     """
-    floored, row = with_floor(scatter, COLLINEAR), np.zeros_like(scatter)
+    floored, floor = with_floor(scatter, COLLINEAR), COLLINEAR
     if null is None:
-        return floored, row
+        return floored, np.zeros_like(scatter), floor
     row = COLLINEAR * null
-    return elsewhere(null, floored) + degrees * row, row
+    if squares is not None:
+        floor = floor_above(null, squares, COLLINEAR)
+        row = floor * null - null * squares @ null
+    return elsewhere(null, floored) + degrees * floor * null, row, floor
 
 
 def _inward(

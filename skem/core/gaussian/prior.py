@@ -93,6 +93,7 @@ class Prior(BesideNull, Unchanging):
         *,
         repairs: bool,
         null: np.ndarray | None = None,
+        floor: float = COLLINEAR,
     ) -> Prior:
         """Prepare the constants; those of a singular V_0 are left out."""
         d = len(mean)
@@ -110,6 +111,7 @@ class Prior(BesideNull, Unchanging):
             row,
             repairs,
             null,
+            floor,
         )
         if null is None or failed.any():
             return found

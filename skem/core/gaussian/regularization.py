@@ -23,6 +23,9 @@ VANISHING = 1e-26
 """Variance of a standardised feature up to which all of it is rounding."""
 ALONG = 1 - 1e-6
 """Cosine of directions that are the same."""
+AMPLE, AMPLE_FLOOR = 30.0, 1e-3
+"""Times the widths of values that the variance in null directions is, so that these add
+little to distances there; and what that may make of it at most."""
 POOLINGS = 5
 """Times that clusters are pooled, each with the scale of the one before."""
 LEAST_SHARE = 1e-12
@@ -150,6 +153,13 @@ def null_features(null: np.ndarray) -> np.ndarray | None:
     if null.ndim == 2 and (null != np.diag(features)).any():
         return None
     return features
+
+
+def floor_above(null: np.ndarray, squares: np.ndarray, least: float) -> float:
+    """Return a variance in null directions that mean squares of widths fit into."""
+    projector = null if null.ndim == 2 else np.diag(null)
+    width = float(np.linalg.eigvalsh(projector * squares @ projector)[-1])
+    return max(least, width, min(AMPLE * width, AMPLE_FLOOR))
 
 
 def elsewhere(null: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -348,6 +358,8 @@ class ScaleFreePenalty(BesideNull):
     target: np.ndarray
     null: np.ndarray | None = None
     floor: float = 0.0
+    least: float = 0.0
+    """The floor of the target."""
 
     @property
     def repairs(self) -> bool:
@@ -360,6 +372,7 @@ class ScaleFreePenalty(BesideNull):
         total: Scatter,
         total_weight: float,
         parts: Scatter | None = None,
+        squares: np.ndarray | None = None,
     ) -> ScaleFreePenalty:
         """ε = 2/√N and Λ from the scale of clusters.
 
@@ -368,7 +381,9 @@ class ScaleFreePenalty(BesideNull):
         where εΛ would drown in the rounding of W_k, which grows with N.
 
         `total` is the scatter of all the data, as one component, and `parts` are
-        scatters of parts of them, such as the bulk beside outliers.
+        scatters of parts of them, such as the bulk beside outliers. They are of points
+        where `squares` (d,) are the mean squares that features have from the widths of
+        their values: in null directions all components have as much of these.
         """
         N = total_weight
         epsilon = max(2 / math.sqrt(N), LEAST_SHARE * N)
@@ -378,7 +393,10 @@ class ScaleFreePenalty(BesideNull):
             for part, count in zip(parts.values, parts.counts, strict=True):
                 if null is not None and count > 0:
                     null = null_beside(null, part / count)
-        return cls(epsilon, with_floor(scale, least), null, least)
+        found = cls(epsilon, with_floor(scale, least), null, least, least)
+        if squares is None or null is None:
+            return found
+        return replace(found, floor=floor_above(null, squares, least))
 
     def covariances(
         self,
@@ -437,7 +455,7 @@ class ScaleFreePenalty(BesideNull):
         return replace(self, epsilon=self.epsilon * share)
 
     def rescaled(self, scale: np.ndarray) -> ScaleFreePenalty:
-        return replace(self, target=with_floor(scale, self.floor))
+        return replace(self, target=with_floor(scale, self.least))
 
     def renewed(
         self,

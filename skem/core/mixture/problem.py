@@ -121,11 +121,18 @@ class FitProblem:
             total = total_statistics(looked_at, coordinates, structure, whole)
         regularization: Regularization
         if sample is not None:
+            every, part, squares = total, sample.total, None
+            if sample.hides_null:
+                points, squares = sample.points, sample.mean_squares
+                every = part = points.total
+                if looked_at is blocks:
+                    every = total_statistics(blocks, points.coordinates, structure)
             regularization = ScaleFreePenalty.of_data(
                 sample.scale(n_components),
-                one_scatter(total, incomplete=blocks.incomplete),
+                one_scatter(every, incomplete=blocks.incomplete),
                 blocks.total_weight,
-                one_scatter(sample.total, incomplete=blocks.incomplete),
+                one_scatter(part, incomplete=blocks.incomplete),
+                squares,
             )
         else:
             with np.errstate(over="ignore"):

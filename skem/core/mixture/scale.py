@@ -318,6 +318,30 @@ class Sample:
         )
 
     @cached_property
+    def points(self) -> Sample:
+        """The same rows, whose shared values have no width."""
+        return replace(self, coordinates=replace(self.coordinates, ties=None))
+
+    @property
+    def hides_null(self) -> bool:
+        """Whether it may be widths alone that give the rows variance in a direction.
+
+        As where a column is the sum of others that have shared values.
+        """
+        whole = self.coordinates.ties is not None and not self.blocks.incomplete
+        if not (whole and self.structure.matrices):
+            return False
+        scatter = self.points.total.scatter()
+        return null_directions(scatter.values[0] / scatter.counts[0]) is not None
+
+    @property
+    def mean_squares(self) -> np.ndarray:
+        """Mean of w²/12 of each feature, (d,)."""
+        (z, squares), weight = self.rows, self.blocks.weight
+        assert squares is not None and weight is not None
+        return np.broadcast_to(squares, z.shape) @ weight / weight.sum()
+
+    @cached_property
     def _about_zero(self) -> Statistics:
         return self.total.about(np.zeros((1, self.blocks.n_features)))
 
