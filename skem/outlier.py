@@ -214,7 +214,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         self._draws = draws_for(rate)
         if self.contamination is None:
             u, below = held_out_support(self.mixture_, X, weight, self._draws, rng)
-            self.support_threshold_ = threshold(u, weight, rate, X.shape[1])
+            _, dimensions = self.mixture_._dimensions
+            self.support_threshold_ = threshold(u, weight, rate, max(1, dimensions))
             self._below_peak = cut(below, weight, rate)
             self.offset_ = self._level(self.mixture_)
         elif np.isnan(X).any():
