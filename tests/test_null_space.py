@@ -318,3 +318,19 @@ def test_bayesian_mixtures_of_shared_values_are_those_without_a_copy(covariance_
     one, other = (clone(model).fit(rows) for rows in (X, np.c_[X, X[:, 0]]))
     np.testing.assert_allclose(one.weights_, other.weights_, atol=0.01)
     np.testing.assert_allclose(one.means_[:2], other.means_[:2, :2], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    "model", [GaussianMixture, StudentMixture, BayesianGaussianMixture]
+)
+@pytest.mark.parametrize("share", [0.002, 0.1])
+def test_gaps_do_not_hide_them(rng, kind, model, share):
+    X, y = three_clusters(rng, 0)
+    wide = KINDS[kind](X)
+    wide[5, :2] = np.nan
+    wide[6:][rng.random(wide[6:].shape) < share] = np.nan
+    one, other = (model(3, random_state=0).fit(rows) for rows in (X, wide))
+    if model is not BayesianGaussianMixture:
+        assert one.n_parameters_ == other.n_parameters_
+    assert other._null_space.size == wide.shape[1] - 2
+    assert adjusted_rand_score(one.predict(X), other.predict(wide)) > 0.85

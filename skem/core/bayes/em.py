@@ -205,7 +205,7 @@ class Totals:
     def null_directions(self, *, incomplete: bool) -> np.ndarray | None:
         """Return where the data have no variance, and their bulk has none, either."""
         if self.points is not None:
-            return self.points.null_directions(incomplete=incomplete)
+            return self.points.null_directions(incomplete=False)
         null = null_directions(_within(one_scatter(self.all, incomplete=incomplete)))
         if null is None or self.bulk is self.all:
             return null

@@ -330,7 +330,8 @@ def total_statistics(
 ) -> Statistics:
     """Statistics of all the data as one component, about zero, in float64.
 
-    Of incomplete data, those expected under one component, `whole`.
+    Of incomplete data, those expected under one component, `whole`; without it those of
+    the rows that are complete.
     """
     quadratic = structure.quadratic
     d = blocks.n_features
@@ -346,6 +347,12 @@ def total_statistics(
         return replace(found, loglik=0.0).about(np.zeros((1, d)))
 
     def kernel(block: Block, workspace: Workspace) -> Statistics:
+        if block.incomplete:
+            complete = ~np.isnan(block.data).any(axis=0)
+            block = block.only(complete)._replace(incomplete=False)
+            if not complete.any():
+                nothing = np.zeros((1, 1 + d + quadratic.size(d)))
+                return Statistics(0.0, nothing, np.zeros((1, d)), quadratic)
         sums = totals(block, coordinates, quadratic, workspace)
         if sums is None:
             sums = sums_of(block, workspace)[None]

@@ -122,16 +122,17 @@ class FitProblem:
         regularization: Regularization
         if sample is not None:
             every, part, squares = total, sample.total, None
+            completed = blocks.incomplete
             if sample.hides_null:
                 points, squares = sample.points, sample.mean_squares
-                every = part = points.total
+                every, part, completed = points.total, points.total, False
                 if looked_at is blocks:
                     every = total_statistics(blocks, points.coordinates, structure)
             regularization = ScaleFreePenalty.of_data(
                 sample.scale(n_components),
-                one_scatter(every, incomplete=blocks.incomplete),
+                one_scatter(every, incomplete=completed),
                 blocks.total_weight,
-                one_scatter(part, incomplete=blocks.incomplete),
+                one_scatter(part, incomplete=completed),
                 squares,
             )
         else:

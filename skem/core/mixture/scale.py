@@ -319,27 +319,37 @@ class Sample:
 
     @cached_property
     def points(self) -> Sample:
-        """The same rows, whose shared values have no width."""
-        return replace(self, coordinates=replace(self.coordinates, ties=None))
+        """The complete rows, whose shared values have no width."""
+        blocks = self.blocks
+        if blocks.incomplete:
+            complete = np.flatnonzero(~np.isnan(blocks.X).any(axis=1))
+            blocks = replace(blocks.take(complete), incomplete=False)
+        coordinates = replace(self.coordinates, ties=None)
+        return replace(self, coordinates=coordinates, blocks=blocks, whole=None)
 
     @property
     def hides_null(self) -> bool:
-        """Whether it may be widths alone that give the rows variance in a direction.
+        """Whether it may be that points have no variance in a direction, but the rows.
 
-        As where a column is the sum of others that have shared values.
+        As where a column is the sum of others that have shared values, or gaps.
         """
-        whole = self.coordinates.ties is not None and not self.blocks.incomplete
-        if not (whole and self.structure.matrices):
+        hidden = self.coordinates.ties is not None or self.blocks.incomplete
+        if not (hidden and self.structure.matrices):
+            return False
+        if self.points.blocks.n_samples <= 2 * self.blocks.n_features:
             return False
         scatter = self.points.total.scatter()
         return null_directions(scatter.values[0] / scatter.counts[0]) is not None
 
     @property
     def mean_squares(self) -> np.ndarray:
-        """Mean of w²/12 of each feature, (d,)."""
-        (z, squares), weight = self.rows, self.blocks.weight
-        assert squares is not None and weight is not None
-        return np.broadcast_to(squares, z.shape) @ weight / weight.sum()
+        """Mean of w²/12 of each feature, (d,), of the complete rows."""
+        X, weight = self.points.blocks.X, self.points.blocks.weight
+        squares = self.coordinates.squares(X.T)
+        assert weight is not None
+        if squares is None:
+            return np.zeros(X.shape[1])
+        return np.broadcast_to(squares, X.T.shape) @ weight / weight.sum()
 
     @cached_property
     def _about_zero(self) -> Statistics:
