@@ -301,7 +301,7 @@ def test_three_rows_determine_a_component_beside_constants(rng):
 
 @pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
 def test_rows_that_count_several_times_do_not_hide_them(rng, kind, model):
-    X, y = three_clusters(rng, 0)
+    X, _ = three_clusters(rng, 0)
     weight = rng.standard_gamma(1.0, size=300)
     fits = [
         model(3, random_state=0).fit(rows, sample_weight=weight)
@@ -325,7 +325,7 @@ def test_bayesian_mixtures_of_shared_values_are_those_without_a_copy(covariance_
 )
 @pytest.mark.parametrize("share", [0.002, 0.1])
 def test_gaps_do_not_hide_them(rng, kind, model, share):
-    X, y = three_clusters(rng, 0)
+    X, _ = three_clusters(rng, 0)
     wide = KINDS[kind](X)
     wide[5, :2] = np.nan
     wide[6:][rng.random(wide[6:].shape) < share] = np.nan
