@@ -338,6 +338,11 @@ class Sample:
             return False
         if self.points.blocks.n_samples <= 2 * self.blocks.n_features:
             return False
+        if not self.blocks.incomplete:
+            scatter = self.total.scatter()
+            least = np.linalg.eigvalsh(scatter.values[0] / scatter.counts[0])[0]
+            if least > 2 * self.mean_squares.max():
+                return False
         scatter = self.points.total.scatter()
         return null_directions(scatter.values[0] / scatter.counts[0]) is not None
 
