@@ -179,6 +179,12 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         ValueError
             As in `GaussianMixture.fit`. The estimator then stays as it was.
 
+        Warns
+        -----
+        UserWarning
+            As in `GaussianMixture.fit`, and in `GaussianMixtureIC.fit` where something
+            is chosen.
+
         Examples
         --------
         >>> from skem import MixtureOutlierDetector

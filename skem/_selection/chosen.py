@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from skem._fitted.shared import AllowsGaps
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
-from skem._inputs.blocks import open_blocks, reopening
+from skem._inputs.blocks import open_blocks, reopening, warn_unless_counts
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
@@ -123,7 +123,8 @@ class ChosenMixture(AllowsGaps, Chooser):
             If there are fewer samples than components of some candidates, which are
             then marked in `results_`.
         UserWarning
-            If no candidate is eligible; the best of the others is chosen.
+            If no candidate is eligible; the best of the others is chosen. If weights
+            are not whole numbers, and add up to more than twice the number of rows.
         DegenerateComponentsWarning
             If a candidate of a lower criterion is passed over, since some of its
             components rest on too few rows, which are named, or coincide.
@@ -162,6 +163,7 @@ class ChosenMixture(AllowsGaps, Chooser):
             labels=labels,
             n_components=components[-1],
         ) as blocks:
+            warn_unless_counts(blocks, "criteria", stacklevel=4)
             rows = blocks.n_observed
             # Fewer components than labels name are no candidates.
             named = 1 + int(blocks.known_components.max(initial=0))
