@@ -33,8 +33,10 @@ from skem._selection.grid import (
     check_numbers_of_components,
     results_of,
 )
+from skem._selection.judge import CROWDED
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.degeneracy import too_few
 from skem.exceptions import DegenerateComponentsWarning
 
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
@@ -173,7 +175,24 @@ class ChosenMixture(AllowsGaps, Chooser):
             possible = [K for K in components if K <= rows]
             opened, elsewhere = reopening(blocks)
             n_jobs = self.n_jobs if elsewhere else 1
-            found = self._candidates(opened, possible, structures, seed, n_jobs)
+            # One of these has to be chosen where there are no others.
+            d, total = blocks.n_features, blocks.total_weight
+            crowded = [
+                name
+                for name in structures
+                if too_few(SHAPES[name], components[0], d, total)
+            ]
+            fitted = [each for each in structures if each not in crowded] or structures
+            found = self._candidates(opened, possible, fitted, seed, n_jobs)
+            found += [
+                Candidate(K, name, warning=CROWDED)
+                for K in possible
+                for name in structures
+                if name not in fitted
+            ]
+            found.sort(
+                key=lambda c: (c.n_components, structures.index(c.covariance_type))
+            )
             least = min(
                 (SHAPES[name] for name in structures),
                 key=lambda structure: structure.least_points(blocks.n_features),
@@ -228,7 +247,8 @@ class ChosenMixture(AllowsGaps, Chooser):
         """Say so if a candidate of a lower criterion is passed over."""
         if best.warning:
             return
-        fitted = [candidate for candidate in found if candidate.mixture is not None]
+        # Of a crowded one it is no news that it has a likelihood without end.
+        fitted = [c for c in found if c.mixture is not None and c.warning != CROWDED]
         lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
         less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
         if less > 0:
