@@ -59,7 +59,11 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         `n_effective_components_`.
 
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        The structure of the covariances, as in :class:`~skem.GaussianMixture`.
+        The structure of the covariances, as in :class:`~skem.GaussianMixture`. With
+        'tied' superfluous components are not left empty, and its bound cannot be
+        compared with those of the others. From about ten features on 'full' misses
+        clear clusters: try 'diag' and 'spherical', or use
+        :class:`~skem.GaussianMixtureIC`.
 
     tol : float, default=1e-2
         The evidence lower bound, in nats, that the fit may still leave to be gained.

@@ -24,6 +24,7 @@ from skem._fitted.conditional import Conditioner, log_weights
 from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
+from skem._inputs.blocks import NO_COUNTS, warn_unless_counts
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
 from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
@@ -176,6 +177,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         UserWarning
             As in `GaussianMixture.fit` and `GaussianMixtureIC.fit`, with the class and
             its number of rows. Rows that are named are counted within the class.
+            If weights are not whole numbers, and add up to more than twice the number
+            of rows, while something is chosen.
 
         Examples
         --------
@@ -210,6 +213,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         totals = np.bincount(labels, weights=weight)
         self.priors_ = self._checked_priors(totals / totals.sum())
         asked = [self._asked(k, n) for k, n in enumerate(np.bincount(labels))]
+        if any("auto" in how for _, *how in asked):
+            warn_unless_counts(weight, "criteria", stacklevel=4)
         self.mixtures_ = []
         for k, how in enumerate(asked):
             own = labels == k
@@ -259,6 +264,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         how = n_components, structure, self.random_state
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # The fit has said it once, of all classes.
+            warnings.filterwarnings("ignore", message=NO_COUNTS)
             found = fit_mixture(X, *how, weight, names, f"X in class {label!r}")
         for each in caught:
             told = (

@@ -165,6 +165,12 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             that `missing_values` does not stand for. The estimator then stays as it
             was.
 
+        Warns
+        -----
+        UserWarning
+            As in `GaussianMixture.fit`, and in `GaussianMixtureIC.fit` where something
+            is chosen.
+
         Examples
         --------
         >>> from skem import GaussianMixtureImputer

@@ -14,6 +14,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 
 from skem._fitting.fitting import unchanged_on_error
+from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.families import resolve
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_weighed
@@ -221,6 +222,9 @@ class MixtureIC(TakesTables, Chooser):
             If the chosen mixture has not converged.
         DegenerateComponentsWarning
             If the chosen mixture has `degenerate_components_`.
+        UserWarning
+            If weights are not whole numbers, and add up to more than twice the number
+            of rows.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
@@ -233,6 +237,7 @@ class MixtureIC(TakesTables, Chooser):
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
+        warn_unless_counts(weight, "criteria", stacklevel=4)
         known = check_labels(labels, table.n_rows, components[-1], weight)
         if known is not None:
             components = [K for K in components if K > known.max()]

@@ -384,6 +384,11 @@ class MixtureModel(FittingTable):
             `n_components`, `covariance_type` or `families` has been changed since. The
             estimator then stays as it was.
 
+        Warns
+        -----
+        DegenerateComponentsWarning
+            If a batch adds to `degenerate_components_`.
+
         References
         ----------
         .. [1] O. Cappé and E. Moulines (2009). On-line expectation-maximization

@@ -143,7 +143,7 @@ class GaussianMixtureIC(ChosenMixture):
 
         - 'param_n_components', 'param_covariance_type';
         - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
-          a candidate that could not be fitted;
+          a candidate that could not be fitted, or was not for lack of rows;
         - 'excess': nats of 'log_likelihood' that come from taking shared values for
           points. The choice is made by the criterion without them;
         - 'n_parameters', 'n_iter' (steps of the last run);
@@ -152,7 +152,9 @@ class GaussianMixtureIC(ChosenMixture):
         - 'eligible': whether the candidate may be chosen;
         - 'warning': why not, or empty. Not eligible is a candidate that could not be
           fitted, and one that is spurious: it has `degenerate_components_`, as
-          :class:`GaussianMixture` calls them;
+          :class:`GaussianMixture` calls them. A structure of which the least candidate
+          needs more rows than there are, as full matrices of more features than rows
+          do, is not fitted if there are other structures;
         - 'fit_time': seconds;
         - 'rank': 1 for the best; those that are not eligible come last.
 

@@ -59,7 +59,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
 
     contamination : float, default=None
         The share of the training rows to label as outliers, as in scikit-learn's
-        detectors.
+        detectors. A clump of equal errors is a component of the law, and no outlier,
+        whatever their share: look for small components in ``mixture_.weights_``.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fit, of the folds and of the draws that masses are measured by.
@@ -178,6 +179,12 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         ------
         ValueError
             As in `GaussianMixture.fit`. The estimator then stays as it was.
+
+        Warns
+        -----
+        UserWarning
+            As in `GaussianMixture.fit`, and in `GaussianMixtureIC.fit` where something
+            is chosen.
 
         Examples
         --------

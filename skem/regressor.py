@@ -246,6 +246,12 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             As in `GaussianMixture.fit`; if X and y have different numbers of rows; or
             if a target is a column of X. The estimator then stays as it was.
 
+        Warns
+        -----
+        UserWarning
+            As in `GaussianMixture.fit`, and in `GaussianMixtureIC.fit` where something
+            is chosen.
+
         Examples
         --------
         >>> from skem import GaussianMixtureRegressor

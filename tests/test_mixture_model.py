@@ -533,6 +533,21 @@ def test_summary_has_means_and_proportions(model):
     assert "<table>" in model.summary()._repr_html_()
 
 
+def test_summary_says_which_means_are_those_of_logarithms(rng):
+    X = np.column_stack([rng.normal(40, 9, 99), rng.lognormal(10, 1, 99)])
+    table = pd.DataFrame(X, columns=["age", "income"])
+    model = MixtureModel(families={"age": "gaussian", "income": "lognormal"}).fit(table)
+    assert set(model.parameters_["income"]) == {"mean", "standard_deviation"}
+    lines = [line.split() for line in str(model.summary()).splitlines()]
+    labels = [" ".join(words[:-1]) for words in lines if words and ":" in words[0]]
+    assert labels == [
+        "age: mean",
+        "age: standard_deviation",
+        "income: mean of log",
+        "income: standard_deviation of log",
+    ]
+
+
 def test_summary_of_data_has_sizes_and_criteria(model, data):
     table, _ = data
     weight = np.linspace(0.5, 1.5, len(table))

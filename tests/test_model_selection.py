@@ -1,6 +1,7 @@
 """Choosing a mixture by a criterion, and testing for one more component."""
 
 import pickle
+import warnings
 from dataclasses import dataclass
 from inspect import signature
 from types import SimpleNamespace
@@ -18,7 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import GaussianMixture, GaussianMixtureIC, bootstrap_lrt
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    StudentMixtureIC,
+    bootstrap_lrt,
+)
 from skem._selection import refine, walk
 from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
@@ -26,6 +32,7 @@ from skem.core.mixture.seeds import kmeans
 from skem.core.search.search import Search
 from skem.core.solve.loop import Solution
 from skem.datasets import load_faithful
+from skem.exceptions import DegenerateComponentsWarning
 
 WEIGHT_CHECK = "check_sample_weight_equivalence_on_dense_data"
 TIMES = {"fit_time"}
@@ -648,3 +655,54 @@ def test_mergers_and_walks_find_what_a_single_fit_misses(seed):
     ).set_index(["param_n_components", "param_covariance_type"])
     # By scikit-learn 1.9.1 with n_init=5 and random_state=0.
     assert table.loc[(5, "diag"), "bic"] < -137.4 + 0.5
+
+
+# More features than rows
+
+
+@pytest.fixture
+def wide():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 100))
+    X[30:, :10] += 2
+    return X
+
+
+@pytest.mark.parametrize("selection", [GaussianMixtureIC, StudentMixtureIC])
+def test_matrices_of_more_features_than_rows_are_no_candidates(selection, wide):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if selection is StudentMixtureIC:
+            # A component of one row is degenerate in all structures.
+            warnings.simplefilter("ignore", DegenerateComponentsWarning)
+        found = selection((1, 2), random_state=0).fit(wide)
+    if selection is GaussianMixtureIC:
+        assert (found.n_components_, found.covariance_type_) == (2, "spherical")
+    results = pd.DataFrame(found.results_)
+    names = ["full", "tied", "diag", "spherical"]
+    assert results["param_n_components"].tolist() == np.repeat([1, 2], 4).tolist()
+    assert results["param_covariance_type"].tolist() == 2 * names
+    matrices = results[results["param_covariance_type"].isin(["full", "tied"])]
+    assert matrices["criterion"].isna().all()
+    assert not matrices["eligible"].any()
+    assert matrices["warning"].str.contains("too few rows to tell such cov").all()
+    assert sorted(matrices["rank"]) == [5, 6, 7, 8]
+
+
+def test_matrices_of_more_features_than_rows_alone_are_fitted(wide):
+    selection = GaussianMixtureIC((1, 2), covariance_type="full", random_state=0)
+    with pytest.warns(UserWarning, match="No candidate is eligible.*so many features"):
+        selection.fit(wide)
+    assert np.isfinite(selection.results_["criterion"]).all()
+
+
+def test_large_components_of_too_few_rows_are_not_called_errors():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 15))
+    X[:8] = 6 + 0.01 * X[:8]
+    selection = GaussianMixtureIC((1, 2), covariance_type="full", random_state=0)
+    with pytest.warns(DegenerateComponentsWarning) as caught:
+        selection.fit(X)
+    (message,) = (str(each.message) for each in caught)
+    assert "not eligible: some of its components have too few rows" in message
+    assert "errors" not in message and "rests on" not in message

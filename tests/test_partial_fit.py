@@ -10,13 +10,14 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from skem import BayesianGaussianMixture, GaussianMixture, StudentMixture
+from skem import BayesianGaussianMixture, GaussianMixture, MixtureModel, StudentMixture
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.widths import find_ties
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.scale import one_component
 from skem.core.mixture.stream import START_ROWS_PER_COMPONENT, Forgetting
+from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -572,3 +573,25 @@ def test_late_values_have_the_widths_of_a_fit(make_blocks, rng):
     assert with_late_widths(coordinates, wider, *how) is None
     how = averages.pooled(), 9.0, X[:9], None
     assert with_late_widths(em.coordinates, averages, *how) is None
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture, MixtureModel])
+def test_components_that_are_lost_are_named_once(kind, rng):
+    stream = kind(K, random_state=0, learning_window=1000)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        feed(stream, sample(5000, rng), 500)
+        assert not caught
+        # All rows jump to where one component takes them, for good.
+        feed(stream, sample(20_000, rng, shift=60), 500)
+    lost = stream.degenerate_components_.tolist()
+    assert len(lost) == 2
+    assert {each.category for each in caught} == {DegenerateComponentsWarning}
+    assert {each.filename for each in caught} == {__file__}
+    texts = [str(each.message) for each in caught]
+    assert all("call fit with recent rows" in text for text in texts)
+    named = [k for k in range(K) for text in texts if f"{k}" in text.split("]")[0]]
+    assert named == lost
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream.fit(sample(1000, rng))

@@ -14,7 +14,7 @@ from skem._errors.weighted_bootstrap import weighted_bootstrap
 from skem._fitted.parametric import Parametric
 from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
-from skem._inputs.blocks import open_blocks, unthreaded_blocks
+from skem._inputs.blocks import open_blocks, unthreaded_blocks, warn_unless_counts
 from skem._inputs.dask import is_dask
 from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
@@ -200,6 +200,12 @@ class Reporting(Parametric):
             are negative or all zero; if `method` is not one of the four; if X is a
             Dask collection for the bootstrap.
 
+        Warns
+        -----
+        UserWarning
+            If weights are not whole numbers, and add up to more than twice the number
+            of rows.
+
         Notes
         -----
         The matrices are those of the likelihood, and the penalty of `reg_covar` is left
@@ -252,12 +258,14 @@ class Reporting(Parametric):
             X, _ = check_data(self, X, reset=False)
             seed = seed_of(self, random_state)
             weight = check_sample_weight(sample_weight, X)
+            warn_unless_counts(weight, "standard errors", stacklevel=2)
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
             K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
+            warn_unless_counts(blocks, "standard errors", stacklevel=2)
             expectation = self._expectation(blocks.dtype)
             errors = standard_errors(self._scores(), expectation, blocks, method)
         estimates = Estimates.of(

@@ -15,10 +15,10 @@ from skem._fitted.joint import Given
 from skem._fitted.noise import set_noise
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
-from skem._fitting.streaming import StreamingMixture
+from skem._fitting.streaming import StreamingMixture, warn_of_lost
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
 from skem._inputs.sklearn import Interval, StrOptions
-from skem._inputs.validation import check_matrices, check_means, check_weights
+from skem._inputs.validation import Data, check_matrices, check_means, check_weights
 from skem._report.text import UNDETERMINED, capitalised, rows_of_components
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
@@ -318,6 +318,11 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
                 stacklevel=6,
             )
 
+    def _advance(self, stream: Stream, data: Data, weight: np.ndarray | None) -> None:
+        before = self.degenerate_components_
+        super()._advance(stream, data, weight)
+        warn_of_lost(before, self.degenerate_components_)
+
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -365,6 +370,11 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
             As in `fit`; if the number or the names of the features differ from those of
             the first batch; or if `n_components` or `covariance_type` has been changed
             since. The estimator then stays as it was.
+
+        Warns
+        -----
+        DegenerateComponentsWarning
+            If a batch adds to `degenerate_components_`.
 
         References
         ----------

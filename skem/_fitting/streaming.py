@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -21,12 +22,13 @@ from skem._inputs.validation import (
     computing_dtype,
     without_empty_rows,
 )
-from skem._report.text import count
+from skem._report.text import UNDETERMINED, count
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.stream import Forgetting, Gathering, Stream
+from skem.exceptions import DegenerateComponentsWarning
 
 BEGIN_ANEW = "Call fit to begin a new stream."
 
@@ -132,6 +134,19 @@ class StreamingMixture(FittingMixture):
                 f"  Iteration {self.n_iter_}	 mean log-likelihood "
                 f"{self.lower_bound_:.6f}"
             )
+
+
+def warn_of_lost(before: np.ndarray, now: np.ndarray) -> None:
+    """Name the components that have become degenerate in a step of a stream."""
+    lost = np.setdiff1d(now, before).tolist()
+    if lost:
+        warnings.warn(
+            f"Components {lost} of the stream now {UNDETERMINED} A component "
+            "without rows does not move to where others come: to begin anew, call fit "
+            "with recent rows.",
+            DegenerateComponentsWarning,
+            stacklevel=5,
+        )
 
 
 @cache

@@ -6,6 +6,7 @@ files and Dask collections are all alike to the estimators.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -32,6 +33,10 @@ from skem.core.mixture.kernel import Kernel
 
 Writer = Callable[[Kernel, np.ndarray, Block, Workspace], None]
 """Fills the rows of an output that belong to one block, from its expectation."""
+LARGE = 2.0
+"""Mean of weights from which those that are not whole are hardly counts of rows."""
+NO_COUNTS = "The sample weights add up to"
+"""How the warning of such weights begins."""
 
 
 @contextmanager
@@ -82,6 +87,26 @@ def unthreaded_blocks(
     weight = check_sample_weight(sample_weight, data.X)
     known = check_labels(labels, len(data.X), n_components)
     return replace(blocks_of(data, weight, workers, known), dtype=double)
+
+
+def warn_unless_counts(
+    weights: Blocks | np.ndarray | None, what: str, stacklevel: int
+) -> None:
+    """Say so if weights, of blocks or of an array, have the scale of a population."""
+    if weights is None:
+        return
+    if isinstance(weights, np.ndarray):
+        rows = Data(np.empty((len(weights), 0)), False)
+        weights = blocks_of(rows, weights, Workers())
+    total, n = weights.total_weight, weights.n_observed
+    if total > LARGE * n and not weights.whole_weights:
+        warnings.warn(
+            f"{NO_COUNTS} {total:.3g}, {total / n:.3g} times the number of rows, and "
+            f"are not whole numbers: {what} take them for counts of rows. Divide them "
+            "by their mean (see the guide on weights).",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from skem._inputs.validation import (
     is_scalar,
     validate_rows,
 )
-from skem.core.blocks.arrays import ArrayBlocks, Write, observed_and_known
+from skem.core.blocks.arrays import ArrayBlocks, Write, are_whole, observed_and_known
 from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally, weight_and_known
 from skem.core.blocks.graph import Chunks
 from skem.core.blocks.threads import Workers
@@ -234,6 +234,7 @@ class Inspection:
                 int(np.count_nonzero(empty)),
                 float(empty.sum()),
                 tuple(counts.tolist()),
+                are_whole(weight),
             )
 
     def _problem(

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from skem._fitted.shared import AllowsGaps
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
-from skem._inputs.blocks import open_blocks, reopening
+from skem._inputs.blocks import open_blocks, reopening, warn_unless_counts
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
@@ -33,8 +33,11 @@ from skem._selection.grid import (
     check_numbers_of_components,
     results_of,
 )
+from skem._selection.judge import CROWDED
 from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.coordinates import extent_of
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.degeneracy import too_few
 from skem.exceptions import DegenerateComponentsWarning
 
 TOO_FEW = "Expected n_samples >= n_components but got n_components = {}, n_samples = {}"
@@ -123,7 +126,8 @@ class ChosenMixture(AllowsGaps, Chooser):
             If there are fewer samples than components of some candidates, which are
             then marked in `results_`.
         UserWarning
-            If no candidate is eligible; the best of the others is chosen.
+            If no candidate is eligible; the best of the others is chosen. If weights
+            are not whole numbers, and add up to more than twice the number of rows.
         DegenerateComponentsWarning
             If a candidate of a lower criterion is passed over, since some of its
             components rest on too few rows, which are named, or coincide.
@@ -162,6 +166,7 @@ class ChosenMixture(AllowsGaps, Chooser):
             labels=labels,
             n_components=components[-1],
         ) as blocks:
+            warn_unless_counts(blocks, "criteria", stacklevel=4)
             rows = blocks.n_observed
             # Fewer components than labels name are no candidates.
             named = 1 + int(blocks.known_components.max(initial=0))
@@ -171,7 +176,27 @@ class ChosenMixture(AllowsGaps, Chooser):
             possible = [K for K in components if K <= rows]
             opened, elsewhere = reopening(blocks)
             n_jobs = self.n_jobs if elsewhere else 1
-            found = self._candidates(opened, possible, structures, seed, n_jobs)
+            # One of these has to be chosen where there are no others.
+            d, total = blocks.n_features, blocks.total_weight
+            if total <= d:
+                extent = extent_of(blocks)
+                d = int((extent.high > extent.low).sum())
+            crowded = [
+                name
+                for name in structures
+                if too_few(SHAPES[name], components[0], d, total)
+            ]
+            fitted = [each for each in structures if each not in crowded] or structures
+            found = self._candidates(opened, possible, fitted, seed, n_jobs)
+            found += [
+                Candidate(K, name, warning=CROWDED)
+                for K in possible
+                for name in structures
+                if name not in fitted
+            ]
+            found.sort(
+                key=lambda c: (c.n_components, structures.index(c.covariance_type))
+            )
             least = min(
                 (SHAPES[name] for name in structures),
                 key=lambda structure: structure.least_points(blocks.n_features),
@@ -226,7 +251,8 @@ class ChosenMixture(AllowsGaps, Chooser):
         """Say so if a candidate of a lower criterion is passed over."""
         if best.warning:
             return
-        fitted = [candidate for candidate in found if candidate.mixture is not None]
+        # Of a crowded one it is no news that it has a likelihood without end.
+        fitted = [c for c in found if c.mixture is not None and c.warning != CROWDED]
         lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
         less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
         if less > 0:

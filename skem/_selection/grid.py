@@ -12,7 +12,7 @@ import numpy as np
 
 from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.validation import N_JOBS
-from skem._report.text import rows_of_components
+from skem._report.text import MOST_NAMED, rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.core.mixture.totals import Totals
 from skem.core.solve.registry import ACCELERATORS
@@ -53,9 +53,17 @@ class Candidate:
         """Say what is wrong with its components, and what to do."""
         if not self.rows:
             return "some of its components coincide. Choose among fewer components."
-        one = sum(map(len, self.rows.values())) == 1
+        named = {k: rows for k, rows in self.rows.items() if len(rows) <= MOST_NAMED}
+        if not named:
+            # So many rows are no errors.
+            return (
+                "some of its components have too few rows to tell covariances of so "
+                "many features. Choose among fewer components, or among other "
+                "covariance types."
+            )
+        one = sum(map(len, named.values())) == 1
         return (
-            f"{rows_of_components(self.rows)}. Look at {'this row' if one else 'these'}"
+            f"{rows_of_components(named)}. Look at {'this row' if one else 'these'}"
             f"{'' if one else ' rows'}, and leave out what is an error; else choose "
             "among fewer components."
         )

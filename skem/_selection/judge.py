@@ -11,12 +11,15 @@ from skem._report.text import UNDETERMINED
 from skem._selection.grid import Candidate
 from skem._selection.problem import Problem
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.degeneracy import too_few
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.solve.loop import Solution
 from skem.gaussian_mixture import GaussianMixture
 
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
+CROWDED = "There are too few rows to tell such covariances of so many features."
+"""The same of those that no rows of this number could determine."""
 
 
 def unless_ill_defined(
@@ -53,17 +56,20 @@ def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
     """Say what a fitted mixture is worth, and what is wrong with it."""
     em, blocks = solution.evaluation.em, solution.evaluation.em.blocks
     mixture.n_features_in_ = blocks.n_features
+    K = mixture.n_components
+    crowded = too_few(em.structure, K, blocks.n_features, blocks.total_weight)
+    warning = CROWDED if crowded else SPURIOUS
     climbed = solution.evaluation.loglik
     climbed += blocks.total_weight * em.coordinates.log_slope
     return Candidate(
-        mixture.n_components,
+        K,
         mixture.covariance_type,
         mixture,
         blocks.total_weight + blocks.empty_weight,
         solution.evaluation.score,
         -solution.evaluation.certainty,
         solution.evaluation.score - climbed,
-        SPURIOUS if len(mixture.degenerate_components_) else "",
+        warning if len(mixture.degenerate_components_) else "",
         seconds,
         rows_of_scarce(solution.evaluation),
     )

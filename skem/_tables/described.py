@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
+from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.validation import (
@@ -215,6 +216,12 @@ class DescribedTable(FittedTable):
             With `weights` and `parameters`, in the shapes of `weights_` and
             `parameters_`. What was `fixed` in the fit has error zero.
 
+        Warns
+        -----
+        UserWarning
+            If weights are not whole numbers, and add up to more than twice the number
+            of rows.
+
         References
         ----------
         .. [1] T. A. Louis (1982). Finding the observed information matrix when using
@@ -237,6 +244,7 @@ class DescribedTable(FittedTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
+        warn_unless_counts(weight, "standard errors", stacklevel=2)
         errors = errors_of(em, self._point, weight, self._outward, method)
         return TableStandardErrors(errors["weights"], unflattened(errors))
 

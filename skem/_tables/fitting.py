@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
+from skem._fitting.streaming import warn_of_lost
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
@@ -167,11 +168,13 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         with Workers() as workers:
             em = TableMap(stream.product.of(few), values, weight, workers)
             stream = stream.advance(em, forgetting)
+        before = self.degenerate_components_
         self._set_stream(stream)
         self._set_point(self._columns, stream.product.as_points(), stream.point)
         self.converged_ = False
         self.n_iter_ += 1
         self.lower_bound_ = stream.loglik
+        warn_of_lost(before, self.degenerate_components_)
 
     def _set_stream(self, stream: TableStream) -> None:
         """Take the sums that stand for the data, and what these do not support."""

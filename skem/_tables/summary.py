@@ -14,6 +14,7 @@ from skem._report.text import (
     rounded,
     shorten,
 )
+from skem.families.gaussian import LogNormal
 
 LONGEST_ROW_NAME = 40
 """Characters of a row's name, at most."""
@@ -74,7 +75,8 @@ class TableSummary(Printed):
             if name in self.categories:
                 of_categories += self._proportions(name)
             else:
-                rows += [(f"{name}: {label}", law) for label, law in laws.items()]
+                of = " of log" if self.families[name] == LogNormal.name else ""
+                rows += [(f"{name}: {label}{of}", law) for label, law in laws.items()]
         title = (
             f"Mixture of {count(K, 'component')}: "
             f"{count(self.n_parameters, 'free parameter')}"

@@ -99,6 +99,10 @@ class Blocks(Protocol):
         """N, the sum of the weights: the number of rows if there are none."""
 
     @property
+    def whole_weights(self) -> bool:
+        """Whether all weights are whole numbers."""
+
+    @property
     def incomplete(self) -> bool:
         """Whether there are missing values, NaN."""
 
@@ -130,6 +134,11 @@ class Blocks(Protocol):
 
     def take(self, rows: np.ndarray) -> ArrayBlocks:
         """Return the rows of sorted indices, in memory, as blocks of their own."""
+
+
+def are_whole(weight: np.ndarray | None) -> bool:
+    """Whether all weights are whole numbers, as counts are."""
+    return weight is None or bool((np.floor(weight) == weight).all())
 
 
 def random_ranks(n: int, most: int, rng: np.random.RandomState) -> np.ndarray:
@@ -181,6 +190,11 @@ class ArrayBlocks:
         if self.weight is None:
             return float(self.n_samples)
         return float(self.weight.sum(dtype=float))
+
+    @property
+    def whole_weights(self) -> bool:
+        """Whether all weights are whole numbers."""
+        return are_whole(self.weight)
 
     def cuts(self, values_per_sample: int) -> list[tuple[int, int]]:
         """Start and stop of even blocks, given the values of work on a sample.

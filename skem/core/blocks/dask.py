@@ -62,7 +62,8 @@ class Tally(NamedTuple):
     """What there is in a chunk: rows, those of positive weight, and their weight.
 
     And whether values are missing, and what those of these rows that have no value (and
-    no label) are and weigh; and how many are known of each component.
+    no label) are and weigh; how many are known of each component; and whether weights
+    are whole numbers.
     """
 
     n_samples: int
@@ -72,6 +73,7 @@ class Tally(NamedTuple):
     n_empty: int = 0
     empty_weight: float = 0.0
     known: tuple[int, ...] = ()
+    whole_weights: bool = True
 
     def without_empty_rows(self) -> Tally:
         """Count these as rows of weight zero."""
@@ -112,6 +114,11 @@ class DaskBlocks:
     def total_weight(self) -> float:
         """N, the sum of the weights: the number of rows if there are none."""
         return float(sum(tally.total_weight for tally in self.tallies))
+
+    @property
+    def whole_weights(self) -> bool:
+        """Whether all weights are whole numbers."""
+        return all(tally.whole_weights for tally in self.tallies)
 
     @property
     def incomplete(self) -> bool:

@@ -15,6 +15,17 @@ REMOTE = 25.0
 """Squared distance per feature, in standard deviations, from which rows are remote."""
 
 
+def too_few(
+    structure: Structure, n_components: int, n_features: int, total_weight: float
+) -> bool:
+    """Whether some component lacks points, however they are shared out."""
+    if structure.shared:
+        least = structure.least_rows(n_components, n_features)
+        return bool(np.round(total_weight) < least)
+    least = structure.least_points(n_features)
+    return bool(np.round(total_weight / n_components) < least)
+
+
 def scarce(
     structure: Structure,
     parameters: Parameters,
@@ -31,7 +42,7 @@ def scarce(
     K, d = parameters.means.shape
     if d - n_null + 1 < np.round(total_weight):
         d -= n_null
-    if structure.shared and np.round(total_weight) < structure.least_rows(K, d):
+    if structure.shared and too_few(structure, K, d, total_weight):
         return np.ones(K, bool)
     # Points are whole in truth; tails of other components blur the count.
     counts = np.round(total_weight * parameters.weights)
