@@ -52,8 +52,7 @@ def of_small_weights(blocks: Blocks, structure: Structure, n_components: int) ->
 def rows_of_scarce(evaluation: Evaluation) -> dict[int, np.ndarray]:
     """Return the rows of each component that has too few, not counting empty ones."""
     em, parameters = evaluation.em, evaluation.parameters
-    n_null = 0 if em.null_space is None else em.null_space.size
-    total = em.blocks.total_weight
+    total, n_null = em.blocks.total_weight, em.regularization.n_null
     few = np.flatnonzero(scarce(em.structure, parameters, total, n_null))
     if not len(few):
         return {}
@@ -292,7 +291,7 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
                 weights_=weights.astype(stream.dtype), means_=means.astype(stream.dtype)
             )
         self.n_parameters_ = self._n_parameters()
-        n_null = stream.parameters.shape[1] - d
+        n_null = stream.regularization.n_null
         self.degenerate_components_ = degenerate_components(
             structure, stream.parameters, stream.size, n_null
         )

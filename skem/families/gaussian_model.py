@@ -397,15 +397,9 @@ class GaussianModel(Model):
         z = plain.conditional_means(block, resp)
         return np.where(np.isnan(values), self.outside(z), values)
 
-    @property
-    def _n_null(self) -> int:
-        """Number of directions in which the data have no variance."""
-        basis = self.penal.null_basis
-        return 0 if basis is None else len(basis)
-
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""
-        d = self.d - self._n_null
+        d = self.d - self.penal.n_null
         return n_components * d + self.structure.n_parameters(n_components, d)
 
     def outward(self, laws: Laws) -> Laws:
@@ -431,7 +425,7 @@ class GaussianModel(Model):
         """Mask of components of fewer rows than their covariances take."""
         total = float(counts.sum())
         weighted = replace(self._parameters(laws), weights=counts / total)
-        return scarce(self.structure, weighted, total, self._n_null)
+        return scarce(self.structure, weighted, total, self.penal.n_null)
 
     def ordered(self, laws: Laws, order: np.ndarray) -> Laws:
         """Return the components in another order."""

@@ -119,11 +119,6 @@ class Prior(BesideNull, Unchanging):
         return replace(found, log_det=log_det - float(known))
 
     @property
-    def n_null(self) -> int:
-        """Number of directions without variance."""
-        return 0 if self.null_basis is None else len(self.null_basis)
-
-    @property
     def dimensions(self) -> int:
         """Number of directions with variance, those of q."""
         return len(self.mean) - self.n_null

@@ -66,6 +66,10 @@ class Regularization(Protocol):
         """Directions (q, d) without variance, orthonormal; None if there are none."""
 
     @property
+    def n_null(self) -> int:
+        """Number of these directions."""
+
+    @property
     def pins(self) -> bool:
         """Whether part of the covariances is given, and no parameter."""
 
@@ -290,6 +294,10 @@ class BesideNull:
     @property
     def null_basis(self) -> np.ndarray | None:
         return None if self.null is None else self._bases[1].T
+
+    @property
+    def n_null(self) -> int:
+        return 0 if self.null_basis is None else len(self.null_basis)
 
     def factored(
         self, structure: Structure, covariances: np.ndarray

@@ -28,6 +28,10 @@ class Unchanging:
         return None
 
     @property
+    def n_null(self) -> int:
+        return 0
+
+    @property
     def pins(self) -> bool:
         return False
 

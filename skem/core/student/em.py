@@ -132,7 +132,7 @@ class StudentMap(EMMap):
 
         Rows far from the median of those of their label count for less.
         """
-        d = Z.shape[1] - self._n_null
+        d = Z.shape[1] - self.regularization.n_null
         flat = resp.reshape(-1, len(Z))
         distances = robust_distances(Z, flat, squares).reshape(resp.shape)
         scales = (HEAVY + d) / (HEAVY + distances)
@@ -173,15 +173,10 @@ class StudentMap(EMMap):
             null=self.null_space,
         )
 
-    @property
-    def _n_null(self) -> int:
-        """Number of directions in which the data have no variance."""
-        return 0 if self.null_space is None else self.null_space.size
-
     @cached_property
     def _stepper(self) -> Stepper | None:
         def of(blocks: Blocks, *data: Any) -> Stepper | None:
-            own = self.freedom, AS_FAR, self._n_null
+            own = self.freedom, AS_FAR, self.regularization.n_null
             return Stepper.on(blocks, StudentSamples.of_freedom(*own, blocks, *data))
 
         return self._compiled(of)
