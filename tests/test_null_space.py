@@ -118,6 +118,61 @@ def test_standard_errors_are_those_without_the_columns(plain, kind, model):
         )
 
 
+SHAPES = ["EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
+MODELS = [
+    GaussianMixture(2, random_state=0),
+    StudentMixture(2, df=5, tol=1e-9, random_state=0),
+]
+
+
+def assert_same_errors(model, X, others, places):
+    """Of fits of X, and of others that have its features at some places."""
+    mixtures = [clone(model).fit(rows) for rows in (X, others)]
+    for method in ("sandwich", "hessian", "opg"):
+        errors, found = (
+            mixture.standard_errors(rows, method=method)
+            for mixture, rows in zip(mixtures, (X, others), strict=True)
+        )
+        np.testing.assert_allclose(found.weights, errors.weights, rtol=0.01)
+        n = len(places)
+        its, own = found.covariances[:, places], errors.covariances[:, :n]
+        if own.ndim == 3:
+            its, own = its[:, :, places], own[:, :, :n]
+        np.testing.assert_allclose(found.means[:, places], errors.means[:, :n], 0.02)
+        np.testing.assert_allclose(its, own, rtol=0.1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("model", MODELS)
+def test_standard_errors_of_shapes_are_those_without_constants(rng, shape, model):
+    X, _ = three_clusters(rng, 0)
+    X = X / np.sqrt(rng.chisquare(6, size=(300, 1)) / 6) * [1.0, 100.0]
+    mixture = clone(model).set_params(covariance_type=shape)
+    assert_same_errors(mixture, X, KINDS["constants"](X), PLACES["constants"])
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[-1] != "I"])
+@pytest.mark.parametrize("model", MODELS)
+def test_standard_errors_of_shapes_are_those_in_the_plane_of_sums(rng, shape, model):
+    X, _ = three_clusters(rng, 0)
+    X = X / np.sqrt(rng.chisquare(6, size=(300, 1)) / 6)
+    X = np.c_[X, X.sum(axis=1)]
+    # Axes of the plane of which the first is along the first feature, and no other is.
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    plane = np.linalg.svd(X, full_matrices=False)[2][:2]
+    turned = np.linalg.qr(np.c_[plane[:, 0], np.eye(2)])[0].T @ plane
+    mixture = clone(model).set_params(covariance_type=shape)
+    assert_same_errors(mixture, X @ turned.T * turned[0, 0], X, [0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_errors_of_shapes_of_constants_are_zero(shape):
+    X = np.full((9, 3), [1.0, 2.0, 3.0])
+    mixture = GaussianMixture(1, covariance_type=shape, random_state=0).fit(X)
+    errors = mixture.standard_errors(X)
+    assert not errors.means.any() and not errors.covariances.any()
+
+
 def test_errors_beside_a_category_are_those_of_means(rng):
     """Scores of a category vary in no more directions than it has values."""
     category = np.eye(3)[rng.integers(3, size=500)]

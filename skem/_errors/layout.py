@@ -92,7 +92,8 @@ class Layout:
             return None
         cholesky, (_, d) = self.parameters.precisions_cholesky, self.parameters.shape
         # The unit of all of them has no effect, and may be at the end of the range.
-        return Tangent(self.structure, cholesky / np.abs(cholesky).max(), d)
+        base = cholesky / np.abs(cholesky).max()
+        return Tangent(self.structure, base, d, self.null)
 
     def own(self, k: int) -> np.ndarray:
         """Return the rows that belong to one component alone."""

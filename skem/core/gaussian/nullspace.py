@@ -37,6 +37,15 @@ class NullSpace:
         """The directions (q, d) in units of the data, and of any length."""
         return self.basis * (self.slope / self.slope.max())
 
+    def others(self, *, along_features: bool) -> np.ndarray:
+        """Return an orthonormal basis (d, r) of the other directions.
+
+        That of features, where the null directions are features as well.
+        """
+        if along_features:
+            return np.eye(len(self.slope))[:, ~self.basis.any(axis=0)]
+        return np.linalg.qr(self.basis.T, mode="complete")[0][:, self.size :]
+
     def within(self, observed: np.ndarray) -> np.ndarray:
         """Return how many directions some features have by themselves.
 
