@@ -296,6 +296,43 @@ def test_what_comes_later_in_a_stream_is_a_dimension(rng):
     assert stream.n_parameters_ == 2 + 3 + 1
 
 
+LATER = {
+    "sum": lambda X, e: np.c_[X, X.sum(axis=1) + e],
+    "copies": lambda X, e: np.c_[X, X[:, 0] + e, 2 * X[:, 1]],
+    "constants": lambda X, e: np.c_[X, 7 + e, np.full(len(X), 4.0)],
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+@pytest.mark.parametrize("degrees", [None, 3.5])
+def test_priors_let_go_of_what_varies_later(rng, later, covariance_type, degrees):
+    X = rng.normal(size=(3000, 2)) + 9 * rng.integers(0, 3, size=(3000, 1))
+    X = LATER[later](X, np.r_[np.zeros(1000), rng.normal(size=2000)])
+    stream, whole = (
+        BayesianGaussianMixture(
+            3,
+            covariance_type=covariance_type,
+            degrees_of_freedom_prior=degrees,
+            random_state=0,
+        )
+        for _ in range(2)
+    )
+    for part in np.split(X, 6):
+        stream.partial_fit(part)
+    whole.fit(X)
+    # Without what is still null, whose density depends on the unit of the others.
+    found, expected = (m.marginal([0, 1, 2]).score(X[:, :3]) for m in (stream, whole))
+    assert found == pytest.approx(expected, abs=0.1)
+    assert adjusted_rand_score(stream.predict(X), whole.predict(X)) > 0.95
+    assert stream.degrees_of_freedom_prior_ == whole.degrees_of_freedom_prior_
+    prior, null = stream._stream.regularization, whole._null_space
+    assert prior.n_null == (0 if null is None else null.size)
+    if null is None and covariance_type != "diag":
+        log_det = np.linalg.slogdet(prior.scatter)[1]
+        assert prior.log_det == pytest.approx(log_det, rel=1e-6)
+
+
 def test_the_density_is_a_t_in_what_varies(plain):
     X = KINDS["sums"](plain)
     mixture = StudentMixture(1, random_state=0).fit(X)

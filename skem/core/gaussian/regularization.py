@@ -135,6 +135,14 @@ def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
     return common @ common.T if common.size else None
 
 
+def null_of_parts(null: np.ndarray | None, parts: Scatter) -> np.ndarray | None:
+    """Return the null directions in which no part of the data has any variance."""
+    for part, count in zip(parts.values, parts.counts, strict=True):
+        if null is not None and count > 0:
+            null = null_beside(null, part / count)
+    return null
+
+
 def _spanning(projector: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis of what a projector projects on."""
     eigenvalues, vectors = np.linalg.eigh(projector)
@@ -375,9 +383,7 @@ class ScaleFreePenalty(BesideNull):
         least = min(1.0, max(COLLINEAR, LEAST_SHARE * N / epsilon))
         null = null_directions(total.values[0] / total.counts[0])
         if parts is not None:
-            for part, count in zip(parts.values, parts.counts, strict=True):
-                if null is not None and count > 0:
-                    null = null_beside(null, part / count)
+            null = null_of_parts(null, parts)
         return cls(epsilon, with_floor(scale, least), null, least)
 
     def covariances(
