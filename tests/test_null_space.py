@@ -118,6 +118,42 @@ def test_standard_errors_are_those_without_the_columns(plain, kind, model):
         )
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "VVE"])
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_standard_errors_need_no_memory_for_constants(rng, model, covariance_type):
+    X, _ = three_clusters(rng, 200)
+    X = X[:, np.r_[2:100, 0, 1, 100:202]]
+    mixture = model(3, covariance_type=covariance_type, random_state=0)
+    if model is StudentMixture:
+        mixture.set_params(df=5)
+    plain = clone(mixture).fit(X[:, 98:100])
+    mixture.fit(X)
+    for method in ("sandwich", "hessian", "opg"):
+        errors = plain.standard_errors(X[:, 98:100], method=method)
+        found = mixture.standard_errors(X, method=method)
+        np.testing.assert_allclose(found.weights, errors.weights, rtol=0.02)
+        np.testing.assert_allclose(found.means[:, 98:100], errors.means, rtol=0.03)
+        covariances = found.covariances[..., 98:100]
+        if covariance_type != "diag":
+            covariances = covariances[..., 98:100, :]
+        np.testing.assert_allclose(covariances, errors.covariances, rtol=0.1)
+        assert np.count_nonzero(found.means) == errors.means.size
+        assert np.count_nonzero(found.covariances) == errors.covariances.size
+        assert found.covariances.shape == mixture.covariances_.shape
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_standard_errors_beside_gaps_leave_constants_out(plain, model):
+    gaps, X = plain.copy(), KINDS["constants"](plain)
+    gaps[:60, 0] = X[:60, 1] = np.nan
+    X[50:90, 3] = np.nan
+    errors = model(2, random_state=0).fit(gaps).standard_errors(gaps)
+    found = model(2, random_state=0).fit(X).standard_errors(X)
+    np.testing.assert_allclose(found.weights, errors.weights, rtol=0.02)
+    np.testing.assert_allclose(found.means[:, [1, 2]], errors.means, rtol=0.03)
+    assert not found.means[:, [0, 3, 4]].any()
+
+
 SHAPES = ["EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
 MODELS = [
     GaussianMixture(2, random_state=0),

@@ -258,8 +258,14 @@ class Reporting(Parametric):
             # information matrix each.
             K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
+            scores, features = self._scores(), self._varying_features()
             expectation = self._expectation(blocks.dtype)
-            errors = standard_errors(self._scores(), expectation, blocks, method)
+            if features is not None:
+                scores = scores.of_part(features)
+                expectation = self._density_at(
+                    structure, scores.parameters, None, scores.null, blocks.dtype
+                )
+            errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(
             numpy_of(self.weights_),
             numpy_of(self.means_),
@@ -268,6 +274,17 @@ class Reporting(Parametric):
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)
+
+    def _varying_features(self) -> np.ndarray | None:
+        """Return the features, by index, that are not constant; None for all.
+
+        Constants that tell components apart, or from noise, are kept.
+        """
+        null, scores = self._null, self._scores()
+        if null is None or scores.noise or {"means", "covariances"} & set(scores.given):
+            return None
+        varying = np.flatnonzero(~null.features)
+        return varying if 0 < len(varying) < len(null.slope) else None
 
     def _scores(self) -> Scores:
         """Return the scores of the parameters that are free."""
