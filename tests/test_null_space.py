@@ -12,6 +12,7 @@ from skem import (
     GaussianMixture,
     GaussianMixtureIC,
     MixtureIC,
+    MixtureModel,
     MixtureOutlierDetector,
     StudentMixture,
     StudentMixtureIC,
@@ -387,3 +388,26 @@ def test_constant_columns_of_tables_have_no_parameters(rng, family):
     assert search.n_components_ == 3
     assert search.n_parameters_ == 2 + 3 * (2 + 2)
     assert adjusted_rand_score(y, search.predict(X)) > 0.9
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student", "lognormal"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "VVE", "EVI"])
+def test_errors_of_tables_leave_constants_out(rng, family, covariance_type):
+    X, _ = three_clusters(rng, 30)
+    families = [("gaussian", [0, 1]), (family, list(range(2, 32)))]
+    if family == "gaussian":
+        families = "gaussian"
+    plain, model = (
+        MixtureModel(
+            3, families=each, covariance_type=covariance_type, tol=1e-8, random_state=0
+        )
+        for each in ("gaussian", families)
+    )
+    errors = plain.fit(X[:, :2]).standard_errors(X[:, :2])
+    found = model.fit(X).standard_errors(X)
+    np.testing.assert_allclose(found.weights, errors.weights, rtol=0.01)
+    for name in ("x0", "x1"):
+        for key, values in errors.parameters[name].items():
+            np.testing.assert_allclose(found.parameters[name][key], values, rtol=0.05)
+    for name in ("x2", "x31"):
+        assert not any(values.any() for values in found.parameters[name].values())
