@@ -204,10 +204,11 @@ def test_standard_errors_of_shapes_are_those_in_the_plane_of_sums(rng, shape, mo
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_errors_of_shapes_of_constants_are_zero(shape):
-    X = np.full((9, 3), [1.0, 2.0, 3.0])
+    X = np.full((9, 150), 3.0)
     mixture = GaussianMixture(1, covariance_type=shape, random_state=0).fit(X)
     errors = mixture.standard_errors(X)
     assert not errors.means.any() and not errors.covariances.any()
+    assert errors.means.shape == (1, 150)
 
 
 def test_errors_beside_a_category_are_those_of_means(rng):

@@ -284,7 +284,10 @@ class Reporting(Parametric):
         if null is None or scores.noise or {"means", "covariances"} & set(scores.given):
             return None
         varying = np.flatnonzero(~null.features)
-        return varying if 0 < len(varying) < len(null.slope) else None
+        if not len(varying):
+            # One without errors stands for all.
+            varying = np.arange(1)
+        return varying if len(varying) < len(null.slope) else None
 
     def _scores(self) -> Scores:
         """Return the scores of the parameters that are free."""
