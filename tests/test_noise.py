@@ -302,7 +302,7 @@ def test_the_optimum_does_not_depend_on_units(scale, dtype):
 def test_the_region_may_be_wider_than_numbers_go(Mixture, noise, rng):
     X, _ = noise_data()
     end = 1.7e308
-    X = np.vstack([X, [[end, end], [-end, -end]]])
+    X = np.vstack([X, [[end, end], [-end, -end], [end, -end]]])
     mixture = Mixture(3, noise=noise, random_state=0).fit(X)
     assert np.isfinite([mixture.lower_bound_, mixture.noise_weight_]).all()
     assert np.isfinite(mixture.sample(50, random_state=0)[0]).all()
@@ -390,6 +390,20 @@ def test_what_there_is_not_with_noise():
     GaussianMixture(2, noise=0.01, covariance_type="diag").fit(constant)
     with pytest.raises(ValueError, match="'noise' parameter"):
         GaussianMixture(2, noise=-1.0).fit(X)
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_a_sum_of_others_has_no_extent_beside_them(model):
+    X, _ = noise_data()
+    sums = np.column_stack([X, X.sum(axis=1)])
+    for covariance_type in ("full", "VVE"):
+        fresh = model(2, noise=True, covariance_type=covariance_type)
+        message = r"zero, as feature \d is a linear combination .* Leave it out"
+        with pytest.raises(ValueError, match=message):
+            fresh.fit(sums)
+        assert not hasattr(fresh, "means_")
+    model(2, noise=True, covariance_type="diag", random_state=0).fit(sums)
+    model(2, noise=1e-3, random_state=0).fit(sums)
 
 
 def test_pictures_show_noise_in_grey_and_the_test_of_k_refuses_it():

@@ -120,6 +120,98 @@ def test_standard_errors_are_those_without_the_columns(plain, kind, model):
         )
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "VVE"])
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_standard_errors_need_no_memory_for_constants(rng, model, covariance_type):
+    X, _ = three_clusters(rng, 200)
+    X = X[:, np.r_[2:100, 0, 1, 100:202]]
+    mixture = model(3, covariance_type=covariance_type, random_state=0)
+    if model is StudentMixture:
+        mixture.set_params(df=5)
+    plain = clone(mixture).fit(X[:, 98:100])
+    mixture.fit(X)
+    for method in ("sandwich", "hessian", "opg"):
+        errors = plain.standard_errors(X[:, 98:100], method=method)
+        found = mixture.standard_errors(X, method=method)
+        np.testing.assert_allclose(found.weights, errors.weights, rtol=0.02)
+        np.testing.assert_allclose(found.means[:, 98:100], errors.means, rtol=0.03)
+        covariances = found.covariances[..., 98:100]
+        if covariance_type != "diag":
+            covariances = covariances[..., 98:100, :]
+        np.testing.assert_allclose(covariances, errors.covariances, rtol=0.1)
+        assert np.count_nonzero(found.means) == errors.means.size
+        assert np.count_nonzero(found.covariances) == errors.covariances.size
+        assert found.covariances.shape == mixture.covariances_.shape
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, StudentMixture])
+def test_standard_errors_beside_gaps_leave_constants_out(plain, model):
+    gaps, X = plain.copy(), KINDS["constants"](plain)
+    gaps[:60, 0] = X[:60, 1] = np.nan
+    X[50:90, 3] = np.nan
+    errors = model(2, random_state=0).fit(gaps).standard_errors(gaps)
+    found = model(2, random_state=0).fit(X).standard_errors(X)
+    np.testing.assert_allclose(found.weights, errors.weights, rtol=0.02)
+    np.testing.assert_allclose(found.means[:, [1, 2]], errors.means, rtol=0.03)
+    assert not found.means[:, [0, 3, 4]].any()
+
+
+SHAPES = ["EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
+MODELS = [
+    GaussianMixture(2, random_state=0),
+    StudentMixture(2, df=5, tol=1e-9, random_state=0),
+]
+
+
+def assert_same_errors(model, X, others, places):
+    """Of fits of X, and of others that have its features at some places."""
+    mixtures = [clone(model).fit(rows) for rows in (X, others)]
+    for method in ("sandwich", "hessian", "opg"):
+        errors, found = (
+            mixture.standard_errors(rows, method=method)
+            for mixture, rows in zip(mixtures, (X, others), strict=True)
+        )
+        np.testing.assert_allclose(found.weights, errors.weights, rtol=0.01)
+        n = len(places)
+        its, own = found.covariances[:, places], errors.covariances[:, :n]
+        if own.ndim == 3:
+            its, own = its[:, :, places], own[:, :, :n]
+        np.testing.assert_allclose(found.means[:, places], errors.means[:, :n], 0.02)
+        np.testing.assert_allclose(its, own, rtol=0.1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("model", MODELS)
+def test_standard_errors_of_shapes_are_those_without_constants(rng, shape, model):
+    X, _ = three_clusters(rng, 0)
+    X = X / np.sqrt(rng.chisquare(6, size=(300, 1)) / 6) * [1.0, 100.0]
+    mixture = clone(model).set_params(covariance_type=shape)
+    assert_same_errors(mixture, X, KINDS["constants"](X), PLACES["constants"])
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[-1] != "I"])
+@pytest.mark.parametrize("model", MODELS)
+def test_standard_errors_of_shapes_are_those_in_the_plane_of_sums(rng, shape, model):
+    X, _ = three_clusters(rng, 0)
+    X = X / np.sqrt(rng.chisquare(6, size=(300, 1)) / 6)
+    X = np.c_[X, X.sum(axis=1)]
+    # Axes of the plane of which the first is along the first feature, and no other is.
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    plane = np.linalg.svd(X, full_matrices=False)[2][:2]
+    turned = np.linalg.qr(np.c_[plane[:, 0], np.eye(2)])[0].T @ plane
+    mixture = clone(model).set_params(covariance_type=shape)
+    assert_same_errors(mixture, X @ turned.T * turned[0, 0], X, [0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_errors_of_shapes_of_constants_are_zero(shape):
+    X = np.full((9, 150), 3.0)
+    mixture = GaussianMixture(1, covariance_type=shape, random_state=0).fit(X)
+    errors = mixture.standard_errors(X)
+    assert not errors.means.any() and not errors.covariances.any()
+    assert errors.means.shape == (1, 150)
+
+
 def test_errors_beside_a_category_are_those_of_means(rng):
     """Scores of a category vary in no more directions than it has values."""
     category = np.eye(3)[rng.integers(3, size=500)]
@@ -243,6 +335,43 @@ def test_what_comes_later_in_a_stream_is_a_dimension(rng):
     assert stream.n_parameters_ == 2 + 3 + 1
 
 
+LATER = {
+    "sum": lambda X, e: np.c_[X, X.sum(axis=1) + e],
+    "copies": lambda X, e: np.c_[X, X[:, 0] + e, 2 * X[:, 1]],
+    "constants": lambda X, e: np.c_[X, 7 + e, np.full(len(X), 4.0)],
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+@pytest.mark.parametrize("degrees", [None, 3.5])
+def test_priors_let_go_of_what_varies_later(rng, later, covariance_type, degrees):
+    X = rng.normal(size=(3000, 2)) + 9 * rng.integers(0, 3, size=(3000, 1))
+    X = LATER[later](X, np.r_[np.zeros(1000), rng.normal(size=2000)])
+    stream, whole = (
+        BayesianGaussianMixture(
+            3,
+            covariance_type=covariance_type,
+            degrees_of_freedom_prior=degrees,
+            random_state=0,
+        )
+        for _ in range(2)
+    )
+    for part in np.split(X, 6):
+        stream.partial_fit(part)
+    whole.fit(X)
+    # Without what is still null, whose density depends on the unit of the others.
+    found, expected = (m.marginal([0, 1, 2]).score(X[:, :3]) for m in (stream, whole))
+    assert found == pytest.approx(expected, abs=0.1)
+    assert adjusted_rand_score(stream.predict(X), whole.predict(X)) > 0.95
+    assert stream.degrees_of_freedom_prior_ == whole.degrees_of_freedom_prior_
+    prior, null = stream._stream.regularization, whole._null_space
+    assert prior.n_null == (0 if null is None else null.size)
+    if null is None and covariance_type != "diag":
+        log_det = np.linalg.slogdet(prior.scatter)[1]
+        assert prior.log_det == pytest.approx(log_det, rel=1e-6)
+
+
 def test_the_density_is_a_t_in_what_varies(plain):
     X = KINDS["sums"](plain)
     mixture = StudentMixture(1, random_state=0).fit(X)
@@ -334,3 +463,42 @@ def test_gaps_do_not_hide_them(rng, kind, model, share):
         assert one.n_parameters_ == other.n_parameters_
     assert other._null_space.size == wide.shape[1] - 2
     assert adjusted_rand_score(one.predict(X), other.predict(wide)) > 0.85
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student", "lognormal"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "VVE", "EVI"])
+def test_errors_of_tables_leave_constants_out(rng, family, covariance_type):
+    X, _ = three_clusters(rng, 30)
+    families = [("gaussian", [0, 1]), (family, list(range(2, 32)))]
+    if family == "gaussian":
+        families = "gaussian"
+    plain, model = (
+        MixtureModel(
+            3, families=each, covariance_type=covariance_type, tol=1e-8, random_state=0
+        )
+        for each in ("gaussian", families)
+    )
+    errors = plain.fit(X[:, :2]).standard_errors(X[:, :2])
+    found = model.fit(X).standard_errors(X)
+    np.testing.assert_allclose(found.weights, errors.weights, rtol=0.01)
+    for name in ("x0", "x1"):
+        for key, values in errors.parameters[name].items():
+            np.testing.assert_allclose(found.parameters[name][key], values, rtol=0.05)
+    for name in ("x2", "x31"):
+        assert not any(values.any() for values in found.parameters[name].values())
+
+
+@pytest.mark.parametrize(
+    "model", [GaussianMixture, StudentMixture, BayesianGaussianMixture]
+)
+def test_streams_know_of_them_beside_shared_values(rng, model):
+    X, _ = three_clusters(rng, 0)
+    X = np.tile(X.round(1), (4, 1))
+    wide = np.c_[X, X[:, 0] - X[:, 1]]
+    stream = model(3, random_state=0)
+    for rows in np.array_split(rng.permutation(wide), 4):
+        stream.partial_fit(rows)
+    assert stream._null_space.size == 1
+    wide[:, 2] += rng.normal(size=len(wide))
+    stream.partial_fit(wide)
+    assert stream._null_space is None

@@ -8,14 +8,16 @@ information matrix is then as well-conditioned as the mixture's overlap lets it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy.linalg import block_diag
 
 from skem._errors.tangent import Tangent
 from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.marginals import independent_part
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.storage import SQRT2
@@ -39,6 +41,12 @@ class Layout:
     noise: bool = False
     null: NullSpace | None = None
     """Where the data have no variance: nothing there is free."""
+
+    def of_part(self, features: np.ndarray) -> Self:
+        """Return that of some features, by index, where the others are constant."""
+        part = independent_part(self.structure, self.parameters, features)
+        null = None if self.null is None else self.null.marginal(features)
+        return replace(self, parameters=part, null=null)
 
     @cached_property
     def expected(self) -> np.ndarray:
@@ -92,7 +100,8 @@ class Layout:
             return None
         cholesky, (_, d) = self.parameters.precisions_cholesky, self.parameters.shape
         # The unit of all of them has no effect, and may be at the end of the range.
-        return Tangent(self.structure, cholesky / np.abs(cholesky).max(), d)
+        base = cholesky / np.abs(cholesky).max()
+        return Tangent(self.structure, base, d, self.null)
 
     def own(self, k: int) -> np.ndarray:
         """Return the rows that belong to one component alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,16 @@ METHODS = ("sandwich", "hessian", "opg")
 
 
 def standard_errors(
-    scores: Scores, expectation: Kernel, blocks: Blocks, method: str
+    scores: Scores,
+    expectation: Kernel,
+    blocks: Blocks,
+    method: str,
+    features: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Return those of weights, means and covariances, by one of `METHODS`.
 
-    And after these those of degrees of freedom, of t components.
+    And after these those of degrees of freedom, of t components. With `features`, by
+    index, the scores and the expectation are of these, and the others have no errors.
 
     With s the score of a sample of weight v, B = Σ v s sᵀ, and A, minus the Hessian of
     the log-likelihood, is the information of complete data less the missing one,
@@ -33,6 +39,8 @@ def standard_errors(
     mean = blocks.total_weight / blocks.n_observed
 
     def kernel(block: Block, workspace: Workspace) -> ScoreSums:
+        if features is not None:
+            block = block._replace(data=block.data[features])
         resp, whole = scores.evaluated(expectation, block, workspace)
         root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
         if not block.incomplete:
@@ -70,7 +78,23 @@ def standard_errors(
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
     found = _public(scores, Spread.of(method, scores, sums))
+    if features is not None:
+        weights, means, covariances, *more = found
+        axes = 2 if scores.structure.matrices else 1
+        means = _placed(means, features, blocks.n_features, 1)
+        covariances = _placed(covariances, features, blocks.n_features, axes)
+        found = weights, means, covariances, *more
     return tuple(errors / np.sqrt(mean) for errors in found)
+
+
+def _placed(
+    values: np.ndarray, features: np.ndarray, n_features: int, axes: int
+) -> np.ndarray:
+    """Put values of some features at their places in the last axes, and zeros else."""
+    found = np.zeros(values.shape[: values.ndim - axes] + (n_features,) * axes)
+    places: Any = np.ix_(*[features] * axes)
+    found[(..., *places)] = values
+    return found
 
 
 def _public(scores: Scores, spread: Spread) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.local import Local
+from skem.core.gaussian.nullspace import NullSpace
+from skem.core.gaussian.storage import transposed
 
 FIRST_STEP = 1e-5
 """Step of first differences, in units of the coordinates' standard errors for a row."""
@@ -21,22 +23,81 @@ SECOND_STEP = 1e-3
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Precision Cholesky factors in the directions that are not null.
+
+    There alone is something asked of covariances, in features times the slope.
+    """
+
+    structure: Structure
+    null: NullSpace
+    whole: np.ndarray
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """That of the null space, in a unit that is in range."""
+        return self.null.slope / self.null.slope.max()
+
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Orthonormal directions (d, r)."""
+        return self.null.others(along_features=not self.structure.matrices)
+
+    @cached_property
+    def _scaled(self) -> np.ndarray:
+        return self.structure.rescale_precisions_cholesky(self.whole, 1 / self.slope)
+
+    @cached_property
+    def part(self) -> np.ndarray:
+        """Those of `whole` in these directions."""
+        if not self.structure.matrices:
+            return self._scaled @ self.basis
+        covariances = self.structure.covariances(self._scaled)
+        return self.structure.factor(self.basis.T @ covariances @ self.basis)[0]
+
+    def joined(self, part: np.ndarray) -> np.ndarray:
+        """Undo `part`, with the null directions as they are in `whole`."""
+        if not self.structure.matrices:
+            found = self._scaled + (part - self.part) @ self.basis.T
+        else:
+            null = self.null.basis @ self._scaled
+            known = np.linalg.cholesky(null @ transposed(null))
+            roots = np.concatenate(
+                [self.basis @ part, self.null.basis.T @ known], axis=-1
+            )
+            found = self.structure.upper_factor(roots)
+        return self.structure.rescale_precisions_cholesky(found, self.slope)
+
+
+@dataclass(frozen=True)
 class Tangent:
     """The free coordinates about `base`, the precision Cholesky factors.
 
     They are in units that have an information of one for a row of each component.
+    Nothing is free in the null directions, if there are some.
     """
 
     structure: Structure
     base: np.ndarray
     n_features: int
+    null: NullSpace | None = None
+
+    @cached_property
+    def _beside(self) -> Beside | None:
+        if self.null is None:
+            return None
+        return Beside(self.structure, self.null, self.base)
 
     @cached_property
     def _local(self) -> Local:
-        return self.structure.local(self.base, self.n_features)
+        if self._beside is None:
+            return self.structure.local(self.base, self.n_features)
+        return self.structure.local(self._beside.part, self._beside.basis.shape[1])
 
     @cached_property
     def _unit(self) -> np.ndarray:
+        if self.null is not None and self.null.size == self.n_features:
+            return np.empty(0)
         K = len(self.base)
         return 1 / self._local.scale(np.ones(K), float(K))[0]
 
@@ -46,19 +107,21 @@ class Tangent:
         return len(self._unit)
 
     def _at(self, values: np.ndarray) -> np.ndarray:
-        return self._local.unpack((values * self._unit)[None])
+        found = self._local.unpack((values * self._unit)[None])
+        return found if self._beside is None else self._beside.joined(found)
 
     @cached_property
     def jacobian(self) -> np.ndarray:
         """∂t/∂c of each covariance's own coordinates t, (K, coordinates, size)."""
-        columns = []
-        for step in FIRST_STEP * np.eye(self.size):
+        here = self.structure.to_chart(self.base, self.base)
+        found = np.empty((*here.shape, self.size))
+        for j, step in enumerate(FIRST_STEP * np.eye(self.size)):
             ahead, behind = (
                 self.structure.to_chart(self.base, self._at(sign * step))
                 for sign in (1, -1)
             )
-            columns.append((ahead - behind) / (2 * FIRST_STEP))
-        return np.stack(columns, axis=-1)
+            found[..., j] = (ahead - behind) / (2 * FIRST_STEP)
+        return found
 
     def columns(self, n_before: int) -> np.ndarray:
         """Return the Jacobian of all coordinates, of which the first are as before."""
@@ -87,6 +150,8 @@ class Tangent:
             return float(0.5 * trace - counts @ log_det)
 
         steps = SECOND_STEP * np.eye(self.size)
+        if not self.size:
+            return steps
         middle = loss(np.zeros(self.size))
         ahead = np.array([loss(step) for step in steps])
         behind = np.array([loss(-step) for step in steps])

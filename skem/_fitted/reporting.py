@@ -266,8 +266,14 @@ class Reporting(Parametric):
             K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             warn_unless_counts(blocks, "standard errors", stacklevel=2)
+            scores, features = self._scores(), self._varying_features()
             expectation = self._expectation(blocks.dtype)
-            errors = standard_errors(self._scores(), expectation, blocks, method)
+            if features is not None:
+                scores = scores.of_part(features)
+                expectation = self._density_at(
+                    structure, scores.parameters, None, scores.null, blocks.dtype
+                )
+            errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(
             numpy_of(self.weights_),
             numpy_of(self.means_),
@@ -276,6 +282,20 @@ class Reporting(Parametric):
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)
+
+    def _varying_features(self) -> np.ndarray | None:
+        """Return the features, by index, that are not constant; None for all.
+
+        Constants that tell components apart, or from noise, are kept.
+        """
+        null, scores = self._null, self._scores()
+        if null is None or scores.noise or {"means", "covariances"} & set(scores.given):
+            return None
+        varying = np.flatnonzero(~null.features)
+        if not len(varying):
+            # One without errors stands for all.
+            varying = np.arange(1)
+        return varying if len(varying) < len(null.slope) else None
 
     def _scores(self) -> Scores:
         """Return the scores of the parameters that are free."""

@@ -189,11 +189,11 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
         ------
         ValueError
             If X has infinite values, a feature without any value, or fewer rows than
-            components; if ``noise=True`` and a feature is constant; if weights are
-            negative or all zero; if a start has the wrong shape, or what is fixed has
-            no value; or, with a numeric `reg_covar`, if a covariance is not positive
-            definite; or if labels are not integers in their range. The estimator then
-            stays as it was.
+            components; if ``noise=True`` and a feature is constant or a linear
+            combination of others; if weights are negative or all zero; if a start has
+            the wrong shape, or what is fixed has no value; or, with a numeric
+            `reg_covar`, if a covariance is not positive definite; or if labels are not
+            integers in their range. The estimator then stays as it was.
 
         TypeError
             If blocks of a Dask array are not NumPy arrays.

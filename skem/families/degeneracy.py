@@ -27,6 +27,6 @@ def degenerate_components(
         order[k] = j
         with np.errstate(all="ignore"):
             moves = (m.pack(m.ordered(laws, order), laws, one) for m, laws in pairs)
-            if all(np.abs(move).max() < ONE_SPOT for move in moves):
+            if all(np.abs(move).max(initial=0.0) < ONE_SPOT for move in moves):
                 found[[j, k]] = True
     return np.flatnonzero(found)

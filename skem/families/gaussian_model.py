@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.degeneracy import scarce
 from skem.core.gaussian.far import LOG_2PI
+from skem.core.gaussian.marginals import independent_part
 from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.quadratic import Pairs, Squares, diagonal_positions
 from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import diagonals
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
 from skem.families.model import SMALLEST_COUNT, Laws, Model, Running, Seen
@@ -335,27 +337,53 @@ class GaussianModel(Model):
         cholesky = self.penal.pinned(self.structure, parameters.precisions_cholesky)
         return replace(parameters, precisions_cholesky=cholesky)
 
+    @property
+    def _constants(self) -> np.ndarray:
+        """Mask (d,) of columns that are constant, which have no coordinates."""
+        constants = self.penal.constants
+        return np.zeros(self.d, bool) if constants is None else constants > 0
+
+    def _free(self, laws: Laws) -> Parameters:
+        """Parameters of the other columns."""
+        parameters, constants = self._parameters(laws), self._constants
+        if not constants.any():
+            return parameters
+        return independent_part(self.structure, parameters, ~constants)
+
     def _chart(self, base: Laws, counts: np.ndarray) -> Chart:
-        restored = self._restored if self.penal.pins else None
+        pins = self.penal.pins and not self._constants.any()
         counts = np.maximum(counts, SMALLEST_COUNT)
-        place = replace(self._parameters(base), weights=counts / counts.sum())
+        place = replace(self._free(base), weights=counts / counts.sum())
+        restored = self._restored if pins else None
         return Chart(self.structure, place, float(counts.sum()), restored)
 
     def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
         """Whitened means and log-Cholesky coordinates."""
-        chart = self._chart(base, counts)
-        point = replace(
-            chart.base, means=laws["means"], precisions_cholesky=laws["cholesky"]
-        )
-        return chart.pack(point)[len(counts) :]
+        if self._constants.all():
+            return np.empty(0)
+        chart, free = self._chart(base, counts), self._free(laws)
+        return chart.pack(replace(free, weights=chart.base.weights))[len(counts) :]
 
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
+        constants, free = self._constants, np.flatnonzero(~self._constants)
         whole = np.concatenate([np.zeros(len(counts)), vector])
-        return _laws_of(self._chart(base, counts).unpack(whole))
+        if not constants.any():
+            return _laws_of(self._chart(base, counts).unpack(whole))
+        means, cholesky = base["means"].copy(), np.zeros(base["cholesky"].shape)
+        diagonal = diagonals(cholesky) if self.structure.matrices else cholesky
+        diagonal[..., constants] = self.penal.floor**-0.5
+        if len(free):
+            found = self._chart(base, counts).unpack(whole)
+            places: Any = np.ix_(free, free) if self.structure.matrices else (free,)
+            means[:, free] = found.means
+            cholesky[(..., *places)] = found.precisions_cholesky
+        return {"means": means, "cholesky": cholesky}
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""
+        if not len(vector):
+            return 0.0
         whole = np.concatenate([np.zeros(len(counts)), vector])
         return self._chart(base, counts).farthest(whole)
 

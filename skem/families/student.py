@@ -176,9 +176,17 @@ class StudentModel(OneColumn):
             "df": MOST_DF * shape,
         }
 
+    def pack(self, laws: Laws, base: Laws, counts: np.ndarray) -> np.ndarray:
+        """√(n I) (φ − φ⁰); nothing where all the data have one value."""
+        if self.gaussian.penal.pins:
+            return np.empty(0)
+        return super().pack(laws, base, counts)
+
     def unpack(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> Laws:
         """Undo `pack`."""
-        return self._pinned(super().unpack(vector, base, counts))
+        if self.gaussian.penal.pins:
+            return self._pinned(base)
+        return super().unpack(vector, base, counts)
 
     def renewed(self, running: Running, share: float) -> StudentModel:
         """Return the model with so much of the penalty.
@@ -244,6 +252,8 @@ class StudentModel(OneColumn):
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""
+        if not len(vector):
+            return 0.0
         scale = self._scale(base, counts)
         moved = np.abs(vector.reshape(scale.shape)) / scale
         moved[:, 0] /= base["scale"]

@@ -23,6 +23,17 @@ def marginal_parameters(
     return STRUCTURES["diag"], marginal
 
 
+def independent_part(
+    structure: Structure, parameters: Parameters, features: np.ndarray
+) -> Parameters:
+    """Return the mixture of features that have no correlation with the others."""
+    cholesky = parameters.precisions_cholesky[..., features]
+    if structure.matrices:
+        cholesky = cholesky[..., features, :]
+    means = parameters.means[:, features]
+    return replace(parameters, means=means, precisions_cholesky=cholesky)
+
+
 def marginal_factor(cholesky: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Return the precision Cholesky factors of some features, from those of all."""
     rows = cholesky[..., ~observed, :]

@@ -37,6 +37,20 @@ class NullSpace:
         """The directions (q, d) in units of the data, and of any length."""
         return self.basis * (self.slope / self.slope.max())
 
+    @property
+    def features(self) -> np.ndarray:
+        """Mask (d,) of the features that are such directions by themselves."""
+        return np.linalg.norm(self.basis, axis=0) > 1 - ALONE
+
+    def others(self, *, along_features: bool) -> np.ndarray:
+        """Return an orthonormal basis (d, r) of the other directions.
+
+        That of features, where the null directions are features as well.
+        """
+        if along_features:
+            return np.eye(len(self.slope))[:, ~self.basis.any(axis=0)]
+        return np.linalg.qr(self.basis.T, mode="complete")[0][:, self.size :]
+
     def within(self, observed: np.ndarray) -> np.ndarray:
         """Return how many directions some features have by themselves.
 

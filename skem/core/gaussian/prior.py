@@ -24,9 +24,10 @@ from skem.core.gaussian.posterior import (
     wishart_digammas,
 )
 from skem.core.gaussian.quadratic import Quadratic
-from skem.core.gaussian.regularization import COLLINEAR, BesideNull
+from skem.core.gaussian.regularization import COLLINEAR, BesideNull, null_of_parts
 from skem.core.gaussian.ridge import Unchanging
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.storage import variances_of
 
 
 def expanded(quadratic: Quadratic, points: np.ndarray) -> np.ndarray:
@@ -117,6 +118,41 @@ class Prior(BesideNull, Unchanging):
             return found
         known = found.n_null * np.log(degrees_of_freedom * found.floor)
         return replace(found, log_det=log_det - float(known))
+
+    def renewed(
+        self,
+        structure: Structure,
+        within: Scatter,
+        total: Scatter,
+        total_weight: float,
+        n_features: int,
+    ) -> Prior:
+        """Let go of null directions in which data have variance by now.
+
+        V_0 keeps what it had there, and ν_0 stays that of a proper prior.
+        """
+        if self.null is None or self.beneath(total, COLLINEAR):
+            return self
+        null = null_of_parts(null_of_parts(self.null, total), within)
+        n_null = 0 if null is None else round(float(variances_of(null).sum()))
+        if n_null == self.n_null:
+            return self
+        degrees, varying = self.degrees_of_freedom, n_features - n_null
+        if degrees <= varying - 1:
+            degrees = float(varying)
+        row = np.zeros_like(self.row) if null is None else self.floor * null
+        return Prior.of(
+            structure,
+            self.weights,
+            self.mean_precision,
+            self.mean,
+            degrees,
+            self.scatter + (degrees - self.degrees_of_freedom) * row,
+            row,
+            repairs=self.repairs,
+            null=null,
+            floor=self.floor,
+        )
 
     @property
     def dimensions(self) -> int:

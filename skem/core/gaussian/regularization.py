@@ -142,6 +142,14 @@ def null_beside(null: np.ndarray, part: np.ndarray) -> np.ndarray | None:
     return common @ common.T if common.size else None
 
 
+def null_of_parts(null: np.ndarray | None, parts: Scatter) -> np.ndarray | None:
+    """Return the null directions in which no part of the data has any variance."""
+    for part, count in zip(parts.values, parts.counts, strict=True):
+        if null is not None and count > 0:
+            null = null_beside(null, part / count)
+    return null
+
+
 def _spanning(projector: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis of what a projector projects on."""
     eigenvalues, vectors = np.linalg.eigh(projector)
@@ -299,6 +307,14 @@ class BesideNull:
     def n_null(self) -> int:
         return 0 if self.null_basis is None else len(self.null_basis)
 
+    def beneath(self, total: Scatter, least: float) -> bool:
+        """Whether data have no more in null directions than widths of values give."""
+        if self.null_basis is None or not self.floor > least:
+            return False
+        values = total.values[0] / total.counts[0]
+        along = self.null_basis @ values @ self.null_basis.T
+        return bool(np.linalg.eigvalsh(along)[-1] <= self.floor)
+
     def factored(
         self, structure: Structure, covariances: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -398,9 +414,7 @@ class ScaleFreePenalty(BesideNull):
         least = min(1.0, max(COLLINEAR, LEAST_SHARE * N / epsilon))
         null = null_directions(total.values[0] / total.counts[0])
         if parts is not None:
-            for part, count in zip(parts.values, parts.counts, strict=True):
-                if null is not None and count > 0:
-                    null = null_beside(null, part / count)
+            null = null_of_parts(null, parts)
         found = cls(epsilon, with_floor(scale, least), null, least, least)
         if squares is None or null is None:
             return found
@@ -474,7 +488,10 @@ class ScaleFreePenalty(BesideNull):
         n_features: int,
     ) -> ScaleFreePenalty:
         scale = cluster_scale(structure, within, n_features)
-        return self.of_data(scale, total, total_weight, within)
+        found = self.of_data(scale, total, total_weight, within)
+        if not self.beneath(total, self.least):
+            return found
+        return replace(found, null=self.null, floor=self.floor)
 
     def penalty(self, structure: Structure, parameters: Parameters) -> Any:
         cholesky = parameters.precisions_cholesky

@@ -34,7 +34,7 @@ CLEANING = 100
 """EM steps of the two rates, at most."""
 NO_VOLUME = (
     "noise=True takes the volume of the region of the data, which is zero, as feature "
-    "{} is constant. Leave it out, or pass the density of the noise."
+    "{} is {}. Leave it out, or pass the density of the noise."
 )
 
 
@@ -43,6 +43,14 @@ def check_noise(noise: Any) -> Any:
     if isinstance(noise, bool | np.bool_):
         return True if noise else None
     return noise
+
+
+def check_volume(noise: Any, null_basis: np.ndarray | None) -> None:
+    """Raise `ValueError` if there is no volume, as there are null directions (q, d)."""
+    if noise is True and null_basis is not None:
+        feature = int(np.linalg.norm(null_basis, axis=0).argmax())
+        what = "a linear combination of the other features"
+        raise ValueError(NO_VOLUME.format(feature, what))
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Background:
         if noise is True:
             constant = np.flatnonzero(widths <= 0)
             if len(constant):
-                raise ValueError(NO_VOLUME.format(int(constant[0])))
+                raise ValueError(NO_VOLUME.format(int(constant[0]), "constant"))
             log_volume = own_widths.sum()
             tilted = None if blocks.incomplete else _principal_box(blocks, coordinates)
             if tilted is not None and tilted[0] < log_volume:

@@ -18,7 +18,7 @@ from skem.core.gaussian.regularization import Regularization, ScaleFreePenalty
 from skem.core.gaussian.ridge import Ridge
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.expectation import filled_rows, total_statistics
-from skem.core.mixture.noise import Background, check_noise, clean
+from skem.core.mixture.noise import Background, check_noise, check_volume, clean
 from skem.core.mixture.rows import Rows
 from skem.core.mixture.scale import (
     Clusterings,
@@ -140,6 +140,7 @@ class FitProblem:
                 origin = -coordinates.shift * coordinates.scale
             variances = coordinates.of_variance(float(reg_covar))
             regularization = Ridge(variances, origin)
+        check_volume(noise, regularization.null_basis)
         return cls(
             blocks,
             coordinates,
