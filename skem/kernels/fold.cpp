@@ -3885,7 +3885,8 @@ class Stepper {
           entries(structure == DIAG ? s.d : structure == SPHERICAL ? 1 : s.d * s.d),
           matrices(structure == FULL || structure == TIED),
           bayesian(s.prior.weights != POINTS), heavy(s.freedom.kind != GAUSSIAN),
-          triangles(s.d), stride(triangles.stride), at(aligned((double *)s.scratch)), shapes(s.structure, s.K, s.d, at) {
+          triangles(s.d), stride(triangles.stride), at(aligned((double *)s.scratch)),
+          shapes(s.structure, s.K, s.d, at) {
         model.itemsize = 8;
         model.kind = structure == FULL   ? PAIRS
                      : structure == DIAG ? SQUARES
@@ -5441,7 +5442,8 @@ class Follower {
             copy(at, i ? step.next_weights : step.weights, K);
             copy(at + K, i ? step.next_means : step.means, K * d);
             copy(at + K + K * d, i ? step.next_cholesky : step.cholesky, factors * entries);
-            copy(at + plain_size, i ? step.freedom.next_df : step.freedom.df, size - plain_size);
+            if (size > plain_size)
+                copy(at + plain_size, i ? step.freedom.next_df : step.freedom.df, K);
         }
     }
 
@@ -5450,7 +5452,7 @@ class Follower {
         copy(step.weights, from, K);
         copy(step.means, from + K, K * d);
         copy(step.cholesky, from + K + K * d, factors * entries);
-        copy(step.freedom.df, from + plain_size, size - plain_size);
+        if (size > plain_size) copy(step.freedom.df, from + plain_size, K);
     }
 
     bool evaluate(double &objective, double &loglik) {
