@@ -69,7 +69,7 @@ OFF = 0.02
 """Steps that a value may be off the grid."""
 FINEST = 1e7
 """Steps in the range of a column that has a grid, at most: beyond it is rounding."""
-COMPARED_GAPS = 50
+COMPARED_GAPS = 16
 """Gaps between neighbouring values whose common divisor the step of a grid is."""
 LEAST_GAPS = 10
 """Gaps that say that there is a grid, at least."""
