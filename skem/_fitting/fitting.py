@@ -141,11 +141,13 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         self, problem: EMMap | Stream, found: Parameters, dtype: np.dtype
     ) -> dict[str, Any]:
         """Return the fitted attributes for parameters in some coordinates."""
-        found_attributes = self._parameter_attributes(
-            problem.coordinates.outward(problem.structure, found, dtype),
-            problem.coordinates.covariances(problem.structure, found, dtype),
+        coordinates, structure = problem.coordinates, problem.structure
+        null = coordinates.null_space(problem.regularization.null_basis)
+        attributes = self._parameter_attributes(
+            coordinates.outward(structure, found, dtype),
+            coordinates.covariances(structure, found, dtype),
         )
-        return {**found_attributes, "_null_space": problem.null_space}
+        return {**attributes, "_null_space": null}
 
     @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(

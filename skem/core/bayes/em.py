@@ -30,6 +30,7 @@ from skem.core.gaussian.regularization import (
     COLLINEAR,
     elsewhere,
     floor_above,
+    n_directions,
     null_beside,
     null_directions,
     with_floor,
@@ -85,12 +86,11 @@ class Beliefs:
         """
         d, quadratic = totals.all.n_features, structure.quadratic
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
-        null, varying, floor = None, d, COLLINEAR
+        null, floor = None, COLLINEAR
         if ridge is None and self.covariance is None:
             null = totals.null_directions(incomplete=incomplete)
-        if null is not None:
-            # If nothing varies, that is all the same.
-            varying = d - round(float(variances_of(null).sum())) or d
+        # If nothing varies, that is all the same.
+        varying = d - n_directions(null) or d
         degrees = float(varying)
         if self.degrees_of_freedom is not None:
             degrees = self.degrees_of_freedom

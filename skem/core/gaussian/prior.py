@@ -24,10 +24,14 @@ from skem.core.gaussian.posterior import (
     wishart_digammas,
 )
 from skem.core.gaussian.quadratic import Quadratic
-from skem.core.gaussian.regularization import COLLINEAR, BesideNull, null_of_parts
+from skem.core.gaussian.regularization import (
+    COLLINEAR,
+    BesideNull,
+    n_directions,
+    null_of_parts,
+)
 from skem.core.gaussian.ridge import Unchanging
 from skem.core.gaussian.statistics import Statistics
-from skem.core.gaussian.storage import variances_of
 
 
 def expanded(quadratic: Quadratic, points: np.ndarray) -> np.ndarray:
@@ -134,7 +138,7 @@ class Prior(BesideNull, Unchanging):
         if self.null is None or self.beneath(total, COLLINEAR):
             return self
         null = null_of_parts(null_of_parts(self.null, total), within)
-        n_null = 0 if null is None else round(float(variances_of(null).sum()))
+        n_null = n_directions(null)
         if n_null == self.n_null:
             return self
         degrees, varying = self.degrees_of_freedom, n_features - n_null

@@ -150,6 +150,11 @@ def null_of_parts(null: np.ndarray | None, parts: Scatter) -> np.ndarray | None:
     return null
 
 
+def n_directions(null: np.ndarray | None) -> int:
+    """Return the number of null directions."""
+    return 0 if null is None else round(float(variances_of(null).sum()))
+
+
 def _spanning(projector: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis of what a projector projects on."""
     eigenvalues, vectors = np.linalg.eigh(projector)
@@ -305,7 +310,7 @@ class BesideNull:
 
     @property
     def n_null(self) -> int:
-        return 0 if self.null_basis is None else len(self.null_basis)
+        return n_directions(self.null)
 
     def beneath(self, total: Scatter, least: float) -> bool:
         """Whether data have no more in null directions than widths of values give."""

@@ -346,7 +346,7 @@ class Sample:
         scatter = self.points.total.scatter()
         return null_directions(scatter.values[0] / scatter.counts[0]) is not None
 
-    @property
+    @cached_property
     def mean_squares(self) -> np.ndarray:
         """Mean of w²/12 of each feature, (d,), of the complete rows."""
         X, weight = self.points.blocks.X, self.points.blocks.weight

@@ -18,7 +18,6 @@ from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
-from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
@@ -197,11 +196,6 @@ class Stream:
     farthest: ClassVar[dict[Any, float]] = FARTHEST
     fixed: Fixed | None = None
     background: Background | None = None
-
-    @property
-    def null_space(self) -> NullSpace | None:
-        """Where the data have no variance, if there is such a direction."""
-        return self.coordinates.null_space(self.regularization.null_basis)
 
     @classmethod
     def begin(cls, evaluation: Evaluation) -> Self:
