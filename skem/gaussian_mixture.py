@@ -22,6 +22,7 @@ from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.scale import Clusterings
 
 
 class GaussianMixture(LikelihoodMixture):
@@ -529,9 +530,15 @@ class GaussianMixture(LikelihoodMixture):
             if name in vars(self):
                 setattr(self, name, like_given(X, getattr(self, name)))
 
-    def _prepared(self, blocks: Blocks) -> EMMap:
-        structure = SHAPES[self.covariance_type]
-        K = self.n_components
-        return self._with_fixed(
-            EMMap.prepare(blocks, structure, K, self.reg_covar, self.noise)
+    def _prepared(
+        self, blocks: Blocks, clusterings: Clusterings | None = None
+    ) -> EMMap:
+        em = EMMap.prepare(
+            blocks,
+            SHAPES[self.covariance_type],
+            self.n_components,
+            self.reg_covar,
+            self.noise,
+            clusterings,
         )
+        return self._with_fixed(em)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from numbers import Integral
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.sklearn import StrOptions
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -16,19 +14,13 @@ from skem._inputs.typing import (
     InitParams,
     RandomState,
 )
-from skem._selection.candidates import candidates
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import of_best
-from skem._selection.grid import Candidate
-from skem._selection.problem import Problem
-from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.gaussian_mixture import GaussianMixture
 
 COVARIANCE_TYPES: Any = tuple(STRUCTURES)
 """What is tried by default."""
-WORTH_FOLLOWING = 10.0
-"""Nats that a candidate may be behind the best one, and be followed to the end."""
 
 
 class GaussianMixtureIC(ChosenMixture):
@@ -202,9 +194,10 @@ class GaussianMixtureIC(ChosenMixture):
     """
 
     best_estimator_: GaussianMixture
+    _kind = GaussianMixture
+    _passed = (*ChosenMixture._passed, "fixed")
     _parameter_constraints: dict = {  # noqa: RUF012
         **ChosenMixture._parameter_constraints,
-        "n_init": [Interval(Integral, 1, None, closed="left")],
         "fixed": [StrOptions({"weights"}), None],
     }
 
@@ -244,27 +237,5 @@ class GaussianMixtureIC(ChosenMixture):
         self.n_jobs = n_jobs
         self.refit = refit
         self.verbose = verbose
-
-    def _candidates(
-        self,
-        opened: Callable[[], AbstractContextManager[Blocks]],
-        components: Sequence[int],
-        structures: Sequence[str],
-        seed: int,
-        n_jobs: int | None,
-    ) -> list[Candidate]:
-        names = ("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm")
-        options = {name: getattr(self, name) for name in (*names, "fixed")}
-        options["random_state"] = self.random_state
-        problem = Problem(
-            opened,
-            components,
-            self.n_init,
-            self.criterion,
-            WORTH_FOLLOWING,
-            seed,
-            options,
-        )
-        return candidates(problem, structures, n_jobs)
 
     to_sklearn = of_best(GaussianMixture.to_sklearn)

@@ -27,6 +27,7 @@ from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.kernel import Kernel
+from skem.core.mixture.scale import Clusterings
 from skem.core.student.em import StudentMap, StudentStream
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -414,7 +415,9 @@ class StudentMixture(LikelihoodMixture):
         assert isinstance(parameters, StudentParameters)
         return density_of(structure, parameters, log_widths, null)
 
-    def _prepared(self, blocks: Blocks) -> EMMap:
+    def _prepared(
+        self, blocks: Blocks, clusterings: Clusterings | None = None
+    ) -> EMMap:
         em = StudentMap.of_data(
             blocks,
             SHAPES[self.covariance_type],
@@ -422,6 +425,7 @@ class StudentMixture(LikelihoodMixture):
             self.reg_covar,
             self._freedom(),
             self.noise,
+            clusterings,
         )
         return self._with_fixed(em)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from numbers import Integral, Real
-from typing import Any, Literal
+from collections.abc import Sequence
+from numbers import Real
+from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 
-from skem._fitting.fitting import ILL_DEFINED
 from skem._inputs.sklearn import Interval, StrOptions
 from skem._inputs.typing import (
     Algorithm,
@@ -23,10 +19,6 @@ from skem._inputs.typing import (
 )
 from skem._selection.chosen import ChosenMixture
 from skem._selection.delegate import AttributeOfBest
-from skem._selection.grid import Candidate
-from skem._selection.judge import judged
-from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.model_selection import COVARIANCE_TYPES
 from skem.student_mixture import StudentMixture
 
@@ -40,7 +32,7 @@ class StudentMixtureIC(ChosenMixture):
 
     Parameters
     ----------
-    n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6)
+    n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
         The numbers of components to try. Gaps are allowed.
 
     covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'all'} or \
@@ -58,17 +50,19 @@ class StudentMixtureIC(ChosenMixture):
 
     tol : float, default=1e-2
         The total log-likelihood, in nats, that a candidate may still leave to be
-        gained, as in `StudentMixture`.
+        gained, as in `StudentMixture`. Candidates that are more than ten nats behind
+        the best one by the criterion may leave one nat.
 
     reg_covar : 'auto' or float, default='auto'
         How scale matrices are kept away from singularity, as in `StudentMixture`. With
         a float, candidates for which that fails are marked in `results_`.
 
     max_iter : int, default=1000
-        The largest number of steps of a candidate.
+        The largest number of steps with which a candidate is followed to its optimum.
 
-    n_init : int or 'auto', default='auto'
-        How each candidate is searched, as in `StudentMixture`.
+    n_init : int, default=8
+        The number of fresh starts of each candidate near the best one, beside those
+        handed along the path, as in :class:`~skem.GaussianMixtureIC`.
 
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
@@ -84,13 +78,14 @@ class StudentMixtureIC(ChosenMixture):
         The solver, as in `StudentMixture`.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the starts, the same for each candidate, and of `sample`. Results do not
-        depend on `n_jobs`.
+        Seed of the fresh starts and of subsamples, and of `sample`. Pass an int for
+        reproducible results; these depend neither on `n_jobs` nor on the number of
+        threads.
 
     n_jobs : int or None, default=None
-        The number of candidates that are fitted at a time, in processes of joblib.
-        None is 1 unless in a :obj:`joblib.parallel_config` context, and -1 means all
-        processors.
+        The number of structures that are worked on at a time, in processes of
+        joblib. None is 1 unless in a :obj:`joblib.parallel_config` context, and -1
+        means all processors.
 
     refit : bool, default=True
         Whether to keep the chosen mixture as `best_estimator_`, for `predict` and the
@@ -132,15 +127,16 @@ class StudentMixtureIC(ChosenMixture):
     See Also
     --------
     StudentMixture : One mixture of a given size and structure.
-    GaussianMixtureIC : The same of Gaussian mixtures, whose candidates share starts.
+    GaussianMixtureIC : The same of Gaussian mixtures.
     bootstrap_lrt : Test whether one more component is real.
 
     Notes
     -----
-    Each candidate is searched by itself, so that it is the `StudentMixture` that a fit
-    with the same `random_state` gives. With ``df="estimate"`` a component may take on
-    the outliers of all clusters, by heavy tails; then ``df="common"`` or a number shows
-    the number of clusters better.
+    The candidates share the search for where to start, as in
+    :class:`~skem.GaussianMixtureIC`; where clusters are split and merged for that, rows
+    far from them count for less. With ``df="estimate"`` a component may take on the
+    outliers of all clusters, by heavy tails; then ``df="common"`` or a number shows the
+    number of clusters better.
 
     References
     ----------
@@ -160,6 +156,8 @@ class StudentMixtureIC(ChosenMixture):
     """
 
     best_estimator_: StudentMixture
+    _kind = StudentMixture
+    _passed = (*ChosenMixture._passed, "df", "df_init")
     df_ = AttributeOfBest[np.ndarray]()
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -173,7 +171,7 @@ class StudentMixtureIC(ChosenMixture):
 
     def __init__(
         self,
-        n_components: int | Sequence[int] = (1, 2, 3, 4, 5, 6),
+        n_components: int | Sequence[int] = tuple(range(1, 10)),
         *,
         covariance_type: CovarianceType
         | Literal["all"]
@@ -183,7 +181,7 @@ class StudentMixtureIC(ChosenMixture):
         tol: float = 1e-2,
         reg_covar: float | Auto = "auto",
         max_iter: int = 1000,
-        n_init: int | Auto = "auto",
+        n_init: int = 8,
         init_params: InitParams = "kmeans",
         df_init: float | None = None,
         noise: bool | float | None = None,
@@ -209,44 +207,3 @@ class StudentMixtureIC(ChosenMixture):
         self.n_jobs = n_jobs
         self.refit = refit
         self.verbose = verbose
-
-    def _candidates(
-        self,
-        opened: Callable[[], AbstractContextManager[Blocks]],
-        components: Sequence[int],
-        structures: Sequence[str],
-        seed: int,
-        n_jobs: int | None,
-    ) -> list[Candidate]:
-        names = (
-            *("df", "tol", "reg_covar", "max_iter", "n_init", "init_params"),
-            *("df_init", "noise", "algorithm"),
-        )
-        options = {name: getattr(self, name) for name in names}
-        if isinstance(self.random_state, Integral):
-            seed = int(self.random_state)
-        options["random_state"] = seed
-        named: Any = structures
-        mixtures = [
-            StudentMixture(K, covariance_type=name, **options)
-            for K in components
-            for name in named
-        ]
-        return Parallel(n_jobs=n_jobs)(
-            delayed(_candidate)(opened, mixture) for mixture in mixtures
-        )
-
-
-def _candidate(
-    opened: Callable[[], AbstractContextManager[Blocks]], mixture: StudentMixture
-) -> Candidate:
-    """Fit a mixture without its warnings, which are a column of the table."""
-    begin = time.perf_counter()
-    with opened() as blocks:
-        try:
-            solution = mixture._fit_blocks(blocks, None)
-        except IllDefinedCovarianceError:
-            seconds = time.perf_counter() - begin
-            K, name = mixture.n_components, mixture.covariance_type
-            return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
-        return judged(mixture, solution, time.perf_counter() - begin)

@@ -14,7 +14,7 @@ from skem import __version__
 from skem._cli.table import NumberTable
 from skem._report.summary import MixtureSummary, model
 from skem._report.text import TextColumn, count, paragraph, table
-from skem.model_selection import WORTH_FOLLOWING, GaussianMixtureIC
+from skem.model_selection import GaussianMixtureIC
 
 MOST_NAMES = 12
 MOST_CANDIDATES = 5
@@ -187,7 +187,7 @@ def _effort(selection: GaussianMixtureIC, seconds: float) -> str:
         f"{seconds:.{2 if seconds < 10 else 0}f} s, with the search for starts. The "
         f"last run of the best one took {passes} over the data."
     )
-    far = 2 * WORTH_FOLLOWING
+    far = 2 * selection._margin
     if (values > selection.criterion_ + far).any():
         text += (
             f" Models more than {far:.0f} {selection.criterion.upper()} above the best "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
@@ -28,6 +29,7 @@ from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.members import members
 from skem.core.mixture.noise import check_noise
+from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.stream import Stream
 from skem.core.solve.loop import Solution
 from skem.exceptions import DegenerateComponentsWarning
@@ -225,6 +227,12 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
         return self
+
+    @abstractmethod
+    def _prepared(
+        self, blocks: Blocks, clusterings: Clusterings | None = None
+    ) -> EMMap:
+        """Return the problem; clusterings of the data may be known."""
 
     def _with_fixed(self, em: EMMap) -> EMMap:
         """Return the problem with what of the mixture is given."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +17,10 @@ from skem._fitted.shared import AllowsGaps
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
 from skem._inputs.blocks import open_blocks, reopening, warn_unless_counts
-from skem._inputs.sklearn import fit_context
+from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
+from skem._selection.candidates import candidates
 from skem._selection.delegate import (
     AttributeOfBest,
     Chooser,
@@ -34,6 +35,7 @@ from skem._selection.grid import (
     results_of,
 )
 from skem._selection.judge import CROWDED
+from skem._selection.problem import Problem
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.coordinates import extent_of
 from skem.core.gaussian.covariance import SHAPES
@@ -57,6 +59,8 @@ class ChosenMixture(AllowsGaps, Chooser):
 
     n_components: int | Sequence[int]
     covariance_type: Any
+    n_init: int
+    random_state: Any
     n_jobs: int | None
     refit: bool
     verbose: int
@@ -64,14 +68,23 @@ class ChosenMixture(AllowsGaps, Chooser):
     _parameter_constraints: dict = {  # noqa: RUF012
         **CHOICE_CONSTRAINTS,
         "reg_covar": PARAMETERS["reg_covar"],
-        "n_init": PARAMETERS["n_init"],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": PARAMETERS["init_params"],
         "noise": LikelihoodMixture._parameter_constraints["noise"],
         "refit": ["boolean"],
         "verbose": ["verbose"],
     }
 
-    @abstractmethod
+    _margin: ClassVar[float] = 10.0
+    """Nats that a candidate may be behind the best one, and be followed to the end."""
+    _kind: ClassVar[type[LikelihoodMixture]]
+    """The estimator of each candidate."""
+    _passed: ClassVar[tuple[str, ...]] = (
+        *("tol", "reg_covar", "max_iter", "init_params", "noise", "algorithm"),
+        "random_state",
+    )
+    """Parameters that each of them has as they are."""
+
     def _candidates(
         self,
         opened: Callable[[], AbstractContextManager[Blocks]],
@@ -81,6 +94,17 @@ class ChosenMixture(AllowsGaps, Chooser):
         n_jobs: int | None,
     ) -> list[Candidate]:
         """Fit mixtures to data that `opened` holds ready: by K, then by structure."""
+        problem = Problem(
+            opened,
+            self._kind,
+            components,
+            self.n_init,
+            self.criterion,
+            self._margin,
+            seed,
+            {name: getattr(self, name) for name in self._passed},
+        )
+        return candidates(problem, structures, n_jobs)
 
     def fit(
         self,

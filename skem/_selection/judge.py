@@ -14,7 +14,6 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.degeneracy import too_few
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.solve.loop import Solution
-from skem.gaussian_mixture import GaussianMixture
 
 SPURIOUS = f"Some components {UNDETERMINED}"
 """One text for all such candidates, so that a report can tell it once."""
@@ -39,37 +38,29 @@ def candidate_of(
     seconds: float,
 ) -> Candidate:
     """Say what there is to be said of a solution, or that there is none."""
-    name = structure.name
     if solution is None:
-        return Candidate(K, name, warning=ILL_DEFINED, seconds=seconds)
-    named: Any = name
-    mixture = GaussianMixture(K, covariance_type=named, **problem.options)
+        return Candidate(K, structure.name, warning=ILL_DEFINED, seconds=seconds)
+    mixture = problem.mixture(K, structure)
     # Without its warnings, which are a column of the table.
     best = mixture._ordered(solution)
     # It looks at the rows once for all that is asked of it.
     _ = best.evaluation.certainty
     mixture._set_solution(best)
-    return judged(mixture, best, seconds)
-
-
-def judged(mixture: Any, solution: Solution, seconds: float) -> Candidate:
-    """Say what a fitted mixture is worth, and what is wrong with it."""
-    em, blocks = solution.evaluation.em, solution.evaluation.em.blocks
+    here = best.evaluation
+    em, blocks = here.em, here.em.blocks
     mixture.n_features_in_ = blocks.n_features
-    K = mixture.n_components
     crowded = too_few(em.structure, K, blocks.n_features, blocks.total_weight)
     warning = CROWDED if crowded else SPURIOUS
-    climbed = solution.evaluation.loglik
-    climbed += blocks.total_weight * em.coordinates.log_slope
+    climbed = here.loglik + blocks.total_weight * em.coordinates.log_slope
     return Candidate(
         K,
-        mixture.covariance_type,
+        structure.name,
         mixture,
         blocks.total_weight + blocks.empty_weight,
-        solution.evaluation.score,
-        -solution.evaluation.certainty,
-        solution.evaluation.score - climbed,
+        here.score,
+        -here.certainty,
+        here.score - climbed,
         warning if len(mixture.degenerate_components_) else "",
         seconds,
-        rows_of_scarce(solution.evaluation),
+        rows_of_scarce(here),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from skem.core.search.path import Found, Path, growing
 from skem.core.search.search import Search
 from skem.core.solve.registry import ACCELERATORS
 
+if TYPE_CHECKING:
+    from skem._fitting.likelihood import LikelihoodMixture
+
 LIGHT = 2**19
 """Products in a step up to which many steps are quick."""
 
@@ -35,10 +38,11 @@ class Problem:
 
     `opened` holds the data ready, in whatever process it is called. Candidates that
     are at most `margin` nats behind the best one by the criterion are followed to the
-    end. `options` are the parameters that a `GaussianMixture` of each of them has.
+    end. `options` are the parameters that an estimator of `kind` of each of them has.
     """
 
     opened: Callable[[], AbstractContextManager[Blocks]]
+    kind: type[LikelihoodMixture]
     components: Sequence[int]
     n_init: int
     criterion: str
@@ -66,21 +70,17 @@ class Problem:
             if before is not None and isinstance(blocks, ArrayBlocks):
                 em = before.reopened(blocks)
             else:
-                em = EMMap.prepare(
-                    blocks,
-                    structure,
-                    1,
-                    self.options["reg_covar"],
-                    self.options.get("noise"),
-                    self.clusterings,
-                )
+                one = self.mixture(1, structure)
+                em = one._prepared(blocks, self.clusterings)
                 self.prepared[structure.name] = replace(em, blocks=cast(Any, None))
             em.quick_fits.update(known or {})
-            if self.options.get("fixed") is not None:
-                em = em.with_equal_weights(1)
             # One seed: the same rows for every structure.
             rng = np.random.RandomState(self.seed)
             yield growing(em, max(self.components), rng)
+
+    def mixture(self, K: int, structure: Structure) -> LikelihoodMixture:
+        """Return an estimator for so many components."""
+        return self.kind(K, covariance_type=structure.name, **self.options)
 
     def search(
         self, K: int, known: Sequence[Parameters], effort: Effort, again: int = 0

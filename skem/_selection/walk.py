@@ -117,8 +117,9 @@ def fresh_clusterings(
             # One component is the same wherever it starts.
             for em in islice(cycle(maps), count if K > 1 else min(count, 1)):
                 rows = subsample(em, K, rng)
-                resp = method(rows.Z, rows.weight, K, rng) * rows.weight
-                sketch = Sketch.of_rows(rows, resp)
+                Z = em.gathered(rows.Z)
+                resp = method(Z, rows.weight, K, rng) * rows.weight
+                sketch = Sketch.of_labels(em, rows, resp)
                 fresh[K].append(sketch.moved(em.coordinates, coordinates))
         return Fresh(fresh, coordinates)
 

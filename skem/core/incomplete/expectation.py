@@ -254,14 +254,23 @@ class Incomplete:
         return np.nan_to_num(out, nan=-np.inf, neginf=-np.inf)
 
     def moments(
-        self, block: Block, resp: np.ndarray, workspace: Workspace
+        self,
+        block: Block,
+        weights: np.ndarray,
+        workspace: Workspace,
+        unknown: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Σ r [1, y, y yᵀ], packed, about the means, for weights (K, b)."""
+        """Σ r [1, y, y yᵀ], packed, about the means, for weights (K, b).
+
+        What is unknown has weights of its own.
+        """
         pairs, d = Pairs(), self._means.shape[1]
         sums = np.zeros((len(self._means), 1 + d + pairs.size(d)))
         for piece in self.pieces(block, workspace):
-            own = resp[:, piece.patterns.order]
-            sums += self.completed(piece).sums(own, pairs)
+            order = piece.patterns.order
+            of_gaps = None if unknown is None else unknown[:, order]
+            own = weights[:, order]
+            sums += self.completed(piece).sums(own, pairs, of_gaps)
         return sums
 
     def conditional_means(self, block: Block, resp: np.ndarray) -> np.ndarray:

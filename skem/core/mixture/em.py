@@ -112,6 +112,12 @@ class EMMap(FitProblem):
         expectation = self.expectation(parameters, np.dtype(float))
         return expectation.responsibilities(block, Workspace())
 
+    def weights(
+        self, parameters: Parameters, block: Block
+    ) -> tuple[np.ndarray, np.ndarray | float]:
+        """Posterior probabilities, and what rows count for with each component."""
+        return self.responsibilities(parameters, block), 1.0
+
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
         return self._chart_of(Chart, base)
@@ -138,6 +144,12 @@ class EMMap(FitProblem):
     ) -> Statistics:
         """Return the statistics of rows (n, d) with weighted responsibilities."""
         return Statistics.of_labels(self.structure.quadratic, Z, resp, squares)
+
+    def labelled_scales(
+        self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None
+    ) -> np.ndarray | float:
+        """Return what rows count for with their label: 1, whatever it is."""
+        return 1.0
 
     @cached_property
     def _dtype(self) -> np.dtype:

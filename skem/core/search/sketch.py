@@ -8,7 +8,7 @@ covariance structure to another, without a pass over the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,6 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import PAIRS, transposed
 from skem.core.gaussian.ties import weighted_squares
 from skem.core.mixture.em import EMMap
-from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.rows import Rows
 
 HALF_NORMAL = float(np.sqrt(2 / np.pi))
@@ -39,7 +38,8 @@ class Sketch:
     With responsibilities r and sample weights v:
 
     - `counts[k]` = Σ_i v_i r_ik
-    - `means[k]`, `covariances[k]`: of the samples, whatever the model's structure
+    - `means[k]`, `covariances[k]`: of the samples, whatever the model's structure;
+      those far from a heavy-tailed component count for less, as in its M-step
     - `overlaps[j, k]` = Σ_i v_i r_ij r_ik
     """
 
@@ -49,13 +49,25 @@ class Sketch:
     overlaps: np.ndarray
 
     @classmethod
-    def of_rows(cls, rows: Rows, resp: np.ndarray) -> Sketch:
-        """Sketch rows with (weighted) responsibilities of shape (K, n)."""
-        statistics = Statistics.of_labels(PAIRS, rows.Z, resp, rows.squares)
-        scatter = statistics.scatter()
-        counts = np.maximum(scatter.counts, TINY)
-        covariances = scatter.values / counts[:, None, None]
-        return cls(counts, statistics.means, covariances, np.diag(counts))
+    def of_labels(cls, em: EMMap, rows: Rows, resp: np.ndarray) -> Sketch:
+        """Sketch rows with (weighted) labels, one-hot, of shape (K, n)."""
+        times = resp * em.labelled_scales(rows.Z, resp, rows.squares)
+        return cls._of_rows(rows, resp, times, np.diag(resp.sum(axis=1)))
+
+    @classmethod
+    def _of_rows(
+        cls, rows: Rows, resp: np.ndarray, times: np.ndarray, overlaps: np.ndarray
+    ) -> Sketch:
+        statistics = Statistics.of_labels(PAIRS, rows.Z, times, rows.squares)
+        return cls._of_moments(statistics, resp.sum(axis=1), overlaps)
+
+    @classmethod
+    def _of_moments(
+        cls, statistics: Statistics, counts: np.ndarray, overlaps: np.ndarray
+    ) -> Sketch:
+        counts = np.maximum(counts, TINY)
+        covariances = statistics.scatter().values / counts[:, None, None]
+        return cls(counts, statistics.means, covariances, overlaps)
 
     @classmethod
     def of_mixture(cls, em: EMMap, parameters: Parameters) -> Sketch:
@@ -65,15 +77,14 @@ class Sketch:
             return cls(*found)
         if em.quick:
             rows = em.all_rows
-            resp = likely(em.responsibilities(parameters, rows.block))
+            resp, scales = em.weights(parameters, rows.block)
+            resp = likely(resp)
             weighted = resp * rows.weight
-            return replace(cls.of_rows(rows, weighted), overlaps=weighted @ resp.T)
-        sums, K = _folded(em, parameters), len(parameters.weights)
-        statistics = Statistics(0.0, sums[:, :-K], parameters.means, PAIRS)
-        scatter = statistics.scatter()
-        counts = np.maximum(scatter.counts, TINY)
-        covariances = scatter.values / counts[:, None, None]
-        return cls(counts, statistics.means, covariances, sums[:, -K:])
+            return cls._of_rows(rows, weighted, weighted * scales, weighted @ resp.T)
+        K = len(parameters.weights)
+        moments, counts, overlaps = np.split(_folded(em, parameters), [-K - 1, -K], 1)
+        statistics = Statistics(0.0, moments, parameters.means, PAIRS)
+        return cls._of_moments(statistics, counts[:, 0], overlaps)
 
     def __len__(self) -> int:
         """Return the number of clusters."""
@@ -208,37 +219,31 @@ def stacked(sketches: Sequence[Sketch], quadratic: Quadratic) -> Statistics:
 
 
 def _folded(em: EMMap, parameters: Parameters) -> np.ndarray:
-    """Return the sums of a sketch, (K, 1 + d + pairs + K), by a pass over the data."""
-    expectation = em.expectation(parameters)
-    assert isinstance(expectation, Expectation)
-    coordinates, means = em.coordinates, parameters.means
+    """Return the sums of a sketch, (K, 1 + d + pairs + 1 + K), by a pass."""
+    expectation, means = em.expectation(parameters), parameters.means
     K, d = means.shape
 
     def kernel(block: Block, workspace: Workspace) -> np.ndarray:
-        resp = expectation.responsibilities(block, workspace)[:K].astype(float)
+        resp, scales = expectation.weights(block, workspace)
+        resp = resp[:K]
         weighted = resp if block.weight is None else resp * block.weight
+        times = weighted * scales
         if block.incomplete:
-            moments = expectation.moments(block, weighted, workspace)
-            return np.hstack([moments, weighted @ resp.T])
-        z = workspace.array("z", block.data.shape, np.float64)
-        coordinates.load(block.data, z)
-        return _sums(z, coordinates.squares(block.data), resp, weighted, means)
+            moments = expectation.moments(block, times, workspace, weighted)
+        else:
+            moments = _moments(*em.filled(block.data), times, means)
+        return np.hstack([moments, weighted.sum(axis=1)[:, None], weighted @ resp.T])
 
     return em.blocks.fold(kernel, expectation.values_per_sample + 2 * K * d + d)
 
 
-def _sums(
-    z: np.ndarray,
-    squares: np.ndarray | None,
-    resp: np.ndarray,
-    weighted: np.ndarray,
-    means: np.ndarray,
+def _moments(
+    z: np.ndarray, squares: np.ndarray | None, times: np.ndarray, means: np.ndarray
 ) -> np.ndarray:
-    """Return Σ v r [1, z − m, pairs of z − m, r] of complete rows z, (d, n)."""
+    """Return Σ v r u [1, z − m, pairs of z − m] of complete rows z, (d, n)."""
     centred = z - means[:, :, None]
-    times = centred * weighted[:, None]
-    pairs = PAIRS.pack(times @ transposed(centred))
+    weighted = centred * times[:, None]
+    pairs = PAIRS.pack(weighted @ transposed(centred))
     if squares is not None:
-        PAIRS.add_squares(pairs.T, weighted_squares(squares, weighted).T)
-    counts = weighted.sum(axis=1)[:, None]
-    return np.hstack([counts, times.sum(axis=2), pairs, weighted @ resp.T])
+        PAIRS.add_squares(pairs.T, weighted_squares(squares, times).T)
+    return np.hstack([times.sum(axis=1)[:, None], weighted.sum(axis=2), pairs])

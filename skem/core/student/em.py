@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skem.core.blocks.arrays import ArrayBlocks, Blocks
+from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
+from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.chart import SMALLEST_WEIGHT, Chart
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
@@ -16,6 +17,7 @@ from skem.core.gaussian.regularization import Regularization
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.bulk import Bulk
 from skem.core.mixture.em import EMMap, Evaluation
+from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.step import Stepper
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import classified, scored
@@ -57,8 +59,12 @@ class StudentMap(EMMap):
         reg_covar: float | str,
         freedom: Freedom,
         noise: float | None = None,
+        clusterings: Clusterings | None = None,
     ) -> StudentMap:
-        """Standardise the data, and set the regularization to suit their bulk."""
+        """Standardise the data, and set the regularization to suit their bulk.
+
+        `clusterings` of the data may be known.
+        """
         bulk = Bulk.of(blocks, structure)
         return cls.of_rows(
             blocks,
@@ -68,6 +74,7 @@ class StudentMap(EMMap):
             n_components,
             reg_covar,
             noise,
+            clusterings,
             freedom=freedom,
             low=bulk.low,
             high=bulk.high,
@@ -132,20 +139,35 @@ class StudentMap(EMMap):
 
         Rows far from the median of those of their label count for less.
         """
+        times = resp * self.labelled_scales(Z, resp, squares)
+        found = Statistics.of_labels(self.structure.quadratic, Z, times, squares)
+        return self._with_sizes(found, resp.sum(axis=-1))
+
+    def labelled_scales(
+        self, Z: np.ndarray, resp: np.ndarray, squares: np.ndarray | None
+    ) -> np.ndarray:
+        """Return what rows (n, d) count for with their label, (…, K, n)."""
         d = Z.shape[1] - self.regularization.n_null
         flat = resp.reshape(-1, len(Z))
         distances = robust_distances(Z, flat, squares).reshape(resp.shape)
         scales = (HEAVY + d) / (HEAVY + distances)
         scales[distances > AS_FAR**2] = 0
-        found = Statistics.of_labels(
-            self.structure.quadratic, Z, resp * scales, squares
-        )
-        owned = np.zeros((*resp.shape[:-1], 3))
-        owned[..., 0] = resp.sum(axis=-1)
-        owned[..., 1] = self.freedom.labelled(owned[..., 0])
+        return scales
+
+    def _with_sizes(self, found: Statistics, sizes: np.ndarray) -> StudentStatistics:
+        """Return statistics of labels of so many rows, (…, K)."""
+        owned = np.zeros((*sizes.shape, 3))
+        owned[..., 0] = sizes
+        owned[..., 1] = self.freedom.labelled(sizes)
         return StudentStatistics(
             0.0, found.sums, found.reference, found.quadratic, owned=owned
         )
+
+    def started(self, statistics: Statistics) -> Parameters:
+        """M-step of labelled rows, for a start; or of moments of clusters."""
+        if not isinstance(statistics, StudentStatistics):
+            statistics = self._with_sizes(statistics, statistics.counts)
+        return super().started(statistics)
 
     def expectation(
         self, parameters: Parameters, dtype: np.dtype | None = None
@@ -172,6 +194,15 @@ class StudentMap(EMMap):
             background=self._log_widths,
             null=self.null_space,
         )
+
+    def weights(
+        self, parameters: Parameters, block: Block
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior probabilities, and what rows count for with each component."""
+        return self.expectation(parameters).weights(block, Workspace())
+
+    def sketched(self, parameters: Parameters, no_account: float) -> None:
+        """Moments are found row by row."""
 
     @cached_property
     def _stepper(self) -> Stepper | None:

@@ -26,7 +26,7 @@ def sketch_of(em, X, labels):
     Z = em.coordinates.load(X.T, np.empty(X.T.shape)).T.copy()
     rows = Rows(Block(0, len(X), X.T, None), Z, np.ones(len(Z)), None)
     K = labels.max() + 1
-    return Sketch.of_rows(rows, (labels == np.arange(K)[:, None]) * 1.0)
+    return Sketch.of_labels(em, rows, (labels == np.arange(K)[:, None]) * 1.0)
 
 
 def fresh(em, X, K):

@@ -36,7 +36,7 @@ def assert_same(a, b):
 
 def test_start_is_the_m_step_of_the_rows(structure, labelled):
     em, rows, resp = labelled(structure)
-    sketch = Sketch.of_rows(rows, resp)
+    sketch = Sketch.of_labels(em, rows, resp)
     got = em.started(sketch.statistics(em.structure.quadratic))
     expected = em.maximise(rows.labelled(em, resp))
     for a, b in zip(vars(got).values(), vars(expected).values(), strict=True):
@@ -50,7 +50,7 @@ def test_sketch_of_a_mixture_is_that_of_its_responsibilities(
     weight = rng.uniform(0.5, 2, 200)
     em, rows, _ = labelled(structure, weight)
     resp = mixture.responsibilities(rows.Z).T
-    expected = Sketch.of_rows(rows, resp * weight)
+    expected = Sketch.of_labels(em, rows, resp * weight)
     got = Sketch.of_mixture(em, mixture.parameters)
     np.testing.assert_allclose(got.overlaps, (resp * weight) @ resp.T, atol=1e-8)
     for name in ("counts", "means", "covariances"):
@@ -61,9 +61,10 @@ def test_sketch_of_a_mixture_is_that_of_its_responsibilities(
 
 
 def test_merger_is_the_sketch_of_the_union(labelled):
-    _, rows, resp = labelled(STRUCTURES["full"])
+    em, rows, resp = labelled(STRUCTURES["full"])
     union = np.stack([resp[0], resp[2], resp[1] + resp[3]])
-    assert_same(Sketch.of_rows(rows, resp).merge(1, 3), Sketch.of_rows(rows, union))
+    merged = Sketch.of_labels(em, rows, resp).merge(1, 3)
+    assert_same(merged, Sketch.of_labels(em, rows, union))
 
 
 def test_unions_are_mergers_of_the_closest_pairs(structure, labelled, rng):
@@ -84,8 +85,8 @@ def test_unions_are_mergers_of_the_closest_pairs(structure, labelled, rng):
 
 
 def test_halves_of_a_split_merge_to_the_whole(labelled):
-    _, rows, resp = labelled(STRUCTURES["full"])
-    sketch = Sketch.of_rows(rows, resp)
+    em, rows, resp = labelled(STRUCTURES["full"])
+    sketch = Sketch.of_labels(em, rows, resp)
     whole = sketch.split(3).merge(3, 4)
     for name in ("counts", "means", "covariances"):
         np.testing.assert_allclose(
@@ -123,8 +124,8 @@ def test_small_clusters_on_one_spot_are_closer_than_the_tails_of_large_ones():
 def test_other_coordinates_sketch_the_same_data(labelled):
     em, rows, resp = labelled(STRUCTURES["full"])
     other, others, _ = labelled(STRUCTURES["spherical"])
-    moved = Sketch.of_rows(rows, resp).moved(em.coordinates, other.coordinates)
-    assert_same(moved, Sketch.of_rows(others, resp))
+    moved = Sketch.of_labels(em, rows, resp).moved(em.coordinates, other.coordinates)
+    assert_same(moved, Sketch.of_labels(other, others, resp))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e160])
