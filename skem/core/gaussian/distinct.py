@@ -36,9 +36,10 @@ class DistinctValues(NamedTuple):
         new = there.copy()
         new[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
         row, place = np.nonzero(new)
-        ends = np.flatnonzero(np.diff(row, append=-1))
+        starts = changes(row)
+        ends = np.append(starts[1:], len(row))[: len(starts)] - 1
         which = np.searchsorted(ends, np.arange(len(row)))
-        first, last = np.append(0, ends[:-1] + 1)[which], ends[which]
+        first, last = starts[which], ends[which]
         below = cumulated[row, place]
         upto = np.append(below[1:], 0.0)
         upto[ends] = cumulated[row[ends], -1]
@@ -92,6 +93,13 @@ class DistinctValues(NamedTuple):
         """Return where each value would be among those of an atom's feature."""
         keys = keys_of(self.keys.real[atoms], wanted)
         return np.searchsorted(self.keys, keys, side=side)
+
+
+def changes(values: np.ndarray) -> np.ndarray:
+    """Return the places of sorted values that differ from the one before."""
+    new = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    return np.flatnonzero(new)
 
 
 def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:

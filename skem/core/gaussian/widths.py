@@ -34,7 +34,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from skem.core.gaussian.distinct import DistinctValues, keys_of
+from skem.core.gaussian.distinct import DistinctValues, changes, keys_of
 from skem.core.gaussian.ties import Atoms, Ties
 
 ATOM = 5.0
@@ -101,9 +101,8 @@ def find_ties(
     without = np.flatnonzero(np.ones(len(z)) if found is None else found.steps == 0)
     grids = np.zeros(len(z))
     if len(z) > 1 and len(without):
-        grids[without] = _grids(data[without], ordered[without])
-    if grids.any():
-        grids[grids < RELEVANT * _left_by_others(z, ordered)] = 0
+        relevant = RELEVANT * _left_by_others(z, ordered)
+        grids[without] = _grids(data[without], ordered[without], relevant[without])
     if not grids.any():
         return found
     if found is None:
@@ -115,21 +114,36 @@ def find_ties(
     return Ties(found.steps + grids, tuple(atoms))
 
 
-def _grids(data: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    """Return w²/12 of columns that are in even steps, (d,), however small; or zero.
+def _grids(data: np.ndarray, ordered: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Return w²/12 of columns that are in even steps, (d,), or zero.
 
     The step is the greatest common divisor of gaps between neighbouring values, of
-    `data` in standardised coordinates that are `ordered`.
+    `data` in standardised coordinates that are `ordered`. Less than is `relevant` is
+    left out.
     """
-    steps = np.zeros(len(data))
+    squares = np.zeros(len(data))
     most = min(COMPARED_GAPS, data.shape[1] - 1)
     if most < LEAST_GAPS:
-        return steps
-    off = _rounding(np.sort(data, axis=1), ordered)
+        return squares
+    off = _rounding(data, ordered)
+    gaps = np.diff(ordered, axis=1)
+    gaps[~(gaps > 2 * off[:, None])] = np.inf
+    # No step is wider than the least gap.
+    wide = np.flatnonzero(gaps.min(axis=1) ** 2 / 12 >= relevant)
+    if len(wide):
+        steps = _steps(gaps[wide], off[wide], ordered[wide], most)
+        squares[wide] = steps**2 / 12
+        squares[squares < relevant] = 0
+    return squares
+
+
+def _steps(
+    gaps: np.ndarray, off: np.ndarray, ordered: np.ndarray, most: int
+) -> np.ndarray:
+    """Return the common divisors of the smallest gaps, (d,); zero where is no grid."""
+    steps = np.zeros(len(gaps))
     low, high = _bounds(ordered)
     least = np.maximum((high - low) / FINEST, ABOVE_ROUNDING * off)
-    gaps = np.diff(ordered, axis=1)
-    gaps = np.where(gaps > 2 * off[:, None], gaps, np.inf)
     few = np.sort(np.partition(gaps, most - 1, axis=1)[:, :most], axis=1)
     left = np.flatnonzero(np.isfinite(few[:, LEAST_GAPS - 1]) & np.isfinite(least))
     divisor = few[left, 0]
@@ -145,7 +159,7 @@ def _grids(data: np.ndarray, ordered: np.ndarray) -> np.ndarray:
         away = (inside - inside[0]) / step
         if step >= least[j] and not (np.abs(away - np.round(away)) > OFF).any():
             steps[j] = step
-    return steps**2 / 12
+    return steps
 
 
 def _common_divisor(a: np.ndarray, b: np.ndarray, rounding: np.ndarray) -> np.ndarray:
@@ -185,9 +199,11 @@ def _left_by_others(z: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     own = z[:, rows]
     sd = own.std(axis=1)
     unit = np.where(sd > 0, sd, 1.0)
-    correlations = np.cov(own / unit[:, None])
-    precision = np.linalg.pinv(correlations, rcond=EXACT, hermitian=True)
-    return unit**2 / np.maximum(np.diagonal(precision), 1e-300)
+    own = (own - own.mean(axis=1, keepdims=True)) / unit[:, None]
+    variances, axes = np.linalg.eigh(own @ own.T / own.shape[1])
+    kept = variances > EXACT * variances[-1]
+    precisions = np.square(axes[:, kept]) @ (1 / variances[kept])
+    return unit**2 / np.maximum(precisions, 1e-300)
 
 
 def _shared_values(
@@ -216,7 +232,7 @@ def _shared_values(
     columns = DistinctValues.of(ordered, weights)
     row, values, masses = columns.row, columns.values, columns.masses
     rounding = _rounding(sorted_data, ordered)
-    starts = np.flatnonzero(columns.first == np.arange(len(columns.first)))
+    starts = changes(columns.first)
     heaviest = np.maximum.reduceat(masses, starts)
     several = columns.last[starts] > starts
     steps, step_of = np.zeros(len(z)), np.zeros(len(columns.first))
@@ -257,13 +273,12 @@ def _shared_values(
 
 
 def _rounding(data: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Return what sorted values of each feature may be off, in other coordinates."""
+    """Return what values of each feature may be off in coordinates that are sorted."""
     precision = data.dtype if np.issubdtype(data.dtype, np.floating) else float
     last = (~np.isnan(z)).sum(axis=1) - 1
-    place = np.arange(len(z))
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = (data[place, end].astype(float) for end in (0 * last, last))
-        slope = (z[place, last] - z[:, 0]) / (high - low)
+        low, high = (f.reduce(data, axis=1).astype(float) for f in (np.fmin, np.fmax))
+        slope = (z[np.arange(len(z)), last] - z[:, 0]) / (high - low)
         off = 16 * np.finfo(precision).eps * np.maximum(abs(low), abs(high)) * slope
     return np.where(np.isfinite(off), off, 0.0) + 16 * np.finfo(float).eps
 
@@ -284,8 +299,8 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
     gaps = gaps[gaps > extent / STEPS_OF_COLUMN]
     shares = np.round(gaps / extent, 6)
     order = np.argsort(shares, kind="stable")
-    starts = np.flatnonzero(np.diff(shares[order], prepend=-1.0))
-    counts = np.diff(starts, append=len(gaps))
+    starts = changes(shares[order])
+    counts = np.diff(np.append(starts, len(gaps)))
     if len(gaps) > MOST_DIFFERENT and counts.max() == 1:
         return 0.0
     common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
@@ -295,8 +310,7 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
         place = np.round(steps_away)
         on_grid = np.where(np.abs(steps_away - place) <= OFF, masses, 0)
         # One value at each place: others are off.
-        first = np.flatnonzero(np.diff(place, prepend=-np.inf))
-        if np.maximum.reduceat(on_grid, first).sum() >= COLUMN * masses.sum():
+        if np.maximum.reduceat(on_grid, changes(place)).sum() >= COLUMN * masses.sum():
             return float(step)
     return 0.0
 
