@@ -173,6 +173,29 @@ def test_cells_of_several_lines_may_begin_like_comments(read):
     assert table.sheet.rows[0] == ["1.5", "x\n# y"]
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('a,b\n1,ok\n2,"tall\n3,ok\n4,ok\n', 3),
+        ('a,b\n1,ok\n2,"tall', 3),
+        ('a,b\r\n1,"x\r\ny"\r\n2,"tall\r\n3,7" tube\r\n', 4),
+        ('a,b,c\n1,"x\ny","tall\n3,ok,"ok"\n', 3),
+        ('a;b\n"5" wide;1\n2;"tall\n' + "3;ok\n" * 40_000, 3),
+        ('a b\n1 ok\n2 "tall\n3 ok\n', 3),
+    ],
+    ids=["one", "last", "two", "in a row", "long", "spaces"],
+)
+def test_a_stray_quote_had_swallowed_the_rows_below(content, line, refuse):
+    assert f"line {line} opens a quote" in refuse(content)
+
+
+@pytest.mark.parametrize("cell", ['"x\ny"', '"x\n""y"""', '"x,\n\n" ', '5" wide'])
+def test_quotes_that_are_closed_swallow_nothing(cell, read):
+    table = read(f"a,b,c\n1,{cell},3\n2, {cell},4\n3,z,{cell}\n", "--columns", "a")
+    assert [row[0] for row in table.sheet.rows] == ["1", "2", "3"]
+    assert table.sheet.rows[0][1] == table.sheet.rows[2][2]
+
+
 def test_a_single_column_may_have_decimal_commas(read):
     table = read("speed\n1,5\n2,25\n-4,5\n")
     np.testing.assert_array_equal(table.values.ravel(), [1.5, 2.25, -4.5])

@@ -59,7 +59,7 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
             text = f"#{text[told.end() :]}"
         try:
             delimiter = told[1] if told else _delimiter(text)
-            found = _records(text, delimiter)
+            found = _records(title, text, delimiter)
         except csv.Error as error:
             raise CommandError(f"{title} is not a CSV file: {error}") from None
         names = None
@@ -89,11 +89,12 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
     )
 
 
-def _records(text: str, delimiter: str) -> _Records:
+def _records(title: str, text: str, delimiter: str) -> _Records:
     """Parse all rows up to the last that has anything in it, without the comments."""
     rows: list[list[str]] = []
     lines: list[int] = []
     comment, blank, blank_before, first, between = "", 0, 0, 0, True
+    record: list[str] = []
 
     def source() -> Iterator[str]:
         nonlocal comment, blank, first, between
@@ -106,17 +107,47 @@ def _records(text: str, delimiter: str) -> _Records:
                     continue
                 # A quoted cell may have several lines.
                 first, between = number, False
-            yield f"{line.strip()}\n" if delimiter == " " else line
+                record.clear()
+            record.append(f"{line.strip()}\n" if delimiter == " " else line)
+            yield record[-1]
+        if not between:
+            # The reader asks for one line more within quotes alone.
+            _check_quotes(title, first, record, delimiter)
 
-    for cells in csv.reader(source(), delimiter=delimiter, skipinitialspace=True):
-        between = True
-        rows.append([cell.strip() for cell in cells])
-        lines.append(first)
-        blank_before = blank
+    reader = csv.reader(source(), delimiter=delimiter, skipinitialspace=True)
+    try:
+        for cells in reader:
+            if len(record) > 1:
+                _check_quotes(title, first, record, delimiter)
+            between = True
+            rows.append([cell.strip() for cell in cells])
+            lines.append(first)
+            blank_before = blank
+    except csv.Error:
+        # A cell that is too long may be one that is not closed.
+        _check_quotes(title, first, record, delimiter)
+        raise
     while rows and not any(rows[-1]):
         rows.pop()
         lines.pop()
     return _Records(rows, lines, comment, blank_before)
+
+
+def _check_quotes(title: str, first: int, record: list[str], delimiter: str) -> None:
+    """Require that quotes around several lines are closed at the end of a cell.
+
+    The reader takes all that follows a stray quote for text of its cell.
+    """
+    text, between = "".join(record), re.escape(delimiter)
+    quoted = rf'(?:\A|(?<={between})) *"(?:[^"]|"")*+("[ \t]*(?={between}|[\r\n]|\Z))?'
+    for cell in re.finditer(quoted, text):
+        beyond = cell.end() == len(text) or re.search(r"[\r\n]", cell[0])
+        if beyond and not cell[1]:
+            line = first + len(re.findall(r"\r\n?|\n", text[: cell.start()]))
+            raise CommandError(
+                f'{title}, line {line} opens a quote, ", that is not closed at the end '
+                "of a cell. Remove it, or quote the cell and double the quotes in it"
+            )
 
 
 def _delimiter(text: str) -> str:
