@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from skem import MixtureModel, TableDisplay
+from skem import GaussianMixture, MixtureIC, MixtureModel, TableDisplay
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -58,3 +58,21 @@ def test_columns_are_chosen_by_name(model):
     assert len(display.figure_.axes) == 2
     with pytest.raises(ValueError, match="nobody"):
         TableDisplay.from_estimator(model, features=["nobody"])
+
+
+def test_the_mixture_that_a_search_has_chosen_is_drawn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    search = MixtureIC([1], covariance_type="diag", random_state=0).fit(X)
+    display = TableDisplay.from_estimator(search)
+    kind, x, density = display.panels["x1"]
+    law = search.parameters_["x1"]
+    expected = stats.norm(law["mean"][0], law["standard_deviation"][0]).pdf(x)
+    assert kind == "density"
+    np.testing.assert_allclose(density[0], expected, rtol=1e-8)
+
+
+def test_a_mixture_without_families_is_told():
+    mixture = GaussianMixture().fit([[0.0], [1.0], [3.0]])
+    with pytest.raises(TypeError, match="fitted MixtureModel, but got GaussianMixture"):
+        TableDisplay.from_estimator(mixture)

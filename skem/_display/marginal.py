@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
-from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.mixture import FittedMixture
 from skem._inputs.array_api import numpy_of
+from skem._inputs.validation import check_mixture
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.student.parameters import StudentParameters
@@ -27,15 +27,7 @@ NEEDED = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
 
 def mixture_of(estimator: Any) -> Any:
     """Return a fitted Gaussian mixture, skem's or scikit-learn's, or a search's."""
-    check_is_fitted(estimator)
-    fitted = getattr(estimator, "best_estimator_", estimator)
-    missing = [name for name in NEEDED if not hasattr(fitted, name)]
-    if missing:
-        raise TypeError(
-            "Expected a fitted Gaussian mixture, but got "
-            f"{type(fitted).__name__}, which has no attribute {missing[0]!r}."
-        )
-    return fitted
+    return check_mixture(estimator, "Gaussian mixture", NEEDED)
 
 
 def roots(estimator: Any) -> np.ndarray:

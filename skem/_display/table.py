@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skem._display.features import MOST_PAIRED
 from skem._display.style import open_frame, style
 from skem._inputs.features import check_features
 from skem._inputs.sklearn import check_matplotlib_support
+from skem._inputs.validation import check_mixture
 from skem._report.text import shorten
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class TableDisplay:
 
         Parameters
         ----------
-        estimator : MixtureModel
-            The fitted mixture.
+        estimator : MixtureModel or MixtureIC
+            The fitted mixture, or a search, of which the chosen one is drawn.
 
         features : int, str or sequence of them, default=None
             The columns to draw, by place or name, or a boolean mask of all columns.
@@ -114,13 +114,13 @@ class TableDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        check_is_fitted(estimator)
-        names = list(estimator.families_)
+        fitted = check_mixture(estimator, "MixtureModel", ("families_", "parameters_"))
+        names = list(fitted.families_)
         chosen = list(range(len(names)))[:MOST_PAIRED]
         if features is not None:
             chosen = check_features(features, names)
-        panels = {names[j]: _panel(estimator, names[j], j) for j in chosen}
-        return cls(panels, estimator.weights_).plot()
+        panels = {names[j]: _panel(fitted, names[j], j) for j in chosen}
+        return cls(panels, fitted.weights_).plot()
 
     def plot(self) -> Self:
         """Draw the picture in a new figure.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skem._inputs.array_api import as_numpy
 from skem._inputs.columns import check_kinds, explained
@@ -155,6 +155,19 @@ def check_n_values(n_values: np.ndarray, names: Any = None, data: str = "X") -> 
             f"Feature {name} of {data} has no value at all: it is NaN in every row. "
             "Leave it out."
         )
+
+
+def check_mixture(estimator: Any, kind: str, needed: Sequence[str]) -> Any:
+    """Return a fitted mixture that has some attributes, or the one of a search."""
+    check_is_fitted(estimator)
+    fitted = getattr(estimator, "best_estimator_", estimator)
+    missing = [name for name in needed if not hasattr(fitted, name)]
+    if missing:
+        raise TypeError(
+            f"Expected a fitted {kind}, but got {type(fitted).__name__}, which has no "
+            f"attribute {missing[0]!r}."
+        )
+    return fitted
 
 
 def check_incomplete(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.array_api import numpy_of
 from skem._inputs.dask import is_dask
 from skem._inputs.sklearn import Interval, check_matplotlib_support
 from skem._inputs.typing import validate_params
+from skem._inputs.validation import check_mixture
 from skem._merging.hierarchy import (
     EMPTY,
     array_sums,
@@ -299,14 +299,7 @@ def merge_components(
     >>> np.bincount(merged.labels_)
     array([299, 101])
     """
-    check_is_fitted(mixture)
-    fitted = getattr(mixture, "best_estimator_", mixture)
-    for name in ("weights_", "predict_proba"):
-        if not hasattr(fitted, name):
-            raise TypeError(
-                "Expected a fitted mixture, but got "
-                f"{type(fitted).__name__}, which has no attribute {name!r}."
-            )
+    fitted = check_mixture(mixture, "mixture", ("weights_", "predict_proba"))
     weights = numpy_of(fitted.weights_)
     if n_clusters is not None:
         _check_n_clusters(n_clusters, len(weights))
