@@ -388,6 +388,27 @@ def test_missing_values_of_nullable_columns(X):
     assert_same_fit(mixture().fit(dd.from_pandas(table, npartitions=2)), memory)
 
 
+def test_imputed_frames_are_of_pandas(X):
+    table = pd.DataFrame(
+        {"a": [2.0, np.nan, 1.0, np.nan], "b": [np.nan, 3.0, 5.0, np.nan]},
+        index=[5, 6, 8, 9],
+    )
+    frame = dd.from_pandas(table, npartitions=2)
+    model = GaussianMixture.from_parameters([1], [[0, 3]], [[[1, 0.5], [0.5, 4]]])
+    model.feature_names_in_ = np.array(["a", "b"], dtype=object)
+    # b given a is 3 + a/2, and a given b (b - 3)/8.
+    filled = table.fillna({"a": 0.0}).assign(b=[4.0, 3.0, 5.0, 3.0])
+    pd.testing.assert_frame_equal(model.impute(frame), filled)
+    drawn = model.impute(frame, sample=True, random_state=0)
+    pd.testing.assert_frame_equal(
+        drawn, model.impute(table, sample=True, random_state=0)
+    )
+    search = GaussianMixtureIC([1], covariance_type="full").fit(X)
+    twin = table.to_numpy()
+    lazy = search.impute(da.from_array(twin, chunks=(2, 1)))
+    np.testing.assert_array_equal(lazy, search.impute(twin))
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_predictions_are_lazy(known, scheduler, X):
     memory = mixture().fit(X)

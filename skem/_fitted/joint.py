@@ -16,6 +16,7 @@ from skem._fitted.noise import set_marginal_noise
 from skem._fitted.parametric import Parametric
 from skem._fitted.univariate import cdf, quantile
 from skem._inputs.array_api import like_given, numpy_of
+from skem._inputs.dask import in_memory
 from skem._inputs.features import check_features, feature_index, names_of
 from skem._inputs.typing import RandomState
 from skem._inputs.validation import (
@@ -272,8 +273,8 @@ class Joint(Parametric):
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            A copy with nothing missing: a pandas DataFrame if X is one. What was
-            observed is as it was.
+            A copy with nothing missing, in memory: a pandas DataFrame if X is one, or
+            one of Dask. What was observed is as it was.
 
         Raises
         ------
@@ -300,6 +301,7 @@ class Joint(Parametric):
                [1., 5.]])
         """
         self._check_is_fitted()
+        X = in_memory(X)
         values = check_incomplete(self, X, reset=False)
         rng = rng_of(self, random_state) if sample else None
         filled = impute(self._conditioner(), values, rng)

@@ -43,6 +43,11 @@ def is_dask(X: Any) -> bool:
     )
 
 
+def in_memory(X: Any) -> Any:
+    """Return what a Dask collection holds; what is none, as it is."""
+    return X.compute() if is_dask(X) else X
+
+
 def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Validate number, names and types of features; return a Dask array of rows.
 
