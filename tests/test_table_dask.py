@@ -129,6 +129,29 @@ def test_frames_of_numbers_are_read_by_partitions():
 
 
 @pytest.mark.usefixtures("_small")
+def test_nullable_columns_beside_others_had_lost_the_names(monkeypatch):
+    frame = frame_of(1200).astype({"visits": "Int64", "height": "Float32"})
+    frame.loc[::7, "visits"] = pd.NA
+    model = model_of().fit(frame)
+    whole = da.Array.compute
+
+    def compute(self, **options):
+        assert self.dtype == float
+        assert self.shape[0] <= 240 or self.ndim == 1
+        return whole(self, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(da.Array, "compute", compute)
+        own = model_of().fit(dd.from_pandas(frame, npartitions=5))
+    assert_same(own, model)
+    assert own.feature_names_in_.tolist() == list(frame)
+    assert own.families_ == model.families_
+    pd.testing.assert_frame_equal(own.sample(10, 0)[0], model.sample(10, 0)[0])
+    lazy = own.predict_proba(dd.from_pandas(frame, npartitions=5))
+    np.testing.assert_allclose(lazy, model.predict_proba(frame), atol=1e-8)
+
+
+@pytest.mark.usefixtures("_small")
 def test_many_rows_of_text_are_refused_and_few_are_not():
     frame = frame_of(1000).assign(kind="a")
     with pytest.raises(NotImplementedError, match="Column 'kind' of the Dask data fr"):

@@ -56,11 +56,7 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     if hasattr(X, "to_dask_array"):
         meta = _validated(estimator, X._meta, reset=reset)
-        if any(dtype != meta.dtype for dtype in X._meta.dtypes):
-            # The type of empty columns of text may be none that text converts to.
-            empty = type(X._meta)(meta, columns=X._meta.columns)
-            X = X.map_partitions(_of_numbers, meta.dtype, meta=empty)
-        return X.to_dask_array()
+        return frame_of(X, meta.dtype).to_dask_array()
     if any(math.isnan(size) for size in X.shape[1:]):
         raise ValueError(
             f"The number of columns of X is unknown, its shape is {X.shape}. "
@@ -73,6 +69,16 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     if X.dtype != meta.dtype:
         X = X.astype(meta.dtype)
     return X.rechunk({1: -1})
+
+
+def frame_of(X: Any, dtype: np.dtype) -> Any:
+    """Return a data frame whose columns have one type; nothing is computed."""
+    if all(each == dtype for each in X._meta.dtypes):
+        return X
+    # The type of empty columns of text may be none that text converts to.
+    nothing = np.empty((0, X.shape[1]), dtype)
+    empty = type(X._meta)(nothing, columns=X._meta.columns)
+    return X.map_partitions(_of_numbers, dtype, meta=empty)
 
 
 def _of_numbers(part: Any, dtype: np.dtype) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skem._inputs.dask import frame_of
 from skem.core.blocks.graph import Chunks
 
 KEPT_CHUNKS = 3
@@ -143,6 +144,9 @@ def rows_of(X: Any, most: int) -> Any:
             )
         if len(X) < most:
             return X.compute()
+        if not all(isinstance(dtype, np.dtype) for dtype in X._meta.dtypes):
+            # Nullable columns beside others would make an array of objects.
+            X = frame_of(X, np.dtype(float))
         X = X.to_dask_array(lengths=True)
     X = wide_rows(X)
     if any(np.isnan(size) for size in X.chunks[0]):
