@@ -300,6 +300,8 @@ def test_attributes_are_those_of_the_chosen_mixture(name, selected):
     assert not hasattr(clone(selected), name)
     with pytest.raises(NotFittedError, match=f"has no {name}"):
         getattr(clone(selected), name)
+    with pytest.raises(AttributeError, match=f"set best_estimator_.{name} instead"):
+        setattr(selected, name, [0.5, 0.5])
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,12 @@ class AttributeOfBest(Generic[R]):
             )
         return getattr(best, self.name)
 
+    def __set__(self, selection: Any, value: R) -> None:
+        raise AttributeError(
+            f"{self.name} is that of the chosen mixture: set "
+            f"best_estimator_.{self.name} instead."
+        )
+
 
 class Chooser(
     ClassNamePrefixFeaturesOutMixin,
