@@ -123,7 +123,7 @@ class MixtureModel(FittingTable):
     ----------
     weights_ : ndarray of shape (n_components,)
         Weights of the components, the largest first, unless labels were given. Batches
-        of a stream leave the order as it is.
+        of a stream leave the order as it is. They may be edited.
 
     parameters_ : dict of str to dict of str to ndarray
         For each column its parameters by name, each with the components along the first
@@ -131,10 +131,11 @@ class MixtureModel(FittingTable):
         'location', 'scale' and 'df' (Student), 'mean' (exponential), 'shape' and 'mean'
         (gamma), 'rate' (Poisson), 'mean' and 'size' (negative binomial), 'probability'
         (Bernoulli; of the second of `categories_`), 'proportions' (categorical).
+        Read-only: edit a ``copy.deepcopy``, for `parameters_init`.
 
     covariances_ : dict of tuple of str to ndarray
         For each group of Gaussian columns its covariances, in the shape of
-        `covariance_type`.
+        `covariance_type`. Read-only.
 
     categories_ : dict of str to ndarray
         The categories of each column that has them, in the order of its proportions.
@@ -221,8 +222,6 @@ class MixtureModel(FittingTable):
     """
 
     weights_: np.ndarray
-    parameters_: dict[str, dict[str, np.ndarray]]
-    covariances_: dict[tuple[str, ...], np.ndarray]
     categories_: dict[str, np.ndarray]
     families_: dict[str, str]
     converged_: bool

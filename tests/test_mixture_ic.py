@@ -165,7 +165,7 @@ def test_methods_and_attributes_are_those_of_the_best(chosen, X):
     errors = [each.standard_errors(X).weights for each in (chosen, best)]
     np.testing.assert_array_equal(*errors)
     for name in ("parameters_", "covariances_", "families_", "categories_"):
-        assert getattr(chosen, name) is getattr(best, name)
+        np.testing.assert_equal(getattr(chosen, name), getattr(best, name))
     for name in ("converged_", "n_iter_", "lower_bound_", "n_parameters_"):
         assert getattr(chosen, name) == getattr(best, name)
 

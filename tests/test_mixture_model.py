@@ -1,5 +1,6 @@
 """Mixtures of tables: what users pass in, and what they get."""
 
+import copy
 import pickle
 import re
 import warnings
@@ -16,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skem
-from skem import Family, GaussianMixture, MixtureIC, MixtureModel
+from skem import Family, GaussianMixture, MixtureIC, MixtureModel, load
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
 
@@ -186,6 +187,57 @@ def test_gaps_are_fitted_and_filled(data):
         error = (full[name] - table[name])[~there].std()
         assert error < 0.8 * table[name].std()
     assert (full["plan"] == table["plan"])[~seen["plan"]].mean() > 0.6
+
+
+@pytest.mark.parametrize("edit", [np.array, list, "in place"])
+def test_edited_weights_had_split_the_mixture(data, model, edit, tmp_path):
+    table, _ = data
+    edited = copy.deepcopy(model)
+    if edit == "in place":
+        edited.weights_[:] = [0.7, 0.2, 0.1]
+    else:
+        edited.weights_ = edit([0.7, 0.2, 0.1])
+    # By Bayes' theorem, of probabilities with other weights.
+    expected = model.predict_proba(table) * [0.7, 0.2, 0.1] / model.weights_
+    expected /= expected.sum(axis=1, keepdims=True)
+    edited.save(tmp_path / "edited.json")
+    for each in (edited, load(tmp_path / "edited.json"), edited.marginal(list(table))):
+        np.testing.assert_allclose(each.weights_, [0.7, 0.2, 0.1])
+        np.testing.assert_allclose(each.predict_proba(table), expected, atol=1e-12)
+        assert 650 < np.bincount(each.sample(1000, random_state=0)[1])[0] < 750
+    np.testing.assert_allclose(edited.summary().weights, [0.7, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda model: model.parameters_["age"]["mean"].fill(0),
+        lambda model: model.parameters_["age"].update(mean=np.zeros(3)),
+        lambda model: model.parameters_.pop("age"),
+        lambda model: model.parameters_.__setitem__("age", {}),
+        lambda model: setattr(model, "parameters_", {}),
+        lambda model: next(iter(model.covariances_.values())).fill(1),
+        lambda model: model.covariances_.clear(),
+        lambda model: setattr(model, "covariances_", {}),
+    ],
+)
+def test_edits_of_parameters_had_been_ignored(model, edit):
+    for each in (model, pickle.loads(pickle.dumps(model))):
+        with pytest.raises((TypeError, ValueError, AttributeError), match="read-only"):
+            edit(each)
+
+
+def test_a_copy_of_parameters_is_a_start_that_may_be_edited(data, model):
+    table, _ = data
+    start = copy.deepcopy(model.parameters_)
+    start = {name: start[name] for name in ("age", "visits")}
+    for laws in start.values():
+        for values in laws.values():
+            values[:] = values[::-1].copy()
+    own = clone(model).set_params(parameters_init=start).fit(table)
+    np.testing.assert_allclose(own.weights_, model.weights_[::-1], atol=0.01)
+    same = clone(clone(model).set_params(parameters_init=model.parameters_))
+    np.testing.assert_allclose(same.fit(table).weights_, model.weights_, atol=0.01)
 
 
 def test_sample_is_a_table_of_the_same_kind(data, model):

@@ -23,6 +23,7 @@ from skem._inputs.validation import (
 from skem._tables.errors import TableStandardErrors, errors_of, unflattened
 from skem._tables.fitted import FittedTable
 from skem._tables.parts import check_left, parts_of, row_given
+from skem._tables.readonly import REFUSAL, read_only
 from skem._tables.summary import TableSummary
 from skem._tables.support import support_probability
 from skem.core.blocks.threads import Workers
@@ -33,6 +34,28 @@ from skem.families.table_map import TableMap
 
 class DescribedTable(FittedTable):
     """Methods of a fitted `MixtureModel` that take columns apart, and describe it."""
+
+    _parameters: dict[str, dict[str, np.ndarray]]
+    _covariances: dict[tuple[str, ...], np.ndarray]
+
+    # Both are described with the class, as other attributes are.
+    @property
+    def parameters_(self) -> dict[str, dict[str, np.ndarray]]:
+        check_is_fitted(self)
+        return read_only(self._parameters)
+
+    @parameters_.setter
+    def parameters_(self, value: Any) -> None:
+        raise AttributeError(REFUSAL)
+
+    @property
+    def covariances_(self) -> dict[tuple[str, ...], np.ndarray]:
+        check_is_fitted(self)
+        return read_only(self._covariances)
+
+    @covariances_.setter
+    def covariances_(self, value: Any) -> None:
+        raise AttributeError(REFUSAL)
 
     def impute(self, X: Any) -> Any:
         """Complete missing cells by what the rest of the row says of them.
@@ -55,7 +78,7 @@ class DescribedTable(FittedTable):
         _, resp = self._posterior(X)
         values = em.numbers().copy()
         for model, place, laws in zip(
-            em.product.models, em.product.places, self._point.laws, strict=True
+            em.product.models, em.product.places, self._laws, strict=True
         ):
             values[place] = model.filled(laws, values[place], resp)
         return self._rebuilt(values)
@@ -135,7 +158,7 @@ class DescribedTable(FittedTable):
         check_is_fitted(self)
         chosen = check_features(columns, self._columns.names, "columns")
         nothing = np.full(len(self._columns.names), np.nan)
-        return parts_of(self, chosen, nothing, self.weights_)
+        return parts_of(self, chosen, nothing, self._point.weights)
 
     def conditional(self, values: Any) -> Any:
         """Return the mixture of the other columns, given the values of some.
@@ -300,7 +323,7 @@ class DescribedTable(FittedTable):
         check_is_fitted(self)
         check_of_rows(X, sample_weight, labels)
         summary = TableSummary(
-            self.weights_,
+            self._point.weights,
             self.families_,
             self.parameters_,
             self.categories_,

@@ -65,7 +65,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
     families = parameters.pop("families")
     names = [*ATTRIBUTES, *([FEATURE_NAMES] if hasattr(mixture, FEATURE_NAMES) else [])]
     attributes = {name: getattr(mixture, name) for name in names}
-    columns, point = mixture._columns, mixture._point
+    columns = mixture._columns
     groups = [
         {
             "family": _kind_written(kind),
@@ -74,7 +74,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
             "laws": encoded_all(laws, "laws"),
         }
         for (kind, places), model, laws in zip(
-            columns.groups, mixture._product.models, point.laws, strict=True
+            columns.groups, mixture._product.models, mixture._laws, strict=True
         )
     ]
     labels = {str(j): list(own) for j, own in columns.labels.items()}
@@ -88,7 +88,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
             "names": list(columns.names),
             "groups": groups,
             "labels": encoded(labels, "labels"),
-            "weights": encoded(point.weights, "weights"),
+            "weights": encoded(mixture._point.weights, "weights"),
             "container": mixture._container,
             "dtypes": _dtypes_written(mixture._dtypes),
         },

@@ -21,6 +21,7 @@ from skem._inputs.validation import (
 from skem._tables.lazy import lazily, totals_of
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
+from skem.families.model import Laws
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
@@ -29,7 +30,6 @@ class FittedTable(TakesTables, SharedMethods):
     """Prediction, scores and samples of a `MixtureModel`."""
 
     weights_: np.ndarray
-    parameters_: dict[str, dict[str, np.ndarray]]
     categories_: dict[str, np.ndarray]
     families_: dict[str, str]
     lower_bound_: float
@@ -40,13 +40,18 @@ class FittedTable(TakesTables, SharedMethods):
     random_state: int | np.random.RandomState | None
     _columns: Columns
     _product: Any
-    _point: Point
+    _laws: tuple[Laws, ...]
     _container: str
     _dtypes: Any
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a mixture: a stream may not have enough rows yet."""
         return hasattr(self, "weights_")
+
+    @property
+    def _point(self) -> Point:
+        """The mixture: its weights, which may be edited, and the laws of columns."""
+        return Point(np.asarray(self.weights_, dtype=float), self._laws)
 
     def _map(
         self,
@@ -218,9 +223,10 @@ class FittedTable(TakesTables, SharedMethods):
         self, n: int, rng: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray]:
         """Components, and values (d, n)."""
-        counts = rng.multinomial(n, self.weights_ / self.weights_.sum())
+        weights = self._point.weights
+        counts = rng.multinomial(n, weights / weights.sum())
         values = np.empty((self.n_features_in_, n))
-        product, laws = self._product, self._point.laws
+        product, laws = self._product, self._laws
         for k, stop in enumerate(np.cumsum(counts)):
             here = slice(stop - counts[k], stop)
             for model, place, law in zip(
@@ -234,7 +240,7 @@ class FittedTable(TakesTables, SharedMethods):
         values = np.full((self.n_features_in_, len(x)), np.nan)
         values[j] = x
         product = self._product.of(values)
-        even = Point(np.ones(len(self.weights_)), self._point.laws)
+        even = Point(np.ones(len(self.weights_)), self._laws)
         found = product.coefficients(even)
         rows = product.rows(values, None, np.ones(len(x)))
         return product.logits(even, found, rows) + product.base(values)

@@ -60,7 +60,6 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     fixed: Any
     learning_decay: float
     learning_window: float | None
-    covariances_: dict[tuple[str, ...], np.ndarray]
     converged_: bool
     n_iter_: int
     degenerate_components_: np.ndarray
@@ -70,10 +69,10 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     _internal = (
         "_columns",
         "_product",
-        "_point",
+        "_laws",
         "_stream",
         "_dtypes",
-        "covariances_",
+        "_covariances",
     )
 
     def _check_is_fitted(self) -> None:
@@ -408,9 +407,10 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self.n_parameters_ = product.n_free(n_components)
 
     def _set_point(self, columns: Columns, product: Any, point: Point) -> None:
-        self._columns, self._product, self._point = columns, product, point
-        self.weights_ = point.weights
-        self.parameters_, self.covariances_ = outward_parameters(
+        self._columns, self._product, self._laws = columns, product, point.laws
+        # A copy, as it may be edited, and a stream has the point too.
+        self.weights_ = point.weights.copy()
+        self._parameters, self._covariances = outward_parameters(
             columns, product, point
         )
 
