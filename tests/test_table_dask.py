@@ -280,3 +280,19 @@ def test_a_category_of_rows_without_weight_is_none(n):
     assert found.bic(frame, weight) == pytest.approx(found.bic(lazy, weight))
     with pytest.raises(ValueError, match=r"unknown categories \[7\]"):
         found.bic(lazy)
+
+
+@pytest.mark.usefixtures("_small")
+def test_imputed_frames_have_their_index():
+    frame = text_frame()
+    model = model_of({"visits": "poisson"}).fit(frame)
+    gaps = pd.concat([frame, frame[:500]], ignore_index=True)
+    gaps.index = np.arange(len(gaps)) * 2 + 5
+    gaps.loc[5, ["kind", "visits"]] = None
+    filled = model.impute(gaps)
+    assert filled.index.equals(gaps.index)
+    pd.testing.assert_frame_equal(
+        filled.reset_index(drop=True), model.impute(gaps.reset_index(drop=True))
+    )
+    lazy = dd.from_pandas(gaps, npartitions=3)
+    pd.testing.assert_frame_equal(model.impute(lazy), filled)

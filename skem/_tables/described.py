@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._inputs.blocks import warn_unless_counts
+from skem._inputs.dask import in_memory
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.validation import (
@@ -72,8 +73,10 @@ class DescribedTable(FittedTable):
         Returns
         -------
         X : DataFrame or ndarray of shape (n_samples, n_features)
-            A table of the kind that was fitted, without gaps.
+            A table of the kind that was fitted, without gaps, in memory. A pandas
+            DataFrame has the index of X.
         """
+        X = in_memory(X)
         em = self._map(X)
         _, resp = self._posterior(X)
         values = em.numbers().copy()
@@ -81,7 +84,10 @@ class DescribedTable(FittedTable):
             em.product.models, em.product.places, self._laws, strict=True
         ):
             values[place] = model.filled(laws, values[place], resp)
-        return self._rebuilt(values)
+        filled = self._rebuilt(values)
+        if hasattr(filled, "iloc") and hasattr(X, "iloc"):
+            filled.index = X.index
+        return filled
 
     def support_probability(
         self,
