@@ -37,9 +37,9 @@ class DescribedTable(FittedTable):
     def impute(self, X: Any) -> Any:
         """Complete missing cells by what the rest of the row says of them.
 
-        Numbers by their conditional means, in the mixture given the row (Gaussian
-        columns given the others of their group too; log-normal ones by those of the
-        logarithms); categories by the likeliest one.
+        Numbers by their conditional means, in the mixture given the row (Gaussian and
+        log-normal columns given the others of their group too); categories by the
+        likeliest one.
 
         Parameters
         ----------
