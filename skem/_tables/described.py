@@ -193,7 +193,9 @@ class DescribedTable(FittedTable):
         log-likelihood [1]_, and B the sum of outer products of the scores of the rows
         [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
         model is right or not. The penalty is left out. Parameters that the data do not
-        identify have NaN.
+        identify have NaN. Degrees of freedom, sizes and shapes that the data cannot
+        tell from a bound of their range are held there by the others' errors, and have
+        an infinite one.
 
         Parameters
         ----------
