@@ -1,6 +1,6 @@
 """Regression, imputation, classification and outliers by mixtures, beside peers.
 
-python -m benchmarks.estimators [speed classes rate] [--no-save] [--tiny]
+python -m benchmarks.estimators [speed coverage classes rate] [--no-save] [--tiny]
 """
 
 from __future__ import annotations
@@ -41,6 +41,22 @@ SIMULATIONS = 2 if TINY else 100
 NEW = 2000 if TINY else 50_000
 CASES = [(400, 5, 2), (1000, 5, 2), (400, 2, 2), (10_000, 5, 2)]
 """n, d, K."""
+FITS, LEVEL = 2 if TINY else 30, 0.95
+FEW_ROWS = [
+    (45, 15),
+    (75, 15),
+    (150, 15),
+    (300, 15),
+    (750, 15),
+    (1500, 15),
+    (15, 5),
+    (25, 5),
+    (50, 5),
+    (100, 5),
+    (250, 5),
+    (500, 5),
+]
+"""n, d of regressions of which the coverage is counted."""
 TAKES_NAN = bool(GaussianMixture().__sklearn_tags__().input_tags.allow_nan)
 
 
@@ -84,6 +100,36 @@ def speed(report: Report) -> None:
     plain = np.median(times["plain fit"])
     for name, found in times.items():
         report.row(name, f"{np.median(found):.2f}", f"{np.median(found) / plain:.1f}")
+
+
+def coverage(report: Report) -> None:
+    """Count how often quantiles cover new targets: parameters are taken for known."""
+    report.line(
+        f"\n## Regression: targets between the quantiles of {1 - LEVEL:.0%} and "
+        f"{LEVEL:.0%}, in {FITS} fits to a line of as many features, with a noise of "
+        "deviation one"
+    )
+    report.table(
+        "rows × features", "rows for each feature", "coverage %", "median deviation"
+    )
+    for n, d in FEW_ROWS[:1] if TINY else FEW_ROWS:
+        covered, spreads = [], []
+        for seed in range(FITS):
+            rng = np.random.default_rng(seed)
+            X, new = rng.normal(size=(n, d)), rng.normal(size=(1000, d))
+            y, target = (
+                rows.sum(axis=1) + rng.normal(size=len(rows)) for rows in (X, new)
+            )
+            regressor = GaussianMixtureRegressor(random_state=0).fit(X, y)
+            low, high = regressor.predict_quantiles(new, [1 - LEVEL, LEVEL]).T
+            covered.append(np.mean((target > low) & (target < high)))
+            spreads.append(np.median(regressor.predict(new, return_std=True)[1]))
+        report.row(
+            f"{n} × {d}",
+            f"{n / d:.0f}",
+            f"{100 * np.mean(covered):.1f}",
+            f"{np.mean(spreads):.3f}",
+        )
 
 
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -224,9 +270,10 @@ def main() -> None:
         "`GaussianMixtureRegressor` and `GaussianMixtureImputer` beside a plain fit of "
         "as many components and scikit-learn's `IterativeImputer`; "
         "`MixtureDiscriminantAnalysis` beside scikit-learn's QDA and its mixtures for "
-        "each class; and the rate of false alarms of `MixtureOutlierDetector`.",
+        "each class; the coverage of the regressor's quantiles; and the rate of false "
+        "alarms of `MixtureOutlierDetector`.",
     )
-    write_parts(report, speed, classes, rate)
+    write_parts(report, speed, coverage, classes, rate)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
     sample_posterior : bool, default=False
         Whether to draw missing values from their law given the others, or to put their
         conditional means. The law is that of the fitted mixture: its own uncertainty
-        is not drawn.
+        is not drawn, so that intervals by Rubin's rules are too short.
 
     add_indicator : bool, default=False
         Whether to append a column that tells what was missing, for each feature with

@@ -100,6 +100,11 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     the likelihood of what was observed; in a prediction, what is not there is
     integrated out.
 
+    The law is that of the fitted mixture: variances are of maximum likelihood, and
+    parameters are taken for known. With few rows for each feature, spreads and
+    quantiles are too narrow: of 90 % they cover about 70 % with 3 rows for each, 86 %
+    with 10, and 89 % with 50. The guide tells how to widen them by rows held out.
+
     References
     ----------
     .. [1] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete
@@ -346,11 +351,12 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             Means.
 
         y_std : ndarray of shape (n_samples,) or (n_samples, n_targets), optional
-            Standard deviations of new targets: within components and between them.
+            Standard deviations of new targets: within components and between them. Of
+            the fitted law, and too small with few rows for each feature.
 
         y_cov : ndarray of shape (n_samples, n_targets, n_targets), optional
-            Covariances of the targets of each row. Rows are independent, so that there
-            are none between them.
+            Covariances of the targets of each row, as the deviations are. Rows are
+            independent, so that there are none between them.
 
         Raises
         ------
@@ -390,6 +396,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
     def predict_quantiles(self, X: ArrayLike, q: ArrayLike) -> np.ndarray:
         """Predict quantiles of each target given each row.
+
+        They are those of the fitted law, and too near to each other with few rows for
+        each feature.
 
         Parameters
         ----------

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skem
 from skem import Family, GaussianMixture, MixtureIC, MixtureModel, load
 from skem.exceptions import DegenerateComponentsWarning
+from skem.families import LogNormal
 from skem.families.degeneracy import degenerate_components
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -238,6 +239,34 @@ def test_a_copy_of_parameters_is_a_start_that_may_be_edited(data, model):
     np.testing.assert_allclose(own.weights_, model.weights_[::-1], atol=0.01)
     same = clone(clone(model).set_params(parameters_init=model.parameters_))
     np.testing.assert_allclose(same.fit(table).weights_, model.weights_, atol=0.01)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_log_normal_gaps_are_filled_by_conditional_means(covariance_type, rng):
+    """They had been filled by exp of the mean of logarithms, which is far below."""
+    z = rng.integers(0, 2, 200)
+    logs = rng.normal(size=(200, 2)) @ [[0.8, 0.5], [0.0, 0.6]] + 2.5 * z[:, None]
+    X = np.column_stack([np.exp(logs), rng.poisson(np.where(z, 9, 3))])
+    X[::9, 0] = np.nan
+    pairs = [(LogNormal(covariance_type), [0, 1]), ("poisson", [2])]
+    model = MixtureModel(2, families=pairs, random_state=0).fit(X)
+    for row in ([2.0, np.nan, 5.0], [np.nan, np.nan, 5.0]):
+        x = np.exp(np.linspace(-12, 16, 4001))
+        grid = np.tile(row, (len(x), 1))
+        grid[:, 1] = x
+        density = np.exp(model.score_samples(grid))
+        # By the trapezoid rule on log x, which is exact to rounding.
+        expected = (density * x**2).sum() / (density * x).sum()
+        assert model.impute([row])[0, 1] == pytest.approx(expected, rel=1e-6)
+    assert not np.isnan(model.impute(X)).any()
+
+
+def test_log_normal_means_out_of_range_are_filled_by_numbers(rng):
+    x = np.exp(rng.normal(0, 50, size=(60, 1)))
+    model = MixtureModel(families="lognormal").fit(x)
+    assert 1e300 < model.impute([[np.nan]])[0, 0] < np.inf
+    constant = MixtureModel(families="lognormal").fit(np.full((9, 1), 7.0))
+    assert constant.impute([[np.nan]])[0, 0] == pytest.approx(7.0, rel=1e-6)
 
 
 def test_sample_is_a_table_of_the_same_kind(data, model):

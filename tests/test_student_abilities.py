@@ -7,6 +7,9 @@ from scipy.special import gammaln, logsumexp
 
 import skem
 from skem import GaussianMixture, StudentMixture, bootstrap_lrt
+from skem._inputs.blocks import unthreaded_blocks
+from skem.core.blocks.arrays import Block
+from skem.core.blocks.threads import Workspace
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 TYPES = ["full", "tied", "diag", "spherical", "VEE"]
@@ -306,3 +309,99 @@ def test_a_test_of_the_number_of_components():
     two = np.concatenate([X, X + 9])
     found = bootstrap_lrt(StudentMixture(df=4.0), two, 1, 2, n_boot=9, random_state=0)
     assert found.p_value == 0.1
+
+
+@pytest.mark.parametrize("method", ["sandwich", "hessian", "opg", "bootstrap"])
+def test_degrees_of_freedom_of_gaussian_rows_are_not_known(method):
+    """They had an error, as if the data told 60 000 from 160 000."""
+    X = np.random.default_rng(2).normal(size=(400, 1))
+    mixture = StudentMixture(1, random_state=0).fit(X)
+    assert 1000 < mixture.df_[0] < 1e6
+    options = dict(method=method, n_boot=3, random_state=0)
+    errors = mixture.standard_errors(X, **options)
+    assert np.isinf(errors.df).all()
+    if method == "bootstrap":
+        return
+    gaussian = GaussianMixture(1).fit(X).standard_errors(X, method=method)
+    np.testing.assert_allclose(errors.means, gaussian.means, rtol=1e-2)
+    np.testing.assert_allclose(errors.covariances, gaussian.covariances, rtol=1e-2)
+
+
+@pytest.mark.parametrize("df", ["estimate", "common"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_degrees_of_freedom_on_a_bound_are_held_for_the_others(covariance_type, df):
+    rng = np.random.default_rng(3)
+    X = np.vstack([rng.uniform(-2, 2, (200, 2)), rng.uniform(5, 9, (200, 2))])
+    X[::9, 1] = np.nan
+    mixture = StudentMixture(
+        2, covariance_type=covariance_type, df=df, random_state=0
+    ).fit(X)
+    weight = rng.integers(1, 3, size=400)
+    errors = mixture.standard_errors(X, weight)
+    assert np.isinf(errors.df).all()
+    known = StudentMixture.from_parameters(
+        mixture.weights_,
+        mixture.means_,
+        mixture.covariances_,
+        mixture.df_,
+        covariance_type,
+    )
+    known = known.set_params(df=mixture.df_).standard_errors(X, weight)
+    for ours, theirs in zip(errors, known, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    np.testing.assert_array_equal(known.df, 0)
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "df", "noise"),
+    [
+        ("full", "estimate", False),
+        ("tied", "estimate", False),
+        ("tied", "common", 1e-3),
+        ("VEI", "estimate", 1e-3),
+        ("diag", "common", False),
+    ],
+)
+def test_what_a_move_to_a_bound_costs_is_what_the_score_loses(
+    covariance_type, df, noise
+):
+    X, _ = sample(150)
+    X[::7, 0] = np.nan
+    weight = np.random.default_rng(0).integers(0, 3, size=150)
+    mixture = StudentMixture(
+        3, covariance_type=covariance_type, df=df, noise=noise, random_state=0
+    ).fit(X)
+    own = mixture.df_.copy()
+    scores, expectation, _ = mixture._scored(
+        unthreaded_blocks(mixture, X, weight, None, 3)
+    )
+    block = Block(0, 150, X.T, weight.astype(float), incomplete=True)
+    resp, rows = scores.evaluated(expectation, block, Workspace())
+    before = mixture.score_samples(X) @ weight
+    roots = mixture.precisions_cholesky_.copy()
+    for bound in (0.1, 1e6):
+        found = scores._costs(rows, resp, bound, weight)
+        assert len(found) == (1 if df == "common" else 3)
+        for k, cost in enumerate(found):
+            moved = np.full(3, True) if df == "common" else np.arange(3) == k
+            mixture.df_ = np.where(moved, bound, own)
+            # Scales keep the variance, if there is one, and they are free.
+            factor = np.ones(3)
+            if bound > 2 and (covariance_type != "tied" or df == "common"):
+                kept = own / (own - 2) * (bound - 2) / bound
+                factor = np.where(moved & (own > 2), kept, 1.0)
+            if covariance_type == "tied":
+                mixture.precisions_cholesky_ = roots / np.sqrt(factor[0])
+            else:
+                shape = (3,) + (1,) * (roots.ndim - 1)
+                mixture.precisions_cholesky_ = roots / np.sqrt(factor).reshape(shape)
+            after = mixture.score_samples(X) @ weight
+            assert cost == pytest.approx(before - after, rel=1e-6, abs=1e-6)
+
+
+def test_a_value_out_of_all_bounds_leaves_degrees_of_freedom_an_error():
+    """The fit's density is level there, and the score would rather have ν at 0.1."""
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    X[0] = 1e100
+    mixture = StudentMixture(1, random_state=0).fit(X)
+    assert np.isfinite(mixture.standard_errors(X).df).all()

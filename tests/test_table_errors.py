@@ -148,6 +148,78 @@ def test_hessian_is_that_of_the_likelihood(rng):
         assert -second / 1e-4 == pytest.approx(d @ hessian @ d, rel=1e-3)
 
 
+ON_BOUNDS = {
+    "student": ("df", 200, lambda r: r.normal(size=400)),
+    "heavy": ("df", 1, lambda r: r.standard_t(0.5, 400)),
+    "negative_binomial": ("size", 1e5, lambda r: r.binomial(10, 0.5, 400)),
+    "gamma": ("shape", 1e6, lambda r: 100 + 0.01 * r.normal(size=400)),
+}
+
+
+@pytest.mark.parametrize("family", list(ON_BOUNDS))
+def test_what_is_on_a_bound_is_not_known_and_held_for_the_others(family):
+    """Errors had been of steps that the bound had cut off: df 1 ± 0.00006."""
+    name, bound, draw = ON_BOUNDS[family]
+    x = draw(np.random.default_rng(2)).astype(float)
+    used = "student" if family == "heavy" else family
+    # The penalty is left out of errors.
+    options = dict(pseudo_observations=0, tol=1e-10)
+    model = MixtureModel(families=used, **options).fit(x[:, None])
+    own = {key: values[0] for key, values in model.parameters_["x0"].items()}
+    assert own[name] == pytest.approx(bound, rel=1e-6)
+    # Those of the others are of the log-likelihood in them alone.
+    kept = [key for key in own if key != name]
+    point = np.array([own[key] for key in kept])
+
+    def density(values):
+        laws = {**own, **dict(zip(kept, values, strict=True))}
+        if used == "student":
+            return stats.t.logpdf(x, bound, laws["location"], laws["scale"])
+        if used == "gamma":
+            return stats.gamma.logpdf(x, bound, scale=laws["mean"] / bound)
+        return stats.nbinom.logpmf(x, bound, bound / (bound + laws["mean"]))
+
+    h = np.eye(len(kept)) * 1e-3 * own.get("scale", 1.0)
+    slopes = np.array([density(point + s) - density(point - s) for s in h])
+    slopes /= 2 * np.diag(h)[:, None]
+    A = np.empty((len(kept), len(kept)))
+    for i, a in enumerate(h):
+        for j, b in enumerate(h):
+            signs = [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]
+            terms = [s * density(point + u * a + v * b).sum() for u, v, s in signs]
+            A[i, j] = -sum(terms) / (4 * h[i, i] * h[j, j])
+    B, inverse = slopes @ slopes.T, np.linalg.inv(A)
+    expected = {
+        "sandwich": inverse @ B @ inverse,
+        "hessian": inverse,
+        "opg": np.linalg.inv(B),
+    }
+    for method, covariance in expected.items():
+        errors = model.standard_errors(x[:, None], method=method).parameters["x0"]
+        assert np.isinf(errors[name][0])
+        found = [errors[key][0] for key in kept]
+        np.testing.assert_allclose(found, np.sqrt(np.diag(covariance)), rtol=1e-2)
+
+
+def test_one_component_on_a_bound_leaves_the_others_theirs(rng):
+    x = np.r_[rng.standard_t(3, 400), rng.uniform(40, 44, size=400)]
+    gaps = np.column_stack([x, rng.poisson(3 + 9 * (x > 20))])
+    gaps[::7, 0] = np.nan
+    options = dict(families={0: "student", 1: "poisson"}, random_state=0)
+    model = MixtureModel(2, **options).fit(gaps)
+    df = model.parameters_["x0"]["df"]
+    errors = model.standard_errors(gaps).parameters["x0"]
+    heavy = df < 10
+    assert heavy.sum() == 1 and np.isinf(errors["df"][~heavy]).all()
+    # Components are far apart: the error is that of the rows of one of them.
+    rows = gaps[:400][~np.isnan(gaps[:400, 0]), :1]
+    alone = MixtureModel(families="student").fit(rows)
+    expected = alone.standard_errors(rows).parameters["x0"]["df"]
+    assert errors["df"][heavy] == pytest.approx(expected, rel=1e-2)
+    model.set_params(warm_start=True, fixed=["x0"]).fit(gaps)
+    assert not model.standard_errors(gaps).parameters["x0"]["df"].any()
+
+
 def test_parameters_without_information_have_no_errors():
     # A table of one column cannot tell two classes apart.
     X = np.repeat([[0.0], [1.0]], 30, axis=0)

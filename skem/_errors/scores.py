@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from skem._errors.layout import NO_WEIGHT, Layout
-from skem.core.blocks.arrays import Block
+from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.storage import SQRT2
 from skem.core.incomplete.completed import Whitened
@@ -55,6 +55,12 @@ class Scores(Layout):
     Noise, if there is any, has the last of the weights.
     """
 
+    def held(
+        self, expectation: Kernel, blocks: Blocks, features: np.ndarray | None
+    ) -> Self:
+        """Return those that hold what the data cannot tell from a bound: nothing."""
+        return self
+
     def evaluated(
         self, expectation: Kernel, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, ScoredRows]:
@@ -96,7 +102,7 @@ class Scores(Layout):
         components has one label for certain, and misses nothing.
         """
         missing = -product
-        others = _sums_of_others(resp)
+        others = sums_of_others(resp)
         for k, r in enumerate(resp):
             own = self.own(k)
             # r(1 − r) h hᵀ.
@@ -283,7 +289,7 @@ class ScoreSums:
         )
 
 
-def _sums_of_others(resp: np.ndarray) -> np.ndarray:
+def sums_of_others(resp: np.ndarray) -> np.ndarray:
     """Return 1 − r, to relative precision."""
     others = np.zeros(resp.shape)
     others[1:] += np.cumsum(resp[:-1], axis=0)

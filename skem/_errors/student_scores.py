@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Self
 
 import numpy as np
-from scipy.special import digamma
+from scipy.special import digamma, logsumexp
 
+from skem._errors.bounds import INDISTINCT, costs
 from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores
-from skem.core.blocks.arrays import Block
+from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.storage import TINY
 from skem.core.mixture.kernel import Kernel
-from skem.core.solve.gamma import shape_information, trigamma
+from skem.core.solve.gamma import same_variance, shape_information, trigamma
 from skem.core.student.expectation import StudentExpectation
-from skem.core.student.parameters import GAUSSIAN, StudentParameters
+from skem.core.student.parameters import (
+    GAUSSIAN,
+    LEAST,
+    MOST,
+    StudentParameters,
+    correction,
+)
 
 
 @dataclass(frozen=True)
@@ -23,10 +31,12 @@ class StudentScores(Scores):
     """Those of Gaussian mixtures with r u in place of r, and those on log ν.
 
     Of these there is one for each component; `n_degrees` of them are free: all, one
-    that is common to all components, or none.
+    that is common to all components, or none. Those on a bound are held there.
     """
 
     n_degrees: int = 0
+    on_bounds: np.ndarray | bool = False
+    """Mask (K,) of those that the data cannot tell from a bound."""
 
     @property
     def _df(self) -> np.ndarray:
@@ -53,9 +63,57 @@ class StudentScores(Scores):
         free = super()._free_before
         K = len(self._df)
         rest, own = free[:, :-K], free[:, -K:]
-        if self.n_degrees == K:
-            return free
-        return np.hstack([rest, own.sum(axis=1, keepdims=True)[:, : self.n_degrees]])
+        if self.n_degrees < K:
+            own = own.sum(axis=1, keepdims=True)[:, : self.n_degrees]
+        held = np.broadcast_to(self.on_bounds, K)[: own.shape[1]]
+        return np.hstack([rest, own[:, ~held]])
+
+    def held(
+        self, expectation: Kernel, blocks: Blocks, features: np.ndarray | None
+    ) -> Self:
+        """Return those that hold degrees of freedom on a bound."""
+        if not self.n_degrees:
+            return self
+
+        def kernel(block: Block, workspace: Workspace) -> np.ndarray:
+            if features is not None:
+                block = block._replace(data=block.data[features])
+            resp, rows = self.evaluated(expectation, block, workspace)
+            weight = 1.0 if block.weight is None else block.weight
+            return np.stack(
+                [self._costs(rows, resp, bound, weight) for bound in (LEAST, MOST)]
+            )
+
+        cost = blocks.fold(kernel, self.n_rows + expectation.values_per_sample)
+        mask = (np.abs(cost) < INDISTINCT).any(axis=0)
+        return replace(self, on_bounds=np.broadcast_to(mask, len(self._df)))
+
+    def _costs(
+        self,
+        data: ScoredRows,
+        resp: np.ndarray,
+        bound: float,
+        weight: np.ndarray | float,
+    ) -> np.ndarray:
+        """Return what it costs to move each ν that is free to a bound.
+
+        Scales then keep variances, but one that components share.
+        """
+        assert data.scale is not None and data.n_observed is not None
+        df, d = self._df[:, None], data.n_observed
+        squares = np.clip((df + d) / np.maximum(data.scale, TINY) - df, 0.0, 1e300)
+        factor = np.ones(df.shape)
+        if self.n_degrees == 1 or not self.structure.shared:
+            factor = same_variance(df, bound)
+        changes = _log_density(squares / factor, np.full(df.shape, bound), d)
+        changes -= _log_density(squares, df, d) + d / 2 * np.log(factor)
+        if self.n_degrees < len(df):
+            # All of them move together.
+            own = resp[: len(df)]
+            whole = np.maximum(own.sum(axis=0, keepdims=True), TINY)
+            changes = logsumexp(changes, axis=0, b=own / whole, keepdims=True)
+            resp = np.vstack([whole, resp[len(df) :]])
+        return costs(resp, changes, weight)
 
     def evaluated(
         self, expectation: Kernel, block: Block, workspace: Workspace
@@ -126,4 +184,13 @@ class StudentScores(Scores):
             errors(slice(start + k, start + k + 1), partial(np.multiply, df))
             for k, df in enumerate(self._df)
         ]
-        return (np.concatenate(found),)
+        return (self.unless_on_bounds(np.concatenate(found)),)
+
+    def unless_on_bounds(self, errors: np.ndarray) -> np.ndarray:
+        """Return errors of ν, infinite on bounds."""
+        return np.where(self.on_bounds, np.inf, errors)
+
+
+def _log_density(squares: np.ndarray, df: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Log-density of a t by squared distances, but for a constant."""
+    return correction(df, d) - 0.5 * (df + d) * np.log1p(squares / df)

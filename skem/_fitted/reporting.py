@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +28,9 @@ from skem._inputs.validation import (
 )
 from skem._report.measures import agreement, bhattacharyya, correlations
 from skem._report.summary import MixtureSummary
+from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.mixture.kernel import Kernel
 
 
 class Reporting(Parametric):
@@ -191,7 +194,9 @@ class Reporting(Parametric):
             of zero or one is on its bound, and has error zero, and so has what was
             `fixed` in the fit; but with `noise` fixed weights are shares of what that
             leaves, and vary with it. Of t components, its attribute `df` has those of
-            `df_`. Its method `confidence_interval` gives intervals.
+            `df_`, infinite where the data cannot tell one from its bound; the others'
+            are those with it held there. Its method `confidence_interval` gives
+            intervals.
 
         Raises
         ------
@@ -260,19 +265,18 @@ class Reporting(Parametric):
             weight = check_sample_weight(sample_weight, X)
             warn_unless_counts(weight, "standard errors", stacklevel=2)
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
+            if len(errors) > 3:
+                K = np.shape(self.means_)[0]
+                blocks = unthreaded_blocks(self, X, weight, labels, K)
+                scores, *_ = self._scored(blocks)
+                errors = (*errors[:3], scores.unless_on_bounds(errors[3]))
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
             K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             warn_unless_counts(blocks, "standard errors", stacklevel=2)
-            scores, features = self._scores(), self._varying_features()
-            expectation = self._expectation(blocks.dtype)
-            if features is not None:
-                scores = scores.of_part(features)
-                expectation = self._density_at(
-                    structure, scores.parameters, None, scores.null, blocks.dtype
-                )
+            scores, expectation, features = self._scored(blocks)
             errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(
             numpy_of(self.weights_),
@@ -282,6 +286,18 @@ class Reporting(Parametric):
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)
+
+    def _scored(self, blocks: Blocks) -> tuple[Any, Kernel, np.ndarray | None]:
+        """Return scores, the E-step that they are of, and what features they are of."""
+        scores, features = self._scores(), self._varying_features()
+        expectation = self._expectation(blocks.dtype)
+        if features is not None:
+            scores = scores.of_part(features)
+            structure = SHAPES[self.covariance_type]
+            expectation = self._density_at(
+                structure, scores.parameters, None, scores.null, blocks.dtype
+            )
+        return scores.held(expectation, blocks, features), expectation, features
 
     def _varying_features(self) -> np.ndarray | None:
         """Return the features, by index, that are not constant; None for all.

@@ -61,9 +61,9 @@ class DescribedTable(FittedTable):
     def impute(self, X: Any) -> Any:
         """Complete missing cells by what the rest of the row says of them.
 
-        Numbers by their conditional means, in the mixture given the row (Gaussian
-        columns given the others of their group too; log-normal ones by those of the
-        logarithms); categories by the likeliest one.
+        Numbers by their conditional means, in the mixture given the row (Gaussian and
+        log-normal columns given the others of their group too); categories by the
+        likeliest one.
 
         Parameters
         ----------
@@ -222,7 +222,9 @@ class DescribedTable(FittedTable):
         log-likelihood [1]_, and B the sum of outer products of the scores of the rows
         [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
         model is right or not. The penalty is left out. Parameters that the data do not
-        identify have NaN.
+        identify have NaN. Degrees of freedom, sizes and shapes that the data cannot
+        tell from a bound of their range are held there by the others' errors, and have
+        an infinite one.
 
         Parameters
         ----------

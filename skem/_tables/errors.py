@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skem._errors.bounds import INDISTINCT, costs
 from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.table_map import TableMap
@@ -140,6 +141,31 @@ class Information:
         ]
 
     @cached_property
+    def on_bounds(self) -> np.ndarray:
+        """Mask of the coordinates of what is on a bound of its range."""
+        point, found = self.point, [np.zeros(part.size, bool) for part in self.parts]
+        tests = [
+            (j, model.moved(laws, bound), np.zeros(len(point.weights)))
+            for j, (model, laws) in enumerate(
+                zip(self.em.product.models, point.laws, strict=True)
+            )
+            if model.bounds is not None and self.parts[1 + j].size
+            for bound in (model.bounds.least, model.bounds.most)
+        ]
+        if tests:
+            for rows, _, resp in self.em.posterior(point):
+                logits = list(self._logits(self.em.numbers(rows)))[1:]
+                for j, laws, cost in tests:
+                    changes = logits[j](laws) - logits[j](point.laws[j])
+                    cost += costs(resp, changes, self.weight[rows])
+        for j, _, cost in tests:
+            bounds = self.em.product.models[j].bounds
+            assert bounds is not None
+            own = found[1 + j].reshape(len(cost), -1)
+            own[np.abs(cost) < INDISTINCT, bounds.column] = True
+        return np.concatenate(found)
+
+    @cached_property
     def starts(self) -> list[int]:
         """Where the coordinates of each begin, and the end."""
         return np.cumsum([0] + [part.size for part in self.parts]).tolist()
@@ -255,7 +281,7 @@ def errors_of(
             )
             gradient[:] = (first - second) / (2 * DIFFERENCE)
         hessian, outer = information.matrices()
-        errors = _delta(hessian, outer, gradients, method)
+        errors = _delta(hessian, outer, gradients, method, information.on_bounds)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {
@@ -265,13 +291,18 @@ def errors_of(
 
 
 def _delta(
-    hessian: np.ndarray, outer: np.ndarray, gradients: np.ndarray, method: str
+    hessian: np.ndarray,
+    outer: np.ndarray,
+    gradients: np.ndarray,
+    method: str,
+    on_bounds: np.ndarray | bool = False,
 ) -> np.ndarray:
     """Return errors of functions with gradients (p, q), NaN where they are not known.
 
-    What has no finite curvature is taken for what the data say nothing of.
+    What has no finite curvature is taken for what the data say nothing of. What is on
+    a bound is held there: its error is infinite, and it has no part in the others'.
     """
-    finite = np.isfinite(np.diag(hessian)) & np.isfinite(np.diag(outer))
+    finite = np.isfinite(np.diag(hessian)) & np.isfinite(np.diag(outer)) & ~on_bounds
     both = finite[:, None] & finite
     hessian, outer = (
         np.where(both & np.isfinite(matrix), matrix, 0.0) for matrix in (hessian, outer)
@@ -291,7 +322,9 @@ def _delta(
     lost = np.square(along[~known]).sum(axis=0)
     total = np.square(gradients).sum(axis=0)
     errors = units * np.sqrt(np.maximum(variances, 0.0))
-    return np.where(lost > UNKNOWN**2 * total, np.nan, errors)
+    errors = np.where(lost > UNKNOWN**2 * total, np.nan, errors)
+    bound = np.broadcast_to(on_bounds, len(gradients))
+    return np.where((gradients[bound] != 0).any(axis=0), np.inf, errors)
 
 
 def unflattened(errors: dict[Any, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skem.core.mixture.bulk import bounds_of
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
+from skem.families.model import (
+    SMALLEST_COUNT,
+    Bounds,
+    Laws,
+    Look,
+    Model,
+    Running,
+    Seen,
+)
 
 if TYPE_CHECKING:
     from skem.families.family import Family
@@ -50,6 +58,17 @@ class OneColumn(Model):
     family: Any
     epsilon: float
     place: tuple[float, float]
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """That of the family."""
+        found: Bounds | None = self.family.bounds
+        return found
+
+    def moved(self, laws: Laws, bound: float) -> Laws:
+        """As the family has it."""
+        found: Laws = self.family.moved(laws, bound)
+        return found
 
     def _scale(self, base: Laws, counts: np.ndarray) -> np.ndarray:
         information = self.family.information(base)

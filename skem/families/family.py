@@ -19,7 +19,7 @@ from skem.families.column import (
     observed,
     typical,
 )
-from skem.families.model import Laws, Look, Model
+from skem.families.model import Bounds, Laws, Look, Model
 
 LARGEST_COUNT = 2.0**53
 
@@ -35,6 +35,29 @@ class Kind(ABC):
     """Whether values are whole numbers, of which rows may share many."""
     multivariate: ClassVar[bool] = False
     """Whether one law may be that of several columns."""
+    bounds: ClassVar[Bounds | None] = None
+    """The parameter that may end on a bound of its range, if there is one."""
+
+    def moved(self, laws: Laws, bound: float) -> Laws:
+        """Return laws with that parameter on a bound.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        bound : float
+            The bound.
+
+        Returns
+        -------
+        laws : dict of ndarray
+            Parameters by name, the others as likely as can be.
+        """
+        if self.bounds is None:
+            return laws
+        name = self.bounds.name
+        return {**laws, name: np.full(len(laws[name]), bound)}
 
     def check(self, x: np.ndarray) -> None:  # noqa: B027
         """Raise `ValueError` if observed values are out of the family's range.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
@@ -59,6 +61,14 @@ class Gaussian(Kind):
         """Undo `transform`."""
         return z
 
+    def rise(self, resp: np.ndarray, offsets: np.ndarray, variances: np.ndarray) -> Any:
+        """Return how far the transform of the mean is above the transformed mean.
+
+        Of mixtures with weights (K, n), whose components have means at offsets
+        (K, d, n) from the common one.
+        """
+        return 0.0
+
     def log_slope(self, x: np.ndarray) -> np.ndarray:
         """Log-derivative of `transform`."""
         return np.zeros(x.shape)
@@ -101,6 +111,12 @@ class LogNormal(Gaussian):
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """Exp z, in the range of numbers."""
         return np.exp(np.clip(z, -700, 700))
+
+    def rise(
+        self, resp: np.ndarray, offsets: np.ndarray, variances: np.ndarray
+    ) -> np.ndarray:
+        """Log Σ_k r_k exp(μ_k + σ_k²/2), with μ_k about their mean."""
+        return logsumexp(offsets + variances / 2, axis=0, b=resp[:, None])
 
     def log_slope(self, x: np.ndarray) -> np.ndarray:
         """−log x."""

@@ -411,7 +411,7 @@ class GaussianModel(Model):
         return self.family.inverse(self._values(z))
 
     def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
-        """Complete by conditional means given the row; of logarithms where these are.
+        """Complete by conditional means given the row.
 
         Each component completes the row, and these are averaged by the posterior.
         """
@@ -422,8 +422,15 @@ class GaussianModel(Model):
             self._parameters(laws),
             replace(self.coordinates, ties=None),
         )
-        z = plain.conditional_means(block, resp)
-        return np.where(np.isnan(values), self.outside(z), values)
+        found, slope = np.empty(values.shape), self.coordinates.slope[:, None]
+        for rows, z, variances in plain.completions(block):
+            r = resp[:, rows]
+            mean = np.einsum("kb,kdb->db", r, z)
+            with np.errstate(over="ignore"):
+                offsets, variances = (z - mean) / slope, variances / slope / slope
+            above = self.family.rise(r, offsets, variances)
+            found[:, rows] = self.family.inverse(self._values(mean) + above)
+        return np.where(np.isnan(values), found, values)
 
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""

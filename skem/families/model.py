@@ -38,6 +38,18 @@ class Seen(NamedTuple):
     own: bool = False
 
 
+class Bounds(NamedTuple):
+    """The range of a parameter that data may say nothing of.
+
+    `column` is its place among the free coordinates of a component.
+    """
+
+    name: str
+    column: int
+    least: float
+    most: float
+
+
 class Model(Protocol):
     """A family that has seen the data: what an EM step asks of it.
 
@@ -62,6 +74,15 @@ class Model(Protocol):
     def least_points(self) -> int:
         """Rows that it takes to determine a component."""
         return 1
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The parameter that may end on a bound, if there is one."""
+        return None
+
+    def moved(self, laws: Laws, bound: float) -> Laws:
+        """Return laws with that parameter on a bound."""
+        return laws
 
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing."""

@@ -9,7 +9,7 @@ from scipy.special import digamma, lambertw, xlog1py
 
 from skem.families.column import OneColumn, mean_and_spread, observed, typical
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import Laws, Look, Model, Seen
+from skem.families.model import Bounds, Laws, Look, Model, Seen
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
@@ -25,6 +25,7 @@ class NegativeBinomial(Kind):
 
     name = "negative_binomial"
     discrete = True
+    bounds = Bounds("size", 1, LEAST_SIZE, MOST_SIZE)
 
     def check(self, x: np.ndarray) -> None:
         """Require whole numbers from 0."""

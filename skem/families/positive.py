@@ -11,7 +11,7 @@ from scipy.special import gammaln
 from skem.core.solve.gamma import gamma_shape, shape_information
 from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
-from skem.families.model import Laws, Running, Seen
+from skem.families.model import Bounds, Laws, Running, Seen
 
 LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3
@@ -118,6 +118,7 @@ class Gamma(Positive):
     """Shape a and mean μ: T(x) = [x, log x], η = [−a/μ, a], h = −log x."""
 
     name = "gamma"
+    bounds = Bounds("shape", 0, SMALLEST_SHAPE, LARGEST_SHAPE)
 
     def check(self, x: np.ndarray) -> None:
         """Require positive values."""

@@ -8,13 +8,14 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from skem.core.gaussian.regularization import null_directions
-from skem.core.solve.gamma import gamma_shape, shape_information
+from skem.core.solve.gamma import gamma_shape, same_variance, shape_information
 from skem.families.column import OneColumn
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
 from skem.families.model import (
     SMALLEST_COUNT,
+    Bounds,
     Laws,
     Look,
     Model,
@@ -30,6 +31,12 @@ class Student(Kind):
     """Location, scale and degrees of freedom ν of each component, from 1 to 200."""
 
     name = "student"
+    bounds = Bounds("df", 2, LEAST_DF, MOST_DF)
+
+    def moved(self, laws: Laws, bound: float) -> Laws:
+        """With the scale that keeps the variance, if there is one."""
+        scale = laws["scale"] * np.sqrt(same_variance(laws["df"], bound))
+        return {**super().moved(laws, bound), "scale": scale}
 
     def look(self, look: Look) -> Model:
         """Take the coordinates, the widths and the penalty of a Gaussian."""
@@ -89,6 +96,11 @@ class StudentModel(OneColumn):
         """Return the model that takes shared values for points."""
         gaussian = self.gaussian.as_points()
         return self if gaussian is self.gaussian else StudentModel(gaussian)
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """None where all the data have one value, and nothing is free."""
+        return None if self.gaussian.penal.pins else super().bounds
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, z, (w²/12)]."""

@@ -273,15 +273,17 @@ class Incomplete:
             sums += self.completed(piece).sums(own, pairs, of_gaps)
         return sums
 
-    def conditional_means(self, block: Block, resp: np.ndarray) -> np.ndarray:
-        """Σ_k r_k E_k[z | what the row has], in coordinates, (d, b), for r (K, b)."""
-        z = np.empty(block.data.shape)
+    def completions(
+        self, block: Block
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield rows, and the means and variances that each component has of them.
+
+        Given what the rows have, in coordinates, (K, d, b) both.
+        """
         for piece in self.pieces(block, Workspace()):
-            order = piece.patterns.order
-            residuals = self.completed(piece).residuals
-            rows = residuals + self._means[:, :, None]
-            z[:, order] = np.einsum("kb,kdb->db", resp[:, order], rows)
-        return z
+            completed = self.completed(piece)
+            means = completed.residuals + self._means[:, :, None]
+            yield piece.patterns.order, means, completed.variances()
 
     def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
         """Yield the rows of a block, completed and whitened, in parts."""

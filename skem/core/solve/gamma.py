@@ -37,3 +37,14 @@ def shape_information(shape: np.ndarray) -> np.ndarray:
     """Information of one sample on log a, where the mean is known: a² ψ′(a) − a."""
     exact = shape**2 * trigamma(np.minimum(shape, CANCELS)) - shape
     return np.where(shape < CANCELS, exact, 0.5 + 1 / (6 * shape))
+
+
+def same_variance(df: np.ndarray, other: float) -> np.ndarray:
+    """Factor of the squared scales of t laws that keeps variances if ν becomes another.
+
+    E 1/τ = ν/(ν − 2) for τ ~ Gamma(ν/2, ν/2). One where either of them has none.
+    """
+    if other <= 2:
+        return np.ones(df.shape)
+    own = df / np.where(df > 2, df - 2, 1.0)
+    return np.where(df > 2, own * (other - 2) / other, 1.0)
