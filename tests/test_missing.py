@@ -16,6 +16,7 @@ from skem import (
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureIC,
+    GaussianMixtureRegressor,
     bootstrap_lrt,
 )
 from skem._inputs.blocks import array_blocks, to_be_fitted
@@ -496,13 +497,28 @@ def test_tables_with_gaps_of_any_kind():
     nullable = table.convert_dtypes()
     assert nullable["a"].dtype == "Float64"
     assert nullable.isna().sum().sum() > 0
-    objects = table.astype(object).where(table.notna(), None)
-    for frame in (table, nullable, objects):
+    objects = table.astype(object)
+    none, na = (objects.where(table.notna(), gap) for gap in (None, pd.NA))
+    for frame in (table, nullable, none, na):
         other = fit(frame)
         assert_same(other, model, rtol=0)
         np.testing.assert_array_equal(
             other.predict_proba(frame), model.predict_proba(X)
         )
+
+
+def test_pandas_na_is_a_gap_of_given_values_and_of_targets():
+    X = sample(120)
+    model = fit(X)
+    expected = model.conditional({0: 1.0})
+    for given in ({0: 1.0, 1: pd.NA, 2: None}, [1.0, pd.NA, pd.NA]):
+        np.testing.assert_array_equal(model.conditional(given).means_, expected.means_)
+    y = np.where(np.arange(120) % 5, X[:, 2], np.nan)
+    targets = pd.Series(y, dtype=object).where(~np.isnan(y), pd.NA)
+    found, plain = (
+        GaussianMixtureRegressor(1).fit(X[:, :2], each) for each in (targets, y)
+    )
+    np.testing.assert_array_equal(found.predict(X[:, :2]), plain.predict(X[:, :2]))
 
 
 @covariance_types

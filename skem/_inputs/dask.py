@@ -13,6 +13,7 @@ from sklearn import get_config
 from sklearn.utils import check_array
 
 from skem._inputs.columns import explained
+from skem._inputs.gaps import with_gaps
 from skem._inputs.validation import (
     FLOATS,
     as_labels,
@@ -66,14 +67,14 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     native = X.dtype.newbyteorder("=")
     meta = _validated(estimator, np.empty((0, *X.shape[1:]), native), reset=reset)
     if X.dtype != meta.dtype:
-        X = X.astype(meta.dtype)
+        X = X.map_blocks(_of_numbers, meta.dtype, dtype=meta.dtype, meta=meta)
     return X.rechunk({1: -1})
 
 
 def _of_numbers(part: Any, dtype: np.dtype) -> Any:
-    """Convert a part of a data frame; errors name the column that is no numbers."""
+    """Convert a part of the data; errors name the column that is no numbers."""
     try:
-        return part.astype(dtype)
+        return with_gaps(lambda own: own.astype(dtype), part)
     except (TypeError, ValueError) as error:
         raise explained(part, error) from None
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from skem._inputs.dask import is_dask
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
+from skem._inputs.gaps import is_missing
 from skem._inputs.validation import weight_of_each
 from skem.core.blocks.arrays import is_mapped
 
@@ -369,13 +370,6 @@ def _reads_as_number(label: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell has no value."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, Real) and bool(value != value)
 
 
 def finite(name: str, numbers: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
 from skem._inputs.columns import check_kinds, explained
+from skem._inputs.gaps import with_gaps
 from skem._inputs.sklearn import Interval
 from skem.core.gaussian.covariance import Structure
 
@@ -69,7 +71,7 @@ def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate X as scikit-learn does; errors name the column that is no numbers."""
     check_kinds(X)
     try:
-        return validate_data(estimator, X, **options)
+        return with_gaps(partial(validate_data, estimator), X, **options)
     except (TypeError, ValueError) as error:
         of_types = ("could not convert", "Cannot cast", "Complex data")
         if isinstance(error, ValueError) and not str(error).startswith(of_types):
