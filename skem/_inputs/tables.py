@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
+from skem._inputs.array_api import as_numpy
 from skem._inputs.dask import is_dask
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
 from skem._inputs.gaps import is_missing
@@ -246,6 +247,7 @@ def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> N
 def _read_array(
     estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
 ) -> Table:
+    X = as_numpy(X)
     validated = partial(
         validate_data,
         estimator,
