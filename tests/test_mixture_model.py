@@ -400,6 +400,18 @@ def test_frames_of_polars_are_read_by_columns():
     ("column", "families", "message"),
     [
         (pd.date_range("2020", periods=4), "auto", "'x' has the dtype datetime64"),
+        (
+            pd.date_range("2020", periods=4, tz="UTC"),
+            "auto",
+            r"'x' has the dtype datetime64\[.s, UTC\], which is neither",
+        ),
+        (pd.to_timedelta([1, 2, 3, None], "D"), "auto", "'x' has the dtype timedelta"),
+        (
+            pd.period_range("2020", periods=4, freq="D"),
+            "auto",
+            r"'x' has the dtype period\[D\], .* Turn it into one of them, or leave it",
+        ),
+        (pd.interval_range(0, 4), "auto", r"'x' has the dtype interval\[int64, right"),
         ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
         (
             [1, 2, 0, 3],
