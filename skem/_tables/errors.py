@@ -255,7 +255,8 @@ def errors_of(
             )
             gradient[:] = (first - second) / (2 * DIFFERENCE)
         hessian, outer = information.matrices()
-        errors = _delta(hessian, outer, gradients, method)
+        # Of categories alone, curvature without scores is the penalty's, or chance.
+        errors = _delta(hessian, outer, gradients, method, not em.product.single)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {
@@ -265,11 +266,16 @@ def errors_of(
 
 
 def _delta(
-    hessian: np.ndarray, outer: np.ndarray, gradients: np.ndarray, method: str
+    hessian: np.ndarray,
+    outer: np.ndarray,
+    gradients: np.ndarray,
+    method: str,
+    scored: bool = False,
 ) -> np.ndarray:
     """Return errors of functions with gradients (p, q), NaN where they are not known.
 
-    What has no finite curvature is taken for what the data say nothing of.
+    What has no finite curvature is taken for what the data say nothing of; and if only
+    what is `scored` counts, a direction in which no row has a score.
     """
     finite = np.isfinite(np.diag(hessian)) & np.isfinite(np.diag(outer))
     both = finite[:, None] & finite
@@ -279,8 +285,11 @@ def _delta(
     gradients = np.nan_to_num(gradients, nan=np.finfo(float).max)
     units = np.abs(gradients).max(axis=0)
     gradients = gradients / np.where(units > 0, units, 1.0)
-    values, vectors = np.linalg.eigh(outer if method == "opg" else hessian)
-    known = values > IDENTIFIED * max(values.max(), 1.0)
+    if scored:
+        _, vectors, known = _eigen(outer)
+        onto = vectors[:, known] @ vectors[:, known].T
+        hessian = onto @ hessian @ onto
+    values, vectors, known = _eigen(outer if method == "opg" else hessian)
     along = vectors.T @ gradients
     solved = along[known] / values[known, None]
     if method == "sandwich":
@@ -292,6 +301,12 @@ def _delta(
     total = np.square(gradients).sum(axis=0)
     errors = units * np.sqrt(np.maximum(variances, 0.0))
     return np.where(lost > UNKNOWN**2 * total, np.nan, errors)
+
+
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return eigenvalues and eigenvectors, and which directions have information."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values, vectors, values > IDENTIFIED * max(values.max(), 1.0)
 
 
 def unflattened(errors: dict[Any, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
