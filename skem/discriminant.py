@@ -25,6 +25,7 @@ from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.blocks import NO_COUNTS, warn_unless_counts
+from skem._inputs.gaps import whole
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
 from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
@@ -196,7 +197,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _validated_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         X = self._check_rows(X, reset=True)
         require_y(self, y)
-        y = column_or_1d(as_numpy(y), warn=True)
+        y = column_or_1d(as_numpy(whole(y, "y")), warn=True)
         check_array(y[:, None], dtype=None, input_name="y", estimator=self)
         check_consistent_length(X, y)
         check_classification_targets(y)
@@ -225,7 +226,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _checked_priors(self, shares: np.ndarray) -> np.ndarray:
         if self.priors is None:
             return shares
-        priors = check_array(self.priors, ensure_2d=False, dtype=np.float64)
+        priors = check_array(as_numpy(self.priors), ensure_2d=False, dtype=float)
         if priors.shape != shares.shape:
             raise ValueError(
                 f"priors should have one entry for each of {len(shares)} classes, got "

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skem._inputs.array_api import as_numpy
+from skem._inputs.gaps import whole
 from skem._inputs.validation import check_sample_weight
 
 __all__ = ["class_error", "matched_labels"]
@@ -170,7 +171,7 @@ def _column(labels: Any) -> np.ndarray:
     """
     if hasattr(labels, "to_numpy"):
         labels = labels.to_numpy()
-    column = column_or_1d(as_numpy(labels))
+    column = column_or_1d(as_numpy(whole(labels, "labels")))
     if column.dtype.kind == "S":
         return column.astype(str)
     if column.dtype == object:

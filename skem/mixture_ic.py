@@ -224,7 +224,8 @@ class MixtureIC(TakesTables, Chooser):
             If the chosen mixture has `degenerate_components_`.
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
-            of rows.
+            of rows. If the chosen mixture has more parameters than its columns of
+            categories determine, as in `MixtureModel.fit`.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
@@ -270,6 +271,8 @@ class MixtureIC(TakesTables, Chooser):
         )
         candidates = [each for same in zip(*found, strict=True) for each in same]
         self._choose([_judged(each, X, weight, known) for each in candidates])
+        if known is None:
+            self.best_estimator_._warn_unless_identified(stacklevel=4)
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")

@@ -333,6 +333,10 @@ class MixtureModel(FittingTable):
 
         DegenerateComponentsWarning
             If there are `degenerate_components_`.
+
+        UserWarning
+            If all columns have categories, and there are more free parameters than
+            a table of so many cells determines, unless components of rows are known.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
@@ -387,6 +391,9 @@ class MixtureModel(FittingTable):
         -----
         DegenerateComponentsWarning
             If a batch adds to `degenerate_components_`.
+
+        UserWarning
+            As in `fit`, when the stream begins.
 
         References
         ----------

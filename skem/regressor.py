@@ -24,6 +24,7 @@ from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.features import check_features, names_of
+from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem._inputs.validation import FLOATS, check_sample_weight, rng_of
@@ -575,8 +576,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 def _check_targets(estimator: Any, y: Any) -> _Targets:
     """Validate y, in which NaN is a missing value."""
     require_y(estimator, y)
-    values = check_array(
-        as_numpy(y),
+    values = with_gaps(
+        check_array,
+        as_numpy(whole(y, "y")),
         dtype=FLOATS,
         ensure_2d=False,
         ensure_all_finite="allow-nan",

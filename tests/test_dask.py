@@ -409,6 +409,28 @@ def test_imputed_frames_are_of_pandas(X):
     np.testing.assert_array_equal(lazy, search.impute(twin))
 
 
+def test_masks_and_objects_with_gaps(X, weight):
+    rows = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    memory = mixture().fit(rows)
+    masked = np.ma.array(np.nan_to_num(rows, nan=1e3), mask=np.isnan(rows))
+    objects = np.where(np.isnan(rows), pd.NA, rows.astype(object))
+    frame = dd.from_pandas(pd.DataFrame(objects, columns=["a", "b"]), npartitions=2)
+    for data in (cut(masked), cut(objects), frame):
+        assert_same_fit(mixture().fit(data), memory)
+    np.testing.assert_array_equal(memory.predict(cut(masked)), memory.predict(rows))
+    assert_same_fit(
+        mixture().fit(cut(rows), sample_weight=cut(np.ma.array(weight))),
+        mixture().fit(rows, sample_weight=weight),
+    )
+    weight = np.ma.array(weight, mask=np.arange(ROWS) == 250)
+    for given in (weight, cut(weight)):
+        with pytest.raises(ValueError, match="Values of sample_weight are masked"):
+            mixture().fit(cut(X), sample_weight=given)
+    labels = cut(np.ma.array(np.zeros(ROWS, int), mask=weight.mask))
+    with pytest.raises(ValueError, match="Values of labels are masked"):
+        mixture().fit(cut(X), labels=labels)
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_predictions_are_lazy(known, scheduler, X):
     memory = mixture().fit(X)
@@ -494,8 +516,10 @@ def test_only_statistics_travel(client, X, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass is not")
 @pytest.mark.parametrize("declared", [False, True])
-@pytest.mark.parametrize("kind", [np.matrix, sparse.csr_matrix])
+@pytest.mark.parametrize("kind", [np.matrix, sparse.csr_matrix, np.ma.MaskedArray])
 def test_blocks_that_are_not_numpy_arrays(kind, declared, X):
+    if kind is np.ma.MaskedArray and declared:
+        pytest.skip("those are filled with NaN")
     meta = np.empty((0, 0))
     data = da.from_array(X, chunks=(100, 2)).map_blocks(
         kind, meta=kind(meta) if declared else meta

@@ -16,6 +16,12 @@ from skem import (
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureIC,
+    GaussianMixtureImputer,
+    GaussianMixtureRegressor,
+    MixtureDiscriminantAnalysis,
+    MixtureModel,
+    MixtureOutlierDetector,
+    StudentMixture,
     bootstrap_lrt,
 )
 from skem._inputs.blocks import array_blocks, to_be_fitted
@@ -28,6 +34,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search.initialize import initialize
 from skem.exceptions import DegenerateComponentsWarning
+from skem.metrics import class_error
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -496,13 +503,116 @@ def test_tables_with_gaps_of_any_kind():
     nullable = table.convert_dtypes()
     assert nullable["a"].dtype == "Float64"
     assert nullable.isna().sum().sum() > 0
-    objects = table.astype(object).where(table.notna(), None)
-    for frame in (table, nullable, objects):
+    objects = table.astype(object)
+    none, na = (objects.where(table.notna(), gap) for gap in (None, pd.NA))
+    for frame in (table, nullable, none, na):
         other = fit(frame)
         assert_same(other, model, rtol=0)
         np.testing.assert_array_equal(
             other.predict_proba(frame), model.predict_proba(X)
         )
+
+
+def test_pandas_na_is_a_gap_of_given_values_and_of_targets():
+    X = sample(120)
+    model = fit(X)
+    expected = model.conditional({0: 1.0})
+    for given in ({0: 1.0, 1: pd.NA, 2: None}, [1.0, pd.NA, pd.NA]):
+        np.testing.assert_array_equal(model.conditional(given).means_, expected.means_)
+    y = np.where(np.arange(120) % 5, X[:, 2], np.nan)
+    targets = pd.Series(y, dtype=object).where(~np.isnan(y), pd.NA)
+    found, plain = (
+        GaussianMixtureRegressor(1).fit(X[:, :2], each) for each in (targets, y)
+    )
+    np.testing.assert_array_equal(found.predict(X[:, :2]), plain.predict(X[:, :2]))
+
+
+def objects_with(gap):
+    return lambda X: np.where(np.isnan(X), gap, X.astype(object))
+
+
+def masked(X):
+    """What lies under the mask would be clusters of its own."""
+    return np.ma.array(np.nan_to_num(X, nan=1e3), mask=np.isnan(X))
+
+
+GAPS = {
+    "None": objects_with(None),
+    "NA": objects_with(pd.NA),
+    "NA in lists": lambda X: objects_with(pd.NA)(X).tolist(),
+    "mask": masked,
+}
+ESTIMATORS = [
+    GaussianMixture(2, random_state=0),
+    StudentMixture(2, random_state=0),
+    BayesianGaussianMixture(2, random_state=0),
+    GaussianMixtureIC((1, 2), covariance_type="diag", random_state=0),
+    MixtureModel(2, random_state=0),
+    MixtureOutlierDetector(1, covariance_type="diag", random_state=0),
+    MixtureDiscriminantAnalysis(1),
+    GaussianMixtureRegressor(1),
+]
+
+
+@pytest.mark.each_value
+@pytest.mark.parametrize("gaps", GAPS)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_gaps_of_arrays_are_told_in_any_way(estimator, gaps):
+    X = with_gaps(sample(120), 0.3)
+    y = np.arange(120) % 2
+    rows = GAPS[gaps](X)
+    plain, found = clone(estimator).fit(X, y), clone(estimator).fit(rows, y)
+    np.testing.assert_array_equal(found.predict(rows), plain.predict(X))
+
+
+@pytest.mark.parametrize("gaps", GAPS)
+def test_imputed_gaps_are_told_in_any_way(gaps):
+    X = with_gaps(sample(120), 0.3)
+    rows = GAPS[gaps](X)
+    found, plain = (GaussianMixtureImputer(1).fit_transform(each) for each in (rows, X))
+    np.testing.assert_array_equal(found, plain)
+    mixture = fit(X)
+    np.testing.assert_array_equal(mixture.impute(rows), mixture.impute(X))
+    given = mixture.conditional(GAPS[gaps](np.array([1.0, np.nan, 0.5])))
+    assert given.means_.shape == (2, 1)
+
+
+def test_masks_of_other_types():
+    X = np.round(4 * sample(120)).astype(int)
+    hole = np.random.default_rng(1).random(X.shape) < 0.2
+    plain = fit(np.where(hole, np.nan, X))
+    assert_same(fit(np.ma.array(X, mask=hole)), plain, rtol=0)
+    single = np.ma.array(X, mask=hole, dtype=np.float32)
+    assert plain.predict_proba(single).dtype == np.float32
+    whole = np.ma.array(X, mask=False)
+    assert_same(fit(whole), fit(X), rtol=0)
+    stream = GaussianMixture(2, random_state=0).partial_fit(np.ma.array(X, mask=hole))
+    again = GaussianMixture(2, random_state=0).partial_fit(np.where(hole, np.nan, X))
+    assert_same(stream, again, rtol=0)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        GaussianMixtureImputer(missing_values=-1).fit(np.ma.array(X, mask=hole))
+    with pytest.raises(ValueError, match="contains NaN"):
+        start = np.ma.array(X[:2], mask=[[1, 0, 0], [0, 0, 0]])
+        GaussianMixture(2, means_init=start).fit(X)
+
+
+def test_what_every_row_needs_is_not_masked():
+    X, y = sample(120), np.ma.array(np.arange(120) % 2, mask=False)
+    weight = np.ma.array(np.ones(120), mask=np.arange(120) == 7)
+    plain = fit(X, sample_weight=np.ones(120))
+    assert_same(fit(X, sample_weight=np.ma.array(weight.data)), plain, rtol=0)
+    for estimator in ESTIMATORS:
+        with pytest.raises(ValueError, match="Values of sample_weight are masked"):
+            clone(estimator).fit(X, y, sample_weight=weight)
+    y[3] = np.ma.masked
+    for estimator in (MixtureDiscriminantAnalysis(1), GaussianMixtureRegressor(1)):
+        with pytest.raises(ValueError, match="Values of y are masked, and every row"):
+            estimator.fit(X, y)
+    for estimator in (GaussianMixture(2), MixtureModel(2)):
+        with pytest.raises(ValueError, match="Values of labels are masked"):
+            estimator.fit(X, labels=y)
+    with pytest.raises(ValueError, match="Values of labels are masked"):
+        class_error(y, y)
 
 
 @covariance_types

@@ -28,6 +28,17 @@ def X():
     return X
 
 
+def test_a_choice_that_is_not_identified_is_told(rng):
+    z = rng.integers(2, size=600)
+    X = rng.random((600, 2)) < np.where(z, 0.9, 0.1)[:, None]
+    with pytest.warns(UserWarning, match="there are 5 free ones, and a table of 4 cel"):
+        selection = MixtureIC((1, 2), random_state=0).fit(X)
+    assert selection.n_components_ == 2
+    # Of independent columns one component is chosen, and nothing is told.
+    X = rng.random((600, 2)) < 0.5
+    assert MixtureIC((1, 2), random_state=0).fit(X).n_components_ == 1
+
+
 @pytest.mark.slow
 def test_the_right_one_is_chosen(X):
     selection = MixtureIC((1, 2, 3), families={2: "poisson"}, random_state=0).fit(X)

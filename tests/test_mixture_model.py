@@ -481,6 +481,18 @@ def test_frames_of_polars_are_read_by_columns():
     ("column", "families", "message"),
     [
         (pd.date_range("2020", periods=4), "auto", "'x' has the dtype datetime64"),
+        (
+            pd.date_range("2020", periods=4, tz="UTC"),
+            "auto",
+            r"'x' has the dtype datetime64\[.s, UTC\], which is neither",
+        ),
+        (pd.to_timedelta([1, 2, 3, None], "D"), "auto", "'x' has the dtype timedelta"),
+        (
+            pd.period_range("2020", periods=4, freq="D"),
+            "auto",
+            r"'x' has the dtype period\[D\], .* Turn it into one of them, or leave it",
+        ),
+        (pd.interval_range(0, 4), "auto", r"'x' has the dtype interval\[int64, right"),
         ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
         (
             [1, 2, 0, 3],
@@ -577,10 +589,47 @@ def test_unknown_categories_are_an_error_or_missing():
         ("gaussian", np.zeros(20)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The parameters of the mixture are not identified")
 def test_degenerate_columns_give_numbers(families, x):
     model = MixtureModel(3, families=families, random_state=0).fit(x[:, None])
     assert np.isfinite(model.score_samples(x[:, None])).all()
     np.testing.assert_allclose(model.predict_proba(x[:, None]).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("levels", "n_components", "numbers"),
+    [
+        ((2, 2, 2), 2, None),
+        ((2, 2, 2), 3, (11, 8, 7)),
+        ((3, 3), 2, (9, 9, 8)),
+        ((2, 2, 2, 2), 3, None),
+        ((4, 1), 2, (7, 4, 3)),
+    ],
+)
+def test_latent_classes_that_are_not_identified_are_told(
+    levels, n_components, numbers, rng
+):
+    X = np.column_stack([rng.integers(c, size=400) for c in levels])
+    model = MixtureModel(n_components, families="categorical", random_state=0)
+    numbers = numbers and re.escape(
+        "{} free ones, and a table of {} cells determines at most {}. Use fewer".format(
+            *numbers
+        )
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        model.fit(X)
+        MixtureModel(**model.get_params()).partial_fit(X).partial_fit(X)
+    told = [str(each.message) for each in told if "identified" in str(each.message)]
+    assert len(told) == (0 if numbers is None else 2)
+    assert all(re.search(numbers, each) for each in told)
+    # Numbers identify it, and so do rows that are known.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".* not identified")
+        model.fit(X, labels=np.arange(400) % n_components)
+        families = dict.fromkeys(range(len(levels) - 1), "categorical")
+        X = np.c_[X[:, :-1], rng.normal(size=400)]
+        model.set_params(families=families).fit(X)
 
 
 def test_far_rows_belong_to_the_nearest_component():

@@ -116,6 +116,29 @@ def test_workers_of_a_cluster_fold_their_chunks():
 
 
 @pytest.mark.usefixtures("_small")
+def test_masked_arrays_have_gaps_in_memory_and_in_chunks():
+    X = frame_of(1200).to_numpy()
+    families = {2: "poisson", 3: "categorical"}
+    masked = np.ma.array(np.nan_to_num(X, nan=1e3), mask=np.isnan(X))
+    data = da.from_array(masked, chunks=(500, 4))
+    model = model_of(families).fit(X)
+    assert_same(model_of(families).fit(masked), model)
+    assert_same(model_of(families).fit(data), model)
+    np.testing.assert_array_equal(model.predict(data), model.predict(X))
+
+
+def test_masked_text_is_a_gap():
+    X = np.array([["a", "u"], ["b", "v"], ["a", "u"], ["b", "v"]])
+    masked = np.ma.array(X, mask=[[0, 0], [0, 0], [0, 1], [0, 0]])
+    objects = np.where(masked.mask, None, X.astype(object))
+    assert MixtureModel().fit(masked).lower_bound_ == pytest.approx(
+        MixtureModel().fit(objects).lower_bound_
+    )
+    given = MixtureModel().fit(X).conditional(masked[2])
+    assert list(given.parameters_) == ["x1"]
+
+
+@pytest.mark.usefixtures("_small")
 def test_frames_of_numbers_are_read_by_partitions():
     frame = frame_of(1200)
     own = model_of().fit(dd.from_pandas(frame, npartitions=5))

@@ -220,12 +220,37 @@ def test_one_component_on_a_bound_leaves_the_others_theirs(rng):
     assert not model.standard_errors(gaps).parameters["x0"]["df"].any()
 
 
+@pytest.mark.filterwarnings("ignore:The parameters of the mixture are not identified")
 def test_parameters_without_information_have_no_errors():
     # A table of one column cannot tell two classes apart.
     X = np.repeat([[0.0], [1.0]], 30, axis=0)
     model = MixtureModel(2, families="bernoulli", random_state=0).fit(X)
     errors = model.standard_errors(X)
     assert np.isnan(errors.parameters["x0"]["probability"]).all()
+
+
+@pytest.mark.filterwarnings("ignore:The parameters of the mixture are not identified")
+@pytest.mark.parametrize("method", ["hessian", "opg", "sandwich"])
+@pytest.mark.parametrize(
+    ("levels", "n_components", "identified"),
+    [
+        ((2, 2, 2), 2, True),
+        ((2, 2), 2, False),
+        ((3, 3), 2, False),
+        ((2, 2, 2), 3, False),
+        # Fourteen parameters for fifteen free cells, but the rank is thirteen.
+        ((2, 2, 2, 2), 3, False),
+    ],
+)
+def test_latent_classes_that_are_not_identified(
+    levels, n_components, identified, method, rng
+):
+    z = rng.integers(2, size=300)
+    X = np.column_stack([rng.binomial(c - 1, 0.25 + 0.5 * z) for c in levels])
+    model = MixtureModel(n_components, families="categorical", random_state=0).fit(X)
+    errors = model.standard_errors(X, method=method)
+    assert np.isfinite(errors.weights).all() == identified
+    assert np.isnan(errors.weights).all() != identified
 
 
 @pytest.mark.parametrize("method", ["hessian", "opg", "sandwich"])

@@ -135,6 +135,34 @@ def test_what_cannot_be_written(table, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+ODD = {
+    "tuple": pd.Categorical([("a", 1), ("b", 2)] * 20),
+    "Interval": pd.cut(np.arange(40.0), 2),
+    "Timestamp": pd.Categorical(list(pd.date_range("2020", periods=2)) * 20),
+    "bytes": np.array([b"a", b"b"] * 20, dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_categories_that_could_not_be_read_are_not_written(kind, tmp_path):
+    frame = pd.DataFrame({"x": np.arange(40.0), "c": ODD[kind]})
+    model = MixtureModel(covariance_type="diag").fit(frame)
+    with pytest.raises(
+        NotImplementedError, match=f"column 'c', such as .* of type {kind}. Make text"
+    ):
+        model.save(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+    model.fit(frame.assign(c=[str(label) for label in frame.c])).save(tmp_path / "a")
+    assert len(skem.load(tmp_path / "a").categories_["c"]) == 2
+
+
+def test_categories_without_rows_are_named_too(tmp_path):
+    labels = pd.CategoricalDtype(["a", "b", pd.Timestamp("2020")])
+    frame = pd.DataFrame({"c": pd.Categorical(["a", "b"] * 20, dtype=labels)})
+    with pytest.raises(NotImplementedError, match="column 'c', such as Timestamp"):
+        MixtureModel().fit(frame).save(tmp_path / "a")
+
+
 def change_law(name, key, value):
     def change(document):
         for group in document["state"]["groups"]:

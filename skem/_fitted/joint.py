@@ -15,9 +15,10 @@ from skem._fitted.laws import LIMIT
 from skem._fitted.noise import set_marginal_noise
 from skem._fitted.parametric import Parametric
 from skem._fitted.univariate import cdf, quantile
-from skem._inputs.array_api import like_given, numpy_of
+from skem._inputs.array_api import as_numpy, like_given, numpy_of
 from skem._inputs.dask import in_memory
 from skem._inputs.features import check_features, feature_index, names_of
+from skem._inputs.gaps import is_missing, with_gaps
 from skem._inputs.typing import RandomState
 from skem._inputs.validation import (
     check_incomplete,
@@ -89,6 +90,8 @@ def row_of(values: Given, names: Sequence[str]) -> np.ndarray:
         if len(set(chosen)) < len(chosen):
             raise ValueError(f"values should be of distinct features, got {values!r}")
         for j, key in zip(chosen, values.keys(), strict=True):
+            if is_missing(values[key]):
+                continue
             if not isinstance(values[key], Real):
                 raise ValueError(
                     f"The value of feature {key!r} should be a number, got "
@@ -97,8 +100,9 @@ def row_of(values: Given, names: Sequence[str]) -> np.ndarray:
             row[j] = values[key]
     else:
         row = np.ravel(
-            check_array(
-                values,
+            with_gaps(
+                check_array,
+                as_numpy(values),
                 dtype=np.float64,
                 ensure_2d=False,
                 ensure_all_finite=False,

@@ -326,7 +326,8 @@ class SharedMethods(
 
         NotImplementedError
             If the class or a family is none of those that :func:`skem.load` knows, or
-            if a parameter cannot be written, such as a `RandomState`.
+            if a parameter cannot be written, such as a `RandomState`, or a category
+            that is no text, bool or number.
 
         OSError
             If the file cannot be written.

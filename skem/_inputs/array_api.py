@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
+from skem._inputs.gaps import unmasked
 from skem._inputs.sklearn import convert_to_numpy, get_namespace_and_device, move_to
 
 LIBRARIES = ("torch", "cupy", "jax")
@@ -31,8 +32,11 @@ def _is_dispatched(X: Any) -> bool:
 
 
 def as_numpy(X: Any) -> Any:
-    """Return an array of another library as NumPy's; what is none, as it is."""
-    return numpy_of(X) if _is_dispatched(X) else X
+    """Return an array of another library as NumPy's; what is none, as it is.
+
+    What is masked is NaN.
+    """
+    return numpy_of(X) if _is_dispatched(X) else unmasked(X)
 
 
 def numpy_of(values: Any, dtype: Any = None) -> np.ndarray:

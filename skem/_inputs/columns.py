@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from skem._inputs.gaps import is_missing
+
 DATES = (
     "dates",
     "turn them into numbers first, such as the days since the first of them",
@@ -90,8 +92,7 @@ def _what_is_there(column: Any) -> tuple[str, str, Any] | None:
         return (*OF_KIND[kind], None)
     for value in column:
         try:
-            # What is missing, None or pandas' NA, is no number either.
-            if value is not None and type(value).__name__ not in ("NAType", "NaTType"):
+            if not is_missing(value):
                 float(value)
         except (TypeError, ValueError):
             return _what_it_is(column, value)

@@ -13,6 +13,7 @@ from sklearn import get_config
 from sklearn.utils import check_array
 
 from skem._inputs.columns import explained
+from skem._inputs.gaps import unmasked, whole, with_gaps
 from skem._inputs.validation import (
     FLOATS,
     as_labels,
@@ -31,6 +32,9 @@ from skem.core.blocks.dask import CallingThread, DaskBlocks, Tally, weight_and_k
 from skem.core.blocks.graph import Chunks
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.kernel import Kernel
+
+OF_OTHER_RULES = np.matrix | np.ma.MaskedArray
+"""Arrays of NumPy that do not compute as others do."""
 
 
 def is_dask(X: Any) -> bool:
@@ -57,17 +61,18 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     if hasattr(X, "to_dask_array"):
         meta = _validated(estimator, X._meta, reset=reset)
         return frame_of(X, meta.dtype).to_dask_array()
+    X = unmasked(X)
     if any(math.isnan(size) for size in X.shape[1:]):
         raise ValueError(
             f"The number of columns of X is unknown, its shape is {X.shape}. "
             "Call `X.compute_chunk_sizes()` first."
         )
-    if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, np.matrix):
+    if not isinstance(X._meta, np.ndarray) or isinstance(X._meta, OF_OTHER_RULES):
         raise TypeError(_not_numpy(X._meta))
     native = X.dtype.newbyteorder("=")
     meta = _validated(estimator, np.empty((0, *X.shape[1:]), native), reset=reset)
     if X.dtype != meta.dtype:
-        X = X.astype(meta.dtype)
+        X = X.map_blocks(_of_numbers, meta.dtype, dtype=meta.dtype, meta=meta)
     return X.rechunk({1: -1})
 
 
@@ -82,9 +87,9 @@ def frame_of(X: Any, dtype: np.dtype) -> Any:
 
 
 def _of_numbers(part: Any, dtype: np.dtype) -> Any:
-    """Convert a part of a data frame; errors name the column that is no numbers."""
+    """Convert a part of the data; errors name the column that is no numbers."""
     try:
-        return part.astype(dtype)
+        return with_gaps(lambda own: own.astype(dtype), part)
     except (TypeError, ValueError) as error:
         raise explained(part, error) from None
 
@@ -106,8 +111,8 @@ def _not_numpy(block: Any) -> str:
     kind = f"{type(block).__module__}.{type(block).__qualname__}"
     return (
         f"Expected NumPy arrays as blocks of X, got {kind} instead. Convert them "
-        "first, for instance by `X.map_blocks(np.asarray)`, or by `toarray` if they "
-        "are sparse."
+        "first, for instance by `X.map_blocks(np.asarray)`, by `toarray` if they are "
+        "sparse, or by `X.map_blocks(np.ma.filled, np.nan)` if they are masked."
     )
 
 
@@ -119,6 +124,7 @@ def check_dask_weight(sample_weight: Any, X: Any) -> tuple[Any, Any | None]:
         return X, None
     if hasattr(sample_weight, "to_dask_array"):
         sample_weight = sample_weight.to_dask_array()
+    sample_weight = whole(sample_weight, "sample_weight")
     if is_scalar(sample_weight):
         full = partial(_constant_weight, check_scalar_weight(sample_weight))
         return X, X.map_blocks(full, dtype=float, drop_axis=1, meta=np.empty(0))
@@ -149,6 +155,7 @@ def check_dask_labels(labels: Any, X: Any) -> tuple[Any, Any | None]:
         return X, None
     if hasattr(labels, "to_dask_array"):
         labels = labels.to_dask_array()
+    labels = whole(labels, "labels")
     if not isinstance(labels, da.Array):
         labels = as_labels(labels)
         labels = da.from_array(labels, chunks=labels.shape)
@@ -251,7 +258,7 @@ class Inspection:
     def _problem(
         self, x: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None
     ) -> Fault | None:
-        if not isinstance(x, np.ndarray) or isinstance(x, np.matrix):
+        if not isinstance(x, np.ndarray) or isinstance(x, OF_OTHER_RULES):
             return Fault(TypeError(_not_numpy(x)))
         if x.ndim != 2 or x.shape[1] != self.n_features or x.dtype.kind not in "fbiu":
             return Fault(

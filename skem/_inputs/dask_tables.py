@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from skem._inputs.dask import frame_of
+from skem._inputs.gaps import unmasked
 from skem.core.blocks.graph import Chunks
 
 KEPT_CHUNKS = 3
@@ -157,9 +158,9 @@ def rows_of(X: Any, most: int) -> Any:
 
 
 def wide_rows(X: Any) -> Any:
-    """Return a Dask array whose chunks have all columns."""
+    """Return a Dask array whose chunks have all columns, and no masks."""
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead. Reshape your data."
         )
-    return X.rechunk({1: -1})
+    return unmasked(X).rechunk({1: -1})

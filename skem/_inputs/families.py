@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -305,6 +306,13 @@ class Columns:
             f"Feature {j} ({self.names[j]!r}) of X has no value at all: it is missing "
             "in every row. Leave it out."
         )
+
+    @property
+    def n_cells(self) -> int | None:
+        """Number of different rows there may be, if all columns have categories."""
+        if len(self.labels) < len(self.names):
+            return None
+        return math.prod(map(len, self.labels.values()))
 
     @property
     def discrete(self) -> bool:

@@ -14,8 +14,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
+from skem._inputs.array_api import as_numpy
 from skem._inputs.dask import is_dask
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
+from skem._inputs.gaps import is_missing
 from skem._inputs.validation import weight_of_each
 from skem.core.blocks.arrays import is_mapped
 
@@ -245,6 +247,7 @@ def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> N
 def _read_array(
     estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
 ) -> Table:
+    X = as_numpy(X)
     validated = partial(
         validate_data,
         estimator,
@@ -293,7 +296,9 @@ def _read_column(name: str, column: Any) -> Column:
         numbers = column.to_numpy(dtype=dtype, na_value=np.nan)
         return Column(name, NUMBERS, finite(name, numbers))
     if hasattr(column, "array") and column.dtype.kind in "OUT":
-        return _read_values(name, column.to_numpy(dtype=object))
+        return _read_values(name, column.to_numpy(dtype=object), column.dtype)
+    if hasattr(column, "array") and column.dtype.kind in "Mm":
+        raise _neither(name, column.dtype)
     values = column.to_numpy() if hasattr(column, "to_numpy") else column
     return _read_values(name, np.asarray(values))
 
@@ -309,7 +314,16 @@ def _of_pandas_categories(name: str, column: Any) -> Column:
     return Column(name, CATEGORIES, None, place[codes], kept)
 
 
-def _read_values(name: str, values: np.ndarray) -> Column:
+def _neither(name: str, dtype: Any) -> ValueError:
+    """Return the error of a column of a dtype that no family takes."""
+    return ValueError(
+        f"Column {name!r} has the dtype {dtype}, which is neither of numbers nor of "
+        "categories. Turn it into one of them, or leave it out."
+    )
+
+
+def _read_values(name: str, values: np.ndarray, dtype: Any = "object") -> Column:
+    """Read values; `dtype` is that of the column, if they are objects."""
     kind = values.dtype.kind
     if kind in "iuf":
         if values.dtype != np.float32:
@@ -320,28 +334,30 @@ def _read_values(name: str, values: np.ndarray) -> Column:
         plain = tuple(map(_plain, labels.tolist()))
         return Column(name, CATEGORIES, None, codes.ravel(), plain)
     if kind != "O":
-        raise ValueError(
-            f"Column {name!r} has the dtype {values.dtype}, which is neither of "
-            "numbers nor of categories. Turn it into one of them, or leave it out."
-        )
+        raise _neither(name, values.dtype)
     missing = np.array([is_missing(value) for value in values], dtype=bool)
     present = values[~missing]
     if all(map(_is_number, present)):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = present.astype(float)
         return Column(name, NUMBERS, finite(name, numbers))
-    return _of_objects(name, values, missing)
+    return _of_objects(name, values, missing, dtype)
 
 
-def _of_objects(name: str, values: np.ndarray, missing: np.ndarray) -> Column:
+def _of_objects(
+    name: str, values: np.ndarray, missing: np.ndarray, dtype: Any
+) -> Column:
     found: dict[Any, int] = {}
     codes = np.full(len(values), -1)
     for i in np.flatnonzero(~missing):
         value: Any = _plain(values[i])
         if not isinstance(value, str | bytes | bool | Real):
+            if str(dtype) != "object":
+                raise _neither(name, dtype)
             raise TypeError(
                 f"A value of column {name!r} is a {type(value).__name__}: the argument "
-                "must be a string, a bool or a number."
+                "must be a string, a bool or a number. Turn the column into one of "
+                "them, or leave it out."
             )
         codes[i] = found.setdefault(value, len(found))
     return replace(in_order(name, codes, list(found)), objects=True)
@@ -369,13 +385,6 @@ def _reads_as_number(label: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell has no value."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, Real) and bool(value != value)
 
 
 def finite(name: str, numbers: np.ndarray) -> np.ndarray:

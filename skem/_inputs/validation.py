@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skem._inputs.array_api import as_numpy
 from skem._inputs.columns import check_kinds, explained
+from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import Interval
 from skem.core.gaussian.covariance import Structure
 
@@ -69,7 +71,7 @@ def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate X as scikit-learn does; errors name the column that is no numbers."""
     check_kinds(X)
     try:
-        return validate_data(estimator, X, **options)
+        return with_gaps(partial(validate_data, estimator), X, **options)
     except (TypeError, ValueError) as error:
         of_types = ("could not convert", "Cannot cast", "Complex data")
         if isinstance(error, ValueError) and not str(error).startswith(of_types):
@@ -173,7 +175,7 @@ def check_mixture(estimator: Any, kind: str, needed: Sequence[str]) -> Any:
 def check_incomplete(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1
 ) -> np.ndarray:
-    """Validate X, in which NaN, or pandas' NA, is a missing value."""
+    """Validate X, in which NaN, pandas' NA or what is masked is a missing value."""
     X = as_numpy(X)
     if not reset and _is_valid(estimator, X, min_samples) and X.dtype in FLOATS:
         name = type(estimator).__name__
@@ -210,7 +212,7 @@ def check_sample_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
 
 def check_each_weight(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, float]:
     """Validate non-negative weights of shape (n_samples,), and add them up."""
-    sample_weight = as_numpy(sample_weight)
+    sample_weight = as_numpy(whole(sample_weight, "sample_weight"))
     if is_scalar(sample_weight):
         value = np.asarray(check_scalar_weight(sample_weight))
         sample_weight = np.broadcast_to(value, len(X))
@@ -309,7 +311,7 @@ def check_labels(
 def as_labels(labels: Any) -> np.ndarray:
     """Return what may be labels as an array of any type."""
     return check_array(
-        as_numpy(labels),
+        as_numpy(whole(labels, "labels")),
         dtype=None,
         ensure_2d=False,
         ensure_all_finite=False,
@@ -427,7 +429,7 @@ def check_matrices(
 
 def check_mean_prior(mean: Any, n_features: int) -> np.ndarray:
     """Validate the prior of means, of shape (d,)."""
-    mean = check_array(mean, dtype=FLOATS, ensure_2d=False)
+    mean = check_array(as_numpy(mean), dtype=FLOATS, ensure_2d=False)
     _check_shape(mean, (n_features,), "means")
     return mean.astype(float)
 
@@ -438,7 +440,7 @@ def check_covariance_prior(
     """Validate the prior of covariances: a covariance without a component axis."""
     shape = structure.shape(1, n_features)
     shape = shape if structure.shared else shape[1:]
-    values = np.asarray(covariance)
+    values = np.asarray(as_numpy(covariance))
     if values.ndim:
         values = check_array(values, dtype=FLOATS, ensure_2d=False)
     name = "covariance_prior"

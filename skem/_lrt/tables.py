@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from skem._inputs.sklearn import num_samples
 from skem._inputs.validation import check_n_samples, check_sample_weight, weight_of_each
 from skem._lrt.simulated import models_of, n_simulated
+from skem._report.text import NOT_IDENTIFIED
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
@@ -74,6 +75,8 @@ def _fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DegenerateComponentsWarning)
+        # Densities are compared, which are the same.
+        warnings.filterwarnings("ignore", message=NOT_IDENTIFIED)
         for K in components:
             model = clone(template).set_params(n_components=K, random_state=seed)
             models.append(model.fit(X, sample_weight=sample_weight))

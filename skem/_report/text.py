@@ -18,6 +18,8 @@ MOST_NAMED = 5
 UNDETERMINED = (
     "rest on fewer samples than it takes to determine them, or coincide with others."
 )
+NOT_IDENTIFIED = "The parameters of the mixture are not identified"
+"""How the warning of more parameters than a table determines begins."""
 
 
 class TextColumn(NamedTuple):

@@ -281,7 +281,10 @@ def errors_of(
             )
             gradient[:] = (first - second) / (2 * DIFFERENCE)
         hessian, outer = information.matrices()
-        errors = _delta(hessian, outer, gradients, method, information.on_bounds)
+        on_bounds = information.on_bounds
+        # Of categories alone, curvature without scores is the penalty's, or chance.
+        scored = not em.product.single
+        errors = _delta(hessian, outer, gradients, method, on_bounds, scored)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {
@@ -296,11 +299,13 @@ def _delta(
     gradients: np.ndarray,
     method: str,
     on_bounds: np.ndarray | bool = False,
+    scored: bool = False,
 ) -> np.ndarray:
     """Return errors of functions with gradients (p, q), NaN where they are not known.
 
-    What has no finite curvature is taken for what the data say nothing of. What is on
-    a bound is held there: its error is infinite, and it has no part in the others'.
+    What has no finite curvature is taken for what the data say nothing of; and if only
+    what is `scored` counts, a direction in which no row has a score. What is on a bound
+    is held there: its error is infinite, and it has no part in the others'.
     """
     finite = np.isfinite(np.diag(hessian)) & np.isfinite(np.diag(outer)) & ~on_bounds
     both = finite[:, None] & finite
@@ -310,8 +315,11 @@ def _delta(
     gradients = np.nan_to_num(gradients, nan=np.finfo(float).max)
     units = np.abs(gradients).max(axis=0)
     gradients = gradients / np.where(units > 0, units, 1.0)
-    values, vectors = np.linalg.eigh(outer if method == "opg" else hessian)
-    known = values > IDENTIFIED * max(values.max(), 1.0)
+    if scored:
+        _, vectors, known = _eigen(outer)
+        onto = vectors[:, known] @ vectors[:, known].T
+        hessian = onto @ hessian @ onto
+    values, vectors, known = _eigen(outer if method == "opg" else hessian)
     along = vectors.T @ gradients
     solved = along[known] / values[known, None]
     if method == "sandwich":
@@ -325,6 +333,12 @@ def _delta(
     errors = np.where(lost > UNKNOWN**2 * total, np.nan, errors)
     bound = np.broadcast_to(on_bounds, len(gradients))
     return np.where((gradients[bound] != 0).any(axis=0), np.inf, errors)
+
+
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return eigenvalues and eigenvectors, and which directions have information."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values, vectors, values > IDENTIFIED * max(values.max(), 1.0)
 
 
 def unflattened(errors: dict[Any, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -52,6 +52,8 @@ OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
     Categorical: ("proportions",),
 }
 """Parameters of families that are not exponential families of one number."""
+OF_LABELS = (str, bool, int, float)
+"""Types of categories that a file may have."""
 
 
 def table_document(mixture: Any) -> dict[str, Any]:
@@ -77,7 +79,10 @@ def table_document(mixture: Any) -> dict[str, Any]:
             columns.groups, mixture._product.models, mixture._laws, strict=True
         )
     ]
-    labels = {str(j): list(own) for j, own in columns.labels.items()}
+    labels = {
+        str(j): _labels_written(columns.names[j], own)
+        for j, own in columns.labels.items()
+    }
     return {
         "parameters": {
             **encoded_all(parameters, "parameter"),
@@ -87,10 +92,10 @@ def table_document(mixture: Any) -> dict[str, Any]:
         "state": {
             "names": list(columns.names),
             "groups": groups,
-            "labels": encoded(labels, "labels"),
+            "labels": {"dict": labels},
             "weights": encoded(mixture._point.weights, "weights"),
             "container": mixture._container,
-            "dtypes": _dtypes_written(mixture._dtypes),
+            "dtypes": _dtypes_written(columns.names, mixture._dtypes),
         },
     }
 
@@ -194,10 +199,21 @@ def _places_read(places: Any) -> list[int]:
     return places
 
 
+def _labels_written(name: str, labels: Iterable[Any]) -> Any:
+    for label in labels:
+        if type(label) not in OF_LABELS:
+            raise NotImplementedError(
+                f"save does not know how to write the categories of column {name!r}, "
+                f"such as {label!r}: it is of type {type(label).__name__}. Make text "
+                "of them before the fit, or save the mixture with skops or pickle."
+            )
+    return encoded(list(labels), "labels")
+
+
 def _labels_read(written: Any) -> dict[int, tuple[Any, ...]]:
     found = {}
     for j, labels in decoded(written).items():
-        if not labels or not all(type(x) in (str, bool, int, float) for x in labels):
+        if not labels or not all(type(x) in OF_LABELS for x in labels):
             raise ValueError("labels should be text, bools or numbers")
         found[int(j)] = tuple(labels)
     return found
@@ -367,17 +383,17 @@ def _finite(values: ArrayLike) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _dtypes_written(dtypes: Any) -> Any:
+def _dtypes_written(names: Iterable[str], dtypes: Any) -> Any:
     """Return the dtypes of a data frame by name, and the categories of those that are.
 
-    Categories of other types than text, bools and numbers are not written.
+    Categories of other types than text, bools and numbers are refused.
     """
     if dtypes is None:
         return None
     found: list[Any] = []
-    for dtype in dtypes:
+    for name, dtype in zip(names, dtypes, strict=True):
         if str(dtype) == "category":
-            labels = encoded(dtype.categories.tolist(), "categories")
+            labels = _labels_written(name, dtype.categories.tolist())
             found.append({"categories": labels, "ordered": bool(dtype.ordered)})
         else:
             found.append(str(dtype))

@@ -22,8 +22,10 @@ from skem._inputs.tables import Table, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
 from skem._report.text import (
     MOST_NAMED,
+    NOT_IDENTIFIED,
     UNDETERMINED,
     capitalised,
+    count,
     rows_of_components,
 )
 from skem._tables.described import DescribedTable, outward_parameters
@@ -100,6 +102,20 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 DegenerateComponentsWarning,
                 stacklevel=3,
             )
+        if known is None:
+            self._warn_unless_identified(stacklevel=3)
+
+    def _warn_unless_identified(self, stacklevel: int) -> None:
+        """Say so if there are more parameters than proportions of the table."""
+        n_cells = self._columns.n_cells
+        if n_cells is not None and self.n_parameters_ > n_cells - 1:
+            warnings.warn(
+                f"{NOT_IDENTIFIED}: there are {self.n_parameters_} free ones, and a "
+                f"table of {count(n_cells, 'cell')} determines at most {n_cells - 1}. "
+                "Use fewer components or more columns.",
+                UserWarning,
+                stacklevel=stacklevel + 1,
+            )
 
     def _few_rows(self) -> str:
         """Say which rows degenerate components rest on, if these are a few."""
@@ -139,6 +155,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             self.__dict__.pop("labels_", None)
         if not state.is_enough(self.n_components):
             self._stream, self._began_with = state, self._structure()
+        else:
+            self._warn_unless_identified(stacklevel=3)
 
     def _structure(self) -> dict[str, Any]:
         """Return the parameters that a stream keeps."""

@@ -12,7 +12,7 @@ import numpy as np
 from skem._fitted.conditional import Conditioner
 from skem._inputs.families import Columns
 from skem._inputs.features import feature_index
-from skem._inputs.tables import is_missing
+from skem._inputs.gaps import is_missing
 from skem.core.gaussian.coordinates import Coordinates
 from skem.families.family import Kind
 from skem.families.gaussian_model import GaussianModel
