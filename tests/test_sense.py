@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from skem import GaussianMixture, GaussianMixtureIC, MixtureModel, StudentMixture
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureModel,
+    StudentMixture,
+    StudentMixtureIC,
+)
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
 from skem.exceptions import DegenerateComponentsWarning
@@ -170,6 +176,27 @@ def test_scores_of_two_raters_make_no_component_of_one_value(rng):
     assert adjusted_rand_score(true, mixture.predict(X)) > 0.9
     # A step of one: a variance of 1/12 at least.
     assert standard_deviations(mixture).min() > 0.28
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("choice", [GaussianMixtureIC, StudentMixtureIC])
+@pytest.mark.parametrize("n_features", [4, 8])
+def test_a_record_that_was_entered_often_is_no_cluster(
+    n_features, choice, weighted, rng
+):
+    y = rng.integers(3, size=600)
+    X = np.pad(TRIANGLE, ((0, 0), (0, n_features - 2)))[y]
+    X += rng.normal(size=X.shape)
+    # Not far from its cluster's centre.
+    y[0], X[0] = 0, 0.5
+    if weighted:
+        data, weight = X, np.where(np.arange(600) == 0, 31, 1)
+    else:
+        data, weight = np.concatenate([X, np.repeat(X[:1], 30, axis=0)]), None
+    found = choice(range(2, 6), covariance_type="spherical", random_state=0)
+    found.fit(data, sample_weight=weight)
+    assert found.n_components_ == 3
+    assert adjusted_rand_score(y, found.predict(X)) > 0.95
 
 
 @pytest.mark.parametrize("covariance_type", list(STRUCTURES))

@@ -59,6 +59,9 @@ step accounts for: a zero of inflated counts, or a number that many were rounded
 NARROWER = 1.25
 """Ratio of the width with which a value's rows are as dense as others to the width that
 it has: where nothing else tells rows apart, that they share a value is to."""
+AS_DENSE = float(1 / np.sqrt(2 * np.pi * np.e / 12))
+"""Ratio of the width, of Gaussian variance w²/12, to that of a box of as many rows, if
+they are as dense: on the average of the logarithm over the width."""
 COVERED = 4.0
 """Times the distance between the quartiles of a value's neighbours that it is wide, at
 most: twice what they cover, if they are even."""
@@ -543,7 +546,7 @@ def _of_box(
     `away` (features, n) is where rows are, seen from those of the box, of some mass.
     """
     others = np.flatnonzero(away.any(axis=0))
-    far = (np.abs(away[:, others]) / (NARROWER * wide[:, None])).max(axis=0)
+    far = (np.abs(away[:, others]) / wide[:, None]).max(axis=0)
     order = np.argsort(far, kind="stable")
     within = np.cumsum(weight[others[order]])
     if not len(order) or not within[-1] > 0:
@@ -552,4 +555,7 @@ def _of_box(
     times = far[order[np.searchsorted(within, wanted)]]
     near = away[:, others[far <= times * (1 + 1e-9)]]
     between = np.diff(np.quantile(near, [0.25, 0.75], axis=1), axis=0)[0]
-    return np.clip(times * wide, wide, np.maximum(COVERED * between, wide))
+    # What these cover, on one side of the value or on both.
+    sides = np.maximum(near.max(axis=1), 0) - np.minimum(near.min(axis=1), 0)
+    widths = sides * AS_DENSE / (NARROWER * AS_DENSE) ** (1 / len(wide))
+    return np.clip(widths, wide, np.maximum(COVERED * between, wide))
