@@ -223,9 +223,10 @@ class MixtureIC(TakesTables, Chooser):
         DegenerateComponentsWarning
             If the chosen mixture has `degenerate_components_`.
         UserWarning
-            If weights are not whole numbers, and add up to more than twice the number
-            of rows. If the chosen mixture has more parameters than its columns of
-            categories determine, as in `MixtureModel.fit`.
+            If the largest of several numbers of components is chosen. If weights are
+            not whole numbers, and add up to more than twice the number of rows. If
+            categories are odd, as `MixtureModel.fit` warns. If the chosen mixture has
+            more parameters than its columns of categories determine, as there.
         """
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight, labels)
@@ -289,6 +290,7 @@ class MixtureIC(TakesTables, Chooser):
     def _choose(self, found: list[Candidate]) -> None:
         self._set_choice(results_of(found, self.criterion))
         self.best_estimator_ = found[self.best_index_].mixture
+        self._warn_of_most_tried()
         warn_unless_converged(self.best_estimator_)
         if len(self.degenerate_components_):
             warnings.warn(

@@ -32,7 +32,9 @@ class MixtureModel(FittingTable):
         - 'auto': categorical for columns of categories, text and bools, and Gaussian
           for those of numbers; `families_` says which it was. A column of Python
           objects is one of numbers if all of its values are; a warning names the cell
-          if that is so but for 5 % of them at most, or they read as numbers.
+          if that is so but for 5 % of them at most, or they read as numbers. Another
+          one names a column of more than 20 categories, if they are more than half as
+          many as its values: names of rows, dates as text.
         - str or Family: one family for all columns.
         - mapping from columns (names or places) to families. Columns that are not
           named are as with 'auto'.
@@ -330,6 +332,10 @@ class MixtureModel(FittingTable):
         -----
         ConvergenceWarning
             If the run that led to the result has not converged.
+
+        UserWarning
+            If 'auto' takes numbers with a few odd cells, or what names rows, for
+            categories.
 
         DegenerateComponentsWarning
             If there are `degenerate_components_`.

@@ -10,6 +10,7 @@ from skem import (
     GaussianMixture,
     MixtureModel,
     SequentialBootstrapLRT,
+    StudentMixture,
     bootstrap_lrt,
     sequential_bootstrap_lrt,
 )
@@ -37,7 +38,7 @@ def test_statistic_is_that_of_two_fits_where_these_find_the_same_optima(k0):
 
 @pytest.mark.parametrize("estimator", [GaussianMixture(), MixtureModel(n_init=1)])
 def test_shared_values_are_no_evidence_of_more_components(estimator):
-    """Simulated data have none, so that as points they would always be too much."""
+    """As points they would always be too much."""
     rng = np.random.default_rng(1)
     z = rng.integers(2, size=300)
     X = np.array([4, 3]) * z[:, None] + rng.normal(size=(300, 2))
@@ -45,6 +46,39 @@ def test_shared_values_are_no_evidence_of_more_components(estimator):
     test = bootstrap_lrt(estimator, X, 2, 3, n_boot=4, random_state=0)
     assert test.p_value > 0.5
     assert bootstrap_lrt(estimator, X, 1, 2, n_boot=4, random_state=0).p_value == 0.2
+
+
+@pytest.mark.each_value
+@pytest.mark.parametrize("step", [0.5, 1.0])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianMixture(),
+        GaussianMixture(reg_covar=1e-3),
+        StudentMixture(df=10.0),
+        pytest.param(MixtureModel(n_init=1), marks=pytest.mark.slow),
+    ],
+    ids=["gaussian", "ridge", "student", "table"],
+)
+def test_p_values_of_rounded_data_are_those_of_a_test(estimator, step):
+    """Simulations that were not rounded would have other statistics, and p = 1 or 0."""
+    p_values = []
+    for seed in range(10):
+        x = np.random.default_rng(seed).normal(size=(50, 1))
+        X = np.round(x / step) * step
+        test = bootstrap_lrt(estimator, X, 1, 2, n_boot=3, random_state=seed)
+        p_values.append(test.p_value)
+    # Of an exact test half of the p-values are among the two lower ones of four.
+    low, high = binom.interval(0.998, 10, 0.5)
+    assert low <= np.count_nonzero(np.array(p_values) <= 0.5) <= high
+
+
+def test_rounded_positive_values_stay_positive(rng):
+    """A draw that would be rounded to zero has the lowest value of the data."""
+    X = np.maximum(np.round(rng.lognormal(0.5, 0.7, size=(80, 1))), 1)
+    model = MixtureModel(families="lognormal", n_init=1)
+    test = bootstrap_lrt(model, X, 1, 2, n_boot=2, random_state=0)
+    assert np.isfinite(test.bootstrap_statistics).all()
 
 
 def test_several_more_components_are_reached():

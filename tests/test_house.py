@@ -63,7 +63,7 @@ MAY_IMPORT = {
     | {"_inputs", "_report", "_fitted", "_fitting", "exceptions"}
     | {"gaussian_mixture", "mixture_model"},
     "_lrt": FIT
-    | {"_inputs", "_report", "_fitting", "exceptions"}
+    | {"families", "_inputs", "_report", "_fitting", "exceptions"}
     | {"gaussian_mixture", "student_mixture", "mixture_model"},
     "student_mixture_ic": GAUSSIAN
     | {"core.mixture", "core.solve", "_inputs", "_fitting", "_selection"}

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -350,6 +351,21 @@ def test_candidates_that_are_not_eligible_are_marked_and_told_why_once(succeed, 
     below = one_line(out.split("\n\n")[3])
     assert below.startswith("Not eligible, whatever the BIC: Some components rest on")
     assert one_line(out).count("rest on fewer samples") == 1
+
+
+def test_the_largest_number_that_was_tried_is_a_note_not_a_warning(succeed, write):
+    rng = np.random.default_rng(0)
+    x = rng.normal(10 * (np.arange(120) % 3))
+    path = write("x\n" + "\n".join(map(str, x)) + "\n")
+    text = (
+        "3 components were chosen, the most that were tried: with more the BIC may be"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = succeed(path, "--components", "1-3", *FULL)
+        more = succeed(path, "--components", "1-4", *FULL)
+    assert one_line(out).count(text) == 1
+    assert "most that were tried" not in one_line(more)
 
 
 def test_no_word_of_eligibility_if_all_are_eligible(succeed):

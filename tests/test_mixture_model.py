@@ -551,6 +551,29 @@ def test_a_few_cells_that_are_no_numbers_are_told(make, n):
         assert estimator.families_["age"] == "categorical"
 
 
+@pytest.mark.each_value
+@pytest.mark.parametrize("kind", [str, object, "category"])
+@pytest.mark.parametrize("half", [30, 31])
+def test_categories_that_name_rows_are_told(kind, half, rng):
+    """A column of them would make one cluster of all rows; a family is a decision."""
+    ids = np.r_[np.arange(half), rng.integers(half, size=60 - half)]
+    names = pd.Series([f"u{i}" for i in ids] + [None] * 40).astype(kind)
+    frame = pd.DataFrame({"x": rng.normal(size=100), "id": names})
+    if kind is str:
+        frame = frame[:60]
+    message = "Column 'id' is taken for categories: its 60 cells are of 31 categories"
+    search = MixtureIC((1, 2), n_init=1, max_iter=2, random_state=0)
+    for estimator in (MixtureModel(1), search):
+        for families, told in (("auto", half == 31), ({"id": "categorical"}, False)):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                clone(estimator).set_params(families=families).fit(frame)
+            found = [str(w.message) for w in caught if "taken for" in str(w.message)]
+            assert len(found) == told
+            assert all(text.startswith(message) for text in found)
+            assert all(w.filename == __file__ for w in caught)
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -22,6 +22,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skem import (
     GaussianMixture,
     GaussianMixtureIC,
+    GaussianMixtureRegressor,
+    MixtureIC,
     StudentMixtureIC,
     bootstrap_lrt,
 )
@@ -674,6 +676,7 @@ def wide():
 def test_matrices_of_more_features_than_rows_are_no_candidates(selection, wide):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "2 components were chosen")
         if selection is StudentMixtureIC:
             # A component of one row is degenerate in all structures.
             warnings.simplefilter("ignore", DegenerateComponentsWarning)
@@ -708,3 +711,39 @@ def test_large_components_of_too_few_rows_are_not_called_errors():
     (message,) = (str(each.message) for each in caught)
     assert "not eligible: some of its components have too few rows" in message
     assert "errors" not in message and "rests on" not in message
+
+
+@pytest.mark.parametrize("search", [GaussianMixtureIC, StudentMixtureIC, MixtureIC])
+@pytest.mark.parametrize(
+    ("components", "n_rows", "told"),
+    [
+        ((1, 2), 100, True),
+        ((1, 2, 3), 100, False),
+        (2, 100, False),
+        # There are no rows for more.
+        ((1, 2, 90), 80, False),
+    ],
+)
+def test_the_largest_number_that_was_tried_is_told(X, search, components, n_rows, told):
+    chosen = search(components, covariance_type="diag", random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", FitFailedWarning)
+        chosen.fit(X[-n_rows:])
+    assert chosen.n_components_ == 2
+    texts = [each for each in caught if "the most that were tried" in str(each.message)]
+    assert len(texts) == told
+    for each in texts:
+        assert each.category is UserWarning and each.filename == __file__
+        assert str(each.message).startswith("2 components were chosen")
+        assert "with more the BIC may be lower" in str(each.message)
+
+
+def test_estimators_that_choose_inside_do_not_tell_that_they_try_nine(rng):
+    means = 20.0 * np.arange(9)[:, None]
+    X = rng.normal(means[np.arange(180) % 9])
+    model = GaussianMixtureRegressor(covariance_type="spherical", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, X.ravel() + rng.normal(size=180))
+    assert len(model.mixture_.weights_) == 9

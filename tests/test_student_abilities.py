@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import gammaln, logsumexp
+from scipy.special import betainc, gammaln, logsumexp
 
 import skem
 from skem import GaussianMixture, StudentMixture, bootstrap_lrt
@@ -240,6 +240,26 @@ def test_quantiles_are_inverse_to_the_distribution_function(df):
     one = StudentMixture.from_parameters([1.0], [[1.0]], [4.0], df, "spherical")
     q = np.array([1e-8, 0.2, 0.999])
     np.testing.assert_allclose(one.quantile(q), 1 + 2 * stats.t.ppf(q, df), rtol=1e-9)
+
+
+@pytest.mark.parametrize("q", [1e-200, 1e-250, 1e-300])
+@pytest.mark.parametrize("df", [1.0, 2.5, 3341.0])
+def test_quantiles_of_extreme_tails_are_right_where_those_of_scipy_are_infinite(df, q):
+    # The lighter tail of the second component has no part in that.
+    mixture = StudentMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [5.0]], np.ones((2, 1, 1)), [df, 1e4]
+    )
+    x = -mixture.quantile([q])[0]
+    if df == 1.0:
+        assert x == pytest.approx(0.5 / (np.pi * q), rel=1e-9)
+    else:
+        # P(T ≤ −x) of t distributions, by the incomplete beta function.
+        below = betainc(df / 2, 0.5, df / (df + x * x)) / 2
+        assert below == pytest.approx(2 * q, rel=1e-9)
+    assert mixture.cdf([[-x]])[0] == pytest.approx(q, rel=1e-9)
+    upper = StudentMixture.from_parameters([1.0], [[0.0]], [[[1.0]]], [df])
+    high, low = upper.quantile([1 - 1e-13, 1e-13])
+    assert high == pytest.approx(-low, rel=0.01)
 
 
 def test_files_hold_noise_and_what_is_fixed(tmp_path):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from skem import MixtureModel, bootstrap_lrt, sequential_bootstrap_lrt
+from skem._lrt.tables import RecordedColumns
 
 
 @pytest.mark.slow
@@ -49,6 +50,23 @@ def test_tests_of_tables_one_after_the_other():
     assert str(result).splitlines()[-1] == "2 components at level 0.4"
     with pytest.raises(ValueError, match="n_components = 9, n_samples = 4"):
         sequential_bootstrap_lrt(model, X[:4], 9)
+
+
+def test_continuous_columns_of_simulated_tables_are_rounded_as_the_data_are(rng):
+    size = np.maximum(np.round(rng.lognormal(0.5, 0.7, 200)), 1)
+    values = np.stack([rng.poisson(3, 200), np.round(rng.normal(size=200), 1), size])
+    values[1, :20] = np.nan
+    model = MixtureModel(1, families={0: "poisson", 2: "lognormal"}).fit(values.T)
+    weight = np.ones(200)
+    recording = RecordedColumns.of(values, weight, model._columns.groups)
+    drawn = np.stack([rng.poisson(3, 60), rng.normal(size=60), rng.lognormal(0, 1, 60)])
+    drawn[1, 0] = np.nan
+    found = recording.recorded(drawn)
+    np.testing.assert_array_equal(found[0], drawn[0])
+    np.testing.assert_allclose(found[1], np.round(drawn[1], 1), atol=1e-9)
+    # No zeros: a column of that family has none.
+    np.testing.assert_allclose(found[2], np.maximum(np.round(drawn[2]), 1))
+    assert RecordedColumns.of(values[:1], weight, model._columns.groups[:1]) is None
 
 
 def test_no_more_rows_are_simulated_than_there_is_room_for():

@@ -139,7 +139,9 @@ def _fit(selection: GaussianMixtureIC, data: NumberTable) -> tuple[float, list[s
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "No candidate is eligible", UserWarning)
+        for text in ("No candidate is eligible", r"\d+ components were chosen"):
+            # The report has them.
+            warnings.filterwarnings("ignore", text, UserWarning)
         warnings.simplefilter("always", DegenerateComponentsWarning)
         try:
             selection.fit(data.values)

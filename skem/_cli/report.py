@@ -30,7 +30,7 @@ def report(
     everything: bool,
 ) -> str:
     """Return the whole report, with the best candidates or with all of them."""
-    remarks = [*_not_eligible(selection), *notes, *_not_converged(selection)]
+    remarks = _remarks(selection, notes)
     n = len(selection.results_["rank"])
     shown = n if everything else min(n, MOST_CANDIDATES)
     which = "" if shown == n else f", {shown} of {n} (--all shows all)"
@@ -74,7 +74,7 @@ def fit_as_json(
         {names[name]: column[i].item() for name, column in results.items()}
         for i in np.argsort(results["rank"])
     ]
-    remarks = [*_not_eligible(selection), *notes, *_not_converged(selection)]
+    remarks = _remarks(selection, notes)
     return _as_json(
         {
             "skem": __version__,
@@ -149,6 +149,16 @@ def _candidates(selection: GaussianMixtureIC, n_shown: int) -> str:
         TextColumn("", [mark.ljust(width) for mark in marks]),
     ]
     return table(columns)
+
+
+def _remarks(selection: GaussianMixtureIC, notes: Sequence[str]) -> list[str]:
+    more = selection._most_tried()
+    return [
+        *_not_eligible(selection),
+        *([more] if more else []),
+        *notes,
+        *_not_converged(selection),
+    ]
 
 
 def _not_eligible(selection: GaussianMixtureIC) -> Iterator[str]:

@@ -181,7 +181,7 @@ class CriterionDisplay:
         >>> from skem import CriterionDisplay, GaussianMixtureIC
         >>> from skem.datasets import load_faithful
         >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection = GaussianMixtureIC((1, 2, 3), covariance_type="full").fit(X)
         >>> display = CriterionDisplay.from_estimator(selection)
         >>> display.best_.get_label()
         'chosen: 2, full'

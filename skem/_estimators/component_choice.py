@@ -34,6 +34,12 @@ INNER_CONSTRAINTS: dict = {
 }
 
 
+class _InnerChoice(GaussianMixtureIC):
+    """The choice for an estimator, which has its own limit and needs a density only."""
+
+    _tells_of_more = False
+
+
 def fit_mixture(
     X: np.ndarray,
     n_components: int | Auto,
@@ -58,7 +64,7 @@ def fit_mixture(
         sizes: Any = n_components
         if n_components == "auto":
             sizes = range(1, 1 + min(MOST_COMPONENTS, n_filled))
-        selection = GaussianMixtureIC(
+        selection = _InnerChoice(
             sizes,
             covariance_type=(
                 COVARIANCE_TYPES if covariance_type == "auto" else covariance_type

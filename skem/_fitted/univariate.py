@@ -12,6 +12,8 @@ from skem.core.student.parameters import GAUSSIAN
 
 INFINITE = 1e300
 """A distance in standard deviations that is as good as infinite."""
+FAR = 1e100
+"""A distance beyond which the tail of a t is a power of it, to rounding."""
 BISECTIONS = 2000
 """As many as it takes to halve the widest bracket down to rounding."""
 
@@ -36,13 +38,26 @@ def cdf(
     if df is not None:
         # Numbers of one component are evaluated with its degrees of freedom.
         heavy = df < GAUSSIAN
-        below[..., heavy] = stdtr(df[heavy], z[..., heavy])
+        below[..., heavy] = _t_cdf(z[..., heavy], df[heavy])
     return np.einsum("...k,...k->...", weights, below)
 
 
 def _even_cdf(z: np.ndarray) -> np.ndarray:
     """P(t ≤ z) of the last component, from −½ to ½."""
     return np.clip(z[..., -1] + 0.5, 0.0, 1.0)
+
+
+def _t_cdf(z: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """P(t ≤ z) of t distributions; far out without z², which may be infinite."""
+    log_z = np.log(np.maximum(-z, FAR))
+    tail = np.where(z > -INFINITE, np.exp(_log_tail(df) - df * log_z), 0.0)
+    return np.where(z < -FAR, tail, stdtr(df, z))
+
+
+def _log_tail(df: np.ndarray) -> np.ndarray:
+    """Log c of t distributions: P(t ≤ −z) is below c z^−df, and tends to it."""
+    log_peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi)
+    return log_peak + (df - 1) / 2 * np.log(df)
 
 
 def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
@@ -53,7 +68,7 @@ def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
     if df is not None:
         heavy = df < GAUSSIAN
         with np.errstate(divide="ignore"):
-            below[..., heavy] = np.log(stdtr(df[heavy], z[..., heavy]))
+            below[..., heavy] = np.log(_t_cdf(z[..., heavy], df[heavy]))
     return below
 
 
@@ -65,22 +80,33 @@ def _log_pdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
         return normal
     own = np.minimum(df, GAUSSIAN)
     peaks = gammaln((own + 1) / 2) - gammaln(own / 2) - 0.5 * np.log(own * np.pi)
-    tails = -0.5 * (own + 1) * np.log1p(z**2 / own)
+    tails = -(own + 1) * np.log(np.hypot(1, z / np.sqrt(own)))
     return np.where(df < GAUSSIAN, peaks + tails, normal)
 
 
 def _lower_quantiles(
     q: np.ndarray, df: np.ndarray | None, even: bool, n: int
-) -> np.ndarray:
-    """Quantiles (n_q, K) of standard components, for q ≤ ½."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quantiles (n_q, K) of standard components, for q ≤ ½, and bounds around them."""
     own = np.repeat(ndtri(q)[:, None], n, axis=1)
     if even:
         own[:, -1] = q - 0.5
-    if df is not None:
-        heavy = df < GAUSSIAN
-        found = stdtrit(df[heavy], q[:, None])
-        own[:, heavy] = np.nan_to_num(found, nan=-INFINITE, neginf=-INFINITE)
-    return own
+    if df is None:
+        return own, own, own
+    heavy = df < GAUSSIAN
+    low, high = own.copy(), own
+    low[:, heavy] = _below_t_quantile(q[:, None], df[heavy])
+    # Far out SciPy's is infinite of either sign, or no number.
+    own = own.copy()
+    own[:, heavy] = stdtrit(df[heavy], q[:, None])
+    own = np.where((own >= low) & (own <= high), own, low)
+    return own, low, high
+
+
+def _below_t_quantile(q: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Bounds below the quantiles of t distributions, which those of Φ are above."""
+    log_t = (_log_tail(df) - np.log(q)) / df
+    return -np.exp(np.minimum(log_t, np.log(INFINITE)))
 
 
 def _distances(x: np.ndarray, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -121,7 +147,7 @@ def quantile(
 
     log P(t ≤ x) = log q below the median, and the same of the other tail above: there
     too, the relative error of the probability is that of rounding. Newton steps within
-    a bracket, whose ends are the lowest and the highest quantile of a component.
+    a bracket, whose ends are below and above the quantiles of all components.
     """
     sides = np.where(q > 0.5, -1.0, 1.0)
     with np.errstate(divide="ignore"):
@@ -134,15 +160,13 @@ def quantile(
     out[outside] = -np.inf
     left = np.flatnonzero(~outside)
     tails = np.where(outside, 0.5, np.where(sides > 0, q, 1 - q))
-    own = means + sd * _lower_quantiles(tails, df, even, means.shape[1])
+    own, below, above = (
+        means + sd * each for each in _lower_quantiles(tails, df, even, means.shape[1])
+    )
     active = weights > 0
-    low = np.where(active, own, np.inf).min(axis=1)
-    high = np.where(active, own, -np.inf).max(axis=1)
-    if df is not None:
-        # Those of a t are not precise to the last digit in all versions of SciPy.
-        room = 1e-6 * (np.abs(low) + np.abs(high) + sd.max(axis=1))
-        low, high = low - room, high + room
-    out[left] = low[left]
+    low = np.where(active, below, np.inf).min(axis=1)
+    high = np.where(active, above, -np.inf).max(axis=1)
+    out[left] = np.where(active, own, np.inf).min(axis=1)[left]
     for _ in range(BISECTIONS):
         if not len(left):
             break

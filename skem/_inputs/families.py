@@ -31,6 +31,8 @@ from skem.families.registry import FAMILIES
 
 MOSTLY = 0.95
 """Share of cells that read as numbers from which others are thought to be errors."""
+MOST_CATEGORIES = 20
+"""Categories that may be more than half as many as cells, at most."""
 TAKEN = "is taken for categories"
 EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
@@ -64,23 +66,35 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
     for j in rest:
         column = table.columns[j]
         family = "gaussian" if column.kind != CATEGORIES else "categorical"
-        _warn_of_odd_cells(column)
+        _warn_of_odd_categories(column)
         chosen += _grouped(_kind(family, covariance_type), [j])
     return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
 
 
-def _warn_of_odd_cells(column: Column) -> None:
-    """Warn of a column of objects that would be one of numbers but for a few cells."""
+def _warn_of_odd_categories(column: Column) -> None:
+    """Warn of categories that are numbers but for a few cells, or names of rows."""
     n_numbers, n = column.counted()
+    seen = np.empty(0) if column.codes is None else column.codes[column.codes >= 0]
+    n_categories = len(np.unique(seen))
     if MOSTLY * n <= n_numbers < n:
-        warnings.warn(
-            f"Column {column.name!r} {TAKEN}: {n_numbers} of its {n} cells read as "
-            f"numbers, and others do not{column.example()}. Mend these cells, and turn "
-            "the column into numbers by pandas.to_numeric; or name the family "
-            "'categorical' for it.",
-            UserWarning,
-            stacklevel=6,
+        odd = (
+            f"{n_numbers} of its {n} cells read as numbers, and others do not"
+            f"{column.example()}. Mend these cells, and turn the column into numbers "
+            "by pandas.to_numeric"
         )
+    elif n_categories > MOST_CATEGORIES and 2 * n_categories > len(seen):
+        odd = (
+            f"its {len(seen)} cells are of {n_categories} categories. So many hide the "
+            "clusters of other columns. Leave it out, or group its categories"
+        )
+    else:
+        return
+    warnings.warn(
+        f"Column {column.name!r} {TAKEN}: {odd}; or name the family 'categorical' for "
+        "it.",
+        UserWarning,
+        stacklevel=6,
+    )
 
 
 def _pairs(families: Any) -> Iterable[tuple[Any, Any]]:

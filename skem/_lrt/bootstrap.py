@@ -157,9 +157,12 @@ def bootstrap_lrt(
     The log-likelihoods are those of the fitted mixtures, regularized as the estimator
     says; simulated data have the penalty of the data. A ratio that this makes negative
     counts as 0, in the data as in the simulations. Where values are missing, the
-    simulated data lack those that the rows of the data lack. Values that many rows
-    share have a width, as `GaussianMixture` has it in its Notes; simulated data share
-    none.
+    simulated data lack those that the rows of the data lack.
+
+    Values that many rows share have a width, as `GaussianMixture` has it in its Notes.
+    Simulated data share values alike: a column in even steps has the same steps, a draw
+    within the width of another shared value has this value, and one beyond an end at
+    which rows are heaped, as the lowest answer of a scale, is moved to it.
 
     References
     ----------

@@ -22,9 +22,12 @@ from skem._inputs.validation import (
 )
 from skem._report.text import count
 from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
+from skem.core.mixture.scale import Sample
 from skem.core.search.climb import best_of
 from skem.core.search.effort import affordable
 from skem.core.search.follow import swiftly
@@ -138,7 +141,10 @@ def ratios(
         null.n_features_in_ = blocks.n_features
         simulation = Simulation(
             null,
-            [_without_data(each) for each in maps],
+            [replace(em, blocks=cast(Any, None), sample=None) for em in maps],
+            recording_of(em.blocks, em.coordinates, em.structure)
+            if em.sample is None
+            else em.coordinates,
             small.evaluation.parameters,
             rows.n_rows,
             rows.gaps,
@@ -150,13 +156,11 @@ def ratios(
     return statistic, np.array(simulated)
 
 
-def _without_data(em: EMMap) -> EMMap:
-    """Return what simulated data have in common with the data.
-
-    Coordinates and penalties are the same; no values are shared.
-    """
-    coordinates = replace(em.coordinates, ties=None)
-    return replace(em, blocks=cast(Any, None), coordinates=coordinates, sample=None)
+def recording_of(
+    blocks: Blocks, coordinates: Coordinates, structure: Structure
+) -> Coordinates:
+    """Return coordinates that know the values that rows share, of any penalty."""
+    return Sample.of(blocks, coordinates, structure).coordinates
 
 
 @dataclass(frozen=True)
@@ -164,11 +168,12 @@ class Simulation:
     """How data are drawn from the smaller mixture, and the statistic of such data.
 
     `maps` are the problems of the smaller mixture up to the larger one; `start` are its
-    parameters, in their coordinates.
+    parameters, in their coordinates. Values are recorded as those of the data are.
     """
 
     null: LikelihoodMixture
     maps: list[EMMap]
+    recording: Coordinates
     start: Parameters
     n_rows: int
     gaps: np.ndarray | None
@@ -178,7 +183,7 @@ class Simulation:
     def statistic(self, seed: int) -> float:
         """Draw data, and return their likelihood ratio statistic."""
         X, _ = self.null.sample(self.n_rows, random_state=seed)
-        X = X.astype(self.dtype, copy=False)
+        X = self.recording.recorded(X.T).T.astype(self.dtype, order="C", copy=False)
         if self.gaps is not None:
             X[self.gaps] = np.nan
         with array_blocks(Data(X, self.gaps is not None), None) as blocks:

@@ -150,8 +150,9 @@ class ChosenMixture(AllowsGaps, Chooser):
             If there are fewer samples than components of some candidates, which are
             then marked in `results_`.
         UserWarning
-            If no candidate is eligible; the best of the others is chosen. If weights
-            are not whole numbers, and add up to more than twice the number of rows.
+            If no candidate is eligible; the best of the others is chosen. If the
+            largest of several numbers of components is chosen. If weights are not
+            whole numbers, and add up to more than twice the number of rows.
         DegenerateComponentsWarning
             If a candidate of a lower criterion is passed over, since some of its
             components rest on too few rows, which are named, or coincide.
@@ -163,7 +164,7 @@ class ChosenMixture(AllowsGaps, Chooser):
         >>> from skem import GaussianMixtureIC
         >>> from skem.datasets import load_faithful
         >>> X = load_faithful().data
-        >>> selection = GaussianMixtureIC((1, 2), n_init=1, random_state=0).fit(X)
+        >>> selection = GaussianMixtureIC((1, 2, 3), covariance_type="full").fit(X)
         >>> selection.n_components_, selection.covariance_type_
         (2, 'full')
         """
@@ -264,6 +265,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 stacklevel=5,
             )
         self._warn_of_better(found, best)
+        self._warn_of_most_tried()
         warn_unless_converged(best.mixture)
         self.__dict__.pop("best_estimator_", None)
         if self.refit:

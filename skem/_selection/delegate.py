@@ -30,6 +30,7 @@ from skem._fitted.shared import LabelsItsData, SharedMethods
 from skem._inputs.sklearn import VisualBlock
 from skem._inputs.typing import available_if
 from skem._report.text import count
+from skem._selection.grid import check_numbers_of_components
 
 __all__ = [
     "AttributeOfBest",
@@ -122,6 +123,9 @@ class Chooser(
     converged_ = AttributeOfBest[bool]()
     n_iter_ = AttributeOfBest[int]()
     lower_bound_ = AttributeOfBest[float]()
+    _tells_of_more: ClassVar[bool] = True
+    """Whether a fit warns if the largest number of components is chosen."""
+    n_components: Any
     best_estimator_: Any
     best_index_: int
     criterion: str
@@ -151,6 +155,26 @@ class Chooser(
         self.n_components_ = int(results["param_n_components"][best])
         self.covariance_type_ = str(results["param_covariance_type"][best])
         self.criterion_ = float(results["criterion"][best])
+
+    def _most_tried(self) -> str | None:
+        """Say so if what was chosen is the largest of several numbers of components."""
+        results, most = self.results_, check_numbers_of_components(self.n_components)
+        fitted = np.isfinite(results["criterion"])
+        several = len(set(results["param_n_components"][fitted].tolist())) > 1
+        eligible = bool(results["eligible"][self.best_index_])
+        if not several or not eligible or self.n_components_ < most[-1]:
+            return None
+        return (
+            f"{self.n_components_} components were chosen, the most that were tried: "
+            f"with more the {self.criterion.upper()} may be lower. Try more of them. "
+            "If there are skewed or discrete columns, their shape may take so many: "
+            "transform these columns, or give them other families of MixtureIC."
+        )
+
+    def _warn_of_most_tried(self) -> None:
+        text = self._most_tried() if self._tells_of_more else None
+        if text is not None:
+            warnings.warn(text, UserWarning, stacklevel=6)
 
     def _best(self) -> Any:
         # Asked first, as scikit-learn's check takes as long as a row does.

@@ -59,6 +59,27 @@ class Coordinates:
         """Return w²/12 of the values of a block that are shared, or None."""
         return None if self.ties is None else self.ties.squares(data)
 
+    def recorded(self, data: np.ndarray) -> np.ndarray:
+        """Return raw data (d, n) as the data were recorded that have these `ties`.
+
+        In their steps, between their ends, and with a value that many rows share
+        wherever its width reaches.
+        """
+        if self.ties is None or self.ties.recording is None:
+            return data
+        z = self.ties.recording.recorded(self.load(data, np.empty(data.shape)))
+        out = np.where(self.ties.recording.step[:, None] > 0, self.raw(z), data)
+        out = out.astype(data.dtype, copy=False)
+        for feature, values, squares in self.ties.atoms:
+            raw = np.broadcast_to(values, (len(z), len(values)))
+            at = self.load(raw, np.empty(raw.shape))[feature]
+            away = np.abs(z[feature, :, None] - at)
+            # Half of a width w, of w²/12.
+            away[away > np.sqrt(3 * squares)] = np.inf
+            own = values[away.argmin(axis=1)]
+            out[feature] = np.where(np.isfinite(away.min(axis=1)), own, out[feature])
+        return out
+
     def same(self, other: Coordinates) -> bool:
         """Whether another one takes data to the same place."""
         pairs = [(self.shift, other.shift), (self.scale, other.scale)]

@@ -20,16 +20,41 @@ class Atoms(NamedTuple):
     squares: np.ndarray
 
 
+class Recording(NamedTuple):
+    """How values of features (d,) are recorded, in standardised coordinates.
+
+    In steps, or zero, from an origin on; infinite ends are none.
+    """
+
+    step: np.ndarray
+    origin: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, d: int) -> Recording:
+        """Return that of d features of any values."""
+        return cls(np.zeros(d), np.zeros(d), np.full(d, -np.inf), np.full(d, np.inf))
+
+    def recorded(self, z: np.ndarray) -> np.ndarray:
+        """Return values (d, n) between the ends, and in steps where there are any."""
+        step, origin, low, high = (each[:, None] for each in self)
+        z = np.clip(z, low, high)
+        unit = np.where(step > 0, step, 1.0)
+        return np.where(step > 0, origin + unit * np.round((z - origin) / unit), z)
+
+
 @dataclass(frozen=True)
 class Ties:
     """w²/12 of the values that are shared, in standardised coordinates.
 
     `steps` (d,) are those of columns in even steps, or zero; `atoms` are single values
-    that have another one.
+    that have another one. `recording` is what other data need to share values alike.
     """
 
     steps: np.ndarray
     atoms: tuple[Atoms, ...] = ()
+    recording: Recording | None = None
 
     def squares(self, data: np.ndarray) -> np.ndarray:
         """Return w²/12 of each value of raw data; (d, 1) if it is that of all rows."""

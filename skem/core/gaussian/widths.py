@@ -35,7 +35,7 @@ from scipy.optimize import brentq
 from scipy.special import entr
 
 from skem.core.gaussian.distinct import DistinctValues, changes, keys_of
-from skem.core.gaussian.ties import Atoms, Ties
+from skem.core.gaussian.ties import Atoms, Recording, Ties
 
 ATOM = 5.0
 """Least weight of rows that share a value for it to be one that is looked at."""
@@ -65,6 +65,9 @@ they are as dense: on the average of the logarithm over the width."""
 COVERED = 4.0
 """Times the distance between the quartiles of a value's neighbours that it is wide, at
 most: twice what they cover, if they are even."""
+END = 0.5
+"""Times the rows of the next value from which on the first value of a column is where
+its scale ends."""
 OUTLYING = 30.0
 """Times the spread of other features beyond which few rows with another value than all
 others are outliers, and no step away."""
@@ -108,13 +111,22 @@ def find_ties(
         grids[without] = _grids(data[without], ordered[without], relevant[without])
     if not grids.any():
         return found
+    # Of these values all but outliers are in steps.
+    middle = ordered[np.arange(len(z)), (~np.isnan(ordered)).sum(axis=1) // 2]
+    recording = Recording.of(len(z))
+    if found is not None and found.recording is not None:
+        recording = found.recording
+    recording = recording._replace(
+        step=recording.step + np.sqrt(12 * grids),
+        origin=np.where(grids > 0, middle, recording.origin),
+    )
     if found is None:
-        return Ties(grids)
+        return Ties(grids, recording=recording)
     atoms = (
         each._replace(squares=np.maximum(each.squares, grids[each.feature]))
         for each in found.atoms
     )
-    return Ties(found.steps + grids, tuple(atoms))
+    return Ties(found.steps + grids, tuple(atoms), recording)
 
 
 def _grids(data: np.ndarray, ordered: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -239,17 +251,22 @@ def _shared_values(
     heaviest = np.maximum.reduceat(masses, starts)
     several = columns.last[starts] > starts
     steps, step_of = np.zeros(len(z)), np.zeros(len(columns.first))
+    recording = Recording.of(len(z))
     heavy, indicators = masses >= least, []
     heavy[columns.first == columns.last] = False
     for start in starts[several & (heaviest >= least)]:
         some = slice(start, columns.last[start] + 1)
         feature = features[row[start]]
         step = _even_step(values[some], masses[some])
+        recording.low[feature] = _end(values[some], masses[some], least)
+        recording.high[feature] = -_end(-values[some][::-1], masses[some][::-1], least)
         others = masses[some].sum() - heaviest[row[start]]
         if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
             step = 0.0
         if step > 0:
             steps[feature] = _square_of_steps(values[some], masses[some], step)
+            recording.step[feature] = step
+            recording.origin[feature] = values[some][masses[some].argmax()]
             rounding[row[start]] = max(rounding[row[start]], OFF * step)
             step_of[some] = step
             if some.stop - some.start == 2:
@@ -259,7 +276,7 @@ def _shared_values(
     atoms = np.flatnonzero(heavy)
     atoms = atoms[_heaped(columns, atoms, step_of[atoms], rounding)]
     if not len(atoms):
-        return Ties(steps) if steps.any() else None
+        return Ties(steps, recording=recording) if steps.any() else None
     squares = _widths(columns, atoms, rounding) ** 2 / 12
     squares = np.maximum(squares, steps[features[row[atoms]]])
     _widen_together(squares, columns, atoms, z[features], weight, least)
@@ -272,7 +289,17 @@ def _shared_values(
             Atoms(int(features[row[some[0]]]), its_values, its_squares)
             for some, its_values, its_squares in each
         ),
+        recording,
     )
+
+
+def _end(values: np.ndarray, masses: np.ndarray, least: float) -> float:
+    """Return the lowest value if rows are heaped there, and else that there is no end.
+
+    A Gaussian in steps has fewer there.
+    """
+    heaped = masses[0] >= max(least, END * masses[1])
+    return float(values[0]) if heaped else -np.inf
 
 
 def _rounding(data: np.ndarray, z: np.ndarray) -> np.ndarray:

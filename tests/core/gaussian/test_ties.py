@@ -45,6 +45,46 @@ def test_columns_in_even_steps_have_their_step(rng, step):
     assert width(found.steps) == pytest.approx(step)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_other_values_are_recorded_as_the_data_are(rng, dtype):
+    """In steps, at shared values and between ends; continuous ones as they are."""
+    tenths = np.round(rng.normal(0, 1, 400), 1) + 0.05
+    scale = np.clip(np.round(rng.normal(2, 1, 400)), 1, 5)
+    zeros = np.where(rng.random(400) < 0.2, 0, rng.uniform(-1, 3, 400))
+    X = np.stack([tenths, scale, zeros, rng.normal(size=400)]).astype(dtype)
+    shift, slope = np.array([0.1, 2.0, 1.0, 0.0]), np.array([1.0, 1.1, 0.9, 1.0])
+    here = Coordinates(shift, slope)
+    z = here.load(X, np.empty(X.shape))
+    ties = find_ties(X, z, np.ones(400))
+    here = Coordinates(shift, slope, ties=ties)
+    drawn = rng.normal(1, 2, (4, 300))
+    drawn[0, 0] = np.nan
+    found = here.recorded(drawn)
+    rounding = 1e-5 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(
+        found[0], np.round(drawn[0] - 0.05, 1) + 0.05, atol=rounding
+    )
+    # Many answers are the lowest one; few are the highest, so that a seven may be.
+    np.testing.assert_allclose(
+        found[1], np.maximum(np.round(drawn[1]), 1), atol=rounding
+    )
+    half = width(ties.atoms[0].squares[0]) / slope[2] / 2
+    near = np.abs(drawn[2]) < half
+    assert 0.02 < near.mean() < 0.5
+    np.testing.assert_array_equal(found[2], np.where(near, 0, drawn[2]))
+    np.testing.assert_array_equal(found[3], drawn[3])
+    assert Coordinates(shift, slope).recorded(drawn) is drawn
+
+
+def test_decimals_that_no_two_rows_share_are_recorded_in_steps(rng):
+    X = np.stack([rng.normal(0, 100, 200), np.zeros(200)])
+    X[1] = 100 - X[0] + rng.normal(0, 0.3, 200)
+    X = np.round(X, 1)
+    here = Coordinates(np.zeros(2), np.ones(2), ties=ties_of(*X))
+    drawn = rng.normal(0, 100, (2, 50))
+    np.testing.assert_allclose(here.recorded(drawn), np.round(drawn, 1), atol=1e-9)
+
+
 def test_bits_and_booleans_have_a_step_of_one(rng):
     bits = np.arange(300) < 150
     for column in (bits, bits.astype(np.int8), bits.astype(float)):
