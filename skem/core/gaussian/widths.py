@@ -570,19 +570,31 @@ def _of_box(
 ) -> np.ndarray:
     """Widen a box until as many other rows are in it, as `_widths` does in one feature.
 
-    `away` (features, n) is where rows are, seen from those of the box, of some mass.
+    `away` (features, n) is where rows are, seen from those of the box, of some mass. If
+    these share their values by chance, there are as many others in it as it is. The
+    more they are beyond that, the more it is widened, until they are no denser than an
+    interval with its neighbours on one side.
     """
     others = np.flatnonzero(away.any(axis=0))
-    far = (np.abs(away[:, others]) / wide[:, None]).max(axis=0)
+    far = (np.abs(away[:, others]) / (NARROWER * wide[:, None])).max(axis=0)
     order = np.argsort(far, kind="stable")
     within = np.cumsum(weight[others[order]])
     if not len(order) or not within[-1] > 0:
         return wide
     wanted = _wanted(mass, within[-1])
     times = far[order[np.searchsorted(within, wanted)]]
-    near = away[:, others[far <= times * (1 + 1e-9)]]
+    # What rounding may say.
+    more = 1 + 1e-9
+    if times <= more:
+        return wide
+    near = away[:, others[far <= times * more]]
     between = np.diff(np.quantile(near, [0.25, 0.75], axis=1), axis=0)[0]
     # What these cover, on one side of the value or on both.
     sides = np.maximum(near.max(axis=1), 0) - np.minimum(near.min(axis=1), 0)
-    widths = sides * AS_DENSE / (NARROWER * AS_DENSE) ** (1 / len(wide))
+    d = len(wide)
+    denser = np.log(np.maximum(sides / (times * wide), 1.0)).sum()
+    too_dense = denser - np.log(NARROWER) - (1 - d) * np.log(AS_DENSE)
+    with np.errstate(divide="ignore"):
+        too_many = np.log(wanted / weight[others[far <= more]].sum())
+    widths = times * wide * np.exp(max(0.0, min(too_dense, too_many)) / d)
     return np.clip(widths, wide, np.maximum(COVERED * between, wide))
