@@ -19,6 +19,7 @@ from skem.core.gaussian.maximisation import maximise
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.prior import Prior
 from skem.core.gaussian.statistics import Statistics
+from skem.core.incomplete.expectation import Incomplete
 from skem.core.mixture.expectation import Expectation
 from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.plan import Outcome, is_light
@@ -117,6 +118,20 @@ class EMMap(FitProblem):
     ) -> tuple[np.ndarray, np.ndarray | float]:
         """Posterior probabilities, and what rows count for with each component."""
         return self.responsibilities(parameters, block), 1.0
+
+    def moments(
+        self,
+        parameters: Parameters,
+        block: Block,
+        weights: np.ndarray,
+        unknown: np.ndarray,
+    ) -> np.ndarray:
+        """Σ r u [1, y, y yᵀ] of an incomplete block, about the means.
+
+        For `weights` r u (K, b), and r of what is `unknown`.
+        """
+        at = Incomplete(self.structure, parameters, self.coordinates)
+        return at.moments(block, weights, Workspace(), unknown)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""

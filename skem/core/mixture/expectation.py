@@ -280,16 +280,6 @@ class Expectation:
         """Posterior probabilities (K, b), and what rows count for: 1."""
         return self.responsibilities(block, workspace).astype(float), 1.0
 
-    def moments(
-        self,
-        block: Block,
-        weights: np.ndarray,
-        workspace: Workspace,
-        unknown: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Σ r [1, y, y yᵀ] of an incomplete block, about the means, for r (K, b)."""
-        return self._incomplete.moments(block, weights, workspace, unknown)
-
     def write_responsibilities(
         self, block: Block, workspace: Workspace, out: np.ndarray
     ) -> None:

@@ -53,18 +53,6 @@ class Kernel(Protocol):
     ) -> tuple[np.ndarray, np.ndarray | float]:
         """Posterior probabilities, and what rows count for with each of K, (K, b)."""
 
-    def moments(
-        self,
-        block: Block,
-        weights: np.ndarray,
-        workspace: Workspace,
-        unknown: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Σ r u [1, y, y yᵀ] of an incomplete block, about the means.
-
-        For `weights` r u (K, b), and r of what is `unknown`.
-        """
-
     def write_responsibilities(
         self, block: Block, workspace: Workspace, out: np.ndarray
     ) -> None:

@@ -229,7 +229,7 @@ def _folded(em: EMMap, parameters: Parameters) -> np.ndarray:
         weighted = resp if block.weight is None else resp * block.weight
         times = weighted * scales
         if block.incomplete:
-            moments = expectation.moments(block, times, workspace, weighted)
+            moments = em.moments(parameters, block, times, weighted)
         else:
             moments = _moments(*em.filled(block.data), times, means)
         return np.hstack([moments, weighted.sum(axis=1)[:, None], weighted @ resp.T])

@@ -455,16 +455,6 @@ class StudentExpectation:
             resp[:, part.order], scales[:, part.order] = found.resp, scale
         return resp, scales
 
-    def moments(
-        self,
-        block: Block,
-        weights: np.ndarray,
-        workspace: Workspace,
-        unknown: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Σ r u [1, y, y yᵀ] of an incomplete block, about the means."""
-        return self._incomplete.moments(block, weights, workspace, unknown)
-
     def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
         """Yield the rows of an incomplete block, as each component completes them."""
         return self._incomplete.whitened(block, workspace)
