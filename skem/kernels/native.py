@@ -33,7 +33,7 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 22
+VERSION = 23
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""

@@ -6,6 +6,8 @@ import numpy as np
 
 NO_ACCOUNT = 1e-6
 """Share of the largest weight of a cluster up to which rows have no say in medians."""
+MEDIAN_ROWS = 500
+"""Rows of a cluster, at least, that medians are of, where it has more."""
 MEDIAN_TO_SD = 1.4826
 """Standard deviation of a normal variable, in median absolute deviations."""
 
@@ -27,6 +29,7 @@ def robust_distances(
         own = np.flatnonzero(r > NO_ACCOUNT * r.max())
         if not len(own):
             continue
+        own = own[:: max(1, len(own) // MEDIAN_ROWS)]
         values, weight = columns[:, own], r[own]
         middle = medians(values, weight)[:, None]
         deviation = medians(np.abs(values - middle), weight)
