@@ -36,7 +36,7 @@ SPLITS = 3
 """Clusters that are split across their main axis, at most."""
 CUTS = 8
 """Cuts of clusters somewhere, at most."""
-UNIONS = 16
+UNIONS = 8
 """Pairs that are merged, at most: the best are not among those that overlap most."""
 SCREENING = 5
 """Plain steps that starts get."""

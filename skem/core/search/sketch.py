@@ -137,12 +137,26 @@ class Sketch:
         counts, means, covariances = (each[0] for each in moments)
         return Sketch(counts, means, covariances, union @ self.overlaps @ union.T)
 
-    def unions(self, most: int, quadratic: Quadratic) -> Statistics:
-        """Return statistics of clusterings with one pair less, as a stack.
+    def unions(
+        self, pairs: Sequence[tuple[int, int]], quadratic: Quadratic
+    ) -> Statistics:
+        """Return statistics of clusterings with one of the pairs less, as a stack.
 
-        In each of them one of the pairs that overlap the most has been put together.
+        In each of them the pair has been put together.
         """
-        return _statistics(*self._merged(*np.transpose(self.closest(most))), quadratic)
+        return _statistics(*self._merged(*np.transpose(pairs)), quadratic)
+
+    def beside_unions(
+        self, pairs: Sequence[tuple[int, int]], quadratic: Quadratic
+    ) -> Statistics:
+        """Return statistics of the clusters, and of each union after them."""
+        counts, means, covariances = self._unions(*np.transpose(pairs))
+        return _statistics(
+            np.concatenate([self.counts, counts]),
+            np.concatenate([self.means, means]),
+            np.concatenate([self.covariances, covariances]),
+            quadratic,
+        )
 
     def _merged(
         self, i: np.ndarray, j: np.ndarray
@@ -151,23 +165,28 @@ class Sketch:
 
         Return the counts, means and covariances of these; the union comes last.
         """
-        count = self.counts[i] + self.counts[j]
-        a, b = self.counts[i] / count, self.counts[j] / count
-        offset = self.means[i] - self.means[j]
-        between = (a * b)[:, None, None] * (offset[:, :, None] * offset[:, None])
-        within = a[:, None, None] * self.covariances[i]
-        within += b[:, None, None] * self.covariances[j]
         left = np.ones((len(i), len(self)), bool)
         left[np.arange(len(i)), i] = left[np.arange(len(i)), j] = False
         others = np.nonzero(left)[1].reshape(len(i), -1)
-        mean = a[:, None] * self.means[i] + b[:, None] * self.means[j]
+        count, mean, covariance = self._unions(i, j)
         return (
             np.concatenate([self.counts[others], count[:, None]], axis=1),
             np.concatenate([self.means[others], mean[:, None]], axis=1),
-            np.concatenate(
-                [self.covariances[others], (within + between)[:, None]], axis=1
-            ),
+            np.concatenate([self.covariances[others], covariance[:, None]], axis=1),
         )
+
+    def _unions(
+        self, i: np.ndarray, j: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the counts, means and covariances of unions of pairs."""
+        count = self.counts[i] + self.counts[j]
+        a, b = self.counts[i] / count, self.counts[j] / count
+        offset = self.means[i] - self.means[j]
+        covariance = (a * b)[:, None, None] * (offset[:, :, None] * offset[:, None])
+        covariance += a[:, None, None] * self.covariances[i]
+        covariance += b[:, None, None] * self.covariances[j]
+        mean = a[:, None] * self.means[i] + b[:, None] * self.means[j]
+        return count, mean, covariance
 
     def moved(self, here: Coordinates, there: Coordinates) -> Sketch:
         """Return the same in other coordinates."""

@@ -1,12 +1,16 @@
 """Mixtures of one component more, by cutting one in two, or fewer."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
+from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
-from skem.core.search.neighbours import divided, neighbours
+from skem.core.search.neighbours import divided, likeliest, neighbours
+from skem.core.search.sketch import Sketch
 
 
 @pytest.fixture
@@ -86,3 +90,43 @@ def test_neighbours_have_the_number_of_components(em):
     # There are as many unions as pairs of three components.
     unions = neighbours(em, 2, {3: three}, 6, rng)
     assert [len(each.weights) for each in unions] == [2] * 3
+
+
+def loss_of(em, rows, resp, pair):
+    """Nats that rows with their labels lose by a union."""
+
+    def likelihood(resp):
+        found = em.started(rows.labelled(em, resp))
+        density = em.expectation(found).component_log_density(rows.block, Workspace())
+        return (resp * (density + np.log(found.weights)[:, None])).sum()
+
+    i, j = pair
+    both = np.delete(resp, [i, j], axis=0)
+    return likelihood(resp) - likelihood(np.vstack([both, resp[i] + resp[j]]))
+
+
+@pytest.mark.parametrize("structure", list(STRUCTURES.values()), ids=STRUCTURES)
+def test_unions_that_lose_least_are_first(structure, make_blocks, rng):
+    """The pairs that are nearest are not: one of them is narrow."""
+    means = np.array([[0, 0], [9, 0], [0, 12], [12, 12], [6, 3], [-4, 5.0]])
+    labels = rng.integers(6, size=600)
+    X = (
+        means[labels]
+        + rng.normal(size=(600, 2)) * np.where(labels == 4, 0.05, 2)[:, None]
+    )
+    em = EMMap.prepare(make_blocks(X), structure, 6, 0.0)
+    rows = em.all_rows
+    resp = (labels == np.arange(6)[:, None]) * 1.0
+    sketch = Sketch.of_labels(em, rows, resp)
+    pairs = list(combinations(range(6), 2))
+    losses = [loss_of(em, rows, resp, pair) for pair in pairs]
+    expected = [pairs[place] for place in np.argsort(losses)]
+    assert likeliest(em, sketch, 14) == expected[:14]
+
+
+def test_what_cannot_be_factored_keeps_the_order_of_overlaps(make_blocks, rng):
+    X = np.repeat(rng.normal(size=(5, 2)), 20, axis=0)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 5, 0.0)
+    resp = (np.repeat(np.arange(5), 20) == np.arange(5)[:, None]) * 1.0
+    sketch = Sketch.of_labels(em, em.all_rows, resp)
+    assert likeliest(em, sketch, 3) == sketch.closest(3)

@@ -72,8 +72,9 @@ def test_unions_are_mergers_of_the_closest_pairs(structure, labelled, rng):
     resp = rng.dirichlet(np.ones(4), len(rows.Z)).T
     whole = em.started(rows.labelled(em, resp))
     sketch, quadratic = Sketch.of_mixture(em, whole), em.structure.quadratic
-    unions = sketch.unions(5, quadratic)
-    mergers = [sketch.merge(*pair) for pair in sketch.closest(5)]
+    pairs = sketch.closest(5)
+    unions = sketch.unions(pairs, quadratic)
+    mergers = [sketch.merge(*pair) for pair in pairs]
     for place, merger in enumerate(mergers):
         expected = merger.statistics(quadratic)
         np.testing.assert_allclose(unions.sums[place], expected.sums, atol=1e-10)
