@@ -20,6 +20,7 @@ from skem import (  # noqa: E402
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureIC,
+    StudentMixtureIC,
 )
 from skem.core.blocks.dask import DaskBlocks  # noqa: E402
 from skem.core.blocks.graph import Chunks  # noqa: E402
@@ -187,6 +188,18 @@ def test_selection_equals_that_in_memory(criterion, covariance_type, n_jobs, X, 
     labels = lazy.predict(data)
     assert isinstance(labels, da.Array)
     np.testing.assert_array_equal(labels, selection.predict(X))
+
+
+@pytest.mark.parametrize("choice", [GaussianMixtureIC, StudentMixtureIC])
+def test_selection_counts_rows_without_a_value(choice, X):
+    X = X[:200].copy()
+    X[:20] = np.nan
+    params = {"covariance_type": "full", "n_init": 1, "random_state": 0}
+    lazy, memory = (
+        choice((1, 2), **params).fit(data) for data in (da.from_array(X, (50, 2)), X)
+    )
+    assert lazy.criterion_ == pytest.approx(memory.criterion_, rel=1e-8)
+    assert lazy.lower_bound_ == pytest.approx(memory.lower_bound_, rel=1e-8)
 
 
 def test_selection_walks_on_a_sample_in_memory(monkeypatch, X):

@@ -181,14 +181,16 @@ def test_scores_of_two_raters_make_no_component_of_one_value(rng):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("choice", [GaussianMixtureIC, StudentMixtureIC])
 @pytest.mark.parametrize("n_features", [4, 8])
+@pytest.mark.parametrize("decimals", [1, 15])
 def test_a_record_that_was_entered_often_is_no_cluster(
-    n_features, choice, weighted, rng
+    n_features, decimals, choice, weighted, rng
 ):
     y = rng.integers(3, size=600)
     X = np.pad(TRIANGLE, ((0, 0), (0, n_features - 2)))[y]
     X += rng.normal(size=X.shape)
     # Not far from its cluster's centre.
     y[0], X[0] = 0, 0.5
+    X = X.round(decimals)
     if weighted:
         data, weight = X, np.where(np.arange(600) == 0, 31, 1)
     else:

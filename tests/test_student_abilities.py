@@ -262,6 +262,17 @@ def test_quantiles_of_extreme_tails_are_right_where_those_of_scipy_are_infinite(
     assert high == pytest.approx(-low, rel=0.01)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1.0, 1e10])
+def test_quantiles_beyond_all_numbers_are_infinite(scale):
+    heavy = StudentMixture.from_parameters([1.0], [[0.0]], [[[scale**2]]], [0.25])
+    # P(T ≤ −x) falls with x to the power of a quarter: 1e-90 is at about 1e360.
+    low, near, high = heavy.quantile([1e-90, 1e-60, 1 - 1e-9])
+    assert low == -np.inf
+    assert heavy.cdf([[near]])[0] == pytest.approx(1e-60, rel=1e-9)
+    assert 0 < high < np.inf
+
+
 def test_files_hold_noise_and_what_is_fixed(tmp_path):
     X, _ = sample()
     fitted = StudentMixture(

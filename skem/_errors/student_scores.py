@@ -101,7 +101,9 @@ class StudentScores(Scores):
         """
         assert data.scale is not None and data.n_observed is not None
         df, d = self._df[:, None], data.n_observed
-        squares = np.clip((df + d) / np.maximum(data.scale, TINY) - df, 0.0, 1e300)
+        with np.errstate(over="ignore"):
+            squares = (df + d) / np.maximum(data.scale, TINY) - df
+        squares = np.clip(squares, 0.0, 1e300)
         factor = np.ones(df.shape)
         if self.n_degrees == 1 or not self.structure.shared:
             factor = same_variance(df, bound)

@@ -12,6 +12,8 @@ from skem.core.student.parameters import GAUSSIAN
 
 INFINITE = 1e300
 """A distance in standard deviations that is as good as infinite."""
+BEYOND = 1e290
+"""A number beyond which a quantile that is not found is infinite."""
 FAR = 1e100
 """A distance beyond which the tail of a t is a power of it, to rounding."""
 BISECTIONS = 2000
@@ -160,20 +162,23 @@ def quantile(
     out[outside] = -np.inf
     left = np.flatnonzero(~outside)
     tails = np.where(outside, 0.5, np.where(sides > 0, q, 1 - q))
-    own, below, above = (
-        means + sd * each for each in _lower_quantiles(tails, df, even, means.shape[1])
-    )
+    with np.errstate(over="ignore"):
+        own, below, above = (
+            np.nan_to_num(means + sd * each)
+            for each in _lower_quantiles(tails, df, even, means.shape[1])
+        )
     active = weights > 0
     low = np.where(active, below, np.inf).min(axis=1)
     high = np.where(active, above, -np.inf).max(axis=1)
     out[left] = np.where(active, own, np.inf).min(axis=1)[left]
+    off = np.zeros(len(q))
     for _ in range(BISECTIONS):
         if not len(left):
             break
         x = out[left]
         z = _distances(x, means[left], sd[left])
         found, slope = _log_mixture(z, log_weights[left], sd[left], df, even)
-        excess = found - levels[left]
+        off[left] = excess = found - levels[left]
         under = excess < 0
         low[left[under]], high[left[~under]] = x[under], x[~under]
         with np.errstate(all="ignore"):
@@ -187,4 +192,7 @@ def quantile(
         done |= excess == 0
         out[left] = np.where(excess == 0, x, new)
         left = left[~done]
+    if df is not None:
+        # Beyond what numbers there are.
+        out[(np.abs(off) > 1) & (out < -BEYOND)] = -np.inf
     return sides * out

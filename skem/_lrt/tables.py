@@ -61,7 +61,7 @@ def simulated_ratios(
     weight = check_sample_weight(sample_weight, missing.T)
     n_rows = n_simulated(weight, missing.shape[1], components[1])
     gaps = missing[:, models_of(weight, n_rows)]
-    families = [(kind, list(places)) for kind, places in null._columns.groups]
+    families = _families_of(null)
     template = clone(template).set_params(families=families)
     recording = RecordedColumns.of(values, weight, families)
     with Parallel(n_jobs=n_jobs) as parallel:
@@ -70,6 +70,11 @@ def simulated_ratios(
             for seed in seeds[1:]
         )
     return statistic, np.array(found)
+
+
+def _families_of(model: MixtureModel) -> list[tuple[Kind, list[int]]]:
+    """Return the families that a fit has used, as its parameter."""
+    return [(kind, list(places)) for kind, places in model._columns.groups]
 
 
 def _fit(
@@ -93,6 +98,8 @@ def _fit(
         for K in components:
             model = clone(template).set_params(n_components=K, random_state=seed)
             models.append(model.fit(X, sample_weight=sample_weight))
+            # Of odd columns one warning is enough.
+            template = clone(template).set_params(families=_families_of(model))
     null, alternative = models
     total = float(weight_of_each(sample_weight, len(X)).sum())
     ratio = 2 * total * (alternative._fitted_bound() - null._fitted_bound())

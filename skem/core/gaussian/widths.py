@@ -274,7 +274,9 @@ def _shared_values(
     for group in _exclusive(z[indicators], weight):
         _widen_indicators(steps, [indicators[i] for i in group], z, weight)
     atoms = np.flatnonzero(heavy)
-    atoms = atoms[_heaped(columns, atoms, step_of[atoms], rounding)]
+    heaped = _heaped(columns, atoms, step_of[atoms], rounding)
+    heaped |= _of_records(columns, atoms, step_of[atoms], z[features], weight, least)
+    atoms = atoms[heaped]
     if not len(atoms):
         return Ties(steps, recording=recording) if steps.any() else None
     squares = _widths(columns, atoms, rounding) ** 2 / 12
@@ -443,6 +445,49 @@ def _heaped(
     return heaped | (steps == 0)
 
 
+def _of_records(
+    columns: DistinctValues,
+    atoms: np.ndarray,
+    steps: np.ndarray,
+    z: np.ndarray,
+    weight: np.ndarray,
+    least: float,
+) -> np.ndarray:
+    """Whether values in even steps are those of a record that was entered often.
+
+    One that has far more rows than there are around it in all columns with steps,
+    though none of its values has more than its neighbours.
+    """
+    found, beside = np.zeros(len(atoms), bool), BESIDE + OFF
+    step_of = np.zeros(len(z))
+    step_of[columns.row[atoms]] = steps
+    stepped = np.flatnonzero(step_of > 0)
+    if len(stepped) < 2:
+        return found
+    which = _numbers(columns, atoms, z)
+    which = which[np.isin(np.unique(columns.row[atoms]), stepped)]
+    first, masses = _combinations(which, weight * (which >= 0).all(axis=0))
+    for i in np.argsort(-masses, kind="stable")[:COMBINATIONS]:
+        if not masses[i] >= least:
+            break
+        away = np.abs(z[stepped] - z[stepped, first[i], None])
+        around = weight[(away <= beside * step_of[stepped, None]).all(axis=0)].sum()
+        if masses[i] > HEAPED * (around - masses[i]):
+            found[which[:, first[i]]] = True
+    return found
+
+
+def _combinations(
+    which: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of equal columns (m, n), and the weights that they have."""
+    # Columns are alike where these are, and take longer to sort.
+    factors = np.random.RandomState(0).randint(2**62, size=(len(which), 1))
+    keys = (which * factors).sum(axis=0)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return first, np.bincount(inverse, weight)
+
+
 def _widths(
     columns: DistinctValues, atoms: np.ndarray, rounding: np.ndarray
 ) -> np.ndarray:
@@ -535,11 +580,8 @@ def _widen_together(
     if not weight[some].sum() >= least:
         return
     which = which[:, some]
-    # Columns are alike where these are, and take longer to sort.
-    factors = np.random.RandomState(0).randint(2**62, size=(len(which), 1))
-    keys = (which * factors).sum(axis=0)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    found, masses = which[:, first], np.bincount(inverse, weight[some])
+    first, masses = _combinations(which, weight[some])
+    found = which[:, first]
     present = np.sqrt(12 * squares)
     frequent = np.argsort(-masses, kind="stable")[:COMBINATIONS]
     for i in frequent[masses[frequent] >= least]:

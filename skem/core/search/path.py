@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -296,5 +296,9 @@ def growing(em: EMMap, n_components: int, rng: np.random.RandomState) -> list[EM
         stages.append(em.restricted(size, rng))
         size *= GROWTH
     if not stages and not isinstance(em.blocks, ArrayBlocks):
-        return [em.restricted(em.blocks.n_samples, rng)]
+        every = em.restricted(em.blocks.n_samples, rng)
+        assert isinstance(every.blocks, ArrayBlocks)
+        # Rows without a value are not taken.
+        empty = em.blocks.empty_weight
+        return [replace(every, blocks=replace(every.blocks, empty_weight=empty))]
     return [*stages, em]

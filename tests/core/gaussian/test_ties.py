@@ -243,6 +243,24 @@ def test_values_that_rows_share_together_have_a_box(n_features, rng):
         np.testing.assert_allclose(atoms.squares, expected, rtol=0.1)
 
 
+@pytest.mark.parametrize("n_features", [3, 5])
+def test_a_record_among_rounded_numbers_has_a_box(n_features, rng):
+    """In no column has its value four times the rows of its neighbours."""
+    X = rng.normal(size=(n_features, 1000)).round(1)
+    X[:, :50] = 0.3
+    atoms = ties_of(*X).atoms
+    assert [each.values.tolist() for each in atoms] == [[0.3]] * n_features
+    # About as wide as the box of 50 others.
+    half = np.sort(np.abs(X[:, 50:] - 0.3).max(axis=0))[49]
+    for each in atoms:
+        assert half < width(each.squares[0]) < 2 * half
+    # Of one column, or among answers from one to five, nothing tells it.
+    assert not ties_of(X[0], rng.normal(size=1000)).atoms
+    answers = rng.integers(1, 6, size=(n_features, 1000)) * 1.0
+    answers[:, :50] = 5
+    assert not ties_of(*answers).atoms
+
+
 @pytest.mark.parametrize("move", [(1 / 3, 7.7), (-0.1, 0), (0.01, 1e4), (1.8, 32)])
 def test_widths_are_the_same_in_other_units(move, rng):
     """Rounding must not decide which of two values is nearer."""

@@ -155,7 +155,7 @@ def test_statistics_are_those_of_completed_rows(
         quadratic.of_matrices(second * np.outer(scale, scale)),
         atol=1e-10,
     )
-    pairs = expectation.moments(block_of(X), resp.T, Workspace())
+    pairs = expectation._incomplete.moments(block_of(X), resp.T, Workspace())
     np.testing.assert_allclose(
         pairs[:, 1 + d :],
         Pairs().of_matrices(second * np.outer(scale, scale)),
