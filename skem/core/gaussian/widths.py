@@ -18,7 +18,8 @@ the others around: the distance within which there are as many others, or half o
 others if they are fewer. Splitting off such a value then gains next to nothing, a fifth
 of a nat for each row, and only where nothing else is to be gained that is done. Where
 the others are far they are no wider than these neighbours. Where rows share several of
-these values, their box is to be as wide as that.
+these values beyond chance, as a record that was entered often, their box is to be as
+wide as that.
 
 Numbers with few decimals are in even steps, too, however few rows share one. That
 matters where columns are related up to their last digit, as shares that add up to one
