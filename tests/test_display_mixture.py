@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import GridSearchCV
 
-from skem import GaussianMixture, MixtureDisplay
+from skem import GaussianMixture, MixtureDisplay, MixtureModel
 from skem._display import density
 from skem._display.grid import figure_size
 from skem._display.marginal import marginal
@@ -665,6 +665,9 @@ def test_only_fitted_mixtures_are_drawn(ax):
         MixtureDisplay.from_estimator(GaussianMixture(2), ax=ax)
     with pytest.raises(TypeError, match="but got LinearRegression, which has no"):
         MixtureDisplay.from_estimator(LinearRegression().fit(X, X[:, 0]), ax=ax)
+    table = MixtureModel(families="bernoulli").fit([[0], [1]])
+    with pytest.raises(TypeError, match=r"'means_'\. TableDisplay draws mixtures of"):
+        MixtureDisplay.from_estimator(table, ax=ax)
 
 
 # Numbers that break pictures
