@@ -42,6 +42,11 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     held out [2]_: a region of the mass itself leaves out more of the new rows, as the
     mixture is fitted to others.
 
+    Outliers among the training rows are a part of the law of which the rate is kept: a
+    wide component takes them up, and most of them are not labelled. If there are some,
+    give their share as `contamination`, or fit a `GaussianMixture` with ``noise=True``,
+    which labels them −1.
+
     Parameters
     ----------
     n_components : int or 'auto', default='auto'
@@ -104,8 +109,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     For 400 rows of 5 features and two components, a right model, about 92 of 100
     detectors for a `false_alarm_rate` of 1 % have a rate on new rows from 0.7 to 1.5 %.
     Of regions of the mass of 99 % half do (``python -m benchmarks.estimators``).
-    What is left is the chance of the training rows. Outliers among these are a part of
-    the law of which the rate is kept.
+    What is left is the chance of the training rows.
 
     A row with missing values, NaN, is judged by the mixture of the features that it
     has, at a threshold of the same mass.

@@ -1,6 +1,7 @@
 """The worked examples of CONTRIBUTING.md: a structure like the others, and a kernel."""
 
 import importlib.util
+import inspect
 import os
 import re
 from dataclasses import dataclass
@@ -49,6 +50,14 @@ def example(name):
     namespace = vars(matrices) | vars(constraint) | vars(covariance)
     exec(source, namespace)
     return namespace[name]
+
+
+def module_of(path):
+    """Return a module that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
 def register(monkeypatch, structure):
@@ -131,13 +140,18 @@ def test_example_has_a_summary_and_standard_errors(structure, X):
     assert summary.correlations.shape == (0, d, d)
 
 
-def test_example_of_a_family(monkeypatch):
+def geometric():
+    """Return the example's family."""
     (source,) = re.findall(
         "```python\n(import numpy.*?)```", GUIDE.read_text("utf-8"), re.S
     )
     namespace = {}
     exec(source, namespace)
-    family = namespace["Geometric"]
+    return namespace["Geometric"]
+
+
+def test_example_of_a_family(monkeypatch):
+    family = geometric()
     monkeypatch.setitem(FAMILIES, family.name, family)
     rng = np.random.default_rng(0)
     x = np.r_[rng.geometric(0.5, 300), rng.geometric(0.02, 300)].astype(float)
@@ -156,16 +170,39 @@ def test_example_of_a_family(monkeypatch):
         model.fit([[0.5], [2.0]])
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_example_of_a_family_has_the_properties_of_all(
+    monkeypatch, rng, climbing, gaps
+):
+    # The recipe: the registry, how to draw it, and its law in scipy.
+    monkeypatch.setitem(FAMILIES, "geometric", geometric())
+    tests = module_of(GUIDE.parent / "tests" / "families" / "test_families.py")
+    monkeypatch.setattr(
+        tests, "draws", lambda name, rng, z: rng.geometric(0.6 - 0.25 * z).astype(float)
+    )
+    monkeypatch.setattr(
+        tests,
+        "log_density",
+        lambda name, laws, k, x: geom.logpmf(x, laws["probability"][k]),
+    )
+    z = rng.integers(tests.K, size=tests.n)
+    problem = tests.problem_of("geometric", rng, z, gaps=gaps)
+    given = {"name": "geometric", "problem": problem, "rng": rng, "climbing": climbing}
+    done = 0
+    for name, test in vars(tests).items():
+        asked = name.startswith("test_") and set(inspect.signature(test).parameters)
+        if asked and asked & {"name", "problem"}:
+            test(**{key: given[key] for key in asked})
+            done += 1
+    assert done > 5
+
+
 @pytest.fixture(scope="module")
 def bands(tmp_path_factory):
     """Return the example of a quadratic part, and the library that knows it."""
     pytest.importorskip("hatchling")
     root = GUIDE.parent
-    spec = importlib.util.spec_from_file_location(
-        "hatch_build", root / "hatch_build.py"
-    )
-    hatch_build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hatch_build)
+    hatch_build = module_of(root / "hatch_build.py")
     if hatch_build.compiler() is None:
         pytest.skip("there is no C++ compiler")
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import GridSearchCV
 
-from skem import GaussianMixture, MixtureDisplay
+from skem import GaussianMixture, MixtureDisplay, MixtureModel
 from skem._display import density
 from skem._display.grid import figure_size
 from skem._display.marginal import marginal
@@ -536,6 +536,37 @@ def test_given_labels_colour_the_rows(faithful, given, ax):
     )
 
 
+@pytest.mark.parametrize("features", [(0, 1), (0, 1, 0)])
+@pytest.mark.parametrize("kind", ["density", "boundaries"])
+def test_components_have_no_colour_of_a_label(features, kind):
+    figure = Figure((9, 6), layout="constrained")
+    mixture = GaussianMixture.from_parameters(
+        [0.4, 0.6], X[[0, 1]][:, features], np.ones((2, len(features))), "diag"
+    )
+    labels = np.arange(len(X)) % 2
+    display = MixtureDisplay.from_estimator(
+        mixture, X[:, features], labels=labels, kind=kind, ax=figure.add_subplot()
+    )
+    panels = np.ravel(display.ax_)
+    numbers = [text.get_color() for ax in panels for text in ax.texts]
+    lines = [line.get_color() for line in display.lines_]
+    drawn = [each.get_edgecolor() for each in display.ellipses_] + numbers + lines
+    legend = panels[0].get_legend() or figure.legends[0]
+    drawn += [line.get_color() for line in legend.get_lines()[:2]]
+    grey = np.array([mpl.colors.to_rgb(color) for color in drawn])
+    assert len(grey) > 4
+    np.testing.assert_array_equal(grey, grey[:, :1].repeat(3, axis=1))
+
+
+def test_labels_that_one_feature_cannot_show_take_no_colour(faithful, ax):
+    labels = np.arange(len(X)) % 2
+    display = MixtureDisplay.from_estimator(
+        faithful, X, labels=labels, features=0, ax=ax
+    )
+    colors = [line.get_color() for line in display.lines_[:2]]
+    assert colors == [point_style(k).color for k in (0, 1)]
+
+
 def test_uncertainty_is_shaded_and_gives_points_their_area(faithful, ax):
     display = MixtureDisplay.from_estimator(faithful, X, kind="uncertainty", ax=ax)
     uncertainty = 1 - faithful.predict_proba(X).max(axis=1)
@@ -665,6 +696,9 @@ def test_only_fitted_mixtures_are_drawn(ax):
         MixtureDisplay.from_estimator(GaussianMixture(2), ax=ax)
     with pytest.raises(TypeError, match="but got LinearRegression, which has no"):
         MixtureDisplay.from_estimator(LinearRegression().fit(X, X[:, 0]), ax=ax)
+    table = MixtureModel(families="bernoulli").fit([[0], [1]])
+    with pytest.raises(TypeError, match=r"'means_'\. TableDisplay draws mixtures of"):
+        MixtureDisplay.from_estimator(table, ax=ax)
 
 
 # Numbers that break pictures

@@ -74,5 +74,6 @@ def test_the_mixture_that_a_search_has_chosen_is_drawn():
 
 def test_a_mixture_without_families_is_told():
     mixture = GaussianMixture().fit([[0.0], [1.0], [3.0]])
-    with pytest.raises(TypeError, match="fitted MixtureModel, but got GaussianMixture"):
+    message = "MixtureModel, but got GaussianMixture, .* MixtureDisplay draws Gaussian"
+    with pytest.raises(TypeError, match=message):
         TableDisplay.from_estimator(mixture)

@@ -276,3 +276,26 @@ def test_a_value_that_overflows_when_squared_is_held_out(rng):
     X[0] = 1e160
     detector = MixtureOutlierDetector(random_state=0).fit(X)
     assert np.isfinite(detector.decision_function(X)).all()
+
+
+def test_outliers_among_the_training_rows_are_found_by_their_share_or_as_noise():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
+    scattered = rng.uniform(-15, 25, size=(60, 2))
+    apart = np.linalg.norm(scattered[:, None] - centres, axis=2).min(axis=1)
+    clusters = centres[np.repeat([0, 1, 2], 200)] + rng.normal(size=(600, 2))
+    X = np.vstack([clusters, scattered[apart > 4][:30]])
+
+    def found(estimator):
+        """How many of the outliers, and of the other rows, are labelled."""
+        labels = estimator.fit_predict(X)
+        return np.sum(labels[600:] == -1), np.sum(labels[:600] == -1)
+
+    share = MixtureOutlierDetector(3, contamination=30 / 630, random_state=0)
+    for estimator in (share, GaussianMixture(3, noise=True, random_state=0)):
+        outliers, others = found(estimator)
+        assert outliers >= 28
+        assert others <= 5
+    # By default the rate is that of new rows of the law with its outliers: as the guide
+    # says, most of them pass.
+    assert found(MixtureOutlierDetector(3, random_state=0))[0] < 15

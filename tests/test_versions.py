@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,3 +46,22 @@ def test_kernel_that_runs_is_told(asked):
         assert "passes over data: NumPy, as" in told
     else:
         assert f"passes over data: {libraries[0].name}" in told
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_compiled_code_that_is_elsewhere_is_told(
+    compiled, capsys, monkeypatch, tmp_path
+):
+    info = tmp_path / "skem-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: skem\nVersion: 0.1.0")
+    files = ["skem/__init__.py", *["skem/kernels/_fold_2.so"] * compiled]
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in files))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(native, "runnable", lambda: ())
+    monkeypatch.setattr(native, "library", lambda: None)
+    skem.show_versions()
+    told = capsys.readouterr().out
+    assert "passes over data: NumPy, as no library is there" in told
+    hint = f"{Path(native.__file__).parents[1]}, a source tree without compiled code"
+    assert (hint in told) == ("install with `pip install -e .`" in told) == compiled

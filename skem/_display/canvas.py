@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from skem._display import decisions, density, legend, panels
 from skem._display.grid import label_outer
 from skem._display.numbers import number_curves, number_means
-from skem._display.style import open_frame
+from skem._display.style import Style, component_styles, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,10 +38,21 @@ class Canvas:
     contours: list = field(default_factory=list)
     levels: list = field(default_factory=list)
 
+    @cached_property
+    def styles(self) -> list[Style]:
+        """What components are told from each other by."""
+        return component_styles(
+            len(self.shown.mixture.weights_),
+            # Of one feature, rows have no colours.
+            neutral=len(self.shown.feature_names) > 1
+            and self.shown.labels is not None
+            and self.shown.label_names is not None,
+        )
+
     def entries(self) -> list[Any]:
         """Return what the legend says."""
         p = len(self.shown.feature_names)
-        entries = legend.components(self.shown.mixture.weights_)
+        entries = legend.components(self.shown.mixture.weights_, self.styles)
         labels, names = self.shown.labels, self.shown.label_names
         if labels is not None and p > 1:
             if names is None:
@@ -81,7 +93,7 @@ class Canvas:
         self._curves(ax, 0)
         if self.kind == "boundaries":
             decisions.draw_line_of_components(ax, self.shown.mixture, limits)
-        number_curves(ax, self.shown.mixture)
+        number_curves(ax, self.shown.mixture, self.styles)
         ax.set_ylabel("density")
 
     def plane(self, ax: Axes) -> None:
@@ -89,7 +101,7 @@ class Canvas:
         x, y = self.shown.feature_names
         self._behind(ax, (0, 1))
         self._ellipses(ax, (0, 1))
-        number_means(ax, self.shown.mixture, (0, 1), 1.0)
+        number_means(ax, self.shown.mixture, (0, 1), 1.0, self.styles)
         ax.set_xlabel(x)
         ax.set_ylabel(y)
 
@@ -102,7 +114,7 @@ class Canvas:
                 self._ellipses(axes[i, j], (j, i))
             else:
                 self._behind(axes[i, j], (j, i))
-                number_means(axes[i, j], self.shown.mixture, (j, i), 0.75)
+                number_means(axes[i, j], self.shown.mixture, (j, i), 0.75, self.styles)
         label_outer(axes, self.shown.feature_names)
 
     def _limits(self, j: int) -> tuple[float, float]:
@@ -118,7 +130,7 @@ class Canvas:
         limits = self._limits(j)
         if self.shown.histograms is not None:
             panels.draw_histogram(ax, *self.shown.histograms[j])
-        self.lines += panels.draw_curves(ax, self.shown.mixture, j, limits)
+        self.lines += panels.draw_curves(ax, self.shown.mixture, j, limits, self.styles)
         ax.set_xlim(*limits)
         ax.set_ylim(bottom=0)
         open_frame(ax)
@@ -128,7 +140,9 @@ class Canvas:
             self.points += panels.draw_points(
                 ax, self.shown.X[:, pair], self.shown.labels, self._relative_areas()
             )
-        self.ellipses += panels.draw_ellipses(ax, self.shown.mixture, pair, self.sizes)
+        self.ellipses += panels.draw_ellipses(
+            ax, self.shown.mixture, pair, self.sizes, self.styles
+        )
         self._set_limits(ax, pair)
 
     def _relative_areas(self) -> np.ndarray | None:
@@ -146,7 +160,9 @@ class Canvas:
         if self.kind == "uncertainty":
             decisions.draw_uncertainty(ax, self.shown.mixture, pair, limits)
         elif self.kind == "boundaries":
-            decisions.draw_regions_of_components(ax, self.shown.mixture, pair, limits)
+            decisions.draw_regions_of_components(
+                ax, self.shown.mixture, pair, limits, self.styles
+            )
         else:
             levels, contours = panels.draw_regions(
                 ax, self.shown.mixture, pair, limits, self.mass

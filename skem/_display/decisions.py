@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skem._display import density
 from skem._display.marginal import marginal
-from skem._display.style import BLACK, GRAY, REGIONS, scale, style
+from skem._display.style import BLACK, GRAY, REGIONS, Style, scale, style
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def _plane(
 
 
 def draw_regions_of_components(
-    ax: Axes, mixture: GaussianMixture, pair: tuple[int, int], limits: Limits
+    ax: Axes,
+    mixture: GaussianMixture,
+    pair: tuple[int, int],
+    limits: Limits,
+    styles: Sequence[Style],
 ) -> None:
     """Tint the region of each component, and draw the boundaries between them."""
     from matplotlib.colors import ListedColormap, to_rgb
@@ -52,7 +57,7 @@ def draw_regions_of_components(
     plane, x, y, grid = _plane(mixture, pair, limits)
     joint = _log_joint(plane, grid)
     K = joint.shape[1]
-    tints = [1 - TINT * (1 - np.array(to_rgb(style(k).color))) for k in range(K)]
+    tints = [1 - TINT * (1 - np.array(to_rgb(each.color))) for each in styles]
     classes = joint.argmax(axis=1).reshape(len(y), len(x))
     ax.pcolormesh(
         x,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skem._display.style import BARS, BLACK, GRAY, REGIONS, point_style, style
+from skem._display.style import BARS, BLACK, GRAY, REGIONS, Style, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ LISTED = 8
 """Components that are listed; more have their numbers alone."""
 
 
-def components(weights: np.ndarray) -> list[Any]:
+def components(weights: np.ndarray, styles: Sequence[Style]) -> list[Any]:
     """Return an entry for each component, with its weight, if they are few."""
     from matplotlib.lines import Line2D
 
@@ -24,7 +24,7 @@ def components(weights: np.ndarray) -> list[Any]:
         return [Line2D([], [], color=GRAY, ls="-", label="components, by number")]
     entries = []
     for k, weight in enumerate(weights):
-        color, marker, dashes = style(k)
+        color, marker, dashes = styles[k]
         entries.append(
             Line2D(
                 [],

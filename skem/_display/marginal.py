@@ -27,7 +27,12 @@ NEEDED = ("weights_", "means_", "precisions_cholesky_", "covariance_type")
 
 def mixture_of(estimator: Any) -> Any:
     """Return a fitted Gaussian mixture, skem's or scikit-learn's, or a search's."""
-    return check_mixture(estimator, "Gaussian mixture", NEEDED)
+    return check_mixture(
+        estimator,
+        "Gaussian mixture",
+        NEEDED,
+        other=("families_", "TableDisplay draws mixtures of tables."),
+    )
 
 
 def roots(estimator: Any) -> np.ndarray:

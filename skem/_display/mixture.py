@@ -54,7 +54,8 @@ class MixtureDisplay:
     component can be drawn, or the boundaries between the components.
 
     Components have their numbers, in the order of `means_`, at their means, and
-    colours that most colour-blind readers can tell apart (Okabe & Ito [1]_).
+    colours that most colour-blind readers can tell apart (Okabe & Ito [1]_). Where rows
+    have the colours of labels that were given, components are grey.
 
     Parameters
     ----------
@@ -217,7 +218,8 @@ class MixtureDisplay:
 
         labels : array-like of shape (n_samples,), default=None
             Labels to colour the rows of X by, such as known classes or merged clusters;
-            −1 is grey. None: their most probable components.
+            −1 is grey. Components then have no colours, but their numbers. None: the
+            most probable components.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows of X.

@@ -9,7 +9,7 @@ import numpy as np
 
 from skem._display import density
 from skem._display.marginal import marginal, roots
-from skem._display.style import BARS, BLACK, GRAY, REGIONS, point_style, scale, style
+from skem._display.style import BARS, BLACK, GRAY, REGIONS, Style, point_style, scale
 from skem.gaussian_mixture import GaussianMixture
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ def draw_histogram(ax: Axes, heights: np.ndarray, edges: np.ndarray) -> StepPatc
 
 
 def draw_curves(
-    ax: Axes, mixture: GaussianMixture, j: int, limits: tuple[float, float]
+    ax: Axes,
+    mixture: GaussianMixture,
+    j: int,
+    limits: tuple[float, float],
+    styles: Sequence[Style],
 ) -> list[Line2D]:
     """Draw the weighted density of each component, and last their sum."""
     x = density.axis_points(mixture, j, limits, 200)
@@ -36,7 +40,7 @@ def draw_curves(
     size = scale(ax)
     lines = []
     for k, curve in enumerate(components):
-        color, _, dashes = style(k)
+        color, _, dashes = styles[k]
         label = f"component {k}"
         lines += ax.plot(x, curve, color=color, ls=dashes, lw=1.2 * size, label=label)
         ax.fill_between(x, curve, color=color, alpha=0.12, lw=0)
@@ -79,6 +83,7 @@ def draw_ellipses(
     mixture: GaussianMixture,
     pair: tuple[int, int],
     deviations: Sequence[float],
+    styles: Sequence[Style],
 ) -> list[Ellipse]:
     """Draw the ellipses of Mahalanobis distances `deviations` about each mean."""
     from matplotlib.patches import Ellipse
@@ -89,7 +94,7 @@ def draw_ellipses(
     angles = np.degrees(np.arctan2(directions[:, 1, 0], directions[:, 0, 0]))
     ellipses = []
     for k, mean in enumerate(plane.means_):
-        color, _, dashes = style(k)
+        color, _, dashes = styles[k]
         for r in deviations:
             ellipse = Ellipse(
                 (float(mean[0]), float(mean[1])),

@@ -16,6 +16,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", ":", "-.")
 BLACK = "#1A1A1A"
 GRAY = "#8C8C8C"
+SLATE = "#4D4D4D"
+"""Of components where colours are those of labels."""
 BARS = "#DCDCDC"
 REGIONS = ("#F2F2F2", "#BDBDBD")
 """The outermost region of highest density, and the innermost."""
@@ -37,6 +39,16 @@ def style(k: int) -> Style:
     """
     lap, index = divmod(k, len(COLORS))
     return Style(COLORS[index], MARKERS[lap % 6], DASHES[lap % 4])
+
+
+def component_styles(n: int, *, neutral: bool) -> list[Style]:
+    """Return the styles of components: without colour where labels have the colours.
+
+    >>> [each.color == style(0).color for each in component_styles(2, neutral=False)]
+    [True, False]
+    """
+    styles = [style(k) for k in range(n)]
+    return [Style(SLATE, "", each.dashes) for each in styles] if neutral else styles
 
 
 def point_style(k: int) -> Style:

@@ -114,7 +114,12 @@ class TableDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        fitted = check_mixture(estimator, "MixtureModel", ("families_", "parameters_"))
+        fitted = check_mixture(
+            estimator,
+            "MixtureModel",
+            ("families_", "parameters_"),
+            other=("means_", "MixtureDisplay draws Gaussian and t mixtures."),
+        )
         names = list(fitted.families_)
         chosen = list(range(len(names)))[:MOST_PAIRED]
         if features is not None:

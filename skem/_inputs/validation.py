@@ -159,8 +159,18 @@ def check_n_values(n_values: np.ndarray, names: Any = None, data: str = "X") -> 
         )
 
 
-def check_mixture(estimator: Any, kind: str, needed: Sequence[str]) -> Any:
-    """Return a fitted mixture that has some attributes, or the one of a search."""
+def check_mixture(
+    estimator: Any,
+    kind: str,
+    needed: Sequence[str],
+    *,
+    other: tuple[str, str] = ("", ""),
+) -> Any:
+    """Return a fitted mixture that has some attributes, or the one of a search.
+
+    `other` is an attribute by which another kind of mixture is known, and what to say
+    of it.
+    """
     check_is_fitted(estimator)
     fitted = getattr(estimator, "best_estimator_", estimator)
     missing = [name for name in needed if not hasattr(fitted, name)]
@@ -168,6 +178,7 @@ def check_mixture(estimator: Any, kind: str, needed: Sequence[str]) -> Any:
         raise TypeError(
             f"Expected a fitted {kind}, but got {type(fitted).__name__}, which has no "
             f"attribute {missing[0]!r}."
+            + (f" {other[1]}" if hasattr(fitted, other[0]) else "")
         )
     return fitted
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_info
@@ -38,6 +39,27 @@ def _table(title: str, values: dict[str, Any]) -> str:
     return "\n".join([f"{title}:", *rows])
 
 
+def _kernel() -> str:
+    """Say what runs, and where compiled code is that does not."""
+    said = native.description()
+    if native.runnable():
+        return said
+    here = Path(native.__file__).parent
+    try:
+        files = distribution("skem").files or []
+    except PackageNotFoundError:
+        return said
+    elsewhere = {
+        Path(str(file.locate())).parent for file in files if file.match("_fold_*")
+    }
+    if elsewhere - {here}:
+        said += (
+            f": {here.parent}, a source tree without compiled code, comes before the "
+            "installed package. Run elsewhere, or install with `pip install -e .`"
+        )
+    return said
+
+
 def show_versions() -> None:
     """Print what a report of a bug should have: versions, threads and the kernel.
 
@@ -69,7 +91,7 @@ def show_versions() -> None:
     tables = [
         _table("System", system),
         _table("Python dependencies", {name: _version(name) for name in PACKAGES}),
-        _table("Kernel", {"passes over data": native.description()}),
+        _table("Kernel", {"passes over data": _kernel()}),
     ]
     tables += [_table("Thread pool", library) for library in threadpool_info()]
     print("\n\n".join(tables))

@@ -86,9 +86,13 @@ def z(rng):
 
 @pytest.fixture(params=[False, True], ids=["complete", "gaps"])
 def problem(request, name, rng, z):
+    return problem_of(name, rng, z, gaps=request.param)
+
+
+def problem_of(name, rng, z, *, gaps):
     """Return the map of one column, and a labelled start."""
     x = draws(name, rng, z)
-    if request.param:
+    if gaps:
         x[rng.random(n) < 0.2] = np.nan
     model = looked(name, x[None]).as_points()
     product = Product((model,), (np.array([0]),)).of(x[None])
@@ -161,10 +165,10 @@ def test_chart_goes_there_and_back(problem):
 
 def test_free_parameters_are_counted(name, problem):
     em, point = problem
-    one = {"exponential": 1, "poisson": 1, "bernoulli": 1, "student": 3}
-    own = one.get(name, 2)
-    if name in ("categorical", "ordinal"):
-        own = point.laws[0]["proportions"].shape[1] - 1
+    laws = em.product.models[0].outward(point.laws[0])
+    # Covariances are squares of standard deviations, and proportions sum to one.
+    own = sum(np.size(laws[key][0]) for key in laws.keys() - {"covariances"})
+    own -= "proportions" in laws
     assert em.product.n_free(K) == K - 1 + K * own
 
 
