@@ -283,6 +283,7 @@ class Reporting(Parametric):
             numpy_of(self.means_),
             numpy_of(self.covariances_),
             structure.matrices,
+            vars(self).get("df_"),
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)
