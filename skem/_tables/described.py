@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._inputs.blocks import warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.dask import in_memory
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
@@ -252,6 +253,7 @@ class DescribedTable(FittedTable):
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows.
+            If errors are NaN as rows are few, and those by the Hessian are not.
 
         References
         ----------
@@ -275,7 +277,7 @@ class DescribedTable(FittedTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
-        warn_unless_counts(weight, "standard errors", stacklevel=2)
+        warn_unless_counts(weight, "standard errors", stacklevel=users_level())
         errors = errors_of(em, self._point, weight, self._outward, method)
         return TableStandardErrors(errors["weights"], unflattened(errors))
 
