@@ -22,8 +22,9 @@ from skem._inputs.validation import (
     rng_of,
     weight_of_each,
 )
-from skem._tables.errors import TableStandardErrors, errors_of, unflattened
+from skem._tables.errors import errors_of, unflattened
 from skem._tables.fitted import FittedTable
+from skem._tables.intervals import TableEstimates, TableStandardErrors
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.readonly import REFUSAL, read_only
 from skem._tables.summary import TableSummary
@@ -246,7 +247,8 @@ class DescribedTable(FittedTable):
         -------
         errors : TableStandardErrors
             With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`. What was `fixed` in the fit has error zero.
+            `parameters_`. What was `fixed` in the fit has error zero. Its method
+            `confidence_interval` gives intervals.
 
         Warns
         -----
@@ -279,7 +281,12 @@ class DescribedTable(FittedTable):
         weight = weight_of_each(sample_weight, em.n_samples)
         warn_unless_counts(weight, "standard errors", stacklevel=users_level())
         errors = errors_of(em, self._point, weight, self._outward, method)
-        return TableStandardErrors(errors["weights"], unflattened(errors))
+        columns, here = self._columns, unflattened(self._outward(self._point))
+        kinds = {
+            columns.names[j]: kind for kind, places in columns.groups for j in places
+        }
+        estimates = TableEstimates(np.array(self._point.weights), here, kinds)
+        return TableStandardErrors(errors["weights"], unflattened(errors), estimates)
 
     def _outward(self, point: Point) -> dict[Any, np.ndarray]:
         """Return the weights, and the parameters by column and name."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,22 +31,6 @@ IDENTIFIED = 1e-8
 """Share of the largest information below which a direction has none."""
 UNKNOWN = 1e-4
 """Share of a parameter's gradient in such directions from which it is not known."""
-
-
-class TableStandardErrors(NamedTuple):
-    """What `MixtureModel.standard_errors` returns.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (n_components,)
-        Of `weights_`.
-
-    parameters : dict of str to dict of str to ndarray
-        Of `parameters_`.
-    """
-
-    weights: np.ndarray
-    parameters: dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
