@@ -60,7 +60,12 @@ class DescribedTable(FittedTable):
     def covariances_(self, value: Any) -> None:
         raise AttributeError(REFUSAL)
 
-    def impute(self, X: Any) -> Any:
+    def impute(
+        self,
+        X: Any,
+        sample: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
         """Complete missing cells by what the rest of the row says of them.
 
         Numbers by their conditional means, in the mixture given the row (Gaussian and
@@ -72,6 +77,14 @@ class DescribedTable(FittedTable):
         X : DataFrame or array-like of shape (n_samples, n_features)
             The table.
 
+        sample : bool, default=False
+            Whether to draw missing cells from their law given the others, as multiple
+            imputation does: a component by its probability given the row, and the cells
+            from that.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None takes that of the estimator.
+
         Returns
         -------
         X : DataFrame or ndarray of shape (n_samples, n_features)
@@ -82,10 +95,17 @@ class DescribedTable(FittedTable):
         em = self._map(X)
         _, resp = self._posterior(X)
         values = em.numbers().copy()
+        if sample:
+            rng = rng_of(self, random_state)
+            below = resp.cumsum(axis=0)[:-1] <= rng.random_sample(resp.shape[1])
+            labels = below.sum(axis=0)
         for model, place, laws in zip(
             em.product.models, em.product.places, self._laws, strict=True
         ):
-            values[place] = model.filled(laws, values[place], resp)
+            if sample:
+                values[place] = model.drawn(laws, values[place], labels, rng)
+            else:
+                values[place] = model.filled(laws, values[place], resp)
         filled = self._rebuilt(values)
         if hasattr(filled, "iloc") and hasattr(X, "iloc"):
             filled.index = X.index
