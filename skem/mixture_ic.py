@@ -79,7 +79,7 @@ class MixtureIC(TakesTables, Chooser):
         As in `MixtureModel`.
 
     handle_unknown : {'error', 'missing'}, default='error'
-        As in `MixtureModel`.
+        As in `MixtureModel`. After a fit, `set_params` hands it to the chosen mixture.
 
     random_state : int, RandomState instance or None, default=None
         Seed. Results do not depend on `n_jobs`.
@@ -300,6 +300,25 @@ class MixtureIC(TakesTables, Chooser):
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; `handle_unknown` is that of the chosen mixture, too.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. The others count for the next fit.
+
+        Returns
+        -------
+        self : object
+            The search.
+        """
+        super().set_params(**params)
+        best = vars(self).get("best_estimator_")
+        if best is not None and "handle_unknown" in params:
+            best.set_params(handle_unknown=self.handle_unknown)
+        return self
 
     predict = of_best(MixtureModel.predict)
     predict_proba = of_best(MixtureModel.predict_proba)

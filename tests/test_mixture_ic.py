@@ -181,6 +181,20 @@ def test_methods_and_attributes_are_those_of_the_best(chosen, X):
         assert getattr(chosen, name) == getattr(best, name)
 
 
+def test_a_choice_takes_the_advice_about_unknown_categories():
+    frame = pd.DataFrame({"a": list("xyxyxxyy"), "b": range(8)})
+    chosen = MixtureIC(1, random_state=0).fit(frame)
+    new = pd.DataFrame({"a": ["z"], "b": [3]})
+    with pytest.raises(ValueError, match='With handle_unknown="missing" they count'):
+        chosen.predict(new)
+    chosen.set_params(handle_unknown="missing", tol=0.1)
+    gap = new.assign(a=None)
+    np.testing.assert_allclose(chosen.score_samples(new), chosen.score_samples(gap))
+    assert chosen.best_estimator_.tol == 1e-2
+    unfitted = clone(chosen).set_params(handle_unknown="error")
+    assert unfitted.handle_unknown == "error"
+
+
 def test_a_chosen_mixture_tells_its_degenerate_components():
     X = np.array([[0.0], [0.1], [0.2], [9.0]])
     with pytest.warns(DegenerateComponentsWarning, match=r"\[1\] of the chosen"):

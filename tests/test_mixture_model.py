@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skem
 from skem import Family, GaussianMixture, MixtureIC, MixtureModel, load
 from skem.exceptions import DegenerateComponentsWarning
-from skem.families import LogNormal
+from skem.families import Gaussian, LogNormal
 from skem.families.degeneracy import degenerate_components
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -239,6 +239,59 @@ def test_a_copy_of_parameters_is_a_start_that_may_be_edited(data, model):
     np.testing.assert_allclose(own.weights_, model.weights_[::-1], atol=0.01)
     same = clone(clone(model).set_params(parameters_init=model.parameters_))
     np.testing.assert_allclose(same.fit(table).weights_, model.weights_, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", [Gaussian, LogNormal])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_gaps_are_drawn_from_their_law_given_the_row(covariance_type, kind, rng):
+    z = rng.integers(0, 2, 400)
+    logs = rng.normal(size=(400, 2)) @ [[0.8, 0.5], [0.0, 0.6]] + 1.5 * z[:, None]
+    X = np.column_stack(
+        [
+            logs if kind is Gaussian else np.exp(logs),
+            rng.poisson(np.where(z, 6, 3)),
+            rng.random(400) < 0.2 + 0.6 * z,
+            rng.standard_t(3, 400) + 4 * z,
+        ]
+    )
+    pairs = [(kind(covariance_type), [0, 1]), ("poisson", [2])]
+    pairs += [("bernoulli", [3]), ("student", [4])]
+    model = MixtureModel(2, families=pairs, random_state=0).fit(X)
+    n, x = 4000, 1.2
+    value = x if kind is Gaussian else np.exp(x)
+    rows = np.tile([value, *[np.nan] * 4], (n, 1))
+    drawn = model.impute(rows, sample=True, random_state=0)
+    (group,) = model.covariances_
+    means = np.column_stack([model.parameters_[name]["mean"] for name in group])
+    Sigma, p = model.covariances_[group], model.parameters_
+    if covariance_type == "diag":
+        Sigma = Sigma[:, None] * np.eye(2)
+    Sigma = np.broadcast_to(Sigma, (2, 2, 2))
+    r = model.weights_ * stats.norm.pdf(x, means[:, 0], np.sqrt(Sigma[:, 0, 0]))
+    r /= r.sum()
+    slope = Sigma[:, 0, 1] / Sigma[:, 0, 0]
+    given = stats.norm(
+        means[:, 1] + slope * (x - means[:, 0]),
+        np.sqrt(Sigma[:, 1, 1] - slope * Sigma[:, 0, 1]),
+    )
+    student = stats.t(*(p["x4"][key] for key in ("df", "location", "scale")))
+    found = drawn[:, 1] if kind is Gaussian else np.log(drawn[:, 1])
+    np.testing.assert_array_equal(drawn[:, 0], value)
+    for values, law in ((found, given), (drawn[:, 4], student)):
+        test = stats.kstest(values, lambda v, law=law: law.cdf(v[:, None]) @ r)
+        assert test.pvalue > 0.01
+    # Means within four standard errors; the product needs one component for a row.
+    rate, share = p["x2"]["rate"], p["x3"]["probability"]
+    for values, expected in (
+        (drawn[:, 2], rate @ r),
+        (drawn[:, 3], share @ r),
+        (drawn[:, 2] * drawn[:, 3], (rate * share) @ r),
+        (drawn[:, 2] * found, (rate * given.mean()) @ r),
+    ):
+        assert abs(values.mean() - expected) < 4 * values.std() / np.sqrt(n)
+    again = model.impute(rows, sample=True, random_state=0)
+    np.testing.assert_array_equal(again, drawn)
+    np.testing.assert_array_equal(model.impute(X, sample=True), X)
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])

@@ -295,6 +295,7 @@ def test_standard_errors_of_data_with_a_far_row_are_numbers(name):
             assert (values >= 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 @pytest.mark.parametrize("name", ["EII", "VEI", "VVE", "EVV"])
 def test_what_is_estimated_of_the_smallest_numbers_is_a_start(name):
     X = np.full((20, 2), 1e-320)

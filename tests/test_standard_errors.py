@@ -3,13 +3,20 @@
 import copy
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import logit, logsumexp
 
-from skem import GaussianMixture, StandardErrors
+from skem import (
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureModel,
+    StandardErrors,
+    StudentMixture,
+)
 from skem.core.blocks import arrays as blocks_module
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.datasets import load_faithful
@@ -346,6 +353,7 @@ def test_blocks_do_not_matter(method, mixture, X, monkeypatch):
     assert_same(mixture.standard_errors(X, method=method), whole, rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.bool_])
 def test_other_types_give_what_float64_gives(dtype, mixture, X):
     X = (4 * X).astype(dtype)
@@ -376,7 +384,8 @@ def test_nothing_is_known_of_a_component_without_data(mixture, X):
 
 
 def test_fewer_rows_than_parameters_leave_errors_infinite(mixture, X):
-    errors = mixture.standard_errors(X[:3])
+    with pytest.warns(UserWarning, match=r"components \[0, 1(, 2)?\] have fewer rows"):
+        errors = mixture.standard_errors(X[:3])
     for values in errors:
         assert not np.isnan(values).any()
     assert np.isinf(errors.means).any()
@@ -401,6 +410,56 @@ def test_far_rows_have_certain_labels(far, mixture, X):
         assert (new <= old * (1 + 1e-9)).all()
 
 
+def asked(mixture, X, method):
+    """Return the errors, and what is said of few rows."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        errors = mixture.standard_errors(X, method=method)
+    few = [each for each in caught if "not finite" in str(each.message)]
+    assert all(each.filename == __file__ for each in few)
+    return errors, [str(each.message) for each in few]
+
+
+@pytest.mark.parametrize(
+    "kind", [GaussianMixture, StudentMixture, MixtureModel, GaussianMixtureIC]
+)
+def test_errors_of_few_rows_are_told_with_what_to_take(kind):
+    """All errors were infinite, and nothing was said."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((70, 4)) + 30 * (np.arange(70) < 60)[:, None]
+    mixture = kind(n_components=2, random_state=0)
+    if kind is GaussianMixtureIC:
+        mixture.set_params(n_components=(2,), covariance_type="full")
+    mixture = mixture.fit(X)
+    scarce = int(np.argmin(mixture.weights_))
+    # A mixture of a table has errors by the sandwich.
+    for method in ("opg",) if kind is MixtureModel else ("sandwich", "opg"):
+        _, (text,) = asked(mixture, X, method)
+        assert f"components [{scarce}] have fewer rows than parameters" in text
+        assert "Take method='hessian'" in text
+    errors, none = asked(mixture, X, "hessian")
+    assert not none and np.isfinite(errors.weights).all()
+
+
+def test_errors_that_no_method_has_are_not_told():
+    X = np.random.default_rng(0).standard_normal((70, 1))
+    empty = GaussianMixture.from_parameters(
+        [1.0, 0.0], [[0.0], [9.0]], [1.0, 1.0], "spherical"
+    )
+    errors, none = asked(empty, X, "sandwich")
+    assert np.isinf(errors.means[1]).all() and not none
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, MixtureModel])
+def test_fewer_rows_than_parameters_in_all_are_told(kind):
+    X = np.random.default_rng(0).standard_normal((40, 7))
+    X[20:] += 50
+    mixture = kind(2, covariance_type="tied", random_state=0).fit(X)
+    _, (text,) = asked(mixture, X, "opg")
+    assert "there are 40 rows for 43 parameters" in text
+
+
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 @pytest.mark.each_value
 @pytest.mark.parametrize(
     "degenerate",
@@ -485,6 +544,7 @@ def test_intervals_are_normal_on_scales_of_their_own(mixture, X):
         np.testing.assert_allclose(end, expected, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 def test_intervals_of_what_is_not_known_are_the_whole_range(mixture, X):
     intervals = mixture.standard_errors(X[:3]).confidence_interval()
     assert np.isin([-np.inf, np.inf], intervals.means).all()

@@ -1,5 +1,7 @@
 """What a t mixture can do beside clustering: labels, fixed parts, noise, laws."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -351,11 +353,31 @@ def test_degrees_of_freedom_of_gaussian_rows_are_not_known(method):
     options = dict(method=method, n_boot=3, random_state=0)
     errors = mixture.standard_errors(X, **options)
     assert np.isinf(errors.df).all()
+    whole = errors.confidence_interval().df
+    assert (whole.lower, whole.upper) == (0, np.inf)
     if method == "bootstrap":
         return
     gaussian = GaussianMixture(1).fit(X).standard_errors(X, method=method)
     np.testing.assert_allclose(errors.means, gaussian.means, rtol=1e-2)
     np.testing.assert_allclose(errors.covariances, gaussian.covariances, rtol=1e-2)
+
+
+@pytest.mark.parametrize("df", ["estimate", "common", 4.0, np.inf])
+def test_degrees_of_freedom_have_intervals_on_the_scale_of_logarithms(df):
+    """They were left out of the intervals."""
+    X = np.random.default_rng(0).standard_t(4, size=(300, 1))
+    mixture = StudentMixture(1, df=df, random_state=0).fit(X)
+    errors = mixture.standard_errors(X)
+    intervals = errors.confidence_interval(0.9)
+    if isinstance(df, float):
+        expected = [mixture.df_] * 2
+    else:
+        reach = stats.norm.ppf(0.95) * errors.df / mixture.df_
+        expected = np.exp(np.log(mixture.df_) + np.outer([-1, 1], reach))
+    for found in (intervals, pickle.loads(pickle.dumps(intervals))):
+        np.testing.assert_allclose(found.df, expected, rtol=1e-9)
+        assert len(found) == 3
+    assert GaussianMixture().fit(X).standard_errors(X).confidence_interval().df is None
 
 
 @pytest.mark.parametrize("df", ["estimate", "common"])

@@ -319,3 +319,7 @@ def test_imputed_frames_have_their_index():
     )
     lazy = dd.from_pandas(gaps, npartitions=3)
     pd.testing.assert_frame_equal(model.impute(lazy), filled)
+    drawn = model.impute(gaps, sample=True, random_state=0)
+    assert drawn.index.equals(gaps.index) and drawn.notna().all(axis=None)
+    same = model.impute(lazy, sample=True, random_state=0)
+    pd.testing.assert_frame_equal(same, drawn)

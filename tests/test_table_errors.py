@@ -1,8 +1,12 @@
 """Standard errors of tables: beside closed forms and Gaussian mixtures."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import logit
 
 from skem import GaussianMixture, MixtureModel, load
 from skem._tables.errors import Information, _delta
@@ -262,3 +266,80 @@ def test_what_has_no_finite_curvature_is_not_known(method):
     assert errors == pytest.approx([np.sqrt(2 / 7), np.nan, np.nan], nan_ok=True)
     scaled = _delta(hessian, hessian, np.array([[1e200], [0.0], [0.0]]), method)
     assert scaled == pytest.approx([1e200 * np.sqrt(2 / 7)])
+
+
+def test_intervals_are_normal_on_the_scale_of_each_parameter(rng):
+    z = rng.integers(2, size=400)
+    scale = np.array([1.0, 9.0])[z]
+    columns = {
+        "gaussian": rng.normal(8 * z),
+        "lognormal": np.exp(rng.normal(z)),
+        "student": 8 * z + rng.standard_t(3, 400),
+        "exponential": rng.exponential(scale),
+        "gamma": rng.gamma(2, scale),
+        "poisson": rng.poisson(scale),
+        "negative_binomial": rng.negative_binomial(2, 1 / (1 + scale)),
+        "bernoulli": rng.random(400) < 0.2 + 0.5 * z,
+        "categorical": rng.integers(0, 2 + z),
+    }
+    plain = {("gaussian", "mean"), ("lognormal", "mean"), ("student", "location")}
+    table = pd.DataFrame(columns, dtype=float)
+    families = {name: name for name in columns}
+    options = dict(covariance_type="diag", random_state=0)
+    model = MixtureModel(2, families=families, **options).fit(table)
+    errors = model.standard_errors(table)
+    made = pickle.loads(pickle.dumps(errors)).confidence_interval(0.9)
+    reach = stats.norm.ppf(0.95) * np.array([[[-1.0]], [[1.0]]])
+
+    def same(interval, estimate, error, to, slope):
+        estimate, error = np.atleast_2d(estimate), np.atleast_2d(error)
+        ends = to(np.array([np.atleast_2d(end) for end in interval]))
+        expected = to(estimate) + reach * error * slope(estimate)
+        known = np.isfinite(np.broadcast_to(expected, ends.shape))
+        assert known.any()
+        np.testing.assert_allclose(ends[known], expected[known], rtol=1e-9)
+
+    shares = (logit, lambda p: 1 / (p * (1 - p)))
+    same(made.weights, model.weights_, errors.weights, *shares)
+    for name, parameters in model.parameters_.items():
+        assert list(made.parameters[name]) == list(parameters)
+        for key, values in parameters.items():
+            scale = (np.log, lambda t: 1 / t)
+            if key in ("probability", "proportions"):
+                scale = shares
+            elif (name, key) in plain:
+                scale = (np.asarray, np.ones_like)
+            own = errors.parameters[name][key]
+            same(made.parameters[name][key], values, own, *scale)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        errors.confidence_interval(95)
+
+
+@pytest.mark.filterwarnings("ignore:The parameters of the mixture are not identified")
+def test_intervals_of_what_is_not_known_are_the_whole_range():
+    X = np.repeat([[0.0], [1.0]], 30, axis=0)
+    model = MixtureModel(2, families="bernoulli", random_state=0).fit(X)
+    intervals = model.standard_errors(X).confidence_interval()
+    for each in (intervals.weights, intervals.parameters["x0"]["probability"]):
+        np.testing.assert_array_equal(each, [[0, 0], [1, 1]])
+    x = np.random.default_rng(2).normal(size=(400, 1))
+    options = dict(pseudo_observations=0, tol=1e-10)
+    student = MixtureModel(families="student", **options).fit(x)
+    df = student.standard_errors(x).confidence_interval().parameters["x0"]["df"]
+    assert (df.lower, df.upper) == (0, np.inf)
+    # The weight of one component is one.
+    one = MixtureModel(families="bernoulli").fit(X).standard_errors(X)
+    np.testing.assert_array_equal(one.confidence_interval().weights, [[1], [1]])
+
+
+def test_intervals_of_one_component_cover():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(60):
+        X = np.column_stack([rng.poisson(0.5, 40), rng.random(40) < 0.1])
+        own = MixtureModel(families={0: "poisson", 1: "bernoulli"}).fit(X)
+        found = own.standard_errors(X, method="hessian").confidence_interval()
+        rate, p = found.parameters["x0"]["rate"], found.parameters["x1"]["probability"]
+        covered += [rate.lower <= 0.5 <= rate.upper, p.lower <= 0.1 <= p.upper]
+    # Of 120 the standard error is 2 %.
+    assert 0.9 < np.mean(covered)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from skem._errors.scores import Push, Scores, ScoreSums
+from skem._inputs.callers import users_level
 
 CEILING = 1e250
 """More than the ratio of two informations, with room to be multiplied."""
@@ -107,8 +111,7 @@ class Spread:
             return cls(observed.steps, (observed,))
         # Scores need not vary in all directions: those of a category do not. But those
         # of few rows cannot.
-        own = sums.counts[: len(scores.parameters.weights)]
-        few = (own < scores.n_own).any()
+        few = rows_of(scores, sums).few.any()
         inverses = (observed, by_scores) if few else (observed,)
         return cls(observed.between(sums.scores), inverses)
 
@@ -119,6 +122,53 @@ class Spread:
             errors = _norms(push(self.steps[rows]))
         misses = [inverse.misses(rows, push) for inverse in self.inverses]
         return np.where(np.any(misses, axis=0), np.inf, errors)
+
+
+class Rows(NamedTuple):
+    """How many rows and free parameters there are: of each component (K,), and all."""
+
+    counts: np.ndarray
+    n_own: np.ndarray
+    total: int
+    n_free: int
+
+    @property
+    def few(self) -> np.ndarray:
+        """Mask of the components of fewer rows than parameters of their own, (K,)."""
+        return self.counts < self.n_own
+
+
+def rows_of(scores: Scores, sums: ScoreSums) -> Rows:
+    """Return how many there are, of weights that are one in the mean."""
+    counts = sums.counts[: len(scores.parameters.weights)]
+    n_free = scores.columns.shape[1] - 1
+    return Rows(counts, scores.n_own, round(sums.counts.sum()), n_free)
+
+
+def warn_of_few_rows(
+    errors: Iterable[np.ndarray],
+    by_hessian: Callable[[], Iterable[np.ndarray]],
+    rows: Callable[[], Rows],
+) -> None:
+    """Say so if errors are not finite as rows are few, and those by the Hessian are."""
+    unknown = np.concatenate([~np.isfinite(each).ravel() for each in errors])
+    if not unknown.any():
+        return
+    known = np.concatenate([np.isfinite(each).ravel() for each in by_hessian()])
+    found = rows()
+    if found.few.any():
+        where = np.flatnonzero(found.few).tolist()
+        why = f"components {where} have fewer rows than parameters of their own"
+    else:
+        why = f"there are {found.total} rows for {found.n_free} parameters"
+    if (unknown & known).any() and (found.few.any() or found.total < found.n_free):
+        warnings.warn(
+            f"Some standard errors are not finite: {why}, so that the outer products "
+            "of their scores are singular. Take method='hessian', which supposes that "
+            "the model is right, or a structure with fewer parameters.",
+            UserWarning,
+            stacklevel=users_level(),
+        )
 
 
 def _norms(rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skem._errors.information import Spread
+from skem._errors.information import Spread, rows_of, warn_of_few_rows
 from skem._errors.scores import SQRT2, ScoredRows, Scores, ScoreSums
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
@@ -77,7 +77,14 @@ def standard_errors(
         return ScoreSums(product, missing, counts, columns @ roots, scales)
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
-    found = _public(scores, Spread.of(method, scores, sums))
+
+    def errors_by(method: str) -> tuple[np.ndarray, ...]:
+        return _public(scores, Spread.of(method, scores, sums))
+
+    found = errors_by(method)
+    warn_of_few_rows(
+        found, partial(errors_by, "hessian"), partial(rows_of, scores, sums)
+    )
     if features is not None:
         weights, means, covariances, *more = found
         axes = 2 if scores.structure.matrices else 1

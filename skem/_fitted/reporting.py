@@ -16,6 +16,7 @@ from skem._fitted.parametric import Parametric
 from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks, warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.dask import is_dask
 from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
@@ -189,8 +190,9 @@ class Reporting(Parametric):
             Named tuple of `weights`, `means` and `covariances`, in the shapes of
             `weights_`, `means_` and `covariances_`, float64; the entries of a
             covariance matrix have an error each. Infinite where the data tell nothing
-            about a parameter: for a component without data, if there are fewer rows
-            than parameters, or where the log-likelihood has no maximum in it. A weight
+            about a parameter: for a component without data, or where the log-likelihood
+            has no maximum in it; and, but by the Hessian or the bootstrap, for a
+            component of fewer rows than parameters of its own. A weight
             of zero or one is on its bound, and has error zero, and so has what was
             `fixed` in the fit; but with `noise` fixed weights are shares of what that
             leaves, and vary with it. Of t components, its attribute `df` has those of
@@ -210,6 +212,7 @@ class Reporting(Parametric):
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows.
+            If errors are infinite as rows are few, and those by the Hessian are not.
 
         Notes
         -----
@@ -263,7 +266,7 @@ class Reporting(Parametric):
             X, _ = check_data(self, X, reset=False)
             seed = seed_of(self, random_state)
             weight = check_sample_weight(sample_weight, X)
-            warn_unless_counts(weight, "standard errors", stacklevel=2)
+            warn_unless_counts(weight, "standard errors", stacklevel=users_level())
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
             if len(errors) > 3:
                 K = np.shape(self.means_)[0]
@@ -275,7 +278,7 @@ class Reporting(Parametric):
             # information matrix each.
             K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
-            warn_unless_counts(blocks, "standard errors", stacklevel=2)
+            warn_unless_counts(blocks, "standard errors", stacklevel=users_level())
             scores, expectation, features = self._scored(blocks)
             errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(
@@ -283,6 +286,7 @@ class Reporting(Parametric):
             numpy_of(self.means_),
             numpy_of(self.covariances_),
             structure.matrices,
+            vars(self).get("df_"),
         )
         weights, means, covariances, *df = errors
         return StandardErrors(weights, means, covariances, estimates, *df)

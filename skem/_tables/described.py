@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._inputs.blocks import warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.dask import in_memory
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
@@ -21,8 +22,9 @@ from skem._inputs.validation import (
     rng_of,
     weight_of_each,
 )
-from skem._tables.errors import TableStandardErrors, errors_of, unflattened
+from skem._tables.errors import errors_of, unflattened
 from skem._tables.fitted import FittedTable
+from skem._tables.intervals import TableEstimates, TableStandardErrors
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.readonly import REFUSAL, read_only
 from skem._tables.summary import TableSummary
@@ -58,7 +60,12 @@ class DescribedTable(FittedTable):
     def covariances_(self, value: Any) -> None:
         raise AttributeError(REFUSAL)
 
-    def impute(self, X: Any) -> Any:
+    def impute(
+        self,
+        X: Any,
+        sample: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
         """Complete missing cells by what the rest of the row says of them.
 
         Numbers by their conditional means, in the mixture given the row (Gaussian and
@@ -70,6 +77,14 @@ class DescribedTable(FittedTable):
         X : DataFrame or array-like of shape (n_samples, n_features)
             The table.
 
+        sample : bool, default=False
+            Whether to draw missing cells from their law given the others, as multiple
+            imputation does: a component by its probability given the row, and the cells
+            from that.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None takes that of the estimator.
+
         Returns
         -------
         X : DataFrame or ndarray of shape (n_samples, n_features)
@@ -80,10 +95,17 @@ class DescribedTable(FittedTable):
         em = self._map(X)
         _, resp = self._posterior(X)
         values = em.numbers().copy()
+        if sample:
+            rng = rng_of(self, random_state)
+            below = resp.cumsum(axis=0)[:-1] <= rng.random_sample(resp.shape[1])
+            labels = below.sum(axis=0)
         for model, place, laws in zip(
             em.product.models, em.product.places, self._laws, strict=True
         ):
-            values[place] = model.filled(laws, values[place], resp)
+            if sample:
+                values[place] = model.drawn(laws, values[place], labels, rng)
+            else:
+                values[place] = model.filled(laws, values[place], resp)
         filled = self._rebuilt(values)
         if hasattr(filled, "iloc") and hasattr(X, "iloc"):
             filled.index = X.index
@@ -245,13 +267,15 @@ class DescribedTable(FittedTable):
         -------
         errors : TableStandardErrors
             With `weights` and `parameters`, in the shapes of `weights_` and
-            `parameters_`. What was `fixed` in the fit has error zero.
+            `parameters_`. What was `fixed` in the fit has error zero. Its method
+            `confidence_interval` gives intervals.
 
         Warns
         -----
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows.
+            If errors are NaN as rows are few, and those by the Hessian are not.
 
         References
         ----------
@@ -275,9 +299,14 @@ class DescribedTable(FittedTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
-        warn_unless_counts(weight, "standard errors", stacklevel=2)
+        warn_unless_counts(weight, "standard errors", stacklevel=users_level())
         errors = errors_of(em, self._point, weight, self._outward, method)
-        return TableStandardErrors(errors["weights"], unflattened(errors))
+        columns, here = self._columns, unflattened(self._outward(self._point))
+        kinds = {
+            columns.names[j]: kind for kind, places in columns.groups for j in places
+        }
+        estimates = TableEstimates(np.array(self._point.weights), here, kinds)
+        return TableStandardErrors(errors["weights"], unflattened(errors), estimates)
 
     def _outward(self, point: Point) -> dict[Any, np.ndarray]:
         """Return the weights, and the parameters by column and name."""

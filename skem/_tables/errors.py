@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from skem._errors.bounds import INDISTINCT, costs
+from skem._errors.information import Rows, warn_of_few_rows
 from skem.families.model import Laws, Model
 from skem.families.point import Point
 from skem.families.table_map import TableMap
@@ -30,22 +31,6 @@ IDENTIFIED = 1e-8
 """Share of the largest information below which a direction has none."""
 UNKNOWN = 1e-4
 """Share of a parameter's gradient in such directions from which it is not known."""
-
-
-class TableStandardErrors(NamedTuple):
-    """What `MixtureModel.standard_errors` returns.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (n_components,)
-        Of `weights_`.
-
-    parameters : dict of str to dict of str to ndarray
-        Of `parameters_`.
-    """
-
-    weights: np.ndarray
-    parameters: dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -220,6 +205,20 @@ class Information:
             outer += (scores * v) @ scores.T
         return outer - inner, outer
 
+    def rows(self) -> Rows:
+        """Return how many rows and free parameters there are."""
+        K = len(self.point.weights)
+        used, counts = self.weight > 0, np.zeros(K)
+        for rows, _, resp in self.em.posterior(self.point):
+            counts += resp @ used[rows]
+        # What components share is alike in all of them.
+        moves = np.vstack([part.moves for part in self.parts[1:]])
+        apart = (moves != moves[:, :1]).any(axis=1) | (K == 1)
+        n_weights = min(self.parts[0].size, 1)
+        n_own = n_weights + (moves[apart] >= 0).sum(axis=0)
+        n_free = self.starts[-1] - n_weights
+        return Rows(counts, n_own, int(used.sum()), n_free)
+
     @staticmethod
     def _slopes(part: FreeCoordinates, logits: Callable[[Any], np.ndarray]) -> list:
         return [
@@ -284,7 +283,13 @@ def errors_of(
         on_bounds = information.on_bounds
         # Of categories alone, curvature without scores is the penalty's, or chance.
         scored = not em.product.single
-        errors = _delta(hessian, outer, gradients, method, on_bounds, scored)
+
+        def errors_by(method: str) -> np.ndarray:
+            return _delta(hessian, outer, gradients, method, on_bounds, scored)
+
+        errors = errors_by(method)
+        by_hessian = partial(errors_by, "hessian")
+        warn_of_few_rows([errors], lambda: [by_hessian()], information.rows)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {

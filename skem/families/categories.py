@@ -22,6 +22,7 @@ class Categorical(Kind):
     """Categories with proportions p: T is one-hot, η = log p, A = 0."""
 
     name = "categorical"
+    probabilities = ("proportions",)
     categorical = True
     discrete = True
 
@@ -54,6 +55,7 @@ class Bernoulli(Categorical):
     """Two categories; a column of numbers has the values 0 and 1."""
 
     name = "bernoulli"
+    probabilities = ("probability",)
 
     def outward(self, laws: Laws) -> Laws:
         """Return the probability of the second category."""

@@ -56,6 +56,7 @@ class Poisson(Family):
     """Counts with rate λ: T(x) = x, η = log λ, A = λ."""
 
     name = "poisson"
+    positive_parameters = ("rate",)
     discrete = True
     _model = PoissonModel
 

@@ -37,6 +37,10 @@ class Kind(ABC):
     """Whether one law may be that of several columns."""
     bounds: ClassVar[Bounds | None] = None
     """The parameter that may end on a bound of its range, if there is one."""
+    positive_parameters: ClassVar[tuple[str, ...]] = ()
+    """Names of what is above zero: its intervals are of logarithms."""
+    probabilities: ClassVar[tuple[str, ...]] = ()
+    """Names of what is between zero and one: its intervals are of logits."""
 
     def moved(self, laws: Laws, bound: float) -> Laws:
         """Return laws with that parameter on a bound.
@@ -94,6 +98,10 @@ class Family(Kind):
     Each component gets ε = 2/√N pseudo-observations with the mean statistics of all the
     data. That is a conjugate prior, and keeps parameters off the border of their range.
 
+    The class attributes `positive_parameters` and `probabilities`, tuples of names, say
+    of which parameters confidence intervals are of logarithms or logits. Of the others
+    they are estimate ± z errors.
+
     See Also
     --------
     MixtureModel : Takes instances of families for columns.
@@ -106,6 +114,7 @@ class Family(Kind):
     >>> from skem import Family, MixtureModel
     >>> class Exponential(Family):
     ...     name = "my exponential"
+    ...     positive_parameters = ("rate",)
     ...     def statistics(self, x):
     ...         return x[None]
     ...     def natural(self, laws):

@@ -40,6 +40,7 @@ class Gaussian(Kind):
     """
 
     name = "gaussian"
+    positive_parameters = ("standard_deviation",)
     multivariate = True
 
     def __init__(self, covariance_type: str = "full") -> None:

@@ -432,6 +432,21 @@ class GaussianModel(Model):
             found[:, rows] = self.family.inverse(self._values(mean) + above)
         return np.where(np.isnan(values), found, values)
 
+    def given(
+        self, laws: Laws, k: int, values: np.ndarray, draws: np.ndarray
+    ) -> np.ndarray:
+        """Return draws as they are given values: E(x | seen) + z − E(z | seen).
+
+        Of log-normal columns those are logarithms of conditional means, which are above
+        the means of logarithms by the same in both.
+        """
+        resp = np.zeros((len(laws["means"]), values.shape[1]))
+        resp[k] = 1
+        gaps = np.where(np.isnan(values), np.nan, draws)
+        means, own = (self.filled(laws, each, resp) for each in (values, gaps))
+        to = self.family.transform
+        return self.family.inverse(to(means) + to(draws) - to(own))
+
     def n_free(self, n_components: int) -> int:
         """Means and covariances."""
         d = self.d - self.penal.n_null

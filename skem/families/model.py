@@ -158,6 +158,28 @@ class Model(Protocol):
     def filled(self, laws: Laws, values: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Complete missing values by their conditional means, or likeliest ones."""
 
+    def drawn(
+        self,
+        laws: Laws,
+        values: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> np.ndarray:
+        """Complete missing values by draws from the components of the rows (b,)."""
+        found, missing = values.copy(), np.isnan(values)
+        for k in np.unique(labels[missing.any(axis=0)]).tolist():
+            rows = np.flatnonzero(missing.any(axis=0) & (labels == k))
+            own = self.draw(laws, k, len(rows), rng)
+            own = self.given(laws, k, values[:, rows], own)
+            found[:, rows] = np.where(missing[:, rows], own, values[:, rows])
+        return found
+
+    def given(
+        self, laws: Laws, k: int, values: np.ndarray, draws: np.ndarray
+    ) -> np.ndarray:
+        """Return draws of a component as they are given values with gaps, (d, b)."""
+        return draws
+
     def n_free(self, n_components: int) -> int:
         """Return the number of free parameters."""
 

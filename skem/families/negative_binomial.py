@@ -24,6 +24,7 @@ class NegativeBinomial(Kind):
     """Counts with mean μ and size s: their variance is μ + μ²/s."""
 
     name = "negative_binomial"
+    positive_parameters = ("mean", "size")
     discrete = True
     bounds = Bounds("size", 1, LEAST_SIZE, MOST_SIZE)
 

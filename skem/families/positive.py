@@ -69,6 +69,7 @@ class Exponential(Positive):
     """Waiting times with mean μ: T(x) = x, η = −1/μ, A = log μ."""
 
     name = "exponential"
+    positive_parameters = ("mean",)
 
     def check(self, x: np.ndarray) -> None:
         """Require values from 0."""
@@ -118,6 +119,7 @@ class Gamma(Positive):
     """Shape a and mean μ: T(x) = [x, log x], η = [−a/μ, a], h = −log x."""
 
     name = "gamma"
+    positive_parameters = ("shape", "mean")
     bounds = Bounds("shape", 0, SMALLEST_SHAPE, LARGEST_SHAPE)
 
     def check(self, x: np.ndarray) -> None:

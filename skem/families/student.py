@@ -31,6 +31,7 @@ class Student(Kind):
     """Location, scale and degrees of freedom ν of each component, from 1 to 200."""
 
     name = "student"
+    positive_parameters = ("scale", "df")
     bounds = Bounds("df", 2, LEAST_DF, MOST_DF)
 
     def moved(self, laws: Laws, bound: float) -> Laws:
