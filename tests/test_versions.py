@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def test_compiled_code_that_is_elsewhere_is_told(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: skem\nVersion: 0.1.0")
     files = ["skem/__init__.py", *["skem/kernels/_fold_2.so"] * compiled]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in files))
-    monkeypatch.syspath_prepend(tmp_path)
+    installed = Distribution.at(info)
+    monkeypatch.setattr("skem._report.versions.distribution", lambda name: installed)
     monkeypatch.setattr(native, "runnable", lambda: ())
     monkeypatch.setattr(native, "library", lambda: None)
     skem.show_versions()
