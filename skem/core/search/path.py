@@ -36,8 +36,8 @@ SPLITS = 3
 """Clusters that are split across their main axis, at most."""
 CUTS = 8
 """Cuts of clusters somewhere, at most."""
-UNIONS = 8
-"""Pairs that are merged, at most: the best are not among those that overlap most."""
+UNIONS = 6
+"""Pairs that are merged, at most: those by which the likelihood loses the least."""
 SCREENING = 5
 """Plain steps that starts get."""
 ROUGH = 1.0
