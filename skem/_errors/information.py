@@ -12,6 +12,8 @@ import numpy as np
 from skem._errors.scores import Push, Scores, ScoreSums
 from skem._inputs.callers import users_level
 
+UNTOLD = 1e100
+"""An error that says no more than an infinite one."""
 CEILING = 1e250
 """More than the ratio of two informations, with room to be multiplied."""
 UNKNOWN = 1e-6
@@ -154,7 +156,7 @@ def warn_of_few_rows(
     unknown = np.concatenate([~np.isfinite(each).ravel() for each in errors])
     if not unknown.any():
         return
-    known = np.concatenate([np.isfinite(each).ravel() for each in by_hessian()])
+    known = np.concatenate([each.ravel() < UNTOLD for each in by_hessian()])
     found = rows()
     if found.few.any():
         where = np.flatnonzero(found.few).tolist()
