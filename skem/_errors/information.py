@@ -156,14 +156,16 @@ def warn_of_few_rows(
     unknown = np.concatenate([~np.isfinite(each).ravel() for each in errors])
     if not unknown.any():
         return
-    known = np.concatenate([each.ravel() < UNTOLD for each in by_hessian()])
     found = rows()
     if found.few.any():
         where = np.flatnonzero(found.few).tolist()
         why = f"components {where} have fewer rows than parameters of their own"
-    else:
+    elif found.total < found.n_free:
         why = f"there are {found.total} rows for {found.n_free} parameters"
-    if (unknown & known).any() and (found.few.any() or found.total < found.n_free):
+    else:
+        return
+    known = np.concatenate([each.ravel() < UNTOLD for each in by_hessian()])
+    if (unknown & known).any():
         warnings.warn(
             f"Some standard errors are not finite: {why}, so that the outer products "
             "of their scores are singular. Take method='hessian', which supposes that "

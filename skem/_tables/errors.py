@@ -288,8 +288,7 @@ def errors_of(
             return _delta(hessian, outer, gradients, method, on_bounds, scored)
 
         errors = errors_by(method)
-        by_hessian = partial(errors_by, "hessian")
-        warn_of_few_rows([errors], lambda: [by_hessian()], information.rows)
+        warn_of_few_rows([errors], lambda: [errors_by("hessian")], information.rows)
     cuts = np.cumsum([values.size for values in here.values()])[:-1]
     parts = np.split(errors, cuts)
     return {

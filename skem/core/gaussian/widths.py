@@ -459,22 +459,21 @@ def _of_records(
     One that has far more rows than there are around it in all columns with steps,
     though none of its values has more than its neighbours.
     """
-    found, beside = np.zeros(len(atoms), bool), BESIDE + OFF
-    step_of = np.zeros(len(z))
-    step_of[columns.row[atoms]] = steps
-    stepped = np.flatnonzero(step_of > 0)
-    if len(stepped) < 2:
+    found, stepped = np.zeros(len(atoms), bool), np.flatnonzero(steps > 0)
+    own = atoms[stepped]
+    features, at = np.unique(columns.row[own], return_index=True)
+    if len(features) < 2:
         return found
-    which = _numbers(columns, atoms, z)
-    which = which[np.isin(np.unique(columns.row[atoms]), stepped)]
+    which = _numbers(columns, own, z)
+    beside = (BESIDE + OFF) * steps[stepped[at], None]
     first, masses = _combinations(which, weight * (which >= 0).all(axis=0))
     for i in np.argsort(-masses, kind="stable")[:COMBINATIONS]:
         if not masses[i] >= least:
             break
-        away = np.abs(z[stepped] - z[stepped, first[i], None])
-        around = weight[(away <= beside * step_of[stepped, None]).all(axis=0)].sum()
+        away = np.abs(z[features] - z[features, first[i], None])
+        around = weight[(away <= beside).all(axis=0)].sum()
         if masses[i] > HEAPED * (around - masses[i]):
-            found[which[:, first[i]]] = True
+            found[stepped[which[:, first[i]]]] = True
     return found
 
 
