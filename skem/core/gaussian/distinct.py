@@ -12,17 +12,16 @@ class DistinctValues(NamedTuple):
 
     Numbers of features and values are the real and imaginary parts of `keys`, which
     NumPy sorts by the one and then by the other. For each value: its weight, that of
-    its feature's smaller ones, and both together; the index of its feature's first and
-    last one; and its place among the feature's rows.
+    its feature's smaller ones, and both together; and its place among the feature's
+    rows. `ends` is the index of the last value of each feature that has any.
     """
 
     keys: np.ndarray
     masses: np.ndarray
     below: np.ndarray
     upto: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
     place: np.ndarray
+    ends: np.ndarray
 
     @classmethod
     def of(cls, ordered: np.ndarray, weight: np.ndarray) -> DistinctValues:
@@ -33,18 +32,14 @@ class DistinctValues(NamedTuple):
         there = ~np.isnan(ordered)
         cumulated = np.zeros((len(ordered), ordered.shape[1] + 1))
         np.cumsum(np.where(there, weight, 0.0), axis=1, out=cumulated[:, 1:])
-        new = there.copy()
-        new[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
-        row, place = np.nonzero(new)
-        starts = changes(row)
-        ends = np.append(starts[1:], len(row))[: len(starts)] - 1
-        which = np.searchsorted(ends, np.arange(len(row)))
-        first, last = starts[which], ends[which]
+        there[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+        row, place = np.nonzero(there)
+        ends = np.append(changes(row)[1:], len(row))[: len(row)] - 1
         below = cumulated[row, place]
         upto = np.append(below[1:], 0.0)
         upto[ends] = cumulated[row[ends], -1]
         keys = keys_of(row, ordered[row, place])
-        return cls(keys, upto - below, below, upto, first, last, place)
+        return cls(keys, upto - below, below, upto, place, ends)
 
     @property
     def values(self) -> np.ndarray:
@@ -52,36 +47,32 @@ class DistinctValues(NamedTuple):
         return self.keys.imag
 
     @property
-    def row(self) -> np.ndarray:
-        """Number of the feature of each."""
-        return self.keys.real.astype(int)
+    def starts(self) -> np.ndarray:
+        """Index of the first value of each feature that has any."""
+        return np.append(0, self.ends[:-1] + 1)
 
-    def mirrored(self) -> DistinctValues:
-        """Return the same with the other sign, the last first."""
-        top, total = len(self.keys) - 1, self.upto[self.last]
-        return DistinctValues(
-            -self.keys[::-1],
-            self.masses[::-1],
-            (total - self.upto)[::-1],
-            (total - self.below)[::-1],
-            (top - self.last)[::-1],
-            (top - self.first)[::-1],
-            self.place[::-1],
-        )
+    def row_of(self, atoms: np.ndarray) -> np.ndarray:
+        """Return the number of the feature of some values."""
+        return self.keys.real[atoms].astype(int)
+
+    def around(self, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of the first and last value of each one's feature."""
+        which = np.searchsorted(self.ends, atoms)
+        return self.starts[which], self.ends[which]
 
     def spread(
         self, atoms: np.ndarray, least: np.ndarray, most: np.ndarray
     ) -> np.ndarray:
         """Return the distance between the quartiles of what has ranks in between.
 
-        These are cumulated weights of the features of some values.
+        These are cumulated weights (..., m) of the features of some values.
         """
         keys, rows = keys_of(self.keys.real, self.upto), self.keys.real[atoms]
         quarter = (most - least) / 4
         # Between two values either is a quartile: the one that is nearer to the other.
         low = np.searchsorted(keys, keys_of(rows, least + quarter), side="right")
         high = np.searchsorted(keys, keys_of(rows, most - quarter))
-        last = self.last[atoms]
+        last = self.around(atoms)[1]
         between = (
             self.values[np.minimum(high, last)] - self.values[np.minimum(low, last)]
         )
@@ -104,6 +95,6 @@ def changes(values: np.ndarray) -> np.ndarray:
 
 def keys_of(row: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return numbers that sort by the row first."""
-    keys = np.empty(len(values), complex)
+    keys = np.empty(values.shape, complex)
     keys.real, keys.imag = row, values
     return keys

@@ -32,10 +32,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtri
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from skem.core.gaussian.distinct import DistinctValues, changes, keys_of
+from skem.core.gaussian.distinct import DistinctValues, changes
 from skem.core.gaussian.ties import Atoms, Recording, Ties
 
 ATOM = 5.0
@@ -48,6 +49,8 @@ STEPS_OF_COLUMN = 1000.0
 """Most steps in a column's range; narrower ones make no difference."""
 CANDIDATES = 4
 """Gaps between neighbouring values that are tried as steps: the most frequent ones."""
+ONE_OF = 4
+"""Values of which one is looked at first."""
 MOST_DIFFERENT = int(np.sqrt(2 * STEPS_OF_COLUMN)) + 1
 """Gaps that may all be different, where they are steps in that range: 1 + 2 + …"""
 FEW = 12
@@ -216,9 +219,14 @@ def _left_by_others(z: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     sd = own.std(axis=1)
     unit = np.where(sd > 0, sd, 1.0)
     own = (own - own.mean(axis=1, keepdims=True)) / unit[:, None]
-    variances, axes = np.linalg.eigh(own @ own.T / own.shape[1])
-    kept = variances > EXACT * variances[-1]
-    precisions = np.square(axes[:, kept]) @ (1 / variances[kept])
+    correlations = own @ own.T / own.shape[1]
+    root, failed = dpotrf(correlations, lower=1)
+    inverse, singular = dtrtri(root, lower=1)
+    if failed or singular or EXACT * d * np.square(inverse).sum() > 1:
+        variances, axes = np.linalg.eigh(correlations)
+        kept = variances > EXACT * variances[-1]
+        inverse = (axes[:, kept] / np.sqrt(variances[kept])).T
+    precisions = np.square(inverse).sum(axis=0)
     return unit**2 / np.maximum(precisions, 1e-300)
 
 
@@ -232,8 +240,10 @@ def _shared_values(
 ) -> Ties | None:
     """Return widths of values that many rows share; None if there are none."""
     least = max(ATOM, ATOM_SHARE * weight.sum())
-    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1) | (weight.max() >= least)
-    features = np.flatnonzero(tied)
+    # Values that may have as much share it with so many rows.
+    others = int(np.ceil(least / weight.max() * (1 - 1e-9))) - 1
+    equal = ordered[:, others:] == ordered[:, : max(0, ordered.shape[1] - others)]
+    features = np.flatnonzero(equal.any(axis=1))
     if not len(features):
         return None
     sorted_data, ordered = data[features], ordered[features]
@@ -246,29 +256,29 @@ def _shared_values(
         sorted_data = np.take_along_axis(sorted_data, order, axis=1)
         weights = weight[order]
     columns = DistinctValues.of(ordered, weights)
-    row, values, masses = columns.row, columns.values, columns.masses
+    values, masses, starts = columns.values, columns.masses, columns.starts
     rounding = _rounding(sorted_data, ordered)
-    starts = changes(columns.first)
     heaviest = np.maximum.reduceat(masses, starts)
-    several = columns.last[starts] > starts
-    steps, step_of = np.zeros(len(z)), np.zeros(len(columns.first))
+    steps, step_of = np.zeros(len(z)), np.zeros(len(values))
     recording = Recording.of(len(z))
     heavy, indicators = masses >= least, []
-    heavy[columns.first == columns.last] = False
-    for start in starts[several & (heaviest >= least)]:
-        some = slice(start, columns.last[start] + 1)
-        feature = features[row[start]]
+    alone = starts == columns.ends
+    heavy[starts[alone]] = False
+    rows = columns.row_of(starts)
+    for i in np.flatnonzero(~alone & (heaviest >= least)):
+        some, row = slice(starts[i], columns.ends[i] + 1), rows[i]
+        feature = features[row]
         step = _even_step(values[some], masses[some])
         recording.low[feature] = _end(values[some], masses[some], least)
         recording.high[feature] = -_end(-values[some][::-1], masses[some][::-1], least)
-        others = masses[some].sum() - heaviest[row[start]]
+        others = masses[some].sum() - heaviest[i]
         if one_scale and others < least and step > OUTLYING * _spread(z) > 0:
             step = 0.0
         if step > 0:
             steps[feature] = _square_of_steps(values[some], masses[some], step)
             recording.step[feature] = step
             recording.origin[feature] = values[some][masses[some].argmax()]
-            rounding[row[start]] = max(rounding[row[start]], OFF * step)
+            rounding[row] = max(rounding[row], OFF * step)
             step_of[some] = step
             if some.stop - some.start == 2:
                 indicators.append(feature)
@@ -281,16 +291,17 @@ def _shared_values(
     if not len(atoms):
         return Ties(steps, recording=recording) if steps.any() else None
     squares = _widths(columns, atoms, rounding) ** 2 / 12
-    squares = np.maximum(squares, steps[features[row[atoms]]])
+    row = columns.row_of(atoms)
+    squares = np.maximum(squares, steps[features[row]])
     _widen_together(squares, columns, atoms, z[features], weight, least)
-    raw = sorted_data[row[atoms], columns.place[atoms]]
-    cuts = np.flatnonzero(np.diff(row[atoms])) + 1
-    each = zip(*(np.split(part, cuts) for part in (atoms, raw, squares)), strict=True)
+    raw = sorted_data[row, columns.place[atoms]]
+    cuts = np.flatnonzero(np.diff(row)) + 1
+    each = zip(*(np.split(part, cuts) for part in (row, raw, squares)), strict=True)
     return Ties(
         steps,
         tuple(
-            Atoms(int(features[row[some[0]]]), its_values, its_squares)
-            for some, its_values, its_squares in each
+            Atoms(int(features[its_row[0]]), its_values, its_squares)
+            for its_row, its_values, its_squares in each
         ),
         recording,
     )
@@ -338,6 +349,10 @@ def _even_step(values: np.ndarray, masses: np.ndarray) -> float:
         return 0.0
     common = gaps[order[starts[np.argsort(-counts, kind="stable")[:CANDIDATES]]]]
     away = values - values[masses.argmax()]
+    # What is off the grid among a few of them may be too much already.
+    some = away[::ONE_OF] / common[:, None]
+    off = (np.abs(some - np.round(some)) > OFF) @ masses[::ONE_OF]
+    common = common[off <= (1 - COLUMN + 1e-9) * masses.sum()]
     for step in np.sort(common)[::-1]:
         steps_away = away / step
         place = np.round(steps_away)
@@ -461,7 +476,7 @@ def _of_records(
     """
     found, stepped = np.zeros(len(atoms), bool), np.flatnonzero(steps > 0)
     own = atoms[stepped]
-    features, at = np.unique(columns.row[own], return_index=True)
+    features, at = np.unique(columns.row_of(own), return_index=True)
     if len(features) < 2:
         return found
     which = _numbers(columns, own, z)
@@ -482,8 +497,7 @@ def _combinations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the first of equal columns (m, n), and the weights that they have."""
     # Columns are alike where these are, and take longer to sort.
-    factors = np.random.RandomState(0).randint(2**62, size=(len(which), 1))
-    keys = (which * factors).sum(axis=0)
+    keys = np.random.RandomState(0).randint(2**62, size=len(which)) @ which
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     return first, np.bincount(inverse, weight)
 
@@ -493,22 +507,22 @@ def _widths(
 ) -> np.ndarray:
     """Widths over which the rows of each shared value are as dense as those around."""
     values, (_, masses, below, upto, *_) = columns.values, columns
-    lowest, highest = columns.first[atoms], columns.last[atoms]
+    (lowest, highest), row = columns.around(atoms), columns.row_of(atoms)
     own, at = masses[atoms], values[atoms]
     wanted = _wanted(own, upto[highest] - own)
-    high = _reach(columns, atoms, wanted, rounding)
+    high = _reach(columns, atoms, wanted, rounding[row])
     # What these neighbours cover, on either side, and how wide they are themselves.
     first = columns.search(atoms, at - high, "left")
     last = columns.search(atoms, at + high, "right") - 1
-    left = columns.spread(atoms, below[first], below[atoms])
-    right = columns.spread(atoms, upto[atoms], upto[last])
+    beside = np.stack([[below[first], upto[atoms]], [below[atoms], upto[last]]])
+    wide = COVERED * columns.spread(atoms, *beside).max(axis=0)
     width = np.zeros(len(values))
     width[atoms] = high
     sums = np.concatenate([[0.0], np.cumsum(masses * width)])
     others = upto[last] - below[first] - own
     mean = (sums[last + 1] - sums[first] - own * high) / np.maximum(others, own * 1e-9)
-    wide = np.maximum(COVERED * np.maximum(left, right), 2 * mean)
-    wide = np.minimum(high, np.where(wide > 2 * rounding[columns.row[atoms]], wide, 0))
+    wide = np.maximum(wide, 2 * mean)
+    wide = np.minimum(high, np.where(wide > 2 * rounding[row], wide, 0))
     inner = np.clip(np.stack([atoms - 1, atoms + 1]), lowest, highest)
     away = np.where(inner == atoms, np.inf, np.abs(values[inner] - at))
     return np.minimum(wide, np.maximum(wide / NARROWER, away.min(axis=0)))
@@ -533,34 +547,30 @@ def _reach(
     On either side, besides those of the shared value itself; infinite if no value is
     as far. As far is what differs by no more than rounding.
     """
-    off, top = 2 * rounding[columns.row[atoms]], len(columns.keys) - 1
-    above = _reach_above(columns, atoms, wanted, off)
-    return np.minimum(above, _reach_above(columns.mirrored(), top - atoms, wanted, off))
-
-
-def _reach_above(
-    columns: DistinctValues, atoms: np.ndarray, wanted: np.ndarray, off: np.ndarray
-) -> np.ndarray:
-    """Return the distance to a value above, within which there are rows enough."""
-    at, rows = columns.values[atoms], columns.keys.real[atoms]
-    wanted = wanted + columns.masses[atoms]
-    values, (keys, _, below, upto, *_) = columns.values, columns
-
-    def are_within(place: np.ndarray) -> np.ndarray:
-        wide = distance(place)
-        least = np.searchsorted(keys, keys_of(rows, at - wide))
-        return upto[place] - below[least] >= wanted
+    lowest, highest = columns.around(atoms)
+    values, below, upto = columns.values, columns.below, columns.upto
+    at, off = values[atoms], 2 * rounding
 
     def distance(place: np.ndarray) -> np.ndarray:
         # Not below that of a value that is as far on the other side.
-        return values[place] - at + off
+        return np.abs(values[place] - at) + off
 
-    low, high = atoms, columns.last[atoms]
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        enough = are_within(middle)
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(are_within(high), distance(high), np.inf)
+    def above(place: np.ndarray) -> np.ndarray:
+        return upto[place] - below[columns.search(atoms, at - distance(place), "left")]
+
+    def beneath(place: np.ndarray) -> np.ndarray:
+        last = columns.search(atoms, at + distance(place), "right") - 1
+        return upto[last] - below[place]
+
+    reach = np.full(len(atoms), np.inf)
+    for within, far in ((above, highest), (beneath, lowest)):
+        near, enough = atoms, within(far) >= wanted + columns.masses[atoms]
+        while (np.abs(far - near) > 1).any():
+            middle = (near + far) // 2
+            found = within(middle) >= wanted + columns.masses[atoms]
+            near, far = np.where(found, near, middle), np.where(found, middle, far)
+        reach = np.minimum(reach, np.where(enough, distance(far), np.inf))
+    return reach
 
 
 def _widen_together(
@@ -588,7 +598,7 @@ def _widen_together(
         own = found[found[:, i] >= 0, i]
         wide, at = present[own], columns.values[atoms[own], None]
         if (wide > 0).all():
-            near = z[columns.row[atoms[own]]]
+            near = z[columns.row_of(atoms[own])]
             near = np.where(np.isnan(near), at, near)
             widths = _of_box(near - at, wide, weight, masses[i])
             squares[own] = np.maximum(squares[own], widths**2 / 12)
@@ -596,7 +606,7 @@ def _widen_together(
 
 def _numbers(columns: DistinctValues, atoms: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Return which of the atoms each row has in each feature, or -1."""
-    rows = columns.row[atoms]
+    rows = columns.row_of(atoms)
     shared = np.unique(rows)
     found = np.full((len(shared), z.shape[1]), -1)
     for numbers, feature in zip(found, shared, strict=True):
