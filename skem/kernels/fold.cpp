@@ -95,6 +95,8 @@ struct Job {
     int64_t weight_stride;
     const char *squares;  // float64, added to those of features, or null
     int64_t squares_feature_stride, squares_sample_stride;
+    const double *atoms;  // or instead, (d, 1 + 2 n_atoms): what is added to those of a
+    int64_t n_atoms;      // feature, then values with what is added where it has these
     double *sums;       // (M, K, 1 + d + size), overwritten, or null
     double *loglik;     // (M,), with sums
     double *log_norm;   // (n,), of a single mixture, or null
@@ -105,6 +107,8 @@ struct Job {
     char *scratch;
     double *owned;  // of t components, with sums: (M, K, 3), overwritten. Σ r, and of
                     // r log(1 + δ/ν) + r u, and of r beyond reach; the sums are of r u
+
+    bool widened() const { return squares || atoms; }
 };
 
 // ---------------------------------------------------------------------------
@@ -119,6 +123,11 @@ typedef uint64_t Vu8 __attribute__((vector_size(WIDTH)));
 typedef uint32_t Vu4 __attribute__((vector_size(WIDTH)));
 
 template <class T> struct Simd;
+
+// A number that is known when this is compiled.
+template <int N> struct Constant {
+    static constexpr int value = N;
+};
 
 template <> struct Simd<double> {
     using V = Vf8;
@@ -548,7 +557,8 @@ INLINE bool in_rows(const Model &m) {
 }
 
 INLINE bool in_rows(const Model &m, const Job &j) {
-    return in_rows(m) && j.sums && !j.squares && !j.resp && !j.labels && !j.log_norm;
+    const bool widths_too = !j.squares && j.n_atoms <= 1;
+    return in_rows(m) && j.sums && widths_too && !j.resp && !j.labels && !j.log_norm;
 }
 
 INLINE int64_t aligned(int64_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
@@ -626,7 +636,7 @@ struct Layout {
         const int64_t bytes = (m.kind == SQUARES ? 2 : 1) * row * m.itemsize;
         coefficient_rows = take(m.M * m.K * bytes);
         sum_rows = take(m.M * m.K * bytes);
-        moves = take(2 * row * m.itemsize);
+        moves = take(5 * row * m.itemsize);
     }
 
     void take_order(const Model &m) {
@@ -962,6 +972,7 @@ template <class T> class Pass {
             const V shift = splat<T>((T)model.shift[i]), scale = splat<T>((T)model.scale[i]);
             // Where samples are sorted, what fills a register is near the others.
             for (int64_t s = n; s < used; s++) row[s] = order ? row[n - 1] : (T)model.shift[i];
+            if (job.atoms) look_up(i, row);
             if (masked(model)) mask(row, mask_of(i), (T)model.shift[i]);
             V beyond{};
             for (int64_t s = 0; s < used; s += lanes) {
@@ -972,6 +983,19 @@ template <class T> class Pass {
             }
             if (any(beyond != V{})) bury(row);
         }
+    }
+
+    // Find what is added to the squares of values of a feature.
+    void look_up(int64_t i, const T *row) {
+        const double *own = job.atoms + i * (1 + 2 * job.n_atoms);
+        T *out = squares + i * stride;
+        for (int64_t s = 0; s < used; s += lanes) store(out + s, splat<T>((T)own[0]));
+        for (int64_t j = 0; j < job.n_atoms; j++) {
+            const V value = splat<T>((T)own[1 + 2 * j]), more = splat<T>((T)own[2 + 2 * j]);
+            for (int64_t s = 0; s < used; s += lanes)
+                store(out + s, select<T>(load(row + s) == value, more, load(out + s)));
+        }
+        for (int64_t s = n; s < used; s++) out[s] = 0;
     }
 
     T *mask_of(int64_t i) { return t + (at.p - d + i) * stride; }
@@ -999,8 +1023,8 @@ template <class T> class Pass {
             for (int64_t s = 0; s < used; s++)
                 if (lost[s])
                     for (int64_t i = 0; i < d; i++) t[(1 + i) * stride + s] = 0;
-        if (!job.squares) return;
-        for (int64_t i = 0; i < d; i++) {
+        if (!job.widened()) return;
+        for (int64_t i = 0; job.squares && i < d; i++) {
             const char *from = job.squares + i * job.squares_feature_stride +
                                start * job.squares_sample_stride;
             T *row = squares + i * stride;
@@ -1048,7 +1072,7 @@ template <class T> class Pass {
                         store(q + s, load(a + s) * load(b + s));
                     q += stride;
                 }
-        if (job.squares) add_squares();
+        if (job.widened()) add_squares();
     }
 
     void add_squares() {
@@ -1068,7 +1092,7 @@ template <class T> class Pass {
         const bool labels = !job.sums && !job.log_norm && !job.resp;
         theta = packed + m * K * at.p;
         sparse = job.sums && !job.resp && !job.labels && !model.tails && !model.cells &&
-                 K >= MANY && whole[m] == 0 && !(model.centred && job.squares);
+                 K >= MANY && whole[m] == 0 && !(model.centred && job.widened());
         if (whole[m]) whole[m]--;
         if (pure) {
             sparse = true;
@@ -1082,7 +1106,7 @@ template <class T> class Pass {
                 whiten_near(m);
             else
                 whiten(m);
-            if (job.squares) widen(m);
+            if (job.widened()) widen(m);
         }
         // Logits of at most 0 need no search for the maximum, unless all underflow.
         const bool two = K == 2 && !model.centred && !at.rows_stay && !labels && !common_rest &&
@@ -1618,7 +1642,7 @@ template <class T> class Pass {
     // the likeliest one, nothing else of it is computed.
 
     bool may_sort() const {
-        return coefficients && job.sums && !job.resp && !job.labels && !job.squares &&
+        return coefficients && job.sums && !job.resp && !job.labels && !job.widened() &&
                job.n >= LEAST_SORTED * K;
     }
 
@@ -2085,7 +2109,7 @@ template <class T> class Pass {
                 store(first + i, load(first + i) + ry);
             }
             count += weight_of;
-            if (job.squares)
+            if (job.widened())
                 for (int64_t i = 0; i < d; i++)
                     own[i * across + i] += weight_of * squares[i * stride + list[s]];
         }
@@ -2129,7 +2153,7 @@ template <class T> class Pass {
         if (i < d)
             accumulate_columns<T, 1, false>(rc + (1 + i) * stride, c + i * stride, stride, list,
                                             found, to + i * width + i, width, d - i);
-        if (job.squares)
+        if (job.widened())
             for (i = 0; i < d; i++) to[i * width + i] += widths(i, found);
     }
 
@@ -2138,7 +2162,7 @@ template <class T> class Pass {
             V sum{};
             for (int64_t l = 0; l < found; l++)
                 sum += load(c + i * stride + l * lanes) * load(rc + (1 + i) * stride + l * lanes);
-            if (job.squares) sum += widths(i, found);
+            if (job.widened()) sum += widths(i, found);
             to[model.kind == SQUARES ? i : 0] += sum;
         }
     }
@@ -2188,6 +2212,9 @@ template <class T> class Pass {
     // Where q(x) has no products of different features, samples stay rows of features, and
     // their squares are made where they are needed: nothing is transposed or written twice.
 
+    // What there is of features beside their products with coefficients of z.
+    enum Parts { FIRST, SECOND, WIDENED };
+
     int64_t row_parts() const { return model.kind == SQUARES ? 2 : 1; }
 
     int64_t row_registers() const { return (d + lanes - 1) / lanes; }
@@ -2200,9 +2227,22 @@ template <class T> class Pass {
                 for (int64_t i = 0; i < at.row; i++)
                     out[i] = i < d ? (T)model.theta[k * at.p + 1 + a * d + i] : (T)0;
         for (int64_t i = 0; i < at.row; i++) {
+            const bool known = i < d && job.atoms;
+            const double *own = known ? job.atoms + i * (1 + 2 * job.n_atoms) : nullptr;
             moves[i] = i < d ? (T)model.shift[i] : (T)0;
             moves[at.row + i] = i < d ? (T)model.scale[i] : (T)0;
+            moves[2 * at.row + i] = known ? (T)own[0] : (T)0;
+            moves[3 * at.row + i] = moves[4 * at.row + i] = moves[2 * at.row + i];
+            if (!known || !job.n_atoms || own[1] != own[1]) continue;
+            moves[3 * at.row + i] = ((T)own[1] - moves[i]) * moves[at.row + i];
+            moves[4 * at.row + i] = (T)own[2];
         }
+    }
+
+    // What is added to the squares of features from the i-th on.
+    V widths_of(V z, int64_t i) const {
+        const T *own = moves + 2 * at.row + i;
+        return select<T>(z == load(own + at.row), load(own + 2 * at.row), load(own));
     }
 
     void load_long() {
@@ -2248,7 +2288,7 @@ template <class T> class Pass {
     V moved(T *to, int64_t i, V x) {
         const V y = (x - load(moves + i)) * load(moves + at.row + i);
         store(to, y);
-        return y * y;
+        return model.kind == NORM && job.atoms ? y * y + widths_of(y, i) : y * y;
     }
 
     // As many as R registers have, as long as there are so many; returns how many are done.
@@ -2286,17 +2326,21 @@ template <class T> class Pass {
     void long_logits_at(int64_t m, int64_t k, int64_t s) {
         constexpr int few = lanes < 8 ? 8 / lanes : 1;
         const bool all = k + few <= K;
-        if (model.kind == SQUARES)
-            all ? long_logits_of<few, true>(m, k, s) : some_long_logits<true>(m, k, s);
-        else
-            all ? long_logits_of<few, false>(m, k, s) : some_long_logits<false>(m, k, s);
+        with_parts([&](auto parts) {
+            constexpr int Q = decltype(parts)::value;
+            if (all) return long_logits_of<few, Q>(m, k, s);
+            for (int64_t last = k; last < K; last++) long_logits_of<1, Q>(m, last, s);
+        });
     }
 
-    template <bool SQUARED> void some_long_logits(int64_t m, int64_t k, int64_t s) {
-        for (; k < K; k++) long_logits_of<1, SQUARED>(m, k, s);
+    // Call a function with what there is.
+    template <class F> void with_parts(const F &f) {
+        if (model.kind != SQUARES) return f(Constant<FIRST>());
+        job.atoms ? f(Constant<WIDENED>()) : f(Constant<SECOND>());
     }
 
-    template <int C, bool SQUARED> void long_logits_of(int64_t m, int64_t k, int64_t s) {
+    template <int C, int Q> void long_logits_of(int64_t m, int64_t k, int64_t s) {
+        constexpr bool SQUARED = Q != FIRST;
         constexpr int64_t parts = SQUARED ? 2 : 1;
         const T *z = t + s * at.row, *of = coefficient_rows + (m * K + k) * parts * at.row;
         const int64_t registers = row_registers();
@@ -2309,8 +2353,11 @@ template <class T> class Pass {
             }
             UNROLL for (int a = 0; a < lanes; a++) {
                 const V x = load(z + a * at.row);
-                UNROLL for (int g = 0; g < C; g++)
+                const V wide = Q == WIDENED ? widths_of(x, i * lanes) : V{};
+                UNROLL for (int g = 0; g < C; g++) {
                     l[g][a] += (SQUARED ? second[g] * x + first[g] : first[g]) * x;
+                    if (Q == WIDENED) l[g][a] += second[g] * wide;
+                }
             }
         }
         UNROLL for (int g = 0; g < C; g++) {
@@ -2335,7 +2382,7 @@ template <class T> class Pass {
             }
             for (int64_t i = 0; i < size; i++) add_counts(m, k + i, two);
         }
-        model.kind == SQUARES ? sum_long_rows<true>(m) : sum_long_rows<false>(m);
+        with_parts([&](auto parts) { sum_long_rows<decltype(parts)::value>(m); });
     }
 
     // How many samples count for a component.
@@ -2368,27 +2415,28 @@ template <class T> class Pass {
     }
 
     // A few columns at a time, which stay in the cache.
-    template <bool SQUARED> void sum_long_rows(int64_t m) {
-        constexpr int few = SQUARED ? COLUMNS : 2 * COLUMNS;
+    template <int Q> void sum_long_rows(int64_t m) {
+        constexpr int few = Q == FIRST ? 2 * COLUMNS : COLUMNS;
         const int64_t registers = row_registers();
         for (int64_t i = 0; i < registers; i += few) {
             const int64_t end = i + few < registers ? i + few : registers;
             for (int64_t k = 0; k < K; k++)
                 if (near_components[k])
-                    sum_some<2, few / 2, SQUARED>(m, k++, i, end);
+                    sum_some<2, few / 2, Q>(m, k++, i, end);
                 else if (n_near[k])
-                    sum_some<1, few, SQUARED>(m, k, i, end);
+                    sum_some<1, few, Q>(m, k, i, end);
         }
     }
 
-    template <int A, int B, bool SQUARED>
+    template <int A, int B, int Q>
     void sum_some(int64_t m, int64_t k, int64_t begin, int64_t end) {
-        for (; begin + B <= end; begin += B) sum_columns<A, B, SQUARED>(m, k, begin);
-        if constexpr (B > 1) sum_some<A, B / 2, SQUARED>(m, k, begin, end);
+        for (; begin + B <= end; begin += B) sum_columns<A, B, Q>(m, k, begin);
+        if constexpr (B > 1) sum_some<A, B / 2, Q>(m, k, begin, end);
     }
 
     // Of A components, one that has listed samples or two that have all.
-    template <int A, int B, bool SQUARED> void sum_columns(int64_t m, int64_t k, int64_t b) {
+    template <int A, int B, int Q> void sum_columns(int64_t m, int64_t k, int64_t b) {
+        constexpr bool SQUARED = Q != FIRST;
         const int64_t parts = row_parts() * at.row, samples = A == 1 ? n_near[k] : n;
         T *first = row_sums + (m * K + k) * parts + b * lanes, *second = first + at.row;
         const T *z = t + b * lanes, *row = r + k * stride;
@@ -2405,7 +2453,12 @@ template <class T> class Pass {
             UNROLL for (int i = 0; i < B; i++) {
                 const V y = load(x + i * lanes);
                 // Of one component a product with its weight serves both sums.
-                const V one = A == 1 ? y * row[s] : y, square = one * y;
+                const V one = A == 1 ? y * row[s] : y;
+                V square = one * y;
+                if (Q == WIDENED) {
+                    const V wide = widths_of(y, (b + i) * lanes);
+                    square += A == 1 ? wide * row[s] : wide;
+                }
                 UNROLL for (int a = 0; a < A; a++) {
                     if (A == 1) {
                         sums[a][i] += one;
@@ -2677,7 +2730,7 @@ template <class T> class Pass {
             }
             for (int64_t i = 0; i < c && C != 1; i++)
                 store(e + i * wide + v, load(e + i * wide + v) + of_row(a, rest, i, c));
-            if (job.squares) value -= widths_between<SHARED>(g, of_lanes, a);
+            if (job.widened()) value -= widths_between<SHARED>(g, of_lanes, a);
             add_to_logits(s, v, (T)0.5 * value);
             if (!SHARED) to += triangle(c) * size;
         }
@@ -2768,7 +2821,7 @@ template <class T> class Pass {
                     store(pair, load(pair) + (weighted * load(e + l * wide + v) - within));
                 }
             }
-            if (job.squares) add_widths<SHARED>(m, g, v, a, own, cross + v);
+            if (job.widened()) add_widths<SHARED>(m, g, v, a, own, cross + v);
             if (!SHARED) a += triangle(c) * lanes;
         }
     }
@@ -4758,7 +4811,7 @@ class Stepper {
             top = k == 0 || height > top ? height : top;
             if (!(spread <= most)) most = spread;
             heights[m * K + k] = height;
-            for (int64_t i = 0; step.job.squares && i < d; i++)
+            for (int64_t i = 0; step.job.widened() && i < d; i++)
                 precisions[(m * K + k) * d + i] = matrices ? precision[i * stride + i] : squared(u, i);
         }
         spreads[m] = most;
@@ -5680,7 +5733,7 @@ EXPORT int64_t skem_sizes(void) {
 }
 
 // What the structs mean, and what can be done with them.
-EXPORT int64_t skem_version(void) { return 23; }
+EXPORT int64_t skem_version(void) { return 24; }
 
 // Threads that were started, for tests.
 EXPORT int64_t skem_helpers(void) { return Team::all.size(); }

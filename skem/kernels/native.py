@@ -33,12 +33,12 @@ SOURCES = {
     }.items()
 }
 """Numbers of the types that are read in place."""
-VERSION = 23
+VERSION = 24
 """Of what the libraries can do; fold.cpp has the same number."""
 MOST_FEATURES = 16
 """Features of matrices that are factorised here; with more LAPACK is faster."""
 MODEL = struct.Struct("8q8P2dPP")
-JOB = struct.Struct("qP3qPqP2q4P2q4P")
+JOB = struct.Struct("qP3qPqP2qPq4P2q4P")
 CHART = struct.Struct("3q7P")
 SAMPLES = struct.Struct("q3P")
 MOVES = struct.Struct("q5Pd")

@@ -10,6 +10,8 @@ import numpy as np
 
 RANKED = 4
 """Values of a feature that are compared with all rows one by one, at most."""
+EXACT = 2**53
+"""Integers up to which floating-point numbers are exact."""
 
 
 class Atoms(NamedTuple):
@@ -73,6 +75,34 @@ class Ties:
                 place = np.minimum(np.searchsorted(values, row), len(values) - 1)
                 out[feature] = np.where(values[place] == row, squares[place], step)
         return out
+
+    def table(self, dtype: np.dtype) -> np.ndarray | None:
+        """Return all of it as numbers that a compiled pass can look up, (d, 1 + 2 m).
+
+        Of each feature w²/12 of most values, then m values with their own; NaN where
+        there are fewer, and for values that data of that type cannot have. None if
+        there are too many.
+        """
+        if self._table is None or dtype != np.float32:
+            return self._table
+        values = self._table[:, 1::2]
+        table = self._table.copy()
+        table[:, 1::2][values.astype(dtype) != values] = np.nan
+        return table
+
+    @cached_property
+    def _table(self) -> np.ndarray | None:
+        most = max((len(atoms.values) for atoms in self.atoms), default=0)
+        if most > RANKED:
+            return None
+        table = np.full((len(self.steps), 1 + 2 * most), np.nan)
+        table[:, 0] = self.steps
+        for feature, values, squares in self.atoms:
+            if values.dtype.kind in "iu" and np.abs(values).max() > EXACT:
+                return None
+            table[feature, 1 : 1 + 2 * len(values) : 2] = values
+            table[feature, 2 : 2 + 2 * len(values) : 2] = squares
+        return table
 
     @cached_property
     def _ranked(self) -> list[tuple[slice | np.ndarray, np.ndarray, np.ndarray]]:

@@ -90,8 +90,9 @@ class GapsStep:
         """
         form, b = self.form, block.data.shape[1]
         sums, loglik = np.empty(form.theta.shape), np.empty(form.shape[:-1])
-        squares = self.coordinates.squares(block.data)
-        lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+        lost = self.compiled.run(
+            block, self.coordinates.ties, workspace, sums=sums, loglik=loglik
+        )
         if len(lost):
             return without(self, block, np.unique(lost % b), workspace)
         total = b if block.weight is None else block.weight.sum()

@@ -152,7 +152,6 @@ def masked_step(
     coordinates. `bounded` says that logits are at most 0.
     """
     (M, K, p), (d, b) = theta.shape, block.data.shape
-    squares = coordinates.squares(block.data)
     library = native.library()
     if library is None or coordinates.unit is not None:
         features = workspace.array("features", (p, b), np.float64)
@@ -163,6 +162,7 @@ def masked_step(
         np.copyto(z, 0, where=mask == 0)
         with np.errstate(over="ignore"):
             quadratic.expand(z, second)
+        squares = coordinates.squares(block.data)
         if squares is not None:
             quadratic.add_squares(second, squares * mask)
         return linear_step(theta, features, block.weight, workspace)
@@ -174,5 +174,5 @@ def masked_step(
     )  # fmt: skip
     sums, loglik = np.empty(theta.shape), np.empty(M)
     compiled = Pass(library, model)
-    lost = compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+    lost = compiled.run(block, coordinates.ties, workspace, sums=sums, loglik=loglik)
     return Linear(loglik, sums, np.unique(lost % b) if len(lost) else lost)

@@ -144,7 +144,7 @@ class Samples:
         weight = block.weight
         if weight is not None and weight_exponent(weight):
             return None
-        samples, job = as_job(block, coordinates.squares(block.data), blocks.dtype)
+        samples, job = as_job(block, coordinates.ties, blocks.dtype)
         shift = np.ascontiguousarray(coordinates.shift, dtype=float)
         scale = np.ascontiguousarray(coordinates.scale, dtype=float)
         second = np.ascontiguousarray(second, dtype=float)

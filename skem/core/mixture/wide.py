@@ -121,8 +121,9 @@ class Middle:
         out = np.empty(size + self.plan.loglik.size)
         sums, loglik = out[:size], out[size:]
         coordinates = self.step.coordinates
-        squares = coordinates.squares(block.data)
-        lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+        lost = self.compiled.run(
+            block, coordinates.ties, workspace, sums=sums, loglik=loglik
+        )
         if len(lost):
             (_, _, of_sums), (_, _, of_loglik), *_ = self.plan.slices
             found = (loglik.reshape(of_loglik), sums.reshape(of_sums))

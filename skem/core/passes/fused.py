@@ -21,6 +21,7 @@ from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.far import common_term
 from skem.core.gaussian.quadratic import Norm, Nothing, Pairs, Quadratic, Squares
 from skem.core.gaussian.statistics import Statistics
+from skem.core.gaussian.ties import Ties
 from skem.core.passes.forms import (
     MAX_EXPANDED_FEATURES,
     NEGLIGIBLE,
@@ -65,7 +66,7 @@ def _factors(form: Centred) -> np.ndarray:
 
 
 def as_job(
-    block: Block, squares: np.ndarray | None, dtype: np.dtype
+    block: Block, ties: Ties | None, dtype: np.dtype
 ) -> tuple[tuple[np.ndarray | None, ...], tuple[int, ...]]:
     """Return a block's arrays, and the fields of a job that say where they are.
 
@@ -73,6 +74,12 @@ def as_job(
     the arrays do.
     """
     data, weight = block.data, block.weight
+    atoms = squares = None
+    if ties is not None:
+        if data.dtype.str in SOURCES:
+            atoms = ties.table(data.dtype)
+        if atoms is None:
+            squares = ties.squares(data)
     if data.dtype.str not in SOURCES or not data.flags.aligned:
         data = data.astype(dtype)
     if weight is not None and not weight.flags.aligned:
@@ -90,8 +97,10 @@ def as_job(
         0 if weight is None else weight.strides[0],
         address(squares),
         *squares_strides,
+        address(atoms),
+        0 if atoms is None else atoms.shape[1] // 2,
     )
-    return (data, weight, squares), fields
+    return (data, weight, squares, atoms), fields
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ class Pass:
     def run(
         self,
         block: Block,
-        squares: np.ndarray | None,
+        ties: Ties | None,
         workspace: Workspace,
         *,
         sums: np.ndarray | None = None,
@@ -134,7 +143,7 @@ class Pass:
         """
         n_lost = self.model.n_mixtures * block.data.shape[1]
         # The arrays are held until the pass is done.
-        _held, fields = as_job(block, squares, self._dtype)
+        _held, fields = as_job(block, ties, self._dtype)
         resp_strides = (0, 0) if resp is None else resp.strides[-2:]
         memory = workspace.array("pass", (n_lost + self._scratch,), np.int64)
         lost = address(memory)
@@ -238,8 +247,9 @@ class Fused:
         form, b = self.form, block.data.shape[1]
         stack, rows, width = self._sizes
         loglik, sums = np.empty(stack), np.empty((*stack, rows, width))
-        squares = self.coordinates.squares(block.data)
-        lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
+        lost = self.compiled.run(
+            block, self.coordinates.ties, workspace, sums=sums, loglik=loglik
+        )
         total = b if block.weight is None else block.weight.sum()
         loglik += total * form.peak
         add_left(form, self.coordinates, block, lost, loglik, sums)
@@ -268,8 +278,8 @@ class Fused:
         Of far samples, and where two are nearly equal, by the probabilities.
         """
         labels = workspace.array("labels", (block.data.shape[1],), np.int64)
-        squares = self.coordinates.squares(block.data)
-        found = self.compiled.run(block, squares, workspace, labels=labels)
+        ties = self.coordinates.ties
+        found = self.compiled.run(block, ties, workspace, labels=labels)
         if len(found):
             few = _only(block, found)
             shape = (*self.form.shape, len(found))
@@ -285,9 +295,8 @@ class Fused:
         log_norm: np.ndarray | None,
         resp: np.ndarray | None,
     ) -> None:
-        squares = self.coordinates.squares(block.data)
         lost = self.compiled.run(
-            block, squares, workspace, log_norm=log_norm, resp=resp
+            block, self.coordinates.ties, workspace, log_norm=log_norm, resp=resp
         )
         for mixture, one, found in left_samples(self.form, lost, block.data.shape[1]):
             with np.errstate(all="ignore"):
@@ -364,8 +373,7 @@ def totals(
         _contiguous(coordinates.shift), _contiguous(coordinates.scale),
         np.zeros_like(sums), None, None, None, None, None, math.inf, 0.0,
     )  # fmt: skip
-    squares = coordinates.squares(block.data)
     lost = Pass(library, model).run(
-        block, squares, workspace, sums=sums, loglik=np.empty(1)
+        block, coordinates.ties, workspace, sums=sums, loglik=np.empty(1)
     )
     return None if len(lost) else sums

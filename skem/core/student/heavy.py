@@ -77,7 +77,7 @@ class Heavy:
         owned, loglik = np.empty((*form.shape, 3)), np.empty(form.shape[:-1])
         lost = self.fused.compiled.run(
             block,
-            self.fused.coordinates.squares(block.data),
+            self.fused.coordinates.ties,
             workspace,
             sums=sums,
             loglik=loglik,
@@ -118,7 +118,7 @@ class Heavy:
         coordinates = self.fused.coordinates
         lost = self.fused.compiled.run(
             block,
-            coordinates.squares(block.data),
+            coordinates.ties,
             workspace,
             log_norm=log_density,
             resp=resp,

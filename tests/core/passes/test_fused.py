@@ -142,6 +142,17 @@ class Case:
         return tuple(map(np.copy, value)) if isinstance(value, tuple) else value
 
 
+def atoms_of(X, ties, rng):
+    """Yield no atoms, one or a few of some features, or many of the last one."""
+    d = X.shape[1]
+    first = {"one": 0, "few": 0, "atoms": d - 1}.get(ties, d)
+    for feature in range(first, d, 2):
+        values = np.unique(X[:, feature].astype(float))
+        few = {"one": slice(1), "few": slice(1 + feature % 4)}
+        values = values[few.get(ties, slice(None, None, 2))]
+        yield Atoms(feature, values.astype(X.dtype), rng.uniform(0, 0.5, len(values)))
+
+
 def make_case(
     n: int = 150,
     K: int = 3,
@@ -176,9 +187,7 @@ def make_case(
     tied = None
     if ties != "none":
         steps = np.where(np.arange(d) % 2, 0.0, 0.3)
-        values = np.unique(X[:, -1].astype(float))[::2]
-        atoms = Atoms(d - 1, values.astype(X.dtype), rng.uniform(0, 0.5, len(values)))
-        tied = Ties(steps, () if ties == "steps" else (atoms,))
+        tied = Ties(steps, tuple(atoms_of(X, ties, rng)))
     parameters = Parameters(proportions, means, cholesky)
     expectation = Expectation(
         form(structure, parameters, np.dtype(computing)),
@@ -209,7 +218,7 @@ SIZES = {
     ),
     "layout": st.sampled_from(LAYOUTS),
     "weights": st.sampled_from(WEIGHTS),
-    "ties": st.sampled_from(["none", "steps", "atoms"]),
+    "ties": st.sampled_from(["none", "steps", "one", "few", "atoms"]),
     "mixtures": st.sampled_from([(), (), (1,), (3,), (2, 2)]),
     "emptied": st.booleans(),
     "separation": st.sampled_from([0.5, 2.0, 30.0]),
@@ -292,7 +301,7 @@ LONG = SIZES | {
     "d": st.sampled_from([128, 131, 150]),
     "kind": st.sampled_from(["tied", "diag", "spherical"]),
     "form": st.just(Expanded),
-    "ties": st.just("none"),
+    "ties": st.sampled_from(["none", "one"]),
 }
 """Sizes of samples that stay rows of features."""
 
