@@ -43,6 +43,10 @@ class Parameters:
         """Return one or several mixtures of a stack."""
         return type(self)(*[array[index] for array in self.arrays])
 
+    def astype(self, dtype: np.dtype) -> Self:
+        """Return them in arrays of another type."""
+        return type(self)(*[array.astype(dtype) for array in self.arrays])
+
     def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
         """Return the components in another order, with their factors in that order."""
         return replace(
