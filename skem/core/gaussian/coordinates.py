@@ -277,7 +277,7 @@ def _power_means(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
         z = coordinates.load(
             block.data, workspace.array("z", block.data.shape, np.float64)
         )
-        v = np.ones(z.shape[1]) if block.weight is None else block.weight
+        v = block.weight_of_each
         observed = []
         if block.incomplete:
             missing = np.isnan(z)

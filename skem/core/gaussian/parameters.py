@@ -77,6 +77,11 @@ class Parameters:
         """(K, d), after the axis of a stack."""
         return self.means.shape
 
+    @cached_property
+    def all_means(self) -> np.ndarray:
+        """The means of all components of all mixtures of a stack, (G, d)."""
+        return self.means.reshape(-1, self.means.shape[-1])
+
     @property
     def noise_weight(self) -> np.ndarray:
         """The weight of noise, what the others leave of one."""

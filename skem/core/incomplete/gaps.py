@@ -94,8 +94,8 @@ class GapsStep:
         lost = self.compiled.run(block, squares, workspace, sums=sums, loglik=loglik)
         if len(lost):
             return without(self, block, np.unique(lost % b), workspace)
-        total = b if block.weight is None else block.weight.sum()
-        found = form.statistics((loglik + total * form.peak)[()], sums)
+        loglik += block.total_weight * form.peak
+        found = form.statistics(loglik[()], sums)
         return _about(found, form.parameters.means), lost
 
 
