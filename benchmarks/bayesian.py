@@ -11,8 +11,17 @@ from functools import partial
 import numpy as np
 from sklearn.mixture import BayesianGaussianMixture as Peer
 
-from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, real_data
-from benchmarks.timing import TINY, Report, duel, seconds, write_parts
+from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, real_data, rows_of
+from benchmarks.em_pass import cell
+from benchmarks.timing import (
+    LEAST,
+    TINY,
+    Report,
+    duel,
+    geometric_mean,
+    seconds,
+    write_parts,
+)
 from skem import BayesianGaussianMixture
 from skem.core.bayes.em import Beliefs, VariationalMap
 from skem.core.blocks.arrays import ArrayBlocks
@@ -20,8 +29,6 @@ from skem.core.blocks.threads import Workers
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.posterior import Sticks
 
-LEAST = 0.0 if TINY else 0.05
-"""Seconds of passes in a round, at least."""
 SIMULATIONS = 2 if TINY else 50
 TRUNCATIONS = [5] if TINY else [10, 50]
 APART = 6.0
@@ -82,7 +89,7 @@ def passes(report: Report) -> None:
             X, _ = mixture_sample(n, d, K)
             peer = peer_at_start(X, K, covariance_type)
             result = duel(skem_pass(peer, X), peer_pass(peer, X), rounds=3)
-            report.row(covariance_type, f"{n} × {d}, K = {K}", *result.cells)
+            report.row(covariance_type, cell(n, d, K), *result.cells)
 
 
 def at_posterior(peer, X) -> BayesianGaussianMixture:
@@ -153,7 +160,7 @@ def fits(report: Report) -> None:
                     )
     fast, high = np.array(ratios) >= 5, np.array(ahead) >= -0.05
     report.line(
-        f"\nGeometric mean of the ratios {np.exp(np.mean(np.log(ratios))):.1f}, median "
+        f"\nGeometric mean of the ratios {geometric_mean(ratios):.1f}, median "
         f"{np.median(ratios):.1f}; five times as fast in "
         f"{fast.mean():.0%} of {len(fast)} fits; a bound at least as high, to 0.05 "
         f"nats, in {high.mean():.0%}."
@@ -171,8 +178,7 @@ def separated(seed: int):
             means = np.concatenate([means, mean])
     labels = rng.choice(K, size=100 * K, p=rng.dirichlet(np.full(K, 10.0)))
     shapes = np.eye(d) * rng.uniform(0.4, 1.0, (K, 1, d))
-    noise = rng.normal(size=(len(labels), d))
-    return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise), K
+    return rows_of(labels, means, shapes, rng), K
 
 
 def components(report: Report) -> None:

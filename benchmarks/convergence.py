@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import problems
-from benchmarks.timing import TINY, Report
+from benchmarks.timing import TINY, Report, geometric_mean
 from skem import GaussianMixture
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
@@ -111,10 +111,6 @@ def peer_gap(X, K, covariance_type, seed) -> float:
         **params,
     ).fit(X)
     return (limit.score(X) - stopped.score(X)) * len(X)
-
-
-def geometric_mean(values) -> float:
-    return float(np.exp(np.mean(np.log(values))))
 
 
 def summary(report: Report, outcomes: dict, plain_passes: np.ndarray) -> None:

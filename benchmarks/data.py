@@ -62,14 +62,18 @@ def parameters_of(structure: Structure, given: dict) -> Parameters:
     )
 
 
+def rows_of(labels: np.ndarray, means: np.ndarray, shapes: np.ndarray, rng):
+    """Gaussian rows of labelled components: means, and noise times their shapes."""
+    noise = rng.normal(size=(len(labels), means.shape[1]))
+    return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+
+
 def overlapping_sample(n: int, d: int, K: int, spread: float, seed: int):
     """Rows from K components of random shapes; a small `spread` makes them overlap."""
     rng = np.random.default_rng(seed)
     means = spread * rng.normal(size=(K, d))
     shapes = np.eye(d) + 0.3 * rng.normal(size=(K, d, d))
-    labels = rng.integers(K, size=n)
-    noise = rng.normal(size=(n, d))
-    return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+    return rows_of(rng.integers(K, size=n), means, shapes, rng)
 
 
 def real_data() -> dict[str, np.ndarray]:

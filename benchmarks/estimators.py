@@ -19,8 +19,8 @@ from sklearn.impute import IterativeImputer
 from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks.data import overlapping_sample
-from benchmarks.timing import TINY, Report, write_parts
+from benchmarks.data import overlapping_sample, rows_of
+from benchmarks.timing import TINY, Report, seconds, write_parts
 from skem import (
     GaussianMixture,
     GaussianMixtureImputer,
@@ -58,12 +58,6 @@ FEW_ROWS = [
 ]
 """n, d of regressions of which the coverage is counted."""
 TAKES_NAN = bool(GaussianMixture().__sklearn_tags__().input_tags.allow_nan)
-
-
-def seconds(job: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    job()
-    return time.perf_counter() - begin
 
 
 def speed(report: Report) -> None:
@@ -213,8 +207,7 @@ def two_clusters(seed: int, d: int, n_components: int) -> Callable[[int], np.nda
 
     def draw(n: int) -> np.ndarray:
         labels = rng.choice(n_components, n, p=weights)
-        noise = rng.normal(size=(n, d))
-        return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+        return rows_of(labels, means, shapes, rng)
 
     return draw
 

@@ -10,8 +10,8 @@ from functools import partial
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import COVARIANCE_TYPES, GRID, mixture_sample, start
-from benchmarks.em_pass import LEAST, cell, fitted
-from benchmarks.timing import Report, chosen, duel, seconds
+from benchmarks.em_pass import cell, fitted
+from benchmarks.timing import LEAST, Report, chosen, duel, seconds
 from skem import GaussianMixture
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from benchmarks.timing import TINY, Report, duel, seconds
+from benchmarks.timing import LEAST, TINY, Report, duel, seconds
 from skem import MixtureModel
 from skem.core.blocks.threads import Workers
 from skem.families.table_map import TableMap
 
-LEAST = 0.0 if TINY else 0.05
-"""Seconds of passes in a round, at least."""
 N = 2000 if TINY else 100_000
 N_MIXED = 2000 if TINY else 1_000_000
 ITEMS, CATEGORIES, K = 10, 4, 5

@@ -17,22 +17,12 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as Peer
 
-from benchmarks.data import (
-    COVARIANCE_TYPES,
-    mixture_sample,
-    parameters_of,
-    start,
-)
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.data import COVARIANCE_TYPES, mixture_sample, start
+from benchmarks.em_pass import cell, skem_pass
+from benchmarks.timing import TINY, Report, chosen, duel
 from skem import GaussianMixture
-from skem._inputs.blocks import array_blocks
-from skem._inputs.validation import Data
-from skem.core.gaussian.covariance import STRUCTURES
-from skem.core.mixture.em import EMMap
 from skem.datasets import load_faithful
 
-LEAST = 0.0 if TINY else 0.05
-"""Seconds of passes in a round, at least."""
 GRID = [(2000, 3, 2)] if TINY else [(100_000, 5, 5), (100_000, 10, 10), (20_000, 50, 5)]
 """n, d, K."""
 SHARE = 0.1
@@ -50,21 +40,6 @@ def with_gaps(X: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.where(gaps, np.nan, X)
 
 
-def pass_of(data: Data, covariance_type: str, given: dict) -> Callable[[], float]:
-    """Return a function that times passes of EM."""
-    structure = STRUCTURES[covariance_type]
-    public = parameters_of(structure, given)
-
-    def timed() -> float:
-        with array_blocks(data, None) as blocks:
-            em = EMMap.prepare(blocks, structure, len(public.weights), 1e-6)
-            begin = em.coordinates.inward(structure, public)
-            em.evaluate(begin)
-            return seconds(lambda: em.evaluate(begin).successor, LEAST)
-
-    return timed
-
-
 def compare_passes(report: Report) -> None:
     report.line(
         f"\n## One EM pass, {SHARE:.0%} of the cells missing completely at random\n\n"
@@ -78,16 +53,14 @@ def compare_passes(report: Report) -> None:
         for n, d, K in GRID:
             X, means = mixture_sample(n, d, K)
             given = start(means, covariance_type)
-            incomplete = Data(with_gaps(X, SHARE, 0), True)
-            result = duel(
-                pass_of(incomplete, covariance_type, given),
-                pass_of(Data(X, False), covariance_type, given),
-            )
+            incomplete, _ = skem_pass(with_gaps(X, SHARE, 0), covariance_type, given)
+            complete, _ = skem_pass(X, covariance_type, given)
+            result = duel(incomplete, complete)
             complete_ms, incomplete_ms, _, _ = result.cells
             ratios = result.ratios
             report.row(
                 covariance_type,
-                f"{n} × {d}, K = {K}",
+                cell(n, d, K),
                 complete_ms,
                 incomplete_ms,
                 f"{np.median(ratios):.3f}",

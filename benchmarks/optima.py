@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import overlapping_sample, real_data
-from benchmarks.timing import REST, TINY, Report
+from benchmarks.timing import REST, TINY, Report, geometric_mean
 from skem import GaussianMixture
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
@@ -165,10 +165,6 @@ def judge(skem: Contestant, default: Contestant, ten: Contestant, best: float):
         skem.time / default.time,
         skem.time / ten.time,
     )
-
-
-def geometric_mean(values) -> float:
-    return float(np.exp(np.mean(np.log(values))))
 
 
 def table_of_cases(report: Report) -> list[Verdict]:

@@ -17,10 +17,9 @@ from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture as Peer
 
 from benchmarks.data import overlapping_sample
-from benchmarks.optima import prepared
+from benchmarks.optima import objective
 from benchmarks.timing import REST, TINY, Report, chosen
 from skem import GaussianMixture
-from skem.core.blocks.threads import Workers
 
 ASKED = 1.5
 """Times scikit-learn's time that a default fit may take."""
@@ -121,19 +120,6 @@ def fitted(make: Callable[..., Any], X: np.ndarray, case: Practice) -> Fitted:
     return Fitted(time.perf_counter() - begin, model)
 
 
-def penalised(X: np.ndarray, case: Practice, models: list[Any]) -> list[float]:
-    """Penalised log-likelihoods of fits by either package, by skem's penalty."""
-    with Workers() as workers:
-        em = prepared(X, case.K, case.covariance_type, workers)
-        found = []
-        for model in models:
-            parts = (model.weights_, model.means_, model.covariances_)
-            mixture = GaussianMixture.from_parameters(*parts, model.covariance_type)
-            here = em.coordinates.inward(em.structure, mixture._parameters())
-            found.append(float(em.evaluate(here).objective))
-    return found
-
-
 def main() -> None:
     warnings.simplefilter("ignore")
     report = Report(
@@ -171,7 +157,9 @@ def main() -> None:
         ratios.append(ours.seconds / theirs.seconds)
         models = [ours.model, theirs.model]
         own, other = (len(X) * model.score(as_float) for model in models)
-        own_penalised, other_penalised = penalised(as_float, case, models)
+        own_penalised, other_penalised = (
+            objective(as_float, model) for model in models
+        )
         report.row(
             name,
             f"{len(X)} × {X.shape[1]}",

@@ -153,13 +153,6 @@ def cached_stays(rng: Rng):
     return X, y
 
 
-def ratings(rng: Rng):
-    """Two groups of customers, who answer four questions from 1 to 5."""
-    y = rng.integers(0, 2, 500)
-    means = np.array([[2.0, 2.0, 4.0, 3.0], [4.0, 4.0, 2.0, 3.0]])[y]
-    return np.clip(np.round(means + 0.8 * rng.normal(size=(500, 4))), 1, 5), y
-
-
 def fill_values(rng: Rng, X: np.ndarray) -> np.ndarray:
     X = X.copy()
     X[rng.random(len(X)) < 0.05] = -9999
@@ -306,7 +299,6 @@ DIRTY: dict[str, tuple[int, Sample]] = {
     "cached stays": (3, cached_stays),
     "single cells": (3, single_cells),
 }
-EXTRA: dict[str, tuple[int, Sample]] = {"ratings": (2, ratings)}
 
 
 class Case(NamedTuple):

@@ -15,8 +15,8 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.data import COVARIANCE_TYPES, start
-from benchmarks.em_pass import LEAST, cell, skem_pass
-from benchmarks.timing import TINY, Report, chosen, duel, seconds
+from benchmarks.em_pass import cell, skem_pass
+from benchmarks.timing import LEAST, TINY, Report, chosen, duel, seconds
 from skem import (
     GaussianMixture,
     GaussianMixtureIC,

@@ -15,6 +15,7 @@ import numpy as np
 import scipy
 import sklearn
 import threadpoolctl
+from numpy.typing import ArrayLike
 
 import skem
 from skem.kernels import native
@@ -23,7 +24,13 @@ TINY = "--tiny" in sys.argv
 """Whether to run a small part of a benchmark, to see that it runs."""
 REST = 0.0 if TINY else 0.1
 """Seconds before each turn: the threads of OpenBLAS go on spinning after use."""
+LEAST = 0.0 if TINY else 0.05
+"""Seconds of passes in a round, at least."""
 RESULTS = Path(__file__).parent / "results"
+
+
+def geometric_mean(values: ArrayLike) -> float:
+    return float(np.exp(np.mean(np.log(values))))
 
 
 class Times(NamedTuple):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.mixture import GaussianMixture as Peer
 
 from skem._fitting.likelihood import LikelihoodMixture
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
+from skem._inputs.validation import computing_dtype
 from skem._saving.peer import (
     DENSITY,
     copy_of_a_fit,
@@ -20,7 +20,6 @@ from skem._saving.peer import (
 )
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.scale import Clusterings
 
@@ -507,19 +506,12 @@ class GaussianMixture(LikelihoodMixture):
                 "means_, covariances_, covariance_type)."
             )
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
-        single = numpy_of(self.means_).dtype == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
+        dtype = computing_dtype(numpy_of(self.means_))
         covariances = getattr(self, "covariances_", None)
         if covariances is None:
             covariances = structure.covariances(parameters.precisions_cholesky)
         return peer_of(
-            self,
-            Parameters(
-                parameters.weights.astype(dtype),
-                parameters.means.astype(dtype),
-                parameters.precisions_cholesky.astype(dtype),
-            ),
-            numpy_of(covariances).astype(dtype),
+            self, parameters.astype(dtype), numpy_of(covariances).astype(dtype)
         )
 
     def _warn_of_hooks(self) -> None:

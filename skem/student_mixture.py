@@ -399,7 +399,7 @@ class StudentMixture(LikelihoodMixture):
         """Return that of as many components as there are."""
         K = len(self.means_)
         fixed = not isinstance(self.df, str)
-        return Freedom(np.ones(K), fixed, self.df == "common" if not fixed else False)
+        return Freedom(np.ones(K), fixed, not fixed and self.df == "common")
 
     def _degrees(self) -> np.ndarray:
         return self._parameters().df

@@ -917,3 +917,12 @@ def test_a_table_of_few_values_beside_rounding_is_a_gaussian_mixture(rng):
     assert table.lower_bound_ == pytest.approx(mixture.lower_bound_)
     means = table.parameters_["x0"]["mean"]
     assert means == pytest.approx(mixture.means_[:, 0], rel=1e-3)
+
+
+def test_as_many_rows_are_drawn_as_a_whole_number_says():
+    model = MixtureModel(families="bernoulli", random_state=0).fit([[0], [1], [1]])
+    X, y = model.sample(3.0)
+    assert len(X) == len(y) == 3
+    for n_samples, reason in ((2.5, "whole number"), (0, "at least one sample")):
+        with pytest.raises(ValueError, match=reason):
+            model.sample(n_samples)

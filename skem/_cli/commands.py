@@ -194,9 +194,7 @@ def predict(options: Namespace) -> None:
     if options.output is not None:
         others = (options.model, "the file of the mixture"), (options.data, "the data")
         check_writable(options.output, *others)
-    with progress(f"reading {options.data}", options.quiet):
-        data = load_table(options, names)
-    _say(data, options.quiet)
+    data = _read(options, names)
     out = io.StringIO()
     with progress(f"labelling {count(len(data.values), 'row')}", options.quiet):
         write_labels(out, data, mixture)
@@ -228,9 +226,7 @@ def summary(options: Namespace) -> None:
     mixture, names = _load(options)
     data = None
     if options.data is not None:
-        with progress(f"reading {options.data}", options.quiet):
-            data = load_table(options, names)
-        _say(data, options.quiet)
+        data = _read(options, names)
     found = mixture.summary(None if data is None else data.values)
     found = replace(found, feature_names=names)
     if options.json:
@@ -240,11 +236,14 @@ def summary(options: Namespace) -> None:
         _print(f"{head}{found}\n")
 
 
-def _say(data: NumberTable, quiet: bool) -> None:
-    """Tell how the file was read, beside the results and not among them."""
-    if not quiet and sys.stderr is not None:
+def _read(options: Namespace, names: tuple[str, ...]) -> NumberTable:
+    """Read a file, and tell how, beside the results and not among them."""
+    with progress(f"reading {options.data}", options.quiet):
+        data = load_table(options, names)
+    if not options.quiet and sys.stderr is not None:
         for note in data.notes:
             print(f"skem: {note}", file=sys.stderr)
+    return data
 
 
 def _output(options: Namespace, text: str) -> None:

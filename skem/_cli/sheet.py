@@ -177,8 +177,12 @@ def _is_between_cells(delimiter: str, lines: list[str]) -> bool:
 
 
 def _width(line: str, delimiter: str) -> int:
+    return len(_cells(line, delimiter))
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
     reader = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
-    return len(next(reader, []))
+    return next(reader, [])
 
 
 def _rectangular(
@@ -208,12 +212,8 @@ def _names_of_comment(
     """Return the names in a comment above numbers, as NumPy writes them."""
     if header is not None or not all(map(is_number, filter(None, rows[0]))):
         return None
-    reader = csv.reader(
-        [comment.lstrip("#").strip(" ")],
-        delimiter=delimiter or ",",
-        skipinitialspace=True,
-    )
-    cells = [cell.strip() for cell in next(reader, [])]
+    bare = comment.lstrip("#").strip(" ")
+    cells = [cell.strip() for cell in _cells(bare, delimiter or ",")]
     if delimiter.strip() and comment.startswith(f"#{delimiter}"):
         cells = ["", *cells[1:]]
     if len(cells) != len(rows[0]) or len(cells) < 2 or any(map(is_number, cells)):

@@ -58,8 +58,7 @@ def fitted_from(
     # Before the others, as its parameters are counted.
     set_marginal_noise(mixture, source, np.array(features), parameters.noise_weight)
     mixture._null_space = null
-    kind, arrays = type(parameters), parameters.arrays
-    mixture._set_parameters(kind(*(each.astype(dtype) for each in arrays)), covariances)
+    mixture._set_parameters(parameters.astype(dtype), covariances)
     mixture.n_features_in_ = len(features)
     names = getattr(source, "feature_names_in_", None)
     if names is not None:

@@ -256,7 +256,7 @@ class Reporting(Parametric):
             n_jobs=n_jobs,
         )
         self._check_is_fitted()
-        structure = SHAPES[self.covariance_type]
+        structure, K = SHAPES[self.covariance_type], np.shape(self.means_)[0]
         if method == "bootstrap":
             if is_dask(X):
                 raise ValueError(
@@ -269,14 +269,12 @@ class Reporting(Parametric):
             warn_unless_counts(weight, "standard errors", stacklevel=users_level())
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
             if len(errors) > 3:
-                K = np.shape(self.means_)[0]
                 blocks = unthreaded_blocks(self, X, weight, labels, K)
                 scores, *_ = self._scored(blocks)
                 errors = (*errors[:3], scores.unless_on_bounds(errors[3]))
         else:
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
-            K = np.shape(self.means_)[0]
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             warn_unless_counts(blocks, "standard errors", stacklevel=users_level())
             scores, expectation, features = self._scored(blocks)

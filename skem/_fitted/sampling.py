@@ -17,7 +17,7 @@ from skem.core.gaussian.nullspace import Color, NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 
 
-def _whole_number(n_samples: Any) -> int:
+def whole_number(n_samples: Any) -> int:
     """Require a number of rows, which may be a float."""
     whole = isinstance(n_samples, Integral) or float(n_samples).is_integer()
     if not whole or n_samples < 1:
@@ -110,7 +110,7 @@ class Sampling(Joint):
         ((3, 1), array([1, 1, 1]))
         """
         self._check_is_fitted()
-        n_samples = _whole_number(n_samples)
+        n_samples = whole_number(n_samples)
         if given is None:
             drawn = self._sample(n_samples, random_state)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import warnings
 from contextlib import suppress
@@ -121,8 +120,9 @@ class StreamingMixture(FittingMixture):
         """Take one step of a stream that has begun."""
         X, incomplete = data
         dtype = np.result_type(stream.dtype, computing_dtype(X))
-        window = math.inf if self.learning_window is None else self.learning_window
-        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        forgetting = Forgetting.of(
+            self.learning_decay, self.learning_window, stream.unit
+        )
         with Workers.for_work(len(X) * stream.multiplications_per_sample) as workers:
             blocks = ArrayBlocks(X, weight, workers, dtype, incomplete)
             stream = stream.advance(blocks, forgetting)

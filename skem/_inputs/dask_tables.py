@@ -63,7 +63,7 @@ class DaskRows:
     @cached_property
     def _graph(self) -> Chunks:
         """The chunks that have rows."""
-        return Chunks.of(self.X).only(np.flatnonzero(self.X.chunks[0]).tolist())
+        return self.beside()
 
     def sweep(self, function: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
         """Return a function of each chunk, and of its parts of arrays (n,)."""
@@ -132,10 +132,10 @@ def rows_of(X: Any, most: int) -> Any:
     data frame with columns that are not of numbers.
     """
     if hasattr(X, "to_dask_array"):
+        if len(X) < most:
+            return X.compute()
         odd = [c for c, dtype in X._meta.dtypes.items() if dtype.kind not in "iuf"]
         if odd:
-            if len(X) < most:
-                return X.compute()
             raise NotImplementedError(
                 f"Column {str(odd[0])!r} of the Dask data frame has the dtype "
                 f"{X._meta.dtypes[odd[0]]}. Of {most} rows and more, Dask tables are "
@@ -143,8 +143,6 @@ def rows_of(X: Any, most: int) -> Any:
                 "the family 'categorical' for them; or use partial_fit for the "
                 "partitions."
             )
-        if len(X) < most:
-            return X.compute()
         if not all(isinstance(dtype, np.dtype) for dtype in X._meta.dtypes):
             # Nullable columns beside others would make an array of objects.
             X = frame_of(X, np.dtype(float))

@@ -365,7 +365,7 @@ def _tests(
             X,
             n_boot=n_boot,
             n_jobs=n_jobs,
-            random_state=rng,
+            rng=rng,
             sample_weight=sample_weight,
         )
     else:

@@ -10,7 +10,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from skem._inputs.blocks import array_blocks
 from skem._inputs.sklearn import num_samples
@@ -48,14 +47,12 @@ def simulated_ratios(
     components: tuple[int, int],
     n_boot: int,
     n_jobs: int | None,
-    random_state: Any,
+    rng: np.random.RandomState,
     sample_weight: Any,
 ) -> tuple[float, np.ndarray]:
     """Return the statistic of the data, and those of tables that are simulated."""
-    seeds = check_random_state(random_state).randint(
-        np.iinfo(np.int32).max, size=n_boot + 1
-    )
-    null, statistic = _fit(template, X, sample_weight, components, int(seeds[0]))
+    own, *seeds = map(int, rng.randint(np.iinfo(np.int32).max, size=n_boot + 1))
+    null, statistic = _fit(template, X, sample_weight, components, own)
     values = null._map(X, sample_weight).values[:, :]
     missing = np.isnan(values)
     weight = check_sample_weight(sample_weight, missing.T)
@@ -66,8 +63,8 @@ def simulated_ratios(
     recording = RecordedColumns.of(values, weight, families)
     with Parallel(n_jobs=n_jobs) as parallel:
         found = parallel(
-            delayed(_simulate)(template, null, recording, gaps, components, int(seed))
-            for seed in seeds[1:]
+            delayed(_simulate)(template, null, recording, gaps, components, seed)
+            for seed in seeds
         )
     return statistic, np.array(found)
 

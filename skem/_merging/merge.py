@@ -144,9 +144,7 @@ class MergedComponents:
             Sums of the probabilities of components; each row sums to one. If the
             mixture has a noise component, its column is last.
         """
-        proba = self.mixture_.predict_proba(X)
-        of_clusters = indicators(self.component_labels_, proba.shape[1])
-        return proba @ of_clusters.astype(proba.dtype)
+        return self._of_clusters(self.mixture_.predict_proba(X))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Label of the most probable cluster of each row.
@@ -162,6 +160,11 @@ class MergedComponents:
             Labels from 0; −1 for noise, if the mixture has such a component.
         """
         return self._labels(self.predict_proba(X))
+
+    def _of_clusters(self, proba: Any) -> Any:
+        """Add up the probabilities of components."""
+        members = indicators(self.component_labels_, proba.shape[1])
+        return proba @ members.astype(proba.dtype)
 
     def _labels(self, proba: Any) -> Any:
         # The column after those of the clusters is noise, −1.
@@ -311,10 +314,7 @@ def merge_components(
     if n_clusters is None:
         n_clusters = bend(entropy[: np.count_nonzero(~empty)], weight)
     merged = MergedComponents(fitted, hierarchy, entropy, int(n_clusters))
-    of_clusters = indicators(merged.component_labels_, proba.shape[1]).astype(
-        proba.dtype
-    )
-    merged.labels_ = merged._labels(proba @ of_clusters)
+    merged.labels_ = merged._labels(merged._of_clusters(proba))
     return merged
 
 

@@ -79,7 +79,7 @@ def agreement(expectation: Kernel, blocks: Blocks) -> Agreement:
 
     def kernel(block: Block, workspace: Workspace) -> Agreement:
         log_density, log_largest, resp = expectation.classified(block, workspace)
-        weight = np.ones(len(log_density)) if block.weight is None else block.weight
+        weight = block.weight_of_each
         return Agreement(
             Totals.of(block, log_density, log_largest),
             float(entr(resp).sum(axis=0) @ weight),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.sampling import whole_number
 from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
@@ -210,13 +211,8 @@ class FittedTable(TakesTables, SharedMethods):
             Components, in order.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
         rng = rng_of(self, random_state)
-        labels, values = self._labelled_draws(n_samples, rng)
+        labels, values = self._labelled_draws(whole_number(n_samples), rng)
         return self._rebuilt(values), labels
 
     def _labelled_draws(

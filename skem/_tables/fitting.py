@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -180,8 +179,9 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             values = few = np.ascontiguousarray(values[:, kept])
             weight = weight[kept]
             stream = stream.widened(values, weight)
-        window = math.inf if self.learning_window is None else self.learning_window
-        forgetting = Forgetting(self.learning_decay, window / stream.unit)
+        forgetting = Forgetting.of(
+            self.learning_decay, self.learning_window, stream.unit
+        )
         with Workers() as workers:
             em = TableMap(stream.product.of(few), values, weight, workers)
             stream = stream.advance(em, forgetting)

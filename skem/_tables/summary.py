@@ -106,14 +106,14 @@ class TableSummary(Printed):
 
 def _section(title: str, rows: list[tuple[str, np.ndarray]]) -> Section:
     names = TextColumn("", [shorten(name, LONGEST_ROW_NAME) for name, _ in rows])
-    cells = [_cells(name, values) for name, values in rows]
+    cells = [_cells(values) for _, values in rows]
     columns = [
         TextColumn(str(k), [row[k] for row in cells]) for k in range(len(rows[0][1]))
     ]
     return Section(title, [names, *columns])
 
 
-def _cells(name: str, values: np.ndarray) -> list[str]:
+def _cells(values: np.ndarray) -> list[str]:
     """Numbers of a row: three digits of the largest."""
     if values.ndim > 1:
         return [" ".join(f"{v:.3g}" for v in np.ravel(each)) for each in values]

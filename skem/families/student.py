@@ -89,6 +89,11 @@ class StudentModel(OneColumn):
     least_points = 2
 
     @property
+    def _target(self) -> float:
+        """Λ, the variance that the penalty draws to."""
+        return float(np.ravel(self.gaussian.penal.target)[0])
+
+    @property
     def n_rows(self) -> int:
         """The mask, z, and w²/12 where values are shared."""
         return 2 + (self.gaussian.coordinates.ties is not None)
@@ -157,7 +162,7 @@ class StudentModel(OneColumn):
         penal = self.gaussian.penal
         moved = first / np.maximum(u, 1e-300)
         scatter = np.maximum(second - moved * first, 0.0)
-        epsilon, target = penal.epsilon, float(np.ravel(penal.target)[0])
+        epsilon, target = penal.epsilon, self._target
         total = np.maximum(n + epsilon, 1e-300)
         variance = np.maximum((scatter + epsilon * target) / total, 1e-300)
         df = previous["df"]
@@ -242,7 +247,7 @@ class StudentModel(OneColumn):
         n = np.maximum(r.sum(axis=1), 1e-300)
         location = r @ rows[1] / n
         variance = r @ squares_of(rows[1], rows) / n - location**2
-        least = 1e-3 * float(np.ravel(self.gaussian.penal.target)[0]) + 1e-12
+        least = 1e-3 * self._target + 1e-12
         scale = np.sqrt(np.maximum(variance, least) / 2)
         start = {"location": location, "scale": scale, "df": np.full(len(n), 4.0)}
         return self.maximise(Seen(self.sums(start, rows, resp), n, own=True), start)
@@ -259,9 +264,9 @@ class StudentModel(OneColumn):
     def penalty(self, laws: Laws) -> float:
         """(ε/2) Σ_k [Λ/σ² + log σ²], as a Gaussian's."""
         penal = self.gaussian.penal
-        target = float(np.ravel(penal.target)[0])
         variance = laws["scale"] ** 2
-        return float(0.5 * penal.epsilon * (target / variance + np.log(variance)).sum())
+        terms = self._target / variance + np.log(variance)
+        return float(0.5 * penal.epsilon * terms.sum())
 
     def far(self, vector: np.ndarray, base: Laws, counts: np.ndarray) -> float:
         """In standard deviations or logarithms."""

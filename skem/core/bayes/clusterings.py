@@ -16,7 +16,7 @@ from skem.core.blocks.arrays import random_ranks
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.rows import Rows
-from skem.core.mixture.seeds import Initializer
+from skem.core.mixture.seeds import Initializer, memberships
 from skem.core.search.initialize import started, subsample
 
 LINKED, LINKED_SHARE = 120, 3
@@ -106,7 +106,7 @@ def hierarchical(
     for of in unions(rows, numbers):
         means = of @ rows / of.sum(axis=1, keepdims=True)
         nearest = cdist(Z, means, "sqeuclidean").argmin(axis=1)
-        found.append((nearest == np.arange(len(means))[:, None]).astype(float))
+        found.append(memberships(nearest, len(means)))
     return found
 
 
@@ -143,5 +143,5 @@ def unions(points: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
             labels[(labels == first) | (labels == second)] = n + merge
         done = max(done, n - number)
         _, own = np.unique(labels, return_inverse=True)
-        found.append((own == np.arange(own.max() + 1)[:, None]).astype(float))
+        found.append(memberships(own, own.max() + 1))
     return found

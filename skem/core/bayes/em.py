@@ -73,22 +73,22 @@ class Beliefs:
         self,
         structure: Structure,
         coordinates: Coordinates,
-        totals: Totals,
+        pooled: Pooled,
         ridge: np.ndarray | None,
         *,
         incomplete: bool = False,
     ) -> Prior:
-        """Return the prior in the coordinates that `totals` are in.
+        """Return the prior in the coordinates that `pooled` are in.
 
         That of `incomplete` data has a floor, which the prior does not come from.
         `ridge` (d,) are variances added to the covariance of each component's rows.
         None: rows get `COLLINEAR` in directions in which the data have no variance.
         """
-        d, quadratic = totals.all.n_features, structure.quadratic
+        d, quadratic = pooled.all.n_features, structure.quadratic
         row = of_variances(quadratic, np.zeros(d) if ridge is None else ridge)
         null, floor = None, COLLINEAR
         if ridge is None and self.covariance is None:
-            null = totals.null_directions(incomplete=incomplete)
+            null = pooled.null_directions(incomplete=incomplete)
         # If nothing varies, that is all the same.
         varying = d - n_directions(null) or d
         degrees = float(varying)
@@ -97,14 +97,14 @@ class Beliefs:
         if self.covariance is not None:
             scatter = _inward(structure, coordinates, np.asarray(self.covariance), d)
         else:
-            scatter = self._width(totals, varying, incomplete=incomplete)
+            scatter = self._width(pooled, varying, incomplete=incomplete)
             if ridge is None:
                 scatter, row, floor = _floored(
-                    null, scatter, degrees, totals.mean_squares
+                    null, scatter, degrees, pooled.mean_squares
                 )
         # Where V_0 is singular, components without rows have as much of it.
         scatter = scatter + (0.0 if ridge is None else ADDED) * row
-        mean = (totals.bulk if self.mean_of_bulk else totals.all).means[0]
+        mean = (pooled.bulk if self.mean_of_bulk else pooled.all).means[0]
         if self.mean is not None:
             unit = 1.0 if coordinates.unit is None else coordinates.unit
             given = (self.mean * unit - coordinates.shift) * coordinates.scale
@@ -114,7 +114,7 @@ class Beliefs:
         return Prior.of(
             structure,
             self.weights,
-            self._mean_precision(structure, totals),
+            self._mean_precision(structure, pooled),
             mean,
             degrees,
             scatter,
@@ -125,17 +125,17 @@ class Beliefs:
         )
 
     def _width(
-        self, totals: Totals, dimensions: int, *, incomplete: bool
+        self, pooled: Pooled, dimensions: int, *, incomplete: bool
     ) -> np.ndarray:
         """V_0 from the data, as wide as one of the clusters."""
-        total = totals.bulk if self.covariance_of_bulk else totals.all
+        total = pooled.bulk if self.covariance_of_bulk else pooled.all
         scatter = one_scatter(total, incomplete=incomplete)
         width, N = self.clusters ** (-2 / dimensions), float(scatter.counts[0])
         return np.asarray(
             _within(scatter) * (width * N / (N - 1) if N >= 2 else 2.0 * width)
         )
 
-    def _mean_precision(self, structure: Structure, totals: Totals) -> float:
+    def _mean_precision(self, structure: Structure, pooled: Pooled) -> float:
         """β_0.
 
         A covariance is as wide as the way from m_0 to each mean, β_0 rows of it. That
@@ -143,18 +143,18 @@ class Beliefs:
         """
         if self.mean_precision is not None:
             return self.mean_precision
-        if totals.narrowing == 1 or not (structure.matrices and self.mean_of_bulk):
+        if pooled.narrowing == 1 or not (structure.matrices and self.mean_of_bulk):
             return 1.0
-        N, d = float(totals.all.counts[0]), totals.all.n_features
+        N, d = float(pooled.all.counts[0]), pooled.all.n_features
         # One row so far away would widen the covariance of all of them as much.
-        least = totals.narrowing * (1 / N if structure.shared else WIDEST)
+        least = pooled.narrowing * (1 / N if structure.shared else WIDEST)
         least = min(max(least, TINY), 1.0)
         # What that costs each mean must not be more than the rows have to say.
         return 1.0 if -0.5 * d * np.log(least) > N else least
 
 
 @dataclass(frozen=True)
-class Totals:
+class Pooled:
     """Statistics of `all` rows as one component, and of their `bulk`.
 
     Those are the same where outliers hardly widen a feature. `narrowing` is the
@@ -164,7 +164,7 @@ class Totals:
     all: Statistics
     bulk: Statistics
     narrowing: float = 1.0
-    points: Totals | None = None
+    points: Pooled | None = None
     """The same of points, if it is widths of values that hide null directions."""
     mean_squares: np.ndarray | None = None
     """Those of widths then, (d,)."""
@@ -177,12 +177,11 @@ class Totals:
         coordinates: Coordinates,
         structure: Structure,
         whole: Parameters | None,
-    ) -> Totals:
+    ) -> Pooled:
         """Fold all rows, and those without outliers of some that are looked at."""
         total = total_statistics(blocks, coordinates, structure, whole)
         rows, _, _ = without_outliers(looked_at)
-        if rows.weight is None:
-            rows = replace(rows, weight=np.ones(rows.n_samples))
+        rows = replace(rows, weight=rows.weight_of_each)
         its_whole = as_one(rows, coordinates, structure)
         sample = Sample(structure, coordinates, rows, its_whole)
         bulk, points, squares = sample.total, None, None
@@ -308,11 +307,11 @@ class VariationalMap(EMMap):
             coordinates = coordinates.beside_ridge(float(reg_covar))
             ridge = coordinates.of_variance(float(reg_covar))
             whole = as_one(blocks, coordinates, structure)
-        totals = Totals.of(blocks, looked_at, coordinates, structure, whole)
+        pooled = Pooled.of(blocks, looked_at, coordinates, structure, whole)
         prior = beliefs.prior(
-            structure, coordinates, totals, ridge, incomplete=blocks.incomplete
+            structure, coordinates, pooled, ridge, incomplete=blocks.incomplete
         )
-        return cls(blocks, coordinates, structure, prior, totals.all, None, whole)
+        return cls(blocks, coordinates, structure, prior, pooled.all, None, whole)
 
     def chart(self, base: Parameters) -> Chart:
         """Return unconstrained coordinates about `base`."""
@@ -348,9 +347,7 @@ class VariationalMap(EMMap):
         if times == 1:
             return self
         assert isinstance(self.blocks, ArrayBlocks)
-        weight = self.blocks.weight
-        weight = np.ones(self.blocks.n_samples) if weight is None else weight
-        blocks = replace(self.blocks, weight=weight * times)
+        blocks = replace(self.blocks, weight=self.blocks.weight_of_each * times)
         return replace(self, blocks=blocks, total=self.total * times)
 
     def of_part(self, statistics: Statistics) -> Statistics:

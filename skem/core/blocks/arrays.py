@@ -54,6 +54,16 @@ class Block(NamedTuple):
     incomplete: bool = False
     known: np.ndarray | None = None
 
+    @property
+    def weight_of_each(self) -> np.ndarray:
+        """The weights, ones if there are none."""
+        return np.ones(self.data.shape[1]) if self.weight is None else self.weight
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights: the number of samples if there are none."""
+        return self.data.shape[1] if self.weight is None else self.weight.sum()
+
     def observed(self) -> Block:
         """Leave out the samples of weight zero."""
         if self.weight is None or self.weight.all():
@@ -183,6 +193,11 @@ class ArrayBlocks:
     def n_features(self) -> int:
         """Number of columns."""
         return self.X.shape[1]
+
+    @property
+    def weight_of_each(self) -> np.ndarray:
+        """The weights, ones if there are none."""
+        return np.ones(self.n_samples) if self.weight is None else self.weight
 
     @cached_property
     def total_weight(self) -> float:

@@ -230,6 +230,17 @@ class Extent:
     low: np.ndarray
     high: np.ndarray
 
+    @classmethod
+    def of_nothing(cls, n_features: int) -> Extent:
+        """Return that of no rows."""
+        infinite = np.full(n_features, np.inf)
+        return cls(infinite, -infinite)
+
+    @property
+    def largest(self) -> np.ndarray:
+        """Largest absolute values."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
     def __add__(self, other: Extent) -> Extent:
         return Extent(
             np.minimum(self.low, other.low), np.maximum(self.high, other.high)
@@ -241,8 +252,7 @@ def _extent(block: Block, workspace: Workspace) -> Extent:
     if data.dtype.kind == "b":
         data = data.view(np.uint8)
     if data.shape[1] == 0:
-        infinite = np.full(data.shape[0], np.inf)
-        return Extent(infinite, -infinite)
+        return Extent.of_nothing(data.shape[0])
     # Contiguous rows reduce several times faster than strided ones.
     native = data.dtype.newbyteorder("=")
     copy = workspace.array("range", data.shape, native)
@@ -267,7 +277,7 @@ def _power_means(coordinates: Coordinates, blocks: Blocks) -> np.ndarray:
         z = coordinates.load(
             block.data, workspace.array("z", block.data.shape, np.float64)
         )
-        v = np.ones(z.shape[1]) if block.weight is None else block.weight
+        v = block.weight_of_each
         observed = []
         if block.incomplete:
             missing = np.isnan(z)
@@ -306,8 +316,7 @@ def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinat
     # Constant features get a scale in units of the data, not of `unit`.
     log_unit = np.zeros_like(sd) if unit is None else np.log(unit)
     if constant.all():
-        largest = np.maximum(np.abs(extent.low), np.abs(extent.high)).max()
-        log_typical = np.log(largest or 1.0)
+        log_typical = np.log(extent.largest.max() or 1.0)
     else:
         log_sd = np.log(np.where(constant, 1.0, sd)) - log_unit
         log_typical = log_sd[~constant].mean()
@@ -322,8 +331,7 @@ def standardising_coordinates(blocks: Blocks, structure: Structure) -> Coordinat
 def _units(extent: Extent, dtype: np.dtype) -> np.ndarray | None:
     """Powers of two that bring widths into safe range; None if they are in it."""
     info = np.finfo(dtype)
-    largest = np.maximum(np.abs(extent.low), np.abs(extent.high))
-    width = extent.high / 2 - extent.low / 2
+    largest, width = extent.largest, extent.high / 2 - extent.low / 2
     size = np.where(width == 0, largest, width)
     exponent = np.log2(np.where(size == 0, 1.0, size))
     extreme = (np.abs(exponent) > 0.4 * info.maxexp) | (largest > float(info.max) / 1e8)
@@ -337,7 +345,7 @@ def _common_unit(extent: Extent, dtype: np.dtype) -> np.ndarray:
 
     It is as large as may be, so that the narrowest features lose nothing.
     """
-    largest = np.maximum(np.abs(extent.low), np.abs(extent.high)).max()
+    largest = extent.largest.max()
     room = np.finfo(dtype).maxexp - 40 - np.ceil(np.log2(largest or 1.0))
     return _power_of_two(np.full(extent.low.shape, room))
 

@@ -43,6 +43,10 @@ class Parameters:
         """Return one or several mixtures of a stack."""
         return type(self)(*[array[index] for array in self.arrays])
 
+    def astype(self, dtype: np.dtype) -> Self:
+        """Return them in arrays of another type."""
+        return type(self)(*[array.astype(dtype) for array in self.arrays])
+
     def ordered(self, order: np.ndarray, cholesky: np.ndarray) -> Self:
         """Return the components in another order, with their factors in that order."""
         return replace(
@@ -72,6 +76,11 @@ class Parameters:
     def shape(self) -> tuple[int, ...]:
         """(K, d), after the axis of a stack."""
         return self.means.shape
+
+    @cached_property
+    def all_means(self) -> np.ndarray:
+        """The means of all components of all mixtures of a stack, (G, d)."""
+        return self.means.reshape(-1, self.means.shape[-1])
 
     @property
     def noise_weight(self) -> np.ndarray:

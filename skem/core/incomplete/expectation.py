@@ -74,14 +74,9 @@ class Incomplete:
         return self.parameters.log_noise_weight[..., None] - own
 
     @cached_property
-    def _means(self) -> np.ndarray:
-        """All means, (G, d)."""
-        return self.parameters.means.reshape(-1, self.parameters.shape[-1])
-
-    @cached_property
     def _factors(self) -> np.ndarray:
         """Precision Cholesky factors, (F, d, d); or reciprocal deviations, (G, d)."""
-        cholesky, d = self.parameters.precisions_cholesky, self._means.shape[1]
+        cholesky, d = self.parameters.precisions_cholesky, self.parameters.shape[-1]
         if self.structure.matrices:
             return cholesky.reshape(-1, d, d)
         # Not the root of a precision, which may be out of range.
@@ -103,16 +98,15 @@ class Incomplete:
         if not structure.matrices:
             return MaskedStep(structure, *given, self.background)
         compiled = GapsStep.of(structure, *given, self.background)
-        if compiled is not None or self._means.shape[1] > MAX_EXPANDED_FEATURES:
+        if compiled is not None or self.parameters.shape[-1] > MAX_EXPANDED_FEATURES:
             return compiled
         return PatternStep(*given, self.background)
 
     def completed(self, piece: Piece) -> Completed:
         """Complete rows under all components."""
+        kind = CompletedMatrices if self.structure.matrices else CompletedVariances
         with np.errstate(all="ignore"):
-            if self.structure.matrices:
-                return CompletedMatrices(self._factors, self._means, piece)
-            return CompletedVariances(self._factors, self._means, piece)
+            return kind(self._factors, self.parameters.all_means, piece)
 
     def pieces(self, block: Block, workspace: Workspace) -> Iterator[Piece]:
         """Cut a block into parts, in the order of their patterns."""
@@ -128,7 +122,7 @@ class Incomplete:
         if squares is not None:
             squares = np.where(missing, 0.0, squares)[:, patterns.order]
         weight = None if block.weight is None else block.weight[patterns.order]
-        most = max(64, PIECE // self._means.size)
+        most = max(64, PIECE // self.parameters.all_means.size)
         begin = 0
         for part in patterns.pieces(most):
             rows = slice(begin, begin + len(part.order))
@@ -247,7 +241,7 @@ class Incomplete:
 
     def component_log_density(self, block: Block, workspace: Workspace) -> np.ndarray:
         """Log-densities of the components in units of the data, (K, b), maybe −∞."""
-        out = np.empty((len(self._means), block.data.shape[1]))
+        out = np.empty((len(self.parameters.all_means), block.data.shape[1]))
         for piece in self.pieces(block, workspace):
             log_density = self.completed(piece).log_density
             out[:, piece.patterns.order] = log_density + self.unit(piece.patterns)
@@ -264,8 +258,8 @@ class Incomplete:
 
         What is unknown has weights of its own.
         """
-        pairs, d = Pairs(), self._means.shape[1]
-        sums = np.zeros((len(self._means), 1 + d + pairs.size(d)))
+        pairs, (G, d) = Pairs(), self.parameters.all_means.shape
+        sums = np.zeros((G, 1 + d + pairs.size(d)))
         for piece in self.pieces(block, workspace):
             order = piece.patterns.order
             of_gaps = None if unknown is None else unknown[:, order]
@@ -282,7 +276,7 @@ class Incomplete:
         """
         for piece in self.pieces(block, Workspace()):
             completed = self.completed(piece)
-            means = completed.residuals + self._means[:, :, None]
+            means = completed.residuals + self.parameters.all_means[:, :, None]
             yield piece.patterns.order, means, completed.variances()
 
     def whitened(self, block: Block, workspace: Workspace) -> Iterator[Whitened]:
@@ -303,7 +297,7 @@ class Incomplete:
         z, variances = np.empty((2, *block.data.shape))
         for piece in self.pieces(block, workspace):
             completed, order = self.completed(piece), piece.patterns.order
-            z[:, order] = completed.residuals[0] + self._means[0][:, None]
+            z[:, order] = completed.residuals[0] + self.parameters.all_means[0][:, None]
             own = completed.variances()[0]
             variances[:, order] = own if piece.squares is None else own + piece.squares
         return z, variances

@@ -36,11 +36,6 @@ class PatternStep:
     background: np.ndarray | None
 
     @cached_property
-    def means(self) -> np.ndarray:
-        """All means, (G, d)."""
-        return self.parameters.means.reshape(-1, self.parameters.shape[-1])
-
-    @cached_property
     def factors(self) -> np.ndarray:
         """Precision Cholesky factors, (F, d, d)."""
         d = self.parameters.shape[-1]
@@ -69,8 +64,7 @@ class PatternStep:
                 left.append(rows)
                 all_sums.append(np.zeros_like(found.sums))
                 continue
-            n = len(rows) if own.weight is None else own.weight.sum()
-            loglik = loglik + found.loglik + n * marginals.unit[i]
+            loglik = loglik + found.loglik + own.total_weight * marginals.unit[i]
             all_sums.append(found.sums)
         sums, noise = split_noise(np.stack(all_sums), noise=self.background is not None)
         statistics = about_means(
@@ -114,7 +108,7 @@ class Marginals:
     """
 
     def __init__(self, step: PatternStep, observed: np.ndarray) -> None:
-        factors, means = step.factors, step.means
+        factors, means = step.factors, step.parameters.all_means
         F, d, _ = factors.shape
         P, self._each = len(observed), len(means) // F
         transposed = np.swapaxes(factors, -1, -2)

@@ -95,8 +95,8 @@ class GapsStep:
         )
         if len(lost):
             return without(self, block, np.unique(lost % b), workspace)
-        total = b if block.weight is None else block.weight.sum()
-        found = form.statistics((loglik + total * form.peak)[()], sums)
+        loglik += block.total_weight * form.peak
+        found = form.statistics(loglik[()], sums)
         return _about(found, form.parameters.means), lost
 
 

@@ -52,16 +52,11 @@ class MaskedStep:
     background: np.ndarray | None
 
     @cached_property
-    def _means(self) -> np.ndarray:
-        """All means, (G, d)."""
-        return self.parameters.means.reshape(-1, self.parameters.shape[-1])
-
-    @cached_property
     def _roots(self) -> np.ndarray:
         """Reciprocals of standard deviations, (G, d)."""
         cholesky = self.parameters.precisions_cholesky
         sd = self.structure.standard_deviations(cholesky, self.parameters.shape)
-        return 1 / sd.reshape(self._means.shape)
+        return 1 / sd.reshape(self.parameters.all_means.shape)
 
     @cached_property
     def _highest(self) -> np.ndarray:
@@ -87,8 +82,9 @@ class MaskedStep:
         """Coefficients, (M, K, 1 + d + size + d)."""
         *_, K, d = self.parameters.shape
         quadratic, precisions = self.structure.quadratic, self._roots**2
-        linear = precisions * self._means
-        constants = np.log(self._roots) - 0.5 * LOG_2PI - 0.5 * self._means * linear
+        means = self.parameters.all_means
+        linear = precisions * means
+        constants = np.log(self._roots) - 0.5 * LOG_2PI - 0.5 * means * linear
         log_weights = self.parameters.log_weights.reshape(-1, K) - self._shift[:, None]
         # Of |x|² all features have the same.
         second = -0.5 * precisions[:, : quadratic.size(d)]
@@ -108,8 +104,8 @@ class MaskedStep:
         Without the rows at which the density of any of the mixtures is not a number,
         which are returned beside them.
         """
-        quadratic, means = self.structure.quadratic, self._means
-        d, b = block.data.shape
+        quadratic, means = self.structure.quadratic, self.parameters.all_means
+        d = len(block.data)
         found = masked_step(
             self._theta,
             quadratic,
@@ -120,7 +116,7 @@ class MaskedStep:
         )
         if len(found.lost):
             return without(self, block, found.lost, workspace)
-        total = b if block.weight is None else block.weight.sum()
+        total = block.total_weight
         own, noise = split_noise(found.sums, noise=self.background is not None)
         size = 1 + d + quadratic.size(d)
         own = own.reshape(len(means), size + d)

@@ -72,11 +72,11 @@ def looked_at(blocks: Blocks, most: int = ROWS) -> ArrayBlocks:
     own = np.bincount(rare.place, rare.weight, len(same))
     share = taken.total_weight / blocks.total_weight
     stands_for = share * rare.total / np.where(own > 0, own, 1.0)
-    weight = np.ones(len(rows)) if taken.weight is None else taken.weight
+    more = rare.weight * stands_for[rare.place]
     return replace(
         taken,
         X=np.concatenate([taken.X, rare.X]),
-        weight=np.concatenate([weight, rare.weight * stands_for[rare.place]]),
+        weight=np.concatenate([taken.weight_of_each, more]),
     )
 
 
@@ -118,7 +118,7 @@ def _rare(
     other = ~np.isnan(others) & (others != values[:, None])
     rows = np.flatnonzero(other.any(axis=0))
     place = other[:, rows].argmax(axis=0)
-    weight = np.ones(len(rows)) if block.weight is None else block.weight[rows]
+    weight = block.weight_of_each[rows]
     total = np.bincount(place, weight, len(features))
     kept = _first_of_each(place)
     return _Rare(block.data[:, rows[kept]].T, weight[kept], place[kept], total)
@@ -140,7 +140,7 @@ def without_outliers(blocks: Blocks) -> tuple[ArrayBlocks, np.ndarray, np.ndarra
     """
     taken = looked_at(blocks)
     X = np.asarray(taken.X, dtype=float)
-    weight = np.ones(len(X)) if taken.weight is None else taken.weight
+    weight = taken.weight_of_each
     low, high = bounds_of(X, weight)
     kept = np.flatnonzero(~((X < low) | (X > high)).any(axis=1))
     enough = 2 * weight[kept].sum() >= weight.sum()

@@ -81,8 +81,7 @@ class EMMap(FitProblem):
         expectation = self.expectation(start)
         for k, block in self._compared:
             found = expectation.component_log_density(block, Workspace())
-            v = np.ones(found.shape[1]) if block.weight is None else block.weight
-            loss[k] -= np.maximum(found, -LARGEST_LOSS) @ v
+            loss[k] -= np.maximum(found, -LARGEST_LOSS) @ block.weight_of_each
         _, order = linear_sum_assignment(loss)
         cholesky = self.structure.ordered(start.precisions_cholesky, order)
         return self.with_fixed(start.ordered(order, cholesky))

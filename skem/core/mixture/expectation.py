@@ -361,7 +361,7 @@ def total_statistics(
     def sums_of(block: Block, workspace: Workspace) -> np.ndarray:
         shape = block.data.shape
         z = coordinates.load(block.data, workspace.array("z", shape, np.float64))
-        v = np.ones(shape[1]) if block.weight is None else block.weight.astype(float)
+        v = block.weight_of_each.astype(float, copy=False)
         second = quadratic.weighted_sum(z, v)
         squares = coordinates.squares(block.data)
         if squares is not None:

@@ -184,9 +184,8 @@ def _extent_along(blocks: Blocks, coordinates: Coordinates, axes: np.ndarray) ->
             block.data, workspace.array("z", block.data.shape, np.float64)
         )
         along = axes.T @ z
-        infinite = np.full(len(along), np.inf)
         if not along.shape[1]:
-            return Extent(infinite, -infinite)
+            return Extent.of_nothing(len(along))
         return Extent(along.min(axis=1), along.max(axis=1))
 
     return blocks.fold(kernel, 2 * len(axes))

@@ -93,15 +93,10 @@ def _are_plain(blocks: Blocks, coordinates: Coordinates, structure: Structure) -
     )
 
 
-def _width(structure: Structure, d: int) -> int:
-    """Numbers in the sums of a component."""
-    return 1 + d + structure.logit_quadratic.size(d)
-
-
 def _are_few(structure: Structure, n: int, shape: tuple[int, ...], most: int) -> bool:
     """Whether so many samples are at most so much work for a mixture of a shape."""
     *_, K, d = shape
-    width = _width(structure, d)
+    width = 1 + d + structure.logit_quadratic.size(d)
     together = structure.constraint is not None and structure.constraint.iterates
     if together and K > MOST_TOGETHER:
         return False

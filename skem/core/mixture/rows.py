@@ -34,10 +34,9 @@ class Rows(NamedTuple):
     def of(cls, problem: FitProblem, taken: ArrayBlocks) -> Rows:
         """Load rows that are in memory."""
         z, squares = problem.filled(taken.X.T)
-        weight = np.ones(taken.n_samples) if taken.weight is None else taken.weight
         block = taken.block(0, taken.n_samples)._replace(weight=None)
         Z = np.ascontiguousarray(z.T)
-        return cls(block, Z, weight, squares, problem.views(Z))
+        return cls(block, Z, taken.weight_of_each, squares, problem.views(Z))
 
     def labelled(self, em: EMMap, resp: np.ndarray) -> Statistics:
         """Statistics with given (weighted) responsibilities, about the means."""

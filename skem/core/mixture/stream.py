@@ -52,6 +52,11 @@ class Forgetting(NamedTuple):
     decay: float
     window: float
 
+    @classmethod
+    def of(cls, decay: float, window: float | None, unit: float) -> Forgetting:
+        """Return that of a window in other units, or without one."""
+        return cls(decay, math.inf if window is None else window / unit)
+
     def _elapsed(self, start: float, stop: float) -> float:
         """∫ max(λ, 1/W), where the first part is a Box-Cox transform of u."""
         with np.errstate(over="ignore"):

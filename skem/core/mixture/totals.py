@@ -32,7 +32,7 @@ class Totals:
         log_largest: np.ndarray | None = None,
     ) -> Totals:
         """Totals of one block; without `log_largest`, the certainty is left at 0."""
-        v = np.ones(len(log_density)) if block.weight is None else block.weight
+        v = block.weight_of_each
         with np.errstate(over="ignore"):
             certainty = 0.0 if log_largest is None else float(log_largest @ v)
             return cls(float(v.sum()), float(log_density @ v), certainty)

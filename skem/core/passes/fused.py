@@ -244,14 +244,13 @@ class Fused:
 
     def statistics(self, block: Block, workspace: Workspace) -> Statistics:
         """Fold one block into sufficient statistics."""
-        form, b = self.form, block.data.shape[1]
+        form = self.form
         stack, rows, width = self._sizes
         loglik, sums = np.empty(stack), np.empty((*stack, rows, width))
         lost = self.compiled.run(
             block, self.coordinates.ties, workspace, sums=sums, loglik=loglik
         )
-        total = b if block.weight is None else block.weight.sum()
-        loglik += total * form.peak
+        loglik += block.total_weight * form.peak
         add_left(form, self.coordinates, block, lost, loglik, sums)
         return form.statistics(loglik[()], sums)
 
@@ -281,7 +280,7 @@ class Fused:
         ties = self.coordinates.ties
         found = self.compiled.run(block, ties, workspace, labels=labels)
         if len(found):
-            few = _only(block, found)
+            few = block.only(found)
             shape = (*self.form.shape, len(found))
             resp = np.empty(shape, self.form.dtype)
             self.responsibilities(few, Workspace(), resp)
@@ -335,20 +334,15 @@ def add_left(
 ) -> None:
     """Add what a pass has left to the log-likelihoods and sums of a block."""
     for mixture, one, found in left_samples(form, lost, block.data.shape[1]):
-        far = _only(block, found)
+        far = block.only(found)
         with np.errstate(all="ignore"):
             loaded = one.load(coordinates, far.data, Workspace())
             log_norm, resp = one.careful(loaded)
-        weight = np.ones(len(found)) if far.weight is None else far.weight
+        weight = far.weight_of_each
         with np.errstate(over="ignore"):
             loglik[mixture] += log_norm @ weight
         weighted = (resp * weight).astype(form.dtype)
         sums[mixture] += one.sums(weighted, loaded, Workspace())
-
-
-def _only(block: Block, chosen: np.ndarray) -> Block:
-    weight = None if block.weight is None else block.weight[chosen]
-    return block._replace(data=block.data[:, chosen], weight=weight)
 
 
 def totals(

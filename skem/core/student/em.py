@@ -255,8 +255,7 @@ class StudentEvaluation(Evaluation):
         """Σ v log max_k r_k; shared values are points."""
         if self._within_reach:
             return super().certainty
-        found = classified(self.em.of_points(self.parameters), self.em.blocks)
-        return found.certainty
+        return classified(self.em.of_points(self.parameters), self.em.blocks).certainty
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Heavy:
             (mixture, rows)
             for mixture, _, rows in left_samples(self.fused.form, lost, b)
         ]
-        weight = np.ones(b) if block.weight is None else block.weight
+        weight = block.weight_of_each
         loglik += weight.sum() * form.peak
         for mixture, rows in left:
             loglik[mixture] -= weight[rows].sum() * form.peak[mixture]

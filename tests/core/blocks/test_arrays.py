@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skem.core.blocks import arrays as blocks_module
-from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.arrays import ArrayBlocks, Block
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.em import EMMap
 
@@ -220,3 +220,12 @@ def test_block_size_changes_nothing_but_rounding(
     for a, b in zip(whole, cut, strict=True):
         # Sums of 200 terms, of which some cancel.
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_each_sample_weighs_one_if_there_are_no_weights(rng):
+    data, weight = rng.normal(size=(2, 3)), np.array([0.5, 0.0, 2.0])
+    plain, weighted = Block(0, 3, data, None), Block(0, 3, data, weight)
+    np.testing.assert_array_equal(plain.weight_of_each, np.ones(3))
+    assert plain.total_weight == 3
+    np.testing.assert_array_equal(weighted.weight_of_each, weight)
+    assert weighted.total_weight == 2.5
