@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.shared import SharedMethods
-from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
+from skem._inputs.frames import is_dask
 from skem._inputs.tables import TakesTables, read_weighed, rebuilt
 from skem._inputs.validation import (
     check_labels,
@@ -48,6 +48,13 @@ class FittedTable(TakesTables, SharedMethods):
         """Whether there is a mixture: a stream may not have enough rows yet."""
         return hasattr(self, "weights_")
 
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self, msg=self._why_unfitted())
+
+    def _why_unfitted(self) -> str | None:
+        """Return why there is no mixture yet, or None for scikit-learn's words."""
+        return None
+
     @property
     def _point(self) -> Point:
         """The mixture: its weights, which may be edited, and the laws of columns."""
@@ -63,7 +70,7 @@ class FittedTable(TakesTables, SharedMethods):
 
         `sample_weight` tells which rows may have categories that are not known.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         table, weight = read_weighed(self, X, sample_weight, reset=False)
         values, few = self._columns.read(table, self.handle_unknown, weight)
         known = check_labels(labels, table.n_rows, len(self.weights_), weight)
@@ -209,7 +216,7 @@ class FittedTable(TakesTables, SharedMethods):
         y : ndarray of shape (n_samples,)
             Components, in order.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         if n_samples < 1:
             raise ValueError(
                 f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
