@@ -15,6 +15,7 @@ from skem._inputs.frames import is_dask
 from skem._inputs.tables import TakesTables, read_weighed, rebuilt
 from skem._inputs.validation import (
     check_labels,
+    check_weights,
     rng_of,
     weight_of_each,
 )
@@ -58,7 +59,9 @@ class FittedTable(TakesTables, SharedMethods):
     @property
     def _point(self) -> Point:
         """The mixture: its weights, which may be edited, and the laws of columns."""
-        return Point(np.asarray(self.weights_, dtype=float), self._laws)
+        law = self._laws[0]
+        K = len(law.get("means", next(iter(law.values()))))
+        return Point(check_weights(self.weights_, K), self._laws)
 
     def _map(
         self,
