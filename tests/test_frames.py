@@ -12,6 +12,7 @@ from skem import (
     BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureImputer,
+    GaussianMixtureRegressor,
     MixtureDiscriminantAnalysis,
     MixtureModel,
     StudentMixture,
@@ -156,6 +157,15 @@ def test_labels_and_weights_may_be_columns_of_arrow(pa):
         GaussianMixture(1).fit(
             table, sample_weight=pa.array([1.0, 2.0, None] * 30).dictionary_encode()
         )
+
+
+def test_targets_may_be_a_table_of_arrow(pa):
+    y = pd.DataFrame({"t": np.tile([1.0, 2.0, np.nan], 30), "u": FRAME.a + FRAME.b})
+    table = pa.Table.from_pandas(y)
+    table = table.set_column(0, "t", table["t"].dictionary_encode())
+    ours, theirs = (GaussianMixtureRegressor(1).fit(FRAME, each) for each in (table, y))
+    np.testing.assert_array_equal(ours.predict(FRAME), theirs.predict(FRAME))
+    assert ours.mixture_.feature_names_in_.tolist() == ["a", "b", "t", "u"]
 
 
 class FakeSeries:
