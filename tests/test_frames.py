@@ -37,7 +37,7 @@ def test_streams_of_lazy_frames_had_no_names(kind):
     own = kind(2, random_state=0)
     for _ in range(3):
         own.partial_fit(FRAME)
-    assert streamed.score(FRAME) == own.score(FRAME)
+    assert streamed.score(FRAME) == pytest.approx(own.score(FRAME))
 
 
 def test_what_looks_at_values_had_no_names_of_lazy_frames():
@@ -63,12 +63,15 @@ def test_gaps_of_dictionaries_had_become_categories(pa):
     for arrow in (coded, coded.to_batches()[0], chunked):
         frame = arrow.to_pandas()
         ours, theirs = (MixtureModel(2, random_state=0).fit(X) for X in (arrow, frame))
-        np.testing.assert_array_equal(
+        np.testing.assert_allclose(
             ours.parameters_["k"]["proportions"], theirs.parameters_["k"]["proportions"]
         )
         assert ours.categories_["k"].tolist() == ["v", "u"]
         assert ours.feature_names_in_.tolist() == ["n", "k"]
         np.testing.assert_array_equal(ours.predict(frame), theirs.predict(arrow))
+    # The gap is one of the three rows of a component; the other has two v of three.
+    shares = MixtureModel(2, random_state=0).fit(coded).parameters_["k"]["proportions"]
+    np.testing.assert_allclose(np.sort(shares[:, 0]), [0.5, 2 / 3], atol=2e-3)
     plain = MixtureModel(2, random_state=0).fit(table)
     assert plain.lower_bound_ == pytest.approx(
         MixtureModel(2, random_state=0).fit(coded).lower_bound_
@@ -82,8 +85,8 @@ def test_dictionaries_of_numbers_are_read_as_pandas_reads_them(kind, whole, pa):
     table = pa.table({"n": [0.0, 1, 2, 10, 11, 12] * 20, "k": pa.array(numbers * 20)})
     table = table.set_column(1, "k", table["k"].dictionary_encode())
     ours, theirs = (kind(2, random_state=0).fit(X) for X in (table, table.to_pandas()))
-    assert ours.score(table) == theirs.score(table.to_pandas())
-    np.testing.assert_array_equal(ours.weights_, theirs.weights_)
+    assert ours.score(table) == pytest.approx(theirs.score(table.to_pandas()))
+    np.testing.assert_allclose(ours.weights_, theirs.weights_, rtol=1e-6)
 
 
 def test_columns_of_every_type_are_read_as_those_of_pandas(pa):
@@ -111,7 +114,8 @@ def test_batches_of_records_make_a_stream_with_names(pa):
     for batch in table.to_batches(max_chunksize=30):
         streamed.partial_fit(batch)
         own.partial_fit(batch.to_pandas())
-    np.testing.assert_array_equal(streamed.means_, own.means_)
+    # The order of sums in memory is another one.
+    np.testing.assert_allclose(streamed.means_, own.means_, rtol=1e-6)
     assert streamed.feature_names_in_.tolist() == ["a", "b"]
 
 
@@ -152,7 +156,7 @@ def test_labels_and_weights_may_be_columns_of_arrow(pa):
     weight = np.arange(90) % 4 + 1.0
     ours = GaussianMixture(1).fit(table, sample_weight=pa.array(weight))
     theirs = GaussianMixture(1).fit(FRAME, sample_weight=weight)
-    np.testing.assert_array_equal(ours.means_, theirs.means_)
+    np.testing.assert_allclose(ours.means_, theirs.means_)
     with pytest.raises(ValueError, match="sample_weight contains NaN"):
         GaussianMixture(1).fit(
             table, sample_weight=pa.array([1.0, 2.0, None] * 30).dictionary_encode()
@@ -164,7 +168,7 @@ def test_targets_may_be_a_table_of_arrow(pa):
     table = pa.Table.from_pandas(y)
     table = table.set_column(0, "t", table["t"].dictionary_encode())
     ours, theirs = (GaussianMixtureRegressor(1).fit(FRAME, each) for each in (table, y))
-    np.testing.assert_array_equal(ours.predict(FRAME), theirs.predict(FRAME))
+    np.testing.assert_allclose(ours.predict(FRAME), theirs.predict(FRAME), rtol=1e-6)
     assert ours.mixture_.feature_names_in_.tolist() == ["a", "b", "t", "u"]
 
 

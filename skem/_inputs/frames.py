@@ -81,9 +81,7 @@ def arrow_values(column: Any) -> np.ndarray:
             column = column.cast(column.type.value_type)
         return np.asarray(column)
     except NotImplementedError:
-        found = np.empty(len(column), dtype=object)
-        found[:] = column.to_pylist()
-        return found
+        return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
 
 
 def arrow_array(X: Any) -> np.ndarray:

@@ -70,8 +70,6 @@ ATTRIBUTES: dict[str, str] = {
     "df_": "K",
 }
 """The fitted attributes that a file may have, and what each of them is."""
-
-
 OF_FLOATS = {"K", "d", "K d", "covariances"}
 """The kinds that are arrays of floats, and nothing else."""
 DAMAGE = (ValueError, TypeError, OverflowError, RecursionError)
@@ -411,8 +409,8 @@ def as_kept(name: str, value: Any) -> Any:
         values = numpy_of(value)
     except ValueError:  # rows of different lengths
         return value
-    whole_or_other = values.dtype.kind in "iuf" and values.dtype.name not in DTYPES[:2]
-    return values.astype(float) if whole_or_other else values
+    exact = values.dtype.name in ("float64", "float32")
+    return values.astype(float) if values.dtype.kind in "iuf" and not exact else values
 
 
 def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:
