@@ -303,7 +303,7 @@ class MixtureModel(FittingTable):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            A table of pandas, polars or Dask, or an array. NaN, None and NA are
+            A table of pandas, polars, Arrow or Dask, or an array. NaN, None and NA are
             missing.
 
         y : Ignored

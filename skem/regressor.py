@@ -24,6 +24,7 @@ from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.features import check_features, names_of
+from skem._inputs.frames import arrow_array, is_arrow_table
 from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
@@ -576,6 +577,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 def _check_targets(estimator: Any, y: Any) -> _Targets:
     """Validate y, in which NaN is a missing value."""
     require_y(estimator, y)
+    names = getattr(y, "columns", [getattr(y, "name", None)])
+    if is_arrow_table(y):
+        names, y = y.column_names, arrow_array(y)
     values = with_gaps(
         check_array,
         as_numpy(whole(y, "y")),
@@ -586,7 +590,6 @@ def _check_targets(estimator: Any, y: Any) -> _Targets:
         estimator=estimator,
     )
     flat = values.ndim == 1
-    names = getattr(y, "columns", [getattr(y, "name", None)])
     values = values[:, None] if flat else values
     if len(names) != values.shape[1] or any(name is None for name in names):
         names = [f"y{j}" for j in range(values.shape[1])]

@@ -167,6 +167,67 @@ def test_lines_that_are_no_rows_are_skipped(content, lines, read):
     assert table.sheet.lines == lines
 
 
+def test_rows_that_begin_with_a_number_sign_had_vanished_without_a_word(read):
+    table = read("# ids\nid,a\n#1,2.5\n3,4\n#2,7\n# the end\n")
+    assert table.sheet.lines == [4]
+    assert note(table, "2 lines, the first of them line 3, begin with #") == (
+        "2 lines, the first of them line 3, begin with # and were taken for comments, "
+        "but have 2 cells as rows have. If they are rows, put their first cells in "
+        "quotes."
+    )
+    assert note(table, "2 comment lines skipped.")
+    table = read("id,a\n#1,2.5\n3,4\n")
+    assert "If it is a row" in note(table, "Line 2 begins with # and was taken for a c")
+    table = read('id,a\n"#1",2.5\n3,4\n', "--columns", "a")
+    assert table.sheet.lines == [2, 3]
+    assert not [each for each in table.notes if "#" in each or "comment" in each]
+    # What names or delimiters were taken from, and a column of its own.
+    for content in ("# a,b\n1,2\n3,5\n", "sep=;\na;b\n1;2\n3;5\n"):
+        assert not [each for each in read(content).notes if "comment" in each]
+    assert note(read("a\n1\n#2\n3\n"), "1 comment line skipped.")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_rows_of_empty_cells_had_been_dropped_at_the_end_alone(delimiter, end, read):
+    rows = ["a,b", "1.5,2", ",", "3.5,5", ",", ","]
+    table = read("\n".join(rows).replace(",", delimiter) + end)
+    assert table.sheet.lines == [2, 3, 4, 5, 6]
+    nothing = [np.nan, np.nan]
+    np.testing.assert_array_equal(
+        table.values, [[1.5, 2], nothing, [3.5, 5], nothing, nothing]
+    )
+    assert not [each for each in table.notes if "blank" in each]
+
+
+def test_formatted_rows_at_the_end_of_a_sheet_are_none(read):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    rows = [("a", "b"), (1.5, 2), (None, None), (3.5, 5)]
+    for row in rows:
+        book.active.append(row)
+    book.active["A9"].font = openpyxl.styles.Font(bold=True)
+    file = io.BytesIO()
+    book.save(file)
+    table = read(file.getvalue(), name="data.xlsx")
+    assert table.sheet.lines == [2, 3, 4]
+    np.testing.assert_array_equal(table.values[:, 0], [1.5, np.nan, 3.5])
+
+
+@pytest.mark.parametrize(
+    "content", [b"junk", b"PK\3\4", b"PK\3", b"\0\0\0\0", b"PK\5\6"]
+)
+@pytest.mark.parametrize("name", ["data.xlsx", "DATA.XLSX", "data.xls"])
+def test_damaged_sheets_had_been_told_to_have_a_header(content, name, read):
+    pytest.importorskip("openpyxl")
+    with pytest.raises(CommandError, match=r"(?i)data\.xlsx? .* a file of Excel: "):
+        read(content, name=name)
+
+
+def test_text_may_have_the_name_of_a_sheet(read):
+    np.testing.assert_array_equal(read(PLAIN, name="data.xls").values, X)
+
+
 def test_cells_of_several_lines_may_begin_like_comments(read):
     table = read('a,b\n1.5,"x\n# y"\n3,z\n# end\n4,"z"\n')
     assert table.sheet.lines == [2, 4, 6]

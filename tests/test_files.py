@@ -185,7 +185,98 @@ def test_file_is_standard_json_without_code(fitted, tmp_path):
     assert skem.load(tmp_path / "mixture.json").lower_bound_ == -np.inf
 
 
+EDITED = {
+    "list": lambda m: {"weights_": list(m.weights_), "means_": m.means_.tolist()},
+    "tuple": lambda m: {"weights_": tuple(m.weights_)},
+    "single": lambda m: {"weights_": m.weights_.astype(np.float32)},
+    "half": lambda m: {"weights_": np.array([0.5, 0.5], np.float16)},
+    "whole": lambda m: {"weights_": np.array([1, 0])},
+    "whole means": lambda m: {"means_": np.array([[2, 54], [4, 80]])},
+    "frame": lambda m: {"means_": pd.DataFrame(m.means_)},
+    "numbers": lambda m: {"n_iter_": np.int64(3), "lower_bound_": np.int64(-4)},
+    "truth": lambda m: {"converged_": np.bool_(False)},
+    "lists": lambda m: {"degenerate_components_": [], "lower_bounds_": (1.0, 2.0)},
+    "names": lambda m: {"feature_names_in_": ["a", "b"]},
+}
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_edited_attributes_of_other_types_had_made_files_that_load_refused(
+    edit, X, fitted, through_a_file
+):
+    mixture = pickle.loads(pickle.dumps(fitted))
+    vars(mixture).update(EDITED[edit](fitted))
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    X = frame if edit == "names" else X
+    other = through_a_file(mixture)
+    assert other.score(X) == mixture.score(X)
+    for name in EDITED[edit](fitted):
+        value, same = getattr(mixture, name), getattr(other, name)
+        assert type(same) is type(getattr(fitted, name, np.empty(0)))
+        np.testing.assert_array_equal(np.asarray(same), np.asarray(value))
+
+
+def test_a_mixture_that_was_given_its_covariances_is_saved(X, fitted, through_a_file):
+    mixture = pickle.loads(pickle.dumps(fitted))
+    mixture.covariances_ = 2 * mixture.covariances_
+    del mixture.precisions_cholesky_, mixture.precisions_
+    other = through_a_file(mixture)
+    assert other.score(X) == mixture.score(X)
+
+
 # What is not written
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"weights_": np.array([0.3, 0.4])}, r"sum\(weights\) = 0\.7"),
+        ({"weights_": [1.5, -0.5]}, "range"),
+        ({"weights_": np.ones(3) / 3}, r"shape of \(2,\)"),
+        ({"weights_": [np.nan, 1.0]}, "NaN"),
+        ({"weights_": ["a", "b"]}, "could not convert string"),
+        ({"means_": [[1, 2], [3]]}, "means_ should be an array"),
+        ({"tol": -1}, "The 'tol' parameter"),
+        ({"n_iter_": 10**400}, "n_iter_ is not of the right"),
+        ({"degenerate_components_": [9]}, "degenerate_components_ is not of the"),
+    ],
+)
+def test_a_good_file_had_been_replaced_by_one_that_load_refuses(
+    edit, message, fitted, tmp_path
+):
+    path = tmp_path / "mixture.json"
+    fitted.save(path)
+    before = path.read_bytes()
+    mixture = pickle.loads(pickle.dumps(fitted))
+    vars(mixture).update(edit)
+    with pytest.raises(ValueError, match=f"has not written .*mixture.json.*{message}"):
+        mixture.save(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["mixture.json"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_weights_beside_noise_had_not_been_checked(dtype, X, tmp_path):
+    path = tmp_path / "noisy.json"
+    rows = np.concatenate([X, np.random.default_rng(0).uniform(0, 100, (40, 2))])
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(rows.astype(dtype))
+    mixture.save(path)
+    text = path.read_text("utf-8")
+    for name, value in (
+        ("weights_", {"dtype": "float64", "shape": [2], "values": [0.1, 0.2]}),
+        ("weights_", {"dtype": "float64", "shape": [2], "values": [0.0, 0.0]}),
+        ("noise_weight_", 0.5),
+        ("noise_weight_", {"float": "nan"}),
+        ("noise_weight_", None),
+    ):
+        document = json.loads(text)
+        document["attributes"][name] = value
+        path.write_text(json.dumps(document), "utf-8")
+        with pytest.raises(ValueError, match="is damaged: noise_weight_"):
+            skem.load(path)
+    mixture.weights_ = mixture.weights_ / 2
+    with pytest.raises(ValueError, match="noise_weight_ should be"):
+        mixture.save(path)
 
 
 def test_what_save_does_not_know_is_refused(fitted, tmp_path):
@@ -301,6 +392,11 @@ NOT_DEFINITE = array([[[1.0, 2.0], [2.0, 1.0]]] * 2)
         (at(A, "means_", "values", value=[{"float": "__import__"}] * 4), "no number"),
         (at(A, "lower_bound_", value="high"), "lower_bound_ is not of the right type"),
         (at(A, "n_iter_", value=-1), "n_iter_ is not of the right type"),
+        (at(A, "n_iter_", value=True), "n_iter_ is not of the right type"),
+        (at(A, "n_parameters_", value=10**400), "n_parameters_ is not of the right"),
+        (at(A, "lower_bound_", value=10**400), "lower_bound_ is not of the right type"),
+        (at(A, "lower_bounds_", value=[10**400]), "lower_bounds_ is not of the right"),
+        (at("state", "n_given", value=10**400), "n_given is not a whole number"),
         (at(A, "degenerate_components_", value=array([7], "int64")), "degenerate"),
     ],
 )

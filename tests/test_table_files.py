@@ -1,6 +1,8 @@
 """Mixtures of tables in files: what is written is what is read, and nothing else."""
 
+import copy
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -156,6 +158,56 @@ def test_categories_that_could_not_be_read_are_not_written(kind, tmp_path):
     assert len(skem.load(tmp_path / "a").categories_["c"]) == 2
 
 
+@pytest.mark.parametrize("make", [list, tuple, lambda w: w.astype(np.float32)])
+def test_edited_weights_are_kept(make, table, fitted, through_a_file):
+    mixture = copy.deepcopy(fitted)
+    mixture.weights_ = make(fitted.weights_)
+    other = through_a_file(mixture)
+    np.testing.assert_array_equal(other.weights_, np.asarray(mixture.weights_))
+    assert other.score(table) == mixture.score(table)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [(0.7, "normalized"), (-1.0, "range"), (np.nan, "NaN"), (None, "shape of")],
+)
+def test_weights_that_are_no_probabilities_are_neither_used_nor_saved(
+    share, message, table, fitted, tmp_path
+):
+    fitted.save(tmp_path / "model.json")
+    before = (tmp_path / "model.json").read_bytes()
+    mixture = copy.deepcopy(fitted)
+    mixture.weights_ = [1.0] if share is None else fitted.weights_ * share
+    for use in (mixture.score, mixture.predict):
+        with pytest.raises(ValueError, match=message):
+            use(table)
+    with pytest.raises(ValueError, match=message):
+        mixture.sample()
+    with pytest.raises(ValueError, match="has not written"):
+        mixture.save(tmp_path / "model.json")
+    assert (tmp_path / "model.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        ("dictionary", ["u", "v", None, "u"] * 10),
+        ("decimal", [Decimal(i) for i in range(40)]),
+    ],
+)
+def test_dtypes_without_a_name_are_those_of_objects(dtype, values, through_a_file):
+    pa = pytest.importorskip("pyarrow")
+    made = {
+        "dictionary": lambda: pa.dictionary(pa.int8(), pa.string()),
+        "decimal": lambda: pa.decimal128(5, 2),
+    }[dtype]()
+    frame = pd.DataFrame({"x": pd.Series(values, dtype=pd.ArrowDtype(made))})
+    mixture = MixtureModel(1).fit(frame)
+    other = through_a_file(mixture)
+    assert other.score(frame) == mixture.score(frame)
+    assert list(other.sample(5, 0)[0].x) == list(mixture.sample(5, 0)[0].x)
+
+
 def test_categories_without_rows_are_named_too(tmp_path):
     labels = pd.CategoricalDtype(["a", "b", pd.Timestamp("2020")])
     frame = pd.DataFrame({"c": pd.Categorical(["a", "b"] * 20, dtype=labels)})
@@ -194,6 +246,17 @@ def of_state(key, value):
         (lambda d: d["parameters"].update(other=1), "has no parameter 'other'"),
         (lambda d: d["attributes"].update(other_=1), "has no attribute 'other_'"),
         (lambda d: d["attributes"].update(n_iter_="1"), "n_iter_ should be"),
+        (lambda d: d["attributes"].update(n_iter_=10**400), "n_iter_ should be"),
+        (lambda d: d["attributes"].update(lower_bound_=10**400), "lower_bound_ should"),
+        (lambda d: d["attributes"].update(n_parameters_=10**400), "n_parameters_ shou"),
+        (of_state("dtypes", None), "dtypes should be those"),
+        (of_state("dtypes", []), "dtypes should be those"),
+        (of_state("dtypes", ["float64"]), "dtypes should be those"),
+        (
+            lambda d: d["state"]["dtypes"].__setitem__(0, "decimal128(5, 2)[pyarrow]"),
+            "is damaged",
+        ),
+        (of_state("container", "array"), "dtypes should be those"),
     ],
 )
 def test_files_that_are_not_as_they_should_be(change, message, fitted, tmp_path):

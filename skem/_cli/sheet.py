@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from skem._cli import CommandError
 from skem._cli.header import is_header, is_number
-from skem._cli.sources import decode, is_frame, read_bytes, read_frame, title_of
+from skem._cli.sources import (
+    check_named_type,
+    decode,
+    is_frame,
+    read_bytes,
+    read_frame,
+    title_of,
+)
 from skem._report.text import count, printable
 
 DELIMITERS = ";\t|,"
@@ -36,8 +43,10 @@ class Sheet(NamedTuple):
 class _Records(NamedTuple):
     rows: list[list[str]]
     lines: list[int]
-    comment: str
-    """The last line of comments above the first row."""
+    above: list[str]
+    """Comments above the first row."""
+    below: list[tuple[int, str]]
+    """The numbers of lines of comments below it, and their texts."""
     blank: int
 
 
@@ -49,10 +58,14 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
     names: Sequence[str] | None
     if is_frame(content):
         names, rows = read_frame(content, title)
-        found = _Records(rows, list(range(1, len(rows) + 1)), "", 0)
+        found = _Records(rows, list(range(1, len(rows) + 1)), [], [], 0)
         delimiter = ""
     else:
-        text = decode(content, encoding, title, notes)
+        try:
+            text = decode(content, encoding, title, notes)
+        except CommandError:
+            check_named_type(path, content, title)
+            raise
         told = re.match(r"sep=(.)(?=[\r\n])", text)
         if told:
             # Excel reads the line, which becomes a comment here.
@@ -62,18 +75,22 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
             found = _records(title, text, delimiter)
         except csv.Error as error:
             raise CommandError(f"{title} is not a CSV file: {error}") from None
+        if told:
+            del found.above[0]
         names = None
     if not found.rows:
         raise CommandError(f"{title} is empty")
     rows, lines = _rectangular(title, found.rows, found.lines)
-    if names is None:
-        names = _names_of_comment(found.comment, delimiter, rows, header)
+    if names is None and found.above:
+        names = _names_of_comment(found.above[-1], delimiter, rows, header)
+        if names is not None:
+            found.above.pop()
     if names is None and is_header(rows, header, notes):
         names, rows, lines = rows[0], rows[1:], lines[1:]
         if not rows:
+            check_named_type(path, content, title)
             raise CommandError(f"{title} has a header but no rows")
-    if found.blank:
-        notes.append(f"{count(found.blank, 'blank line')} skipped.")
+    notes += _skipped(found, delimiter)
     numbered = [f"column {j + 1}" for j in range(len(rows[0]))]
     shown = [printable(name) for name in names or []]
     return Sheet(
@@ -90,20 +107,31 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
 
 
 def _records(title: str, text: str, delimiter: str) -> _Records:
-    """Parse all rows up to the last that has anything in it, without the comments."""
+    """Parse all rows; comments are apart, and blank lines up to the last row counted.
+
+    A row of delimiters is one with empty cells, and no blank line.
+    """
     rows: list[list[str]] = []
     lines: list[int] = []
-    comment, blank, blank_before, first, between = "", 0, 0, 0, True
+    blank, blank_before, first, between = 0, 0, 0, True
+    above: list[str] = []
+    below: list[tuple[int, str]] = []
+    space = " \r\n" if delimiter == "\t" else None
     record: list[str] = []
 
     def source() -> Iterator[str]:
-        nonlocal comment, blank, first, between
+        nonlocal blank, first, between
         for number, line in enumerate(io.StringIO(text, newline=""), start=1):
             if between:
-                bare = line.strip()
-                if not bare or bare.startswith("#"):
-                    comment = bare if bare and not rows else comment
-                    blank += not bare
+                bare = line.strip(space)
+                if not bare:
+                    blank += 1
+                    continue
+                if bare.startswith("#"):
+                    if rows:
+                        below.append((number, bare))
+                    else:
+                        above.append(bare)
                     continue
                 # A quoted cell may have several lines.
                 first, between = number, False
@@ -127,10 +155,34 @@ def _records(title: str, text: str, delimiter: str) -> _Records:
         # A cell that is too long may be one that is not closed.
         _check_quotes(title, first, record, delimiter)
         raise
-    while rows and not any(rows[-1]):
-        rows.pop()
-        lines.pop()
-    return _Records(rows, lines, comment, blank_before)
+    return _Records(rows, lines, above, below, blank_before)
+
+
+def _skipped(found: _Records, delimiter: str) -> list[str]:
+    """Say which lines were no rows; some comments look as if they were meant to be."""
+    notes = []
+    width = len(found.rows[-1])
+    alike = [
+        number
+        for number, text in found.below
+        if width > 1 and _width(text, delimiter) == width
+    ]
+    if len(alike) == 1:
+        notes.append(
+            f"Line {alike[0]} begins with # and was taken for a comment, but has "
+            f"{width} cells as rows have. If it is a row, put its first cell in quotes."
+        )
+    elif alike:
+        notes.append(
+            f"{len(alike)} lines, the first of them line {alike[0]}, begin with # and "
+            f"were taken for comments, but have {width} cells as rows have. If they "
+            "are rows, put their first cells in quotes."
+        )
+    others = len(found.above) + len(found.below) - len(alike)
+    for number, kind in ((others, "comment line"), (found.blank, "blank line")):
+        if number:
+            notes.append(f"{count(number, kind)} skipped.")
+    return notes
 
 
 def _check_quotes(title: str, first: int, record: list[str], delimiter: str) -> None:

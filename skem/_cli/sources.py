@@ -31,6 +31,7 @@ _MARKS = {
 _PARQUET = b"PAR1"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _EXCEL = b"PK\x03\x04", _OLD_EXCEL
+_ENDINGS = {"xlsx": "Excel", "xlsm": "Excel", "xls": "Excel", "parquet": "Parquet"}
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\x1b")
 INSTALL = "pip install 'skem[files]'"
 
@@ -128,6 +129,16 @@ def read_frame(content: bytes, title: str) -> tuple[list[str] | None, list[list[
 def is_frame(content: bytes) -> bool:
     """Whether it is for pandas to read."""
     return content.startswith((_PARQUET, *_EXCEL))
+
+
+def check_named_type(path: str, content: bytes, title: str) -> None:
+    """Refuse what is named as a file of Excel or Parquet, and is neither."""
+    ending = path.lower().rpartition(".")[2]
+    kind = _ENDINGS.get(ending)
+    if kind is not None and not is_frame(content):
+        raise CommandError(
+            f"{title} cannot be read as a file of {kind}: it does not begin as one"
+        )
 
 
 def _values(frame: Any) -> Any:

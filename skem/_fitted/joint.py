@@ -16,8 +16,8 @@ from skem._fitted.noise import set_marginal_noise
 from skem._fitted.parametric import Parametric
 from skem._fitted.univariate import cdf, quantile
 from skem._inputs.array_api import as_numpy, like_given, numpy_of
-from skem._inputs.dask import in_memory
 from skem._inputs.features import check_features, feature_index, names_of
+from skem._inputs.frames import in_memory
 from skem._inputs.gaps import is_missing, with_gaps
 from skem._inputs.typing import RandomState
 from skem._inputs.validation import (

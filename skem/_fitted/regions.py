@@ -22,7 +22,8 @@ from skem._fitted.support import (
 )
 from skem._inputs.array_api import like_given
 from skem._inputs.blocks import evaluate_array, evaluate_rows
-from skem._inputs.dask import check_dask_data, is_dask, map_lazily
+from skem._inputs.dask import check_dask_data, map_lazily
+from skem._inputs.frames import is_dask
 from skem._inputs.typing import RandomState
 from skem._inputs.validation import (
     Data,

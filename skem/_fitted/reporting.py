@@ -17,9 +17,9 @@ from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks, warn_unless_counts
 from skem._inputs.callers import users_level
-from skem._inputs.dask import is_dask
 from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
+from skem._inputs.frames import is_dask
 from skem._inputs.typing import ErrorMethod, RandomState, available_if
 from skem._inputs.validation import (
     check_data,

@@ -329,6 +329,10 @@ class SharedMethods(
             if a parameter cannot be written, such as a `RandomState`, or a category
             that is no text, bool or number.
 
+        ValueError
+            If :func:`skem.load` would refuse the file, as weights that were edited do
+            not sum to one. A file that is there stays as it is.
+
         OSError
             If the file cannot be written.
 

@@ -45,10 +45,7 @@ class StreamingMixture(FittingMixture):
             if seen < needed
             else "which do not determine its covariances yet"
         )
-        return (
-            "This %(name)s instance is not fitted yet: partial_fit has seen "
-            f"{count(seen, 'row')}, {lack}. Call partial_fit with more rows."
-        )
+        return unfitted(seen, lack)
 
     def _validated_partial_fit(
         self, X: ArrayLike, sample_weight: ArrayLike | None
@@ -147,6 +144,14 @@ def warn_of_lost(before: np.ndarray, now: np.ndarray) -> None:
             DegenerateComponentsWarning,
             stacklevel=5,
         )
+
+
+def unfitted(n_seen: int, lack: str) -> str:
+    """Say what rows of a stream lack for a mixture, for `check_is_fitted`."""
+    return (
+        "This %(name)s instance is not fitted yet: partial_fit has seen "
+        f"{count(n_seen, 'row')}, {lack}. Call partial_fit with more rows."
+    )
 
 
 @cache

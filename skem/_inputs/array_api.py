@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
+from skem._inputs.frames import arrow_values, is_arrow_column
 from skem._inputs.gaps import unmasked
 from skem._inputs.sklearn import convert_to_numpy, get_namespace_and_device, move_to
 
@@ -34,8 +35,10 @@ def _is_dispatched(X: Any) -> bool:
 def as_numpy(X: Any) -> Any:
     """Return an array of another library as NumPy's; what is none, as it is.
 
-    What is masked is NaN.
+    What is masked is NaN. So are columns of Arrow.
     """
+    if is_arrow_column(X):
+        return arrow_values(X)
     return numpy_of(X) if _is_dispatched(X) else unmasked(X)
 
 

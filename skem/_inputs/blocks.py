@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from skem._inputs.array_api import like_given
-from skem._inputs.dask import dask_blocks, evaluate_lazily, is_dask
+from skem._inputs.dask import dask_blocks, evaluate_lazily
+from skem._inputs.frames import is_dask
 from skem._inputs.validation import (
     Data,
     check_data,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skem._inputs.frames import arrow_columns, arrow_kinds, arrow_values, is_arrow_table
 from skem._inputs.gaps import is_missing
 
 DATES = (
@@ -41,8 +42,7 @@ def check_kinds(X: Any) -> None:
     """
     # A single column has one type, whether or not it is called `dtypes` as well.
     table = hasattr(X, "columns") and hasattr(X, "dtypes")
-    dtypes = X.dtypes if table else [getattr(X, "dtype", None)]
-    kinds = {getattr(dtype, "kind", None) for dtype in dtypes}
+    kinds = _kinds(X, table)
     if kinds & {"M", "m"}:
         raise explained(X, TypeError())
     # Of complex columns beside nullable ones, the real part would be taken.
@@ -50,8 +50,21 @@ def check_kinds(X: Any) -> None:
         raise explained(X, ValueError("Complex data not supported"))
 
 
+def _kinds(X: Any, table: bool) -> set[str | None]:
+    if is_arrow_table(X):
+        return {*arrow_kinds(X)}
+    if hasattr(X, "get_column"):
+        # Polars' own types have no kind.
+        empty = [X.get_column(name).head(0).to_numpy() for name in X.columns]
+        return {column.dtype.kind for column in empty}
+    dtypes = X.dtypes if table else [getattr(X, "dtype", None)]
+    return {getattr(dtype, "kind", None) for dtype in dtypes}
+
+
 def explained(X: Any, error: Exception) -> Exception:
     """Return the error of a conversion to numbers, with the column that it is of."""
+    if isinstance(X, np.matrix):
+        return error
     for name, column in _columns(X):
         found = _what_is_there(column)
         if found is None:
@@ -71,6 +84,9 @@ def explained(X: Any, error: Exception) -> Exception:
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the name or the index of each column, and the column."""
+    if is_arrow_table(X):
+        yield from ((name, arrow_values(own)) for name, own in arrow_columns(X))
+        return
     names = getattr(X, "columns", None)
     if names is not None:
         at = getattr(X, "iloc", X)

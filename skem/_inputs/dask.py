@@ -37,21 +37,6 @@ OF_OTHER_RULES = np.matrix | np.ma.MaskedArray
 """Arrays of NumPy that do not compute as others do."""
 
 
-def is_dask(X: Any) -> bool:
-    """Whether X is a Dask array or DataFrame. Does not import Dask."""
-    # `Delayed` objects have attributes of any name, but for private ones.
-    return (
-        type(X).__module__.partition(".")[0] == "dask"
-        and hasattr(X, "_meta")
-        and (hasattr(X, "rechunk") or hasattr(X, "to_dask_array"))
-    )
-
-
-def in_memory(X: Any) -> Any:
-    """Return what a Dask collection holds; what is none, as it is."""
-    return X.compute() if is_dask(X) else X
-
-
 def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Validate number, names and types of features; return a Dask array of rows.
 
@@ -62,6 +47,7 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
         meta = _validated(estimator, X._meta, reset=reset)
         return frame_of(X, meta.dtype).to_dask_array()
     X = unmasked(X)
+    check_two_dimensions(X)
     if any(math.isnan(size) for size in X.shape[1:]):
         raise ValueError(
             f"The number of columns of X is unknown, its shape is {X.shape}. "
@@ -74,6 +60,18 @@ def check_dask_data(estimator: Any, X: Any, *, reset: bool) -> Any:
     if X.dtype != meta.dtype:
         X = X.map_blocks(_of_numbers, meta.dtype, dtype=meta.dtype, meta=meta)
     return X.rechunk({1: -1})
+
+
+def check_two_dimensions(X: Any) -> None:
+    """Require rows and columns, in the words of scikit-learn; it would show values."""
+    if X.ndim > 2:
+        raise ValueError(f"Found array with dim {X.ndim}, while dim <= 2 is required.")
+    if X.ndim < 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data either "
+            "using array.reshape(-1, 1) if your data has a single feature or "
+            "array.reshape(1, -1) if it contains a single sample."
+        )
 
 
 def frame_of(X: Any, dtype: np.dtype) -> Any:

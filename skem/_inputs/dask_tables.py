@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skem._inputs.dask import frame_of
+from skem._inputs.dask import check_two_dimensions, frame_of
 from skem._inputs.gaps import unmasked
 from skem.core.blocks.graph import Chunks
 
@@ -157,8 +157,5 @@ def rows_of(X: Any, most: int) -> Any:
 
 def wide_rows(X: Any) -> Any:
     """Return a Dask array whose chunks have all columns, and no masks."""
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead. Reshape your data."
-        )
+    check_two_dimensions(X)
     return unmasked(X).rechunk({1: -1})

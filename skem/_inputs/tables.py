@@ -15,8 +15,18 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
-from skem._inputs.dask import is_dask
+from skem._inputs.dask import check_two_dimensions
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
+from skem._inputs.frames import (
+    arrow_codes,
+    arrow_columns,
+    arrow_values,
+    check_container,
+    is_arrow_table,
+    is_dask,
+    is_dictionary,
+    with_names,
+)
 from skem._inputs.gaps import is_missing
 from skem._inputs.validation import weight_of_each
 from skem.core.blocks.arrays import is_mapped
@@ -196,10 +206,14 @@ def read_table(
 ) -> Table:
     """Validate a table, and read its columns."""
     if is_dask(X):
+        check_two_dimensions(X)
         frame = X._meta if hasattr(X, "to_dask_array") else None
         X = rows_of(X, ROWS_IN_BLOCKS)
         if isinstance(X, DaskRows):
             return _dask_table(estimator, X, frame, reset)
+    check_container(X)
+    if is_arrow_table(X):
+        return _arrow_table(estimator, with_names(X), reset, min_samples)
     if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns"):
         container = "pandas"
     elif hasattr(X, "get_column") and hasattr(X, "columns"):
@@ -232,6 +246,22 @@ def _dask_table(
     container = "array" if frame is None else "pandas"
     dtypes = None if frame is None else frame.dtypes
     return Table(columns, len(rows), container, dtypes, rows)
+
+
+def _arrow_table(
+    estimator: BaseEstimator, X: Any, reset: bool, min_samples: int
+) -> Table:
+    """Read a table of Arrow by columns; those of dictionaries are of categories."""
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    n, d = X.shape
+    _check_size(estimator, n, d, min_samples)
+    columns = [
+        _of_labels(name, *arrow_codes(column))
+        if is_dictionary(column)
+        else _read_values(name, arrow_values(column))
+        for name, column in arrow_columns(X)
+    ]
+    return Table(columns, n, "array")
 
 
 def _check_size(estimator: BaseEstimator, n: int, d: int, min_samples: int) -> None:
@@ -304,8 +334,11 @@ def _read_column(name: str, column: Any) -> Column:
 
 
 def _of_pandas_categories(name: str, column: Any) -> Column:
-    labels = tuple(map(_plain, column.cat.categories.tolist()))
-    codes = np.asarray(column.cat.codes)
+    labels = list(map(_plain, column.cat.categories.tolist()))
+    return _of_labels(name, np.asarray(column.cat.codes), labels)
+
+
+def _of_labels(name: str, codes: np.ndarray, labels: Sequence[Any]) -> Column:
     seen = np.unique(codes[codes >= 0])
     # A category without a row is none.
     place = np.full(len(labels) + 1, -1)

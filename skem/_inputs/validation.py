@@ -14,6 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skem._inputs.array_api import as_numpy
 from skem._inputs.columns import check_kinds, explained
+from skem._inputs.frames import (
+    arrow_array,
+    check_container,
+    is_arrow_table,
+    with_names,
+)
 from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import Interval
 from skem.core.gaussian.covariance import Structure
@@ -69,17 +75,31 @@ def _is_valid(estimator: Any, X: Any, min_samples: int) -> bool:
 
 def validate_rows(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate X as scikit-learn does; errors name the column that is no numbers."""
+    check_container(X)
     check_kinds(X)
     try:
-        return with_gaps(partial(validate_data, estimator), X, **options)
+        return with_gaps(partial(_validated, estimator), X, **options)
     except (TypeError, ValueError) as error:
-        of_types = ("could not convert", "Cannot cast", "Complex data")
+        of_types = (
+            "could not convert",
+            "Cannot cast",
+            "Complex data",
+            "setting an array element",
+        )
         if isinstance(error, ValueError) and not str(error).startswith(of_types):
             raise
         told = explained(X, error)
         if told is error:
             raise
         raise told from None
+
+
+def _validated(estimator: Any, X: Any, *, reset: bool, **options: Any) -> np.ndarray:
+    if not is_arrow_table(X):
+        return validate_data(estimator, X, reset=reset, **options)
+    # The names alone; of its values, NumPy would not read all as they are.
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return check_array(arrow_array(X), estimator=estimator, input_name="X", **options)
 
 
 class Data(NamedTuple):
@@ -98,7 +118,7 @@ def check_data(
     """
     if min_samples is None:
         min_samples = 2 if reset else 1
-    X = as_numpy(X)
+    X = as_numpy(with_names(X))
     if reset or not _is_valid(estimator, X, min_samples):
         X = validate_rows(
             estimator,
@@ -187,7 +207,7 @@ def check_incomplete(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1
 ) -> np.ndarray:
     """Validate X, in which NaN, pandas' NA or what is masked is a missing value."""
-    X = as_numpy(X)
+    X = as_numpy(with_names(X))
     if not reset and _is_valid(estimator, X, min_samples) and X.dtype in FLOATS:
         name = type(estimator).__name__
         assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")

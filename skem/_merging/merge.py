@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._inputs.array_api import numpy_of
-from skem._inputs.dask import is_dask
+from skem._inputs.frames import is_dask
 from skem._inputs.sklearn import Interval, check_matplotlib_support
 from skem._inputs.typing import validate_params
 from skem._inputs.validation import check_mixture

@@ -70,6 +70,12 @@ ATTRIBUTES: dict[str, str] = {
     "df_": "K",
 }
 """The fitted attributes that a file may have, and what each of them is."""
+OF_FLOATS = {"K", "d", "K d", "covariances"}
+"""The kinds that are arrays of floats, and nothing else."""
+DAMAGE = (ValueError, TypeError, OverflowError, RecursionError)
+"""What is raised of a file that is not as it should be."""
+LARGEST = 2**63 - 1
+"""The largest whole number that arrays hold."""
 
 
 def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
@@ -93,6 +99,14 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         **own(mixture),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    # Before there is a file, which may take the place of a good one.
+    try:
+        _decoded_mixture(json.loads(text))
+    except (UnreadableError, *DAMAGE) as error:
+        raise ValueError(
+            f"save has not written {os.fspath(path)!r}, which load would refuse: "
+            f"{error}"
+        ) from None
     with replacing(path, encoding="utf-8") as file:
         file.write(f"{text}\n")
 
@@ -108,6 +122,10 @@ def _parts(mixture: Any) -> dict[str, Any]:
         raise NotImplementedError(
             f"save does not know the attribute {min(unknown)!r} of the mixture."
         )
+    fitted = {name: as_kept(name, value) for name, value in fitted.items()}
+    if "precisions_cholesky_" not in fitted:
+        # Of a mixture that was given its covariances by hand.
+        fitted["precisions_cholesky_"] = mixture._parameters().precisions_cholesky
     noise, null = getattr(mixture, "_noise", None), mixture._null
     return {
         "parameters": encoded_all(mixture.get_params(deep=False), "parameter"),
@@ -181,7 +199,7 @@ def load(
         return _decoded_mixture(document)
     except UnreadableError as error:
         raise ValueError(f"cannot load {path}: {error}") from None
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
@@ -239,7 +257,7 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, key in (("_as_fitted", "fingerprint"), ("_n_given", "n_given")):
         if (value := document[key]) is not None:
-            if not _FITS["int"](value):
+            if not is_count(value):
                 raise ValueError(f"{key} is not a whole number")
             found[name] = value
     if document["noise"] is not None:
@@ -275,6 +293,8 @@ def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
         raise ValueError("means_ should be an array of two dimensions")
     K, d = means.shape
     check_weights(attributes["weights_"], K, noise=noise)
+    if noise:
+        _check_noise_weight(attributes)
     check_means(means, K, d)
     if attributes["n_features_in_"] != d:
         raise ValueError(f"n_features_in_ should be {d}, as means_ has {d} columns")
@@ -297,6 +317,20 @@ def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
         )
 
 
+def _check_noise_weight(attributes: dict[str, Any]) -> None:
+    """Require that the weight of the noise is what components leave of one."""
+    weights: Any = attributes["weights_"]
+    weight: Any = attributes.get("noise_weight_")
+    if not is_float(weight):
+        raise ValueError("noise_weight_ is not of the right type and shape")
+    left = 1 - float(np.sum(weights, dtype=float))
+    if not abs(left - weight) <= (1e-6 if weights.dtype == np.float32 else 1e-8):
+        raise ValueError(
+            f"noise_weight_ should be {left:.5g}, which weights_ leave of one, but got "
+            f"{weight:.5g}"
+        )
+
+
 def is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
     return (
         isinstance(value, np.ndarray)
@@ -307,7 +341,19 @@ def is_array(value: Any, shape: tuple[int, ...], kinds: str = "f") -> bool:
 
 
 def is_float(value: Any) -> bool:
-    return isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+    """Whether it is a number that float64 can hold, in JSON or of NumPy."""
+    if not isinstance(value, float | int | np.floating) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number that is not negative."""
+    return type(value) is int and 0 <= value <= LARGEST
 
 
 _FITS: dict[str, Callable[..., bool]] = {
@@ -327,7 +373,7 @@ _FITS: dict[str, Callable[..., bool]] = {
     ),
     "K or one": lambda value, K, *_: is_array(value, (K,)) or is_float(value),
     "bool": lambda value, *_: isinstance(value, bool),
-    "int": lambda value, *_: isinstance(value, int) and value >= 0,
+    "int": lambda value, *_: is_count(value),
     "float": lambda value, *_: is_float(value),
     "list": lambda value, *_: isinstance(value, list) and all(map(is_float, value)),
     "indices": lambda value, K, *_: (
@@ -338,6 +384,33 @@ _FITS: dict[str, Callable[..., bool]] = {
         is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
     ),
 }
+
+
+def as_kept(name: str, value: Any) -> Any:
+    """Return an attribute, which may be set by hand, in the type that a fit gives it.
+
+    What cannot be that stays as it is.
+    """
+    kind = ATTRIBUTES[name]
+    if isinstance(value, np.integer) and kind in ("int", "float"):
+        return int(value) if kind == "int" else float(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if kind == "list" and isinstance(value, np.ndarray | tuple):
+        return np.asarray(value).tolist()
+    if kind == "names":
+        return np.asarray(value, dtype=object)
+    if kind == "indices" and isinstance(value, list | tuple):
+        found = np.asarray(value)
+        return found if found.size else found.astype(int)
+    if kind not in OF_FLOATS or isinstance(value, str | dict):
+        return value
+    try:
+        values = numpy_of(value)
+    except ValueError:  # rows of different lengths
+        return value
+    exact = values.dtype.name in ("float64", "float32")
+    return values.astype(float) if values.dtype.kind in "iuf" and not exact else values
 
 
 def encoded_all(values: dict[str, Any], what: str) -> dict[str, Any]:

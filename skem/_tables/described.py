@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
 from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.callers import users_level
-from skem._inputs.dask import in_memory
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
+from skem._inputs.frames import in_memory
 from skem._inputs.validation import (
     check_labels,
     check_of_rows,
@@ -44,7 +43,7 @@ class DescribedTable(FittedTable):
     # Both are described with the class, as other attributes are.
     @property
     def parameters_(self) -> dict[str, dict[str, np.ndarray]]:
-        check_is_fitted(self)
+        self._check_is_fitted()
         return read_only(self._parameters)
 
     @parameters_.setter
@@ -53,7 +52,7 @@ class DescribedTable(FittedTable):
 
     @property
     def covariances_(self) -> dict[tuple[str, ...], np.ndarray]:
-        check_is_fitted(self)
+        self._check_is_fitted()
         return read_only(self._covariances)
 
     @covariances_.setter
@@ -183,7 +182,7 @@ class DescribedTable(FittedTable):
         >>> list(model.marginal("x1").parameters_)
         ['x1']
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         chosen = check_features(columns, self._columns.names, "columns")
         nothing = np.full(len(self._columns.names), np.nan)
         return parts_of(self, chosen, nothing, self._point.weights)
@@ -222,7 +221,7 @@ class DescribedTable(FittedTable):
         >>> given.weights_.max().round(3)
         np.float64(1.0)
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         row = row_given(self._columns, values)
         wanted = check_left(row)
         X = row[:, None]
@@ -294,7 +293,7 @@ class DescribedTable(FittedTable):
         >>> errors.parameters["x0"]["probability"].round(2)
         array([0.15])
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
@@ -357,7 +356,7 @@ class DescribedTable(FittedTable):
                       0
           x0 = 1  0.667
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         check_of_rows(X, sample_weight, labels)
         summary = TableSummary(
             self._point.weights,

@@ -13,11 +13,13 @@ from skem._inputs.families import Columns
 from skem._inputs.validation import check_weights
 from skem._saving.files import (
     UnreadableError,
+    as_kept,
     decoded,
     decoded_all,
     encoded,
     encoded_all,
     is_array,
+    is_count,
     is_float,
 )
 from skem.core.gaussian.coordinates import Coordinates
@@ -66,7 +68,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
     parameters = mixture.get_params(deep=False)
     families = parameters.pop("families")
     names = [*ATTRIBUTES, *([FEATURE_NAMES] if hasattr(mixture, FEATURE_NAMES) else [])]
-    attributes = {name: getattr(mixture, name) for name in names}
+    attributes = {name: as_kept(name, getattr(mixture, name)) for name in names}
     columns = mixture._columns
     groups = [
         {
@@ -93,7 +95,8 @@ def table_document(mixture: Any) -> dict[str, Any]:
             "names": list(columns.names),
             "groups": groups,
             "labels": {"dict": labels},
-            "weights": encoded(mixture._point.weights, "weights"),
+            # In their own type, which says how exactly they sum to one.
+            "weights": encoded(as_kept("weights_", mixture.weights_), "weights"),
             "container": mixture._container,
             "dtypes": _dtypes_written(columns.names, mixture._dtypes),
         },
@@ -143,7 +146,7 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     product = Product(models, tuple(np.array(places) for _, places in groups))
     columns = Columns(tuple(names), groups, labels)
     mixture._container = state["container"]
-    mixture._dtypes = _dtypes_read(state["dtypes"])
+    mixture._dtypes = _dtypes_read(state["dtypes"], state["container"], len(names))
     mixture._set_columns(columns, product, K)
     mixture._set_point(columns, product, Point(np.asarray(weights), laws))
     mixture._began_with = mixture._structure()
@@ -180,7 +183,7 @@ def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
     if not is_float(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ should be a number")
     for name in ("n_iter_", "n_parameters_"):
-        if not _are([attributes[name]], int) or attributes[name] < 0:
+        if not is_count(attributes[name]):
             raise ValueError(f"{name} should be a whole number")
     if attributes["n_features_in_"] != len(names):
         raise ValueError(f"n_features_in_ should be {len(names)}")
@@ -396,17 +399,45 @@ def _dtypes_written(names: Iterable[str], dtypes: Any) -> Any:
             labels = _labels_written(name, dtype.categories.tolist())
             found.append({"categories": labels, "ordered": bool(dtype.ordered)})
         else:
-            found.append(str(dtype))
+            found.append(_dtype_written(dtype))
     return found
 
 
-def _dtypes_read(written: Any) -> Any:
-    if written is None:
+def _dtype_written(dtype: Any) -> str:
+    """Return the name of a dtype; of those that pandas reads by no name, objects'.
+
+    Arrow's dictionaries and decimals are such.
+    """
+    try:
+        _dtype_read(str(dtype))
+    except (TypeError, ValueError):
+        return "object"
+    return str(dtype)
+
+
+def _dtype_read(name: str) -> Any:
+    import pandas
+
+    try:
+        return pandas.api.types.pandas_dtype(name)
+    except NotImplementedError:
+        raise ValueError(f"pandas knows no dtype of the name {name!r}") from None
+
+
+def _dtypes_read(written: Any, container: str, n_columns: int) -> Any:
+    """Return the dtypes of the columns of a data frame of pandas."""
+    if container != "pandas" and written is None:
         return None
+    if (
+        container != "pandas"
+        or not isinstance(written, list)
+        or len(written) != n_columns
+    ):
+        raise ValueError("dtypes should be those of the columns of a pandas frame")
     import pandas
 
     return [
-        pandas.api.types.pandas_dtype(dtype)
+        _dtype_read(dtype)
         if isinstance(dtype, str)
         else pandas.CategoricalDtype(
             decoded(dtype["categories"]), bool(dtype["ordered"])

@@ -11,11 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.sampling import whole_number
 from skem._fitted.shared import SharedMethods
-from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
+from skem._inputs.frames import is_dask
 from skem._inputs.tables import TakesTables, read_weighed, rebuilt
 from skem._inputs.validation import (
     check_labels,
+    check_weights,
     rng_of,
     weight_of_each,
 )
@@ -49,10 +50,19 @@ class FittedTable(TakesTables, SharedMethods):
         """Whether there is a mixture: a stream may not have enough rows yet."""
         return hasattr(self, "weights_")
 
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self, msg=self._why_unfitted())
+
+    def _why_unfitted(self) -> str | None:
+        """Return why there is no mixture yet, or None for scikit-learn's words."""
+        return None
+
     @property
     def _point(self) -> Point:
         """The mixture: its weights, which may be edited, and the laws of columns."""
-        return Point(np.asarray(self.weights_, dtype=float), self._laws)
+        law = self._laws[0]
+        K = len(law.get("means", next(iter(law.values()))))
+        return Point(check_weights(self.weights_, K), self._laws)
 
     def _map(
         self,
@@ -64,7 +74,7 @@ class FittedTable(TakesTables, SharedMethods):
 
         `sample_weight` tells which rows may have categories that are not known.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         table, weight = read_weighed(self, X, sample_weight, reset=False)
         values, few = self._columns.read(table, self.handle_unknown, weight)
         known = check_labels(labels, table.n_rows, len(self.weights_), weight)
@@ -210,7 +220,7 @@ class FittedTable(TakesTables, SharedMethods):
         y : ndarray of shape (n_samples,)
             Components, in order.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         rng = rng_of(self, random_state)
         labels, values = self._labelled_draws(whole_number(n_samples), rng)
         return self._rebuilt(values), labels

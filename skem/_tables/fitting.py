@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
-from skem._fitting.streaming import warn_of_lost
+from skem._fitting.streaming import unfitted, warn_of_lost
 from skem._inputs.families import Columns, distinct, place_of, resolve
 from skem._inputs.tables import Table, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
@@ -76,8 +75,17 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         "_covariances",
     )
 
-    def _check_is_fitted(self) -> None:
-        check_is_fitted(self)
+    def _why_unfitted(self) -> str | None:
+        state = getattr(self, "_stream", None)
+        if not isinstance(state, Gathering):
+            return None
+        needed = max(self.n_components, 2)
+        lack = (
+            f"and {needed} are needed"
+            if state.n_seen < needed
+            else "and a column without a value in all of them"
+        )
+        return unfitted(state.n_seen, lack)
 
     def _validated_fit(
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None

@@ -7,9 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from skem._inputs.dask import check_dask_labels, check_dask_weight
+from skem._inputs.dask import (
+    check_dask_labels,
+    check_dask_weight,
+    check_two_dimensions,
+)
 from skem._inputs.dask_tables import wide_rows
 from skem._inputs.validation import check_each_weight, check_total_weight
 from skem.core.mixture.totals import Totals
@@ -24,8 +28,9 @@ def _of_chunk(mixture: Any, method: str, nothing: np.ndarray, x: Any) -> np.ndar
 
 def _validated(mixture: Any, X: Any) -> tuple[Any, Any]:
     """Return what workers need of a mixture, and the collection."""
-    check_is_fitted(mixture)
+    mixture._check_is_fitted()
     framed = hasattr(X, "to_dask_array")
+    check_two_dimensions(X)
     X = X if framed else wide_rows(X)
     like = X._meta if framed else X
     validate_data(mixture, like, reset=False, skip_check_array=True)
