@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.sampling import check_n_draws
 from skem._fitted.shared import SharedMethods
 from skem._inputs.dask import is_dask
 from skem._inputs.families import Columns
@@ -196,7 +197,7 @@ class FittedTable(TakesTables, SharedMethods):
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows.
+            Number of rows; a float must be a whole number.
 
         random_state : int, RandomState instance or None, default=None
             Seed; None takes that of the estimator.
@@ -208,13 +209,14 @@ class FittedTable(TakesTables, SharedMethods):
 
         y : ndarray of shape (n_samples,)
             Components, in order.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one, or not a whole number.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires "
-                "at least one sample."
-            )
+        n_samples = check_n_draws(n_samples)
         rng = rng_of(self, random_state)
         labels, values = self._labelled_draws(n_samples, rng)
         return self._rebuilt(values), labels
