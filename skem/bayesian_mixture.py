@@ -31,6 +31,7 @@ from skem._saving.peer import (
 )
 from skem.core.bayes.em import Beliefs, VariationalMap, outward
 from skem.core.bayes.revise import BayesianSearch
+from skem.core.bayes.stream import VariationalStream
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.parameters import Parameters
@@ -229,7 +230,8 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
     lower_bound_ : float
         The evidence lower bound on log p(X), in nats, with all constants: bounds of
         different K, priors and structures can be compared. Not divided by the number
-        of rows. After `partial_fit` that of as many rows as the posterior counts.
+        of rows. After `partial_fit` that of as many rows as the posterior counts, each
+        with its responsibilities as of when it came: a little lower than it could be.
 
     lower_bounds_ : list of float of length `n_iter_`
         The bound after each of these steps. Not there after `partial_fit`.
@@ -296,6 +298,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
     n_effective_components_: int
 
     _search_class = BayesianSearch
+    _stream_class = VariationalStream
     _parameter_constraints: dict = {  # noqa: RUF012
         **PARAMETERS,
         "covariance_type": [StrOptions(set(STRUCTURES))],
@@ -511,6 +514,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         return 1.0
 
     def _stream_bound(self, stream: Stream) -> float:
+        # Of the posterior that there is: see `VariationalStream`.
         data = stream.averages.loglik + stream.coordinates.log_slope
         penalty = stream.regularization.penalty(stream.structure, stream.parameters)
         return float(stream.size * data - penalty)

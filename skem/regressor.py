@@ -20,6 +20,7 @@ from skem._estimators.component_choice import (
 from skem._fitted.conditional import Conditioner
 from skem._fitted.joint import check_probabilities, row_of
 from skem._fitted.laws import LIMIT, SQRT12, Laws
+from skem._fitted.sampling import check_n_draws
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
@@ -463,7 +464,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             Rows; a missing value, NaN, is integrated out.
 
         n_samples : int, default=1
-            Number of draws for each row.
+            Number of draws for each row; a float must be a whole number.
 
         random_state : int, RandomState instance or None, default=None
             Seed. None: the estimator's `random_state`.
@@ -473,6 +474,11 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         y : ndarray of shape (n_samples_X, n_samples) or \
         (n_samples_X, n_targets, n_samples)
             Draws.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one, or not a whole number.
 
         Examples
         --------
@@ -485,6 +491,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         (2, 5)
         """
         n, laws = self._laws(X)
+        n_samples = check_n_draws(n_samples)
         rng = rng_of(self, random_state)
         t = self.n_targets_
         uniform = rng.random_sample((n, n_samples))

@@ -1,5 +1,7 @@
 """Mixtures whose attributes were set by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,12 @@ from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.special import logsumexp
 
-from skem import GaussianMixture
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureRegressor,
+    MixtureModel,
+)
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -202,6 +209,39 @@ def test_pictures_show_any_root():
     built = by_hand(fitted, precisions_cholesky_=roots(fitted, "lower"))
     np.testing.assert_allclose(marginal(built, [0]).covariances_, [[[2.0]]])
     np.testing.assert_allclose(marginal(built, [1]).covariances_, [[[1.0]]])
+
+
+def draws_of(n_samples):
+    """Yield what asks for a number of draws, and what says how many there were."""
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    table = MixtureModel(1, random_state=0).fit(X)
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    regressor = GaussianMixtureRegressor(1, random_state=0).fit(X[:, :1], X[:, 1])
+    yield lambda: table.sample(n_samples)[0]
+    yield lambda: mixture.sample(n_samples)[0]
+    yield lambda: BayesianGaussianMixture(1).fit(X).sample(n_samples)[0]
+    yield lambda: regressor.sample_y(X[:1, :1], n_samples).T
+    yield lambda: table.support_probability(X[:3], n_samples=n_samples)
+    yield lambda: mixture.support_probability(X[:3], n_samples=n_samples)
+    yield lambda: 3 * [mixture.hdr_level(0.5, n_samples=n_samples)]
+
+
+def test_all_take_whole_numbers_of_draws_and_name_others():
+    """Some said what Python says of an argument."""
+    for draw in draws_of(3.0):
+        assert len(draw()) == 3
+    for n_samples, shown, reason in [
+        (2.5, "2.5", "It should be a whole number."),
+        (np.nan, "nan", "It should be a whole number."),
+        ("3", "'3'", "It should be a whole number."),
+        (None, "None", "It should be a whole number."),
+        (0, "0", "The sampling requires at least one sample."),
+        (-1, "-1", "The sampling requires at least one sample."),
+    ]:
+        said = re.escape(f"Invalid value for 'n_samples': {shown} . {reason}")
+        for draw in draws_of(n_samples):
+            with pytest.raises(ValueError, match=said):
+                draw()
 
 
 @pytest.mark.parametrize("n_samples", [3, 3.0, np.float32(3), np.int8(3)])

@@ -147,6 +147,48 @@ def test_dask_collections_are_looked_at_by_blocks(crosses, six):
         merge_components(six, lazy, sample_weight=-weight)
 
 
+@pytest.mark.parametrize("collection", ["array", "dask"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_distinct_values_and_their_counts_are_the_rows(collection, gaps, rng):
+    """Components were measured in values, and clusters of few values were empty."""
+    parts = rng.normal(0, 1, 20000), rng.normal(9, 1, 60), rng.normal(20, 1, 60)
+    rows = np.round(np.concatenate(parts))[:, None]
+    rows = np.c_[rows, np.zeros(len(rows))]
+    if gaps:
+        rows[rng.random(len(rows)) < 0.1, 1] = np.nan
+    values, counts = np.unique(rows, axis=0, return_counts=True)
+    mixture = GaussianMixture.from_parameters(
+        [0.6, 0.394, 0.003, 0.003],
+        [[0.0, 0.0], [0.1, 0.0], [9.0, 0.0], [20.0, 0.0]],
+        [[1.0, 1.0], [1.1, 1.0], [1.0, 1.0], [1.0, 1.0]],
+        covariance_type="diag",
+    )
+    repeated = merge_components(mixture, rows)
+    if collection == "dask":
+        da = pytest.importorskip("dask.array")
+        values = da.from_array(values, chunks=(7, 2))
+        counts = da.from_array(counts, chunks=7)
+    weighted = merge_components(mixture, values, sample_weight=counts)
+    assert weighted.n_clusters_ == repeated.n_clusters_ == 3
+    np.testing.assert_array_equal(weighted.hierarchy_, repeated.hierarchy_)
+    np.testing.assert_allclose(weighted.entropy_, repeated.entropy_, atol=1e-9)
+
+
+def test_what_is_empty_is_so_among_the_rows_that_are_passed(crosses, six):
+    """Not among those of the fit, and light weights alone make no clusters empty."""
+    X, truth = crosses
+    some = X[truth < 2]
+    merged = merge_components(six, some)
+    sizes = six.predict_proba(some).sum(axis=0)
+    assert (sizes < 0.5).sum() == 2
+    # The two are merged before others.
+    clusters = merged.hierarchy_[3]
+    assert len(np.unique(clusters[sizes >= 0.5])) == 4
+    assert merged.n_clusters_ == 2
+    light = merge_components(six, X, sample_weight=np.full(len(X), 1e-4))
+    assert light.n_clusters_ == merge_components(six, X).n_clusters_
+
+
 def test_all_mixtures_are_merged(crosses, six):
     X, truth = crosses
     bayes = BayesianGaussianMixture(8, covariance_type="diag", random_state=0).fit(X)

@@ -391,6 +391,46 @@ def test_a_category_of_rows_without_weight_is_none(answers, rng):
     np.testing.assert_array_equal(again.labels_, again.predict(table))
 
 
+REFUSED = {
+    "poisson": [-1, 1.5],
+    "negative_binomial": [-2, 0.5],
+    "gamma": [-2, 0],
+    "exponential": [-3, -1],
+    "lognormal": [-1, 0],
+}
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_values_of_rows_without_weight_may_be_any(family, rng):
+    """A family refused what it was not to be fitted to."""
+    bad = REFUSED[family]
+    X = np.r_[bad, 1.0 + rng.poisson(4, 300)][:, None]
+    X = np.c_[X, rng.normal(size=302)]
+    weight = np.r_[0.0, 0.0, np.ones(300)]
+    families = [(family, [0]), ("gaussian", [1])]
+    model = MixtureModel(2, families=families, random_state=0)
+    found = clone(model).fit(X, sample_weight=weight)
+    expected = clone(model).fit(X[2:])
+    for name, own in expected.parameters_.items():
+        for parameter, values in own.items():
+            got = found.parameters_[name][parameter]
+            np.testing.assert_allclose(got, values)
+    assert len(found.labels_) == len(X)
+    score = found.score(X, sample_weight=weight)
+    assert score == pytest.approx(found.score(X[2:]))
+    streams = [clone(model), clone(model)]
+    for _ in range(2):
+        streams[0].partial_fit(X, sample_weight=weight)
+        streams[1].partial_fit(X[2:])
+    means = [stream.parameters_["x1"]["mean"] for stream in streams]
+    np.testing.assert_allclose(*means)
+    # With weight, or where all rows are asked of, it is refused as before.
+    with pytest.raises(ValueError, match=f"in row 1, which the family '{family}'"):
+        clone(model).fit(X, sample_weight=np.r_[0, np.ones(301)])
+    with pytest.raises(ValueError, match=r"such as -.* in row 0"):
+        found.predict(X)
+
+
 def test_text_of_rows_without_weight_makes_no_categories(rng):
     x = rng.normal(size=40)
     table = pd.DataFrame({"x": [*x, "n/a", None], "c": [*"ab" * 20, 1, "a"]})

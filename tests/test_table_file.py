@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skem import MixtureModel
 from skem._inputs import families as _families
@@ -138,6 +139,39 @@ def test_a_category_of_rows_without_weight_is_none(tmp_path):
     assert 7.5 not in labels
     with pytest.raises(ValueError, match=r"unknown categories \[7.5\]"):
         found.predict(in_file(X, tmp_path / "Y"))
+
+
+@pytest.mark.parametrize("collection", ["file", "dask"])
+@pytest.mark.parametrize("family", ["poisson", "gamma"])
+def test_values_of_rows_without_weight_may_be_any(family, collection, tmp_path):
+    rng = np.random.default_rng(0)
+    X = np.c_[1.0 + rng.poisson(4, 1501), rng.normal(size=1501)]
+    X[[3, 700, 1400], 0] = -1, 1.5, -2
+    weight = np.ones(len(X))
+    weight[[3, 700, 1400]] = 0
+    given = in_file(X, tmp_path / "X")
+    if collection == "dask":
+        da = pytest.importorskip("dask.array")
+        given = da.from_array(X, chunks=(400, 2))
+    families = [(family, [0]), ("gaussian", [1])]
+    model = MixtureModel(1, families=families, random_state=0)
+    expected = clone(model).fit(X[weight > 0])
+    found = clone(model).fit(given, sample_weight=weight)
+    for name, own in expected.parameters_.items():
+        for parameter, values in own.items():
+            got = found.parameters_[name][parameter]
+            np.testing.assert_allclose(got, values, rtol=1e-3)
+    assert found.lower_bound_ == pytest.approx(expected.lower_bound_)
+    score = found.score(given, sample_weight=weight)
+    assert score == pytest.approx(found.score(X[weight > 0]))
+    stream = found.partial_fit(given, sample_weight=weight)
+    expected.partial_fit(X[weight > 0])
+    means = [each.parameters_["x1"]["mean"] for each in (stream, expected)]
+    np.testing.assert_allclose(*means, rtol=1e-3, atol=1e-6)
+    # A row that has weight is refused as before.
+    weight[1400] = 1
+    with pytest.raises(ValueError, match="such as -2"):
+        clone(model).fit(given, sample_weight=weight)
 
 
 def test_memory_is_that_of_blocks(tmp_path):

@@ -26,7 +26,6 @@ from skem.core.mixture.noise import Background
 
 ARGUMENTS: dict = {
     "prob": [Interval(Real, 0, 1, closed="neither")],
-    "n_samples": [Interval(Integral, 1, None, closed="left")],
     "method": [StrOptions({*METHODS, "bootstrap"})],
     "n_boot": [Interval(Integral, 2, None, closed="left")],
     "n_jobs": N_JOBS,

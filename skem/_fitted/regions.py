@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skem._fitted.density import write_log_density
-from skem._fitted.sampling import Sampling, colored, draw
+from skem._fitted.sampling import Sampling, check_n_draws, colored, draw
 from skem._fitted.support import (
     MOST_KEPT,
     Sampled,
@@ -87,7 +87,7 @@ class Regions(Sampling):
         ------
         ValueError
             If X has infinite values, or not the features of the fit; if
-            `n_samples` is less than one.
+            `n_samples` is less than one, or not a whole number.
 
         Notes
         -----
@@ -115,10 +115,9 @@ class Regions(Sampling):
         >>> mixture.support_probability([[0.5], [-1.0], [3.0]]).round(3)
         array([1.   , 0.11 , 0.007])
         """
-        self._check_arguments(
-            "support_probability", n_samples=n_samples, random_state=random_state
-        )
+        self._check_arguments("support_probability", random_state=random_state)
         self._check_is_fitted()
+        n_samples = check_n_draws(n_samples)
         if is_dask(X):
             levels = evaluate_rows(self, X, self._density, write_log_density, ())
             # Made once, and not in each chunk.
@@ -196,7 +195,8 @@ class Regions(Sampling):
         Raises
         ------
         ValueError
-            If `prob` is not between 0 and 1, or `n_samples` less than one.
+            If `prob` is not between 0 and 1, or `n_samples` is less than one or not a
+            whole number.
 
         Examples
         --------
@@ -206,10 +206,9 @@ class Regions(Sampling):
         >>> print(round(mixture.hdr_level(0.95), 4), border.round(4))
         -2.8397 [-2.8397]
         """
-        self._check_arguments(
-            "hdr_level", prob=prob, n_samples=n_samples, random_state=random_state
-        )
+        self._check_arguments("hdr_level", prob=prob, random_state=random_state)
         self._check_is_fitted()
+        n_samples = check_n_draws(n_samples)
         return self._support(n_samples, random_state).level(1 - prob)
 
     def _support_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,20 @@ from skem.core.gaussian.nullspace import Color, NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 
 
-def whole_number(n_samples: Any) -> int:
-    """Require a number of rows, which may be a float."""
-    whole = isinstance(n_samples, Integral) or float(n_samples).is_integer()
+def check_n_draws(n_samples: Any) -> int:
+    """Require a number of draws, which may be a float."""
+    number = isinstance(n_samples, Real)
+    whole = number and (
+        isinstance(n_samples, Integral) or float(n_samples).is_integer()
+    )
     if not whole or n_samples < 1:
         reason = (
             "It should be a whole number."
             if not whole
             else "The sampling requires at least one sample."
         )
-        raise ValueError(f"Invalid value for 'n_samples': {n_samples} . {reason}")
+        shown = n_samples if number else repr(n_samples)
+        raise ValueError(f"Invalid value for 'n_samples': {shown} . {reason}")
     return int(n_samples)
 
 
@@ -110,7 +114,7 @@ class Sampling(Joint):
         ((3, 1), array([1, 1, 1]))
         """
         self._check_is_fitted()
-        n_samples = whole_number(n_samples)
+        n_samples = check_n_draws(n_samples)
         if given is None:
             drawn = self._sample(n_samples, random_state)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -206,7 +206,7 @@ class Columns:
         """Return numbers and codes (d, n), and what stands for them in `Product.of`.
 
         NaN is missing. Of a file both are read block by block. Unknown categories of
-        rows without weight are missing, too.
+        rows without weight are missing, too, and so is what a family refuses there.
         """
         if handle_unknown == "error" and weight is not None and not weight.all():
             for j, labels in self.labels.items():
@@ -214,13 +214,39 @@ class Columns:
                 check_known(column.name, column.labels_of(weight), labels)
             handle_unknown = "missing"
         if table.file is None:
-            values = self._values(table, handle_unknown)
+            values = self._values(table, handle_unknown, weight)
             return values, values
         kind_of = DaskValues if isinstance(table.file, DaskRows) else FileValues
         found = kind_of(self.names, table.file, self.labels, handle_unknown)
         discrete = [j for j, kind in self._kinds.items() if kind.discrete]
         numbers = [j for j in discrete if j not in self.labels]
-        return found, found.checked(self.check, numbers)
+        try:
+            return found, found.checked(self.check, numbers)
+        except ValueError:
+            if weight is None or weight.all():
+                raise
+        for _ in found.sweep(self._check_seen, weight):
+            pass
+        lenient_of = LenientDask if isinstance(table.file, DaskRows) else LenientFile
+        lenient = lenient_of(
+            found.names, found.X, found.labels, found.handle_unknown, self
+        )
+        return lenient, lenient.checked(self.check, numbers)
+
+    def _check_seen(self, values: np.ndarray, weight: np.ndarray) -> None:
+        """Check a block (d, b) of rows that have weight."""
+        seen = values[:, weight > 0]
+        for j, x in enumerate(seen):
+            finite(self.names[j], values[j])
+            self.check(j, x[~np.isnan(x)])
+
+    def forgiven(self, values: np.ndarray) -> np.ndarray:
+        """Return values (d, b) with gaps in place of what families refuse."""
+        values = values.copy()
+        for j, kind in self._kinds.items():
+            if j not in self.labels:
+                values[j, _refused(kind, values[j])] = np.nan
+        return values
 
     @cached_property
     def _kinds(self) -> dict[int, Kind]:
@@ -246,7 +272,9 @@ class Columns:
                 f"{kind.name!r} cannot take."
             ) from None
 
-    def _values(self, table: Table, handle_unknown: str) -> np.ndarray:
+    def _values(
+        self, table: Table, handle_unknown: str, weight: np.ndarray | None
+    ) -> np.ndarray:
         shape = (len(self.names), table.n_rows)
         values: np.ndarray = np.empty(shape, self._dtype(table))
         for j in self._kinds:
@@ -260,7 +288,14 @@ class Columns:
                     "has seen numbers there."
                 )
             values[j] = column.numbers
-            rows = np.flatnonzero(~np.isnan(values[j]))
+            there = ~np.isnan(values[j])
+            if weight is not None and not weight.all():
+                finite(column.name, values[j])
+                left_out = np.flatnonzero(there & (weight == 0))
+                refused = _refused(self._kinds[j], values[j][left_out])
+                values[j, left_out[refused]] = np.nan
+                there &= weight > 0
+            rows = np.flatnonzero(there)
             self.check(j, values[j][rows], rows)
         return values
 
@@ -332,6 +367,54 @@ class Columns:
     def discrete(self) -> bool:
         """Whether all columns are of few values."""
         return all(kind.discrete for kind, _ in self.groups)
+
+
+@dataclass(frozen=True)
+class LenientFile(FileValues):
+    """Values of a file in which those that families refuse are gaps."""
+
+    columns: Columns
+
+    def __getitem__(self, key: tuple[Any, Any]) -> np.ndarray:
+        columns, rows = key
+        return self.columns.forgiven(super().__getitem__((slice(None), rows)))[columns]
+
+
+@dataclass(frozen=True)
+class LenientDask(DaskValues):
+    """The same of Dask."""
+
+    columns: Columns
+
+    def __getitem__(self, key: tuple[Any, Any]) -> np.ndarray:
+        columns, rows = key
+        return self.columns.forgiven(super().__getitem__((slice(None), rows)))[columns]
+
+    def _of_chunk(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return super()._of_chunk(partial(_of_forgiven, self.columns, function))
+
+
+def _of_forgiven(
+    columns: Columns, function: Callable[..., Any], values: np.ndarray, *arrays: Any
+) -> Any:
+    return function(columns.forgiven(values), *arrays)
+
+
+def _refused(kind: Kind, x: np.ndarray) -> np.ndarray:
+    """Mask of the values that a family refuses by themselves."""
+    values = np.unique(x[~np.isnan(x)])
+    found: list[np.ndarray] = []
+    parts = [values]
+    while parts:
+        part = parts.pop()
+        if not len(part) or not _refuses(kind, part):
+            continue
+        if len(part) == 1:
+            found.append(part)
+            continue
+        middle = len(part) // 2
+        parts += [part[:middle], part[middle:]]
+    return np.isin(x, np.concatenate(found)) if found else np.zeros(len(x), bool)
 
 
 def _first_refused(kind: Kind, x: np.ndarray) -> int | None:

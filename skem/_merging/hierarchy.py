@@ -16,7 +16,7 @@ from skem._inputs.validation import check_each_weight, check_sample_weight
 ROWS_TOGETHER = 2**15
 """Rows that are looked at together."""
 EMPTY = 0.5
-"""Rows that a component has at least, or it is no cluster."""
+"""Weight of rows that a component has at least, or it is no cluster."""
 APART = 0.01
 """Share of its largest possible value that the entropy is below where no components
 overlap."""
@@ -48,14 +48,29 @@ def _entropies(
     return total
 
 
-def array_sums(proba: np.ndarray, sample_weight: Any) -> tuple[float, int, Sums]:
-    """Return the weight of all rows, their number, and how to look at them."""
+def array_sums(proba: np.ndarray, sample_weight: Any) -> tuple[float, np.ndarray, Sums]:
+    """Return the weight of all rows, that of each column, and how to look at them."""
     weight = check_sample_weight(sample_weight, proba)
     total = float(len(proba)) if weight is None else float(weight.sum(dtype=float))
-    return total, len(proba), lambda unions: _entropies(proba, weight, unions)
+    return (
+        total,
+        _sizes(proba, weight),
+        lambda unions: _entropies(proba, weight, unions),
+    )
 
 
-def lazy_sums(proba: Any, sample_weight: Any) -> tuple[float, int, Sums]:
+def _sizes(proba: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Σ v t of each column."""
+    if weight is None:
+        return proba.sum(axis=0, dtype=float)
+    total = np.zeros(proba.shape[1])
+    for start in range(0, len(proba), ROWS_TOGETHER):
+        rows = slice(start, start + ROWS_TOGETHER)
+        total += weight[rows].astype(float) @ proba[rows]
+    return total
+
+
+def lazy_sums(proba: Any, sample_weight: Any) -> tuple[float, np.ndarray, Sums]:
     """Return the same of a Dask array, block by block."""
     import dask
 
@@ -68,13 +83,16 @@ def lazy_sums(proba: Any, sample_weight: Any) -> tuple[float, int, Sums]:
         lazy = [dask.delayed(of_block)(*pair, *args) for pair in pairs]
         return sum(dask.compute(*lazy))
 
-    size, n_samples = total(_size)
-    return float(size), int(n_samples), partial(total, _entropies)
+    size, *sizes = total(_checked_sizes)
+    return float(size), np.array(sizes), partial(total, _entropies)
 
 
-def _size(proba: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    n = len(proba)
-    return np.array([n if weight is None else check_each_weight(weight, proba)[1], n])
+def _checked_sizes(proba: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the weight of all rows, and of each column."""
+    total: float = len(proba)
+    if weight is not None:
+        weight, total = check_each_weight(weight, proba)
+    return np.array([total, *_sizes(proba, weight)])
 
 
 def merged_in_turn(

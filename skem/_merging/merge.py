@@ -274,8 +274,8 @@ def merge_components(
     merged if there are two at most, or if the entropy is below 1 % of its largest
     possible value, as they hardly overlap.
 
-    Components with less than half a row, as a Bayesian mixture may have, are merged
-    first, and count for nothing in the choice.
+    Components with less than half a row, :math:`\sum_i v_i t_{ik} < 1/2`, as a
+    Bayesian mixture may have, are merged first, and count for nothing in the choice.
 
     A row without any value belongs to clusters by their weights, and adds the same to
     the entropy as each other such row. If the mixture has a noise component, it stays
@@ -308,8 +308,11 @@ def merge_components(
         _check_n_clusters(n_clusters, len(weights))
     proba = fitted.predict_proba(X)
     sums = lazy_sums if is_dask(proba) else array_sums
-    weight, n_samples, of_unions = sums(proba, sample_weight)
-    empty = weights * n_samples < EMPTY
+    weight, sizes, of_unions = sums(proba, sample_weight)
+    empty = sizes[: len(weights)] < EMPTY
+    if empty.all():
+        # Weights that hardly add up to a row say nothing of clusters.
+        empty[:] = False
     hierarchy, entropy = merged_in_turn(of_unions, weights, empty, proba.shape[1])
     if n_clusters is None:
         n_clusters = bend(entropy[: np.count_nonzero(~empty)], weight)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._errors.standard_errors import METHODS
+from skem._fitted.sampling import check_n_draws
 from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.callers import users_level
 from skem._inputs.families import Columns
@@ -148,8 +149,7 @@ class DescribedTable(FittedTable):
         array([0.25, 1.  ])
         """
         em = self._map(X)
-        if n_samples < 1:
-            raise ValueError(f"n_samples should be at least one, got {n_samples}.")
+        n_samples = check_n_draws(n_samples)
         rng = rng_of(self, random_state)
         return support_probability(self, em, n_samples, rng)
 

@@ -290,7 +290,6 @@ def _model_fields(model: Any) -> dict[str, Any]:
             "target": penal.target,
             "null": penal.null,
             "floor": float(penal.floor),
-            "edge": model.edge,
         }
     names = ("pooled", "epsilon", "place", "least")
     return {name: getattr(model, name) for name in names if hasattr(model, name)}
@@ -324,8 +323,9 @@ def _others(kind: Kind) -> set[str]:
 
 
 def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianModel:
-    names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor", "edge"}
-    _check_fields(fields, names)
+    names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor"}
+    # Earlier versions took values beyond an edge for ones there.
+    _check_fields({k: v for k, v in fields.items() if k != "edge"}, names)
     structure, null, unit = SHAPES[kind.covariance_type], fields["null"], fields["unit"]
     for name in ("shift", "scale"):
         _require(is_array(fields[name], (d,)), name)
@@ -338,9 +338,7 @@ def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianMo
         float(fields["epsilon"]), fields["target"], null, float(fields["floor"])
     )
     coordinates = Coordinates(fields["shift"], fields["scale"], unit)
-    edge = float(fields["edge"])
-    _require(edge > 0, "edge")
-    return GaussianModel(kind, structure, coordinates, penal, d, edge=edge)
+    return GaussianModel(kind, structure, coordinates, penal, d)
 
 
 def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skem._fitted.sampling import whole_number
+from skem._fitted.sampling import check_n_draws
 from skem._fitted.shared import SharedMethods
 from skem._inputs.families import Columns
 from skem._inputs.frames import is_dask
@@ -207,7 +207,7 @@ class FittedTable(TakesTables, SharedMethods):
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows.
+            Number of rows; a float must be a whole number.
 
         random_state : int, RandomState instance or None, default=None
             Seed; None takes that of the estimator.
@@ -219,10 +219,16 @@ class FittedTable(TakesTables, SharedMethods):
 
         y : ndarray of shape (n_samples,)
             Components, in order.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one, or not a whole number.
         """
         self._check_is_fitted()
+        n_samples = check_n_draws(n_samples)
         rng = rng_of(self, random_state)
-        labels, values = self._labelled_draws(whole_number(n_samples), rng)
+        labels, values = self._labelled_draws(n_samples, rng)
         return self._rebuilt(values), labels
 
     def _labelled_draws(

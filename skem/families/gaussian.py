@@ -86,8 +86,7 @@ class Gaussian(Kind):
         assert isinstance(penalty, ScaleFreePenalty)
         if look.given:
             penalty = replace(penalty, epsilon=look.epsilon)
-        found = GaussianModel(self, structure, em.coordinates, penalty, X.shape[1])
-        return found.reaching(X[weight > 0].T)
+        return GaussianModel(self, structure, em.coordinates, penalty, X.shape[1])
 
 
 class LogNormal(Gaussian):

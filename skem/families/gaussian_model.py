@@ -23,17 +23,13 @@ from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import diagonals
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
+from skem.families.far import LARGEST, Expansion, expanded, shrunk
 from skem.families.model import SMALLEST_COUNT, Laws, Model, Running, Seen
 
 if TYPE_CHECKING:
     from skem.families.gaussian import Gaussian
 
 WELL_CONDITIONED = CONDITION[np.dtype(float)]
-EDGE = 1e7
-"""Standard deviations of the data that values are from their middle, at most, unless
-some of the fit are farther."""
-FARTHEST = 1e140
-"""The same at most, as squares have to stay in range."""
 LOWEST = -1e300
 """Log-densities are at least this."""
 
@@ -53,7 +49,6 @@ class GaussianModel(Model):
     penal: ScaleFreePenalty
     d: int
     incomplete: bool = False
-    edge: float = EDGE
 
     @property
     def linear(self) -> bool:
@@ -89,9 +84,9 @@ class GaussianModel(Model):
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, z, q(z)], or the values where patterns are needed."""
-        values = self._near(self.family.transform(values))
+        values = self.family.transform(values)
         if not self.linear:
-            return values
+            return self._near(values)
         d = self.d
         rows = np.zeros((self.n_rows, values.shape[1]))
         own = rows[d:] if self.incomplete else rows
@@ -103,23 +98,25 @@ class GaussianModel(Model):
                 rows[:d] = mask
                 z[~mask] = 0
                 squares = None if squares is None else np.where(mask, squares, 0.0)
+            z[:] = shrunk(z)
             self._quadratic.expand(z, own[d:])
         if squares is not None:
             self._quadratic.add_squares(own[d:], squares)
         return rows
 
-    def reaching(self, values: np.ndarray) -> GaussianModel:
-        """Return the model whose edge is beyond all transformed values, (d, n)."""
-        extremes = np.stack([f.reduce(values, axis=1) for f in (np.fmin, np.fmax)], 1)
-        with np.errstate(over="ignore"):
-            z = np.abs(self.coordinates.load(extremes, np.empty(extremes.shape)))
-        farthest = float(np.nanmax(z, initial=0.0))
-        return replace(self, edge=min(max(EDGE, 2 * farthest), FARTHEST))
-
     def _near(self, values: np.ndarray) -> np.ndarray:
-        """Values within the edge: beyond, digits would not tell laws apart."""
-        low, high = self._values(np.array([[-self.edge, self.edge]])).T[:, :, None]
-        return np.clip(values, low, high)
+        """Move transformed values that are too far to where squares are in range."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.nan_to_num(self._loaded(values), nan=0.0, posinf=LARGEST)
+            near = shrunk(z)
+        if near is z:
+            return values
+        moved = (near != z).any(axis=0) & ~np.isnan(values)
+        return np.where(moved, self._values(near), values)
+
+    def _loaded(self, values: np.ndarray) -> np.ndarray:
+        """Coordinates of transformed values."""
+        return self.coordinates.load(values, np.empty(values.shape))
 
     def base(self, values: np.ndarray) -> np.ndarray:
         """Log-slopes of the coordinates and of the transform, where values are."""
@@ -206,6 +203,20 @@ class GaussianModel(Model):
         if self.structure.matrices:
             out += self._peaks(laws)[:, None]
         return np.nan_to_num(np.maximum(out, LOWEST), nan=LOWEST)
+
+    def expansion(self, laws: Laws, rows: np.ndarray) -> Expansion:
+        """Expand the log-densities of rows that are far from the components."""
+        parameters = self._parameters(laws)
+        if self.linear:
+            masks, z, widths = self._split(rows)
+            seen = np.broadcast_to(masks > 0, z.shape)
+            squares = np.broadcast_to(widths, z.shape)
+            return expanded(self.structure, parameters, z, seen, squares)
+        seen, z = ~np.isnan(rows), np.nan_to_num(self._loaded(rows))
+        found = self.coordinates.squares(rows)
+        squares = np.where(seen, 0.0 if found is None else found, 0.0)
+        expansion = expanded(self.structure, parameters, z, seen, squares)
+        return expansion._replace(C=expansion.C + self.coordinates.log_slopes @ seen)
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [(1), y, q(y)] about the means."""

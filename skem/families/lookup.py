@@ -273,7 +273,7 @@ class Codes:
         total = joint @ np.repeat(np.eye(M), K, axis=1).T
         return (joint, total) if total.min(initial=1.0) > SAFE else None
 
-    def part(self, rows: slice) -> Codes:
+    def part(self, rows: slice | np.ndarray) -> Codes:
         """Those of some rows."""
         known = None if self.known is None else self.known[rows]
         return Codes(self.lookups, self.places[rows], known, self.weight[rows])

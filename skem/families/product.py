@@ -17,8 +17,11 @@ import numpy as np
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.parameters import TINY
 from skem.core.gaussian.products import sum_over_columns, times_block
+from skem.core.passes.forms import FAR, FAR_PER_FEATURE
 from skem.core.passes.softmax import exponentials
 from skem.families.categories import Batch, CategoricalModel
+from skem.families.far import compared
+from skem.families.gaussian_model import GaussianModel
 from skem.families.lookup import Codes, Lookups, lookups_of, sliced
 from skem.families.model import Laws, Model, Running, Seen
 from skem.families.point import Given, Point, Sums
@@ -44,14 +47,17 @@ class Rows(NamedTuple):
             return
         count = -(-n // size)
         for i in range(count):
-            part = slice(i * n // count, (i + 1) * n // count)
-            yield Rows(
-                self.linear[:, part],
-                [None if own is None else own[:, part] for own in self.own],
-                None if self.codes is None else self.codes.part(part),
-                None if self.known is None else self.known[part],
-                self.weight[part],
-            )
+            yield self.part(slice(i * n // count, (i + 1) * n // count))
+
+    def part(self, rows: slice | np.ndarray) -> Rows:
+        """Those of some samples."""
+        return Rows(
+            self.linear[:, rows],
+            [None if own is None else own[:, rows] for own in self.own],
+            None if self.codes is None else self.codes.part(rows),
+            None if self.known is None else self.known[rows],
+            self.weight[rows],
+        )
 
 
 class Coefficients(NamedTuple):
@@ -193,8 +199,23 @@ class Product:
         none = np.zeros(values.shape[1])
         return sum((model.base(values[place]) for model, place in pairs), none)
 
-    def coefficients(self, point: Point) -> Coefficients:
-        """Return what a pass at a point multiplies rows by."""
+    @cached_property
+    def gaussian(self) -> dict[int, GaussianModel]:
+        """The models of Gaussian columns, by their places."""
+        found = enumerate(self.models)
+        return {j: model for j, model in found if isinstance(model, GaussianModel)}
+
+    @cached_property
+    def _far(self) -> float:
+        """Nats from which on the logits of Gaussian columns have lost digits."""
+        d = sum(model.d for model in self.gaussian.values())
+        return max(FAR[np.dtype(float)], FAR_PER_FEATURE * d)
+
+    def coefficients(self, point: Point, *, gaussian: bool = True) -> Coefficients:
+        """Return what a pass at a point multiplies rows by.
+
+        Or that of all columns but Gaussian ones.
+        """
         theta = np.zeros((len(point.weights), self.n_linear))
         theta[:, 0] = point.log_weights
         own = [False] * len(self.models)
@@ -202,6 +223,8 @@ class Product:
             proportions = self.batch.shares(self.of_batch(point))
             theta[:, self.batch_rows] = np.log(proportions)
         for j in self.single:
+            if j in self.gaussian and not gaussian:
+                continue
             model, part = self.models[j], self.slices[j]
             found = model.coefficients(point.laws[j]) if part is not None else None
             own[j] = found is None
@@ -276,7 +299,49 @@ class Product:
                 joint, total = looked_up
                 return np.log(total[:, 0]), np.divide(joint.T, total[:, 0], order="C")
         logits = self.logits(point, found, rows)
-        return softmax(logits.reshape(*point.stack, -1, logits.shape[1])), logits
+        shaped = logits.reshape(*point.stack, -1, logits.shape[1])
+        top = shaped.max(axis=-2)
+        far = self._far_rows(point, rows, logits, top)
+        if not len(far):
+            return softmax(shaped, top), logits
+        careful = self._careful(point, rows.part(far), shaped.shape[:-1])
+        shaped[..., far], top[..., far] = 0, 0
+        log_norm = softmax(shaped, top)
+        log_norm[..., far], shaped[..., far] = careful
+        return log_norm, logits
+
+    def _far_rows(
+        self, point: Point, rows: Rows, logits: np.ndarray, top: np.ndarray
+    ) -> np.ndarray:
+        """Return the samples that are far from all components, by Gaussian columns."""
+        if not self.gaussian:
+            return np.empty(0, dtype=np.intp)
+        lost = ~(np.abs(top) < self._far)
+        found = np.flatnonzero(lost.reshape(-1, lost.shape[-1]).any(axis=0))
+        if not len(found) or len(self.gaussian) == len(self.models):
+            return found
+        # It may be other columns that have large logits, as those of counts.
+        others = self._others(point, rows.part(found))
+        with np.errstate(invalid="ignore"):
+            own = np.where(others > -np.inf, logits[:, found] - others, -np.inf)
+        own = own.reshape(*point.stack, -1, len(found)).max(axis=-2)
+        lost = ~(np.abs(own) < self._far)
+        return found[lost.reshape(-1, len(found)).any(axis=0)]
+
+    def _others(self, point: Point, rows: Rows) -> np.ndarray:
+        """Logits of all columns but Gaussian ones, (K, b)."""
+        return self.logits(point, self.coefficients(point, gaussian=False), rows)
+
+    def _careful(
+        self, point: Point, rows: Rows, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate samples at any distance."""
+        groups = [
+            model.expansion(point.laws[j], self._rows_of(rows, j))
+            for j, model in self.gaussian.items()
+        ]
+        others = self._others(point, rows)
+        return compared(groups, others.reshape(*shape, -1))
 
     @staticmethod
     def _mixtures(point: Point) -> tuple[int, int]:
@@ -412,9 +477,11 @@ class Product:
         return weights + sum(each)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits (…, K, b) into probabilities, in place; return log-norms (…, b)."""
-    top = logits.max(axis=-2)
+def softmax(logits: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Turn logits (…, K, b) into probabilities, in place; return log-norms (…, b).
+
+    Those are at most `top` for each sample, which is overwritten.
+    """
     top[~np.isfinite(top)] = 0.0
     logits -= top[..., None, :]
     exponentials(logits, Workspace())

@@ -11,6 +11,7 @@ from skem.core.gaussian.regularization import null_directions
 from skem.core.solve.gamma import gamma_shape, same_variance, shape_information
 from skem.families.column import OneColumn
 from skem.families.family import Kind
+from skem.families.far import FARTHEST, LARGEST
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
 from skem.families.model import (
@@ -112,7 +113,9 @@ class StudentModel(OneColumn):
         """[mask, z, (w²/12)]."""
         coordinates = self.gaussian.coordinates
         mask = ~np.isnan(values)
-        z = coordinates.load(values, np.empty(values.shape))
+        with np.errstate(over="ignore"):
+            z = coordinates.load(values, np.empty(values.shape))
+        z = np.clip(z, -LARGEST, LARGEST)
         rows = [mask, np.where(mask, z, 0.0)]
         squares = coordinates.squares(values)
         if squares is not None:
@@ -137,14 +140,24 @@ class StudentModel(OneColumn):
         df = laws["df"]
         norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * (np.log(df) + LOG_PI)
         norm -= np.log(laws["scale"])
-        with np.errstate(over="ignore"):
-            tail = np.log1p(self._squares(laws, rows) / df[:, None])
-        tail = np.minimum(tail, 1e3)
+        with np.errstate(over="ignore", divide="ignore"):
+            squares = self._squares(laws, rows)
+            tail = np.log1p(squares / df[:, None])
+            if squares.max(initial=0.0) > FARTHEST:
+                # One is nothing beside such squares, which may be out of range.
+                offsets = np.abs(rows[1] - laws["location"][:, None])
+                logs = (
+                    np.log(np.minimum(offsets, LARGEST))
+                    - np.log(laws["scale"])[:, None]
+                )
+                far = 2 * logs - np.log(df)[:, None]
+                tail = np.where(squares > FARTHEST, far, tail)
         return rows[0] * (norm[:, None] - (df[:, None] + 1) / 2 * tail)
 
     def sums(self, laws: Laws, rows: np.ndarray, resp: np.ndarray) -> np.ndarray:
         """Σ r [1, u, u z, u z², log u − u] over what is there."""
         df = laws["df"][:, None]
+        rows = np.vstack([rows[:1], np.clip(rows[1:2], -FARTHEST, FARTHEST), rows[2:]])
         with np.errstate(over="ignore"):
             u = (df + 1) / (df + self._squares(laws, rows))
         u = np.maximum(u, 1e-300)

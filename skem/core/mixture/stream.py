@@ -274,11 +274,12 @@ class Stream:
         em = self.map_of(batch, regularization, total)
         found = em.evaluate(self.parameters).complete
         averages = _moved(self.averages, found, gain, kept)
+        parameters = em.maximise(averages * size, self.parameters)
         return replace(
             self,
             regularization=em.regularization,
-            parameters=em.maximise(averages * size, self.parameters),
-            averages=averages,
+            parameters=parameters,
+            averages=self._at(averages, parameters, averages),
             seen=self.seen + weight,
             size=size,
         )
@@ -292,7 +293,19 @@ class Stream:
         regularization = there._renewed(averages, total, self.size)
         em = there.map_of(batch, regularization, total)
         found = em.maximise(averages * self.size, self.parameters)
-        return replace(there, regularization=regularization, parameters=found)
+        averages = self._at(averages, found, self.averages)
+        return replace(
+            there, regularization=regularization, parameters=found, averages=averages
+        )
+
+    def _at(
+        self, averages: Statistics, parameters: Parameters, before: Statistics
+    ) -> Statistics:
+        """Return averages with a `loglik` as it is kept, after new parameters.
+
+        That of the averages `before` is what there is so far.
+        """
+        return averages
 
     def _renewed(
         self, averages: Statistics, total: Statistics, size: float
