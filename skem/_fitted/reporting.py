@@ -198,7 +198,8 @@ class Reporting(Parametric):
             leaves, and vary with it. Of t components, its attribute `df` has those of
             `df_`, infinite where the data cannot tell one from its bound; the others'
             are those with it held there. Its method `confidence_interval` gives
-            intervals.
+            intervals. It prints as a table of estimates and errors, and `to_frame`
+            has that table as a data frame.
 
         Raises
         ------
@@ -287,9 +288,19 @@ class Reporting(Parametric):
             numpy_of(self.covariances_),
             structure.matrices,
             vars(self).get("df_"),
+            tuple(map(str, names_of(self, np.shape(self.means_)[1]))),
+            structure.shared,
         )
         weights, means, covariances, *df = errors
-        return StandardErrors(weights, means, covariances, estimates, *df)
+        return StandardErrors(
+            weights,
+            means,
+            covariances,
+            estimates,
+            df[0] if df else None,
+            method,
+            n_boot if method == "bootstrap" else None,
+        )
 
     def _scored(self, blocks: Blocks) -> tuple[Any, Kernel, np.ndarray | None]:
         """Return scores, the E-step that they are of, and what features they are of."""
