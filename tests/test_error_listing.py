@@ -113,7 +113,9 @@ def test_text_has_the_method_the_level_and_the_names(X, table):
     title = "Standard errors by the bootstrap, 3 refits"
     assert str(refits).splitlines()[0] == title
     intervals = str(refits.confidence_interval(0.9)).splitlines()[0]
-    assert intervals == "90 % intervals, from standard errors by the bootstrap, 3 refits"
+    assert (
+        intervals == "90 % intervals, from standard errors by the bootstrap, 3 refits"
+    )
     _, errors = of_table(table)
     text = str(errors.confidence_interval())
     assert text.startswith("95 % intervals, from standard errors by the sandwich\n")
