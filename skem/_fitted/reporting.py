@@ -66,7 +66,9 @@ class Reporting(Parametric):
             `feature_names`, `covariance_type`, and `overlap`: the Bhattacharyya
             coefficients [1]_ of all pairs of components, 1 for equal densities and 0
             for separate ones (of t components, from 10 000 draws of each, with a
-            standard error of at most 0.005); `df` of t components; after a fit,
+            standard error of at most 0.005); `df` of t components, whose
+            `standard_deviations` are scales, the roots of the diagonals of the scale
+            matrices, and smaller than standard deviations; after a fit,
             `lower_bound` and `converged`; and with X, `n_samples`, `sizes` and
             `effective_sizes` (sums of labels and of responsibilities),
             `log_likelihood`, `bic`, `aic`, `icl`, and the
