@@ -335,7 +335,8 @@ class MixtureModel(FittingTable):
 
         UserWarning
             If 'auto' takes numbers with a few odd cells, or what names rows, for
-            categories.
+            categories; or for numbers all of three or more columns that have few
+            different whole numbers, from 0 or 1, and may be codes of categories.
 
         DegenerateComponentsWarning
             If there are `degenerate_components_`.

@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
     "metrics": {"_inputs"},
-    "_errors": EM | {"core.incomplete", "core.solve", "core.student", "_inputs"},
+    "_errors": EM
+    | {"core.incomplete", "core.solve", "core.student", "_inputs", "_report"},
     "_merging": {"_inputs"},
     "_saving": EM | {"_inputs"},
     "_fitted": EM

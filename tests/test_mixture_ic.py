@@ -13,6 +13,8 @@ from skem._selection.tables import path
 from skem.exceptions import DegenerateComponentsWarning
 
 
+# Of checks whose data are whole numbers.
+@pytest.mark.filterwarnings("ignore:Column 'x0' is taken for numbers")
 @parametrize_with_checks([MixtureIC((1,), covariance_type="diag")])
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -600,6 +600,7 @@ def test_frames_of_polars_are_read_by_columns():
             "not whole numbers, such as 0.5 in row 1",
         ),
         ([0, 1, 2, 3], "bernoulli", "other than 0 and 1, such as 2 in row 2, which"),
+        ([1, 2, 2, 1], "bernoulli", "The family 'categorical' takes any numbers for"),
         (list("abca"), "bernoulli", "'x' has 3 categories"),
         (
             list("abca"),
@@ -681,6 +682,49 @@ def test_columns_of_categories_are_taken_without_a_warning(frame):
         MixtureModel(1).fit(pd.DataFrame(frame))
         odd = pd.DataFrame({"a": [*range(39), "x"]})
         MixtureModel(1, families={"a": "categorical"}).fit(odd)
+
+
+def codes(rng, n=100, **columns):
+    """Return answers coded from 1, as poLCA has them, and other columns."""
+    coded = {name: rng.integers(1, 4, size=n) for name in "ABC"}
+    return pd.DataFrame(coded | columns)
+
+
+def test_a_table_of_codes_that_is_taken_for_numbers_is_told(rng):
+    frame = codes(rng)
+    frame.loc[3, "B"] = np.nan
+    for estimator in (MixtureModel(1), MixtureIC((1, 2), n_init=1, random_state=0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            estimator.fit(frame)
+        told = [each for each in caught if "taken for" in str(each.message)]
+        assert [each.filename for each in told] == [__file__]
+        message = str(told[0].message)
+        assert message.startswith("Column 'A' is taken for numbers, as the other 2")
+        assert "families='categorical' takes them for categories" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"D": np.linspace(0, 1, 100)},
+        {"D": np.arange(100) % 11},
+        {"D": np.arange(100) % 3 + 2},
+        {"D": np.zeros(100)},
+        {"A": list("ab") * 50},
+        {"A": np.arange(100) % 3 - 1},
+        {"A": np.arange(100) % 3 / 2},
+    ],
+)
+def test_other_numbers_are_taken_for_numbers_without_a_warning(change, rng):
+    few = {"n_init": 1, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MixtureModel(1, **few).fit(codes(rng).assign(**change))
+        MixtureModel(1, **few).fit(codes(rng)[["A", "B"]])
+        MixtureModel(1, **few).fit(codes(rng, 20))
+        MixtureModel(1, families="gaussian", **few).fit(codes(rng))
+        MixtureModel(1, families={"A": "categorical"}, **few).fit(codes(rng))
 
 
 def test_unknown_categories_are_an_error_or_missing():

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
+from skem._errors.listing import ALL, NO_ESTIMATES, Key, Listed, Listing, title_of
+
 
 class Interval(NamedTuple):
     """Lower and upper ends, in the shape of the parameters."""
@@ -21,14 +23,17 @@ class _Intervals(NamedTuple):
     covariances: Interval
 
 
-class ConfidenceIntervals(_Intervals):
+class ConfidenceIntervals(Listed, _Intervals):
     """Intervals for the weights, means and covariances.
 
     `df`, which is not one of the three of the tuple, has those of degrees of freedom,
-    of t components, or is None.
+    of t components, or is None. `errors` are what they were made of, and `level` is the
+    probability.
     """
 
-    df: Interval | None
+    df: Interval | None = None
+    errors: StandardErrors | None = None
+    level: float | None = None
 
     def __new__(
         cls,
@@ -36,24 +41,37 @@ class ConfidenceIntervals(_Intervals):
         means: Interval,
         covariances: Interval,
         df: Interval | None = None,
+        errors: StandardErrors | None = None,
+        level: float | None = None,
     ) -> ConfidenceIntervals:
         """Make the tuple of the first three."""
         intervals = super().__new__(cls, weights, means, covariances)
-        intervals.df = df
+        intervals.df, intervals.errors, intervals.level = df, errors, level
         return intervals
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.df)
+        return type(self), (*self, self.df, self.errors, self.level)
+
+    def _listing(self) -> Listing | None:
+        if self.errors is None or self.errors.estimates is None:
+            return None
+        return self.errors.estimates.listing(self.errors, self)
 
 
 class Estimates(NamedTuple):
-    """The parameters that errors are of, and which covariances are variances."""
+    """The parameters that errors are of, and which covariances are variances.
+
+    `names` are those of the features, and `shared` says that covariances have no axis
+    of components.
+    """
 
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
     variances: np.ndarray
     df: np.ndarray | None
+    names: tuple[str, ...] = ()
+    shared: bool = False
 
     @classmethod
     def of(
@@ -63,6 +81,8 @@ class Estimates(NamedTuple):
         covariances: np.ndarray,
         matrices: bool,
         df: np.ndarray | None = None,
+        names: tuple[str, ...] = (),
+        shared: bool = False,
     ) -> Estimates:
         """Copy parameters; covariances are matrices, or else variances alone."""
         d = means.shape[1]
@@ -73,7 +93,56 @@ class Estimates(NamedTuple):
             np.array(covariances, float),
             np.broadcast_to(positive, covariances.shape),
             None if df is None else np.array(df, float),
+            names,
+            shared,
         )
+
+    def listing(
+        self, errors: StandardErrors, intervals: ConfidenceIntervals | None = None
+    ) -> Listing | None:
+        """Return rows of errors, and of intervals; None without names of features."""
+        if len(self.names) != self.means.shape[1]:
+            return None
+        K, matrices = len(self.weights), not self.variances.all()
+        # Of two entries that are the same, one.
+        once = np.ones(self.covariances.shape, dtype=bool)
+        once = np.triu(once) if matrices else once
+        names = self.names
+        parts = [
+            [Key(k, "weight") for k in range(K)],
+            [Key(k, "mean", (name,)) for k in range(K) for name in names],
+            [self._key_of(place.tolist()) for place in np.argwhere(once)],
+        ]
+        with_df = self.df is not None and errors.df is not None
+        if with_df:
+            parts.append([Key(k, "df") for k in range(K)])
+
+        def listed(values: Any, df: Any) -> np.ndarray:
+            weights, means, covariances = values
+            found = [weights, np.ravel(means), covariances[once]]
+            return np.concatenate([*found, df] if with_df else found)
+
+        values = {
+            "estimate": listed(self[:3], self.df),
+            "error": listed(errors, errors.df),
+        }
+        level = None
+        if intervals is not None:
+            level, of_df = intervals.level, intervals.df or (None, None)
+            ends = zip(*intervals, strict=True)
+            for name, end, df in zip(("lower", "upper"), ends, of_df, strict=True):
+                values[name] = listed(end, df)
+        return Listing(title_of(errors.method, level, errors.n_boot), parts, values)
+
+    def _key_of(self, place: list[int]) -> Key:
+        """Say what an entry of the covariances is."""
+        component = ALL if self.shared else place.pop(0)
+        features = tuple(self.names[j] for j in sorted({*place})) or (ALL,)
+        parameter = "variance" if len(features) == 1 else "covariance"
+        if self.df is not None:
+            # Of t components it is no moment.
+            parameter = "scale matrix"
+        return Key(component, parameter, features)
 
 
 class _Errors(NamedTuple):
@@ -82,8 +151,10 @@ class _Errors(NamedTuple):
     covariances: np.ndarray
 
 
-class StandardErrors(_Errors):  # numpydoc ignore=PR01
+class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     """Result of `standard_errors`, a named tuple of three arrays.
+
+    It prints as a table of all parameters with their estimates.
 
     Attributes
     ----------
@@ -99,6 +170,12 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
     df : ndarray of shape (n_components,) or None
         Standard errors of `df_`, of t components; not one of the three of the tuple.
 
+    method : {'sandwich', 'hessian', 'opg', 'bootstrap'} or None
+        How they were found.
+
+    n_boot : int or None
+        Number of refits of the bootstrap.
+
     See Also
     --------
     GaussianMixture.standard_errors : Method that returns it.
@@ -112,10 +189,20 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
     >>> weights, means, covariances = mixture.standard_errors(X)
     >>> weights.round(3)
     array([0.029, 0.029])
+    >>> print(mixture.standard_errors(X))  # doctest: +ELLIPSIS
+    Standard errors by the sandwich
+    <BLANKLINE>
+      component  parameter   feature  estimate   error
+              0  weight                 0.6441  0.0291
+              1  weight                 0.3559  0.0291
+              0  mean        x0         4.2897  0.0319
+    ...
     """
 
-    estimates: Estimates | None
-    df: np.ndarray | None
+    estimates: Estimates | None = None
+    df: np.ndarray | None = None
+    method: str | None = None
+    n_boot: int | None = None
 
     def __new__(
         cls,
@@ -124,14 +211,21 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
         covariances: np.ndarray,
         estimates: Estimates | None = None,
         df: np.ndarray | None = None,
+        method: str | None = None,
+        n_boot: int | None = None,
     ) -> StandardErrors:
         """Make the tuple of the first three."""
         errors = super().__new__(cls, weights, means, covariances)
         errors.estimates, errors.df = estimates, df
+        errors.method, errors.n_boot = method, n_boot
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.estimates, self.df)
+        more = self.estimates, self.df, self.method, self.n_boot
+        return type(self), (*self, *more)
+
+    def _listing(self) -> Listing | None:
+        return None if self.estimates is None else self.estimates.listing(self)
 
     def confidence_interval(self, level: float = 0.95) -> ConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
@@ -153,7 +247,7 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
             tuple of `lower` and `upper`, in the shapes of the parameters. Where an
             error is infinite, the interval is the whole range of the parameter; where
             it is zero, the estimate alone. Of t components, the attribute `df` has
-            those of `df_`.
+            those of `df_`. Prints as a table, with estimates and errors.
 
         Raises
         ------
@@ -176,11 +270,8 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
         """
         z = quantile_of(level)
         if self.estimates is None:
-            raise ValueError(
-                "These standard errors have no estimates to put intervals about. Take "
-                "those that the method standard_errors returns."
-            )
-        weights, means, covariances, variances, df = self.estimates
+            raise ValueError(NO_ESTIMATES)
+        weights, means, covariances, variances, df, *_ = self.estimates
         plain = about(covariances, self.covariances, z)
         positive = of_positive(
             np.where(variances, covariances, 1.0), self.covariances, z
@@ -193,6 +284,8 @@ class StandardErrors(_Errors):  # numpydoc ignore=PR01
             about(means, self.means, z),
             Interval(*map(np.where, (variances, variances), positive, plain)),
             of_df,
+            self,
+            level,
         )
 
 

@@ -66,7 +66,9 @@ class Reporting(Parametric):
             `feature_names`, `covariance_type`, and `overlap`: the Bhattacharyya
             coefficients [1]_ of all pairs of components, 1 for equal densities and 0
             for separate ones (of t components, from 10 000 draws of each, with a
-            standard error of at most 0.005); `df` of t components; after a fit,
+            standard error of at most 0.005); `df` of t components, whose
+            `standard_deviations` are scales, the roots of the diagonals of the scale
+            matrices, and smaller than standard deviations; after a fit,
             `lower_bound` and `converged`; and with X, `n_samples`, `sizes` and
             `effective_sizes` (sums of labels and of responsibilities),
             `log_likelihood`, `bic`, `aic`, `icl`, and the
@@ -198,7 +200,8 @@ class Reporting(Parametric):
             leaves, and vary with it. Of t components, its attribute `df` has those of
             `df_`, infinite where the data cannot tell one from its bound; the others'
             are those with it held there. Its method `confidence_interval` gives
-            intervals.
+            intervals. It prints as a table of estimates and errors, and `to_frame`
+            has that table as a data frame.
 
         Raises
         ------
@@ -285,9 +288,19 @@ class Reporting(Parametric):
             numpy_of(self.covariances_),
             structure.matrices,
             vars(self).get("df_"),
+            tuple(map(str, names_of(self, np.shape(self.means_)[1]))),
+            structure.shared,
         )
         weights, means, covariances, *df = errors
-        return StandardErrors(weights, means, covariances, estimates, *df)
+        return StandardErrors(
+            weights,
+            means,
+            covariances,
+            estimates,
+            df[0] if df else None,
+            method,
+            n_boot if method == "bootstrap" else None,
+        )
 
     def _scored(self, blocks: Blocks) -> tuple[Any, Kernel, np.ndarray | None]:
         """Return scores, the E-step that they are of, and what features they are of."""

@@ -33,7 +33,13 @@ MOSTLY = 0.95
 """Share of cells that read as numbers from which others are thought to be errors."""
 MOST_CATEGORIES = 20
 """Categories that may be more than half as many as cells, at most."""
-TAKEN = "is taken for categories"
+TAKEN = "is taken for"
+MOST_CODES = 10
+"""Whole numbers from 0 or 1 that may be codes of categories, at most."""
+ROWS_OF_A_CODE = 10
+"""Rows for each of them, at least."""
+LEAST_CODED = 3
+"""Columns of latent classes, at least."""
 EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
@@ -68,7 +74,41 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
         family = "gaussian" if column.kind != CATEGORIES else "categorical"
         _warn_of_odd_categories(column)
         chosen += _grouped(_kind(family, covariance_type), [j])
+    if isinstance(families, str) and families == "auto":
+        _warn_of_codes(table)
     return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
+
+
+def _warn_of_codes(table: Table) -> None:
+    """Warn if all columns are taken for numbers that may be codes of categories.
+
+    One such column beside others is more often a number, or an indicator.
+    """
+    d = len(table.columns)
+    if table.file is None and d >= LEAST_CODED and all(map(_is_coded, table.columns)):
+        warnings.warn(
+            f"Column {table.columns[0].name!r} {TAKEN} numbers, as the other {d - 1} "
+            "columns are: Gaussian ones. All of them have few different values, whole "
+            "numbers from 0 or 1. families='categorical' takes them for categories, as "
+            "latent class analysis does; families='gaussian' takes them for numbers, "
+            "without this warning.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _is_coded(column: Column) -> bool:
+    if column.numbers is None:
+        return False
+    for rows in parts(len(column.numbers)):
+        x = column.numbers[rows]
+        x = x[~np.isnan(x)]
+        if ((x < 0) | (x > MOST_CODES) | (x != np.floor(x))).any():
+            return False
+    counts = np.bincount(column.numbers[~np.isnan(column.numbers)].astype(int))
+    codes = np.flatnonzero(counts)
+    enough = len(codes) <= MOST_CODES and counts.sum() >= ROWS_OF_A_CODE * len(codes)
+    return len(codes) > 1 and codes[0] <= 1 and bool(enough)
 
 
 def _warn_of_odd_categories(column: Column) -> None:
@@ -90,8 +130,8 @@ def _warn_of_odd_categories(column: Column) -> None:
     else:
         return
     warnings.warn(
-        f"Column {column.name!r} {TAKEN}: {odd}; or name the family 'categorical' for "
-        "it.",
+        f"Column {column.name!r} {TAKEN} categories: {odd}; or name the family "
+        "'categorical' for it.",
         UserWarning,
         stacklevel=6,
     )
@@ -454,7 +494,8 @@ def _labels(kind: Kind, column: Column, weight: np.ndarray) -> tuple[Any, ...]:
             rows = np.flatnonzero(column.numbers == other[0]) if local else None
             raise ValueError(
                 f"Column {column.name!r} has numbers other than 0 and 1"
-                f"{_example(other, 0, rows)}, which the family 'bernoulli' cannot take."
+                f"{_example(other, 0, rows)}, which the family 'bernoulli' cannot "
+                "take. The family 'categorical' takes any numbers for categories."
             )
         return (0, 1)
     if len(labels) > 2:

@@ -45,7 +45,7 @@ class MergedComponents:
         The number of clusters.
 
     labels : ndarray or Dask array of shape (n_samples,), default=None
-        The cluster of each row that the clusters were found with.
+        The cluster of each row that the clusters were found with. None after `cut`.
 
     Attributes
     ----------
@@ -109,7 +109,8 @@ class MergedComponents:
         Returns
         -------
         merged : MergedComponents
-            Without the labels of rows: call `predict`.
+            Its `labels_` are None, as they are no unions of those of other clusters,
+            and probabilities are not kept: call `predict`.
 
         Raises
         ------

@@ -54,7 +54,9 @@ class MixtureSummary(Printed):
         Means.
 
     standard_deviations : ndarray of shape (n_components, n_features)
-        Marginal standard deviations.
+        Marginal standard deviations. Of t components the scales, which are smaller:
+        roots of the diagonals of the scale matrices, √((df − 2)/df) of the standard
+        deviations, which are infinite for two degrees of freedom or less.
 
     correlations : ndarray
         The different correlation matrices: of shape (n_components, n_features,
@@ -95,8 +97,7 @@ class MixtureSummary(Printed):
         one possible component, to N log K.
 
     df : ndarray of shape (n_components,) or None
-        Degrees of freedom of t components; `standard_deviations` are then those of
-        the scale matrices.
+        Degrees of freedom of t components; `standard_deviations` are then scales.
     """
 
     covariance_type: str

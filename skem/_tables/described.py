@@ -267,7 +267,8 @@ class DescribedTable(FittedTable):
         errors : TableStandardErrors
             With `weights` and `parameters`, in the shapes of `weights_` and
             `parameters_`. What was `fixed` in the fit has error zero. Its method
-            `confidence_interval` gives intervals.
+            `confidence_interval` gives intervals. It prints as a table of estimates and
+            errors, and `to_frame` has that table as a data frame.
 
         Warns
         -----
@@ -304,8 +305,12 @@ class DescribedTable(FittedTable):
         kinds = {
             columns.names[j]: kind for kind, places in columns.groups for j in places
         }
-        estimates = TableEstimates(np.array(self._point.weights), here, kinds)
-        return TableStandardErrors(errors["weights"], unflattened(errors), estimates)
+        estimates = TableEstimates(
+            np.array(self._point.weights), here, kinds, self.categories_
+        )
+        return TableStandardErrors(
+            errors["weights"], unflattened(errors), estimates, method
+        )
 
     def _outward(self, point: Point) -> dict[Any, np.ndarray]:
         """Return the weights, and the parameters by column and name."""

@@ -14,13 +14,22 @@ from skem._errors.confidence import (
     of_shares,
     quantile_of,
 )
+from skem._errors.listing import NO_ESTIMATES, Key, Listed, Listing, title_of
 from skem.families.family import Kind
+from skem.families.gaussian import LogNormal
 
 Parameters = dict[str, dict[str, np.ndarray]]
 
 
-class TableConfidenceIntervals(NamedTuple):
-    """What `TableStandardErrors.confidence_interval` returns.
+class _Intervals(NamedTuple):
+    weights: Interval
+    parameters: dict[str, dict[str, Interval]]
+
+
+class TableConfidenceIntervals(Listed, _Intervals):
+    """What `TableStandardErrors.confidence_interval` returns, a named tuple.
+
+    It prints as a table, with estimates and errors.
 
     Attributes
     ----------
@@ -29,18 +38,93 @@ class TableConfidenceIntervals(NamedTuple):
 
     parameters : dict of str to dict of str to Interval
         Of `parameters_`.
+
+    errors : TableStandardErrors or None
+        What they were made of; not one of the two of the tuple.
+
+    level : float or None
+        The probability.
     """
 
-    weights: Interval
-    parameters: dict[str, dict[str, Interval]]
+    errors: TableStandardErrors | None = None
+    level: float | None = None
+
+    def __new__(
+        cls,
+        weights: Interval,
+        parameters: dict[str, dict[str, Interval]],
+        errors: TableStandardErrors | None = None,
+        level: float | None = None,
+    ) -> TableConfidenceIntervals:
+        """Make the tuple of the first two."""
+        intervals = super().__new__(cls, weights, parameters)
+        intervals.errors, intervals.level = errors, level
+        return intervals
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self, self.errors, self.level)
+
+    def _listing(self) -> Listing | None:
+        if self.errors is None or self.errors.estimates is None:
+            return None
+        return self.errors.estimates.listing(self.errors, self)
 
 
 class TableEstimates(NamedTuple):
-    """The parameters that errors are of, and the families of their columns."""
+    """The parameters that errors are of, and the families of their columns.
+
+    And the categories of those that have them.
+    """
 
     weights: np.ndarray
     parameters: Parameters
     kinds: dict[str, Kind]
+    categories: dict[str, Any] | None = None
+
+    def listing(
+        self,
+        errors: TableStandardErrors,
+        intervals: TableConfidenceIntervals | None = None,
+    ) -> Listing:
+        """Return rows of errors, and of intervals."""
+        laws = [(name, key) for name, own in self.parameters.items() for key in own]
+        parts = [[Key(k, "weight") for k in range(len(self.weights))]]
+        for name, key in laws:
+            shape = np.shape(self.parameters[name][key])
+            parts.append([self._key_of(name, key, *at) for at in np.ndindex(shape)])
+
+        def listed(weights: Any, values: Any) -> np.ndarray:
+            own = [np.ravel(values(name, key)) for name, key in laws]
+            return np.concatenate([weights, *own])
+
+        values = {
+            "estimate": listed(
+                self.weights, lambda name, key: self.parameters[name][key]
+            ),
+            "error": listed(
+                errors.weights, lambda name, key: errors.parameters[name][key]
+            ),
+        }
+        if intervals is None:
+            return Listing(title_of(errors.method), parts, values)
+        for i, end in enumerate(("lower", "upper")):
+            values[end] = listed(
+                intervals.weights[i],
+                lambda name, key, i=i: intervals.parameters[name][key][i],
+            )
+        return Listing(title_of(errors.method, intervals.level), parts, values)
+
+    def _key_of(self, name: str, parameter: str, k: int, *place: int) -> Key:
+        """Say what an entry of a parameter is."""
+        labels = (self.categories or {}).get(name)
+        if labels is not None:
+            j = place[0] if place else 1
+            return Key(k, parameter.removesuffix("s"), (f"{name} = {labels[j]}",))
+        if place:
+            parameter += str([*place])
+        if self.kinds[name].name == LogNormal.name:
+            parameter += " of log"
+        return Key(k, parameter, (name,))
 
 
 class _Errors(NamedTuple):
@@ -48,8 +132,10 @@ class _Errors(NamedTuple):
     parameters: Parameters
 
 
-class TableStandardErrors(_Errors):
+class TableStandardErrors(Listed, _Errors):
     """What `MixtureModel.standard_errors` returns, a named tuple.
+
+    It prints as a table of all parameters with their estimates.
 
     Attributes
     ----------
@@ -58,20 +144,31 @@ class TableStandardErrors(_Errors):
 
     parameters : dict of str to dict of str to ndarray
         Of `parameters_`.
+
+    method : {'sandwich', 'hessian', 'opg'} or None
+        How they were found; not one of the two of the tuple.
     """
 
-    estimates: TableEstimates
+    estimates: TableEstimates | None = None
+    method: str | None = None
 
     def __new__(
-        cls, weights: np.ndarray, parameters: Parameters, estimates: TableEstimates
+        cls,
+        weights: np.ndarray,
+        parameters: Parameters,
+        estimates: TableEstimates | None = None,
+        method: str | None = None,
     ) -> TableStandardErrors:
         """Make the tuple of the first two."""
         errors = super().__new__(cls, weights, parameters)
-        errors.estimates = estimates
+        errors.estimates, errors.method = estimates, method
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.estimates)
+        return type(self), (*self, self.estimates, self.method)
+
+    def _listing(self) -> Listing | None:
+        return None if self.estimates is None else self.estimates.listing(self)
 
     def confidence_interval(self, level: float = 0.95) -> TableConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
@@ -96,7 +193,8 @@ class TableStandardErrors(_Errors):
         Raises
         ------
         ValueError
-            If `level` is not between 0 and 1.
+            If `level` is not between 0 and 1, or the errors were made by hand and have
+            no estimates with them.
 
         Examples
         --------
@@ -108,7 +206,9 @@ class TableStandardErrors(_Errors):
         (array([0.38]), array([0.94]))
         """
         z = quantile_of(level)
-        weights, parameters, kinds = self.estimates
+        if self.estimates is None:
+            raise ValueError(NO_ESTIMATES)
+        weights, parameters, kinds, _ = self.estimates
 
         def interval(of: Callable[..., Interval], values: Any, errors: Any) -> Interval:
             return of(values, np.where(np.isnan(errors), np.inf, errors), z)
@@ -121,7 +221,7 @@ class TableStandardErrors(_Errors):
             for name, own in self.parameters.items()
         }
         return TableConfidenceIntervals(
-            interval(of_shares, weights, self.weights), found
+            interval(of_shares, weights, self.weights), found, self, level
         )
 
 

@@ -1,0 +1,181 @@
+"""Errors and intervals as one table: a row for each parameter, with its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skem._report.text import (
+    TextColumn,
+    capitalised,
+    printable,
+    rounded,
+    shorten,
+    table,
+)
+
+ALL = "all"
+"""Stands for the component of what all share, and for the features of a sphere."""
+WAYS = {
+    "sandwich": "the sandwich",
+    "hessian": "the Hessian",
+    "opg": "the outer product of gradients",
+    "bootstrap": "the bootstrap",
+}
+LONGEST_NAMES = 40
+"""Characters of the names of one row, at most."""
+ROWS_SHOWN = 60
+"""Of more rows of one part, such as all means, those in the middle are left out."""
+GAP = "..."
+NO_ESTIMATES = (
+    "These standard errors have no estimates with them. Take those that the method "
+    "standard_errors returns."
+)
+
+
+class Key(NamedTuple):
+    """What a number is of."""
+
+    component: int | str
+    parameter: str
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows in parts, such as all weights, and columns of their numbers by name."""
+
+    title: str
+    parts: Sequence[Sequence[Key]]
+    values: dict[str, np.ndarray]
+
+    def text(self) -> str:
+        """Return the title, and the rows below it."""
+        shown, start, cut = [], 0, False
+        for part in self.parts:
+            rows = [*enumerate(part, start)]
+            start += len(part)
+            if len(part) > ROWS_SHOWN:
+                half, cut = ROWS_SHOWN // 2, True
+                shown += [*self._rows(rows[:half]), None, *self._rows(rows[-half:])]
+            else:
+                shown += self._rows(rows)
+        titles = ("component", "parameter", "feature", *self.values)
+        gap = (GAP,) * len(titles)
+        texts = [gap if row is None else row for row in shown]
+        columns = [list(column) for column in zip(titles, *texts, strict=True)]
+        # One column, so that it is repeated where a table goes on below.
+        names = ["  ".join(row) for row in zip(*map(_padded, columns[:3]), strict=True)]
+        found = table(
+            [TextColumn(head, cells) for head, *cells in (names, *columns[3:])]
+        )
+        end = "\n\nto_frame() has all rows." if cut else ""
+        return f"{self.title}\n\n{found}{end}"
+
+    def _rows(self, rows: list[tuple[int, Key]]) -> Iterator[tuple[str, ...]]:
+        """Yield the cells of rows."""
+        cells = self._numbers(rows)
+        for i, key in rows:
+            width = LONGEST_NAMES // max(1, len(key.features))
+            names = [shorten(printable(name), width) for name in key.features]
+            yield str(key.component), key.parameter, ", ".join(names), *cells[i]
+
+    def _numbers(self, rows: list[tuple[int, Key]]) -> dict[int, list[str]]:
+        """Round what components have alike by the smallest of its errors."""
+        found: dict[int, list[str]] = {}
+
+        def alike(row: tuple[int, Key]) -> tuple[Any, ...]:
+            return row[1][1:]
+
+        for _, group in groupby(sorted(rows, key=alike), key=alike):
+            places = [i for i, _ in group]
+            numbers = np.array([each[places] for each in self.values.values()])
+            estimates, errors = numbers[:2]
+            known = errors[(errors > 0) & np.isfinite(errors)]
+            if not known.size:
+                known = np.abs(estimates[(estimates != 0) & np.isfinite(estimates)])
+            cells = rounded(numbers.ravel(), known.min(initial=np.inf))
+            found |= {
+                i: cells[column :: len(places)] for column, i in enumerate(places)
+            }
+        return found
+
+    def frame(self) -> Any:
+        """Return a data frame of pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_frame requires pandas, which is not installed."
+            ) from error
+
+        keys = [key for part in self.parts for key in part]
+        names = {
+            "component": [key.component for key in keys],
+            "parameter": [key.parameter for key in keys],
+            "feature": [", ".join(key.features) for key in keys],
+        }
+        return pd.DataFrame({**names, **self.values})
+
+
+class Listed(ABC):
+    """What prints as a listing, if it has the estimates."""
+
+    @abstractmethod
+    def _listing(self) -> Listing | None:
+        """Return the rows; None without estimates."""
+
+    def __str__(self) -> str:
+        listing = self._listing()
+        return repr(self) if listing is None else listing.text()
+
+    def to_frame(self) -> Any:
+        """Return a data frame with a row for each parameter.
+
+        Its methods `to_markdown`, `to_latex` and `to_csv` write it.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Its columns are `component`, ``"all"`` for what components share;
+            `parameter`; `feature`, two names with a comma for a covariance, and name
+            and value for a category; `estimate`; `error`; and of intervals `lower` and
+            `upper`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If it was made by hand, without estimates.
+        """
+        listing = self._listing()
+        if listing is None:
+            raise ValueError(NO_ESTIMATES)
+        return listing.frame()
+
+
+def title_of(
+    method: str | None, level: float | None = None, n_boot: int | None = None
+) -> str:
+    """Say what numbers are, and by which method."""
+    title = "standard errors"
+    if method is not None:
+        title += f" by {WAYS[method]}"
+    if n_boot is not None:
+        title += f", {n_boot} refits"
+    if level is not None:
+        title = f"{100 * level:.6g} % intervals, from {title}"
+    return capitalised(title)
+
+
+def _padded(cells: list[str]) -> list[str]:
+    """Align numbers on the right, and names on the left."""
+    width = max(map(len, cells))
+    whole = all(cell.isdigit() or cell in (ALL, GAP) for cell in cells[1:])
+    return [cell.rjust(width) if whole else cell.ljust(width) for cell in cells]
