@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.core.gaussian.covariance import Structure
-from skem.core.gaussian.far import log_constants, within_widths
+from skem.core.gaussian.far import distances, expansion, within_widths
 from skem.core.gaussian.marginals import marginal_parameters
 from skem.core.gaussian.parameters import Parameters
 from skem.core.incomplete.patterns import Patterns
@@ -20,8 +20,6 @@ from skem.core.incomplete.patterns import Patterns
 FARTHEST = 1e140
 """Size of coordinates at most, as squares have to stay in range."""
 LARGEST = float(np.finfo(float).max)
-CENTRED = 1e8
-"""Size of coordinates up to which means are subtracted first, which loses nothing."""
 ROUNDS = 3
 """How often components are compared with the likeliest so far."""
 
@@ -75,9 +73,7 @@ def expanded(
     """
     K, b = len(parameters.means), z.shape[1]
     A, B, C = np.zeros((3, K, b))
-    size = np.maximum(np.abs(z).max(axis=0), 1.0)
-    near = size < max(CENTRED, 1e3 * float(np.abs(parameters.means).max()))
-    t = np.where(near, 1.0, size)
+    t, near = distances(parameters, z)
     patterns = Patterns.of(~seen)
     for p, kept in enumerate(patterns.observed):
         rows = patterns.order[patterns.starts[p] : patterns.starts[p + 1]]
@@ -87,29 +83,11 @@ def expanded(
         if not kept.all():
             form, own = marginal_parameters(structure, parameters, kept)
         at = np.ix_(kept, rows)
-        A[:, rows], B[:, rows], C[:, rows] = _coefficients(
+        A[:, rows], B[:, rows], C[:, rows] = expansion(
             form, own, z[at] / t[rows], near[rows]
         )
         C[:, rows] += within_widths(form, own, squares[at])
     return Expansion(A, B, C, t)
-
-
-def _coefficients(
-    structure: Structure, parameters: Parameters, u: np.ndarray, near: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return A, B and C of complete rows; of those that are near, C has it all."""
-    cholesky, K = parameters.precisions_cholesky, len(parameters.means)
-    A, B = np.zeros((2, K, u.shape[1]))
-    C = np.repeat(log_constants(structure, parameters)[:, None], u.shape[1], axis=1)
-    for k, mean in enumerate(parameters.means[..., None]):
-        offset = structure.whiten(cholesky, k, mean)
-        white = structure.whiten(cholesky, k, u[:, ~near])
-        A[k, ~near] = np.square(white).sum(axis=0)
-        B[k, ~near] = (white * offset).sum(axis=0)
-        C[k, ~near] -= 0.5 * np.square(offset).sum()
-        white = structure.whiten(cholesky, k, u[:, near] - mean)
-        C[k, near] -= 0.5 * np.square(white).sum(axis=0)
-    return A, B, C
 
 
 def compared(

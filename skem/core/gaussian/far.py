@@ -9,6 +9,8 @@ from skem.core.gaussian.parameters import Parameters
 
 ROOT_OF_LARGEST = 1e150
 """Size of a number whose square is in range."""
+CENTRED = 1e8
+"""Size of rows up to which means are subtracted first, which loses nothing."""
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -36,6 +38,38 @@ def common_term(
     return -0.5 * np.einsum("db,db->b", white, white)
 
 
+def distances(parameters: Parameters, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the size t of rows z (d, b), and which are near: these have t = 1.
+
+    Not beyond the components, where an expansion would cancel.
+    """
+    t = np.maximum(np.abs(z).max(axis=0), 1.0)
+    near = t < max(CENTRED, 1e3 * float(np.abs(parameters.means).max()))
+    return np.where(near, 1.0, t), near
+
+
+def expansion(
+    structure: Structure, parameters: Parameters, u: np.ndarray, near: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return A, B and C (K, b) of log w_k N = −½ A t² + B t + C, for rows t u.
+
+    Of those that are near, C has it all.
+    """
+    cholesky, K = parameters.precisions_cholesky, len(parameters.means)
+    A, B = np.zeros((2, K, u.shape[1]))
+    C = np.repeat(log_constants(structure, parameters)[:, None], u.shape[1], axis=1)
+    for k, mean in enumerate(parameters.means[..., None]):
+        offset = structure.whiten(cholesky, k, mean)
+        white = structure.whiten(cholesky, k, u[:, ~near])
+        A[k, ~near] = np.einsum("db,db->b", white, white)
+        B[k, ~near] = np.einsum("db,d->b", white, offset[:, 0])
+        C[k, ~near] -= 0.5 * np.sum(offset**2)
+        # Nearby, centring first loses nothing to cancellation.
+        white = structure.whiten(cholesky, k, u[:, near] - mean)
+        C[k, near] -= 0.5 * np.einsum("db,db->b", white, white)
+    return A, B, C
+
+
 def evaluate_far(
     structure: Structure,
     parameters: Parameters,
@@ -49,29 +83,10 @@ def evaluate_far(
     """
     z = np.nan_to_num(z, nan=0.0)
     z = z / np.maximum(np.abs(z).max(axis=0, initial=0.0) / 1e300, 1.0)
-    cholesky = parameters.precisions_cholesky
-    n_components = len(parameters.means)
-    t = np.maximum(np.abs(z).max(axis=0), 1.0)
-    # Not beyond the components, where the expansion would cancel.
-    near = t < max(1e8, 1e3 * float(np.abs(parameters.means).max()))
-    t = np.where(near, 1.0, t)
-    u = z / t
-    A, B = np.empty((2, n_components, z.shape[1]))
-    constants = log_constants(structure, parameters)
-    C = np.repeat(constants[:, None], z.shape[1], axis=1)
+    t, near = distances(parameters, z)
+    A, B, C = expansion(structure, parameters, z / t, near)
     if squares is not None:
         C += within_widths(structure, parameters, squares)
-    for k in range(n_components):
-        mean = parameters.means[k, :, None]
-        offset = structure.whiten(cholesky, k, mean)
-        white = structure.whiten(cholesky, k, u)
-        A[k] = np.einsum("db,db->b", white, white)
-        B[k] = np.einsum("db,db->b", white, np.broadcast_to(offset, white.shape))
-        C[k, ~near] -= 0.5 * np.sum(offset**2)
-        # Nearby, centring first loses nothing to cancellation.
-        exact = structure.whiten(cholesky, k, u[:, near] - mean)
-        A[k, near] = B[k, near] = 0
-        C[k, near] -= 0.5 * np.einsum("db,db->b", exact, exact)
     order = np.lexsort((-C, -B, A), axis=0)[0]
     columns = np.arange(z.shape[1])
     a, b, c = A[order, columns], B[order, columns], C[order, columns]
