@@ -54,6 +54,9 @@ class GaussianMixtureIC(ChosenMixture):
         - 'aic': −2ℓ + 2p, Akaike's; for densities rather than clusters.
         - 'icl': BIC with a price on overlap [2]_; for clusters rather than components.
 
+        Where many rows share values, such as zero or whole numbers, it is corrected for
+        them: see the Notes.
+
     tol : float, default=1e-2
         The total log-likelihood, in nats, that a candidate may still leave to be
         gained, as in `GaussianMixture`. Candidates that are more than ten nats behind
@@ -121,10 +124,9 @@ class GaussianMixtureIC(ChosenMixture):
         Its covariance structure.
 
     criterion_ : float
-        Its value of the criterion: the lowest of the eligible candidates, unless many
-        rows share values, such as zero or whole numbers. Candidates are compared by
-        the likelihood in which these have a width, as `GaussianMixture` has it in its
-        Notes; see 'excess' below.
+        Its value of the criterion, the lowest of the eligible candidates. Where rows
+        share values it is corrected for them, as the Notes say, and is not what ``bic``
+        (or ``aic``, ``icl``) of the chosen mixture returns.
 
     best_index_ : int
         Its place in `results_`.
@@ -134,10 +136,13 @@ class GaussianMixtureIC(ChosenMixture):
         for ``pandas.DataFrame(selection.results_)``:
 
         - 'param_n_components', 'param_covariance_type';
-        - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
-          a candidate that could not be fitted, or was not for lack of rows;
+        - 'criterion': what the choice is made by, corrected for shared values; NaN, as
+          what follows, for a candidate that could not be fitted, or was not for lack of
+          rows;
+        - 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): the raw values, which
+          the methods of the mixture return;
         - 'excess': nats of 'log_likelihood' that come from taking shared values for
-          points. The choice is made by the criterion without them;
+          points: 'criterion' is the raw one and twice these. 0 without such values;
         - 'n_parameters', 'n_iter' (steps of the last run);
         - 'converged': whether no more than `tol` is estimated to be left, or than one
           nat if the candidate is more than ten nats behind the best one;
@@ -170,6 +175,17 @@ class GaussianMixtureIC(ChosenMixture):
     et al. [3]_ escape from poor optima. All candidates are then followed on all rows,
     and those near the best one get more starts and are followed to the end.
 
+    Where many rows share values, such as zeros, 0/1 columns or whole numbers, a
+    component on one of these values has a density without bound. So has the likelihood
+    ℓ, and with it the raw criterion: it would choose one component for each value.
+    Candidates are therefore fitted and compared by the likelihood ℓ_w in which shared
+    values have a width, as `GaussianMixture` has it in its Notes. For BIC that is
+
+        criterion = −2 ℓ_w + p log N = BIC + 2 excess, with excess = ℓ − ℓ_w,
+
+    and AIC and ICL are raised by as much. Where a correction is seen, repr, pictures
+    and the command ``skem`` say so. Without shared values there is none.
+
     References
     ----------
     .. [1] G. Schwarz (1978). Estimating the dimension of a model. Annals of Statistics
@@ -187,7 +203,7 @@ class GaussianMixtureIC(ChosenMixture):
     >>> selection = GaussianMixtureIC(range(1, 5), random_state=0).fit(X)
     >>> selection.covariance_type_, selection.n_components_
     ('tied', 3)
-    >>> round(selection.criterion_, 1)
+    >>> round(selection.bic(X), 1)
     2314.3
     >>> selection.predict(X).shape
     (272,)

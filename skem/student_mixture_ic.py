@@ -108,8 +108,9 @@ class StudentMixtureIC(ChosenMixture):
         Its structure.
 
     criterion_ : float
-        Its value of the criterion: the lowest of the eligible candidates, unless many
-        rows share values, as in :class:`~skem.GaussianMixtureIC`.
+        Its value of the criterion, the lowest of the eligible candidates. Where rows
+        share values it is corrected for them: BIC + 2 excess, as in the Notes of
+        :class:`~skem.GaussianMixtureIC`.
 
     best_index_ : int
         Its place in `results_`.

@@ -122,7 +122,8 @@ def test_json_has_the_numbers_in_full(succeed, X):
     candidates = out["candidates"]
     assert len(candidates) == len(selection.results_["rank"])
     assert [each["rank"] for each in candidates] == list(range(1, len(candidates) + 1))
-    assert candidates[0]["bic"] == selection.criterion_
+    assert candidates[0]["criterion"] == selection.criterion_
+    assert candidates[0]["bic"] == selection.results_["bic"][selection.best_index_]
     assert candidates[0]["covariance_type"] == selection.covariance_type_
     best = out["best"]
     assert best["n_components"] == selection.n_components_
@@ -154,10 +155,11 @@ def test_other_criteria_choose(criterion, succeed, X):
         (1, 2), covariance_type="full", criterion=criterion, random_state=0
     ).fit(X)
     name = criterion.upper()
-    assert f"Candidates by {name}, the lowest first" in out
+    assert f"Candidates by {name} corrected for values that rows share, the" in out
     assert f"Best: {selection.n_components_} component" in out
-    first = out.split(f"{name}\n")[1].splitlines()[0]
-    assert first.split()[3] == f"{selection.criterion_:.2f}"
+    first = out.split(f"{name}  corrected\n")[1].splitlines()[0]
+    raw = selection.results_[criterion][selection.best_index_]
+    assert first.split()[3:5] == [f"{raw:.2f}", f"{selection.criterion_:.2f}"]
     assert "BIC" not in out.split("Best:")[0]
 
 
@@ -169,10 +171,10 @@ def test_the_five_best_are_shown_and_all_if_asked_for(succeed):
     def shown(out):
         return out.split("Candidates")[1].split("\n\n")[1].splitlines()[1:]
 
-    assert "5 of 6 (--all shows all)" in short
+    assert "5 of 6 (--all shows all)" in " ".join(short.split())
     assert "--all" not in full
     assert shown(full)[:5] == shown(short)
-    values = [float(line.split()[4]) for line in shown(full)]
+    values = [float(line.split()[5]) for line in shown(full)]
     assert values == sorted(values)
     assert len(values) == 6
     assert shown(short)[0].endswith("<- best")

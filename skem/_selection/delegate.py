@@ -29,6 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 from skem._fitted.shared import LabelsItsData, SharedMethods
 from skem._inputs.sklearn import VisualBlock
 from skem._inputs.typing import available_if
+from skem._report.criterion import CORRECTED
 from skem._report.text import count
 from skem._selection.grid import check_numbers_of_components
 
@@ -187,12 +188,23 @@ class Chooser(
         """Number of columns of `transform`."""
         return self._best()._n_features_out
 
+    @property
+    def _has_covariances(self) -> bool:
+        """Whether the covariance structure says something about the choice."""
+        return True
+
     def _choice(self) -> str:
         """Say what was chosen, in a line."""
-        return (
-            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
-            f"{self.criterion} {self.criterion_:.1f}"
-        )
+        raw = f"{self.results_[self.criterion][self.best_index_]:.1f}"
+        judged = f"{self.criterion_:.1f}"
+        parts = [
+            count(self.n_components_, "component"),
+            *([self.covariance_type_] if self._has_covariances else []),
+            f"{self.criterion} {raw}",
+        ]
+        if judged != raw:
+            parts.append(f"{CORRECTED}: {judged}")
+        return ", ".join(parts)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         unfitted = super().__repr__(N_CHAR_MAX)

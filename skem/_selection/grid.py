@@ -92,8 +92,13 @@ class Candidate:
         """BIC + 2 × surprise."""
         return self._totals.icl(self.n_parameters)
 
+    @property
+    def judged_likelihood(self) -> float:
+        """The log-likelihood with shared values as wide as they are."""
+        return self.log_likelihood - self.excess
+
     def judged_by(self, criterion: str) -> float:
-        """Return the criterion with shared values as wide as they are."""
+        """Return the criterion of that likelihood, which the choice is made by."""
         return float(getattr(self, criterion)) + 2 * self.excess
 
 
@@ -177,7 +182,7 @@ def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarr
     return {
         "param_n_components": np.array([c.n_components for c in found]),
         "param_covariance_type": np.array([c.covariance_type for c in found]),
-        "criterion": np.array([getattr(c, criterion) for c in found]),
+        "criterion": judged,
         **{name: np.array([getattr(c, name) for c in found]) for name in CRITERIA},
         "log_likelihood": np.array([c.log_likelihood for c in found]),
         "excess": np.array([c.excess for c in found]),
