@@ -295,6 +295,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
         self._set_stream(self._stream_class.begin(best.evaluation))
+        self._labelled = len(em.blocks.known_components) > 0
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values
