@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from skem._inputs.sklearn import StrOptions
+from skem._inputs.options import StrOptions
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -214,7 +214,7 @@ class GaussianMixtureIC(ChosenMixture):
     _passed = (*ChosenMixture._passed, "fixed")
     _parameter_constraints: dict = {  # noqa: RUF012
         **ChosenMixture._parameter_constraints,
-        "fixed": [StrOptions({"weights"}), None],
+        "fixed": [StrOptions(["weights"]), None],
     }
 
     def __init__(

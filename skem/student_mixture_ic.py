@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -164,7 +165,7 @@ class StudentMixtureIC(ChosenMixture):
     _parameter_constraints: dict = {  # noqa: RUF012
         **ChosenMixture._parameter_constraints,
         "df": [
-            StrOptions({"estimate", "common"}),
+            StrOptions(["estimate", "common"]),
             Interval(Real, 0.0, None, closed="right"),
         ],
         "df_init": [None, Interval(Real, 0.0, None, closed="neither")],

@@ -451,6 +451,7 @@ def test_bad_seeds_are_refused(seed, refuse):
     ("arguments", "message"),
     [
         (["--covariance", "round"], "'round' is none of full, tied, diag"),
+        (["--covariance", "E"], "'E' and 'V', of one feature, are 'tied' and 'full'"),
         (["--covariance", "full,"], "'' is none of full, tied, diag"),
         (["--covariance", "full,all"], "'all' is none of full, tied, diag"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import OF_ONE_FEATURE, StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._inputs.validation import N_JOBS
 from skem._report.text import MOST_NAMED, rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
@@ -20,11 +21,11 @@ from skem.core.solve.registry import ACCELERATORS
 CRITERIA = ("bic", "aic", "icl")
 CHOICE_CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-    "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
-    "criterion": [StrOptions(set(CRITERIA))],
+    "covariance_type": [covariance_types(SHAPES, "all"), "array-like"],
+    "criterion": [StrOptions(CRITERIA)],
     "tol": [Interval(Real, 0.0, None, closed="neither")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "algorithm": [StrOptions(ACCELERATORS)],
     "random_state": ["random_state"],
     "n_jobs": N_JOBS,
 }
@@ -133,7 +134,8 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
         if not isinstance(name, str) or name not in SHAPES:
             raise ValueError(
                 "The 'covariance_type' parameter must be 'all' alone, a str among "
-                f"{[*SHAPES]} or a sequence of these. Got {covariance_type!r} instead."
+                f"{[*SHAPES]} or a sequence of these ({OF_ONE_FEATURE}). Got "
+                f"{covariance_type!r} instead."
             )
     if not names:
         raise ValueError("The 'covariance_type' parameter must not be empty.")
