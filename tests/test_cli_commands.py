@@ -163,6 +163,22 @@ def test_other_criteria_choose(criterion, succeed, X):
     assert "BIC" not in out.split("Best:")[0]
 
 
+def test_candidates_are_in_the_order_of_the_number_that_they_are_judged_by(
+    succeed, write
+):
+    rng = np.random.default_rng(0)
+    rows = zip(rng.normal(size=150), *rng.integers(0, 2, (2, 150)), strict=True)
+    path = write("\n".join(["x,a,b", *(f"{x:.15f},{a},{b}" for x, a, b in rows)]))
+    out = succeed(path, "--components", "1-3", "--covariance", "diag,tied", "--all")
+    assert "BIC corrected for values that rows share, the lowest first" in out
+    header, *lines = out.split("Candidates")[1].split("\n\n")[1].splitlines()
+    assert header.split()[-2:] == ["BIC", "corrected"]
+    lines = [line.split() for line in lines if "not eligible" not in line]
+    raw, used = (np.array([line[i] for line in lines], float) for i in (4, 5))
+    assert (np.diff(used) >= 0).all() and lines[0][-1] == "best"
+    assert not (np.diff(raw) >= 0).all()
+
+
 def test_the_five_best_are_shown_and_all_if_asked_for(succeed):
     arguments = ["--components", "1-3", "--columns", "waiting"]
     arguments += ["--covariance", ",".join(list(STRUCTURES)[:2])]
