@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from skem._fitted.posterior import FittedPosterior
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -301,17 +302,17 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
     _stream_class = VariationalStream
     _parameter_constraints: dict = {  # noqa: RUF012
         **PARAMETERS,
-        "covariance_type": [StrOptions(set(STRUCTURES))],
-        "weight_concentration_prior_type": [StrOptions(set(WEIGHT_PRIORS))],
+        "covariance_type": [covariance_types(STRUCTURES)],
+        "weight_concentration_prior_type": [StrOptions(WEIGHT_PRIORS)],
         "weight_concentration_prior": [
             None,
             Interval(Real, 0.0, None, closed="neither"),
         ],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
-        "mean_prior": [StrOptions({"auto"}), None, "array-like"],
+        "mean_prior": [StrOptions(["auto"]), None, "array-like"],
         "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "covariance_prior": [
-            StrOptions({"auto"}),
+            StrOptions(["auto"]),
             None,
             "array-like",
             Interval(Real, 0.0, None, closed="neither"),

@@ -101,9 +101,9 @@ class MixtureIC(TakesTables, Chooser):
         Its structure of Gaussian columns.
 
     criterion_ : float
-        Its criterion: the lowest, unless many rows share values of columns whose
-        families give these a width. Candidates are compared by the likelihood with
-        widths; see 'excess' in :class:`GaussianMixtureIC`.
+        Its criterion, the lowest. Where rows share values of columns whose families
+        give these a width, those of the others are corrected for that, as in the Notes
+        of :class:`GaussianMixtureIC`.
 
     best_index_ : int
         Its place in `results_`.
@@ -300,6 +300,10 @@ class MixtureIC(TakesTables, Chooser):
                 DegenerateComponentsWarning,
                 stacklevel=5,
             )
+
+    @property
+    def _has_covariances(self) -> bool:
+        return len(self.best_estimator_.covariances_) > 0
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; `handle_unknown` is that of the chosen mixture, too.

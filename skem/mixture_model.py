@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._tables.fitting import FittingTable
 from skem.core.gaussian.covariance import SHAPES
 
@@ -244,12 +245,12 @@ class MixtureModel(FittingTable):
             )
         },
         "families": "no_validation",
-        "covariance_type": [StrOptions(set(SHAPES))],
+        "covariance_type": [covariance_types(SHAPES)],
         "pseudo_observations": PARAMETERS["reg_covar"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "weights_init": ["array-like", None],
         "parameters_init": [dict, None],
-        "handle_unknown": [StrOptions({"error", "missing"})],
+        "handle_unknown": [StrOptions(["error", "missing"])],
         "fixed": [list, tuple, set, frozenset, None],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from skem._inputs.sklearn import StrOptions
+from skem._inputs.options import StrOptions
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -53,6 +53,9 @@ class GaussianMixtureIC(ChosenMixture):
           weights.
         - 'aic': −2ℓ + 2p, Akaike's; for densities rather than clusters.
         - 'icl': BIC with a price on overlap [2]_; for clusters rather than components.
+
+        Where many rows share values, such as zero or whole numbers, it is corrected for
+        them: see the Notes.
 
     tol : float, default=1e-2
         The total log-likelihood, in nats, that a candidate may still leave to be
@@ -121,10 +124,9 @@ class GaussianMixtureIC(ChosenMixture):
         Its covariance structure.
 
     criterion_ : float
-        Its value of the criterion: the lowest of the eligible candidates, unless many
-        rows share values, such as zero or whole numbers. Candidates are compared by
-        the likelihood in which these have a width, as `GaussianMixture` has it in its
-        Notes; see 'excess' below.
+        Its value of the criterion, which ``bic`` (or ``aic``, ``icl``) of the chosen
+        mixture returns. In `results_` it is the lowest of the eligible candidates; if
+        rows share values, those of the others are corrected there, as the Notes say.
 
     best_index_ : int
         Its place in `results_`.
@@ -134,10 +136,14 @@ class GaussianMixtureIC(ChosenMixture):
         for ``pandas.DataFrame(selection.results_)``:
 
         - 'param_n_components', 'param_covariance_type';
-        - 'criterion', 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): NaN for
-          a candidate that could not be fitted, or was not for lack of rows;
+        - 'criterion': what the choice is made by, beside that of the chosen one
+          corrected for shared values; NaN, as what follows, for a candidate that could
+          not be fitted, or was not for lack of rows;
+        - 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): the raw values, which
+          the methods of the mixture return;
         - 'excess': nats of 'log_likelihood' that come from taking shared values for
-          points. The choice is made by the criterion without them;
+          points: 'criterion' is the raw one, and twice what these are above those of
+          the chosen candidate. 0 without such values;
         - 'n_parameters', 'n_iter' (steps of the last run);
         - 'converged': whether no more than `tol` is estimated to be left, or than one
           nat if the candidate is more than ten nats behind the best one;
@@ -170,6 +176,19 @@ class GaussianMixtureIC(ChosenMixture):
     et al. [3]_ escape from poor optima. All candidates are then followed on all rows,
     and those near the best one get more starts and are followed to the end.
 
+    Where many rows share values, such as zeros, 0/1 columns or whole numbers, a
+    component on one of these values has a density without bound. So has the likelihood
+    ℓ, and with it the raw criterion: it would choose one component for each value.
+    Candidates are therefore fitted and compared by the likelihood ℓ_w in which shared
+    values have a width, as `GaussianMixture` has it in its Notes. For BIC that is
+
+        −2 ℓ_w + p log N = BIC + 2 excess, with excess = ℓ − ℓ_w,
+
+    and AIC and ICL are raised by as much. The width is arbitrary, and so is the level:
+    in `results_` the excess of the chosen candidate is taken from all, so that this one
+    has its raw value. Where a correction is seen, pictures and the command ``skem`` say
+    so. Without shared values there is none.
+
     References
     ----------
     .. [1] G. Schwarz (1978). Estimating the dimension of a model. Annals of Statistics
@@ -198,7 +217,7 @@ class GaussianMixtureIC(ChosenMixture):
     _passed = (*ChosenMixture._passed, "fixed")
     _parameter_constraints: dict = {  # noqa: RUF012
         **ChosenMixture._parameter_constraints,
-        "fixed": [StrOptions({"weights"}), None],
+        "fixed": [StrOptions(["weights"]), None],
     }
 
     def __init__(

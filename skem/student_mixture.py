@@ -19,7 +19,8 @@ from skem._fitted.student import (
     stretched,
 )
 from skem._fitting.likelihood import LikelihoodMixture
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval
 from skem._inputs.typing import Algorithm, Auto, CovarianceType, InitParams, RandomState
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES, Structure
@@ -253,7 +254,7 @@ class StudentMixture(LikelihoodMixture):
     _parameter_constraints: dict = {  # noqa: RUF012
         **LikelihoodMixture._parameter_constraints,
         "df": [
-            StrOptions({"estimate", "common"}),
+            StrOptions(["estimate", "common"]),
             Interval(Real, 0.0, None, closed="right"),
             "array-like",
         ],

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval
 from skem._inputs.typing import (
     Algorithm,
     Auto,
@@ -108,8 +109,8 @@ class StudentMixtureIC(ChosenMixture):
         Its structure.
 
     criterion_ : float
-        Its value of the criterion: the lowest of the eligible candidates, unless many
-        rows share values, as in :class:`~skem.GaussianMixtureIC`.
+        Its value of the criterion. Where rows share values, candidates are compared by
+        one that is corrected, as in the Notes of :class:`~skem.GaussianMixtureIC`.
 
     best_index_ : int
         Its place in `results_`.
@@ -163,7 +164,7 @@ class StudentMixtureIC(ChosenMixture):
     _parameter_constraints: dict = {  # noqa: RUF012
         **ChosenMixture._parameter_constraints,
         "df": [
-            StrOptions({"estimate", "common"}),
+            StrOptions(["estimate", "common"]),
             Interval(Real, 0.0, None, closed="right"),
         ],
         "df_init": [None, Interval(Real, 0.0, None, closed="neither")],

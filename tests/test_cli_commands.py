@@ -122,7 +122,8 @@ def test_json_has_the_numbers_in_full(succeed, X):
     candidates = out["candidates"]
     assert len(candidates) == len(selection.results_["rank"])
     assert [each["rank"] for each in candidates] == list(range(1, len(candidates) + 1))
-    assert candidates[0]["bic"] == selection.criterion_
+    assert candidates[0]["criterion"] == selection.criterion_
+    assert candidates[0]["bic"] == selection.results_["bic"][selection.best_index_]
     assert candidates[0]["covariance_type"] == selection.covariance_type_
     best = out["best"]
     assert best["n_components"] == selection.n_components_
@@ -154,11 +155,28 @@ def test_other_criteria_choose(criterion, succeed, X):
         (1, 2), covariance_type="full", criterion=criterion, random_state=0
     ).fit(X)
     name = criterion.upper()
-    assert f"Candidates by {name}, the lowest first" in out
+    assert f"Candidates by {name} corrected for values that rows share, the" in out
     assert f"Best: {selection.n_components_} component" in out
-    first = out.split(f"{name}\n")[1].splitlines()[0]
-    assert first.split()[3] == f"{selection.criterion_:.2f}"
+    first = out.split(f"{name}  corrected\n")[1].splitlines()[0]
+    raw = selection.results_[criterion][selection.best_index_]
+    assert first.split()[3:5] == [f"{raw:.2f}", f"{selection.criterion_:.2f}"]
     assert "BIC" not in out.split("Best:")[0]
+
+
+def test_candidates_are_in_the_order_of_the_number_that_they_are_judged_by(
+    succeed, write
+):
+    rng = np.random.default_rng(0)
+    rows = zip(rng.normal(size=150), *rng.integers(0, 2, (2, 150)), strict=True)
+    path = write("\n".join(["x,a,b", *(f"{x:.15f},{a},{b}" for x, a, b in rows)]))
+    out = succeed(path, "--components", "1-3", "--covariance", "diag,tied", "--all")
+    assert "BIC corrected for values that rows share, the lowest first" in out
+    header, *lines = out.split("Candidates")[1].split("\n\n")[1].splitlines()
+    assert header.split()[-2:] == ["BIC", "corrected"]
+    lines = [line.split() for line in lines if "not eligible" not in line]
+    raw, used = (np.array([line[i] for line in lines], float) for i in (4, 5))
+    assert (np.diff(used) >= 0).all() and lines[0][-1] == "best"
+    assert not (np.diff(raw) >= 0).all()
 
 
 def test_the_five_best_are_shown_and_all_if_asked_for(succeed):
@@ -169,10 +187,10 @@ def test_the_five_best_are_shown_and_all_if_asked_for(succeed):
     def shown(out):
         return out.split("Candidates")[1].split("\n\n")[1].splitlines()[1:]
 
-    assert "5 of 6 (--all shows all)" in short
+    assert "5 of 6 (--all shows all)" in " ".join(short.split())
     assert "--all" not in full
     assert shown(full)[:5] == shown(short)
-    values = [float(line.split()[4]) for line in shown(full)]
+    values = [float(line.split()[5]) for line in shown(full)]
     assert values == sorted(values)
     assert len(values) == 6
     assert shown(short)[0].endswith("<- best")

@@ -57,6 +57,9 @@ def test_a_choice_among_mixtures_of_a_table_is_drawn(draw):
         line.get_ydata(), results["bic"] - results["bic"].min()
     )
     assert position(display.best_) == (2, 0)
+    # There are no covariances.
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["chosen: 2"]
     assert results["rank"][1] == 1
     assert (results["fit_time"] > 0).all()
 
@@ -84,6 +87,20 @@ def test_criterion_is_named(criterion, label, draw):
     assert draw(Search(criterion).fit()).ax_.get_ylabel() == (
         f"{label} above the best, 20.0"
     )
+
+
+def test_a_corrected_criterion_is_said_to_be_one(draw):
+    search = Search().fit()
+    search.results_["bic"] = VALUES.copy()
+    assert "corrected" not in draw(search).ax_.get_ylabel()
+    # The raw one would choose another.
+    search.results_["bic"][5] = -500.0
+    display = draw(search)
+    assert display.ax_.get_ylabel() == (
+        "BIC above the best, 20.0\n(corrected for values that rows share)"
+    )
+    assert min(line.get_ydata().min() for line in display.lines_) == 0
+    assert position(display.best_) == (2, 0)
 
 
 def test_candidates_in_any_order_are_drawn_by_number_of_components(draw):

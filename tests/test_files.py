@@ -367,6 +367,7 @@ NOT_DEFINITE = array([[[1.0, 2.0], [2.0, 1.0]]] * 2)
         (without("state"), "lacks 'state'"),
         (without("state", "noise"), "state should have fingerprint, n_given, noise"),
         (at("state", "fingerprint", value="a"), "fingerprint is not a whole number"),
+        (at("state", "labelled", value=1), "labelled is not true or false"),
         (at("state", "noise", value={"corner": [1.0]}), "noise is not of the right"),
         (at("parameters", "novel", value=1), "no parameter 'novel'"),
         (at("parameters", "tol", value=-1.0), "The 'tol' parameter"),

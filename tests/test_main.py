@@ -93,8 +93,8 @@ def test_old_faithful_has_two_components_by_bic(succeed):
     assert out.startswith("Old Faithful: 272 rows, 2 columns (eruptions, waiting)\n")
     assert "Best: 2 components, full covariances" in out
     header, *rows = section(out, "Candidates")
-    assert header == ["K", "log-likelihood", "parameters", "BIC"]
-    assert [row[4:] for row in rows] == [["<-", "best"], [], []]
+    assert header == ["K", "log-likelihood", "parameters", "BIC", "corrected"]
+    assert [row[5:] for row in rows] == [["<-", "best"], [], []]
     rows = by_number(rows)
 
     X = load_faithful().data
@@ -107,6 +107,7 @@ def test_old_faithful_has_two_components_by_bic(succeed):
             str(mixture.n_parameters_),
             f"{results['bic'][K - 1]:.2f}",
         ]
+        assert row[4] == f"{results['criterion'][K - 1]:.2f}"
         # The first is far behind the best one, and may lack a nat; the others lack
         # 0.01 nats by an estimate that may be off by several times that.
         assert abs(float(row[3]) - mixture.bic(X)) < (2 if K == 1 else 0.2)
@@ -345,7 +346,7 @@ def test_candidates_that_are_not_eligible_are_marked_and_told_why_once(succeed, 
     path = write("a,b\n" + "0,0\n1,2\n5,1\n" * 10)
     out = succeed(path, "--components", "1-6", *FULL, "--all")
     _, *rows = section(out, "Candidates")
-    marks = [" ".join(row[4:]) for row in rows]
+    marks = [" ".join(row[5:]) for row in rows]
     assert marks == ["<- best", "", "", *["not eligible"] * 3]
     assert "Best: 3 components, full covariances" in out
     below = one_line(out.split("\n\n")[3])
@@ -450,6 +451,7 @@ def test_bad_seeds_are_refused(seed, refuse):
     ("arguments", "message"),
     [
         (["--covariance", "round"], "'round' is none of full, tied, diag"),
+        (["--covariance", "E"], "'E' and 'V', of one feature, are 'tied' and 'full'"),
         (["--covariance", "full,"], "'' is none of full, tied, diag"),
         (["--covariance", "full,all"], "'all' is none of full, tied, diag"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),

@@ -133,8 +133,12 @@ def test_each_family_with_widths_has_its_part_of_the_excess(family):
     families = [("gaussian", [0, 1]), (family, [2])]
     selection = MixtureIC((1, 2), families=families, random_state=0).fit(X)
     best = selection.best_estimator_
-    assert (selection.results_["excess"] > 1).all()
-    assert selection.criterion_ == pytest.approx(best.bic(X))
+    results, chosen = selection.results_, selection.best_index_
+    assert (results["excess"] > 1).all()
+    assert results["bic"][chosen] == pytest.approx(best.bic(X))
+    corrections = 2 * (results["excess"] - results["excess"][chosen])
+    np.testing.assert_allclose(results["criterion"], results["bic"] + corrections)
+    assert selection.criterion_ == results["bic"][chosen] == results["criterion"].min()
 
 
 def test_structures_are_tried_only_where_they_matter(X):
@@ -208,9 +212,18 @@ def test_it_says_what_it_has_chosen(X):
     selection = MixtureIC((2,), covariance_type="diag", random_state=0)
     assert "chosen" not in repr(selection)
     selection.fit(X)
-    said = f"2 components, diag, bic {selection.criterion_:.1f}"
+    said = f"2 components, diag, bic {selection.bic(X):.1f}"
     assert repr(selection).endswith(f"# chosen: {said}")
     assert f"best_estimator_: {said}" in selection._repr_html_()
+
+
+def test_without_covariances_none_is_named(X):
+    counts = MixtureIC((2,), families="poisson", random_state=0).fit(X[:, 2:])
+    said = f"# chosen: 2 components, bic {counts.criterion_:.1f}"
+    assert repr(counts).endswith(said)
+    # A variance for each component, or one for all.
+    numbers = MixtureIC((2,), covariance_type="tied", random_state=0).fit(X[:, :1])
+    assert repr(numbers).endswith(f"2 components, tied, bic {numbers.criterion_:.1f}")
 
 
 def test_known_components_keep_their_numbers(X):

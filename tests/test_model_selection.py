@@ -67,7 +67,7 @@ def test_a_row_that_is_not_remote_is_no_component_by_itself(largest):
     search.fit(X)
     # R mclust, VVI with a tight tolerance; seven that are tied leave a row alone.
     assert (search.covariance_type_, search.n_components_) == ("diag", 4)
-    assert search.criterion_ == pytest.approx(6936.2, abs=0.1)
+    assert search.bic(X) == pytest.approx(6936.2, abs=0.1)
 
 
 def test_old_faithful_is_three_tied_components_as_in_mclust():
@@ -78,7 +78,7 @@ def test_old_faithful_is_three_tied_components_as_in_mclust():
     # R mclust, EEE with three components, to its printed digits; the penalty moves
     # the log-likelihood by less than 0.01.
     assert selection.results_["log_likelihood"][best] == pytest.approx(-1126.3, abs=0.1)
-    assert selection.criterion_ == pytest.approx(2314.3, abs=0.1)
+    assert selection.results_["bic"][best] == pytest.approx(2314.3, abs=0.1)
     # Waiting times are whole minutes, which tell a little less.
     assert 0 < selection.results_["excess"][best] < 0.5
 
@@ -152,7 +152,7 @@ def test_the_winner_is_near_the_best_where_rows_are_few():
     # Of two starts, as eight take four times as long.
     selection = GaussianMixtureIC(3, covariance_type="full", n_init=2, random_state=0)
     # The lowest BIC known is -40679. Without random weights it is -40617.
-    assert selection.fit(X).criterion_ < -40_640
+    assert selection.fit(X).bic(X) < -40_640
 
 
 @dataclass
@@ -336,12 +336,12 @@ def test_delegated_methods_are_documented_and_typed():
 
 
 def test_repr_shows_the_choice(selected):
+    choice = "2 components, full, bic 2322.2"
     text = repr(selected)
     assert eval(text).get_params() == selected.get_params()
-    assert text.endswith("# chosen: 2 components, full, bic 2322.2")
+    assert text.endswith(f"# chosen: {choice}")
     assert repr(clone(selected)) in text and "chosen" not in repr(clone(selected))
-    html = selected._repr_html_()
-    assert "best_estimator_: 2 components, full, bic 2322.2" in html
+    assert f"best_estimator_: {choice}" in selected._repr_html_()
     assert "best_estimator_" not in clone(selected)._repr_html_()
 
 
@@ -472,6 +472,64 @@ def test_components_of_single_values_of_a_column_do_not_win():
     plain = GaussianMixtureIC(range(1, 4), random_state=0).fit(X[:, :3])
     assert plain.criterion_ == plain.results_["bic"].min()
     assert (plain.results_["excess"] == 0).all()
+    np.testing.assert_array_equal(plain.results_["criterion"], plain.results_["bic"])
+    assert "corrected" not in repr(plain)
+
+
+def coins(n=300):
+    """Return a normal column and two fair coins, of no clusters."""
+    rng = np.random.default_rng(0)
+    return np.column_stack([rng.normal(size=n), rng.integers(0, 2, (n, 2))])
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (GaussianMixtureIC, {"n_init": 2}),
+        (StudentMixtureIC, {"n_init": 1, "df": 5.0, "covariance_type": "tied"}),
+        (MixtureIC, {"families": "gaussian", "covariance_type": ("full", "diag")}),
+    ],
+)
+def test_the_criterion_is_what_the_choice_is_made_by(criterion, kind, options):
+    X = coins(150)
+    options = {"criterion": criterion, "random_state": 0, **options}
+    selection = kind((1, 2, 3), **options).fit(X)
+    table = pd.DataFrame(selection.results_)
+    assert (table.excess > 10).all()
+    best = table.loc[selection.best_index_]
+    more = 2 * (table.excess - best.excess)
+    np.testing.assert_allclose(table.criterion, table[criterion] + more, rtol=1e-12)
+    assert abs(more).max() > 1
+    eligible = table[table.eligible]
+    assert eligible.criterion.idxmin() == selection.best_index_
+    assert selection.criterion_ == eligible.criterion.min() == best[criterion]
+    assert eligible.sort_values("rank").criterion.is_monotonic_increasing
+    for name in ("bic", "aic", "icl"):
+        raw = getattr(selection.best_estimator_, name)(X)
+        assert best[name] == pytest.approx(raw, rel=1e-9)
+    said = f"{criterion} {best[criterion]:.1f}"
+    assert said in repr(selection)
+    assert said in selection._repr_html_()
+
+
+def test_coins_are_one_component_of_a_higher_raw_criterion():
+    """The raw one is lowest with components on single values."""
+    selection = GaussianMixtureIC(range(1, 6), n_init=2, random_state=0).fit(coins())
+    table = pd.DataFrame(selection.results_)
+    table = table[table.eligible].sort_values("rank")
+    assert selection.n_components_ == 1
+    assert table.bic.min() < table.bic.iloc[0] - 50
+    assert table.criterion.is_monotonic_increasing
+
+
+def test_a_candidate_is_said_with_both_numbers(capsys):
+    selection = GaussianMixtureIC(
+        (1, 2), covariance_type="diag", random_state=0, verbose=1
+    ).fit(coins(100))
+    raw, used = (selection.results_[name][1] for name in ("bic", "criterion"))
+    assert selection.n_components_ == 1
+    assert f"2 diag: {used:.2f} (bic {raw:.2f}), " in capsys.readouterr().out
 
 
 def test_if_no_candidate_is_eligible_the_best_of_the_others_is_chosen():

@@ -21,7 +21,7 @@ from skem import (
     StudentMixture,
 )
 from skem.core.gaussian.constraint import CONSTRAINTS
-from skem.core.gaussian.covariance import ALIASES, FOURTEEN, SHAPES
+from skem.core.gaussian.covariance import ALIASES, FOURTEEN, SHAPES, STRUCTURES
 from skem.core.gaussian.regularization import COLLINEAR
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -427,6 +427,26 @@ def test_classes_of_a_shape_have_none_together():
 def test_a_bayesian_mixture_has_four():
     with pytest.raises(ValueError, match="'covariance_type' parameter of Bayesian"):
         BayesianGaussianMixture(2, covariance_type="VEV").fit(clusters())
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianMixture(covariance_type="V"),
+        GaussianMixtureIC(2, covariance_type="V"),
+        GaussianMixtureIC(2, covariance_type=["E", "V"]),
+        BayesianGaussianMixture(covariance_type="V"),
+    ],
+)
+def test_errors_list_the_names_in_their_order(estimator):
+    with pytest.raises(ValueError) as caught:
+        estimator.fit(clusters()[:, :1])
+    message = str(caught.value)
+    listed = message[message.index("'full'") :]
+    names = [*SHAPES] if "VVV" in listed else [*STRUCTURES]
+    assert listed.startswith(", ".join(map(repr, names)))
+    # mclust's names where there is one feature.
+    assert "'E' and 'V', of one feature, are 'tied' and 'full' here" in message
 
 
 def test_parameters_must_have_the_shape():

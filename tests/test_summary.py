@@ -12,7 +12,15 @@ import pytest
 from scipy.special import xlogy
 from sklearn.base import clone
 
-from skem import GaussianMixture, GaussianMixtureIC, MixtureIC, StudentMixture
+import skem
+from skem import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureIC,
+    MixtureIC,
+    MixtureModel,
+    StudentMixture,
+)
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -108,6 +116,84 @@ def test_numbers_of_known_components_are_those_of_the_methods(estimator, X):
     if not isinstance(estimator, MixtureIC):
         mean = summary.log_likelihood / weight.sum()
         assert mean == pytest.approx(summary.lower_bound, abs=1e-6)
+
+
+def quantities(summary):
+    """Return the lines of the table of the fit, by name."""
+    lines = str(summary).split("\nFit\n\n")[1].split("\n\n")[0].splitlines()
+    return dict(line.strip().rsplit(maxsplit=1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "of_each"),
+    [
+        (GaussianMixture(2, random_state=0), "mean log-likelihood of the fit", True),
+        (
+            GaussianMixture(2, noise=True, random_state=0),
+            "mean log-likelihood of the fit",
+            True,
+        ),
+        (StudentMixture(2, random_state=0), "mean log-likelihood of the fit", True),
+        (
+            BayesianGaussianMixture(2, random_state=0),
+            "evidence lower bound of the fit",
+            False,
+        ),
+    ],
+)
+def test_the_bound_of_the_fit_is_called_what_it_is(estimator, name, of_each, X):
+    mixture = clone(estimator).fit(X)
+    summary = mixture.summary(X)
+    shown = quantities(summary)
+    assert float(shown[name]) == pytest.approx(mixture.lower_bound_, abs=5e-3)
+    assert summary.is_evidence is not of_each
+    total = float(shown["log-likelihood"])
+    if of_each:
+        assert mixture.lower_bound_ * len(X) == pytest.approx(total, abs=0.01)
+    else:
+        # Of all rows, and below the likelihood.
+        assert mixture.lower_bound_ < total
+        assert "mean log-likelihood of the fit" not in shown
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture, GaussianMixtureIC])
+def test_likelihoods_that_differ_in_labels_are_told_apart(kind, X, tmp_path):
+    labels = np.where(np.arange(len(X)) < 60, np.arange(len(X)) % 3, -1)
+    mixture = kind(3, random_state=0).fit(X, labels=labels)
+    bound, total = "mean log-likelihood of the fit", "log-likelihood"
+    with_labels, without = ", with labels", ", without labels"
+    assert {bound, total} <= quantities(mixture.summary(X, labels=labels)).keys()
+    found = quantities(mixture.summary(X))
+    assert {bound + with_labels, total + without} <= found.keys()
+    assert bound + with_labels in quantities(mixture.summary())
+    # Nothing is known of any row.
+    found = quantities(mixture.summary(X, labels=np.full(len(X), -1)))
+    assert total + without in found
+    mixture.save(tmp_path / "mixture.json")
+    other = skem.load(tmp_path / "mixture.json")
+    assert str(other.summary(X)) == str(mixture.summary(X))
+    mixture.fit(X)
+    assert {bound, total} <= quantities(mixture.summary(X)).keys()
+    found = quantities(mixture.summary(X, labels=labels))
+    assert {bound + without, total + with_labels} <= found.keys()
+
+
+def test_a_batch_without_labels_is_not_said_to_have_them(X):
+    labels = np.arange(len(X)) % 2
+    mixture = GaussianMixture(2, random_state=0).fit(X, labels=labels)
+    assert mixture.summary().fit_has_labels
+    assert not mixture.partial_fit(X).summary().fit_has_labels
+
+
+def test_a_table_says_which_likelihood_is_with_labels(X):
+    labels = np.where(np.arange(len(X)) < 60, np.arange(len(X)) % 2, -1)
+    mixture = MixtureModel(2, random_state=0).fit(X, labels=labels)
+    bound = f"{mixture.lower_bound_:.6f}"
+    text = str(mixture.summary(X, labels=labels))
+    assert f"mean log-likelihood (without labels) {bound}" in text
+    assert "log-likelihood, with labels" in text
+    assert f"mean log-likelihood {bound}" in str(mixture.summary(X))
+    assert "with labels" not in str(mixture.summary(X))
 
 
 def test_parameters_are_those_of_the_mixture(mixture):

@@ -94,7 +94,8 @@ def _structures(text: str) -> list[str]:
     for name in names:
         if name not in (*SKLEARN, *MCLUST):
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join([*SKLEARN, *MCLUST])}, all"
+                f"{name!r} is none of {', '.join([*SKLEARN, *MCLUST])}, all "
+                "(mclust's 'E' and 'V', of one feature, are 'tied' and 'full' here)"
             )
     return list(dict.fromkeys(names))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from skem import __version__
 from skem._cli.table import NumberTable
+from skem._report.criterion import CORRECTED, is_corrected
 from skem._report.summary import MixtureSummary, model
 from skem._report.text import TextColumn, count, paragraph, table
 from skem.model_selection import GaussianMixtureIC
@@ -35,11 +36,13 @@ def report(
     shown = n if everything else min(n, MOST_CANDIDATES)
     which = "" if shown == n else f", {shown} of {n} (--all shows all)"
     name = selection.criterion.upper()
+    if is_corrected(selection.results_, selection.criterion):
+        name += f" {CORRECTED}"
     sections = [
         paragraph(title(data)),
         *map(paragraph, data.notes),
-        f"Candidates by {name}, the lowest first{which}\n\n"
-        + _candidates(selection, shown),
+        paragraph(f"Candidates by {name}, the lowest first{which}"),
+        _candidates(selection, shown),
         *map(paragraph, remarks),
         f"Best: {_summary(data, selection)}",
         paragraph(_effort(selection, seconds)),
@@ -145,7 +148,11 @@ def _candidates(selection: GaussianMixtureIC, n_shown: int) -> str:
     columns += [
         column("log-likelihood", "log_likelihood", "{:.2f}"),
         column("parameters", "n_parameters"),
-        column(selection.criterion.upper(), "criterion", "{:.2f}"),
+        column(selection.criterion.upper(), selection.criterion, "{:.2f}"),
+    ]
+    if is_corrected(results, selection.criterion):
+        columns.append(column("corrected", "criterion", "{:.2f}"))
+    columns += [
         TextColumn("", [mark.ljust(width) for mark in marks]),
     ]
     return table(columns)

@@ -17,6 +17,7 @@ from skem._display.style import (
     single_axes,
 )
 from skem._inputs.sklearn import check_matplotlib_support
+from skem._report.criterion import CORRECTED, is_corrected
 from skem._report.text import count
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class CriterionDisplay:
         Number of components of each candidate.
 
     covariance_types : ndarray of shape (n_candidates,)
-        Covariance type of each candidate.
+        Covariance type of each candidate; empty if there are no covariances. The one
+        line then has no name in the legend.
 
     values : ndarray of shape (n_candidates,)
         The criterion, of which the lowest is best; NaN where the fit failed.
@@ -70,6 +72,10 @@ class CriterionDisplay:
 
     criterion : str, default="criterion"
         Name of the criterion.
+
+    corrected : bool, default=False
+        Whether `values` are the criterion corrected for values that rows share, as
+        :class:`~skem.GaussianMixtureIC` compares candidates by. The label says so.
 
     Attributes
     ----------
@@ -135,6 +141,7 @@ class CriterionDisplay:
         eligible: np.ndarray,
         best_index: int,
         criterion: str = "criterion",
+        corrected: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_types = covariance_types
@@ -142,6 +149,7 @@ class CriterionDisplay:
         self.eligible = eligible
         self.best_index = best_index
         self.criterion = criterion
+        self.corrected = corrected
 
     @classmethod
     def from_estimator(
@@ -195,13 +203,17 @@ class CriterionDisplay:
             )
         check_is_fitted(estimator, "results_")
         results = estimator.results_
+        structures = np.asarray(results["param_covariance_type"])
+        if not getattr(estimator, "_has_covariances", True):
+            structures = np.full(len(structures), "")
         display = cls(
             n_components=np.asarray(results["param_n_components"], dtype=int),
-            covariance_types=np.asarray(results["param_covariance_type"]),
+            covariance_types=structures,
             values=np.asarray(results["criterion"], dtype=float),
             eligible=np.asarray(results["eligible"], dtype=bool),
             best_index=int(estimator.best_index_),
             criterion=str(estimator.criterion),
+            corrected=is_corrected(results, str(estimator.criterion)),
         )
         return display.plot(ax=ax, limit=limit)
 
@@ -235,8 +247,8 @@ class CriterionDisplay:
         for index, name in enumerate(dict.fromkeys(self.covariance_types.tolist())):
             self._draw_type(ax, name, line_style(index), view)
         best = self.n_components[self.best_index]
-        label = f"chosen: {best}, {self.covariance_types[self.best_index]}"
-        self.best_ = ring(ax, best, 0.0, label)
+        chosen = filter(None, [str(best), str(self.covariance_types[self.best_index])])
+        self.best_ = ring(ax, best, 0.0, f"chosen: {', '.join(chosen)}")
         if self.hollow_:
             ax.plot(
                 [], [], marker="o", mfc="white", mec=GRAY, ls="", label="not eligible"
@@ -245,7 +257,8 @@ class CriterionDisplay:
         count_across(ax, "components")
         known = self.criterion in {"bic", "aic", "icl"}
         name = self.criterion.upper() if known else self.criterion
-        ax.set_ylabel(f"{name} above the best, {self.values[self.best_index]:.1f}")
+        label = f"{name} above the best, {self.values[self.best_index]:.1f}"
+        ax.set_ylabel(f"{label}\n({CORRECTED})" if self.corrected else label)
         self._say_what_is_cut_off(ax, view[1])
         # Above the axes, as there may be lines anywhere within.
         ax.legend(

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._inputs.typing import Auto, CovarianceType
 from skem._inputs.validation import (
     check_incomplete,
@@ -26,10 +27,10 @@ MOST_COMPONENTS = 9
 """As many as are tried where the number is chosen."""
 INNER_CONSTRAINTS: dict = {
     "n_components": [
-        StrOptions({"auto"}),
+        StrOptions(["auto"]),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "covariance_type": [StrOptions({*SHAPES, "auto"})],
+    "covariance_type": [covariance_types(SHAPES, "auto")],
     "random_state": ["random_state"],
 }
 

@@ -15,7 +15,8 @@ from skem._fitted.density import expectation_at, kept_kernels
 from skem._fitted.noise import background_of
 from skem._fitted.shared import AllowsGaps, SharedMethods
 from skem._inputs.array_api import numpy_of
-from skem._inputs.sklearn import Interval, StrOptions, validate_parameter_constraints
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval, validate_parameter_constraints
 from skem._inputs.typing import CovarianceType, RandomState
 from skem._inputs.validation import N_JOBS
 from skem.core.gaussian.covariance import SHAPES, Structure
@@ -26,7 +27,7 @@ from skem.core.mixture.noise import Background
 
 ARGUMENTS: dict = {
     "prob": [Interval(Real, 0, 1, closed="neither")],
-    "method": [StrOptions({*METHODS, "bootstrap"})],
+    "method": [StrOptions([*METHODS, "bootstrap"])],
     "n_boot": [Interval(Integral, 2, None, closed="left")],
     "n_jobs": N_JOBS,
     "random_state": ["random_state"],

@@ -56,7 +56,8 @@ class Reporting(Parametric):
         labels : array-like of shape (n_samples,), default=None
             The known components that the fit was given, which what is said of X is then
             of, too. Without them the log-likelihood and the criteria are of the rows
-            alone, and `lower_bound` is of the labels, too.
+            alone, and `lower_bound` is of the labels, too: the printed summary then
+            says which is with labels.
 
         Returns
         -------
@@ -117,6 +118,8 @@ class Reporting(Parametric):
             converged=getattr(self, "converged_", None),
             noise_weight=getattr(self, "noise_weight_", None),
             df=getattr(self, "df_", None),
+            is_evidence=not of_likelihood(self),
+            fit_has_labels=getattr(self, "_labelled", False),
         )
         if X is None:
             return summary
@@ -125,7 +128,8 @@ class Reporting(Parametric):
             self, X, sample_weight, reset=False, labels=labels, n_components=K
         ) as blocks:
             found = agreement(self._expectation(blocks.dtype), blocks)
-            summary = summary.on_data(found, blocks.total_weight)
+            labelled = len(blocks.known_components) > 0
+            summary = summary.on_data(found, blocks.total_weight, labelled=labelled)
         if of_likelihood(self):
             return summary
         return replace(summary, bic=None, aic=None, icl=None)

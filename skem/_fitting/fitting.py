@@ -27,7 +27,8 @@ from skem._fitting.monitor import CallbackSupportMixin, Monitor, monitored
 from skem._fitting.state import PlainState
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.blocks import open_blocks
-from skem._inputs.sklearn import Interval, StrOptions, fit_context
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import Algorithm, Auto, InitParams
 from skem._inputs.validation import check_n_samples
 from skem.core.blocks.arrays import Blocks
@@ -61,11 +62,11 @@ START_ANEW = "Set warm_start=False to start anew."
 PARAMETERS: dict[str, list[Any]] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0.0, None, closed="left")],
-    "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+    "reg_covar": [StrOptions(["auto"]), Interval(Real, 0.0, None, closed="left")],
     "max_iter": [Interval(Integral, 0, None, closed="left")],
-    "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "init_params": [StrOptions(set(INITIALIZERS))],
-    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "n_init": [StrOptions(["auto"]), Interval(Integral, 1, None, closed="left")],
+    "init_params": [StrOptions(INITIALIZERS)],
+    "algorithm": [StrOptions(ACCELERATORS)],
     "random_state": ["random_state"],
     "warm_start": ["boolean"],
     "learning_decay": [Interval(Real, 0.5, 1, closed="right")],
@@ -295,6 +296,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
         em = best.evaluation.em
         total = self._bound_of(em.blocks.total_weight + em.blocks.empty_weight)
         self._set_stream(self._stream_class.begin(best.evaluation))
+        self._labelled = len(em.blocks.known_components) > 0
         self.converged_ = bool(best.converged)
         self.n_iter_ = best.n_iter
         score, values = best.evaluation.score, best.values

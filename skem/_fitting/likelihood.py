@@ -18,7 +18,8 @@ from skem._fitted.shared import LabelsItsData
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture, warn_of_lost
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._inputs.validation import Data, check_matrices, check_means, check_weights
 from skem._report.text import UNDETERMINED, capitalised, rows_of_components
 from skem.core.blocks.arrays import Blocks
@@ -75,12 +76,12 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         **PARAMETERS,
-        "covariance_type": [StrOptions(set(SHAPES))],
+        "covariance_type": [covariance_types(SHAPES)],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "noise": ["boolean", Interval(Real, 0.0, None, closed="neither"), None],
-        "fixed": [StrOptions(set(PARTS)), list, tuple, set, frozenset, dict, None],
+        "fixed": [StrOptions(PARTS), list, tuple, set, frozenset, dict, None],
     }
 
     @classmethod

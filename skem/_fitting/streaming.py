@@ -69,7 +69,7 @@ class StreamingMixture(FittingMixture):
             else:
                 self._gather(state, data, weight)
         self.converged_ = False
-        for name in ("labels_", "lower_bounds_", "_progress"):
+        for name in ("labels_", "lower_bounds_", "_progress", "_labelled"):
             if hasattr(self, name):
                 delattr(self, name)
         self._become_like(given)

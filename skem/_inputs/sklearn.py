@@ -11,10 +11,10 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Interval,
     MissingValues,
-    StrOptions,
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._param_validation import StrOptions as UnorderedStrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in as check_feature_names_in,
 )
@@ -33,7 +33,7 @@ except ImportError:  # before scikit-learn 1.9
 __all__ = [
     "Interval",
     "MissingValues",
-    "StrOptions",
+    "UnorderedStrOptions",
     "VisualBlock",
     "check_feature_names_in",
     "check_matplotlib_support",

@@ -68,7 +68,9 @@ class MixtureSummary(Printed):
         are the same, 0 if they are apart.
 
     lower_bound : float or None
-        `lower_bound_`, None if the mixture was not fitted to data.
+        `lower_bound_`: the mean log-likelihood of the fit, for a row; of a Bayesian
+        mixture the evidence lower bound, of all rows. None if the mixture was not
+        fitted to data.
 
     converged : bool or None
         `converged_`, None if the mixture was not fitted to data.
@@ -98,6 +100,13 @@ class MixtureSummary(Printed):
 
     df : ndarray of shape (n_components,) or None
         Degrees of freedom of t components; `standard_deviations` are then scales.
+
+    is_evidence : bool
+        Whether `lower_bound` is an evidence lower bound.
+
+    fit_has_labels, data_have_labels : bool
+        Whether `lower_bound`, and what is said of the data, are of known components,
+        too. Where one is and the other is not, the printed summary says so.
     """
 
     covariance_type: str
@@ -120,9 +129,14 @@ class MixtureSummary(Printed):
     icl: float | None = None
     entropy: float | None = None
     df: np.ndarray | None = None
+    is_evidence: bool = False
+    fit_has_labels: bool = False
+    data_have_labels: bool = False
 
-    def on_data(self, found: Agreement, total: float) -> MixtureSummary:
-        """Add what is known of data with total weight N."""
+    def on_data(
+        self, found: Agreement, total: float, *, labelled: bool = False
+    ) -> MixtureSummary:
+        """Add what is known of data with total weight N, perhaps with labels."""
         totals, p = replace(found.totals, weight=total), self.n_parameters
         return replace(
             self,
@@ -134,6 +148,7 @@ class MixtureSummary(Printed):
             aic=totals.aic(p),
             icl=totals.icl(p),
             entropy=found.entropy,
+            data_have_labels=labelled,
         )
 
     def _sections(self) -> Iterator[Section]:
@@ -200,9 +215,15 @@ def _fit(summary: MixtureSummary) -> Section:
         cells["weight of noise"] = f"{summary.noise_weight:.4f}"
     if summary.n_samples is not None:
         (cells["samples"],) = _amounts(np.array([summary.n_samples]))
+    bound = "mean log-likelihood of the fit", 4
+    if summary.is_evidence:
+        # That of all rows, as what is below.
+        bound = "evidence lower bound of the fit", 2
+    of_fit, of_data = summary.fit_has_labels, summary.data_have_labels
+    differ = of_fit != of_data
     numbers = {
-        "mean log-likelihood of the fit": (summary.lower_bound, 4),
-        "log-likelihood": (summary.log_likelihood, 2),
+        bound[0] + unless_alike(of_fit, differ): (summary.lower_bound, bound[1]),
+        "log-likelihood" + unless_alike(of_data, differ): (summary.log_likelihood, 2),
         "BIC": (summary.bic, 2),
         "AIC": (summary.aic, 2),
         "ICL": (summary.icl, 2),
@@ -216,6 +237,13 @@ def _fit(summary: MixtureSummary) -> Section:
         TextColumn("value", list(cells.values())),
     ]
     return Section("Fit", columns)
+
+
+def unless_alike(labelled: bool, differ: bool) -> str:
+    """Say whether labels are counted, where two likelihoods differ in that."""
+    if not differ:
+        return ""
+    return ", with labels" if labelled else ", without labels"
 
 
 def _names(summary: MixtureSummary) -> list[str]:

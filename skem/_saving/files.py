@@ -40,6 +40,8 @@ TABLE = "MixtureModel"
 DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
 KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
 STATE = {"fingerprint", "n_given", "noise", "null_space"}
+LABELLED = "labelled"
+"""What the state has besides, if the fit was given labels."""
 DATA = {"labels_"}
 """What there is one of for each row of the fit, and is not saved."""
 ATTRIBUTES: dict[str, str] = {
@@ -136,6 +138,7 @@ def _parts(mixture: Any) -> dict[str, Any]:
             "n_given": getattr(mixture, "_n_given", None),
             "noise": None if noise is None else encoded_all(asdict(noise), "noise"),
             "null_space": None if null is None else encoded_all(asdict(null), "null"),
+            **({LABELLED: True} if getattr(mixture, "_labelled", False) else {}),
         },
     }
 
@@ -252,9 +255,13 @@ def _decoded_mixture(document: Any) -> Any:
 
 def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     """Return the private attributes of a fit: its fingerprint, noise, and the like."""
-    if not isinstance(document, dict) or document.keys() != STATE:
+    if not isinstance(document, dict) or document.keys() - {LABELLED} != STATE:
         raise ValueError(f"state should have {', '.join(sorted(STATE))}")
     found: dict[str, Any] = {}
+    if (value := document.get(LABELLED, False)) is not False:
+        if value is not True:
+            raise ValueError("labelled is not true or false")
+        found["_labelled"] = True
     for name, key in (("_as_fitted", "fingerprint"), ("_n_given", "n_given")):
         if (value := document[key]) is not None:
             if not is_count(value):

@@ -20,6 +20,7 @@ from skem._inputs.blocks import open_blocks, reopening, warn_unless_counts
 from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
+from skem._report.criterion import CORRECTED, is_corrected
 from skem._selection.candidates import candidates
 from skem._selection.delegate import (
     AttributeOfBest,
@@ -247,12 +248,14 @@ class ChosenMixture(AllowsGaps, Chooser):
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:
         self._set_choice(results_of(found, self.criterion))
+        name, corrected = self.criterion, is_corrected(self.results_, self.criterion)
         if self.verbose:
             for i in range(len(found)):
                 row = {name: column[i] for name, column in self.results_.items()}
+                raw = f" ({name} {row[name]:.2f})" if corrected else ""
                 print(
-                    "{param_n_components} {param_covariance_type}: {criterion:.2f}, "
-                    "{fit_time:.3f} s {warning}".format(**row)
+                    "{param_n_components} {param_covariance_type}: {criterion:.2f}"
+                    "{raw}, {fit_time:.3f} s {warning}".format(**row, raw=raw)
                 )
         best = found[self.best_index_]
         if best.mixture is None:
@@ -282,9 +285,12 @@ class ChosenMixture(AllowsGaps, Chooser):
         lowest = min(fitted, key=lambda c: c.judged_by(self.criterion))
         less = best.judged_by(self.criterion) - lowest.judged_by(self.criterion)
         if less > 0:
+            name = self.criterion
+            if is_corrected(self.results_, name):
+                name += f", {CORRECTED},"
             warnings.warn(
                 f"The candidate with n_components={lowest.n_components} and "
-                f"covariance_type={lowest.covariance_type!r} has a {self.criterion} "
+                f"covariance_type={lowest.covariance_type!r} has a {name} "
                 f"that is lower by {less:.1f}, but it is not eligible: "
                 f"{lowest.why_not()}",
                 DegenerateComponentsWarning,

@@ -187,12 +187,19 @@ class Chooser(
         """Number of columns of `transform`."""
         return self._best()._n_features_out
 
+    @property
+    def _has_covariances(self) -> bool:
+        """Whether the covariance structure says something about the choice."""
+        return True
+
     def _choice(self) -> str:
         """Say what was chosen, in a line."""
-        return (
-            f"{count(self.n_components_, 'component')}, {self.covariance_type_}, "
-            f"{self.criterion} {self.criterion_:.1f}"
-        )
+        parts = [
+            count(self.n_components_, "component"),
+            *([self.covariance_type_] if self._has_covariances else []),
+            f"{self.criterion} {self.criterion_:.1f}",
+        ]
+        return ", ".join(parts)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         unfitted = super().__repr__(N_CHAR_MAX)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from skem._inputs.sklearn import Interval, StrOptions
+from skem._inputs.options import OF_ONE_FEATURE, StrOptions, covariance_types
+from skem._inputs.sklearn import Interval
 from skem._inputs.validation import N_JOBS
 from skem._report.text import MOST_NAMED, rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
@@ -20,11 +21,11 @@ from skem.core.solve.registry import ACCELERATORS
 CRITERIA = ("bic", "aic", "icl")
 CHOICE_CONSTRAINTS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-    "covariance_type": [StrOptions({*SHAPES, "all"}), "array-like"],
-    "criterion": [StrOptions(set(CRITERIA))],
+    "covariance_type": [covariance_types(SHAPES, "all"), "array-like"],
+    "criterion": [StrOptions(CRITERIA)],
     "tol": [Interval(Real, 0.0, None, closed="neither")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "algorithm": [StrOptions(set(ACCELERATORS))],
+    "algorithm": [StrOptions(ACCELERATORS)],
     "random_state": ["random_state"],
     "n_jobs": N_JOBS,
 }
@@ -92,8 +93,13 @@ class Candidate:
         """BIC + 2 × surprise."""
         return self._totals.icl(self.n_parameters)
 
+    @property
+    def judged_likelihood(self) -> float:
+        """The log-likelihood with shared values as wide as they are."""
+        return self.log_likelihood - self.excess
+
     def judged_by(self, criterion: str) -> float:
-        """Return the criterion with shared values as wide as they are."""
+        """Return the criterion of that likelihood, which the choice is made by."""
         return float(getattr(self, criterion)) + 2 * self.excess
 
 
@@ -128,7 +134,8 @@ def check_covariance_types(covariance_type: Any) -> list[str]:
         if not isinstance(name, str) or name not in SHAPES:
             raise ValueError(
                 "The 'covariance_type' parameter must be 'all' alone, a str among "
-                f"{[*SHAPES]} or a sequence of these. Got {covariance_type!r} instead."
+                f"{[*SHAPES]} or a sequence of these ({OF_ONE_FEATURE}). Got "
+                f"{covariance_type!r} instead."
             )
     if not names:
         raise ValueError("The 'covariance_type' parameter must not be empty.")
@@ -164,7 +171,10 @@ def worth_refining(
 
 
 def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarray]:
-    """Return the candidates as columns; the order of equals is kept in their rank."""
+    """Return the candidates as columns; the order of equals is kept in their rank.
+
+    Their criterion is that by which they are judged, but for what the best one has.
+    """
     judged = np.array([candidate.judged_by(criterion) for candidate in found])
     eligible = np.array(
         [candidate.mixture is not None and not candidate.warning for candidate in found]
@@ -173,14 +183,17 @@ def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarr
     order = np.lexsort((judged, ~eligible))
     rank = np.empty(len(found), dtype=int)
     rank[order] = np.arange(1, len(found) + 1)
+    raw = {name: np.array([getattr(c, name) for c in found]) for name in CRITERIA}
+    excess = np.array([candidate.excess for candidate in found])
     mixtures = [candidate.mixture for candidate in found]
     return {
         "param_n_components": np.array([c.n_components for c in found]),
         "param_covariance_type": np.array([c.covariance_type for c in found]),
-        "criterion": np.array([getattr(c, criterion) for c in found]),
-        **{name: np.array([getattr(c, name) for c in found]) for name in CRITERIA},
+        # Only differences have a meaning: the chosen one keeps the raw value.
+        "criterion": raw[criterion] + 2 * (excess - excess[order[0]]),
+        **raw,
         "log_likelihood": np.array([c.log_likelihood for c in found]),
-        "excess": np.array([c.excess for c in found]),
+        "excess": excess,
         "n_parameters": np.array([c.n_parameters for c in found]),
         "converged": np.array([m is not None and m.converged_ for m in mixtures]),
         "n_iter": np.array([0 if m is None else m.n_iter_ for m in mixtures]),

@@ -47,7 +47,7 @@ def nested(
                     continue
                 if other.warning and not candidate.warning:
                     continue
-                if other.log_likelihood > least.log_likelihood + BEHIND:
+                if other.judged_likelihood > least.judged_likelihood + BEHIND:
                     better[K] = structures[i], other
         if better:
             improved[own] = _continued(problem, structures[own], improved[own], better)
@@ -74,7 +74,8 @@ def _continued(
                 seconds = before[K].seconds + time.perf_counter() - begin
                 candidate = candidate_of(problem, structure, K, solution, seconds)
                 worse = candidate.warning and not before[K].warning
-                lower = candidate.log_likelihood < other.log_likelihood - BEHIND
+                least = other.judged_likelihood - BEHIND
+                lower = candidate.judged_likelihood < least
                 if not worse and not lower:
                     found[K] = candidate, solution.evaluation.parameters
                     break

@@ -75,7 +75,7 @@ class Settled:
         return {
             now.n_components
             for now, then in pairs
-            if not now.log_likelihood > then.log_likelihood + 2 * ROUGH
+            if not now.judged_likelihood > then.judged_likelihood + 2 * ROUGH
         }
 
     def updated(self, found: dict[int, tuple[Candidate, Parameters]]) -> Settled:

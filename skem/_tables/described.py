@@ -339,7 +339,8 @@ class DescribedTable(FittedTable):
 
         labels : array-like of shape (n_samples,), default=None
             The known components that the fit was given, which what is said of X is then
-            of, too. The mean log-likelihood of the fit is of the rows alone.
+            of, too. The mean log-likelihood of the fit is of the rows alone, as the
+            printed summary then says.
 
         Returns
         -------
@@ -387,6 +388,7 @@ class DescribedTable(FittedTable):
             bic=totals.bic(self.n_parameters_),
             aic=totals.aic(self.n_parameters_),
             icl=totals.icl(self.n_parameters_),
+            data_have_labels=known is not None,
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skem._report.summary import unless_alike
 from skem._report.text import (
     Printed,
     Section,
@@ -51,6 +52,9 @@ class TableSummary(Printed):
 
     log_likelihood, bic, aic, icl : float or None
         Of the data.
+
+    data_have_labels : bool
+        Whether these are of known components, too, as `lower_bound` never is.
     """
 
     weights: np.ndarray
@@ -64,6 +68,7 @@ class TableSummary(Printed):
     bic: float | None = None
     aic: float | None = None
     icl: float | None = None
+    data_have_labels: bool = False
 
     def _sections(self) -> list[Section]:
         K = len(self.weights)
@@ -82,13 +87,17 @@ class TableSummary(Printed):
             f"{count(self.n_parameters, 'free parameter')}"
         )
         if self.lower_bound is not None:
-            title += f", mean log-likelihood {self.lower_bound:.6f}"
+            which = unless_alike(False, self.data_have_labels)
+            which = f" ({which.removeprefix(', ')})" if which else ""
+            title += f", mean log-likelihood{which} {self.lower_bound:.6f}"
         sections = [_section(title, rows)]
         if of_categories:
             sections.append(_section("Proportions of categories", of_categories))
         if self.log_likelihood is not None:
             values = self.log_likelihood, self.bic, self.aic, self.icl
-            names = TextColumn("quantity", ["log-likelihood", "BIC", "AIC", "ICL"])
+            which = unless_alike(True, self.data_have_labels)
+            quantities = [f"log-likelihood{which}", "BIC", "AIC", "ICL"]
+            names = TextColumn("quantity", quantities)
             shown = TextColumn("value", [f"{value:.2f}" for value in values])
             sections.append(Section("Fit", [names, shown]))
         return sections

@@ -1,0 +1,21 @@
+"""The number that a choice is made by, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+CORRECTED = "corrected for values that rows share"
+VISIBLE = 0.005
+"""Corrections below this are not seen in two decimals."""
+
+
+def is_corrected(results: Mapping[str, np.ndarray], criterion: str) -> bool:
+    """Whether some candidates are judged by another number than the raw criterion."""
+    raw = results.get(criterion)
+    if raw is None:
+        return False
+    both = np.asarray(results["criterion"], float), np.asarray(raw, float)
+    known = np.isfinite(both).all(axis=0)
+    return bool((abs(both[0][known] - both[1][known]) >= VISIBLE).any())
