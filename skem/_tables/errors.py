@@ -38,8 +38,10 @@ IDENTIFIED = 1e-8
 """Share of the largest information below which a direction has none."""
 UNKNOWN = 1e-4
 """Share of a parameter's gradient in such directions from which it is not known."""
-OTHER_ROWS = 2**17
+OTHER_ROWS = 2**15
 """Rows with another category in a cell that are made, at most, about."""
+NEGLIGIBLE = 1e-100
+"""Of a score, beside others of about one."""
 LIFTED = 1e-6
 """A proportion on its border is moved there, to see what moves with it."""
 
@@ -157,11 +159,11 @@ class Information:
             logits, v = list(self._logits(self.em.numbers(rows))), self.weight[rows]
             weighted = resp * v
             slopes, scores = self._scored(logits, resp)
-            outer += (scores * v) @ scores.T
+            outer += _products(scores, v)
             for k, own in enumerate(weighted):
                 there = self._moves[:, k] >= 0
                 D, into = slopes[there, k], self._moves[there, k]
-                inner[np.ix_(into, into)] += (D * own) @ D.T
+                inner[np.ix_(into, into)] += _products(D, own)
             for part, start, own in zip(self.parts, self.starts, logits, strict=False):
                 _add_curvatures(part, start, own, weighted, inner)
         return outer - inner, outer
@@ -211,7 +213,7 @@ class Information:
             for block, _, resp in swapped.posterior(point):
                 logits = list(self._logits(others[:, block]))
                 _, scores = self._scored(logits, resp)
-                outer = outer + (scores * v[block]) @ scores.T
+                outer = outer + _products(scores, v[block])
         return outer
 
     @property
@@ -220,7 +222,9 @@ class Information:
         em, found = self.em, []
         blocks = [rows for rows, *_ in em.posterior(self.point)]
         n_others = sum(model.n_rows for _, model in self._of_categories)
-        most = max(OTHER_ROWS // (n_others * len(blocks)), 1)
+        # Each has about as many others as there are parameters of a component.
+        least = 4 * len(self.point.weights)
+        most = -(-max(OTHER_ROWS // n_others, least) // len(blocks))
         for block in blocks:
             rows = em.numbers(block)
             if em.known is not None:
@@ -283,6 +287,13 @@ class Border(NamedTuple):
 
     held: np.ndarray
     off: Point
+
+
+def _products(scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Σ v s sᵀ, without what is so small that processors take long for it."""
+    scaled = scores * np.sqrt(weight)
+    scaled[np.abs(scaled) < NEGLIGIBLE] = 0.0
+    return scaled @ scaled.T
 
 
 def _add_curvatures(
@@ -367,7 +378,7 @@ def _warn_of_unknown(
     pairs = zip(like, _cut(unknown, like), strict=True)
     keys = [key if isinstance(key, str) else key[0] for key, u in pairs if u.any()]
     names = ", ".join(map(repr, dict.fromkeys(keys)))
-    why = "the rows do not determine them. Use fewer components or more columns."
+    why = "the rows do not determine them. Fewer components or more columns may help."
     if method != "hessian" and (unknown & np.isfinite(by_hessian())).any():
         why = "scores do not vary in all directions. Take method='hessian'."
     warnings.warn(
