@@ -151,11 +151,14 @@ def warn_of_few_rows(
     errors: Iterable[np.ndarray],
     by_hessian: Callable[[], Iterable[np.ndarray]],
     rows: Callable[[], Rows],
-) -> None:
-    """Say so if errors are not finite as rows are few, and those by the Hessian are."""
+) -> bool:
+    """Say so if errors are not finite as rows are few, and those by the Hessian are.
+
+    Return whether it was said.
+    """
     unknown = np.concatenate([~np.isfinite(each).ravel() for each in errors])
     if not unknown.any():
-        return
+        return False
     found = rows()
     if found.few.any():
         where = np.flatnonzero(found.few).tolist()
@@ -163,9 +166,10 @@ def warn_of_few_rows(
     elif found.total < found.n_free:
         why = f"there are {found.total} rows for {found.n_free} parameters"
     else:
-        return
+        return False
     known = np.concatenate([each.ravel() < UNTOLD for each in by_hessian()])
-    if (unknown & known).any():
+    told = bool((unknown & known).any())
+    if told:
         warnings.warn(
             f"Some standard errors are not finite: {why}, so that the outer products "
             "of their scores are singular. Take method='hessian', which supposes that "
@@ -173,6 +177,7 @@ def warn_of_few_rows(
             UserWarning,
             stacklevel=users_level(),
         )
+    return told
 
 
 def _norms(rows: np.ndarray) -> np.ndarray:

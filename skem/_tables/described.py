@@ -242,10 +242,12 @@ class DescribedTable(FittedTable):
         By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
         log-likelihood [1]_, and B the sum of outer products of the scores of the rows
         [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
-        model is right or not. The penalty is left out. Parameters that the data do not
-        identify have NaN. Degrees of freedom, sizes and shapes that the data cannot
-        tell from a bound of their range are held there by the others' errors, and have
-        an infinite one.
+        model is right or not. Pseudo-observations of categories count as rows, in A and
+        in B; otherwise the penalty is left out. Parameters that the rows do not
+        determine have NaN, with a warning. Degrees of freedom, sizes and shapes that
+        the data cannot tell from a bound of their range are held there by the others'
+        errors, and have an infinite one. So do proportions of 0 and 1, and rates of 0,
+        which only fits without pseudo-observations have.
 
         Parameters
         ----------
@@ -275,7 +277,9 @@ class DescribedTable(FittedTable):
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows.
-            If errors are NaN as rows are few, and those by the Hessian are not.
+            If errors are NaN: as rows are few, and those by the Hessian are not; as
+            scores of rows do not vary, and those by the Hessian are numbers; or as the
+            rows do not determine the parameters.
 
         References
         ----------

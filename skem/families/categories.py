@@ -10,7 +10,15 @@ from itertools import pairwise
 import numpy as np
 
 from skem.families.family import Kind
-from skem.families.model import SMALLEST_COUNT, Laws, Look, Model, Running, Seen
+from skem.families.model import (
+    SMALLEST_COUNT,
+    Laws,
+    Look,
+    Model,
+    Running,
+    Seen,
+    about_zero,
+)
 
 SMALLEST = 1e-300
 """Proportions are at least this, so that their logarithms are numbers."""
@@ -123,6 +131,11 @@ class CategoricalModel(Model):
         """Largest change of a logarithm, less for rare categories."""
         return self.alone.chart([base], counts).far(vector)
 
+    def on_border(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Proportions of about zero."""
+        free = self.epsilon * self.pooled == 0
+        return free & about_zero(laws["proportions"], counts)
+
     def embed(self, values: np.ndarray) -> np.ndarray:
         """One-hot rows about the overall proportions, of total variance one."""
         rows = self.rows(values) - np.where(np.isnan(values), 0.0, self.pooled[:, None])
@@ -230,7 +243,8 @@ class BatchChart:
     root: np.ndarray
 
     @cached_property
-    def _scale(self) -> np.ndarray:
+    def scale(self) -> np.ndarray:
+        """√(n p⁰) of each category, (K, C)."""
         return self.root * np.sqrt(np.maximum(self.origin, INFORMED))
 
     @cached_property
@@ -241,12 +255,12 @@ class BatchChart:
         """Laws -> vector."""
         moved = np.log(self.batch.shares(laws)) - self._logs
         moved -= self.batch.totals(self.origin * moved)
-        moved *= self._scale
+        moved *= self.scale
         return moved.ravel()
 
     def unpack(self, vector: np.ndarray) -> Iterator[Laws]:
         """Undo `pack`."""
-        free = vector.reshape(self._scale.shape) / self._scale
+        free = vector.reshape(self.scale.shape) / self.scale
         free += self._logs
         free -= self.batch.tops(free)
         shares = np.exp(free)

@@ -9,7 +9,7 @@ from scipy.special import xlogy
 
 from skem.families.column import ColumnModel
 from skem.families.family import LARGEST_COUNT, Family, whole_numbers
-from skem.families.model import Laws
+from skem.families.model import Laws, about_zero
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300
@@ -46,6 +46,10 @@ class PoissonModel(ColumnModel):
             return super().logits(laws, rows)
         mask, x = rows
         return -mask * deviance(x, laws["rate"][:, None])
+
+    def on_border(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Rates of about zero."""
+        return (self.epsilon == 0) & about_zero(laws["rate"][:, None], counts)
 
     def penalty(self, laws: Laws) -> float:
         """ε Σ_k deviance(x̄, λ_k)."""

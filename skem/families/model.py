@@ -11,6 +11,8 @@ Laws = dict[str, np.ndarray]
 """Parameters of all K components by name: the first axis is that of components."""
 Running = Any
 """Sums that can be added up over passes at different parameters: arrays, mostly."""
+LEAST_EXPECTED = 0.05
+"""A share or a rate of which a component expects fewer is taken to be zero."""
 SMALLEST_COUNT = 1e-6
 """Rows that a component is taken to have, at least, by the scale of coordinates."""
 
@@ -36,6 +38,11 @@ class Seen(NamedTuple):
     sums: np.ndarray
     counts: np.ndarray
     own: bool = False
+
+
+def about_zero(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mask of means (K, …) of a row that components of so many rows take for zero."""
+    return np.maximum(counts[:, None], 1.0) * values < LEAST_EXPECTED
 
 
 class Bounds(NamedTuple):
@@ -83,6 +90,13 @@ class Model(Protocol):
     def moved(self, laws: Laws, bound: float) -> Laws:
         """Return laws with that parameter on a bound."""
         return laws
+
+    def on_border(self, laws: Laws, counts: np.ndarray) -> np.ndarray | None:
+        """Mask of the free coordinates (K, q) of what is zero, or None if nothing is.
+
+        What pseudo-observations keep from zero is not: it is determined by them.
+        """
+        return None
 
     def of(self, values: np.ndarray) -> Self:
         """Return the model as it is for values that may be missing."""

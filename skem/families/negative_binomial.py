@@ -9,7 +9,7 @@ from scipy.special import digamma, lambertw, xlog1py
 
 from skem.families.column import OneColumn, mean_and_spread, observed, typical
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
-from skem.families.model import Bounds, Laws, Look, Model, Seen
+from skem.families.model import Bounds, Laws, Look, Model, Seen, about_zero
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
@@ -116,6 +116,11 @@ class NegativeBinomialModel(OneColumn):
     def base(self, values: np.ndarray) -> np.ndarray:
         """−log(x! eˣ x⁻ˣ)."""
         return -stirling(np.nan_to_num(values[0]))
+
+    def on_border(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Means of about zero, beside which no size is better than another."""
+        low = (self.epsilon == 0) & about_zero(laws["mean"][:, None], counts)
+        return np.repeat(low, 2, axis=1)
 
     def coefficients(self, laws: Laws) -> None:
         """Return None: log-densities are not linear."""
