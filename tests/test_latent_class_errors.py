@@ -278,7 +278,7 @@ def test_classes_that_are_almost_certain_have_errors_beside_numbers(method, rng)
 def test_what_scores_alone_do_not_tell_is_told_with_what_to_take():
     # Of a Gaussian column whose values are the same in a component no score varies.
     table, _ = drawn(3, 100, np.array([[0.99] * 6, [0.01] * 6]))
-    model = MixtureModel(2, random_state=0).fit(table)
+    model = MixtureModel(2, families="gaussian", random_state=0).fit(table)
     with pytest.warns(UserWarning, match="NaN: scores .* Take method='hessian'"):
         assert np.isnan(model.standard_errors(table, method="opg").weights).all()
     with pytest.warns(UserWarning, match="of 'x0', .* NaN: the rows do not determine"):

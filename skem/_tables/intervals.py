@@ -203,7 +203,7 @@ class TableStandardErrors(Listed, _Errors):
         >>> errors = MixtureModel(families="bernoulli").fit(X).standard_errors(X)
         >>> interval = errors.confidence_interval().parameters["x0"]["probability"]
         >>> interval.lower.round(2), interval.upper.round(2)
-        (array([0.38]), array([0.94]))
+        (array([0.39]), array([0.93]))
         """
         z = quantile_of(level)
         if self.estimates is None:
