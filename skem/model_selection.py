@@ -108,7 +108,8 @@ class GaussianMixtureIC(ChosenMixture):
         like. It needs no further fit.
 
     verbose : int, default=0
-        If positive, one line is printed for each candidate.
+        If positive, how far each structure is gets printed, and a line for each
+        candidate in the end.
 
     Attributes
     ----------

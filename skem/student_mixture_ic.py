@@ -93,7 +93,8 @@ class StudentMixtureIC(ChosenMixture):
         like. It needs no further fit.
 
     verbose : int, default=0
-        If positive, one line is printed for each candidate.
+        If positive, how far each structure is gets printed, and a line for each
+        candidate in the end.
 
     Attributes
     ----------

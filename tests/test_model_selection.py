@@ -586,9 +586,20 @@ def test_what_has_not_converged_says_so(X):
     assert not selection.results_["converged"][0]
 
 
-def test_verbose_prints_a_line_for_each_candidate(X, capsys):
-    GaussianMixtureIC((1, 2), verbose=1, random_state=0, n_init=1).fit(X)
-    assert len(capsys.readouterr().out.splitlines()) == 8
+def test_verbose_prints_how_far_it_is_and_a_line_for_each_candidate(X, capsys):
+    search = GaussianMixtureIC((1, 2), verbose=1, random_state=0, n_init=1).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("full", "tied", "diag", "spherical"):
+        scouted, followed = f"{name}: scouted", f"{name}: followed on all rows"
+        assert lines.index(scouted) < lines.index(followed)
+    assert f"{search.covariance_type_}: {search.n_components_} searched" in lines
+    candidates = zip(
+        search.results_["param_n_components"],
+        search.results_["param_covariance_type"],
+        strict=True,
+    )
+    for line, (K, name) in zip(lines[-8:], candidates, strict=True):
+        assert line.startswith(f"{K} {name}: ")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ class ChosenMixture(AllowsGaps, Chooser):
             self._margin,
             seed,
             {name: getattr(self, name) for name in self._passed},
+            self.verbose,
         )
         return candidates(problem, structures, n_jobs)
 
@@ -253,10 +254,11 @@ class ChosenMixture(AllowsGaps, Chooser):
             for i in range(len(found)):
                 row = {name: column[i] for name, column in self.results_.items()}
                 raw = f" ({name} {row[name]:.2f})" if corrected else ""
-                print(
+                line = (
                     "{param_n_components} {param_covariance_type}: {criterion:.2f}"
                     "{raw}, {fit_time:.3f} s {warning}".format(**row, raw=raw)
                 )
+                print(line.rstrip())
         best = found[self.best_index_]
         if best.mixture is None:
             raise ValueError(best.warning)

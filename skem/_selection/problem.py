@@ -49,6 +49,7 @@ class Problem:
     margin: float
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    verbose: int = 0
     clusterings: Clusterings = field(default_factory=Clusterings)
     prepared: dict[str, EMMap] = field(default_factory=dict)
     """Problems without their data, by structure: of this process."""
@@ -56,6 +57,11 @@ class Problem:
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what another process finds by itself."""
         return vars(self) | {"clusterings": Clusterings(), "prepared": {}}
+
+    def say(self, structure: Structure, what: str) -> None:
+        """Print how far the search has come, in whatever process, if that is wanted."""
+        if self.verbose:
+            print(f"{structure.name}: {what}", flush=True)
 
     @contextmanager
     def stages(

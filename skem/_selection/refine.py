@@ -78,6 +78,7 @@ def refine(
             candidate = candidate_of(problem, structure, K, solution, seconds)
             end = known[0] if solution is None else solution.evaluation.parameters
             found[K] = candidate, end
+            problem.say(structure, f"{K} searched")
         return settled.updated(found)
 
 

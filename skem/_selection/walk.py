@@ -164,6 +164,7 @@ def _walk(problem: Problem, structure: Structure, fresh: Fresh) -> Walked:
     with problem.stages(structure) as (em, *_):
         path = problem.path(em)
         path.scout(fresh.seen_from(em.coordinates), quick=problem.diverse)
+        problem.say(structure, "scouted")
         return Walked(path.found, em.coordinates, em.quick_fits, dict(path.seconds))
 
 
@@ -187,6 +188,7 @@ def _settle(
         solutions = {
             K: unless_ill_defined(path.settle, K, stages) for K in problem.components
         }
+        problem.say(structure, "followed on all rows")
         return Settled(
             Walked(path.found, em.coordinates, em.quick_fits, dict(path.seconds)),
             [
