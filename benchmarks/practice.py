@@ -81,6 +81,11 @@ def positions() -> np.ndarray:
     return 20 * rng.normal(size=(50, 2))[y] + sd * rng.normal(size=(1_000_000, 2))
 
 
+def at_least_zero(n: int, d: int, n_groups: int, rank: int) -> np.ndarray:
+    """Such rows, of which half of the values are zeros, as of what is seldom seen."""
+    return np.clip(features(n, d, n_groups, rank), 0, None)
+
+
 def digits() -> np.ndarray:
     return load_digits().data
 
@@ -95,6 +100,8 @@ CASES = {
     "cytometry": Practice(cytometry, 15, "full"),
     "positions": Practice(positions, 50, "full"),
     "digits": Practice(digits, 10, "full"),
+    "counters": Practice(lambda: at_least_zero(50_000, 16, 10, 4), 10, "diag"),
+    "spectra": Practice(lambda: at_least_zero(1_500, 784, 10, 10), 10, "diag"),
     "windows": Practice(lambda: features(3_000, 50, 3, 10), 3, "full"),
     "small": Practice(
         lambda: overlapping_sample(200, 3, 2, 2.0, seed=0), 2, "full", 1000
@@ -128,7 +135,7 @@ def main() -> None:
         "Seconds of one default fit (a thousand for the small one) by scikit-learn and "
         "by skem, in turn, and by how many nats skem ends higher: in the plain "
         "log-likelihood, and less skem's penalty, where values that many rows share "
-        "count as rounded. Digits and pixels have constant columns and clipped values: "
+        "count as rounded. Digits, pixels, counters and spectra have constant columns or clipped values: "
         "there the plain likelihood has no upper bound, and scikit-learn's is higher "
         "the more components have shrunk onto such values, down to its `reg_covar`; "
         "the penalised one is what compares the fits.",
