@@ -135,8 +135,8 @@ def main() -> None:
         "Seconds of one default fit (a thousand for the small one) by scikit-learn and "
         "by skem, in turn, and by how many nats skem ends higher: in the plain "
         "log-likelihood, and less skem's penalty, where values that many rows share "
-        "count as rounded. Digits, pixels, counters and spectra have constant columns or "
-        "clipped values: "
+        "count as rounded. Digits, pixels, counters and spectra have constant columns, "
+        "or clipped values: "
         "there the plain likelihood has no upper bound, and scikit-learn's is higher "
         "the more components have shrunk onto such values, down to its `reg_covar`; "
         "the penalised one is what compares the fits.",

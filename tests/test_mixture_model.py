@@ -36,8 +36,9 @@ FAMILIES = {
 
 
 # Repeated rows are other rows to draw starts from: with and without weights, both fits
-# must find the best optimum.
+# must find the best optimum. Data of some checks are whole numbers.
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Column 'x0' is taken for numbers")
 @parametrize_with_checks(
     [MixtureModel(), MixtureModel(2, covariance_type="diag", n_init=3)]
 )
