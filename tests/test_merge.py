@@ -185,8 +185,10 @@ def test_what_is_empty_is_so_among_the_rows_that_are_passed(crosses, six):
     clusters = merged.hierarchy_[3]
     assert len(np.unique(clusters[sizes >= 0.5])) == 4
     assert merged.n_clusters_ == 2
-    light = merge_components(six, X, sample_weight=np.full(len(X), 1e-4))
-    assert light.n_clusters_ == merge_components(six, X).n_clusters_
+    for weight in (1e-4, 1 / len(X)):
+        light = merge_components(six, X, sample_weight=np.full(len(X), weight))
+        assert light.n_clusters_ == merge_components(six, X).n_clusters_
+    assert merge_components(six, X[:1]).n_clusters_ > 1
 
 
 def test_all_mixtures_are_merged(crosses, six):

@@ -311,8 +311,8 @@ def merge_components(
     sums = lazy_sums if is_dask(proba) else array_sums
     weight, sizes, of_unions = sums(proba, sample_weight)
     empty = sizes[: len(weights)] < EMPTY
-    if empty.all():
-        # Weights that hardly add up to a row say nothing of clusters.
+    if np.count_nonzero(~empty) < 2:
+        # A few rows, or weights that hardly add up to one, do not tell which.
         empty[:] = False
     hierarchy, entropy = merged_in_turn(of_unions, weights, empty, proba.shape[1])
     if n_clusters is None:

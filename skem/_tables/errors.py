@@ -6,8 +6,10 @@ is s = Σ_k r_k D_k, and minus the Hessian of its log-likelihood (Louis 1982)
     s sᵀ − Σ_k r_k (D_k D_kᵀ + ∂D_k).
 
 Pseudo-observations of categories count as the rows that they stand for: of ε p̄_c rows
-in component k, D_k is the score, and −∂D_k minus the Hessian. So the scores of all add
-up to zero. What is identified is told without them.
+in component k, D_k is the score, and −∂D_k minus the Hessian. So their scores add up to
+zero. Those of other families, as of counts, are no rows: where a rate is near zero the
+outer product of its scores may be too small, and errors by that too large. What is
+identified is told without them.
 """
 
 from __future__ import annotations

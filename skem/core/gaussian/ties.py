@@ -11,7 +11,7 @@ import numpy as np
 RANKED = 4
 """Values of a feature that are compared with all rows one by one, at most."""
 EXACT = 2**53
-"""Integers up to which floating-point numbers are exact."""
+"""Integers below which floating-point numbers are exact."""
 
 
 class Atoms(NamedTuple):
@@ -98,7 +98,8 @@ class Ties:
         table = np.full((len(self.steps), 1 + 2 * most), np.nan)
         table[:, 0] = self.steps
         for feature, values, squares in self.atoms:
-            if values.dtype.kind in "iu" and np.abs(values).max() > EXACT:
+            integers = values.dtype.kind in "iu"
+            if integers and ((values >= EXACT) | (values <= -EXACT)).any():
                 return None
             table[feature, 1 : 1 + 2 * len(values) : 2] = values
             table[feature, 2 : 2 + 2 * len(values) : 2] = squares

@@ -566,7 +566,8 @@ def _reach(
     for within, far in ((above, highest), (beneath, lowest)):
         near, enough = atoms, within(far) >= wanted + columns.masses[atoms]
         while (np.abs(far - near) > 1).any():
-            middle = (near + far) // 2
+            # As many steps from the atom on either side.
+            middle = near + np.sign(far - near) * (np.abs(far - near) // 2)
             found = within(middle) >= wanted + columns.masses[atoms]
             near, far = np.where(found, near, middle), np.where(found, middle, far)
         reach = np.minimum(reach, np.where(enough, distance(far), np.inf))

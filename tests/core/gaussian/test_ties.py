@@ -281,6 +281,37 @@ def test_widths_are_the_same_in_other_units(move, rng):
             np.testing.assert_allclose(atoms.squares, others.squares[order], rtol=1e-6)
 
 
+def test_widths_are_the_same_with_the_other_sign():
+    """Values within rounding are on either side as many."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        values = 100 + rng.normal(size=(1, 600)) * rng.choice([1, 10])
+        values[0, rng.random(600) < 0.2] = values[0, 0]
+        values[0, rng.random(600) < 0.2] = values[0, 1]
+        values = values.astype(np.float16)
+        z = standard(values.astype(float))
+        here, there = (
+            find_ties(sign * values, sign * z, np.ones(600)) for sign in (1, -1)
+        )
+        for atoms, others in zip(here.atoms, there.atoms, strict=True):
+            np.testing.assert_allclose(atoms.squares, others.squares[::-1], rtol=1e-6)
+
+
+def test_all_values_that_are_looked_up_are_told_apart():
+    """Integers that are one number in floating point are not."""
+    squares = np.array([0.5])
+    for value, exact in ((2**53 - 1, True), (2**53, False), (-(2**63), False)):
+        atoms = Atoms(0, np.array([value]), squares)
+        table = Ties(np.zeros(1), (atoms,)).table(np.dtype(np.int64))
+        assert (table is not None) == exact
+    ties = Ties(np.zeros(1), (Atoms(0, np.array([0.1, 0.5]), np.array([1.0, 2.0])),))
+    np.testing.assert_array_equal(
+        ties.table(np.dtype(np.float32)), [[0, np.nan, 1, 0.5, 2]]
+    )
+    five = Atoms(0, np.arange(5.0), np.ones(5))
+    assert Ties(np.zeros(1), (five,)).table(np.dtype(float)) is None
+
+
 def standard(X):
     return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
 
