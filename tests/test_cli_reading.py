@@ -219,7 +219,8 @@ def test_quoted_cells_at_the_end_are_missing_values(read):
         ("# a\n", "is empty; 1 line begins with # and was taken for a comment"),
         (
             "a,b\n#1,2\n#2,3\n#3,4\n",
-            "has a header but no rows; 3 lines begin with # and were taken for comments",
+            "has a header but no rows; 3 lines begin with # and were taken for "
+            "comments",
         ),
         ("a,b\n,\n,\n", "has a header but no rows; 2 rows of empty cells skipped"),
         (",\n", "is empty; 1 row of empty cells skipped"),

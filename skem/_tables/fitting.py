@@ -15,7 +15,13 @@ from sklearn.utils import check_random_state
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._fitting.streaming import unfitted, warn_of_lost
-from skem._inputs.families import Columns, distinct, place_of, resolve
+from skem._inputs.families import (
+    Columns,
+    distinct,
+    place_of,
+    resolve,
+    warn_of_codes,
+)
 from skem._inputs.tables import Table, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
 from skem._report.text import (
@@ -101,6 +107,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                     "warm_start=True needs the columns of the present mixture, "
                     f"{list(self._columns.names)}."
                 )
+        if not warm:
+            warn_of_codes(self.families, table, weight)
         self._fit_table(table, weight, known, warm=warm)
         if len(self.degenerate_components_):
             warnings.warn(
@@ -156,6 +164,9 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         else:
             state = state.join(table, weight)
         if state.is_due(self.n_components):
+            if not state.told:
+                told = warn_of_codes(self.families, state.table, state.weight)
+                state = replace(state, told=told)
             self._fit_table(state.table, state.weight, None)
             state = replace(state, n_fitted=state.n_seen)
             self.converged_ = False
