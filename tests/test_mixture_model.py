@@ -23,6 +23,7 @@ from skem import (
     GaussianMixture,
     MixtureIC,
     MixtureModel,
+    TableDisplay,
     bootstrap_lrt,
     load,
     sequential_bootstrap_lrt,
@@ -774,6 +775,37 @@ def test_other_numbers_are_taken_for_numbers_without_a_warning(change, rng):
         MixtureModel(1, **few).fit(codes(rng, 20))
         MixtureModel(1, families="gaussian", **few).fit(codes(rng))
         MixtureModel(1, families={"A": "categorical"}, **few).fit(codes(rng))
+
+
+@pytest.mark.parametrize(
+    "x", [["x"] * 50, pd.Categorical(["x"] * 50, categories=["w", "x"]), [*"wx"] * 25]
+)
+def test_a_pair_of_categories_may_have_one_alone(x, tmp_path):
+    frame = pd.DataFrame({"a": x, "b": np.linspace(0, 1, 50)})
+    weight = (frame["a"] == "x").to_numpy(float)
+    model = MixtureModel(2, families={"a": "bernoulli"}, random_state=0)
+    model.fit(frame, sample_weight=weight)
+    assert model.categories_["a"].tolist() == ["x"]
+    np.testing.assert_array_equal(model.parameters_["a"]["probability"], 1)
+    same = MixtureModel(2, families={"a": "categorical"}, random_state=0)
+    same.fit(frame, sample_weight=weight)
+    assert model.n_parameters_ == same.n_parameters_
+    own = frame[weight > 0]
+    np.testing.assert_array_equal(model.score_samples(own), same.score_samples(own))
+    assert "a = x" in str(model.summary())
+    assert "a = x" in str(model.standard_errors(own))
+    TableDisplay.from_estimator(model)
+    model.save(tmp_path / "model.json")
+    found = load(tmp_path / "model.json")
+    np.testing.assert_array_equal(found.score_samples(own), model.score_samples(own))
+    assert set(found.sample(5)[0]["a"]) == {"x"}
+    again = MixtureModel(2, families={"a": "bernoulli"}, random_state=0)
+    again.set_params(
+        parameters_init=copy.deepcopy(model.parameters_), weights_init=[0.5, 0.5]
+    )
+    again.fit(own)
+    with pytest.raises(ValueError, match=r"unknown categories \['w'\] in column 'a'"):
+        model.predict(frame.assign(a="w"))
 
 
 def test_unknown_categories_are_an_error_or_missing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -275,6 +275,20 @@ class Columns:
             found.names, found.X, found.labels, found.handle_unknown, self
         )
         return lenient, lenient.checked(self.check, numbers)
+
+    def with_another(self, table: Table, weight: np.ndarray) -> Columns:
+        """Add the other category that a batch has, where a pair has had one so far."""
+        labels = dict(self.labels)
+        for j, known in self.labels.items():
+            column = table.columns[j]
+            pair = self._kinds[j].name == "bernoulli"
+            if not pair or len(known) > 1 or column.kind != CATEGORIES:
+                continue
+            own = column.labels_of(weight)
+            new = [label for label in own if label not in known]
+            if len(new) == 1:
+                labels[j] = (*known, *new)
+        return self if labels == self.labels else replace(self, labels=labels)
 
     def _check_seen(self, values: np.ndarray, weight: np.ndarray) -> None:
         """Check a block (d, b) of rows that have weight."""

@@ -192,7 +192,13 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
 
     def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
         """Take one step of a stream that has begun."""
-        values, few = self._columns.read(table, self.handle_unknown, weight)
+        columns = self._columns.with_another(table, weight)
+        if columns is not self._columns:
+            known = self._columns.labels
+            more = [j for j, own in columns.labels.items() if own != known[j]]
+            stream = stream.with_another(more)
+            self._set_columns(columns, stream.product, self.n_components)
+        values, few = columns.read(table, self.handle_unknown, weight)
         if table.file is None:
             kept = np.flatnonzero(weight > 0)
             values = few = np.ascontiguousarray(values[:, kept])
@@ -206,7 +212,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             stream = stream.advance(em, forgetting)
         before = self.degenerate_components_
         self._set_stream(stream)
-        self._set_point(self._columns, stream.product.as_points(), stream.point)
+        self._set_point(columns, stream.product.as_points(), stream.point)
         self.converged_ = False
         self.n_iter_ += 1
         self.lower_bound_ = stream.loglik
