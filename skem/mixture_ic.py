@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.blocks import warn_unless_counts
-from skem._inputs.families import resolve
+from skem._inputs.families import resolve, warn_of_codes
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
@@ -254,6 +254,7 @@ class MixtureIC(TakesTables, Chooser):
                 stacklevel=4,
             )
         groups = resolve(self.families, structures[0], table)
+        warn_of_codes(self.families, table, weight)
         if not any(kind.multivariate and len(own) > 1 for kind, own in groups):
             structures = structures[:1]
         rng = check_random_state(self.random_state)

@@ -133,7 +133,7 @@ class MixtureModel(FittingTable):
         axis: 'mean' and 'standard_deviation' (Gaussian; of logarithms if 'lognormal'),
         'location', 'scale' and 'df' (Student), 'mean' (exponential), 'shape' and 'mean'
         (gamma), 'rate' (Poisson), 'mean' and 'size' (negative binomial), 'probability'
-        (Bernoulli; of the second of `categories_`), 'proportions' (categorical).
+        (Bernoulli; of the last of `categories_`), 'proportions' (categorical).
         Read-only: edit a ``copy.deepcopy``, for `parameters_init`.
 
     covariances_ : dict of tuple of str to ndarray
@@ -366,7 +366,8 @@ class MixtureModel(FittingTable):
         of the fit had been its beginning.
 
         The families, and the categories of each column, are those of the start; what a
-        later category is, `handle_unknown` says. The penalty follows the stream: it is
+        later category is, `handle_unknown` says. The second category of a Bernoulli
+        column may come later. The penalty follows the stream: it is
         of as many rows as the running sums are as precise as. The pooled counts of
         negative binomial columns and the scale of Student ones stay those of the start.
 

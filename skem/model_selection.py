@@ -137,9 +137,10 @@ class GaussianMixtureIC(ChosenMixture):
         for ``pandas.DataFrame(selection.results_)``:
 
         - 'param_n_components', 'param_covariance_type';
-        - 'criterion': what the choice is made by, beside that of the chosen one
-          corrected for shared values; NaN, as what follows, for a candidate that could
-          not be fitted, or was not for lack of rows;
+        - 'criterion': the number that the choice is made by: the raw criterion,
+          corrected for shared values relative to the chosen candidate; NaN, as what
+          follows, for a candidate that could not be fitted, or was not for lack of
+          rows;
         - 'bic', 'aic', 'icl', 'log_likelihood' (total, in nats): the raw values, which
           the methods of the mixture return;
         - 'excess': nats of 'log_likelihood' that come from taking shared values for

@@ -250,6 +250,13 @@ def test_predict_labels_by_name(succeed, model, faithful, chosen, X):
     np.testing.assert_allclose(resp, chosen.predict_proba(X), rtol=0, atol=5.1e-7)
 
 
+def test_predict_skips_rows_of_empty_cells_at_the_end_with_a_word(run, model, write):
+    path = write("waiting,eruptions\n79,3.6\n,\n54,1.8\n,\n,\n")
+    status, out, err = run("predict", model, path)
+    assert [row[0] for row in table_of(out)[1]] == ["2", "3", "4"]
+    assert (status, err) == (0, "skem: 2 rows of empty cells at the end skipped.\n")
+
+
 def test_predict_writes_a_file(succeed, model, faithful, tmp_path, refuse):
     path = tmp_path / "out.csv"
     assert succeed("predict", model, faithful, "--output", path) == ""

@@ -189,15 +189,52 @@ def test_rows_that_begin_with_a_number_sign_had_vanished_without_a_word(read):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
 @pytest.mark.parametrize("end", ["", "\n", "\n\n"])
-def test_rows_of_empty_cells_had_been_dropped_at_the_end_alone(delimiter, end, read):
-    rows = ["a,b", "1.5,2", ",", "3.5,5", ",", ","]
+def test_rows_of_empty_cells_are_skipped_at_the_end_alone(delimiter, end, read):
+    rows = ["a,b", "1.5,2", ",", "3.5,5", ",", "", " , "]
     table = read("\n".join(rows).replace(",", delimiter) + end)
-    assert table.sheet.lines == [2, 3, 4, 5, 6]
-    nothing = [np.nan, np.nan]
-    np.testing.assert_array_equal(
-        table.values, [[1.5, 2], nothing, [3.5, 5], nothing, nothing]
-    )
+    assert table.sheet.lines == [2, 3, 4]
+    np.testing.assert_array_equal(table.values, [[1.5, 2], [np.nan] * 2, [3.5, 5]])
     assert not [each for each in table.notes if "blank" in each]
+    assert note(table, "2 rows") == "2 rows of empty cells at the end skipped."
+    rows = [*rows[:4], ","]
+    table = read("\n".join(rows).replace(",", delimiter) + end)
+    assert note(table, "1 row of empty cells at the end skipped.")
+
+
+def test_rows_of_empty_cells_at_the_end_may_have_any_number_of_them(read):
+    table = read("a,b\n1.5,2\n3.5,5\n,,,\n,\n")
+    assert table.sheet.lines == [2, 3]
+
+
+def test_quoted_cells_at_the_end_are_missing_values(read):
+    # As pandas writes them in a single column.
+    table = read('a\n1.5\n""\n')
+    assert table.sheet.lines == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("#a,b\n#1,2\n", "is empty; 2 lines begin with # and were taken for comments"),
+        ("# a\n", "is empty; 1 line begins with # and was taken for a comment"),
+        (
+            "a,b\n#1,2\n#2,3\n#3,4\n",
+            "has a header but no rows; 3 lines begin with # and were taken for "
+            "comments",
+        ),
+        ("a,b\n,\n,\n", "has a header but no rows; 2 rows of empty cells skipped"),
+        (",\n", "is empty; 1 row of empty cells skipped"),
+        ("sep=;\n", "data.csv is empty"),
+    ],
+)
+def test_files_without_rows_are_told_what_was_skipped(content, told, refuse):
+    assert refuse(content).endswith(told)
+
+
+def test_remarks_had_been_taken_for_rows(read):
+    table = read("t,v\n1,2\n# units: m,s\n3,5\n## a,b\n")
+    assert note(table, "2 comment lines skipped.")
+    assert not [each for each in table.notes if "begin" in each]
 
 
 def test_formatted_rows_at_the_end_of_a_sheet_are_none(read):

@@ -65,7 +65,9 @@ def test_rows_are_those_of_the_arrays(estimator, structure, X):
     shared, matrices = SHAPES[structure].shared, SHAPES[structure].matrices
     moments = {"variance", "covariance", "scale matrix"}
     rows = frame[frame["parameter"].isin(moments)]
-    assert set(rows["component"]) == ({"all"} if shared else set(range(K)))
+    assert frame["component"].dtype == "Int64"
+    assert rows["component"].isna().all() == shared
+    assert shared or set(rows["component"]) == set(range(K))
     for row in rows.itertuples():
         place = () if shared else (row.component,)
         if row.feature != "all":
@@ -142,6 +144,29 @@ def test_numbers_that_are_not_known_are_printed(rng):
     rows = [line.split() for line in str(errors).splitlines()[3:]]
     assert [row[-1] for row in rows] == ["0.00", "nan", "inf"]
     assert "inf" in str(errors.confidence_interval())
+
+
+def test_each_row_has_the_digits_that_its_error_lets_it_have(rng):
+    X = np.append(rng.normal(0, 1e-4, 60), rng.normal(100, 9, 60))[:, None]
+    errors = GaussianMixture(2, random_state=0).fit(X).standard_errors(X)
+    decimals = {
+        row[-1].partition(".")[2]
+        for row in map(str.split, str(errors).splitlines())
+        if "mean" in row
+    }
+    assert sorted(map(len, decimals))[0] == 2
+    assert sorted(map(len, decimals))[1] >= 6
+
+
+def test_frames_sort_and_can_be_saved(X, tmp_path):
+    mixture = GaussianMixture(K, covariance_type="tied", random_state=0).fit(X)
+    frame = mixture.standard_errors(X).to_frame()
+    ordered = frame.sort_values(["component", "parameter"])
+    assert ordered["component"].isna().tail(6).all()
+    pytest.importorskip("pyarrow")
+    frame.to_parquet(tmp_path / "errors.parquet")
+    found = pd.read_parquet(tmp_path / "errors.parquet")
+    pd.testing.assert_frame_equal(found, frame)
 
 
 def test_results_stay_tuples(X, table):

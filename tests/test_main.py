@@ -516,6 +516,13 @@ def test_other_ways_to_write_a_file_make_no_difference(content, succeed, write, 
     assert without_time(succeed(write(content), *ONE)) == plain
 
 
+def test_rows_of_empty_cells_at_the_end_do_not_change_the_choice(succeed, write, plain):
+    out = without_time(succeed(write(PLAIN + ",\n" * 200), *ONE))
+    told = "200 rows of empty cells at the end skipped."
+    assert told in out
+    assert section(out, "Candidates") == section(plain, "Candidates")
+
+
 def test_without_a_header_columns_are_numbered(succeed, write, plain):
     out = succeed(write("\n".join(LINES)), *ONE)
     assert "7 rows, 2 columns (column 1, column 2)" in headline(out)

@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,16 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skem
-from skem import Family, GaussianMixture, MixtureIC, MixtureModel, load
+from skem import (
+    Family,
+    GaussianMixture,
+    MixtureIC,
+    MixtureModel,
+    TableDisplay,
+    bootstrap_lrt,
+    load,
+    sequential_bootstrap_lrt,
+)
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families import Gaussian, LogNormal
 from skem.families.degeneracy import degenerate_components
@@ -38,7 +48,7 @@ FAMILIES = {
 # Repeated rows are other rows to draw starts from: with and without weights, both fits
 # must find the best optimum. Data of some checks are whole numbers.
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Column 'x0' is taken for numbers")
+@pytest.mark.filterwarnings("ignore:All .* columns have few different whole")
 @parametrize_with_checks(
     [MixtureModel(), MixtureModel(2, covariance_type="diag", n_init=3)]
 )
@@ -698,11 +708,50 @@ def test_a_table_of_codes_that_is_taken_for_numbers_is_told(rng):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             estimator.fit(frame)
-        told = [each for each in caught if "taken for" in str(each.message)]
-        assert [each.filename for each in told] == [__file__]
-        message = str(told[0].message)
-        assert message.startswith("Column 'A' is taken for numbers, as the other 2")
-        assert "families='categorical' takes them for categories" in message
+        assert told_of_codes(caught) == [__file__]
+
+
+def told_of_codes(caught):
+    """Return the files that warnings of codes point at."""
+    message = (
+        "All 3 columns have few different whole numbers, from 0 or 1, and are fitted "
+        "as Gaussian. If these are codes, take families='categorical'; if counts, "
+        "'poisson'; if numbers, 'gaussian', which ends this warning."
+    )
+    return [each.filename for each in caught if str(each.message) == message]
+
+
+def test_rows_without_weight_have_no_say_on_codes(rng):
+    frame, weight = codes(rng).astype(float), np.ones(100)
+    frame.loc[3, "B"], weight[3] = 2.5, 0
+    model = MixtureModel(1)
+    with pytest.warns(UserWarning, match="All 3 columns have few different whole"):
+        model.fit(frame, sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(frame)
+        # Too few rows are left.
+        model.fit(codes(rng), sample_weight=np.arange(100) < 20)
+
+
+def test_streams_and_tests_warn_of_codes_once(rng):
+    frame = codes(rng, 400)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = MixtureModel(2, random_state=0)
+        for start in range(0, 400, 20):
+            model.partial_fit(frame[start : start + 20])
+    assert told_of_codes(caught) == [__file__]
+    few = {"n_boot": 1, "random_state": 0}
+    mixture = MixtureModel(n_init=1, max_iter=5)
+    for test in (
+        partial(bootstrap_lrt, k0=1),
+        partial(sequential_bootstrap_lrt, max_components=3, alpha=0.6),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            test(mixture, frame[:100], **few)
+        assert told_of_codes(caught) == [__file__]
 
 
 @pytest.mark.parametrize(
@@ -726,6 +775,37 @@ def test_other_numbers_are_taken_for_numbers_without_a_warning(change, rng):
         MixtureModel(1, **few).fit(codes(rng, 20))
         MixtureModel(1, families="gaussian", **few).fit(codes(rng))
         MixtureModel(1, families={"A": "categorical"}, **few).fit(codes(rng))
+
+
+@pytest.mark.parametrize(
+    "x", [["x"] * 50, pd.Categorical(["x"] * 50, categories=["w", "x"]), [*"wx"] * 25]
+)
+def test_a_pair_of_categories_may_have_one_alone(x, tmp_path):
+    frame = pd.DataFrame({"a": x, "b": np.linspace(0, 1, 50)})
+    weight = (frame["a"] == "x").to_numpy(float)
+    model = MixtureModel(2, families={"a": "bernoulli"}, random_state=0)
+    model.fit(frame, sample_weight=weight)
+    assert model.categories_["a"].tolist() == ["x"]
+    np.testing.assert_array_equal(model.parameters_["a"]["probability"], 1)
+    same = MixtureModel(2, families={"a": "categorical"}, random_state=0)
+    same.fit(frame, sample_weight=weight)
+    assert model.n_parameters_ == same.n_parameters_
+    own = frame[weight > 0]
+    np.testing.assert_array_equal(model.score_samples(own), same.score_samples(own))
+    assert "a = x" in str(model.summary())
+    assert "a = x" in str(model.standard_errors(own))
+    TableDisplay.from_estimator(model)
+    model.save(tmp_path / "model.json")
+    found = load(tmp_path / "model.json")
+    np.testing.assert_array_equal(found.score_samples(own), model.score_samples(own))
+    assert set(found.sample(5)[0]["a"]) == {"x"}
+    again = MixtureModel(2, families={"a": "bernoulli"}, random_state=0)
+    again.set_params(
+        parameters_init=copy.deepcopy(model.parameters_), weights_init=[0.5, 0.5]
+    )
+    again.fit(own)
+    with pytest.raises(ValueError, match=r"unknown categories \['w'\] in column 'a'"):
+        model.predict(frame.assign(a="w"))
 
 
 def test_unknown_categories_are_an_error_or_missing():

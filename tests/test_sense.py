@@ -256,7 +256,7 @@ def test_a_lower_criterion_is_passed_over_with_a_word(covariance_type, far, rng)
     lowest = np.nanmin(found.results_["criterion"])
     if found.criterion_ > lowest:
         (message,) = told
-        assert f"lower by {found.criterion_ - lowest:.1f}" in message
+        assert f"by {found.criterion_ - lowest:.1f}, but it is not" in message
         # The first row that is far, or the others.
         assert any(str(450 + i) in message for i in range(len(far)))
     else:

@@ -1,5 +1,6 @@
 """A stream of batches of a table."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -292,3 +293,25 @@ def test_a_value_that_comes_late_does_not_hide_clusters(families, rng):
     for start in range(0, n, 500):
         model.partial_fit(X[start : start + 500])
     assert adjusted_rand_score(y, model.predict(X)) > 0.98
+
+
+def test_the_other_category_of_a_pair_may_come_late():
+    frame = pd.DataFrame({"a": ["x"] * 400, "b": [*"pq"] * 200})
+    model = MixtureModel(1, families={"a": "bernoulli"}).partial_fit(frame)
+    assert model.parameters_["a"]["probability"] == [1]
+    free = model.n_parameters_
+    late = frame.assign(a=[*"xw"] * 200)
+    for _ in range(60):
+        model.partial_fit(late)
+    assert model.categories_["a"].tolist() == ["x", "w"]
+    assert model.n_parameters_ == free + 1
+    np.testing.assert_allclose(model.parameters_["a"]["probability"], 0.5, atol=0.05)
+    assert np.isfinite(model.score_samples(late)).all()
+    before = copy.deepcopy(model.parameters_)
+    with pytest.raises(ValueError, match="unknown categories \\['z'\\] in column 'a'"):
+        model.partial_fit(frame.assign(a="z"))
+    np.testing.assert_equal(model.parameters_, before)
+    # Among the rows that are gathered.
+    model = MixtureModel(1, families={"a": "bernoulli"}).partial_fit(frame[:20])
+    model.partial_fit(late)
+    assert model.categories_["a"].tolist() == ["w", "x"]

@@ -48,6 +48,8 @@ class _Records(NamedTuple):
     below: list[tuple[int, str]]
     """The numbers of lines of comments below it, and their texts."""
     blank: int
+    empty: int
+    """Rows of delimiters alone at the end, which are left out."""
 
 
 def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
@@ -58,7 +60,7 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
     names: Sequence[str] | None
     if is_frame(content):
         names, rows = read_frame(content, title)
-        found = _Records(rows, list(range(1, len(rows) + 1)), [], [], 0)
+        found = _Records(rows, list(range(1, len(rows) + 1)), [], [], 0, 0)
         delimiter = ""
     else:
         try:
@@ -79,7 +81,7 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
             del found.above[0]
         names = None
     if not found.rows:
-        raise CommandError(f"{title} is empty")
+        raise CommandError(f"{title} is empty{_instead(found)}")
     rows, lines = _rectangular(title, found.rows, found.lines)
     if names is None and found.above:
         names = _names_of_comment(found.above[-1], delimiter, rows, header)
@@ -89,7 +91,7 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
         names, rows, lines = rows[0], rows[1:], lines[1:]
         if not rows:
             check_named_type(path, content, title)
-            raise CommandError(f"{title} has a header but no rows")
+            raise CommandError(f"{title} has a header but no rows{_instead(found)}")
     notes += _skipped(found, delimiter)
     numbered = [f"column {j + 1}" for j in range(len(rows[0]))]
     shown = [printable(name) for name in names or []]
@@ -109,11 +111,12 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
 def _records(title: str, text: str, delimiter: str) -> _Records:
     """Parse all rows; comments are apart, and blank lines up to the last row counted.
 
-    A row of delimiters is one with empty cells, and no blank line.
+    A row of delimiters is one with empty cells, and no blank line. Spreadsheets add
+    such rows at the end, where they are left out.
     """
     rows: list[list[str]] = []
     lines: list[int] = []
-    blank, blank_before, first, between = 0, 0, 0, True
+    kept, blank, blank_before, first, between = 0, 0, 0, 0, True
     above: list[str] = []
     below: list[tuple[int, str]] = []
     space = " \r\n" if delimiter == "\t" else None
@@ -150,12 +153,26 @@ def _records(title: str, text: str, delimiter: str) -> _Records:
             between = True
             rows.append([cell.strip() for cell in cells])
             lines.append(first)
-            blank_before = blank
+            if "".join(record).strip(f"{delimiter} \t\r\n"):
+                kept, blank_before = len(rows), blank
     except csv.Error:
         # A cell that is too long may be one that is not closed.
         _check_quotes(title, first, record, delimiter)
         raise
-    return _Records(rows, lines, above, below, blank_before)
+    empty = len(rows) - kept
+    return _Records(rows[:kept], lines[:kept], above, below, blank_before, empty)
+
+
+def _instead(found: _Records) -> str:
+    """Say what lines are that may have been meant to be rows, where there are none."""
+    comments, told = len(found.above) + len(found.below), []
+    if comments == 1:
+        told.append("1 line begins with # and was taken for a comment")
+    elif comments:
+        told.append(f"{comments} lines begin with # and were taken for comments")
+    if found.empty:
+        told.append(f"{count(found.empty, 'row')} of empty cells skipped")
+    return "".join(f"; {each}" for each in told)
 
 
 def _skipped(found: _Records, delimiter: str) -> list[str]:
@@ -165,7 +182,7 @@ def _skipped(found: _Records, delimiter: str) -> list[str]:
     alike = [
         number
         for number, text in found.below
-        if width > 1 and _width(text, delimiter) == width
+        if width > 1 and not re.match(r"#+ ", text) and _width(text, delimiter) == width
     ]
     if len(alike) == 1:
         notes.append(
@@ -182,6 +199,8 @@ def _skipped(found: _Records, delimiter: str) -> list[str]:
     for number, kind in ((others, "comment line"), (found.blank, "blank line")):
         if number:
             notes.append(f"{count(number, kind)} skipped.")
+    if found.empty:
+        notes.append(f"{count(found.empty, 'row')} of empty cells at the end skipped.")
     return notes
 
 

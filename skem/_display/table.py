@@ -193,7 +193,7 @@ def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarra
         labels = model.categories_[name].tolist()
         if "probability" in laws:
             p = laws["probability"]
-            return "bars", labels, np.column_stack([1 - p, p])
+            return "bars", labels, np.column_stack([1 - p, p])[:, -len(labels) :]
         return "bars", labels, laws["proportions"]
     drawn = model._labelled_draws(DRAWS, np.random.RandomState(0))[1][j]
     low, high = np.quantile(drawn, [0.002, 0.998])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,23 +85,18 @@ class Listing:
             yield str(key.component), key.parameter, ", ".join(names), *cells[i]
 
     def _numbers(self, rows: list[tuple[int, Key]]) -> dict[int, list[str]]:
-        """Round what components have alike by the smallest of its errors."""
-        found: dict[int, list[str]] = {}
-
-        def alike(row: tuple[int, Key]) -> tuple[Any, ...]:
-            return row[1][1:]
-
-        for _, group in groupby(sorted(rows, key=alike), key=alike):
-            places = [i for i, _ in group]
-            numbers = np.array([each[places] for each in self.values.values()])
-            estimates, errors = numbers[:2]
-            known = errors[(errors > 0) & np.isfinite(errors)]
-            if not known.size:
-                known = np.abs(estimates[(estimates != 0) & np.isfinite(estimates)])
-            cells = rounded(numbers.ravel(), known.min(initial=np.inf))
-            found |= {
-                i: cells[column :: len(places)] for column, i in enumerate(places)
-            }
+        """Round each row by its error; without one, as the closest of its kind."""
+        numbers = np.array([*self.values.values()])
+        estimates, errors = numbers[:2]
+        least: dict[tuple[Any, ...], float] = {}
+        for i, key in rows:
+            if _is_unit(errors[i]):
+                least[key[1:]] = min(errors[i], least.get(key[1:], np.inf))
+        found = {}
+        for i, key in rows:
+            units = errors[i], least.get(key[1:], np.nan), abs(estimates[i])
+            unit = next(filter(_is_unit, units), np.inf)
+            found[i] = rounded(numbers[:, i], unit)
         return found
 
     def frame(self) -> Any:
@@ -115,8 +109,9 @@ class Listing:
             ) from error
 
         keys = [key for part in self.parts for key in part]
+        components = [None if key.component == ALL else key.component for key in keys]
         names = {
-            "component": [key.component for key in keys],
+            "component": pd.array(components, dtype="Int64"),
             "parameter": [key.parameter for key in keys],
             "feature": [", ".join(key.features) for key in keys],
         }
@@ -142,10 +137,10 @@ class Listed(ABC):
         Returns
         -------
         frame : pandas.DataFrame
-            Its columns are `component`, ``"all"`` for what components share;
-            `parameter`; `feature`, two names with a comma for a covariance, and name
-            and value for a category; `estimate`; `error`; and of intervals `lower` and
-            `upper`.
+            Its columns are `component`, of the dtype Int64, with ``<NA>`` for what all
+            components share; `parameter`; `feature`, two names with a comma for a
+            covariance, and name and value for a category; `estimate`; `error`; and of
+            intervals `lower` and `upper`.
 
         Raises
         ------
@@ -172,6 +167,10 @@ def title_of(
     if level is not None:
         title = f"{100 * level:.6g} % intervals, from {title}"
     return capitalised(title)
+
+
+def _is_unit(error: float) -> bool:
+    return 0 < error < np.inf
 
 
 def _padded(cells: list[str]) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from skem._inputs.callers import users_level
 from skem._inputs.dask_tables import DaskRows
 from skem._inputs.table_files import DaskValues, FileValues
 from skem._inputs.tables import (
@@ -74,38 +75,40 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
         family = "gaussian" if column.kind != CATEGORIES else "categorical"
         _warn_of_odd_categories(column)
         chosen += _grouped(_kind(family, covariance_type), [j])
-    if isinstance(families, str) and families == "auto":
-        _warn_of_codes(table)
     return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
 
 
-def _warn_of_codes(table: Table) -> None:
+def warn_of_codes(families: Any, table: Table, weight: np.ndarray) -> bool:
     """Warn if all columns are taken for numbers that may be codes of categories.
 
-    One such column beside others is more often a number, or an indicator.
+    One such column beside others is more often a number, or an indicator. Rows without
+    weight have no say. Return whether there was a warning.
     """
+    if not isinstance(families, str) or families != "auto" or table.file is not None:
+        return False
     d = len(table.columns)
-    if table.file is None and d >= LEAST_CODED and all(map(_is_coded, table.columns)):
-        warnings.warn(
-            f"Column {table.columns[0].name!r} {TAKEN} numbers, as the other {d - 1} "
-            "columns are: Gaussian ones. All of them have few different values, whole "
-            "numbers from 0 or 1. families='categorical' takes them for categories, as "
-            "latent class analysis does; families='gaussian' takes them for numbers, "
-            "without this warning.",
-            UserWarning,
-            stacklevel=6,
-        )
+    if d < LEAST_CODED or not all(_is_coded(each, weight) for each in table.columns):
+        return False
+    warnings.warn(
+        f"All {d} columns have few different whole numbers, from 0 or 1, and are "
+        "fitted as Gaussian. If these are codes, take families='categorical'; if "
+        "counts, 'poisson'; if numbers, 'gaussian', which ends this warning.",
+        UserWarning,
+        stacklevel=users_level(),
+    )
+    return True
 
 
-def _is_coded(column: Column) -> bool:
+def _is_coded(column: Column, weight: np.ndarray) -> bool:
     if column.numbers is None:
         return False
+    counts = np.zeros(MOST_CODES + 1, dtype=int)
     for rows in parts(len(column.numbers)):
         x = column.numbers[rows]
-        x = x[~np.isnan(x)]
+        x = x[~np.isnan(x) & (weight[rows] > 0)]
         if ((x < 0) | (x > MOST_CODES) | (x != np.floor(x))).any():
             return False
-    counts = np.bincount(column.numbers[~np.isnan(column.numbers)].astype(int))
+        counts += np.bincount(x.astype(int), minlength=len(counts))
     codes = np.flatnonzero(counts)
     enough = len(codes) <= MOST_CODES and counts.sum() >= ROWS_OF_A_CODE * len(codes)
     return len(codes) > 1 and codes[0] <= 1 and bool(enough)
@@ -133,7 +136,7 @@ def _warn_of_odd_categories(column: Column) -> None:
         f"Column {column.name!r} {TAKEN} categories: {odd}; or name the family "
         "'categorical' for it.",
         UserWarning,
-        stacklevel=6,
+        stacklevel=users_level(),
     )
 
 
@@ -273,6 +276,20 @@ class Columns:
         )
         return lenient, lenient.checked(self.check, numbers)
 
+    def with_another(self, table: Table, weight: np.ndarray) -> Columns:
+        """Add the other category that a batch has, where a pair has had one so far."""
+        labels = dict(self.labels)
+        for j, known in self.labels.items():
+            column = table.columns[j]
+            pair = self._kinds[j].name == "bernoulli"
+            if not pair or len(known) > 1 or column.kind != CATEGORIES:
+                continue
+            own = column.labels_of(weight)
+            new = [label for label in own if label not in known]
+            if len(new) == 1:
+                labels[j] = (*known, *new)
+        return self if labels == self.labels else replace(self, labels=labels)
+
     def _check_seen(self, values: np.ndarray, weight: np.ndarray) -> None:
         """Check a block (d, b) of rows that have weight."""
         seen = values[:, weight > 0]
@@ -410,8 +427,8 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class LenientFile(FileValues):
-    """Values of a file in which those that families refuse are gaps."""
+class _Lenient(FileValues):
+    """Values in which those that families refuse are gaps."""
 
     columns: Columns
 
@@ -420,15 +437,12 @@ class LenientFile(FileValues):
         return self.columns.forgiven(super().__getitem__((slice(None), rows)))[columns]
 
 
-@dataclass(frozen=True)
-class LenientDask(DaskValues):
-    """The same of Dask."""
+class LenientFile(_Lenient):
+    """Those of a file."""
 
-    columns: Columns
 
-    def __getitem__(self, key: tuple[Any, Any]) -> np.ndarray:
-        columns, rows = key
-        return self.columns.forgiven(super().__getitem__((slice(None), rows)))[columns]
+class LenientDask(_Lenient, DaskValues):
+    """Those of Dask."""
 
     def _of_chunk(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return super()._of_chunk(partial(_of_forgiven, self.columns, function))

@@ -15,7 +15,7 @@ from skem._inputs.sklearn import Interval
 from skem._inputs.typing import RandomState, validate_params
 from skem._inputs.validation import N_JOBS
 from skem._lrt.simulated import checked_rows, ratios, without_start
-from skem._lrt.tables import check_rows, simulated_ratios
+from skem._lrt.tables import check_rows, simulated_ratios, with_families
 from skem._report.text import count
 from skem.gaussian_mixture import GaussianMixture
 from skem.mixture_model import MixtureModel
@@ -361,7 +361,7 @@ def _tests(
         check_rows(X, sample_weight, most)
         found = partial(
             simulated_ratios,
-            estimator,
+            with_families(estimator, X, sample_weight),
             X,
             n_boot=n_boot,
             n_jobs=n_jobs,

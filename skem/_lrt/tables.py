@@ -12,7 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skem._inputs.blocks import array_blocks
+from skem._inputs.families import resolve, warn_of_codes
 from skem._inputs.sklearn import num_samples
+from skem._inputs.tables import read_weighed
 from skem._inputs.validation import (
     Data,
     check_n_samples,
@@ -41,6 +43,19 @@ def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
     n_simulated(weight, n, n_components)
 
 
+def with_families(estimator: MixtureModel, X: Any, sample_weight: Any) -> MixtureModel:
+    """Return a copy that names the family of each column, as its fits would choose it.
+
+    Of odd columns one warning is enough, for all fits.
+    """
+    template = clone(estimator)
+    template._validate_params()
+    table, weight = read_weighed(clone(estimator), X, sample_weight, reset=True)
+    groups = resolve(template.families, template.covariance_type, table)
+    warn_of_codes(template.families, table, weight)
+    return template.set_params(families=groups)
+
+
 def simulated_ratios(
     template: MixtureModel,
     X: Any,
@@ -59,7 +74,6 @@ def simulated_ratios(
     n_rows = n_simulated(weight, missing.shape[1], components[1])
     gaps = missing[:, models_of(weight, n_rows)]
     families = _families_of(null)
-    template = clone(template).set_params(families=families)
     recording = RecordedColumns.of(values, weight, families)
     with Parallel(n_jobs=n_jobs) as parallel:
         found = parallel(
@@ -95,8 +109,6 @@ def _fit(
         for K in components:
             model = clone(template).set_params(n_components=K, random_state=seed)
             models.append(model.fit(X, sample_weight=sample_weight))
-            # Of odd columns one warning is enough.
-            template = clone(template).set_params(families=_families_of(model))
     null, alternative = models
     total = float(weight_of_each(sample_weight, len(X)).sum())
     ratio = 2 * total * (alternative._fitted_bound() - null._fitted_bound())

@@ -289,11 +289,11 @@ class ChosenMixture(AllowsGaps, Chooser):
         if less > 0:
             name = self.criterion
             if is_corrected(self.results_, name):
-                name += f", {CORRECTED},"
+                name += f" ({CORRECTED})"
             warnings.warn(
                 f"The candidate with n_components={lowest.n_components} and "
-                f"covariance_type={lowest.covariance_type!r} has a {name} "
-                f"that is lower by {less:.1f}, but it is not eligible: "
+                f"covariance_type={lowest.covariance_type!r} has a lower "
+                f"{name}, by {less:.1f}, but it is not eligible: "
                 f"{lowest.why_not()}",
                 DegenerateComponentsWarning,
                 stacklevel=6,

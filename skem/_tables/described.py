@@ -246,8 +246,9 @@ class DescribedTable(FittedTable):
         in B; otherwise the penalty is left out. Parameters that the rows do not
         determine have NaN, with a warning. Degrees of freedom, sizes and shapes that
         the data cannot tell from a bound of their range are held there by the others'
-        errors, and have an infinite one. So do proportions of 0 and 1, and rates of 0,
-        which only fits without pseudo-observations have.
+        errors, and have an infinite one. So do proportions of 0 and 1, and rates of 0:
+        those of fits without pseudo-observations, and those of Bernoulli columns that
+        are 0, or 1, in all rows.
 
         Parameters
         ----------

@@ -15,7 +15,13 @@ from sklearn.utils import check_random_state
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._fitting.streaming import unfitted, warn_of_lost
-from skem._inputs.families import Columns, distinct, place_of, resolve
+from skem._inputs.families import (
+    Columns,
+    distinct,
+    place_of,
+    resolve,
+    warn_of_codes,
+)
 from skem._inputs.tables import Table, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
 from skem._report.text import (
@@ -101,6 +107,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                     "warm_start=True needs the columns of the present mixture, "
                     f"{list(self._columns.names)}."
                 )
+        if not warm:
+            warn_of_codes(self.families, table, weight)
         self._fit_table(table, weight, known, warm=warm)
         if len(self.degenerate_components_):
             warnings.warn(
@@ -156,6 +164,9 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         else:
             state = state.join(table, weight)
         if state.is_due(self.n_components):
+            if not state.told:
+                told = warn_of_codes(self.families, state.table, state.weight)
+                state = replace(state, told=told)
             self._fit_table(state.table, state.weight, None)
             state = replace(state, n_fitted=state.n_seen)
             self.converged_ = False
@@ -181,7 +192,13 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
 
     def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
         """Take one step of a stream that has begun."""
-        values, few = self._columns.read(table, self.handle_unknown, weight)
+        columns = self._columns.with_another(table, weight)
+        if columns is not self._columns:
+            known = self._columns.labels
+            more = [j for j, own in columns.labels.items() if own != known[j]]
+            stream = stream.with_another(more)
+            self._set_columns(columns, stream.product, self.n_components)
+        values, few = columns.read(table, self.handle_unknown, weight)
         if table.file is None:
             kept = np.flatnonzero(weight > 0)
             values = few = np.ascontiguousarray(values[:, kept])
@@ -195,7 +212,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             stream = stream.advance(em, forgetting)
         before = self.degenerate_components_
         self._set_stream(stream)
-        self._set_point(self._columns, stream.product.as_points(), stream.point)
+        self._set_point(columns, stream.product.as_points(), stream.point)
         self.converged_ = False
         self.n_iter_ += 1
         self.lower_bound_ = stream.loglik

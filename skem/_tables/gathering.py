@@ -12,11 +12,15 @@ from skem.core.mixture.stream import START_ROWS_PER_COMPONENT
 
 @dataclass(frozen=True)
 class Gathering:
-    """Rows that have come so far; `n_fitted` of them have been fitted."""
+    """Rows that have come so far; `n_fitted` of them have been fitted.
+
+    `told`: whether there was a warning of codes.
+    """
 
     table: Table
     weight: np.ndarray
     n_fitted: int = 0
+    told: bool = False
 
     def join(self, table: Table, weight: np.ndarray) -> Gathering:
         """Add a batch."""

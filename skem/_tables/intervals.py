@@ -118,7 +118,7 @@ class TableEstimates(NamedTuple):
         """Say what an entry of a parameter is."""
         labels = (self.categories or {}).get(name)
         if labels is not None:
-            j = place[0] if place else 1
+            j = place[0] if place else -1
             return Key(k, parameter.removesuffix("s"), (f"{name} = {labels[j]}",))
         if place:
             parameter += str([*place])

@@ -118,7 +118,8 @@ def _inner(name: str, kind: Kind, model: Model, laws: Laws, K: int) -> Laws:
     if isinstance(kind, Categorical):
         if "probability" in laws:
             p = laws["probability"]
-            laws = {"proportions": np.column_stack([1 - p, p])}
+            both = np.column_stack([1 - p, p])
+            laws = {"proportions": both[:, -model.n_rows :]}
         shape = (K, model.n_rows)
         p = laws.get("proportions", np.empty(0))
         if p.shape != shape or (p < 0).any() or (p.sum(axis=1) <= 0).any():

@@ -105,7 +105,7 @@ class TableSummary(Printed):
     def _proportions(self, name: str) -> list[tuple[str, np.ndarray]]:
         laws, labels = self.parameters[name], self.categories[name]
         if "probability" in laws:
-            return [(f"{name} = {labels[1]}", laws["probability"])]
+            return [(f"{name} = {labels[-1]}", laws["probability"])]
         columns = laws["proportions"].T
         return [
             (f"{name} = {label}", column)

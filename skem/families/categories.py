@@ -60,14 +60,17 @@ class Ordinal(Categorical):
 
 
 class Bernoulli(Categorical):
-    """Two categories; a column of numbers has the values 0 and 1."""
+    """Two categories; a column of numbers has the values 0 and 1.
+
+    If rows have one category alone, there is one, until a stream shows the other.
+    """
 
     name = "bernoulli"
     probabilities = ("probability",)
 
     def outward(self, laws: Laws) -> Laws:
-        """Return the probability of the second category."""
-        return {"probability": laws["proportions"][:, 1]}
+        """Return the probability of the last category, the second if there are two."""
+        return {"probability": laws["proportions"][:, -1]}
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,16 @@ class CategoricalModel(Model):
         likeliest = (laws["proportions"].T @ resp).argmax(axis=0)
         return np.where(np.isnan(values), likeliest, values)
 
+    def with_another(self) -> CategoricalModel:
+        """Return the model with one category more, which no row has had."""
+        return replace(self, pooled=np.append(self.pooled, 0.0))
+
     def n_free(self, n_components: int) -> int:
         """K (C − 1)."""
         return n_components * (len(self.pooled) - 1)
 
     def outward(self, laws: Laws) -> Laws:
-        """Return the proportions, or the probability of the second category."""
+        """Return the proportions, or the probability of the last category."""
         return self.family.outward(laws)
 
     def scaled(self, share: float) -> CategoricalModel:

@@ -6,6 +6,7 @@ parameter is in, so that those of passes at different parameters may be averaged
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import is_
 from typing import Self
@@ -15,6 +16,7 @@ import numpy as np
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.stream import Forgetting
+from skem.families.categories import CategoricalModel
 from skem.families.gaussian_model import GaussianModel
 from skem.families.model import Running
 from skem.families.point import Point
@@ -53,6 +55,25 @@ class TableStream:
         ]
         loglik = evaluation.loglik / N
         return cls(product, point, averages, loglik, N, N, N, follows)
+
+    def with_another(self, places: Sequence[int]) -> Self:
+        """Return the stream with one category more of each of some columns.
+
+        These are groups of their own, and no row has had the category so far.
+        """
+        models, averages = [*self.product.models], [*self.averages]
+        for j, place in enumerate(self.product.places):
+            if place[0] not in places:
+                continue
+            model, running = models[j], averages[j + 1]
+            assert isinstance(model, CategoricalModel)
+            assert isinstance(running, np.ndarray)
+            models[j] = model.with_another()
+            averages[j + 1] = np.pad(running, ((0, 0), (0, 1)))
+        whole = [each * self.size for each in averages]
+        product = replace(self.product, models=tuple(models))
+        point = product.settled(whole, self.point)
+        return replace(self, product=product, averages=averages, point=point)
 
     def widened(self, values: np.ndarray, weight: np.ndarray) -> Self:
         """Return the stream ready for values (columns, n) of its Gaussian columns.
