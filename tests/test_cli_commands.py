@@ -166,10 +166,11 @@ def test_other_criteria_choose(criterion, succeed, X):
 def test_candidates_are_in_the_order_of_the_number_that_they_are_judged_by(
     succeed, write
 ):
-    rng = np.random.default_rng(0)
-    rows = zip(rng.normal(size=150), *rng.integers(0, 2, (2, 150)), strict=True)
+    rng = np.random.default_rng(3)
+    numbers = np.repeat([0, 6, 12], 50) + rng.normal(size=150)
+    rows = zip(numbers, *rng.integers(0, 2, (2, 150)), strict=True)
     path = write("\n".join(["x,a,b", *(f"{x:.15f},{a},{b}" for x, a, b in rows)]))
-    out = succeed(path, "--components", "1-3", "--covariance", "diag,tied", "--all")
+    out = succeed(path, "--components", "1-4", "--covariance", "diag,tied", "--all")
     assert "BIC corrected for values that rows share, the lowest first" in out
     header, *lines = out.split("Candidates")[1].split("\n\n")[1].splitlines()
     assert header.split()[-2:] == ["BIC", "corrected"]
