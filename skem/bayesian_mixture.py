@@ -604,7 +604,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         >>> mixture.weights_.round(2) + 0.0
         array([0.64, 0.36, 0.  , 0.  , 0.  ])
         """
-        warn_of_hooks(type(self), BayesianGaussianMixture, stacklevel=3)
+        warn_of_hooks(type(self), BayesianGaussianMixture)
         with unchanged_on_error(self):
             self._validated_fit(X, sample_weight)
         return self
@@ -654,7 +654,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         >>> mixture.n_effective_components_
         2
         """
-        warn_of_hooks(type(self), BayesianGaussianMixture, stacklevel=3)
+        warn_of_hooks(type(self), BayesianGaussianMixture)
         with unchanged_on_error(self):
             self._validated_partial_fit(X, sample_weight)
         return self

@@ -25,6 +25,7 @@ from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.blocks import NO_COUNTS, warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.gaps import whole
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
 from skem._inputs.typing import Auto, CovarianceType, RandomState
@@ -215,7 +216,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         self.priors_ = self._checked_priors(totals / totals.sum())
         asked = [self._asked(k, n) for k, n in enumerate(np.bincount(labels))]
         if any("auto" in how for _, *how in asked):
-            warn_unless_counts(weight, "criteria", stacklevel=4)
+            warn_unless_counts(weight, "criteria")
         self.mixtures_ = []
         for k, how in enumerate(asked):
             own = labels == k
@@ -272,7 +273,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             told = (
                 f"In class {label!r}, of {len(X)} rows counted from 0: {each.message}"
             )
-            warnings.warn(told, each.category, stacklevel=5)
+            warnings.warn(told, each.category, stacklevel=users_level())
         return found
 
     def _joined(self) -> GaussianMixture:

@@ -515,7 +515,7 @@ class GaussianMixture(LikelihoodMixture):
         )
 
     def _warn_of_hooks(self) -> None:
-        warn_of_hooks(type(self), GaussianMixture, stacklevel=4)
+        warn_of_hooks(type(self), GaussianMixture)
 
     def _become_like(self, X: Any) -> None:
         for name in (*DENSITY, "labels_"):

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.blocks import warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.families import resolve, warn_of_codes
 from skem._inputs.sklearn import fit_context
 from skem._inputs.tables import TakesTables, read_weighed
@@ -239,7 +240,7 @@ class MixtureIC(TakesTables, Chooser):
         components = check_numbers_of_components(self.n_components)
         structures = check_covariance_types(self.covariance_type)
         table, weight = read_weighed(self, X, sample_weight, reset=True, min_samples=2)
-        warn_unless_counts(weight, "criteria", stacklevel=4)
+        warn_unless_counts(weight, "criteria")
         known = check_labels(labels, table.n_rows, components[-1], weight)
         if known is not None:
             components = [K for K in components if K > known.max()]
@@ -251,7 +252,7 @@ class MixtureIC(TakesTables, Chooser):
                 f"No candidates with more than {n_rows} components can be fitted, as "
                 "there are only so many samples.",
                 FitFailedWarning,
-                stacklevel=4,
+                stacklevel=users_level(),
             )
         groups = resolve(self.families, structures[0], table)
         warn_of_codes(self.families, table, weight)
@@ -274,7 +275,7 @@ class MixtureIC(TakesTables, Chooser):
         candidates = [each for same in zip(*found, strict=True) for each in same]
         self._choose([_judged(each, X, weight, known) for each in candidates])
         if known is None:
-            self.best_estimator_._warn_unless_identified(stacklevel=4)
+            self.best_estimator_._warn_unless_identified()
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
@@ -299,7 +300,7 @@ class MixtureIC(TakesTables, Chooser):
                 f"mixture {UNDETERMINED} {self.best_estimator_._few_rows()}"
                 "Leave out such numbers of components.",
                 DegenerateComponentsWarning,
-                stacklevel=5,
+                stacklevel=users_level(),
             )
 
     @property

@@ -161,8 +161,10 @@ def test_hooks_of_scikit_learn_are_told_of_once(X):
         pass
 
     for kind in (Damped, Lazy):
-        with pytest.warns(UserWarning, match=f"{kind.__name__} defines _e_step, _m_st"):
-            kind(1).fit(X)
+        text = f"{kind.__name__} defines _e_step, _m_step"
+        with pytest.warns(UserWarning, match=text) as caught:
+            kind(1).fit_predict(X)
+        assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Damped(1).fit(X)

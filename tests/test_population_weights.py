@@ -67,8 +67,7 @@ def test_choices_tell_weights_from_counts(name, X, weight):
         "not whole numbers: criteria take them for counts of rows. Divide them by "
         "their mean (see the guide on weights)."
     )
-    # A choice inside of another estimator is where it is.
-    assert file == __file__ or name in ("outliers", "regression")
+    assert file == __file__
     for counts in (np.ceil(weight), weight / 50):
         assert told(estimator.fit, *data, sample_weight=counts) == ([], [])
 

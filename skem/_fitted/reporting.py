@@ -16,7 +16,6 @@ from skem._fitted.parametric import Parametric
 from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
 from skem._inputs.blocks import open_blocks, unthreaded_blocks, warn_unless_counts
-from skem._inputs.callers import users_level
 from skem._inputs.features import names_of
 from skem._inputs.fixed import check_fixed
 from skem._inputs.frames import is_dask
@@ -273,7 +272,7 @@ class Reporting(Parametric):
             X, _ = check_data(self, X, reset=False)
             seed = seed_of(self, random_state)
             weight = check_sample_weight(sample_weight, X)
-            warn_unless_counts(weight, "standard errors", stacklevel=users_level())
+            warn_unless_counts(weight, "standard errors")
             errors = weighted_bootstrap(self, X, weight, labels, n_boot, seed, n_jobs)
             if len(errors) > 3:
                 blocks = unthreaded_blocks(self, X, weight, labels, K)
@@ -283,7 +282,7 @@ class Reporting(Parametric):
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
-            warn_unless_counts(blocks, "standard errors", stacklevel=users_level())
+            warn_unless_counts(blocks, "standard errors")
             scores, expectation, features = self._scored(blocks)
             errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(

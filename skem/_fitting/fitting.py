@@ -27,6 +27,7 @@ from skem._fitting.monitor import CallbackSupportMixin, Monitor, monitored
 from skem._fitting.state import PlainState
 from skem._inputs.array_api import like_given, numpy_of
 from skem._inputs.blocks import open_blocks
+from skem._inputs.callers import users_level
 from skem._inputs.options import StrOptions
 from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import Algorithm, Auto, InitParams
@@ -334,7 +335,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
             warnings.warn(
                 f"Best performing initialization did not converge: {self._left(best)}",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=users_level(),
             )
 
     def _warn_of_components(self, best: Solution) -> None:

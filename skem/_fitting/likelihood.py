@@ -17,6 +17,7 @@ from skem._fitted.noise import set_noise
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.streaming import StreamingMixture, warn_of_lost
+from skem._inputs.callers import users_level
 from skem._inputs.fixed import PARTS, check_fixed, fixed_parts, wholly_fixed
 from skem._inputs.options import StrOptions, covariance_types
 from skem._inputs.sklearn import Interval
@@ -323,7 +324,7 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
                 f"{capitalised(rows)}{'. ' if rows else ''}"
                 f"{remedy or SIMPLIFY}",
                 DegenerateComponentsWarning,
-                stacklevel=6,
+                stacklevel=users_level(),
             )
 
     def _advance(self, stream: Stream, data: Data, weight: np.ndarray | None) -> None:

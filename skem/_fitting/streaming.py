@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._fitting.fitting import FittingMixture, explained_failure
+from skem._inputs.callers import users_level
 from skem._inputs.validation import (
     Data,
     check_data,
@@ -142,7 +143,7 @@ def warn_of_lost(before: np.ndarray, now: np.ndarray) -> None:
             "without rows does not move to where others come: to begin anew, call fit "
             "with recent rows.",
             DegenerateComponentsWarning,
-            stacklevel=5,
+            stacklevel=users_level(),
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from skem._inputs.array_api import like_given
+from skem._inputs.callers import users_level
 from skem._inputs.dask import dask_blocks, evaluate_lazily
 from skem._inputs.frames import is_dask
 from skem._inputs.validation import (
@@ -90,9 +91,7 @@ def unthreaded_blocks(
     return replace(blocks_of(data, weight, workers, known), dtype=double)
 
 
-def warn_unless_counts(
-    weights: Blocks | np.ndarray | None, what: str, stacklevel: int
-) -> None:
+def warn_unless_counts(weights: Blocks | np.ndarray | None, what: str) -> None:
     """Say so if weights, of blocks or of an array, have the scale of a population."""
     if weights is None:
         return
@@ -106,7 +105,7 @@ def warn_unless_counts(
             f"are not whole numbers: {what} take them for counts of rows. Divide them "
             "by their mean (see the guide on weights).",
             UserWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=users_level(),
         )
 
 

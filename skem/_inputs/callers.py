@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from skem._inputs.sklearn import fit_context, validate_params
-
-CHECKS = {validate_params.__module__, fit_context.__module__}
-"""Modules of scikit-learn that check parameters, and then call the method."""
+LIBRARIES = {"skem", "sklearn", "joblib"}
+"""Packages that may stand between the line of users and the one that warns."""
 
 
 def users_level() -> int:
-    """Return the `stacklevel` of the line that asks, for a warning of the caller.
+    """Return the `stacklevel` of the nearest line outside of these packages.
 
-    Methods may be called directly, or by a search for the mixture that it has chosen;
-    both may be called by scikit-learn, which has checked their parameters.
+    scikit-learn wraps methods, and calls those of steps of pipelines and searches.
     """
     frame, level = sys._getframe(1), 1
     while frame.f_back and _is_between(frame.f_globals.get("__name__", "")):
@@ -23,4 +20,4 @@ def users_level() -> int:
 
 
 def _is_between(module: str) -> bool:
-    return module.split(".")[0] == "skem" or module in CHECKS
+    return module.partition(".")[0] in LIBRARIES

@@ -12,6 +12,7 @@ import sklearn.mixture
 from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.array_api import numpy_of
+from skem._inputs.callers import users_level
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 
@@ -126,7 +127,7 @@ def peer_of(
 _told: WeakSet[type] = WeakSet()
 
 
-def warn_of_hooks(kind: type, ours: type, stacklevel: int) -> None:
+def warn_of_hooks(kind: type, ours: type) -> None:
     """Say once of a subclass that hooks of scikit-learn's are not called."""
     if kind is ours or kind in _told:
         return
@@ -140,5 +141,5 @@ def warn_of_hooks(kind: type, ours: type, stacklevel: int) -> None:
         "GaussianMixture calls, but skem's does not: they have no effect. Derive from "
         "sklearn.mixture.GaussianMixture where they are needed.",
         UserWarning,
-        stacklevel=stacklevel,
+        stacklevel=users_level(),
     )

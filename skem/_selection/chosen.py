@@ -17,6 +17,7 @@ from skem._fitted.shared import AllowsGaps
 from skem._fitting.fitting import PARAMETERS, unchanged_on_error
 from skem._fitting.likelihood import SIMPLIFY, LikelihoodMixture, of_small_weights
 from skem._inputs.blocks import open_blocks, reopening, warn_unless_counts
+from skem._inputs.callers import users_level
 from skem._inputs.sklearn import Interval, fit_context
 from skem._inputs.typing import CovarianceType
 from skem._inputs.validation import check_n_samples
@@ -193,7 +194,7 @@ class ChosenMixture(AllowsGaps, Chooser):
             labels=labels,
             n_components=components[-1],
         ) as blocks:
-            warn_unless_counts(blocks, "criteria", stacklevel=4)
+            warn_unless_counts(blocks, "criteria")
             rows = blocks.n_observed
             # Fewer components than labels name are no candidates.
             named = 1 + int(blocks.known_components.max(initial=0))
@@ -235,7 +236,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 f"No candidates with n_components {', '.join(map(str, beyond))} can be "
                 f"fitted, as there are only {rows} samples.",
                 FitFailedWarning,
-                stacklevel=4,
+                stacklevel=users_level(),
             )
         found += [
             Candidate(K, name, warning=TOO_FEW.format(K, rows))
@@ -267,7 +268,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 "No candidate is eligible; the best of the others is chosen. "
                 f"{best.warning} {remedy}",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=users_level(),
             )
         self._warn_of_better(found, best)
         self._warn_of_most_tried()
@@ -296,7 +297,7 @@ class ChosenMixture(AllowsGaps, Chooser):
                 f"{name}, by {less:.1f}, but it is not eligible: "
                 f"{lowest.why_not()}",
                 DegenerateComponentsWarning,
-                stacklevel=6,
+                stacklevel=users_level(),
             )
 
     predict = of_best(LikelihoodMixture.predict)

@@ -27,6 +27,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skem._fitted.shared import LabelsItsData, SharedMethods
+from skem._inputs.callers import users_level
 from skem._inputs.sklearn import VisualBlock
 from skem._inputs.typing import available_if
 from skem._report.text import count
@@ -57,7 +58,7 @@ def warn_unless_converged(mixture: Any) -> None:
             "The chosen mixture did not converge. Try to increase max_iter or tol, or "
             "check for degenerate data.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=users_level(),
         )
 
 
@@ -174,7 +175,7 @@ class Chooser(
     def _warn_of_most_tried(self) -> None:
         text = self._most_tried() if self._tells_of_more else None
         if text is not None:
-            warnings.warn(text, UserWarning, stacklevel=6)
+            warnings.warn(text, UserWarning, stacklevel=users_level())
 
     def _best(self) -> Any:
         # Asked first, as scikit-learn's check takes as long as a row does.

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from skem._errors.standard_errors import METHODS
 from skem._fitted.sampling import check_n_draws
 from skem._inputs.blocks import warn_unless_counts
-from skem._inputs.callers import users_level
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.frames import in_memory
@@ -304,7 +303,7 @@ class DescribedTable(FittedTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
-        warn_unless_counts(weight, "standard errors", stacklevel=users_level())
+        warn_unless_counts(weight, "standard errors")
         errors = errors_of(em, self._point, weight, self._outward, method)
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from skem._fitted.shared import LabelsItsData
 from skem._fitting.state import PlainState
 from skem._fitting.streaming import unfitted, warn_of_lost
+from skem._inputs.callers import users_level
 from skem._inputs.families import (
     Columns,
     distinct,
@@ -115,12 +116,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 f"Components {self.degenerate_components_.tolist()} {UNDETERMINED} "
                 f"{self._few_rows()}Try to decrease the number of components.",
                 DegenerateComponentsWarning,
-                stacklevel=3,
+                stacklevel=users_level(),
             )
         if known is None:
-            self._warn_unless_identified(stacklevel=3)
+            self._warn_unless_identified()
 
-    def _warn_unless_identified(self, stacklevel: int) -> None:
+    def _warn_unless_identified(self) -> None:
         """Say so if there are more parameters than proportions of the table."""
         n_cells = self._columns.n_cells
         if n_cells is not None and self.n_parameters_ > n_cells - 1:
@@ -129,7 +130,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 f"table of {count(n_cells, 'cell')} determines at most {n_cells - 1}. "
                 "Use fewer components or more columns.",
                 UserWarning,
-                stacklevel=stacklevel + 1,
+                stacklevel=users_level(),
             )
 
     def _few_rows(self) -> str:
@@ -174,7 +175,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         if not state.is_enough(self.n_components):
             self._stream, self._began_with = state, self._structure()
         else:
-            self._warn_unless_identified(stacklevel=3)
+            self._warn_unless_identified()
 
     def _structure(self) -> dict[str, Any]:
         """Return the parameters that a stream keeps."""
@@ -270,7 +271,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 f"{best.accelerator.remaining:.3g} nats of log-likelihood are left to "
                 "be gained. Increase max_iter or tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=users_level(),
             )
 
     def _lower(self, table: Table, weight: np.ndarray, beside: FittedTable) -> None:
