@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skem import GaussianMixture
+from skem import BayesianGaussianMixture, GaussianMixture, StudentMixture
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -31,6 +31,33 @@ def test_lines_tell_pass_likelihood_gap_and_step(X, capsys):
     likelihoods = [float(value) for _, value, *_ in lines]
     # Six decimals are printed.
     assert max(likelihoods) == pytest.approx(mixture.lower_bound_, abs=1e-6)
+
+
+def test_lines_of_a_posterior_are_of_its_bound_per_row(X, capsys):
+    mixture = BayesianGaussianMixture(
+        3, n_init=1, random_state=0, verbose=1, verbose_interval=1
+    ).fit(X)
+    printed = capsys.readouterr().out
+    assert "log-likelihood" not in printed
+    bounds = [float(each) for each in re.findall(r"lower bound per row (\S+)", printed)]
+    assert len(bounds) >= mixture.n_iter_
+    assert bounds[-1] == pytest.approx(mixture.lower_bound_ / 300, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kind", [GaussianMixture, StudentMixture, BayesianGaussianMixture]
+)
+def test_lines_of_a_stream_are_per_row_as_those_of_a_fit(kind, X, capsys):
+    mixture = kind(3, random_state=0, learning_decay=1).fit(X)
+    mixture.set_params(verbose=1, verbose_interval=1).partial_fit(X)
+    name, value = re.fullmatch(
+        r"  Iteration \d+\t (.+) (\S+)\n", capsys.readouterr().out
+    ).groups()
+    posterior = kind is BayesianGaussianMixture
+    assert name == ("lower bound per row" if posterior else "mean log-likelihood")
+    # With that decay the posterior is of all 600 rows.
+    mean = mixture.lower_bound_ / (600 if posterior else 1)
+    assert float(value) == pytest.approx(mean, abs=1e-6)
 
 
 class Recorder:

@@ -33,8 +33,9 @@ class Monitor(Protocol):
 class Lines:
     """Prints a line for each run, and one for every so many steps."""
 
-    def __init__(self, interval: int) -> None:
-        self._interval = interval
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+        self._interval = estimator.verbose_interval
 
     @contextmanager
     def run(self, em: EMMap) -> Iterator[Step]:
@@ -44,14 +45,20 @@ class Lines:
 
         def step(number: int, evaluation: Evaluation, accelerator: Accelerator) -> bool:
             if number % self._interval == 0:
-                print(
-                    f"  Iteration {number}\t mean log-likelihood "
-                    f"{evaluation.loglik / total + log_slope:.6f}\t "
-                    f"nats to go {_known(accelerator.remaining)}\t {accelerator.step}"
+                line = line_of(
+                    self._estimator, number, evaluation.loglik / total + log_slope
                 )
+                left = _known(accelerator.remaining)
+                print(f"{line}\t nats to go {left}\t {accelerator.step}")
             return False
 
         yield step
+
+
+def line_of(mixture: Any, number: int, value: float) -> str:
+    """Say how far a mixture is after a step, in nats per row."""
+    name = "mean log-likelihood" if mixture._by_likelihood else "lower bound per row"
+    return f"  Iteration {number}\t {name} {value:.6f}"
 
 
 def _known(remaining: float) -> str:
@@ -111,7 +118,7 @@ def monitored(estimator: Any, X: Any, weight: Any) -> Iterator[list[Monitor]]:
     """Yield what watches the fit of an estimator, and tell it when that is done."""
     monitors: list[Monitor] = []
     if estimator.verbose:
-        monitors.append(Lines(estimator.verbose_interval))
+        monitors.append(Lines(estimator))
     if not getattr(estimator, "_skl_callbacks", None):
         yield monitors
         return

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._fitting.fitting import FittingMixture, explained_failure
+from skem._fitting.monitor import line_of
 from skem._inputs.callers import users_level
 from skem._inputs.validation import (
     Data,
@@ -128,10 +129,8 @@ class StreamingMixture(FittingMixture):
         self.n_iter_ += 1
         self.lower_bound_ = self._stream_bound(stream)
         if self.verbose and self.n_iter_ % self.verbose_interval == 0:
-            print(
-                f"  Iteration {self.n_iter_}	 mean log-likelihood "
-                f"{self.lower_bound_:.6f}"
-            )
+            mean = self.lower_bound_ * self._bound_of(stream.size) / stream.size
+            print(line_of(self, self.n_iter_, mean))
 
 
 def warn_of_lost(before: np.ndarray, now: np.ndarray) -> None:
