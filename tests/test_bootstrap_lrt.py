@@ -145,6 +145,14 @@ def test_given_starts_are_those_of_another_number_of_components(X):
     assert mixture.means_init is not None and not hasattr(mixture, "means_")
 
 
+def test_degrees_of_freedom_to_start_from_are_part_of_a_start(X):
+    mixture = StudentMixture(3, df_init=[2.0, 3.0, 4.0], tol=0.1)
+    test = bootstrap_lrt(mixture, X, 1, 2, n_boot=1, random_state=0)
+    other = bootstrap_lrt(StudentMixture(tol=0.1), X, 1, 2, n_boot=1, random_state=0)
+    assert test.statistic == other.statistic
+    assert mixture.df_init == [2.0, 3.0, 4.0]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

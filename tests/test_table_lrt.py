@@ -84,3 +84,24 @@ def test_a_category_of_rows_without_weight_is_none(rng):
     )
     plain = bootstrap_lrt(model, table[:60], 1, 2, n_boot=1, random_state=0)
     assert weighted.statistic == pytest.approx(plain.statistic, abs=1e-6)
+
+
+def test_a_start_of_a_table_is_dropped():
+    X = np.random.default_rng(0).poisson(np.repeat([2.0, 40.0], 30))[:, None]
+    options = {"families": "poisson", "tol": 0.1}
+    start = {"weights_init": [0.5, 0.5], "parameters_init": {0: {"rate": [2.0, 9.0]}}}
+    mixture = MixtureModel(2, **options, **start, warm_start=True).fit(X)
+    test = bootstrap_lrt(mixture, X, 1, 2, n_boot=2, random_state=0)
+    other = bootstrap_lrt(MixtureModel(**options), X, 1, n_boot=2, random_state=0)
+    assert test.statistic == other.statistic > 0
+    assert np.array_equal(test.bootstrap_statistics, other.bootstrap_statistics)
+    assert mixture.warm_start and mixture.weights_init == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("test", [bootstrap_lrt, sequential_bootstrap_lrt])
+def test_parts_of_a_table_that_are_fixed_are_refused(test):
+    X = np.arange(20)[:, None] % 3
+    mixture = MixtureModel(families="poisson", warm_start=True).fit(X)
+    mixture.set_params(fixed=["weights"])
+    with pytest.raises(ValueError, match="without fixed, got fixed=\\['weights'\\]"):
+        test(mixture, X, 2)

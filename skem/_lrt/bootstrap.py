@@ -136,9 +136,9 @@ def bootstrap_lrt(
     Raises
     ------
     ValueError
-        If `k1` is not larger than `k0`, X has fewer rows than `k1`, the weights sum up
-        to more than 1e8, or a mixture cannot be fitted under the estimator's
-        `reg_covar`.
+        If `noise` or `fixed` is given, `k1` is not larger than `k0`, X has fewer rows
+        than `k1`, the weights sum up to more than 1e8, or a mixture cannot be fitted
+        under the estimator's `reg_covar`.
 
     See Also
     --------
@@ -304,10 +304,10 @@ def sequential_bootstrap_lrt(
     Raises
     ------
     ValueError
-        If `max_components` is not larger than `min_components`, no p-value of `n_boot`
-        simulations is as low as `alpha`, X has fewer rows than `max_components`, the
-        weights sum up to more than 1e8, or a mixture cannot be fitted under the
-        estimator's `reg_covar`.
+        If `noise` or `fixed` is given, `max_components` is not larger than
+        `min_components`, no p-value of `n_boot` simulations is as low as `alpha`, X has
+        fewer rows than `max_components`, the weights sum up to more than 1e8, or a
+        mixture cannot be fitted under the estimator's `reg_covar`.
 
     See Also
     --------

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from skem._fitting.fitting import explained_failure
 from skem._fitting.likelihood import LikelihoodMixture
@@ -42,6 +42,14 @@ DIVISIONS = 24
 """Ways to cut a component in two that are tried, at most."""
 LARGEST_SAMPLE = 10**8
 """Rows of a simulated data set: more weight than that is not on the scale of rows."""
+ANEW = {
+    **dict.fromkeys(["weights_init", "means_init", "precisions_init", "df_init"]),
+    "parameters_init": None,
+    "warm_start": False,
+    "verbose": 0,
+}
+"""Parameters of mixtures that start anew, and print nothing."""
+M = TypeVar("M", bound=BaseEstimator)
 
 
 class ValidatedRows(NamedTuple):
@@ -53,17 +61,16 @@ class ValidatedRows(NamedTuple):
     gaps: np.ndarray | None
 
 
-def without_start(estimator: LikelihoodMixture) -> LikelihoodMixture:
-    """Return a mixture of the same parameters without a start."""
+def without_start(estimator: M) -> M:
+    """Return a mixture of the same parameters that starts anew, and prints nothing."""
     template = clone(estimator)
+    params = template.get_params(deep=False)
     for name in ("noise", "fixed"):
-        if getattr(template, name):
+        if params.get(name):
             raise ValueError(
-                f"The test is of mixtures without {name}, got "
-                f"{name}={getattr(template, name)!r}."
+                f"The test is of mixtures without {name}, got {name}={params[name]!r}."
             )
-    starts = {"weights_init": None, "means_init": None, "precisions_init": None}
-    template.set_params(**starts, warm_start=False, verbose=0)
+    template.set_params(**{name: ANEW[name] for name in ANEW if name in params})
     template._validate_params()
     return template
 

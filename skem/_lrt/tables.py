@@ -22,7 +22,7 @@ from skem._inputs.validation import (
     weight_of_each,
     without_empty_rows,
 )
-from skem._lrt.simulated import models_of, n_simulated, recording_of
+from skem._lrt.simulated import models_of, n_simulated, recording_of, without_start
 from skem._report.text import NOT_IDENTIFIED
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
 from skem.core.gaussian.covariance import SHAPES
@@ -44,12 +44,11 @@ def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
 
 
 def with_families(estimator: MixtureModel, X: Any, sample_weight: Any) -> MixtureModel:
-    """Return a copy that names the family of each column, as its fits would choose it.
+    """Return a copy without a start that names the family of each column.
 
     Of odd columns one warning is enough, for all fits.
     """
-    template = clone(estimator)
-    template._validate_params()
+    template = without_start(estimator)
     table, weight = read_weighed(clone(estimator), X, sample_weight, reset=True)
     groups = resolve(template.families, template.covariance_type, table)
     warn_of_codes(template.families, table, weight)
