@@ -79,10 +79,13 @@ class GaussianMixture(LikelihoodMixture):
     n_init : int or 'auto', default='auto'
         How the fit looks for a good optimum.
 
-        - 'auto': six diverse starts get a few steps each, and the best one is
-          finished. Then the search moves components: it takes away one that would not
-          be missed, splits another, and keeps the result if the likelihood is higher.
-          It ends after twice twenty moves without a gain [5]_. On more than 20 000 rows
+        - 'auto': six diverse starts, or up to ten of at most five components, get a
+          few steps each, and the best one is finished. Then the search moves
+          components: it takes away one that would not be missed, splits another, and
+          keeps the result if the likelihood is higher [5]_. Five moves for each
+          component, but at most twenty, are a round, and the search ends after three
+          rounds without a gain. Where steps take long, fewer starts and moves are
+          tried, and one round without a gain is enough. On more than 20 000 rows
           (or 400 per component) it works on a random subsample first, then on growing
           ones, or on points that stand for cells of rows, and at last on all rows.
           Starts come from k-means, and from the nearest of rows that are chosen at
@@ -127,8 +130,8 @@ class GaussianMixture(LikelihoodMixture):
         `predict_proba` and `transform` have one more column, the last, and the density
         of `score_samples` includes it. Of a row with missing values, V is that of the
         features that it has, all widths of the box being scaled by one factor. Marginal
-        and conditional laws are there for a box along the features, and `to_sklearn`
-        is not there with noise.
+        and conditional laws are there for a box along the features. `to_sklearn` raises
+        `NotImplementedError` with noise.
 
     fixed : {'weights', 'means', 'covariances'}, sequence or dict of them, default=None
         What stays as it is given: weights by `weights_init` (1/K each if that is None),
@@ -238,7 +241,8 @@ class GaussianMixture(LikelihoodMixture):
         samples, N·w_k, than determine their mean and covariance (d + 1 for a full
         covariance, 1 for a tied one that is far from all others, else 3, or 2 of one
         feature), and those on the same spot as another one. A fit that leaves any warns
-        of them, and names the rows that the first kind rest on; `partial_fit` does not.
+        of them, and names the rows that the first kind rest on; `partial_fit` warns of
+        those that a batch adds, without rows.
 
     n_parameters_ : int
         Number of free parameters of the model; noise has two, its weight and its

@@ -515,7 +515,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         Returns
         -------
         mixture : GaussianMixture
-            Of the targets, with the structure of the joint mixture.
+            Of the targets, with the structure of the joint mixture; but "diag" if that
+            is EVI, and "full" if it is EVE, VVE, EEV, VEV or EVV.
 
         Examples
         --------

@@ -100,7 +100,7 @@ class StudentMixture(LikelihoodMixture):
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
     default='kmeans'
         How starts are made, as in :class:`~skem.GaussianMixture`. Clusterings see
-        outliers moved to where outliers begin, ten times the width of the middle 90 %
+        outliers moved to where outliers begin, ten times the width of the middle 80 %
         of a feature away from these.
 
     weights_init : array-like of shape (n_components,), default=None

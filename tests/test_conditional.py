@@ -563,3 +563,25 @@ def test_a_mixture_that_is_not_fitted_says_so():
     ):
         with pytest.raises(ValueError, match="not fitted yet"):
             call(GaussianMixture())
+
+
+@pytest.mark.parametrize(
+    ("name", "of_parts"),
+    [
+        *((name, name) for name in ("tied", "VII", "VEE", "VVV")),
+        ("EVI", "diag"),
+        *((name, "full") for name in ("EVE", "VVE", "EEV", "VEV", "EVV")),
+    ],
+)
+def test_parts_have_the_structure_that_users_read(name, of_parts, rng):
+    X = rng.normal(size=(60, 3))
+    options = {"covariance_type": name, "n_init": 1, "random_state": 0}
+    mixture = GaussianMixture(2, **options).fit(X)
+    parts = [mixture.marginal([0, 1]), mixture.conditional({0: 0.0})]
+    regressor = GaussianMixtureRegressor(2, covariance_type=name, random_state=0)
+    parts.append(regressor.fit(X[:, :1], X[:, 1:]).conditional([0.0]))
+    assert [each.covariance_type for each in parts] == [of_parts] * 3
+    student = StudentMixture(2, **options).fit(X)
+    assert student.marginal([0, 1]).covariance_type == of_parts
+    free = {"tied": "full", "VII": "spherical", "EVI": "diag"}.get(name, "full")
+    assert student.conditional({0: 0.0}).covariance_type == free

@@ -163,7 +163,8 @@ class Joint(Parametric):
         Returns
         -------
         mixture : GaussianMixture or StudentMixture
-            Fitted, with the structure of this one.
+            Fitted, with the structure of this one; but "diag" if that is EVI, and
+            "full" if it is EVE, VVE, EEV, VEV or EVV, which parts need not have.
 
         Raises
         ------
@@ -210,8 +211,8 @@ class Joint(Parametric):
         -------
         mixture : GaussianMixture or StudentMixture
             Of the features without a value, in their order. Fitted, with the structure
-            of this mixture; of t components, which get volumes of their own, with a
-            structure of the same storage and without constraints.
+            that `marginal` has; but t components get volumes of their own, and so
+            "full", "diag" or "spherical" covariances.
 
         Raises
         ------

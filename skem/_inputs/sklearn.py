@@ -1,6 +1,7 @@
 """Names that scikit-learn keeps to itself and that estimators outside of it need.
 
-They are imported here alone: a version that moves one is met in one place.
+They are imported here: a version that moves one is met in one place. The two of
+k-means are in `core/mixture/seeds.py`, as `core` imports nothing from here.
 """
 
 from sklearn.base import _fit_context as fit_context

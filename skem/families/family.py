@@ -86,7 +86,7 @@ class Family(Kind):
     """Law of one column given the component: an exponential family.
 
     The base class of the families of `MixtureModel`, and of your own. A family says
-    what it is by seven short methods; missing cells, weights, the penalty, the
+    what it is by eight short methods; missing cells, weights, the penalty, the
     solver and all the methods of `MixtureModel` follow. Arrays of parameters have the
     components along their first axis.
 
@@ -98,9 +98,14 @@ class Family(Kind):
     Each component gets ε = 2/√N pseudo-observations with the mean statistics of all the
     data. That is a conjugate prior, and keeps parameters off the border of their range.
 
-    The class attributes `positive_parameters` and `probabilities`, tuples of names, say
-    of which parameters confidence intervals are of logarithms or logits. Of the others
-    they are estimate ± z errors.
+    Class attributes say the rest. `name` is the name of the family in `families_` and
+    must be set. `discrete`, False by default, says whether values are whole numbers:
+    equal rows of a table of such columns are fitted as one. `bounds`, None by default,
+    is the parameter that may end on a bound of its range, with its place in `to_free`
+    and that range: a ``skem.families.model.Bounds(name, column, least, most)``.
+    `positive_parameters` and `probabilities`, tuples of names, say of which parameters
+    confidence intervals are of logarithms or logits. Of the others they are estimate ±
+    z errors.
 
     See Also
     --------

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from skem.core.blocks.threads import Workers
+from skem.families.family import Family
 from skem.families.gaussian import Gaussian
 from skem.families.model import Seen
 from skem.families.product import Product
@@ -237,3 +238,10 @@ def test_a_gaussian_whose_rows_lack_the_value_but_for_rounding(rng):
     assert model.start(rows, resp)["means"] == pytest.approx(laws["means"])
     z = model.coordinates.load(values, np.empty(values.shape))
     assert laws["means"][:, 0] == pytest.approx([np.nanmean(z), 0.0])
+
+
+def test_a_family_of_your_own_has_eight_methods():
+    assert len(Family.__abstractmethods__) == 8
+    assert "by eight short methods" in Family.__doc__
+    for attribute in ("name", "discrete", "bounds", "positive_parameters"):
+        assert f"`{attribute}`" in Family.__doc__

@@ -40,7 +40,8 @@ LEAST_NOISE, STARTING_NOISE = 1e-3, 0.05
 class FitProblem:
     """The data, in coordinates, with a structure and a regularization.
 
-    `total` are the one-component statistics of the data, and `sample` the rows that the
+    `total` are the one-component statistics of the data (of t components, which ask for
+    the size of coordinates alone, those of a sample), and `sample` the rows that the
     regularization takes the scale of clusters from, if it does. Where values are
     missing, `whole` is the one component that rows are completed by for a start. What
     is given of the mixture is `fixed`, in coordinates. With a `background` one more
@@ -197,7 +198,7 @@ class FitProblem:
 
     @cached_property
     def total_second(self) -> np.ndarray:
-        """Σ v z zᵀ of all the data."""
+        """Σ v z zᵀ of the rows of `total`."""
         d = self.blocks.n_features
         return self.total.quadratic.unpack(self.total.sums[:, 1 + d :], d)[0]
 

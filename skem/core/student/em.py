@@ -98,7 +98,10 @@ class StudentMap(EMMap):
         return StudentParameters.of(found, df)
 
     def restricted(self, most: int, rng: np.random.RandomState) -> StudentMap:
-        """Return the same problem for at most so many rows, chosen at random."""
+        """Return the same problem for at most so many rows, chosen at random.
+
+        `total` stays: sums of t components have squares of their own.
+        """
         blocks = self.blocks.take(self.random_rows(most, rng))
         share = blocks.total_weight / self.blocks.total_weight
         return replace(

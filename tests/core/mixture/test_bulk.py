@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skem.core.blocks import arrays
-from skem.core.mixture.bulk import RARE, looked_at
+from skem.core.mixture.bulk import RARE, looked_at, without_outliers
 
 
 @pytest.fixture
@@ -56,3 +56,11 @@ def test_nothing_is_added_where_all_values_are_seen(rare, rng, make_blocks):
     X = np.c_[rng.normal(size=(4000, 2)), np.full(4000, 3.0)]
     found = looked_at(make_blocks(X), 100)
     assert found.n_samples == 100 and found.weight is None
+
+
+def test_outliers_begin_ten_widths_of_the_middle_beyond_it(rng, make_blocks):
+    X = rng.normal(size=(500, 1))
+    _, low, high = without_outliers(make_blocks(X))
+    least, most = np.quantile(X, [0.1, 0.9])
+    assert low[0] == pytest.approx(least - 10 * (most - least), rel=0.02)
+    assert high[0] == pytest.approx(most + 10 * (most - least), rel=0.02)

@@ -14,7 +14,7 @@ from skem.core.search import search as search_module
 from skem.core.search.climb import Trial, height
 from skem.core.search.follow import follow
 from skem.core.search.initialize import initialize
-from skem.core.search.move import Attempts
+from skem.core.search.move import Attempts, Moves
 from skem.core.search.search import Search, alike, farthest
 from skem.core.solve.lbfgs import LBFGS
 
@@ -319,3 +319,26 @@ def test_distance_is_that_of_the_component_that_moved_the_most(structure, make_m
     chart = Chart(structure, base, 100.0)
     # In standard deviations, but for rounding.
     assert farthest(chart, shuffled(structure, moved)) == pytest.approx(0.3, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n_components", "n_starts"), [(2, 10), (5, 10), (6, 6)])
+def test_starts_rounds_and_moves_are_as_many_as_users_read(
+    n_components, n_starts, make_blocks, rng, monkeypatch
+):
+    blocks = make_blocks(blobs(rng, 120))
+    em = EMMap.prepare(blocks, STRUCTURES["full"], n_components, "auto")
+    search = Search(
+        DIVERSE, n_components, np.random.RandomState(0), finish, LBFGS, slack=np.inf
+    )
+    assert len(search.starts(em)) == n_starts
+    # Nothing gains.
+    calls = []
+    monkeypatch.setattr(
+        Moves, "drawn", lambda self, count, *args, **how: calls.append(count) or []
+    )
+    monkeypatch.setattr(
+        Moves, "reweighted", lambda self, count, *args: calls.append(count) or []
+    )
+    monkeypatch.setattr(search_module, "climb", lambda *_: [])
+    search.improved(em, finish(em, search.starts(em)[0]))
+    assert calls == 3 * [min(5 * n_components, 20)]

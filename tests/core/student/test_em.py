@@ -1,5 +1,7 @@
 """The EM map of t mixtures: monotone, and its chart and stream."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,12 @@ def test_streams_go_on_where_fits_have_led(em):
     again = em.maximise(averages, here.parameters)
     for a, b in zip(again.arrays, here.successor.arrays, strict=True):
         assert np.allclose(a, b, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.each_value
+def test_steps_do_not_ask_for_the_total(em):
+    # That of a large mixture is of a sample, and `restricted` leaves it as it is.
+    nothing = replace(em, total=replace(em.total, sums=0.0 * em.total.sums))
+    one, other = em.evaluate(start(em)), nothing.evaluate(start(nothing))
+    assert one.objective == other.objective
+    np.testing.assert_array_equal(one.successor.means, other.successor.means)
