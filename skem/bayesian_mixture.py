@@ -434,6 +434,11 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
             the same, but that "auto" is what the fit has taken; those of a fit have
             scikit-learn's defaults.
 
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
         Notes
         -----
         `lower_bound_` has all constants, and scikit-learn's has not: they differ. So do

@@ -400,8 +400,9 @@ class GaussianMixture(LikelihoodMixture):
         Raises
         ------
         ValueError
-            If an array has the wrong shape, the weights are not probabilities, or a
-            covariance is not positive definite.
+            If an array has the wrong shape, as covariances that are not of the shape of
+            `covariance_type`, or not of its structure; the weights are not
+            probabilities; or a covariance is not positive definite.
 
         Examples
         --------
@@ -484,6 +485,14 @@ class GaussianMixture(LikelihoodMixture):
             `lower_bound_` if they are there. `n_components`, `covariance_type` and
             `random_state` are the same; other parameters of the estimator, which are
             those of a fit, have scikit-learn's defaults.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        NotImplementedError
+            If it has `noise`.
 
         See Also
         --------

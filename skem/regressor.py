@@ -417,6 +417,15 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         (n_samples, n_targets, n_quantiles)
             Quantiles; the last axis is left out if q is one number.
 
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+
+        ValueError
+            If a probability is not in [0, 1], or X has infinite values or not the
+            features of the fit.
+
         Examples
         --------
         >>> from skem import GaussianMixtureRegressor
@@ -518,6 +527,14 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
             Of the targets, with the structure of the joint mixture; but "diag" if that
             is EVI, and "full" if it is EVE, VVE, EEV, VEV or EVV.
 
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+
+        ValueError
+            If the row has infinite values, or not the features of the fit.
+
         Examples
         --------
         >>> from skem import GaussianMixtureRegressor
@@ -558,6 +575,15 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         log_density : ndarray of shape (n_samples,)
             Log-densities, in nats. Their mean on rows held out is a score for the law,
             as R² is for the mean.
+
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+
+        ValueError
+            If X or y has infinite values, X has not the features of the fit, or y not
+            its targets or another number of rows than X.
 
         Examples
         --------

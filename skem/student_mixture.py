@@ -351,8 +351,10 @@ class StudentMixture(LikelihoodMixture):
         Raises
         ------
         ValueError
-            If an array has the wrong shape, the weights are not probabilities, a scale
-            matrix is not positive definite, or degrees of freedom are not positive.
+            If an array has the wrong shape, as scale matrices that are not of the shape
+            of `covariance_type`, or not of its structure; the weights are not
+            probabilities; a scale matrix is not positive definite; or degrees of
+            freedom are not positive.
 
         Examples
         --------

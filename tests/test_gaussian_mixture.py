@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as Peer
 from threadpoolctl import threadpool_limits
 
-from skem import GaussianMixture, GaussianMixtureIC
+from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.exceptions import DegenerateComponentsWarning
 
@@ -685,3 +685,34 @@ def test_a_number_may_be_as_small_as_data_are(covariance_type, rng):
     mixture = GaussianMixture(1, covariance_type=covariance_type, reg_covar=1e-300)
     covariances = mixture.fit(X).covariances_
     np.testing.assert_allclose(covariances.max(), 1e-300, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted", "others"),
+    [
+        ("spherical", (2, 3, 3), r"\(2,\)", "'full'"),
+        ("diag", (2, 3, 3), r"\(2, 3\)", "'full'"),
+        ("tied", (2, 3, 3), r"\(3, 3\)", "'full'"),
+        ("full", (3, 3), r"\(2, 3, 3\)", "'tied'"),
+        ("EVI", (2,), r"\(2, 3\)", "'spherical'"),
+    ],
+)
+def test_covariances_of_another_shape_are_told_their_structure(
+    name, shape, wanted, others
+):
+    weights, means, covariances = [0.5, 0.5], np.zeros((2, 3)), np.ones(shape)
+    given = f"but got \\({', '.join(map(str, shape))},?\\)"
+    remedy = f"that is the shape of covariance_type={others}"
+    message = f"'{name} .*' should have the shape of {wanted}, {given}: {remedy}$"
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture.from_parameters(weights, means, covariances, name)
+    with pytest.raises(ValueError, match=message):
+        StudentMixture.from_parameters(weights, means, covariances, 3.0, name)
+    start = GaussianMixture(2, covariance_type=name, precisions_init=covariances)
+    with pytest.raises(ValueError, match=message.replace(f": {remedy}", "")):
+        start.fit(np.random.default_rng(0).normal(size=(9, 3)))
+
+
+def test_shapes_of_no_structure_have_no_remedy():
+    with pytest.raises(ValueError, match=r"\(2, 3, 3\), but got \(1, 2\)$"):
+        GaussianMixture.from_parameters([0.5, 0.5], np.zeros((2, 3)), np.ones((1, 2)))

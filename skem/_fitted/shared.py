@@ -82,7 +82,8 @@ class LabelsItsData:
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Index of the most probable component of each row, by its features alone.
+            Index of the most probable component of each row, by its features alone; −1
+            for noise.
 
         Examples
         --------

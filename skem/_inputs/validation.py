@@ -22,7 +22,7 @@ from skem._inputs.frames import (
 )
 from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import Interval
-from skem.core.gaussian.covariance import Structure
+from skem.core.gaussian.covariance import STRUCTURES, Structure
 
 FLOATS = [np.float64, np.float32]
 N_JOBS = [
@@ -385,11 +385,13 @@ def check_n_samples(n_samples: int, n_components: int) -> None:
         )
 
 
-def _check_shape(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
+def _check_shape(
+    values: np.ndarray, shape: tuple[int, ...], name: str, remedy: str = ""
+) -> None:
     if values.shape != shape:
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, "
-            f"but got {values.shape}"
+            f"but got {values.shape}{remedy}"
         )
 
 
@@ -443,10 +445,16 @@ def check_matrices(
 ) -> np.ndarray:
     """Validate covariances or precisions: shape, symmetry, positive definiteness."""
     shape = structure.shape(n_components, n_features)
-    values = check_array(
-        as_numpy(values), dtype=FLOATS, ensure_2d=False, allow_nd=len(shape) == 3
-    )
-    _check_shape(values, shape, f"{structure.name} {kind}")
+    values = check_array(as_numpy(values), dtype=FLOATS, ensure_2d=False, allow_nd=True)
+    others = [
+        f"covariance_type={name!r}"
+        for name, other in STRUCTURES.items()
+        # Precisions are to get the words of scikit-learn.
+        if kind == "covariance"
+        and values.shape == other.shape(n_components, n_features)
+    ]
+    remedy = f": that is the shape of {' or '.join(others)}" if others else ""
+    _check_shape(values, shape, f"{structure.name} {kind}", remedy)
     values = values.astype(float)
     if not structure.matrices:
         if (values <= 0).any():

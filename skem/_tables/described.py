@@ -89,6 +89,14 @@ class DescribedTable(FittedTable):
         X : DataFrame or ndarray of shape (n_samples, n_features)
             A table of the kind that was fitted, without gaps, in memory. A pandas
             DataFrame has the index of X.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As :meth:`predict`.
         """
         X = in_memory(X)
         em = self._map(X)
@@ -272,6 +280,15 @@ class DescribedTable(FittedTable):
             `confidence_interval` gives intervals. It prints as a table of estimates and
             errors, and `to_frame` has that table as a data frame.
 
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As :meth:`predict`; if `method` is none of the three, weights are negative
+            or all zero, or labels are not those of components.
+
         Warns
         -----
         UserWarning
@@ -350,6 +367,15 @@ class DescribedTable(FittedTable):
         -------
         summary : TableSummary
             Prints as text, and as HTML in notebooks.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As :meth:`predict`; if weights or labels are given without X, weights are
+            negative or all zero, or labels are not those of components.
 
         Examples
         --------

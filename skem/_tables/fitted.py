@@ -126,6 +126,24 @@ class FittedTable(TakesTables, SharedMethods):
         -------
         labels : ndarray or Dask array of shape (n_samples,)
             Components. Lazy, as all predictions, if X is a Dask array or data frame.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            If X has other columns than the fit, or a cell that the family of its column
+            cannot take, as an infinite number or, unless `handle_unknown` is 'missing',
+            a category that is not known.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.predict([[1, 2], [29, None]])
+        array([1, 0])
         """
         if is_dask(X):
             return lazily(self, X, "predict", dtype=np.intp)
@@ -143,6 +161,23 @@ class FittedTable(TakesTables, SharedMethods):
         -------
         resp : ndarray or Dask array of shape (n_samples, n_components)
             Probabilities; of a row without a value, the weights.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As `predict`.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.predict_proba([[9, None], [None, 5]]).round(2)
+        array([[0.01, 0.99],
+               [0.83, 0.17]])
         """
         if is_dask(X):
             return lazily(self, X, "predict_proba", (self._n_features_out,))
@@ -165,6 +200,22 @@ class FittedTable(TakesTables, SharedMethods):
         -------
         log_prob : ndarray or Dask array of shape (n_samples,)
             In nats: densities of numbers, probabilities of counts and categories.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As `predict`.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.score_samples([[1, 2], [29, None]]).round(2)
+        array([-4.24, -3.41])
         """
         if is_dask(X):
             return lazily(self, X, "score_samples")

@@ -28,6 +28,11 @@ class Gaussian(Kind):
         :class:`skem.GaussianMixture`. With 'diag' columns are independent given the
         component.
 
+    Raises
+    ------
+    ValueError
+        If there is no structure of that name.
+
     See Also
     --------
     skem.MixtureModel : Takes it for columns.
@@ -96,6 +101,11 @@ class LogNormal(Gaussian):
     ----------
     covariance_type : str, default='full'
         Structure of the covariances of the logarithms, as for `GaussianMixture`.
+
+    Raises
+    ------
+    ValueError
+        If there is no structure of that name.
     """
 
     name = "lognormal"
