@@ -228,10 +228,10 @@ class GaussianMixture(LikelihoodMixture):
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
-        per sample (weighted); equals ``score(X, sample_weight=sample_weight)`` unless
-        there are labels, which it is the likelihood of, too. After
-        `partial_fit` the running mean of each batch's log-likelihood at the parameters
-        before it, as of data held out, with the weights of the statistics.
+        per sample (weighted); equals ``score(X, sample_weight=sample_weight)``. With
+        labels it is the likelihood of rows and labels. After `partial_fit` the running
+        mean of each batch's log-likelihood at the parameters before it, as of data held
+        out, with the weights of the statistics.
 
     lower_bounds_ : list of float of length `n_iter_`
         Mean log-likelihood after each of these steps. Not there after `partial_fit`.

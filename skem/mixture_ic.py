@@ -202,8 +202,8 @@ class MixtureIC(TakesTables, Chooser):
 
         labels : array-like of int of shape (n_samples,), default=None
             Known components, as in :meth:`MixtureModel.fit`. Numbers of components that
-            are fewer than those of the labels are not tried. The criterion is of what
-            is known, too.
+            are fewer than those of the labels are not tried. The criterion counts the
+            labels.
 
         Returns
         -------

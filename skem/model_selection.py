@@ -150,11 +150,10 @@ class GaussianMixtureIC(ChosenMixture):
         - 'converged': whether no more than `tol` is estimated to be left, or than one
           nat if the candidate is more than ten nats behind the best one;
         - 'eligible': whether the candidate may be chosen;
-        - 'warning': why not, or empty. Not eligible is a candidate that could not be
-          fitted, and one that is spurious: it has `degenerate_components_`, as
-          :class:`GaussianMixture` calls them. A structure of which the least candidate
-          needs more rows than there are, as full matrices of more features than rows
-          do, is not fitted if there are other structures;
+        - 'warning': why not, or empty. A candidate is not eligible if it could not be
+          fitted, or if it has `degenerate_components_`. A structure is left out if even
+          its smallest candidate needs more rows than there are, unless there is no
+          other structure;
         - 'fit_time': seconds;
         - 'rank': 1 for the best; those that are not eligible come last.
 

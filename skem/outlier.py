@@ -83,9 +83,9 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         ``score_samples`` less this, for rows with all values.
 
     support_threshold_ : float
-        Mass of the mixture outside of the region: a row is an outlier if its support
-        probability is lower. For `false_alarm_rate` it is below that, mostly. 0 where
-        the mass is too small for a number.
+        Probability that a draw of the mixture is outside of the region: a row is an
+        outlier if its support probability is lower. It is mostly below
+        `false_alarm_rate`, and 0 where it is too small for a number.
 
     n_features_in_ : int
         Number of features seen during `fit`.

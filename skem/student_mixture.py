@@ -185,8 +185,9 @@ class StudentMixture(LikelihoodMixture):
 
     lower_bound_ : float
         Mean log-likelihood of the training data at the returned parameters, in nats
-        per sample (weighted). After `partial_fit` the running mean of each batch's at
-        the parameters before it.
+        per sample (weighted). With labels it is the likelihood of rows and labels.
+        After `partial_fit` the running mean of each batch's at the parameters before
+        it.
 
     lower_bounds_ : list of float of length `n_iter_`
         Mean log-likelihood after each of these steps. Not there after `partial_fit`.

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skem import GaussianMixture, GaussianMixtureIC, StudentMixture
+from skem import GaussianMixture, GaussianMixtureIC, MixtureModel, StudentMixture
 from skem.core.gaussian.covariance import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -383,3 +383,15 @@ def test_what_is_not_known_is_said_by_minus_one(unknown):
 def two_clusters():
     rng = np.random.default_rng(0)
     return np.concatenate([rng.normal(size=(40, 2)), rng.normal(size=(40, 2)) + 6])
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture, MixtureModel])
+def test_lower_bound_counts_labels_but_of_tables(kind):
+    X, labels, _ = semi_data()
+    mixture = kind(3, random_state=0).fit(X, labels=labels)
+    free = mixture.n_parameters_ * np.log(len(X))
+    with_labels = (free - mixture.bic(X, labels=labels)) / (2 * len(X))
+    alone = (free - mixture.bic(X)) / (2 * len(X))
+    assert with_labels < alone - 1e-3
+    wanted = alone if kind is MixtureModel else with_labels
+    assert mixture.lower_bound_ == pytest.approx(wanted, abs=1e-9)

@@ -561,3 +561,12 @@ def test_noise_may_have_everything(Mixture, covariance_type, rng):
     assert (mixture.sample(9, random_state=0)[1] == -1).all()
     mixture.set_params(warm_start=True).fit(X)
     assert mixture.weights_.sum() + mixture.noise_weight_ == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture, GaussianMixtureIC])
+def test_fit_predict_labels_noise(kind, rng):
+    X = np.concatenate([rng.normal(size=(150, 2)), rng.uniform(-20, 20, (50, 2))])
+    mixture = kind(1, noise=1 / 40**2, random_state=0)
+    labels = mixture.fit_predict(X)
+    assert set(labels.tolist()) == {-1, 0}
+    assert (labels[150:] == -1).mean() > 0.9

@@ -54,10 +54,10 @@ def parts(
 def support(
     mixture: GaussianMixture, X: np.ndarray, draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mass of the mixture of what is observed where it is less likely than in X.
+    """Probability that a draw of the mixture has a lower density than each row of X.
 
-    And the log-densities there, less that at the peak: of rows so far away that the
-    mass is no number above zero.
+    Of what is observed of the row. And the log-densities, less that at the
+    peak: they rank rows so far away that the probability is rounded to zero.
     """
     mass, below = np.ones(len(X)), np.zeros(len(X))
     for _, rows, part, log_density in parts(mixture, X):

@@ -51,7 +51,7 @@ class Regions(Sampling):
         n_samples: int = 100_000,
         random_state: RandomState = None,
     ) -> np.ndarray:
-        """Mass of the mixture where its density is at most that at each row.
+        """Probability that a draw of the mixture has a lower density than each row.
 
         A score for outliers, the smaller the more of one, with a meaning of its own:
         for draws of the fitted mixture it is uniform on [0, 1], so that the rows below

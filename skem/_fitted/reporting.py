@@ -53,10 +53,9 @@ class Reporting(Parametric):
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            The known components that the fit was given, which what is said of X is then
-            of, too. Without them the log-likelihood and the criteria are of the rows
-            alone, and `lower_bound` is of the labels, too: the printed summary then
-            says which is with labels.
+            The labels that were passed to `fit`. The log-likelihood and the criteria
+            then count them. `lower_bound` does in any case: without labels here, the
+            printed summary says which is with labels.
 
         Returns
         -------
@@ -201,10 +200,10 @@ class Reporting(Parametric):
             of zero or one is on its bound, and has error zero, and so has what was
             `fixed` in the fit; but with `noise` fixed weights are shares of what that
             leaves, and vary with it. Of t components, its attribute `df` has those of
-            `df_`, infinite where the data cannot tell one from its bound; the others'
-            are those with it held there. Its method `confidence_interval` gives
-            intervals. It prints as a table of estimates and errors, and `to_frame`
-            has that table as a data frame.
+            `df_`, infinite where the data cannot tell one from its bound. The errors of
+            all other parameters are computed with it held at that bound. Its method
+            `confidence_interval` gives intervals. It prints as a table of estimates and
+            errors, and `to_frame` has that table as a data frame.
 
         Raises
         ------

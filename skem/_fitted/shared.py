@@ -210,7 +210,7 @@ class SharedMethods(
             Non-negative weights.
 
         labels : array-like of shape (n_samples,), default=None
-            Known components, as in `fit`: then that is of what is known, too.
+            The labels that were passed to `fit`. The criterion then counts them.
 
         Returns
         -------

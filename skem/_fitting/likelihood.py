@@ -341,10 +341,10 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
         them into parameters [1]_. Memory does not grow, and the result hardly depends
         on how the stream is cut into batches.
 
-        The first batch is fitted as `fit` would. While fewer than 150 rows per
-        component have come, rows are kept and fitted anew each time that their number
-        has doubled, so that the order of the components may still change; so they are
-        while there are fewer distinct rows than components. Rows should come in random
+        The first batch is fitted as `fit` would. While there are fewer than 150 rows
+        per component, or fewer distinct rows than components, rows are kept and fitted
+        anew each time that their number has doubled. The order of the components may
+        then still change. Rows should come in random
         order, at least at first. A component whose rows no longer come fades, and does
         not move to where others come: a drift is followed, a jump of all the data is
         not. An outlier may claim a component, as in `fit`; to a

@@ -133,7 +133,7 @@ class ChosenMixture(AllowsGaps, Chooser):
         labels : array-like of shape (n_samples,), default=None
             Known components, −1 where they are not known, as for `GaussianMixture`.
             Numbers of components that are fewer than those of the labels are no
-            candidates. The criterion is of what is known, too.
+            candidates. The criterion counts the labels.
 
         Returns
         -------

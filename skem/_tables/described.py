@@ -124,7 +124,7 @@ class DescribedTable(FittedTable):
         n_samples: int = 100_000,
         random_state: int | np.random.RandomState | None = None,
     ) -> np.ndarray:
-        """Return the mass of the mixture where it is at most as dense as at each row.
+        """Return the probability that a draw has no higher density than each row.
 
         A score for outliers, as in :class:`GaussianMixture`: draws of the mixture are
         below p with a probability of p, or less where rows of counts and categories
@@ -359,9 +359,9 @@ class DescribedTable(FittedTable):
             Non-negative weights of these rows.
 
         labels : array-like of shape (n_samples,), default=None
-            The known components that the fit was given, which what is said of X is then
-            of, too. The mean log-likelihood of the fit is of the rows alone, as the
-            printed summary then says.
+            The labels that were passed to `fit`. The log-likelihood and the criteria
+            then count them. The mean log-likelihood of the fit does not: the printed
+            summary then says which is which.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Mass of a mixture of a table where its density is at most that at a row."""
+"""Probability that a draw of a table's mixture has no higher density than a row."""
 
 from __future__ import annotations
 
