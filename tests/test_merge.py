@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import GridSearchCV
 
 from skem import BayesianGaussianMixture, GaussianMixture, merge_components
+from skem._merging.hierarchy import ROWS_TOGETHER
 
 
 @pytest.fixture
@@ -64,8 +65,12 @@ def as_sets(labels):
     return {frozenset(np.flatnonzero(labels == c)) for c in np.unique(labels)}
 
 
+@pytest.mark.parametrize("together", [ROWS_TOGETHER, 100])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_hierarchy_is_that_of_all_pairs_tried(crosses, six, weighted, rng):
+def test_hierarchy_is_that_of_all_pairs_tried(
+    crosses, six, weighted, together, rng, monkeypatch
+):
+    monkeypatch.setattr("skem._merging.hierarchy.ROWS_TOGETHER", together)
     X, _ = crosses
     weight = rng.integers(0, 4, len(X)).astype(float) if weighted else np.ones(len(X))
     merged = merge_components(six, X, sample_weight=weight if weighted else None)

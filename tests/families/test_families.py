@@ -16,6 +16,7 @@ from skem.families.registry import FAMILIES
 from skem.families.table_map import TableChart, TableMap
 
 K, n = 3, 400
+CONTINUOUS = ["gaussian", "student", "lognormal", "exponential", "gamma"]
 
 
 def draws(name, rng, z):
@@ -36,28 +37,35 @@ def draws(name, rng, z):
     }[name]()
 
 
-def log_density(name, laws, k, x):
-    """Log-density of component k by scipy."""
+def law_of(name, laws, k):
+    """Law of component k by scipy, but for proportions."""
     law = {key: value[k] for key, value in laws.items()}
     if name in ("gaussian", "lognormal"):
         mean, sd = law["means"][0], law["standard_deviations"][0]
         if name == "gaussian":
-            return stats.norm(mean, sd).logpdf(x)
-        return stats.lognorm(sd, scale=np.exp(mean)).logpdf(x)
+            return stats.norm(mean, sd)
+        return stats.lognorm(sd, scale=np.exp(mean))
     if name == "student":
-        return stats.t(law["df"], law["location"], law["scale"]).logpdf(x)
+        return stats.t(law["df"], law["location"], law["scale"])
     if name == "exponential":
-        return stats.expon(scale=law["mean"]).logpdf(x)
+        return stats.expon(scale=law["mean"])
     if name == "gamma":
-        return stats.gamma(law["shape"], scale=law["mean"] / law["shape"]).logpdf(x)
+        return stats.gamma(law["shape"], scale=law["mean"] / law["shape"])
     if name == "poisson":
-        return stats.poisson(law["rate"]).logpmf(x)
+        return stats.poisson(law["rate"])
     if name == "negative_binomial":
         size = law["size"]
-        return stats.nbinom(size, size / (size + law["mean"])).logpmf(x)
+        return stats.nbinom(size, size / (size + law["mean"]))
     if name == "bernoulli":
-        return stats.bernoulli(law["probability"]).logpmf(x.astype(int))
-    return np.log(law["proportions"][x.astype(int)])
+        return stats.bernoulli(law["probability"])
+    proportions = law["proportions"]
+    return stats.rv_discrete(values=(np.arange(len(proportions)), proportions))
+
+
+def log_density(name, laws, k, x):
+    """Log-density of component k by scipy."""
+    law = law_of(name, laws, k)
+    return law.logpdf(x) if name in CONTINUOUS else law.logpmf(x)
 
 
 def looked(name, values, epsilon=0.1):
@@ -195,23 +203,28 @@ def test_complete_information_is_one_in_the_chart(name, rng):
         assert fall == pytest.approx(0.5 * step @ step, rel=0.15)
 
 
-def test_draws_have_the_density(name, problem):
+@pytest.mark.parametrize("k", range(K))
+def test_draws_have_the_density(name, problem, k):
     em, point = problem
     model, laws = em.product.models[0], point.laws[0]
-    x = model.draw(laws, 1, 4000, np.random.RandomState(0))
-    outward = model.outward(laws)
-    values, counts = np.unique(x[0], return_counts=True)
-    if len(values) < 200:
-        expected = 4000 * np.exp(log_density(name, outward, 1, values))
-        kept = expected > 5
-        error = (counts[kept] - expected[kept]) ** 2 / expected[kept]
-        assert stats.chi2(kept.sum()).sf(error.sum()) > 1e-4
-    else:
-        # The mean log-density of draws is minus the entropy, which the density knows.
-        grid = np.quantile(x[0], np.linspace(0.001, 0.999, 4001))
-        density = np.exp(log_density(name, outward, 1, grid))
-        mass = np.trapezoid(density, grid)
-        assert mass == pytest.approx(0.998, abs=0.01)
+    x = model.draw(laws, k, 4000, np.random.RandomState(0))[0]
+    law = law_of(name, model.outward(laws), k)
+    if name in CONTINUOUS:
+        assert stats.kstest(x, law.cdf).pvalue > 1e-4
+        return
+    values, counts = np.unique(x, return_counts=True)
+    expected = 4000 * law.pmf(values)
+    kept = expected > 5
+    assert 4000 - expected[kept].sum() < 100
+    error = (counts[kept] - expected[kept]) ** 2 / expected[kept]
+    assert stats.chi2(kept.sum()).sf(error.sum()) > 1e-4
+
+
+def test_waiting_times_may_be_zero(rng):
+    x = np.append(rng.exponential(2.0, n - 1), 0.0)
+    FAMILIES["exponential"]().check(x)
+    with pytest.raises(ValueError, match="has negative values"):
+        FAMILIES["exponential"]().check(-x)
 
 
 def test_penalty_keeps_proportions_off_the_border():

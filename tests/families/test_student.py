@@ -108,6 +108,17 @@ def test_streams_keep_widths(name, tmp_path):
 
 
 @pytest.mark.usefixtures("short_search")
+def test_a_column_of_one_value_has_one_law_in_a_stream():
+    X, _ = beside_clusters("constant", 400)
+    model = model_of()
+    for _ in range(3):
+        law = model.partial_fit(X).parameters_["x2"]
+        np.testing.assert_allclose(law["location"], 3.3)
+        assert law["scale"][0] == law["scale"][1] > 0
+        assert (law["df"] == MOST_DF).all()
+
+
+@pytest.mark.usefixtures("short_search")
 def test_a_stream_learns_that_a_column_has_more_than_one_value():
     X, z = beside_clusters("constant", 400)
     model = model_of().partial_fit(X)

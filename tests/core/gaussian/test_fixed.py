@@ -95,3 +95,16 @@ def test_equal_weights_do_not_tell_components_apart():
     assert not Fixed(parameters, both, both, none).alike
     unequal = replace(parameters, weights=np.array([0.4, 0.6]))
     assert not Fixed(unequal, both, none, none).alike
+
+
+@pytest.mark.parametrize("part", ["weights", "means"])
+def test_starts_are_matched_by_what_is_given(part, structure, make_mixture):
+    given = make_mixture(structure, 3, 2).parameters
+    given = replace(given, weights=np.array([0.1, 0.3, 0.6]))
+    masks = [np.full(3, part == name) for name in ("weights", "means", "covariances")]
+    order = np.array([2, 0, 1])
+    factors = structure.ordered(given.precisions_cholesky, order)
+    distances = Fixed(given, *masks).distances(given.ordered(order, factors))
+    nearest = distances.argmin(axis=1)
+    np.testing.assert_array_equal(order[nearest], [0, 1, 2])
+    np.testing.assert_allclose(distances[range(3), nearest], 0, atol=1e-20)
