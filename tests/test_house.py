@@ -48,7 +48,7 @@ MAY_IMPORT = {
     | {"_inputs", "_report", "_errors", "_saving"},
     "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
     "_tables": EM
-    | {"core.search", "core.solve", "families", "exceptions"}
+    | {"core.incomplete", "core.search", "core.solve", "families", "exceptions"}
     | {"_inputs", "_report", "_errors", "_saving", "_fitted", "_fitting"},
     "gaussian_mixture": EM | {"_inputs", "_saving", "_fitted", "_fitting"},
     "student_mixture": EM
@@ -76,7 +76,7 @@ MAY_IMPORT = {
     | {"core.solve", "_inputs", "_report", "_fitting", "_tables", "_selection"}
     | {"mixture_model", "exceptions"},
     "_estimators": GAUSSIAN
-    | {"_inputs", "_fitted", "gaussian_mixture", "model_selection"},
+    | {"core.incomplete", "_inputs", "_fitted", "gaussian_mixture", "model_selection"},
     "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
     "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "regressor": {"_inputs", "_fitted", "_fitting", "_estimators"}

@@ -208,9 +208,7 @@ def _write_predictive(
     gaussian = expectation.component_log_density(block, ws)
     if block.incomplete:
         log_density = np.empty(len(out))
-        patterns = Patterns.of(np.isnan(block.data))
-        for p, observed in enumerate(patterns.observed):
-            rows = patterns.order[slice(*patterns.starts[p : p + 2])]
+        for observed, rows in Patterns.of(np.isnan(block.data)):
             marginal = student.marginal(structure, parameters, observed, null)
             log_density[rows] = marginal.log_density(gaussian[:, rows])
     else:

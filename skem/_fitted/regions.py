@@ -147,11 +147,10 @@ class Regions(Sampling):
         found = np.flatnonzero(missing.any(axis=0))
         if not len(found):
             return mass
-        patterns = Patterns.of(missing[:, found])
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
         seed = seed_of(self, random_state)
-        for p, observed in enumerate(patterns.observed):
-            rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
+        for observed, places in Patterns.of(missing[:, found]):
+            rows = found[places]
             if not observed.any():
                 mass[rows] = 1.0
                 continue
