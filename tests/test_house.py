@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "discriminant": GAUSSIAN
     | {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "_cli": GAUSSIAN
-    | {"_display", "_inputs", "_report", "_saving", "exceptions", "skem"}
+    | {"_display", "_inputs", "_report", "_saving", "_selection", "exceptions", "skem"}
     | {"gaussian_mixture", "model_selection"},
     "__main__": {"_cli"},
 }
