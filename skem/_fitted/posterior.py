@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skem._fitted.density import expectation_at, kept_kernels
+from skem._fitted.density import expectation_at
 from skem._fitted.joint import Given
+from skem._fitted.kept import kept
 from skem._fitted.mixture import FittedMixture
 from skem._inputs.blocks import evaluate_rows
 from skem._inputs.typing import RandomState, WeightPriorType
@@ -74,7 +75,7 @@ class FittedPosterior(FittedMixture):
         concentration = getattr(self, "weight_concentration_", None)
         if not isinstance(concentration, tuple):
             concentration = (concentration,)
-        return kept_kernels(
+        return kept(
             self,
             ("posterior", dtype),
             (self.covariance_type, self.weight_concentration_prior_type),
