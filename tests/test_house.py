@@ -23,6 +23,7 @@ EM = GAUSSIAN | {"core.mixture"}
 FIT = EM | {"core.solve", "core.search"}
 # What the modules of each room may import, beside those of their own.
 MAY_IMPORT = {
+    "core.gamma": set(),
     "core.solve": set(),
     "core.blocks": set(),
     "kernels": set(),
@@ -32,15 +33,15 @@ MAY_IMPORT = {
     "core.passes": GAUSSIAN | {"kernels"},
     "core.incomplete": GAUSSIAN | {"core.passes", "kernels"},
     "core.mixture": GAUSSIAN | {"core.passes", "core.incomplete", "kernels"},
-    "core.student": EM | {"core.solve", "core.passes", "core.incomplete", "kernels"},
+    "core.student": EM | {"core.gamma", "core.passes", "core.incomplete", "kernels"},
     "core.search": EM | {"core.solve"},
     "core.bayes": FIT,
-    "families": FIT | {"core.passes", "core.incomplete", "kernels"},
+    "families": FIT | {"core.gamma", "core.passes", "core.incomplete", "kernels"},
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
     "metrics": {"_inputs"},
     "_errors": EM
-    | {"core.incomplete", "core.solve", "core.student", "_inputs", "_report"},
+    | {"core.gamma", "core.incomplete", "core.student", "_inputs", "_report"},
     "_merging": {"_inputs"},
     "_saving": EM | {"_inputs"},
     "_fitted": EM
