@@ -13,7 +13,7 @@ from skem import (
     MixtureModel,
     StudentMixture,
 )
-from skem._fitted.conditional import Conditioner, patterns
+from skem._fitted.conditional import Conditioner
 from skem.datasets import load_faithful
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -248,16 +248,6 @@ def test_laws_have_the_moments_and_densities_of_the_formulas(
                 laws.standard_deviation[i], np.sqrt(np.diag(total)), **close
             )
     assert sorted(seen) == list(range(30))
-
-
-def test_rows_are_grouped_by_what_is_observed(rng):
-    observed = rng.random((500, 11)) < 0.7
-    groups = list(patterns(observed))
-    assert len(groups) == len(np.unique(observed, axis=0))
-    rows = np.concatenate([rows for _, rows in groups])
-    assert sorted(rows) == list(range(500))
-    for pattern, rows in groups:
-        assert (observed[rows] == pattern).all()
 
 
 def test_draws_have_the_law_that_is_conditioned_on(structure, make_mixture):

@@ -23,6 +23,7 @@ EM = GAUSSIAN | {"core.mixture"}
 FIT = EM | {"core.solve", "core.search"}
 # What the modules of each room may import, beside those of their own.
 MAY_IMPORT = {
+    "core.gamma": set(),
     "core.solve": set(),
     "core.blocks": set(),
     "kernels": set(),
@@ -32,15 +33,15 @@ MAY_IMPORT = {
     "core.passes": GAUSSIAN | {"kernels"},
     "core.incomplete": GAUSSIAN | {"core.passes", "kernels"},
     "core.mixture": GAUSSIAN | {"core.passes", "core.incomplete", "kernels"},
-    "core.student": EM | {"core.solve", "core.passes", "core.incomplete", "kernels"},
+    "core.student": EM | {"core.gamma", "core.passes", "core.incomplete", "kernels"},
     "core.search": EM | {"core.solve"},
     "core.bayes": FIT,
-    "families": FIT | {"core.passes", "core.incomplete", "kernels"},
+    "families": FIT | {"core.gamma", "core.passes", "core.incomplete", "kernels"},
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
     "metrics": {"_inputs"},
     "_errors": EM
-    | {"core.incomplete", "core.solve", "core.student", "_inputs", "_report"},
+    | {"core.gamma", "core.incomplete", "core.student", "_inputs", "_report"},
     "_merging": {"_inputs"},
     "_saving": EM | {"_inputs"},
     "_fitted": EM
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     | {"_inputs", "_report", "_errors", "_saving"},
     "_fitting": FIT | {"_inputs", "_report", "_fitted", "exceptions"},
     "_tables": EM
-    | {"core.search", "core.solve", "families", "exceptions"}
+    | {"core.incomplete", "core.search", "core.solve", "families", "exceptions"}
     | {"_inputs", "_report", "_errors", "_saving", "_fitted", "_fitting"},
     "gaussian_mixture": EM | {"_inputs", "_saving", "_fitted", "_fitting"},
     "student_mixture": EM
@@ -76,7 +77,7 @@ MAY_IMPORT = {
     | {"core.solve", "_inputs", "_report", "_fitting", "_tables", "_selection"}
     | {"mixture_model", "exceptions"},
     "_estimators": GAUSSIAN
-    | {"_inputs", "_fitted", "gaussian_mixture", "model_selection"},
+    | {"core.incomplete", "_inputs", "_fitted", "gaussian_mixture", "model_selection"},
     "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
     "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "regressor": {"_inputs", "_fitted", "_fitting", "_estimators"}
@@ -84,7 +85,7 @@ MAY_IMPORT = {
     "discriminant": GAUSSIAN
     | {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "_cli": GAUSSIAN
-    | {"_display", "_inputs", "_report", "_saving", "exceptions", "skem"}
+    | {"_display", "_inputs", "_report", "_saving", "_selection", "exceptions", "skem"}
     | {"gaussian_mixture", "model_selection"},
     "__main__": {"_cli"},
 }

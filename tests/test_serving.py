@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import skem
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
-from skem._fitted import density as _density
+from skem._fitted import kept as _kept
 from skem._fitting.state import KIND, restored
 from skem._saving.peer import DENSITY
 from skem.core.gaussian.covariance import STRUCTURES
@@ -70,10 +70,10 @@ def wide_bayesian():
 def test_what_is_prepared_goes_with_its_mixture():
     mixture = wide()
     mixture.predict(np.zeros((1, 50)))
-    held = len(_density._kept)
+    held = len(_kept._kept)
     del mixture
     gc.collect()
-    assert len(_density._kept) < held
+    assert len(_kept._kept) < held
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -27,6 +27,7 @@ from skem._cli.report import fit_as_json, report, summary_as_json, title
 from skem._cli.table import NumberTable, load_table
 from skem._report.text import count, listed, paragraph
 from skem._saving.files import load
+from skem._selection.alike import first_alike
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.exceptions import DegenerateComponentsWarning
 from skem.model_selection import GaussianMixtureIC
@@ -121,12 +122,10 @@ def _shapes(
     names = requested or list(GaussianMixtureIC().covariance_type)
     if names == ["all"]:
         names = list(FOURTEEN)
-    if data.values.shape[1] > 1:
-        return names
+    places = first_alike([SHAPES[name] for name in names], data.values.shape[1])
     kinds: dict[int, list[str]] = {}
-    for name in names:
-        # In one dimension there is one variance, or one for each component.
-        kinds.setdefault(SHAPES[name].n_parameters(2, 1), []).append(name)
+    for place, name in zip(places, names, strict=True):
+        kinds.setdefault(place, []).append(name)
     for first, *same in kinds.values():
         if same:
             are = "is" if len(same) == 1 else "are"

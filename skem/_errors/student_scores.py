@@ -13,9 +13,9 @@ from skem._errors.bounds import INDISTINCT, costs
 from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
+from skem.core.gamma import same_variance, shape_information, trigamma
 from skem.core.gaussian.storage import TINY
 from skem.core.mixture.kernel import Kernel
-from skem.core.solve.gamma import same_variance, shape_information, trigamma
 from skem.core.student.expectation import StudentExpectation
 from skem.core.student.parameters import (
     GAUSSIAN,

@@ -123,14 +123,6 @@ class Tangent:
             found[..., j] = (ahead - behind) / (2 * FIRST_STEP)
         return found
 
-    def columns(self, n_before: int) -> np.ndarray:
-        """Return the Jacobian of all coordinates, of which the first are as before."""
-        own = self.jacobian.reshape(-1, self.size)
-        whole = np.zeros((n_before + len(own), n_before + self.size))
-        whole[:n_before, :n_before] = np.eye(n_before)
-        whole[n_before:, n_before:] = own
-        return whole
-
     def information(self, scatter: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Minus the Hessian of Σ_k −½ [n_k log|Σ_k| + tr(Σ_k⁻¹ W_k)], (size, size).
 

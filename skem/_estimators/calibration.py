@@ -14,7 +14,7 @@ from copy import deepcopy
 import numpy as np
 from scipy.stats import chi2, f
 
-from skem._fitted.conditional import patterns
+from skem.core.incomplete.patterns import Patterns
 from skem.gaussian_mixture import GaussianMixture
 
 FOLDS = 10
@@ -40,7 +40,7 @@ def parts(
     A key of the pattern, the rows, the mixture (None where nothing is observed), and
     the log-densities.
     """
-    for observed, rows in patterns(~np.isnan(X)):
+    for observed, rows in Patterns.of(np.isnan(X.T)):
         features = np.flatnonzero(observed)
         part = None
         log_density = np.zeros(len(rows))

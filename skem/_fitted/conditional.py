@@ -26,28 +26,13 @@ from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.incomplete.patterns import Patterns
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
 LOSES_DIGITS = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
 NUMBERS_TOGETHER = 2**18
 """Numbers in a temporary array."""
-
-
-def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each distinct row of a mask, with the indices of its rows in order."""
-    if not len(observed):
-        return
-    if (observed == observed[0]).all():
-        yield observed[0], np.arange(len(observed))
-        return
-    keys = np.packbits(observed, axis=1)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    inverse = inverse.ravel()
-    order = np.argsort(inverse, kind="stable")
-    bounds = np.searchsorted(inverse[order], np.arange(1, len(first)))
-    for row, rows in zip(first, np.split(order, bounds), strict=True):
-        yield observed[row], rows
 
 
 def inverted(lower: np.ndarray) -> np.ndarray:
@@ -210,10 +195,10 @@ class Conditioner:
         is observed of the wanted is not looked at.
         """
         K, d = self.parameters.shape
-        observed = ~np.isnan(X)
+        missing = np.isnan(X.T)
         if wanted is not None:
-            observed[:, wanted] = False
-        for pattern, rows in patterns(observed):
+            missing[wanted] = True
+        for pattern, rows in Patterns.of(missing):
             asked = ~pattern if wanted is None else wanted
             split = self.split(np.flatnonzero(pattern), np.flatnonzero(asked))
             step = max(1, NUMBERS_TOGETHER // (K * d))

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skem._errors.standard_errors import METHODS
-from skem._fitted.density import expectation_at, kept_kernels
+from skem._fitted.density import expectation_at
+from skem._fitted.kept import kept
 from skem._fitted.noise import background_of
 from skem._fitted.shared import AllowsGaps, SharedMethods
 from skem._inputs.array_api import numpy_of
@@ -155,7 +156,7 @@ class Parametric(AllowsGaps, SharedMethods):
         background, null = self._background, self._null
         log_widths = None if background is None else background.log_widths
         basis = None if null is None else null.basis
-        return kept_kernels(
+        return kept(
             self,
             ("density", dtype),
             self.covariance_type,

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skem._fitted.density import expectation_at, kept_kernels
+from skem._fitted.density import expectation_at
 from skem._fitted.joint import Given
+from skem._fitted.kept import kept
 from skem._fitted.mixture import FittedMixture
 from skem._inputs.blocks import evaluate_rows
 from skem._inputs.typing import RandomState, WeightPriorType
@@ -74,7 +75,7 @@ class FittedPosterior(FittedMixture):
         concentration = getattr(self, "weight_concentration_", None)
         if not isinstance(concentration, tuple):
             concentration = (concentration,)
-        return kept_kernels(
+        return kept(
             self,
             ("posterior", dtype),
             (self.covariance_type, self.weight_concentration_prior_type),
@@ -208,9 +209,7 @@ def _write_predictive(
     gaussian = expectation.component_log_density(block, ws)
     if block.incomplete:
         log_density = np.empty(len(out))
-        patterns = Patterns.of(np.isnan(block.data))
-        for p, observed in enumerate(patterns.observed):
-            rows = patterns.order[slice(*patterns.starts[p : p + 2])]
+        for observed, rows in Patterns.of(np.isnan(block.data)):
             marginal = student.marginal(structure, parameters, observed, null)
             log_density[rows] = marginal.log_density(gaussian[:, rows])
     else:

@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skem._fitted.density import write_log_density
+from skem._fitted.kept import kept
 from skem._fitted.sampling import Sampling, check_n_draws, colored, draw
 from skem._fitted.support import (
     MOST_KEPT,
     Sampled,
     Support,
     exact_support,
-    keep_support,
-    kept_support,
 )
 from skem._inputs.array_api import like_given
 from skem._inputs.blocks import evaluate_array, evaluate_rows
@@ -147,11 +146,10 @@ class Regions(Sampling):
         found = np.flatnonzero(missing.any(axis=0))
         if not len(found):
             return mass
-        patterns = Patterns.of(missing[:, found])
         structure, parameters = SHAPES[self.covariance_type], self._parameters()
         seed = seed_of(self, random_state)
-        for p, observed in enumerate(patterns.observed):
-            rows = found[patterns.order[slice(*patterns.starts[p : p + 2])]]
+        for observed, places in Patterns.of(missing[:, found]):
+            rows = found[places]
             if not observed.any():
                 mass[rows] = 1.0
                 continue
@@ -252,15 +250,15 @@ class Regions(Sampling):
         noise = self._background
         region = None if noise is None else (*noise.log_widths, *noise.corner)
         key = (self.covariance_type, n_samples, seed, region)
-        # A generator and None are to give new draws each time.
-        same = isinstance(seed, Integral) and n_samples <= MOST_KEPT
-        found = kept_support(self, parameters, key) if same else None
-        if found is None:
+
+        def make() -> Support:
             structure = SHAPES[self.covariance_type]
-            found = self._support_of(structure, parameters, n_samples, seed, self._null)
-            if same:
-                keep_support(self, parameters, key, found)
-        return found
+            return self._support_of(structure, parameters, n_samples, seed, self._null)
+
+        # A generator and None are to give new draws each time.
+        if isinstance(seed, Integral) and n_samples <= MOST_KEPT:
+            return kept(self, "support", key, parameters.arrays, make)
+        return make()
 
     def _bells(self, squares: np.ndarray) -> np.ndarray:
         """Densities (K, n) of one feature at squared distances, relative to peaks."""

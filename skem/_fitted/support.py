@@ -1,7 +1,6 @@
 """The mass of a mixture where its density is below a level.
 
-By the level set of one ellipsoid, of monotone pieces of a line, or of a sample. What
-was found for a mixture is kept for as long as the mixture is.
+By the level set of one ellipsoid, of monotone pieces of a line, or of a sample.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Protocol
 
 import numpy as np
 from scipy.optimize import brentq
@@ -71,41 +69,6 @@ def exact_support(
     weights = inward.weights[active] / inward.weights.sum()
     sd = structure.standard_deviations(inward.precisions_cholesky, (K, d))
     return Line(weights, inward.means[active, 0], sd[active, 0], peaks)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A support, with all that it depends on."""
-
-    support: Support
-    parameters: Parameters
-    key: tuple[Any, ...]
-
-    def is_of(self, parameters: Parameters, key: tuple[Any, ...]) -> bool:
-        """Whether it is that of parameters, which may have been edited in place."""
-        return self.key == key and all(
-            map(np.array_equal, self.parameters.arrays, parameters.arrays)
-        )
-
-
-# Outside of the mixtures, so that neither copies nor pickles of them carry it.
-_kept: WeakKeyDictionary[Any, Kept] = WeakKeyDictionary()
-
-
-def keep_support(
-    mixture: Any, parameters: Parameters, key: tuple[Any, ...], support: Support
-) -> None:
-    """Keep the support of a mixture in place of an earlier one."""
-    copies = type(parameters)(*(array.copy() for array in parameters.arrays))
-    _kept[mixture] = Kept(support, copies, key)
-
-
-def kept_support(
-    mixture: Any, parameters: Parameters, key: tuple[Any, ...]
-) -> Support | None:
-    """Return what was kept of a mixture, unless it is that of something else."""
-    kept = _kept.get(mixture)
-    return kept.support if kept is not None and kept.is_of(parameters, key) else None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Of Gaussians, of t distributions, and with noise that is even over an interval.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaln, log_ndtr, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-from skem.core.student.parameters import GAUSSIAN
+from skem.core.gaussian.far import LOG_2PI
+from skem.core.student.parameters import GAUSSIAN, correction
 
 INFINITE = 1e300
 """A distance in standard deviations that is as good as infinite."""
@@ -58,8 +59,7 @@ def _t_cdf(z: np.ndarray, df: np.ndarray) -> np.ndarray:
 
 def _log_tail(df: np.ndarray) -> np.ndarray:
     """Log c of t distributions: P(t ≤ −z) is below c z^−df, and tends to it."""
-    log_peak = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi)
-    return log_peak + (df - 1) / 2 * np.log(df)
+    return correction(df, 1) - 0.5 * LOG_2PI + (df - 1) / 2 * np.log(df)
 
 
 def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
@@ -75,13 +75,13 @@ def _log_cdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
 
 
 def _log_pdf(z: np.ndarray, df: np.ndarray | None, even: bool) -> np.ndarray:
-    normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    normal = -0.5 * z**2 - 0.5 * LOG_2PI
     if even:
         normal[..., -1] = np.where(np.abs(z[..., -1]) <= 0.5, 0.0, -INFINITE)
     if df is None:
         return normal
     own = np.minimum(df, GAUSSIAN)
-    peaks = gammaln((own + 1) / 2) - gammaln(own / 2) - 0.5 * np.log(own * np.pi)
+    peaks = correction(df, 1) - 0.5 * LOG_2PI
     tails = -(own + 1) * np.log(np.hypot(1, z / np.sqrt(own)))
     return np.where(df < GAUSSIAN, peaks + tails, normal)
 

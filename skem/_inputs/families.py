@@ -461,7 +461,7 @@ def _refused(kind: Kind, x: np.ndarray) -> np.ndarray:
     parts = [values]
     while parts:
         part = parts.pop()
-        if not len(part) or not _refuses(kind, part):
+        if not len(part) or not refuses(kind, part):
             continue
         if len(part) == 1:
             found.append(part)
@@ -476,14 +476,15 @@ def _first_refused(kind: Kind, x: np.ndarray) -> int | None:
     low, high = 0, len(x)
     while high - low > 1:
         middle = (low + high) // 2
-        if _refuses(kind, x[low:middle]):
+        if refuses(kind, x[low:middle]):
             high = middle
         else:
             low = middle
-    return low if _refuses(kind, x[low:high]) else None
+    return low if refuses(kind, x[low:high]) else None
 
 
-def _refuses(kind: Kind, x: np.ndarray) -> bool:
+def refuses(kind: Kind, x: np.ndarray) -> bool:
+    """Whether values are out of the range of a family."""
     try:
         kind.check(x)
     except ValueError:

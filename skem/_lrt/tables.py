@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skem._inputs.blocks import array_blocks
-from skem._inputs.families import resolve, warn_of_codes
+from skem._inputs.families import refuses, resolve, warn_of_codes
 from skem._inputs.sklearn import num_samples
 from skem._inputs.tables import read_weighed
 from skem._inputs.validation import (
@@ -141,7 +141,7 @@ class RecordedColumns:
             start = standardising_coordinates(blocks, structure)
             coordinates = recording_of(blocks, start, structure)
         lowest = [
-            np.nanmin(x) if _refuses_zero(kind) else -np.inf
+            np.nanmin(x) if refuses(kind, np.zeros(1)) else -np.inf
             for x, kind in zip(X.T, kinds.values(), strict=True)
         ]
         return cls(list(kinds), coordinates, np.array(lowest)[:, None])
@@ -152,14 +152,6 @@ class RecordedColumns:
         out = values.copy()
         out[self.columns] = np.where(found > 0, found, np.maximum(found, self.floor))
         return out
-
-
-def _refuses_zero(kind: Kind) -> bool:
-    try:
-        kind.check(np.zeros(1))
-    except ValueError:
-        return True
-    return False
 
 
 def _simulate(

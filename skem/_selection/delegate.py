@@ -36,7 +36,6 @@ from skem._selection.grid import check_numbers_of_components
 __all__ = [
     "AttributeOfBest",
     "Chooser",
-    "VisualBlock",
     "is_kept",
     "of_best",
     "warn_unless_converged",

@@ -35,7 +35,7 @@ from skem._report.text import (
 )
 from skem._tables.described import DescribedTable, outward_parameters
 from skem._tables.fitted import FittedTable
-from skem._tables.gathering import Gathering
+from skem._tables.gathering import TableGathering
 from skem._tables.start import given_start
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.stream import Forgetting
@@ -70,7 +70,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     converged_: bool
     n_iter_: int
     degenerate_components_: np.ndarray
-    _stream: TableStream | Gathering
+    _stream: TableStream | TableGathering
     _began_with: dict[str, Any]
 
     _internal = (
@@ -84,7 +84,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
 
     def _why_unfitted(self) -> str | None:
         state = getattr(self, "_stream", None)
-        if not isinstance(state, Gathering):
+        if not isinstance(state, TableGathering):
             return None
         needed = max(self.n_components, 2)
         lack = (
@@ -148,7 +148,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self._validate_params()
         fresh = not hasattr(self, "n_features_in_")
         table, weight = read_weighed(self, X, sample_weight, reset=fresh)
-        state: TableStream | Gathering | None = getattr(self, "_stream", None)
+        state: TableStream | TableGathering | None = getattr(self, "_stream", None)
         if state is not None:
             self._check_unchanged()
         elif hasattr(self, "weights_"):
@@ -161,7 +161,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             self._advance(state, table, weight)
             return
         if state is None:
-            state = Gathering(table, weight)
+            state = TableGathering(table, weight)
         else:
             state = state.join(table, weight)
         if state.is_due(self.n_components):

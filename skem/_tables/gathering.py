@@ -11,7 +11,7 @@ from skem.core.mixture.stream import START_ROWS_PER_COMPONENT
 
 
 @dataclass(frozen=True)
-class Gathering:
+class TableGathering:
     """Rows that have come so far; `n_fitted` of them have been fitted.
 
     `told`: whether there was a warning of codes.
@@ -22,7 +22,7 @@ class Gathering:
     n_fitted: int = 0
     told: bool = False
 
-    def join(self, table: Table, weight: np.ndarray) -> Gathering:
+    def join(self, table: Table, weight: np.ndarray) -> TableGathering:
         """Add a batch."""
         return replace(
             self,

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skem._fitted.conditional import patterns
 from skem._fitted.support import Sampled
 from skem.core.blocks.threads import Workers
+from skem.core.incomplete.patterns import Patterns
 from skem.families.table_map import TableMap
 
 
@@ -20,7 +20,7 @@ def support_probability(
     values = em.numbers()
     prob = np.ones(em.n_samples)
     levels = _log_density(mixture, values)
-    for observed, rows in patterns(~np.isnan(values.T)):
+    for observed, rows in Patterns.of(np.isnan(values)):
         # A row without a value has the density one, as all draws then have.
         if observed.any():
             seen = np.where(observed[:, None], draws, np.nan)

@@ -74,9 +74,7 @@ def expanded(
     K, b = len(parameters.means), z.shape[1]
     A, B, C = np.zeros((3, K, b))
     t, near = distances(parameters, z)
-    patterns = Patterns.of(~seen)
-    for p, kept in enumerate(patterns.observed):
-        rows = patterns.order[patterns.starts[p] : patterns.starts[p + 1]]
+    for kept, rows in Patterns.of(~seen):
         if not kept.any():
             continue
         form, own = structure, parameters

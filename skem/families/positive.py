@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
-from skem.core.solve.gamma import gamma_shape, shape_information
+from skem.core.gamma import gamma_shape, shape_information
 from skem.families.column import ColumnModel
 from skem.families.family import Family, positive
 from skem.families.model import Bounds, Laws, Running, Seen

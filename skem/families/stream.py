@@ -103,8 +103,7 @@ class TableStream:
     def advance(self, em: TableMap, forgetting: Forgetting) -> Self:
         """Take one step with a batch."""
         total = em.total_weight
-        step = forgetting.step(self.seen / self.unit, total / self.unit)
-        size = 1 / ((1 - step) ** 2 / self.size + step**2 / total)
+        step, size = forgetting.after(self.seen, self.size, self.unit, total)
         evaluation = em.evaluate(self.point)
         found = em.product.running(evaluation.sums, self.point)
         averages = [

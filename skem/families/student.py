@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from skem.core.gamma import gamma_shape, same_variance, shape_information
 from skem.core.gaussian.regularization import null_directions
-from skem.core.solve.gamma import gamma_shape, same_variance, shape_information
 from skem.families.column import OneColumn
 from skem.families.family import Kind
 from skem.families.far import FARTHEST, LARGEST

@@ -79,7 +79,7 @@ class Block(NamedTuple):
         )
 
 
-Kernel = Callable[[Block, Workspace], A]
+Compute = Callable[[Block, Workspace], A]
 """What is computed of one block."""
 Write = Callable[[np.ndarray, Block, Workspace], None]
 """Fills the rows of an output that belong to one block."""
@@ -130,8 +130,8 @@ class Blocks(Protocol):
         They have positive weight, and depend on `rng` as `random_rows` does.
         """
 
-    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
-        """Add up the kernel's values over the observed samples, in a fixed order."""
+    def fold(self, compute: Compute[A], values_per_sample: int) -> A:
+        """Add up the computed values over the observed samples, in a fixed order."""
 
     def random_rows(self, most: int, rng: np.random.RandomState) -> np.ndarray:
         """Sorted indices of at most so many rows of positive weight.
@@ -268,27 +268,27 @@ class ArrayBlocks:
             self, X=self.X[rows], weight=weight, empty_weight=0.0, known=known
         )
 
-    def map(self, kernel: Kernel[A], values_per_sample: int) -> Iterator[A]:
-        """Yield the kernel's value for each block, in order."""
+    def map(self, compute: Compute[A], values_per_sample: int) -> Iterator[A]:
+        """Yield the computed value for each block, in order."""
 
         def evaluate(cut: tuple[int, int], workspace: Workspace) -> A:
-            return kernel(self.block(*cut), workspace)
+            return compute(self.block(*cut), workspace)
 
         return self.workers.map(evaluate, self.cuts(values_per_sample))
 
     def fill(self, out: np.ndarray, write: Write, values_per_sample: int) -> np.ndarray:
         """Let `write` fill the rows of `out` that belong to each block; return it."""
 
-        def kernel(block: Block, workspace: Workspace) -> int:
+        def compute(block: Block, workspace: Workspace) -> int:
             write(out[block.start : block.stop], block, workspace)
             return block.stop - block.start
 
-        for _ in self.map(kernel, values_per_sample):
+        for _ in self.map(compute, values_per_sample):
             pass
         return out
 
-    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
-        """Add up the kernel's values over the observed samples, in block order.
+    def fold(self, compute: Compute[A], values_per_sample: int) -> A:
+        """Add up the computed values over the observed samples, in block order.
 
         Threads add up groups of blocks, which depend on the data's shape alone.
         """
@@ -302,7 +302,7 @@ class ArrayBlocks:
         def fold_group(group: list[tuple[int, int]], workspace: Workspace) -> A:
             blocks = (self.block(*cut) for cut in self.workers.until_stopped(group))
             return reduce(
-                iadd, (kernel(block.observed(), workspace) for block in blocks)
+                iadd, (compute(block.observed(), workspace) for block in blocks)
             )
 
         return reduce(iadd, self.workers.map(fold_group, groups))

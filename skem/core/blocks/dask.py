@@ -12,7 +12,7 @@ import numpy as np
 from skem.core.blocks.arrays import (
     A,
     ArrayBlocks,
-    Kernel,
+    Compute,
     observed_and_known,
     random_ranks,
 )
@@ -33,20 +33,20 @@ class CallingThread(Workers):
 class FoldChunk:
     """Fold a chunk like an array in memory, in pieces of the size of the cache."""
 
-    kernel: Kernel[Any]
+    compute: Compute[Any]
     values_per_sample: int
     dtype: np.dtype
     incomplete: bool = False
     labelled: bool = False
 
     def __call__(self, x: np.ndarray, *beside: np.ndarray) -> Any:
-        """Return the sum of the kernel's values."""
+        """Return the sum of the computed values."""
         weight, known = weight_and_known(beside, self.labelled)
         with CallingThread() as thread:
             blocks = ArrayBlocks(
                 x, weight, thread, self.dtype, self.incomplete, known=known
             )
-            return blocks.fold(self.kernel, self.values_per_sample)
+            return blocks.fold(self.compute, self.values_per_sample)
 
 
 def weight_and_known(
@@ -141,10 +141,10 @@ class DaskBlocks:
             n for n, tally in enumerate(self.tallies) if tally.n_observed
         )
 
-    def fold(self, kernel: Kernel[A], values_per_sample: int) -> A:
-        """Add up the kernel's values over the observed samples, in a fixed order."""
+    def fold(self, compute: Compute[A], values_per_sample: int) -> A:
+        """Add up the computed values over the observed samples, in a fixed order."""
         fold = FoldChunk(
-            kernel, values_per_sample, self.dtype, self.incomplete, self.labelled
+            compute, values_per_sample, self.dtype, self.incomplete, self.labelled
         )
         return self._observed.total(fold)
 

@@ -205,11 +205,11 @@ class CompletedMatrices(Completed):
         """Fill in conditional means, and take what is known of them from `white`."""
         counts = self.patterns.counts[gaps.which]
         for i in np.flatnonzero(counts >= RARE):
-            start, stop = self.patterns.starts[gaps.which[i] : gaps.which[i] + 2]
+            own = self.patterns.place(gaps.which[i])
             basis, inverse = gaps.basis[:, None, i], gaps.inverse[:, None, i]
-            known = basis @ white[..., start:stop]
-            white[..., start:stop] -= np.swapaxes(basis, -1, -2) @ known
-            y[:, :, gaps.missing[i], start:stop] = -(inverse @ known)
+            known = basis @ white[..., own]
+            white[..., own] -= np.swapaxes(basis, -1, -2) @ known
+            y[:, :, gaps.missing[i], own] = -(inverse @ known)
         rows, pattern = self._rows_of_rare(gaps, counts)
         if not len(rows):
             return
@@ -227,7 +227,7 @@ class CompletedMatrices(Completed):
         """Fill in conditional means, −Σ⁻¹_MM⁻¹ (Σ⁻¹ y)_M, where that is precise."""
         counts = self.patterns.counts[gaps.which]
         for i in np.flatnonzero(counts >= RARE):
-            rows = slice(*self.patterns.starts[gaps.which[i] : gaps.which[i] + 2])
+            rows = self.patterns.place(gaps.which[i])
             own = across[:, :, gaps.missing[i], rows]
             y[:, :, gaps.missing[i], rows] = -(gaps.covariances[:, None, i] @ own)
         found, pattern = self._rows_of_rare(gaps, counts)

@@ -44,6 +44,7 @@ from skem.core.passes.forms import (
     condition,
     joined_by_noise,
 )
+from skem.core.passes.softmax import responsibilities
 
 PIECE = 2**17
 """Values, of the residuals of all components, that are worked on at once."""
@@ -146,11 +147,7 @@ class Incomplete:
             if self.background is not None:
                 noise = self._noise(piece.patterns)[..., None, :]
                 logits = np.concatenate([logits, noise], axis=-2)
-            top = logits.max(axis=-2, keepdims=True)
-            resp = np.exp(logits - top)
-            total = resp.sum(axis=-2, keepdims=True)
-            resp /= total
-            log_norm = (np.log(total) + top)[..., 0, :]
+        log_norm, resp = responsibilities(logits)
         lost = ~(np.abs(log_norm) < COMPARABLE)
         if lost.any():
             self._carefully(piece, lost, log_norm, resp)

@@ -56,7 +56,7 @@ class PatternStep:
         marginals = Marginals(self, patterns.observed[frequent])
         loglik, all_sums = 0.0, []
         for i, p in enumerate(frequent):
-            rows = patterns.order[slice(*patterns.starts[p : p + 2])]
+            rows = patterns.rows(p)
             own = block.only(rows)
             features = self._features(own, workspace)
             found = linear_step(marginals.theta[i], features, own.weight, workspace)

@@ -48,7 +48,7 @@ class Patterns:
     """Which features rows have: rows in the `order` of their patterns.
 
     Those of pattern p are `order[starts[p]:starts[p + 1]]`, and have the features
-    `observed[p]`.
+    `observed[p]`. Iteration is over the patterns: what is observed, and the rows.
     """
 
     order: np.ndarray
@@ -82,6 +82,17 @@ class Patterns:
             last = int(np.searchsorted(self.starts, end, side="left"))
             starts = np.clip(self.starts[first : last + 1], begin, end) - begin
             yield Patterns(self.order[begin:end], starts, self.observed[first:last])
+
+    def place(self, p: int | np.integer) -> slice:
+        """Where the rows of a pattern are in the order."""
+        return slice(self.starts[p], self.starts[p + 1])
+
+    def rows(self, p: int | np.integer) -> np.ndarray:
+        """Return the rows of a pattern, which are in the order of the data."""
+        return self.order[self.place(p)]
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return ((seen, self.rows(p)) for p, seen in enumerate(self.observed))
 
     @property
     def counts(self) -> np.ndarray:

@@ -71,8 +71,8 @@ def far_apart(
 
 
 def memberships(labels: np.ndarray, n_components: int) -> np.ndarray:
-    """Label of each sample -> one-hot responsibilities, (K, n)."""
-    return (labels == np.arange(n_components)[:, None]).astype(float)
+    """Label of each sample (…, n) -> one-hot responsibilities, (…, K, n)."""
+    return (labels[..., None, :] == np.arange(n_components)[:, None]).astype(float)
 
 
 def _one_hot(rows: np.ndarray, n_samples: int) -> np.ndarray:

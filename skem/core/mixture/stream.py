@@ -70,6 +70,13 @@ class Forgetting(NamedTuple):
         seen, batch = min(seen, LARGEST_WEIGHT), min(batch, LARGEST_WEIGHT)
         return -math.expm1(-self._elapsed(seen, seen + batch))
 
+    def after(
+        self, seen: float, size: float, unit: float, batch: float
+    ) -> tuple[float, float]:
+        """Return γ of a batch of this weight, and the `size` of averages after it."""
+        step = self.step(seen / unit, batch / unit)
+        return step, 1 / ((1 - step) ** 2 / size + step**2 / batch)
+
 
 @dataclass(frozen=True)
 class Gathering:
@@ -261,7 +268,7 @@ class Stream:
         if late is not None:
             return self._widened(*late, batch).advance(batch, forgetting)
         weight = batch.total_weight
-        step = forgetting.step(self.seen / self.unit, weight / self.unit)
+        step, size = forgetting.after(self.seen, self.size, self.unit, weight)
         gain, kept = step / weight, 1 - step
         whole = None
         if batch.incomplete:
@@ -269,7 +276,6 @@ class Stream:
             whole = one_component(self.structure, before.means, values)
         total = total_statistics(batch, self.coordinates, self.structure, whole)
         seen = _moved(before, total, gain, kept)
-        size = 1 / ((1 - step) ** 2 / self.size + step**2 / weight)
         regularization = self._renewed(self.averages, seen, size)
         em = self.map_of(batch, regularization, total)
         found = em.evaluate(self.parameters).complete

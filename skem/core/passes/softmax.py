@@ -94,6 +94,20 @@ def softmax(
     return Softmax(log_norm, total)
 
 
+def responsibilities(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn logits (…, K, b), in place, and return the logarithms (…, b) of their sums.
+
+    What is out of range is NaN.
+    """
+    top = logits.max(axis=-2, keepdims=True)
+    with np.errstate(all="ignore"):
+        logits -= top
+        np.exp(logits, out=logits)
+        total = logits.sum(axis=-2, keepdims=True)
+        logits /= total
+        return (np.log(total) + top)[..., 0, :], logits
+
+
 def _shifted(
     logits: np.ndarray, maximum: np.ndarray, total: np.ndarray, workspace: Workspace
 ) -> None:

@@ -17,7 +17,7 @@ from skem.core.gaussian.storage import TINY
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.noise import clean
 from skem.core.mixture.rows import Rows
-from skem.core.mixture.seeds import Initializer
+from skem.core.mixture.seeds import Initializer, memberships
 
 SEED_ROWS = 20_000
 SEED_ROWS_PER_COMPONENT = 200
@@ -158,7 +158,7 @@ def of_known(rows: Rows) -> Initializer:
         n_components: int,
         rng: np.random.RandomState,
     ) -> np.ndarray:
-        resp = (known == np.arange(n_components)[:, None]).astype(float)
+        resp = memberships(known, n_components)
         sizes = resp @ weight
         found = sizes > 0
         if found.all():

@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
+from skem.core.mixture.seeds import memberships
 from skem.core.search.climb import Trial, climb, height, highest, ranked
 from skem.core.search.draw import drawn_of_each
 from skem.core.search.initialize import LABELS, of_rows, subsample
@@ -42,7 +43,7 @@ def many(
     for first in range(0, count, most):
         kinds = np.arange(first, min(first + most, count)) % KINDS
         labels = labelled(rows, n_components, kinds, rng)
-        resp = (labels[:, None] == np.arange(n_components)[:, None]) * rows.weight
+        resp = memberships(labels, n_components) * rows.weight
         found += (start for _, start in of_rows(em, rows, resp))
     return found
 
@@ -75,7 +76,7 @@ def about_means(
     """Give rows to the nearest of the means of clusters, a few times."""
     count, (n, d) = len(labels), Z.shape
     for _ in range(MEANS):
-        resp = (labels[:, None] == np.arange(n_components)[:, None]) * weight
+        resp = memberships(labels, n_components) * weight
         sizes = resp.sum(axis=-1, keepdims=True)
         means = (resp @ Z) / np.where(sizes > 0, sizes, 1)
         flat = cdist(means.reshape(-1, d), Z, "sqeuclidean")

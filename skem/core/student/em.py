@@ -10,6 +10,7 @@ import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
 from skem.core.blocks.threads import Workspace
+from skem.core.gamma import shape_information
 from skem.core.gaussian.chart import SMALLEST_WEIGHT, Chart
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
@@ -21,10 +22,9 @@ from skem.core.mixture.scale import Clusterings
 from skem.core.mixture.step import Stepper
 from skem.core.mixture.stream import Stream
 from skem.core.mixture.totals import classified, scored
-from skem.core.solve.gamma import shape_information
 from skem.core.student.expectation import AS_FAR, StudentExpectation
 from skem.core.student.parameters import (
-    HEAVY,
+    LABELLED,
     LEAST,
     MOST,
     Freedom,
@@ -153,7 +153,7 @@ class StudentMap(EMMap):
         d = Z.shape[1] - self.regularization.n_null
         flat = resp.reshape(-1, len(Z))
         distances = robust_distances(Z, flat, squares).reshape(resp.shape)
-        scales = (HEAVY + d) / (HEAVY + distances)
+        scales = (LABELLED + d) / (LABELLED + distances)
         scales[distances > AS_FAR**2] = 0
         return scales
 

@@ -36,6 +36,7 @@ from skem.core.passes.forms import (
     choose_form,
     uncancelled,
 )
+from skem.core.passes.softmax import responsibilities
 from skem.core.student.heavy import Heavy
 from skem.core.student.parameters import (
     GAUSSIAN,
@@ -278,25 +279,18 @@ class StudentExpectation:
         return logits, scale, log_ratio, beyond
 
     def _weighed(self, part: Part) -> Weighed:
-        resp, scale, log_ratio, beyond = self._log_density(part)
+        logits, scale, log_ratio, beyond = self._log_density(part)
         if part.noise is not None:
-            shape = (*resp.shape[:-2], 1, resp.shape[-1])
+            shape = (*logits.shape[:-2], 1, logits.shape[-1])
             noise = np.broadcast_to(part.noise[..., None, :], shape)
-            resp = np.concatenate([resp, noise], axis=-2)
+            logits = np.concatenate([logits, noise], axis=-2)
         if part.known is not None:
             # All of the responsibility is of what is known.
             other = (part.known >= 0) & (
-                part.known != np.arange(resp.shape[-2])[:, None]
+                part.known != np.arange(logits.shape[-2])[:, None]
             )
-            resp[..., other] = -np.inf
-        top = resp.max(axis=-2, keepdims=True)
-        with np.errstate(all="ignore"):
-            resp -= top
-            np.exp(resp, out=resp)
-            total = resp.sum(axis=-2, keepdims=True)
-            resp /= total
-            log_norm = (np.log(total) + top)[..., 0, :]
-        return Weighed(log_norm, resp, scale, log_ratio, beyond)
+            logits[..., other] = -np.inf
+        return Weighed(*responsibilities(logits), scale, log_ratio, beyond)
 
     def statistics(self, block: Block, workspace: Workspace) -> StudentStatistics:
         """Fold one block into sufficient statistics.

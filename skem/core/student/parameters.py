@@ -15,16 +15,16 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from skem.core.gamma import gamma_shape
 from skem.core.gaussian.covariance import Scatter
 from skem.core.gaussian.parameters import TINY, Parameters, placed
 from skem.core.gaussian.statistics import Statistics
-from skem.core.solve.gamma import gamma_shape
 
 LEAST, MOST = 0.1, 1e6
 """Degrees of freedom that are estimated."""
 GAUSSIAN = 1e7
 """Degrees of freedom from which a t is computed as a Gaussian."""
-HEAVY = 4.0
+LABELLED = 4.0
 """Degrees of freedom by which rows of a label count for less the farther they are."""
 
 

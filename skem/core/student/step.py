@@ -13,7 +13,7 @@ from skem.core.gaussian.quadratic import Quadratic
 from skem.core.mixture.plan import NO_PRIOR, Plan, Samples
 from skem.core.student.parameters import (
     GAUSSIAN,
-    HEAVY,
+    LABELLED,
     LEAST,
     MOST,
     Freedom,
@@ -83,7 +83,7 @@ class StudentPlan(Plan):
         how = FIXED if freedom.fixed else COMMON if freedom.common else EACH
         dimensions = float(self.shape[-1] - self.samples.n_null)
         farthest = min(reach**2, float(np.finfo(float).max))
-        limits = (LEAST, MOST, GAUSSIAN, farthest, dimensions, HEAVY)
+        limits = (LEAST, MOST, GAUSSIAN, farthest, dimensions, LABELLED)
         return (*NO_PRIOR, how, *limits, address(self._start), *given, *successors)
 
     def _mixture(self, arrays: list[np.ndarray]) -> Parameters:

@@ -19,8 +19,10 @@ def test_patterns_group_equal_columns(d, rng):
         missing[:, patterns.order], ~patterns.observed[patterns.of_row].T
     )
     # Of rows of one pattern the order is that of the data.
-    for start, stop in zip(patterns.starts[:-1], patterns.starts[1:], strict=True):
-        assert (np.diff(patterns.order[start:stop]) > 0).all()
+    for observed, rows in patterns:
+        assert (missing[:, rows] != observed[:, None]).all()
+        assert (np.diff(rows) > 0).all()
+    assert sum(len(rows) for _, rows in patterns) == 200
 
 
 @pytest.mark.parametrize("most", [1, 7, 64, 1000])
@@ -42,7 +44,7 @@ def test_pieces_are_the_patterns_in_parts(most, rng):
 def test_no_rows_have_no_patterns():
     patterns = Patterns.of(np.empty((2, 0), bool))
     assert len(patterns.observed) == len(patterns.counts) == 0
-    assert list(patterns.pieces(64)) == []
+    assert list(patterns) == list(patterns.pieces(64)) == []
 
 
 def test_distinct_rows_take_gaps_for_a_value(rng):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skem.core.gamma import shape_information
 from skem.core.gaussian.quadratic import Squares
-from skem.core.solve.gamma import shape_information
 from skem.core.student.parameters import (
     LEAST,
     MOST,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
-from skem.core.solve.gamma import gamma_shape, shape_information
+from skem.core.gamma import gamma_shape, shape_information
 
 
 @pytest.mark.parametrize("least, most", [(1e-3, 1e6), (0.05, 5e5), (0.5, 100.0)])
