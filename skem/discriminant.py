@@ -56,9 +56,9 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         'auto' is that of the first four with the lowest BIC, for each class by itself.
         A mapping has one of these for each class.
 
-    priors : array-like of shape (n_classes,), default=None
-        Probabilities of the classes, in the order of `classes_`. None: the shares of
-        the (weighted) training rows.
+    priors : array-like of shape (n_classes,) or mapping, default=None
+        Probabilities of the classes, in the order of `classes_`, or of each class by
+        its label. None: the shares of the (weighted) training rows.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fits.
@@ -128,7 +128,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "n_components": [*INNER_CONSTRAINTS["n_components"], Mapping],
         "covariance_type": [*INNER_CONSTRAINTS["covariance_type"], Mapping],
-        "priors": ["array-like", None],
+        "priors": ["array-like", Mapping, None],
     }
 
     def __init__(
@@ -138,7 +138,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         covariance_type: CovarianceType
         | Auto
         | Mapping[Any, CovarianceType | Auto] = "full",
-        priors: ArrayLike | None = None,
+        priors: ArrayLike | Mapping[Any, float] | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -227,7 +227,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _checked_priors(self, shares: np.ndarray) -> np.ndarray:
         if self.priors is None:
             return shares
-        priors = check_array(as_numpy(self.priors), ensure_2d=False, dtype=float)
+        given: Any = self.priors
+        if isinstance(given, Mapping):
+            labels = self.classes_.tolist()
+            given = [_of_class(given, label, "priors") for label in labels]
+        priors = check_array(as_numpy(given), ensure_2d=False, dtype=float)
         if priors.shape != shares.shape:
             raise ValueError(
                 f"priors should have one entry for each of {len(shares)} classes, got "
@@ -425,11 +429,16 @@ def _for_class(values: Any, label: Any, name: str) -> Any:
     """Return the value that a class has, of a mapping or of all classes."""
     if not isinstance(values, Mapping):
         return values
-    if label not in values:
-        raise ValueError(f"The parameter {name!r} has no entry for class {label!r}")
+    value = _of_class(values, label, name)
     validate_parameter_constraints(
         {name: INNER_CONSTRAINTS[name]},
-        {name: values[label]},
+        {name: value},
         MixtureDiscriminantAnalysis.__name__,
     )
+    return value
+
+
+def _of_class(values: Mapping[Any, Any], label: Any, name: str) -> Any:
+    if label not in values:
+        raise ValueError(f"The parameter {name!r} has no entry for class {label!r}")
     return values[label]

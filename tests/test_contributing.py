@@ -181,9 +181,7 @@ def test_example_of_a_family_has_the_properties_of_all(
         tests, "draws", lambda name, rng, z: rng.geometric(0.6 - 0.25 * z).astype(float)
     )
     monkeypatch.setattr(
-        tests,
-        "log_density",
-        lambda name, laws, k, x: geom.logpmf(x, laws["probability"][k]),
+        tests, "law_of", lambda name, laws, k: geom(laws["probability"][k])
     )
     z = rng.integers(tests.K, size=tests.n)
     problem = tests.problem_of("geometric", rng, z, gaps=gaps)

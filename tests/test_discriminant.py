@@ -81,6 +81,16 @@ def test_posteriors_are_those_of_the_densities(covariance_type):
     np.testing.assert_allclose(classifier.mixtures_[1].means_, alone.means_)
 
 
+def test_priors_may_be_those_of_labels():
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    priors = {"virginica": 0.2, "setosa": 0.7, "versicolor": 0.1}
+    named = MixtureDiscriminantAnalysis(1, priors=priors).fit(X, names)
+    listed = MixtureDiscriminantAnalysis(1, priors=[0.7, 0.1, 0.2]).fit(X, y)
+    np.testing.assert_array_equal(named.priors_, [0.7, 0.1, 0.2])
+    np.testing.assert_array_equal(named.predict_proba(X), listed.predict_proba(X))
+
+
 def test_components_follow_classes_of_any_shape(rings):
     X, y = rings
     one = MixtureDiscriminantAnalysis(1).fit(X, y)
@@ -203,6 +213,7 @@ Y3 = np.array(["a"] * 5 + ["b"] * 3 + ["c"])
         ({"priors": [0.5, 0.6]}, np.where(Y3 == "c", "b", Y3), "priors should sum to"),
         ({"priors": [1.5, -0.5]}, np.where(Y3 == "c", "b", Y3), "must be non-negative"),
         ({"priors": [1.0]}, np.where(Y3 == "c", "b", Y3), "for each of 2 classes"),
+        ({"priors": {"a": 1.0}}, np.where(Y3 == "c", "b", Y3), "'priors' has no entry"),
         ({"covariance_type": "round"}, Y3, "The 'covariance_type' parameter"),
     ],
 )

@@ -598,10 +598,11 @@ def test_frames_of_polars_are_read_by_columns():
         ),
         (pd.interval_range(0, 4), "auto", r"'x' has the dtype interval\[int64, right"),
         ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
+        ([-1.0, 0, 2, 3], "gamma", "such as -1 in row 0, .* cannot take.$"),
         (
             [1, 2, 0, 3],
             "gamma",
-            "'x' has values that are not positive, such as 0 in row 2, w",
+            "such as 0 in row 2, which the .* cannot take. Say in another column",
         ),
         ([4, np.nan, 2, -3], "exponential", "negative values, such as -3 in row 3"),
         ([-1.0, 1, 2, 3], "poisson", "'x' has negative values, such as -1 in row 0"),

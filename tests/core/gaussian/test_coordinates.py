@@ -48,6 +48,17 @@ def test_inward_undoes_outward(structure, unit, make_mixture, rng):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
 
 
+def test_the_same_place_is_that_of_shift_scale_and_unit():
+    shift, scale, unit = np.zeros(2), np.ones(2), np.full(2, 2.0)
+    plain, doubled = Coordinates(shift, scale), Coordinates(shift, scale, unit)
+    for one in (plain, doubled):
+        for other in (plain, doubled):
+            assert one.same(other) == (one is other)
+        assert not one.same(Coordinates(shift + 1, scale, one.unit))
+    assert not doubled.same(Coordinates(shift, scale, unit * 2))
+    assert doubled.same(Coordinates(shift, scale, unit.copy()))
+
+
 def test_parameters_follow_the_data(structure, make_mixture, rng):
     mixture = make_mixture(structure, 3, 2)
     coordinates = scoring_coordinates(structure, mixture.parameters, np.dtype(float))

@@ -264,6 +264,17 @@ def test_upper_factor_of_any_root(case, rng):
     )
 
 
+def test_upper_factor_of_one_with_a_negative_column(case):
+    signs = np.ones(case.cholesky.shape[-1])
+    signs[-1] = -1
+    np.testing.assert_allclose(
+        case.structure.upper_factor(case.cholesky * signs),
+        case.cholesky,
+        rtol=RTOL,
+        atol=RTOL,
+    )
+
+
 def test_upper_factor_loses_no_precision(rng):
     # The condition number of the precision is 1e20, of the root 1e10.
     structure = STRUCTURES["full"]
