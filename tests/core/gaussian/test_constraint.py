@@ -235,3 +235,17 @@ def test_scatter_beyond_the_precision_of_its_eigenvalues(name):
     found = CONSTRAINTS[name].estimate(W, np.array([2e12, 1e12]), 4, None)
     assert line @ found @ line == pytest.approx([0.1, 0.1], rel=1e-9)
     assert np.trace(found, axis1=1, axis2=2) == pytest.approx([0.1, 0.1], rel=1e-9)
+
+
+def test_a_single_component_that_differs_is_not_allowed(shape):
+    X, resp = responsible()
+    free = np.stack([np.cov(X.T, aweights=w) for w in resp.T])
+    if not shape.matrices:
+        free = free.diagonal(0, 1, 2)
+    if not shape.scales_features:
+        free = free.mean(axis=1)
+    spoilt = shape.factor(free)[0]
+    allowed = shape.constrained(spoilt, np.ones(3), 3)
+    assert shape.allows(allowed, 3)
+    assert not shape.allows(spoilt, 3)
+    assert not shape.allows(np.append(allowed[:2], spoilt[2:], axis=0), 3)
