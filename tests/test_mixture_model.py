@@ -715,9 +715,9 @@ def test_a_table_of_codes_that_is_taken_for_numbers_is_told(rng):
 def told_of_codes(caught):
     """Return the files that warnings of codes point at."""
     message = (
-        "All 3 columns have few different whole numbers, from 0 or 1, and are fitted "
-        "as Gaussian. If these are codes, take families='categorical'; if counts, "
-        "'poisson'; if numbers, 'gaussian', which ends this warning."
+        "All 3 columns have few different whole numbers, such as 1, 2 and 3, and are "
+        "fitted as Gaussian. If these are codes, take families='categorical'; if "
+        "counts, 'poisson'; if numbers, 'gaussian', which ends this warning."
     )
     return [each.filename for each in caught if str(each.message) == message]
 

@@ -17,6 +17,7 @@ from skem import (
     StudentMixture,
     StudentMixtureIC,
 )
+from skem.core.gaussian.constraint import CONSTRAINTS
 
 KINDS = {
     "constants": lambda X: np.c_[np.full(len(X), 5.0), X, np.full((len(X), 2), -1e9)],
@@ -324,6 +325,17 @@ def test_files_know_of_them(plain, kind, model, tmp_path):
     np.testing.assert_array_equal(
         loaded.sample(9, random_state=0)[0], mixture.sample(9, random_state=0)[0]
     )
+
+
+@pytest.mark.parametrize("mixture", [GaussianMixture, StudentMixture, MixtureModel])
+@pytest.mark.parametrize("covariance_type", CONSTRAINTS)
+def test_files_of_shapes_know_of_them(plain, kind, mixture, covariance_type, tmp_path):
+    X = KINDS[kind](plain)
+    options = {"families": "gaussian"} if mixture is MixtureModel else {}
+    model = mixture(2, covariance_type=covariance_type, random_state=0, **options)
+    model.fit(X).save(tmp_path / "model.json")
+    again = skem.load(tmp_path / "model.json")
+    np.testing.assert_array_equal(again.score_samples(X), model.score_samples(X))
 
 
 def test_what_comes_later_in_a_stream_is_a_dimension(rng):

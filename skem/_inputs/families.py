@@ -91,8 +91,8 @@ def warn_of_codes(families: Any, table: Table, weight: np.ndarray) -> bool:
     if d < LEAST_CODED or not all(_is_coded(each, weight) for each in table.columns):
         return False
     warnings.warn(
-        f"All {d} columns have few different whole numbers, from 0 or 1, and are "
-        "fitted as Gaussian. If these are codes, take families='categorical'; if "
+        f"All {d} columns have few different whole numbers, such as 1, 2 and 3, and "
+        "are fitted as Gaussian. If these are codes, take families='categorical'; if "
         "counts, 'poisson'; if numbers, 'gaussian', which ends this warning.",
         UserWarning,
         stacklevel=users_level(),

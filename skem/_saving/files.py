@@ -242,7 +242,7 @@ def _decoded_mixture(document: Any) -> Any:
     mixture = kind(**parameters)
     mixture._validate_params()
     state = _decoded_state(document["state"], attributes)
-    _check(mixture, attributes, noise="_noise" in state)
+    _check(mixture, attributes, state)
     vars(mixture).update(attributes, _fitted_type=mixture.covariance_type)
     vars(mixture).update(state)
     if mixture._covariances_by_hand() is not None:
@@ -287,8 +287,9 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
+def _check(mixture: Any, attributes: dict[str, Any], state: dict[str, Any]) -> None:
     """Require that attributes are what they should be."""
+    noise = "_noise" in state
     needed = ["weights_", "means_", "precisions_cholesky_", "n_features_in_"]
     if type(mixture).__name__ == "StudentMixture":
         needed.append("df_")
@@ -318,7 +319,7 @@ def _check(mixture: Any, attributes: dict[str, Any], noise: bool) -> None:
     diagonal = np.einsum("...ii->...i", factor) if structure.matrices else factor
     if not (diagonal > 0).all():
         raise ValueError("precisions_cholesky_ should not be singular")
-    if not structure.allows(factor, d):
+    if not structure.allows(factor, d, state.get("_null_space")):
         raise ValueError(
             f"precisions_cholesky_ should have the shape {mixture.covariance_type!r}"
         )

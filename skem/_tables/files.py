@@ -24,6 +24,7 @@ from skem._saving.files import (
 )
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.families.categories import Categorical, CategoricalModel
 from skem.families.family import Family, Kind
@@ -169,6 +170,11 @@ def _group_read(
     fields, laws = decoded_all(group["model"]), decoded_all(group["laws"])
     _check_laws(family, laws, n_components, len(places), C)
     model = _model_read(family, fields, len(places), C)
+    if isinstance(model, GaussianModel):
+        basis = model.penal.null_basis
+        null = None if basis is None else NullSpace(basis, np.ones(model.d))
+        right = model.structure.allows(laws["cholesky"], model.d, null)
+        _require(right, f"the factor of a {model.family.covariance_type} covariance")
     return (family, tuple(places)), model, laws
 
 
@@ -360,7 +366,7 @@ def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:
         diagonal = (
             np.diagonal(factor, axis1=-2, axis2=-1) if structure.matrices else factor
         )
-        right = bool((diagonal > 0).all()) and structure.allows(factor, d)
+        right = bool((diagonal > 0).all())
         _require(right, f"the factor of a {kind.covariance_type} covariance")
     elif isinstance(kind, Family):
         # It has to know its own parameters.

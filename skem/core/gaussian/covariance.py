@@ -18,6 +18,7 @@ import numpy as np
 from skem.core.gaussian.constraint import CONSTRAINTS, Constraint, least_of_spread
 from skem.core.gaussian.local import Local, LogCholesky, local
 from skem.core.gaussian.matrices import OneMatrix, OwnMatrices
+from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.storage import Storage, diagonals
 from skem.core.gaussian.variances import Diagonals, Spheres
 from skem.core.gaussian.volumes import scaled
@@ -102,10 +103,23 @@ class Structure(Storage):
         """
         return cholesky
 
-    def allows(self, cholesky: np.ndarray, n_features: int) -> bool:
-        """Whether factors are as the structure asks, to single precision."""
+    def allows(
+        self, cholesky: np.ndarray, n_features: int, null: NullSpace | None = None
+    ) -> bool:
+        """Whether factors are as the structure asks, to single precision.
+
+        In the directions that are no null directions.
+        """
         if self.constraint is None:
             return True
+        if null is not None:
+            covariances = null.elsewhere(
+                self.covariances(cholesky), along_features=not self.matrices
+            )
+            n_features = covariances.shape[-1]
+            cholesky, failed = self.factor(covariances)
+            if failed.any() or not n_features:
+                return not failed.any()
         nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
         return bool(np.abs(self.to_chart(cholesky, nearest)).max() < ROUNDED_LOGS)
 
