@@ -230,7 +230,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         given: Any = self.priors
         if isinstance(given, Mapping):
             labels = self.classes_.tolist()
-            given = [_of_class(given, label, "priors") for label in labels]
+            given = [_entry(given, label, "priors") for label in labels]
         priors = check_array(as_numpy(given), ensure_2d=False, dtype=float)
         if priors.shape != shares.shape:
             raise ValueError(
@@ -429,7 +429,7 @@ def _for_class(values: Any, label: Any, name: str) -> Any:
     """Return the value that a class has, of a mapping or of all classes."""
     if not isinstance(values, Mapping):
         return values
-    value = _of_class(values, label, name)
+    value = _entry(values, label, name)
     validate_parameter_constraints(
         {name: INNER_CONSTRAINTS[name]},
         {name: value},
@@ -438,7 +438,8 @@ def _for_class(values: Any, label: Any, name: str) -> Any:
     return value
 
 
-def _of_class(values: Mapping[Any, Any], label: Any, name: str) -> Any:
+def _entry(values: Mapping[Any, Any], label: Any, name: str) -> Any:
+    """Return what a mapping has for a class."""
     if label not in values:
         raise ValueError(f"The parameter {name!r} has no entry for class {label!r}")
     return values[label]

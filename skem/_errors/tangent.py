@@ -34,18 +34,15 @@ class Beside:
     whole: np.ndarray
 
     @cached_property
-    def slope(self) -> np.ndarray:
-        """That of the null space, in a unit that is in range."""
-        return self.null.slope / self.null.slope.max()
-
-    @cached_property
     def basis(self) -> np.ndarray:
         """Orthonormal directions (d, r)."""
         return self.null.others(along_features=not self.structure.matrices)
 
     @cached_property
     def _scaled(self) -> np.ndarray:
-        return self.structure.rescale_precisions_cholesky(self.whole, 1 / self.slope)
+        return self.structure.rescale_precisions_cholesky(
+            self.whole, 1 / self.null.relative_slope
+        )
 
     @cached_property
     def part(self) -> np.ndarray:
@@ -66,7 +63,9 @@ class Beside:
                 [self.basis @ part, self.null.basis.T @ known], axis=-1
             )
             found = self.structure.upper_factor(roots)
-        return self.structure.rescale_precisions_cholesky(found, self.slope)
+        return self.structure.rescale_precisions_cholesky(
+            found, self.null.relative_slope
+        )
 
 
 @dataclass(frozen=True)

@@ -344,12 +344,11 @@ class LikelihoodMixture(StreamingMixture, LabelsItsData):
         The first batch is fitted as `fit` would. While there are fewer than 150 rows
         per component, or fewer distinct rows than components, rows are kept and fitted
         anew each time that their number has doubled. The order of the components may
-        then still change. Rows should come in random
-        order, at least at first. A component whose rows no longer come fades, and does
-        not move to where others come: a drift is followed, a jump of all the data is
-        not. An outlier may claim a component, as in `fit`; to a
-        :class:`~skem.StudentMixture`, values beyond 10⁴ standard deviations of the
-        first rows, outliers apart, count as being there.
+        then still change. Rows should come in random order, at least at first. A
+        component whose rows no longer come fades, and does not move to where others
+        come: a drift is followed, a jump of all the data is not. An outlier may claim a
+        component, as in `fit`; to a :class:`~skem.StudentMixture`, values beyond 10⁴
+        standard deviations of the first rows, outliers apart, count as being there.
 
         After `fit`, a stream goes on as if the data of the fit had been its beginning.
         The parameters of a mixture without data, made by `from_parameters`, are the

@@ -35,7 +35,6 @@ MOSTLY = 0.95
 MOST_CATEGORIES = 20
 """Categories that may be more than half as many as cells, at most."""
 TAKEN = "is taken for"
-SPLIT_ZEROS = "Say in another column whether it is zero, and leave a gap here if it is."
 MOST_CODES = 10
 """Whole numbers from 0 or 1 that may be codes of categories, at most."""
 ROWS_OF_A_CODE = 10
@@ -325,11 +324,14 @@ class Columns:
         except ValueError as error:
             i = _first_refused(kind, x)
             example = "" if i is None else _example(x, i, rows)
-            remedy = "" if i is None or x[i] else f" {SPLIT_ZEROS}"
-            raise ValueError(
+            text = (
                 f"Column {self.names[j]!r} {error}{example}, which the family "
-                f"{kind.name!r} cannot take.{remedy}"
-            ) from None
+                f"{kind.name!r} cannot take."
+            )
+            if i is not None and x[i] == 0:
+                text += " Say in another column whether it is zero, and leave a gap "
+                text += "here if it is."
+            raise ValueError(text) from None
 
     def _values(
         self, table: Table, handle_unknown: str, weight: np.ndarray | None

@@ -168,13 +168,8 @@ def _group_read(
         raise ValueError(f"the family {family.name!r} is of one column")
     C = len(labels.get(places[0], ())) if family.categorical else 0
     fields, laws = decoded_all(group["model"]), decoded_all(group["laws"])
-    _check_laws(family, laws, n_components, len(places), C)
     model = _model_read(family, fields, len(places), C)
-    if isinstance(model, GaussianModel):
-        basis = model.penal.null_basis
-        null = None if basis is None else NullSpace(basis, np.ones(model.d))
-        right = model.structure.allows(laws["cholesky"], model.d, null)
-        _require(right, f"the factor of a {model.family.covariance_type} covariance")
+    _check_laws(family, model, laws, n_components, len(places), C)
     return (family, tuple(places)), model, laws
 
 
@@ -347,7 +342,7 @@ def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianMo
     return GaussianModel(kind, structure, coordinates, penal, d)
 
 
-def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:
+def _check_laws(kind: Kind, model: Model, laws: Laws, K: int, d: int, C: int) -> None:
     """Require parameters of the right names, shapes and ranges."""
     names = next((n for type_, n in OF_LAWS.items() if isinstance(kind, type_)), None)
     if names is not None and laws.keys() != set(names):
@@ -360,14 +355,15 @@ def _check_laws(kind: Kind, laws: Laws, K: int, d: int, C: int) -> None:
         _require(right, f"{name} of a {kind.name} column")
         signed = name in ("means", "location", "cholesky")
         _require(signed or bool((value > 0).all()), f"{name} of a {kind.name} column")
-    if isinstance(kind, Gaussian):
-        structure = SHAPES[kind.covariance_type]
-        factor = laws["cholesky"]
+    if isinstance(model, GaussianModel):
+        structure, factor = model.structure, laws["cholesky"]
         diagonal = (
             np.diagonal(factor, axis1=-2, axis2=-1) if structure.matrices else factor
         )
-        right = bool((diagonal > 0).all())
-        _require(right, f"the factor of a {kind.covariance_type} covariance")
+        basis = model.penal.null_basis
+        null = None if basis is None else NullSpace(basis, np.ones(d))
+        right = bool((diagonal > 0).all()) and structure.allows(factor, d, null)
+        _require(right, f"the factor of a {structure.name} covariance")
     elif isinstance(kind, Family):
         # It has to know its own parameters.
         try:

@@ -117,9 +117,11 @@ class Structure(Storage):
                 self.covariances(cholesky), along_features=not self.matrices
             )
             n_features = covariances.shape[-1]
+            if not n_features:
+                return True
             cholesky, failed = self.factor(covariances)
-            if failed.any() or not n_features:
-                return not failed.any()
+            if failed.any():
+                return False
         nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
         return bool(np.abs(self.to_chart(cholesky, nearest)).max() < ROUNDED_LOGS)
 

@@ -35,7 +35,12 @@ class NullSpace:
     @property
     def normals(self) -> np.ndarray:
         """The directions (q, d) in units of the data, and of any length."""
-        return self.basis * (self.slope / self.slope.max())
+        return self.basis * self.relative_slope
+
+    @property
+    def relative_slope(self) -> np.ndarray:
+        """`slope` in a unit that is in range."""
+        return self.slope / self.slope.max()
 
     @property
     def features(self) -> np.ndarray:
@@ -52,12 +57,11 @@ class NullSpace:
         return np.linalg.qr(self.basis.T, mode="complete")[0][:, self.size :]
 
     def elsewhere(self, covariances: np.ndarray, *, along_features: bool) -> np.ndarray:
-        """Return covariances (…, r, r) of the other directions, in a unit in range.
+        """Return covariances (…, r, r) of the other directions, in the relative slope.
 
         Variances (…, r) of the other features, if they are variances of features.
         """
-        basis = self.others(along_features=along_features)
-        unit = self.slope / self.slope.max()
+        basis, unit = self.others(along_features=along_features), self.relative_slope
         if along_features:
             return (covariances * unit**2) @ basis
         return basis.T @ (covariances * np.outer(unit, unit)) @ basis
