@@ -273,6 +273,22 @@ DIRTY: dict[str, tuple[int, Sample]] = {
             )
         ),
     ),
+    "ages in years and fives": (
+        3,
+        beside(
+            lambda r, n: np.where(
+                r.random(n) < 0.5, r.integers(18, 90, n), 5 * r.integers(4, 18, n)
+            )
+        ),
+    ),
+    "whole numbers, a third in fives": (
+        3,
+        changed(
+            lambda r, X: np.where(
+                some(r, X, 0.3), 5 * np.round(8 * X / 5), np.round(8 * X)
+            )
+        ),
+    ),
     "an indicator and its near copy": (
         3,
         beside(lambda r, n: (r.random((n, 1)) < 0.3) ^ (r.random((n, 2)) < [0, 0.01])),

@@ -142,6 +142,9 @@ COLUMNS = {
     "scores up to a hundred": lambda r, n: np.minimum(
         100, np.round(r.normal(90, 15, n))
     ),
+    "ages in years and fives": lambda r, n: np.where(
+        r.random(n) < 0.5, r.integers(18, 90, n), 5 * r.integers(4, 18, n)
+    ),
 }
 
 

@@ -168,8 +168,7 @@ class Chooser(
             f"{self.n_components_} components were chosen, the most that were tried: "
             f"with more the {self.criterion.upper()} may be lower. Try more of them. "
             "If there are skewed or discrete columns, their shape may take so many: "
-            "transform these columns, or give them other families of MixtureIC. So may "
-            "heaps at round numbers, as of ages in fives: round such a column to them."
+            "transform these columns, or give them other families of MixtureIC."
         )
 
     def _warn_of_most_tried(self) -> None:
