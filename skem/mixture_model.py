@@ -52,6 +52,8 @@ class MixtureModel(FittingTable):
         - 'gamma': positive, by shape and mean.
         - 'poisson': counts, by the rate.
         - 'negative_binomial': counts, by mean and size; variance μ + μ²/size.
+        - 'hurdle_gamma', 'hurdle_lognormal', 'hurdle_poisson': zero with a probability,
+          else positive amounts or counts, by the parameters of these.
         - 'bernoulli': 0 and 1, or two categories.
         - 'categorical': categories, or any column by its different values.
         - 'ordinal': as 'categorical'; the order is not used.

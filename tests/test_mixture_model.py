@@ -602,7 +602,7 @@ def test_frames_of_polars_are_read_by_columns():
         (
             [1, 2, 0, 3],
             "gamma",
-            "such as 0 in row 2, which the .* cannot take. Say in another column",
+            "such as 0 in row 2, which the .* The family 'hurdle_gamma' takes zeros",
         ),
         ([4, np.nan, 2, -3], "exponential", "negative values, such as -3 in row 3"),
         ([-1.0, 1, 2, 3], "poisson", "'x' has negative values, such as -1 in row 0"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ACROSS = 3
 """Panels beside each other, at most."""
 CURVE_POINTS = 300
+ZEROS = 0.04
+"""Share of the largest value that a bar of the probability of zero is wide."""
 DRAWS = 2000
 """Draws that say where a column has its values."""
 LONGEST_CATEGORY = 14
@@ -34,13 +36,15 @@ class TableDisplay:
     parameters are stored as attributes.
 
     Columns of categories have bars, one for each component, of the proportions; columns
-    of counts and of numbers the components' probabilities or densities.
+    of counts and of numbers the components' probabilities or densities. Amounts of
+    which some are zero have bars of their probability beside densities of the others.
 
     Parameters
     ----------
     panels : dict of str to tuple
-        For each column the kind of panel ('bars', 'counts' or 'density'), the
-        categories or values, and what is drawn there, of shape (n_components, n).
+        For each column the kind of panel ('bars', 'counts', 'density' or 'hurdle'), the
+        categories or values, and what is drawn there, of shape (n_components, n). The
+        first value of a 'hurdle' is zero, of which it is the probability.
 
     weights : ndarray of shape (n_components,)
         Weights, for the legend.
@@ -169,9 +173,11 @@ class TableDisplay:
                 place = np.arange(len(values)) + (k - (K - 1) / 2) * width
                 ax.bar(place, height, width, color=own.color, label=label)
             else:
+                # Of a hurdle without the zero.
+                some = slice(kind == "hurdle", None)
                 ax.plot(
-                    np.asarray(values, float),
-                    height,
+                    np.asarray(values, float)[some],
+                    height[some],
                     color=own.color,
                     linestyle=own.dashes,
                     marker="." if kind == "counts" else None,
@@ -180,10 +186,24 @@ class TableDisplay:
         if kind == "bars":
             texts = [shorten(str(value), LONGEST_CATEGORY) for value in values]
             ax.set_xticks(np.arange(len(values)), texts)
+        if kind == "hurdle":
+            _draw_zeros(ax, float(values[-1]), heights[:, 0])
         ax.set_ylim(bottom=0)
         ax.set_title(name, fontsize="medium")
-        ax.set_ylabel("density" if kind == "density" else "probability")
+        ax.set_ylabel("density" if kind in ("density", "hurdle") else "probability")
         open_frame(ax)
+
+
+def _draw_zeros(ax: Axes, most: float, probability: np.ndarray) -> None:
+    """Draw bars of probabilities beside zero, with an axis of their own."""
+    K, width = len(probability), ZEROS * most
+    right = ax.twinx()
+    colors = [style(k).color for k in range(K)]
+    right.bar((np.arange(K) - K) * width, probability, width, color=colors, alpha=0.6)
+    right.set_ylim(0, 1)
+    right.set_ylabel("probability of zero")
+    for side in ("top", "left"):
+        right.spines[side].set_visible(False)
 
 
 def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarray]:
@@ -196,8 +216,12 @@ def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarra
             return "bars", labels, np.column_stack([1 - p, p])[:, -len(labels) :]
         return "bars", labels, laws["proportions"]
     drawn = model._labelled_draws(DRAWS, np.random.RandomState(0))[1][j]
+    whole = bool((drawn == np.floor(drawn)).all())
+    hurdle = "zero_probability" in laws and not whole
+    if hurdle and (drawn > 0).any():
+        drawn = drawn[drawn > 0]
     low, high = np.quantile(drawn, [0.002, 0.998])
-    if (drawn == np.floor(drawn)).all():
+    if whole:
         n = min(CURVE_POINTS, int(high - low) + 2)
         values = np.unique(np.round(np.linspace(low, high, n)))
         return "counts", values.tolist(), np.exp(model._column_log_density(j, values))
@@ -207,4 +231,7 @@ def _panel(model: Any, name: str, j: int) -> tuple[str, Sequence[Any], np.ndarra
     values = np.linspace(
         max(low - 0.05 * span, least), high + 0.05 * span, CURVE_POINTS
     )
-    return "density", values.tolist(), np.exp(model._column_log_density(j, values))
+    kind = "density"
+    if hurdle:
+        kind, values = "hurdle", np.append(0.0, values[values > 0])
+    return kind, values.tolist(), np.exp(model._column_log_density(j, values))

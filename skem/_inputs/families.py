@@ -329,8 +329,13 @@ class Columns:
                 f"{kind.name!r} cannot take."
             )
             if i is not None and x[i] == 0:
-                text += " Say in another column whether it is zero, and leave a gap "
-                text += "here if it is."
+                other = f"hurdle_{kind.name}"
+                text += (
+                    f" The family {other!r} takes zeros, too."
+                    if other in FAMILIES
+                    else " Say in another column whether it is zero, and leave a gap "
+                    "here if it is."
+                )
             raise ValueError(text) from None
 
     def _values(

@@ -27,9 +27,11 @@ from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.families.categories import Categorical, CategoricalModel
+from skem.families.column import ColumnModel
 from skem.families.family import Family, Kind
 from skem.families.gaussian import Gaussian
 from skem.families.gaussian_model import GaussianModel
+from skem.families.hurdle import Hurdle, HurdleModel
 from skem.families.model import Laws, Model
 from skem.families.negative_binomial import NegativeBinomial, NegativeBinomialModel
 from skem.families.point import Point
@@ -281,6 +283,9 @@ def _model_fields(model: Any) -> dict[str, Any]:
     """Return what a model has seen of the data."""
     if isinstance(model, StudentModel):
         return _model_fields(model.gaussian)
+    if isinstance(model, HurdleModel):
+        own = {"share": model.share, "hurdle_epsilon": float(model.epsilon)}
+        return own | _model_fields(model.inner)
     if isinstance(model, GaussianModel):
         coordinates, penal = model.coordinates, model.penal
         return {
@@ -303,6 +308,13 @@ def _model_read(kind: Kind, fields: dict[str, Any], d: int, C: int) -> Model:
         return StudentModel(inner)
     if isinstance(kind, Gaussian):
         return _gaussian_read(kind, fields, d)
+    if isinstance(kind, Hurdle):
+        rest = dict(fields)
+        share, epsilon = (float(rest.pop(name)) for name in ("share", "hurdle_epsilon"))
+        _require(0 <= share <= 1, "share")
+        inner = _model_read(kind.rest, rest, d, C)
+        assert isinstance(inner, ColumnModel)
+        return HurdleModel(kind, inner, share, epsilon)
     _check_fields(fields, {"epsilon", "pooled"} | _others(kind))
     epsilon, pooled = float(fields["epsilon"]), fields["pooled"]
     if isinstance(kind, Categorical):
@@ -354,7 +366,11 @@ def _check_laws(kind: Kind, model: Model, laws: Laws, K: int, d: int, C: int) ->
         right = is_array(value, shapes.get(name, (K,))) and _finite(value)
         _require(right, f"{name} of a {kind.name} column")
         signed = name in ("means", "location", "cholesky")
+        # Of logarithms.
+        signed |= name == "mean" and name not in kind.positive_parameters
         _require(signed or bool((value > 0).all()), f"{name} of a {kind.name} column")
+        if name in kind.probabilities:
+            _require((value < 1).all(), f"{name} of a {kind.name} column")
     if isinstance(model, GaussianModel):
         structure, factor = model.structure, laws["cholesky"]
         diagonal = (
@@ -364,10 +380,10 @@ def _check_laws(kind: Kind, model: Model, laws: Laws, K: int, d: int, C: int) ->
         null = None if basis is None else NullSpace(basis, np.ones(d))
         right = bool((diagonal > 0).all()) and structure.allows(factor, d, null)
         _require(right, f"the factor of a {structure.name} covariance")
-    elif isinstance(kind, Family):
+    elif isinstance(kind, Family | Hurdle):
         # It has to know its own parameters.
         try:
-            kind.natural(laws)
+            model.coefficients(laws)
         except KeyError as error:
             raise ValueError(f"a {kind.name} column should have {error}") from None
 

@@ -16,7 +16,6 @@ from skem._errors.confidence import (
 )
 from skem._errors.listing import NO_ESTIMATES, Key, Listed, Listing, title_of
 from skem.families.family import Kind
-from skem.families.gaussian import LogNormal
 
 Parameters = dict[str, dict[str, np.ndarray]]
 
@@ -120,9 +119,10 @@ class TableEstimates(NamedTuple):
         if labels is not None:
             j = place[0] if place else -1
             return Key(k, parameter.removesuffix("s"), (f"{name} = {labels[j]}",))
+        own = parameter
         if place:
             parameter += str([*place])
-        if self.kinds[name].name == LogNormal.name:
+        if own in self.kinds[name].logarithms:
             parameter += " of log"
         return Key(k, parameter, (name,))
 

@@ -1,4 +1,4 @@
-"""Counts: Poisson."""
+"""Counts: Poisson, and Poisson given that they are positive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from skem.families.model import Laws, about_zero
 from skem.families.saddle_point import deviance, stirling
 
 LEAST_RATE = 1e-300
+SMALL_RATE = 1e-3
+"""A rate up to which the mean of positive counts is a series."""
+NEWTON_STEPS = 50
 LARGE_COUNT = 2.0**20
 """A count from which on x log λ − λ − log x! has lost more than eight decimals."""
 
@@ -110,3 +113,76 @@ class Poisson(Family):
     def expected(self, laws: Laws) -> np.ndarray:
         """λ."""
         return laws["rate"]
+
+
+class PositivePoissonModel(PoissonModel):
+    """Rows [mask, x]: the log-densities of counts, less log(1 − exp(−λ))."""
+
+    def logits(self, laws: Laws, rows: np.ndarray) -> np.ndarray:
+        """As those of Poisson's, given that counts are positive."""
+        if not self.large:
+            return super().logits(laws, rows)
+        some = np.log(-np.expm1(-laws["rate"]))[:, None]
+        return super().logits(laws, rows) - some * rows[0]
+
+    def on_border(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
+        """Rates of about zero: all positive counts are one."""
+        return about_zero(laws["rate"][:, None], counts)
+
+    def penalty(self, laws: Laws) -> float:
+        """As that of any exponential family."""
+        return ColumnModel.penalty(self, laws)
+
+
+class PositivePoisson(Poisson):
+    """Poisson counts given that they are positive: A = log(exp λ − 1)."""
+
+    name = "positive_poisson"
+    _model = PositivePoissonModel
+
+    def natural(self, laws: Laws) -> tuple[np.ndarray, np.ndarray]:
+        """Log λ, and λ + log(1 − exp(−λ))."""
+        rate = laws["rate"]
+        return np.log(rate)[:, None], rate + np.log(-np.expm1(-rate))
+
+    def estimate(self, means: np.ndarray) -> Laws:
+        """Solve λ/(1 − exp(−λ)) = x̄.
+
+        That is convex, and at least 1 + λ/2 and λ: Newton's steps from there go down.
+        """
+        mean = np.maximum(means[:, 0], 1.0)
+        rate = np.maximum(np.minimum(2 * (mean - 1), mean), LEAST_RATE)
+        for _ in range(NEWTON_STEPS):
+            value, slope = _mean_of_positive(rate)
+            last, rate = rate, np.maximum(rate - (value - mean) / slope, LEAST_RATE)
+            if np.allclose(last, rate, rtol=1e-14, atol=0):
+                break
+        return {"rate": rate}
+
+    def information(self, laws: Laws) -> np.ndarray:
+        """Variance of positive counts, about log λ."""
+        slope = _mean_of_positive(laws["rate"])[1]
+        return (laws["rate"] * slope)[:, None]
+
+    def draw(
+        self, laws: Laws, k: int, n: int, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw when the first event is, and how many are after it."""
+        rate = float(laws["rate"][k])
+        first = -np.log1p(rng.uniform(size=n) * np.expm1(-rate))
+        later = np.minimum(np.maximum(rate - first, 0.0), 1e17)
+        return np.minimum(1 + rng.poisson(later), LARGEST_COUNT)
+
+    def expected(self, laws: Laws) -> np.ndarray:
+        """λ/(1 − exp(−λ))."""
+        return _mean_of_positive(laws["rate"])[0]
+
+
+def _mean_of_positive(rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return λ/(1 − exp(−λ)), and its slope."""
+    small = rate < SMALL_RATE
+    safe = np.where(small, 1.0, rate)
+    some = -np.expm1(-safe)
+    mean = np.where(small, 1 + rate / 2 + rate**2 / 12, safe / some)
+    slope = (some - safe * np.exp(-safe)) / some**2
+    return mean, np.where(small, 0.5 + rate / 6 - rate**3 / 180, slope)

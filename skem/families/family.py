@@ -41,6 +41,8 @@ class Kind(ABC):
     """Names of what is above zero: its intervals are of logarithms."""
     probabilities: ClassVar[tuple[str, ...]] = ()
     """Names of what is between zero and one: its intervals are of logits."""
+    logarithms: ClassVar[tuple[str, ...]] = ()
+    """Names of what is of the logarithms of values."""
 
     def moved(self, laws: Laws, bound: float) -> Laws:
         """Return laws with that parameter on a bound.

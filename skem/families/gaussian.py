@@ -109,6 +109,7 @@ class LogNormal(Gaussian):
     """
 
     name = "lognormal"
+    logarithms = ("mean", "standard_deviation")
 
     def check(self, x: np.ndarray) -> None:
         """Require positive values."""

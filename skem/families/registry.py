@@ -8,6 +8,7 @@ from skem.families.categories import Bernoulli, Categorical, Ordinal
 from skem.families.counts import Poisson
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian, LogNormal
+from skem.families.hurdle import HurdleGamma, HurdleLogNormal, HurdlePoisson
 from skem.families.negative_binomial import NegativeBinomial
 from skem.families.positive import Exponential, Gamma
 from skem.families.student import Student
@@ -22,6 +23,9 @@ FAMILIES: dict[str, Callable[[], Kind]] = {
         Gamma,
         Poisson,
         NegativeBinomial,
+        HurdleLogNormal,
+        HurdleGamma,
+        HurdlePoisson,
         Bernoulli,
         Categorical,
         Ordinal,

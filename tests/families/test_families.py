@@ -1,7 +1,6 @@
 """Every family: densities beside scipy's, monotone steps, charts, sampling."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from scipy import stats
 from skem.core.blocks.threads import Workers
 from skem.families.family import Family
 from skem.families.gaussian import Gaussian
-from skem.families.model import Seen
+from skem.families.model import Look, Seen
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.table_map import TableChart, TableMap
@@ -21,6 +20,7 @@ CONTINUOUS = ["gaussian", "student", "lognormal", "exponential", "gamma"]
 
 def draws(name, rng, z):
     scale = np.array([1.0, 6.0, 25.0])[z]
+    some = rng.random(len(z)) < 0.3 + 0.2 * z
     return {
         "gaussian": lambda: rng.normal(4 * z, 1 + z),
         "student": lambda: 8.0 * z + rng.standard_t(3, len(z)),
@@ -31,6 +31,9 @@ def draws(name, rng, z):
         "negative_binomial": lambda: rng.negative_binomial(
             2.5, 2.5 / (2.5 + scale)
         ).astype(float),
+        "hurdle_lognormal": lambda: some * np.exp(rng.normal(z, 0.3)),
+        "hurdle_gamma": lambda: some * rng.gamma(2.0 + 3 * z, scale),
+        "hurdle_poisson": lambda: some * (1.0 + rng.poisson(scale / 2)),
         "bernoulli": lambda: (rng.random(len(z)) < 0.1 + 0.4 * z).astype(float),
         "categorical": lambda: (z + (rng.random(len(z)) < 0.3)).astype(float),
         "ordinal": lambda: (z + (rng.random(len(z)) < 0.3)).astype(float),
@@ -40,6 +43,8 @@ def draws(name, rng, z):
 def law_of(name, laws, k):
     """Law of component k by scipy, but for proportions."""
     law = {key: value[k] for key, value in laws.items()}
+    if name == "hurdle_lognormal":
+        return stats.lognorm(law["standard_deviation"], scale=np.exp(law["mean"]))
     if name in ("gaussian", "lognormal"):
         mean, sd = law["means"][0], law["standard_deviations"][0]
         if name == "gaussian":
@@ -49,9 +54,9 @@ def law_of(name, laws, k):
         return stats.t(law["df"], law["location"], law["scale"])
     if name == "exponential":
         return stats.expon(scale=law["mean"])
-    if name == "gamma":
+    if name in ("gamma", "hurdle_gamma"):
         return stats.gamma(law["shape"], scale=law["mean"] / law["shape"])
-    if name == "poisson":
+    if name in ("poisson", "hurdle_poisson"):
         return stats.poisson(law["rate"])
     if name == "negative_binomial":
         size = law["size"]
@@ -65,6 +70,11 @@ def law_of(name, laws, k):
 def log_density(name, laws, k, x):
     """Log-density of component k by scipy."""
     law = law_of(name, laws, k)
+    if name.startswith("hurdle"):
+        zero = laws["zero_probability"][k]
+        own = law.logpmf if name == "hurdle_poisson" else law.logpdf
+        shift = np.log1p(-zero) - (law.logsf(0) if name == "hurdle_poisson" else 0.0)
+        return np.where(x == 0, np.log(zero), shift + own(np.maximum(x, 1e-9)))
     return law.logpdf(x) if name in CONTINUOUS else law.logpmf(x)
 
 
@@ -72,7 +82,7 @@ def looked(name, values, epsilon=0.1):
     kind = Gaussian("diag") if name == "gaussian" else FAMILIES[name]()
     categories = int(np.nanmax(values)) + 1 if kind.categorical else 0
     return kind.look(
-        SimpleNamespace(
+        Look(
             values=values,
             weight=np.ones(values.shape[1]),
             n_components=K,
@@ -209,6 +219,16 @@ def test_draws_have_the_density(name, problem):
     for k in range(K):
         x = model.draw(laws, k, 4000, np.random.RandomState(0))[0]
         law = law_of(name, model.outward(laws), k)
+        if name.startswith("hurdle"):
+            zero, some = laws["zero_probability"][k], x[x > 0]
+            assert stats.binomtest(4000 - len(some), 4000, zero).pvalue > 1e-4
+            if name == "hurdle_poisson":
+                expected = law.mean() / law.sf(0)
+                error = some.std() / np.sqrt(len(some))
+                assert abs(some.mean() - expected) < 4 * error
+            else:
+                assert stats.kstest(some, law.cdf).pvalue > 1e-4
+            continue
         if name in CONTINUOUS:
             assert stats.kstest(x, law.cdf).pvalue > 1e-4
             continue
