@@ -25,8 +25,6 @@ SPARSE = 2
 """Fresh starts of candidates of which nothing is known yet."""
 DIVERSE = 3
 """The same, with the quick fits of all scouts, if there are these."""
-WALKS = 2
-"""Times that paths are walked up and down again, where neighbours have found more."""
 
 
 @dataclass(frozen=True)
@@ -182,9 +180,8 @@ def _settle(
         path.seconds.update(own.seconds if own else {})
         path.walk_down([other.sketches(em.coordinates) for other in others])
         rng = np.random.RandomState([problem.seed, place])
-        for _ in range(WALKS):
-            path.walk_up(rng)
-            path.walk_down()
+        path.walk_up(rng)
+        path.walk_down()
         solutions = {
             K: unless_ill_defined(path.settle, K, stages) for K in problem.components
         }

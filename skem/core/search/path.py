@@ -4,8 +4,8 @@ What is found at one K starts its neighbours: large clusters of K − 1 are spli
 pairs of K + 1 that overlap the most are merged. Beside them come fresh clusterings, and
 those that other structures have found at the same K. All of them get a few steps, and
 the most hopeful is followed until little is left. So the path is walked down, up, and
-down again, more than once where neighbours have found more. Only what is worth it is
-followed to the end.
+down again, where neighbours have found more. Only what is worth it is followed to the
+end.
 """
 
 from __future__ import annotations
