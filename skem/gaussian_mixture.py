@@ -83,9 +83,10 @@ class GaussianMixture(LikelihoodMixture):
           few steps each, and the best one is finished. Then the search moves
           components: it takes away one that would not be missed, splits another, and
           keeps the result if the likelihood is higher [5]_. Five moves for each
-          component, but at most twenty, are a round, and the search ends after three
-          rounds without a gain. Where steps take long, fewer starts and moves are
-          tried, and one round without a gain is enough. On more than 20 000 rows
+          component, but at most twenty, are a round, and the search ends after two
+          rounds without a gain, or three where there are fewer than ten rows for each
+          parameter. Where steps take long, fewer starts and moves are tried, and one
+          round without a gain is enough. On more than 20 000 rows
           (or 400 per component) it works on a random subsample first, then on growing
           ones, or on points that stand for cells of rows, and at last on all rows.
           Starts come from k-means, and from the nearest of rows that are chosen at

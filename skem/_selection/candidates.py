@@ -14,12 +14,13 @@ from skem._selection.problem import Effort, Problem
 from skem._selection.refine import refine
 from skem._selection.walk import Settled, fresh_clusterings, walked_down
 from skem.core.gaussian.covariance import SHAPES, Structure
-from skem.core.search.search import PATIENCE
 
 SHORT = 0.3
 """Nats, for each parameter, that a candidate may be short of its optimum."""
 CLOSE = 8.0
 """Nats behind the best one within which candidates are searched with patience."""
+PATIENCE = 3
+"""Times in a row that moves of components may gain nothing then."""
 MORE = 5
 """Searches of those by themselves, until one leads to what was found."""
 

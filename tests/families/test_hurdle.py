@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from scipy.optimize import brentq
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
@@ -280,7 +280,7 @@ def test_pictures_have_bars_of_zeros(data, model):
     _, values, heights = display.panels["spend"]
     law = model.parameters_["spend"]
     np.testing.assert_allclose(heights[:, 0], law["zero_probability"])
-    areas = np.trapezoid(heights[:, 1:], values[1:], axis=1)
+    areas = integrate.trapezoid(heights[:, 1:], x=values[1:], axis=1)
     np.testing.assert_allclose(areas, 1 - law["zero_probability"], atol=0.02)
     rights = [ax for ax in display.figure_.axes if "zero" in ax.get_ylabel()]
     heights = [[bar.get_height() for bar in ax.patches] for ax in rights]

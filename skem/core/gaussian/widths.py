@@ -128,8 +128,7 @@ def _shared_values(
         weights = weight[order]
     columns = DistinctValues.of(ordered, weights)
     rounding = rounding_of(sorted_data, ordered)
-    spread = OUTLYING * _spread(z) if one_scale else np.inf
-    stepped = _in_steps(columns, features, len(z), least, spread)
+    stepped = _in_steps(columns, features, z, least, one_scale=one_scale)
     rounding = np.maximum(rounding, OFF * stepped.recording.step[features])
     steps = stepped.steps
     for group in exclusive(z[stepped.indicators], weight):
@@ -176,15 +175,17 @@ class _InSteps(NamedTuple):
 
 
 def _in_steps(
-    columns: DistinctValues, features: np.ndarray, d: int, least: float, spread: float
+    columns: DistinctValues,
+    features: np.ndarray,
+    z: np.ndarray,
+    least: float,
+    *,
+    one_scale: bool,
 ) -> _InSteps:
-    """Look for columns in even steps, of values that have at least so much weight.
-
-    A step that is wider than the `spread` and leads to few rows is none.
-    """
+    """Look for columns in even steps, of values that have at least so much weight."""
     values, masses, starts = columns.values, columns.masses, columns.starts
-    steps, heaps = np.zeros(d), np.zeros(len(values))
-    recording, indicators = Recording.of(d), []
+    steps, heaps = np.zeros(len(z)), np.zeros(len(values))
+    recording, indicators = Recording.of(len(z)), []
     heaviest = np.maximum.reduceat(masses, starts)
     rows = columns.row_of(starts)
     for i in np.flatnonzero((starts < columns.ends) & (heaviest >= least)):
@@ -193,7 +194,8 @@ def _in_steps(
         recording.low[feature] = _end(own, weights, least)
         recording.high[feature] = -_end(-own[::-1], weights[::-1], least)
         step = even_step(own, weights)
-        if step > spread > 0 and weights.sum() - heaviest[i] < least:
+        few = one_scale and weights.sum() - heaviest[i] < least
+        if few and step > OUTLYING * _spread(z) > 0:
             step = 0.0
         heaps[some] = squares_of_heaps(own, weights, step, least)
         if step > 0:

@@ -63,8 +63,11 @@ MOVES = 20
 """Moves that are tried at a time, at most, until none of them gains."""
 EACH_MOVED = 5
 """Moves for each component."""
-PATIENCE = 3
+PATIENCE = 2
 """Times in a row that they may gain nothing."""
+FEW_ROWS = 10
+"""Rows for each parameter up to which many optima are about as good, which differ in
+what becomes of a few rows: moves may gain nothing once more then."""
 TRIAL = 20
 """Steps that each move gets."""
 CATCH_UP = 20
@@ -102,7 +105,8 @@ class Search:
     """How to look for an optimum: starting methods, solver and random numbers.
 
     `known` are mixtures that were found elsewhere: starts beside the `n_starts` fresh
-    ones. `patience` is how many times in a row moves may gain nothing before it ends.
+    ones. `patience` is how many times in a row moves may gain nothing before it ends,
+    if it is not to depend on the rows that there are.
     What gains less than `slack` nats is no better.
     """
 
@@ -113,7 +117,7 @@ class Search:
     accelerator: Callable[..., Accelerator]
     known: Sequence[Parameters] = ()
     n_starts: int = STARTS
-    patience: int = PATIENCE
+    patience: int | None = None
     slack: float = GAIN
 
     def optimum(self, em: EMMap) -> Solution:
@@ -165,9 +169,14 @@ class Search:
         share = 0.0
         if part.blocks.n_samples < em.blocks.n_samples:
             share = SHARE
-        elif n_free > em.blocks.n_samples:
+        elif self.rows_each(em) < 1:
             share = SHARE_BEFORE_MOVES
         return replace(self.leaving(max(slack, share * n_free)), slack=slack)
+
+    def rows_each(self, em: EMMap) -> float:
+        """Return how many rows there are for each parameter."""
+        n_free = em.structure.n_free(self.n_components, em.blocks.n_features)
+        return em.blocks.n_samples / n_free
 
     def leaving(self, rough: float) -> Search:
         """Return a search that may leave so many nats wherever it ends."""
@@ -237,6 +246,8 @@ class Search:
         wanted = min(MOVES, EACH_MOVED * self.n_components)
         few = self.affordable(em, MOVES, EACH_MOVED) < wanted
         patience = self.patience
+        if patience is None:
+            patience = PATIENCE + (self.rows_each(em) < FEW_ROWS)
         if few or part:
             # Few moves are those that promise the most: on a part the next best follow.
             # Many are drawn, and what they gain on a part is mostly of its own.
@@ -281,7 +292,7 @@ class Search:
     def moved(
         self, em: EMMap, best: Solution, attempts: Attempts
     ) -> list[Parameters] | Parameters:
-        """Move components, or weigh rows anew after failures; what fails is left out.
+        """Move components, or weigh few rows anew; what fails is left out.
 
         Moves are at random, unless fewer than components can be tried.
         """
@@ -289,7 +300,7 @@ class Search:
         count = self.affordable(em, MOVES, EACH_MOVED)
         if count < self.n_components and moves.divisible:
             return moves.hopeful(count, self.rng, attempts)
-        if attempts.failures % 2:
+        if attempts.failures % 2 and self.rows_each(em) < FEW_ROWS:
             return moves.reweighted(count, self.rng)
         return moves.drawn(count, self.rng, shared=attempts.failures > 0)
 

@@ -167,7 +167,7 @@ def test_patience_tries_more_moves(make_blocks, rng, monkeypatch):
         assert len(calls) == patience
     search = Search(DIVERSE, K, np.random.RandomState(0), finish, LBFGS)
     best = search.first(em)
-    # Few moves, where steps are long, are in an order.
+    # Few moves, where steps are long, are in an order. These rows are few.
     for work, part, expected in (
         (effort.STEP_WORK, False, 3),
         (effort.STEP_WORK, True, 1),
@@ -321,11 +321,12 @@ def test_distance_is_that_of_the_component_that_moved_the_most(structure, make_m
     assert farthest(chart, shuffled(structure, moved)) == pytest.approx(0.3, rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [120, 500])
 @pytest.mark.parametrize(("n_components", "n_starts"), [(2, 10), (5, 10), (6, 6)])
 def test_starts_rounds_and_moves_are_as_many_as_users_read(
-    n_components, n_starts, make_blocks, rng, monkeypatch
+    n_components, n_starts, n, make_blocks, rng, monkeypatch
 ):
-    blocks = make_blocks(blobs(rng, 120))
+    blocks = make_blocks(blobs(rng, n))
     em = EMMap.prepare(blocks, STRUCTURES["full"], n_components, "auto")
     search = Search(
         DIVERSE, n_components, np.random.RandomState(0), finish, LBFGS, slack=np.inf
@@ -333,12 +334,18 @@ def test_starts_rounds_and_moves_are_as_many_as_users_read(
     assert len(search.starts(em)) == n_starts
     # Nothing gains.
     calls = []
-    monkeypatch.setattr(
-        Moves, "drawn", lambda self, count, *args, **how: calls.append(count) or []
-    )
-    monkeypatch.setattr(
-        Moves, "reweighted", lambda self, count, *args: calls.append(count) or []
-    )
+    for name in ("drawn", "reweighted"):
+
+        def called(self, count, *args, name=name, **how):
+            calls.append((name, count))
+            return []
+
+        monkeypatch.setattr(Moves, name, called)
     monkeypatch.setattr(search_module, "climb", lambda *_: [])
     search.improved(em, finish(em, search.starts(em)[0]))
-    assert calls == 3 * [min(5 * n_components, 20)]
+    count = min(5 * n_components, 20)
+    expected = [("drawn", count), ("drawn", count)]
+    # A weight, two means and three covariances of each, less one.
+    if n < 10 * (6 * n_components - 1):
+        expected.insert(1, ("reweighted", count))
+    assert calls == expected
