@@ -170,7 +170,7 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     df : ndarray of shape (n_components,) or None
         Standard errors of `df_`, of t components; not one of the three of the tuple.
 
-    method : {'sandwich', 'hessian', 'opg', 'bootstrap'} or None
+    method : {'sandwich', 'survey', 'hessian', 'opg', 'bootstrap'} or None
         How they were found.
 
     n_boot : int or None

@@ -24,6 +24,7 @@ WAYS = {
     "sandwich": "the sandwich",
     "hessian": "the Hessian",
     "opg": "the outer product of gradients",
+    "survey": "the sandwich for sampling weights",
     "bootstrap": "the bootstrap",
 }
 LONGEST_NAMES = 40

@@ -14,7 +14,7 @@ from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.mixture.kernel import Kernel
 
-METHODS = ("sandwich", "hessian", "opg")
+METHODS = ("sandwich", "hessian", "opg", "survey")
 """Which matrices are inverted: see `standard_errors`."""
 
 
@@ -33,10 +33,11 @@ def standard_errors(
     With s the score of a sample of weight v, B = Σ v s sᵀ, and A, minus the Hessian of
     the log-likelihood, is the information of complete data less the missing one,
     Σ v Cov_r h (Louis 1982). The covariance of the estimates is A⁻¹ B A⁻¹, and if the
-    model is right A⁻¹ and B⁻¹ as well.
+    model is right A⁻¹ and B⁻¹ as well. Of a survey, in which v says how many others a
+    sample stands for, B = Σ v² s sᵀ: then the scale of weights is of no effect.
     """
     # Weights relative to their mean: sums of squares stay in range.
-    mean = blocks.total_weight / blocks.n_observed
+    mean, survey = blocks.total_weight / blocks.n_observed, method == "survey"
 
     def kernel(block: Block, workspace: Workspace) -> ScoreSums:
         if features is not None:
@@ -67,9 +68,13 @@ def standard_errors(
         missing = scores.missing(columns, product, data, resp, root, workspace)
         K = len(scores.root_weights)
         columns[:K] -= scores.root_weights[:, None] * root
-        product[:K] = columns[:K] @ columns.T
-        product[:, :K] = product[:K].T
         roots = np.broadcast_to(root, len(resp[0]))
+        if survey:
+            weighted = columns * roots
+            product = weighted @ weighted.T
+        else:
+            product[:K] = columns[:K] @ columns.T
+            product[:, :K] = product[:K].T
         counts = resp @ np.square(roots)
         scales = counts[: len(scores.parameters.weights)]
         if data.scale is not None:
@@ -91,7 +96,7 @@ def standard_errors(
         means = _placed(means, features, blocks.n_features, 1)
         covariances = _placed(covariances, features, blocks.n_features, axes)
         found = weights, means, covariances, *more
-    return tuple(errors / np.sqrt(mean) for errors in found)
+    return found if survey else tuple(errors / np.sqrt(mean) for errors in found)
 
 
 def _placed(

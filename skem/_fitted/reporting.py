@@ -167,13 +167,17 @@ class Reporting(Parametric):
             Non-negative weights. An integer weight is the same as repeating the row:
             weights count observations, and do not tell their precision.
 
-        method : {'sandwich', 'hessian', 'opg', 'bootstrap'}, default='sandwich'
-            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹. Both
-            suppose that the model is right; then A⁻¹ varies less from sample to sample
-            than the sandwich, and B⁻¹ is larger in small samples. 'bootstrap' is the
-            standard deviation over refits to random weights of the rows [4]_, for small
-            samples. Each refit starts from the parameters of this mixture, so that
-            components keep their numbers. It takes arrays, and no Dask collections.
+        method : {'sandwich', 'survey', 'hessian', 'opg', 'bootstrap'}, \
+                default='sandwich'
+            'survey' is the sandwich for sampling weights, of how many others a row
+            stands for [5]_: B is Σ_i v_i² s_i s_iᵀ then, and the scale of weights is of
+            no effect. 'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹.
+            Both suppose that the model is right; then A⁻¹ varies less from sample to
+            sample than the sandwich, and B⁻¹ is larger in small samples. 'bootstrap' is
+            the standard deviation over refits to random weights of the rows [4]_, for
+            small samples. Each refit starts from the parameters of this mixture, so
+            that components keep their numbers. It takes arrays, and no Dask
+            collections.
 
         n_boot : int, default=200
             Number of refits of the bootstrap, at least two. Its errors have a relative
@@ -209,14 +213,14 @@ class Reporting(Parametric):
         ------
         ValueError
             If X has infinite values, or not the features of the fit; if weights
-            are negative or all zero; if `method` is not one of the four; if X is a
+            are negative or all zero; if `method` is not one of the five; if X is a
             Dask collection for the bootstrap.
 
         Warns
         -----
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
-            of rows.
+            of rows, but by 'survey'.
             If errors are infinite as rows are few, and those by the Hessian are not.
 
         Notes
@@ -235,6 +239,8 @@ class Reporting(Parametric):
            the EM algorithm. JRSS B 44(2), 226-233.
         .. [4] M. A. Newton and A. E. Raftery (1994). Approximate Bayesian inference
            with the weighted likelihood bootstrap. JRSS B 56(1), 3-48.
+        .. [5] D. A. Binder (1983). On the variances of asymptotically normal estimators
+           from complex surveys. International Statistical Review 51(3), 279-292.
 
         Examples
         --------
@@ -281,7 +287,15 @@ class Reporting(Parametric):
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
-            warn_unless_counts(blocks, "standard errors")
+            if method != "survey":
+                warn_unless_counts(blocks, "standard errors")
+            elif sample_weight is not None:
+                # Their scale says nothing, and rows are to count as rows.
+                mean = blocks.total_weight / blocks.n_observed
+                relative: Any = sample_weight
+                if not is_dask(relative):
+                    relative = np.asarray(relative, float)
+                blocks = unthreaded_blocks(self, X, relative / mean, labels, K)
             scores, expectation, features = self._scored(blocks)
             errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(

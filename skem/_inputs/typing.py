@@ -18,7 +18,7 @@ Algorithm = Literal["auto", "em", "squarem", "lbfgs"]
 InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 Criterion = Literal["bic", "aic", "icl"]
 WeightPriorType = Literal["dirichlet_process", "dirichlet_distribution"]
-ErrorMethod = Literal["sandwich", "hessian", "opg", "bootstrap"]
+ErrorMethod = Literal["sandwich", "survey", "hessian", "opg", "bootstrap"]
 Auto = Literal["auto"]
 RandomState = int | np.random.RandomState | None
 

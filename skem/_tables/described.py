@@ -265,9 +265,12 @@ class DescribedTable(FittedTable):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as repeated rows.
 
-        method : {'sandwich', 'hessian', 'opg'}, default='sandwich'
-            'hessian' is A⁻¹ and 'opg', the outer product of gradients, B⁻¹: both
-            suppose that the model is right.
+        method : {'sandwich', 'survey', 'hessian', 'opg'}, default='sandwich'
+            'survey' is the sandwich for sampling weights, of how many others a row
+            stands for [3]_: scores are multiplied by weights then, and the scale of
+            weights is of no effect but beside pseudo-observations. 'hessian' is A⁻¹ and
+            'opg', the outer product of gradients, B⁻¹: both suppose that the model is
+            right.
 
         labels : array-like of shape (n_samples,), default=None
             The known components that the fit was given.
@@ -286,7 +289,7 @@ class DescribedTable(FittedTable):
             If the mixture is not fitted.
 
         ValueError
-            As :meth:`predict`; if `method` is none of the three, weights are negative
+            As :meth:`predict`; if `method` is none of the four, weights are negative
             or all zero, or labels are not those of components.
 
         Warns
@@ -306,6 +309,9 @@ class DescribedTable(FittedTable):
         .. [2] H. White (1982). Maximum likelihood estimation of misspecified models.
            Econometrica 50(1), 1-25.
 
+        .. [3] D. A. Binder (1983). On the variances of asymptotically normal estimators
+           from complex surveys. International Statistical Review 51(3), 279-292.
+
         Examples
         --------
         >>> from skem import MixtureModel
@@ -320,7 +326,8 @@ class DescribedTable(FittedTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
-        warn_unless_counts(weight, "standard errors")
+        if method != "survey":
+            warn_unless_counts(weight, "standard errors")
         errors = errors_of(em, self._point, weight, self._outward, method)
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {

@@ -42,6 +42,8 @@ UNKNOWN = 1e-4
 """Share of a parameter's gradient in such directions from which it is not known."""
 OTHER_ROWS = 2**15
 """Rows with another category in a cell that are made, at most, about."""
+OF_CURVATURE = ("hessian", "sandwich", "survey")
+"""Methods that invert minus the Hessian."""
 NEGLIGIBLE = 1e-100
 """Of a score, beside others of about one."""
 LIFTED = 1e-6
@@ -153,22 +155,27 @@ class Information:
             scores[self._moves[there, k]] += slopes[there, k] * r
         return slopes, scores
 
-    def matrices(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return minus the Hessian, and the sum of outer products of scores."""
+    def matrices(self, *, survey: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return minus the Hessian, and the sum of outer products of scores.
+
+        These with squares of the weights, of a survey.
+        """
         p = self.starts[-1]
-        outer, inner = np.zeros((2, p, p))
+        outer, inner, squared = np.zeros((3, p, p))
         for rows, _, resp in self.em.posterior(self.point):
             logits, v = list(self._logits(self.em.numbers(rows))), self.weight[rows]
             weighted = resp * v
             slopes, scores = self._scored(logits, resp)
             outer += _products(scores, v)
+            if survey:
+                squared += _products(scores, v**2)
             for k, own in enumerate(weighted):
                 there = self._moves[:, k] >= 0
                 D, into = slopes[there, k], self._moves[there, k]
                 inner[np.ix_(into, into)] += _products(D, own)
             for part, start, own in zip(self.parts, self.starts, logits, strict=False):
                 _add_curvatures(part, start, own, weighted, inner)
-        return outer - inner, outer
+        return outer - inner, squared if survey else outer
 
     def pseudo(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrices of the pseudo-observations of categories."""
@@ -323,6 +330,9 @@ def errors_of(
     method: str,
 ) -> dict[Any, np.ndarray]:
     """Return the errors of what `outward` makes of a point, by the delta method."""
+    if method == "survey":
+        # Then errors do not depend on their scale.
+        weight = weight * (np.count_nonzero(weight) / weight.sum())
     information = Information(em, point, weight)
     size = information.starts[-1]
     here = outward(point)
@@ -403,7 +413,7 @@ class Matrices(NamedTuple):
     @classmethod
     def of(cls, information: Information, method: str) -> Matrices:
         """Return those of the rows, without what is held on a border."""
-        hessian, outer = information.matrices()
+        hessian, outer = information.matrices(survey=method == "survey")
         of_pseudo = information.pseudo()
         held = information.border.held
         single = bool(information.em.product.single)
@@ -417,7 +427,7 @@ class Matrices(NamedTuple):
         return cls(
             _without(held, hessian + of_pseudo[0]),
             _without(held, outer + of_pseudo[1]),
-            {"opg": _without(held, told), "hessian": curved, "sandwich": curved},
+            {"opg": _without(held, told)} | dict.fromkeys(OF_CURVATURE, curved),
         )
 
 
@@ -453,7 +463,7 @@ def _delta(
     base = base @ vectors[:, known]
     along = base.T @ gradients
     solved = along / values[known, None]
-    if method == "sandwich":
+    if method in ("sandwich", "survey"):
         variances = np.einsum("ij,ik,kj->j", solved, base.T @ outer @ base, solved)
     else:
         variances = (along * solved).sum(axis=0)

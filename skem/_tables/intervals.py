@@ -145,7 +145,7 @@ class TableStandardErrors(Listed, _Errors):
     parameters : dict of str to dict of str to ndarray
         Of `parameters_`.
 
-    method : {'sandwich', 'hessian', 'opg'} or None
+    method : {'sandwich', 'survey', 'hessian', 'opg'} or None
         How they were found; not one of the two of the tuple.
     """
 
