@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from skem.families.categories import CategoricalModel
+from skem.families.hurdle import ZERO
 from skem.families.model import Laws, Model
 
 DIFFERENCE = 1e-2
@@ -72,6 +73,19 @@ class ModelLogits:
     def chosen(self) -> np.ndarray:
         """That of a row's category, none where it is missing."""
         return self.rows[:, None]
+
+
+class HurdleLogits:
+    """Log-probabilities of a zero, and of another value."""
+
+    def __call__(self, laws: Laws) -> np.ndarray:
+        """Return them, (K, 2)."""
+        return np.log(np.column_stack([laws[ZERO], 1 - laws[ZERO]]))
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """They are no shares."""
+        return np.zeros((2, 1, 2))
 
 
 @dataclass(frozen=True)

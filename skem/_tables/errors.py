@@ -5,11 +5,11 @@ is s = Σ_k r_k D_k, and minus the Hessian of its log-likelihood (Louis 1982)
 
     s sᵀ − Σ_k r_k (D_k D_kᵀ + ∂D_k).
 
-Pseudo-observations of categories count as the rows that they stand for: of ε p̄_c rows
-in component k, D_k is the score, and −∂D_k minus the Hessian. So their scores add up to
-zero. Those of other families, as of counts, are no rows: where a rate is near zero the
-outer product of its scores may be too small, and errors by that too large. What is
-identified is told without them.
+Pseudo-observations of categories, and of zeros of a hurdle, count as the rows that they
+stand for: of ε p̄_c rows in component k, D_k is the score, and −∂D_k minus the Hessian.
+So their scores add up to zero. Those of other families, as of counts, are no rows:
+where a rate is near zero the outer product of its scores may be too small, and errors
+by that too large. What is identified is told without them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from skem._errors.information import Rows, warn_of_few_rows
 from skem._inputs.callers import users_level
 from skem._tables.coordinates import (
     FreeCoordinates,
+    HurdleLogits,
     Logits,
     ModelLogits,
     ShareCoordinates,
     WeightLogits,
 )
 from skem.families.categories import CategoricalModel
+from skem.families.hurdle import HurdleModel
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
@@ -178,13 +180,23 @@ class Information:
         return outer - inner, squared if survey else outer
 
     def pseudo(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the matrices of the pseudo-observations of categories."""
+        """Return the matrices of the pseudo-observations that count as rows."""
         outer, inner = np.zeros((2, self.starts[-1], self.starts[-1]))
         K = len(self.point.weights)
-        for j, model in self._of_categories:
+        models: list[tuple[int, CategoricalModel | HurdleModel]] = [
+            *self._of_categories,
+            *(
+                (j, model)
+                for j, model in enumerate(self.em.product.models)
+                if isinstance(model, HurdleModel)
+            ),
+        ]
+        for j, model in models:
             part, start = self.parts[1 + j], self.starts[1 + j]
             if part.size:
-                each = ModelLogits(model, np.eye(model.n_rows))
+                each: Logits = HurdleLogits()
+                if isinstance(model, CategoricalModel):
+                    each = ModelLogits(model, np.eye(model.n_rows))
                 v = np.tile(model.epsilon * model.pooled, (K, 1))
                 _add_curvatures(part, start, each, v, inner)
                 slopes = np.array(part.slopes(each))
@@ -416,13 +428,16 @@ class Matrices(NamedTuple):
         hessian, outer = information.matrices(survey=method == "survey")
         of_pseudo = information.pseudo()
         held = information.border.held
-        single = bool(information.em.product.single)
+        single = not all(
+            isinstance(model, CategoricalModel | HurdleModel)
+            for model in information.em.product.models
+        )
         told = outer
         if method == "opg" or not single:
             _, _, known = _eigen(np.nan_to_num(_without(held, outer)))
             if (~known).sum() > information.n_common + held.sum():
                 told = information.possible(outer)
-        # Of categories alone, curvature without scores is the penalty's, or chance.
+        # Of shares alone, curvature without scores is the penalty's, or chance.
         curved = _without(held, hessian if single else told)
         return cls(
             _without(held, hessian + of_pseudo[0]),

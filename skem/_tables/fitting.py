@@ -44,6 +44,7 @@ from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
 from skem.exceptions import DegenerateComponentsWarning
 from skem.families.degeneracy import degenerate_components
+from skem.families.hurdle import Hurdle
 from skem.families.point import Given, Point
 from skem.families.search import Neighbour, TableSearch
 from skem.families.stream import TableStream
@@ -122,7 +123,18 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             self._warn_unless_identified()
 
     def _warn_unless_identified(self) -> None:
-        """Say so if there are more parameters than proportions of the table."""
+        """Say so if there are more parameters than the table can determine."""
+        (kind, places), *others = self._columns.groups
+        if isinstance(kind, Hurdle) and not others and len(self.weights_) > 1:
+            name = self._columns.names[places[0]]
+            warnings.warn(
+                f"{NOT_IDENTIFIED}: zeros of the column {name!r} alone do not tell the "
+                "components apart. So weights and zero probabilities are not "
+                "determined, but for their products' sum. Use more columns, or the "
+                "positive values alone.",
+                UserWarning,
+                stacklevel=users_level(),
+            )
         n_cells = self._columns.n_cells
         if n_cells is not None and self.n_parameters_ > n_cells - 1:
             warnings.warn(

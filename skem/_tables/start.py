@@ -13,6 +13,7 @@ from skem._inputs.validation import check_weights
 from skem.families.categories import SMALLEST, Categorical
 from skem.families.family import Kind
 from skem.families.gaussian import Gaussian
+from skem.families.hurdle import ZERO, Hurdle
 from skem.families.model import Laws, Model
 from skem.families.student import Student
 from skem.families.table_map import TableMap
@@ -85,10 +86,17 @@ def _checked(name: str, kind: Kind, given: Any, K: int) -> Laws:
             f"parameters_init of column {name!r} should have {list(names)}, the first "
             f"at least; got {sorted(laws)}."
         )
-    for key in ("standard_deviation", "scale", "df"):
+    for key in ("standard_deviation", "scale", "df", *kind.positive_parameters):
         if (laws.get(key, np.ones(1)) <= 0).any():
             raise ValueError(
                 f"{key!r} in parameters_init of column {name!r} should be positive."
+            )
+    if isinstance(kind, Hurdle):
+        zero = laws.get(ZERO, np.full(1, 0.5))
+        if ((zero <= 0) | (zero >= 1)).any():
+            raise ValueError(
+                f"{ZERO!r} in parameters_init of column {name!r} should be between 0 "
+                "and 1."
             )
     return laws
 

@@ -22,6 +22,8 @@ def degenerate_components(
         found |= model.scarce(laws, counts)
     one = np.ones(len(counts))
     for j, k in combinations(range(len(counts)), 2):
+        if any(model.tells_apart(laws, j, k) for model, laws in pairs):
+            continue
         # Component k as if it were j: how many standard deviations of a row is that?
         order = np.arange(len(counts))
         order[k] = j

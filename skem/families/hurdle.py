@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
+from skem.core.gaussian.degeneracy import ONE_SPOT
 from skem.families.column import ColumnModel, OneColumn, observed
 from skem.families.counts import PositivePoisson
 from skem.families.family import Family, Kind
@@ -152,14 +153,18 @@ class HurdleModel(OneColumn):
 
     def maximise(self, seen: Seen, previous: Laws | None) -> Laws:
         """1 − π is (n₊ + ε p̄) / (n + ε)."""
-        n, some = seen.sums[:, :2].T
+        inner = self.inner.maximise(self._of_others(seen), previous)
+        return {ZERO: self._zero(seen.sums), **inner}
+
+    def _zero(self, sums: np.ndarray) -> np.ndarray:
+        """Return π of sums of all and of those that are not zero."""
+        n, some = sums[:, :2].T
         total = n + self.epsilon
         safe = np.where(total > 0, total, 1.0)
         share = np.where(
             total > 0, (some + self.epsilon * self.share) / safe, self.share
         )
-        inner = self.inner.maximise(self._of_others(seen), previous)
-        return {ZERO: bounded(1 - share), **inner}
+        return bounded(1 - share)
 
     def running(self, seen: Seen, laws: Laws) -> Running:
         """Beside those of the other family."""
@@ -169,8 +174,7 @@ class HurdleModel(OneColumn):
     def settled(self, running: Running, counts: np.ndarray, previous: Laws) -> Laws:
         """M-step of running sums."""
         inner = self.inner.settled(running[:, 1:], running[:, 1], previous)
-        own = self.maximise(Seen(running, counts), previous)
-        return {**inner, ZERO: own[ZERO]}
+        return {ZERO: self._zero(running), **inner}
 
     def renewed(self, running: Running, share: float) -> HurdleModel:
         """Return the model with the pooled share of all that a stream has shown."""
@@ -202,11 +206,20 @@ class HurdleModel(OneColumn):
         all_of_them &= self.epsilon * (1 - self.share) == 0
         return np.hstack([none | all_of_them, own])
 
+    @property
+    def pooled(self) -> np.ndarray:
+        """Shares of zeros and of others in the pooled data."""
+        return np.array([1 - self.share, self.share])
+
+    def tells_apart(self, laws: Laws, j: int, k: int) -> bool:
+        """Whether probabilities of zero do, near zero or one as well."""
+        p = np.stack([laws[ZERO], 1 - laws[ZERO]])
+        return bool(np.abs(np.sqrt(p[:, j]) - np.sqrt(p[:, k])).max() > ONE_SPOT)
+
     def penalty(self, laws: Laws) -> float:
         """ε Σ_k of the divergence of the pooled shares from those of components."""
-        p, zero = self.share, laws[ZERO]
-        pooled = [(p, 1 - zero), (1 - p, zero)]
-        own = sum(a * np.log(a / b).sum() for a, b in pooled if a > 0)
+        pairs = zip(self.pooled, (laws[ZERO], 1 - laws[ZERO]), strict=True)
+        own = sum(a * np.log(a / b).sum() for a, b in pairs if a > 0)
         return self.epsilon * float(own) + self.inner.penalty(laws)
 
     def embed(self, values: np.ndarray) -> np.ndarray:

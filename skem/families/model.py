@@ -205,6 +205,10 @@ class Model(Protocol):
         """Return the model with so much of the penalty."""
         raise NotImplementedError
 
+    def tells_apart(self, laws: Laws, j: int, k: int) -> bool:
+        """Whether two components differ, whatever coordinates say."""
+        return False
+
     def scarce(self, laws: Laws, counts: np.ndarray) -> np.ndarray:
         """Mask of components of fewer rows than it takes to determine them, (K,)."""
         return np.round(counts) < self.least_points

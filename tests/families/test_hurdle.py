@@ -1,5 +1,7 @@
 """Zeros beside positive values: hurdle families, from one column to whole fits."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -221,8 +223,8 @@ def test_columns_that_determine_little(column, family, rng):
 @pytest.mark.parametrize("family", ["hurdle_gamma", "hurdle_lognormal"])
 def test_units_do_not_matter(factor, family, rng):
     X = (rng.random((300, 1)) < 0.6) * rng.gamma(2, 1, (300, 1))
-    one = MixtureModel(2, families=family, random_state=0).fit(X)
-    other = MixtureModel(2, families=family, random_state=0).fit(X * factor)
+    one = MixtureModel(families=family).fit(X)
+    other = MixtureModel(families=family).fit(X * factor)
     some = (X > 0).mean()
     expected = one.score(X) - some * np.log(factor)
     assert other.score(X * factor) == pytest.approx(expected, abs=1e-6)
@@ -289,3 +291,65 @@ def test_pictures_have_bars_of_zeros(data, model):
     ]
     np.testing.assert_allclose(heights, expected)
     plt.close(display.figure_)
+
+
+def test_errors_of_rare_zeros_are_those_of_two_categories(rng):
+    """Pseudo-observations count as rows: the interval of no zero was a line."""
+    n = 400
+    y = rng.integers(2, size=n)
+    amount = np.where((y == 0) & (rng.random(n) < 0.5), 0, rng.gamma(3, 5, n))
+    table = pd.DataFrame({"amount": amount, "other": rng.normal(8 * y, 1)})
+    twin = table.assign(amount=(amount == 0).astype(int))
+    pairs = []
+    for data, family in ((table, "hurdle_gamma"), (twin, "bernoulli")):
+        model = MixtureModel(2, families={"amount": family}, random_state=0).fit(data)
+        errors = model.standard_errors(data).parameters["amount"]
+        (values,) = (v for key, v in errors.items() if "probability" in key)
+        pairs.append(values[np.argsort(model.parameters_["other"]["mean"])])
+    np.testing.assert_allclose(*pairs, rtol=1e-2)
+
+
+@pytest.mark.parametrize("pseudo_observations", [0, "auto"])
+@pytest.mark.parametrize("family", HURDLES)
+def test_zeros_of_a_single_column_are_of_no_component(family, pseudo_observations, rng):
+    y = rng.integers(2, size=1000)
+    some = rng.random(1000) < np.array([0.4, 0.7])[y]
+    X = (some * np.ceil(rng.gamma(3, np.array([1, 8])[y])))[:, None]
+    model = MixtureModel(
+        2, families=family, random_state=0, pseudo_observations=pseudo_observations
+    )
+    with pytest.warns(UserWarning, match="zeros of the column 'x0' alone do not tell"):
+        model.fit(X)
+    with pytest.warns(UserWarning, match="errors of 'weights', 'x0' are NaN"):
+        errors = model.standard_errors(X)
+    assert np.isnan(errors.weights).all()
+    own = errors.parameters["x0"]
+    assert np.isnan(own.pop("zero_probability")).all()
+    assert all(np.isfinite(values).all() for values in own.values())
+    # A single component, and labels, say which they are of.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MixtureModel(families=family).fit(X)
+        model.fit(X, labels=y)
+
+
+def test_components_of_zeros_and_of_others_are_not_the_same(rng):
+    X = np.where(rng.random((300, 1)) < 0.4, 0, rng.gamma(3, 2, (300, 1)))
+    model = MixtureModel(2, families="hurdle_gamma", pseudo_observations=0)
+    model.fit(X, labels=(X[:, 0] > 0).astype(int))
+    assert model.degenerate_components_.size == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("zero_probability", [1.2, 0.3], "between 0 and 1"),
+        ("zero_probability", [0.0, 0.3], "between 0 and 1"),
+        ("rate", [-1.0, 3.0], "should be positive"),
+    ],
+)
+def test_given_parameters_are_in_their_range(name, values, message, data):
+    given = {"zero_probability": [0.2, 0.3], "rate": [2.0, 3.0], name: values}
+    model = clone(MODEL).set_params(parameters_init={"visits": given})
+    with pytest.raises(ValueError, match=f"'{name}' in parameters_init .*{message}"):
+        model.fit(data[1])

@@ -17,6 +17,9 @@ PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 24, 25, 30, 50, 60, 100)
 """Steps that people round to: round numbers, and parts of hours, days and years."""
 LEAST_HEAPS = 5
 """Heaps that are a period, at least: single values are heaped for other reasons."""
+LEAST_CLOSE = 12
+"""The same of periods 2 and 3 in the steps of all rows: there is no telling heaps from
+narrow clusters at equal distances there, but that so many are rare."""
 MORE = 1.5
 """Times the rows of the values in between that heaps have, at least."""
 MOST_OF = 0.8
@@ -48,22 +51,26 @@ def squares_of_heaps(
     step = even_step(values[heavy], masses[heavy])
     if not step > 0:
         return np.zeros(len(values))
+    # Beyond these there are no heaps, but outliers at any distance.
+    first, last = np.flatnonzero(heavy)[[0, -1]]
+    inside = slice(first, last + 1)
+    values, masses = values[inside], masses[inside]
     squares = _in_steps(values, masses, step, least, 1.0)
-    origin = values[masses.argmax()]
-    cells = np.round((values - origin) / step).astype(int)
-    cells -= cells[0]
+    cells = np.round((values - values[0]) / step).astype(int)
     on = squares > 0
     own, others = (
         np.bincount(cells, np.where(some, masses, 0.0)) for some in (on, ~on)
     )
     accompanied = others[own >= TENTH * others].sum() >= MOST_OF * others.sum()
-    return squares if accompanied else np.zeros(len(values))
+    found = np.zeros(len(heavy))
+    found[inside] = squares if accompanied else 0.0
+    return found
 
 
 def _in_steps(
     values: np.ndarray, masses: np.ndarray, step: float, least: float, base: float
 ) -> np.ndarray:
-    """Return w²/12 of values on heaps; of others in these steps in units of theirs."""
+    """Return w²/12 of values on heaps; of others in these steps by the base."""
     away = (values - values[masses.argmax()]) / step
     squares = np.zeros(len(values))
     own = np.flatnonzero(np.abs(away - np.round(away)) <= OFF)
@@ -72,29 +79,37 @@ def _in_steps(
     first = changes(places)
     masses = np.add.reduceat(masses[own], first)
     which = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(own))))
-    found = np.maximum(_squares(places[first], masses, least), base)
-    squares[own] = found[which] * step**2 / 12
+    squares[own] = _squares(places[first], masses, least, base)[which] * step**2 / 12
     return squares
 
 
-def _squares(places: np.ndarray, masses: np.ndarray, least: float) -> np.ndarray:
-    """Return w² of values on heaps, (m,), in steps of one; zero elsewhere."""
-    squares = np.zeros(len(places))
+def _squares(
+    places: np.ndarray, masses: np.ndarray, least: float, base: float
+) -> np.ndarray:
+    """Return w² of values on heaps, (m,), in steps of one; else the base.
+
+    That is zero if the steps are those of all rows, and one if they are of heaps.
+    """
+    squares = np.full(len(places), base)
     own, period, narrower = np.arange(len(places)), 1, 1.0
-    while (found := _heaps(places[own] // period, masses[own], least)) is not None:
+    fewest = LEAST_HEAPS if base else LEAST_CLOSE
+    while (
+        found := _heaps(places[own] // period, masses[own], least, fewest)
+    ) is not None:
         heaps, times, share = found
-        own, period = own[heaps], period * times
+        own, period, fewest = own[heaps], period * times, LEAST_HEAPS
         narrower += share * (period**2 - narrower)
         squares[own] = narrower
     return squares
 
 
 def _heaps(
-    places: np.ndarray, masses: np.ndarray, least: float
+    places: np.ndarray, masses: np.ndarray, least: float, fewest: int
 ) -> tuple[np.ndarray, int, float] | None:
     """Return which values are on heaps, their period, and the share rounded to it.
 
-    None if there are none. The least period is taken: others are heaps among heaps.
+    None if there are none. The least period is taken: others are heaps among heaps. If
+    it is 2 or 3 there are to be so many of them.
     """
     places = places - places[0]
     rows = np.zeros(places[-1] + 1)
@@ -111,17 +126,17 @@ def _heaps(
         sums = np.bincount(np.arange(len(rows)) % period, rows)
         phase, most = int(sums.argmax()), sums.max()
         if most * (period - 1) > MORE * (total - most):
-            share = _rounded(rows, period, phase)
+            share = _rounded(rows, period, phase, fewest if period < 4 else LEAST_HEAPS)
             if share > 0:
                 return places % period == phase, period, share
     return None
 
 
-def _rounded(rows: np.ndarray, period: int, phase: int) -> float:
+def _rounded(rows: np.ndarray, period: int, phase: int, fewest: int) -> float:
     """Return the share of the rows on heaps that others nearby do not account for.
 
-    Zero if these places are no heaps. Narrow clusters at equal distances are none: they
-    have more rows right beside their centres than farther off.
+    Zero if these places are no heaps, or there are fewer. Narrow clusters at equal
+    distances are none: they have more rows right beside their centres than farther off.
     """
     half = period // 2
     heaps = np.arange(phase, len(rows), period)
@@ -132,7 +147,7 @@ def _rounded(rows: np.ndarray, period: int, phase: int) -> float:
     more, errors = own > MORE * others, np.sqrt(own + others / half)
     surely = np.minimum((own - others)[errors > 0] / errors[errors > 0], AT_MOST)
     if (
-        more.sum() < LEAST_HEAPS
+        more.sum() < fewest
         or others[more].sum() < MOST_OF * others.sum()
         or surely.sum() < SURE * np.sqrt(len(surely))
         or (half > 1 and between[:, 0].sum() > MORE * between[:, 1:].mean(axis=1).sum())

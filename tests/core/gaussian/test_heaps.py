@@ -1,5 +1,7 @@
 """Values that some rows were rounded to: which they are, and what width they have."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -7,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from skem import GaussianMixture, GaussianMixtureIC, StudentMixtureIC
 from skem.core.gaussian.heaps import squares_of_heaps
 from skem.core.gaussian.widths import find_ties
+from skem.exceptions import DegenerateComponentsWarning
 
 
 def squares(rows, origin=0.0, step=1.0, least=5.0):
@@ -21,10 +24,10 @@ def widths(found):
     return {value: np.sqrt(12 * square) for value, square in zip(*found, strict=True)}
 
 
-@pytest.mark.parametrize("period", [2, 3, 5, 7, 10, 12, 25])
+@pytest.mark.parametrize("period", [2, 3, 4, 5, 7, 10, 12, 25])
 @pytest.mark.parametrize("phase", [0, 1])
 def test_heaps_are_as_wide_as_their_rows_are_in_the_mean(period, phase):
-    rows = np.full(8 * period, 40.0)
+    rows = np.full((8 if period > 3 else 15) * period, 40.0)
     rows[phase::period] += 60
     expected = np.zeros(len(rows))
     expected[phase::period] = 0.4 + 0.6 * period**2
@@ -59,8 +62,18 @@ def test_tens_alone_are_no_fives_or_twenties():
         lambda rows: rows[:50] / 20,
         lambda rows: np.where(np.arange(len(rows)) < 30, rows, 40),
         lambda rows: np.convolve(np.where(rows > 40, 60, 0), [0.3, 0.4, 0.3]) + 2,
+        lambda rows: np.where(np.arange(16) % 3, 12, 80),
+        lambda rows: np.where(np.arange(12) % 2, 12, 80),
     ],
-    ids=["four", "few more", "few rows", "some of them", "clusters five apart"],
+    ids=[
+        "four",
+        "few more",
+        "few rows",
+        "some of them",
+        "clusters five apart",
+        "clusters three apart",
+        "clusters two apart",
+    ],
 )
 def test_what_is_no_heap(change):
     rows = np.full(100, 40.0)
@@ -114,6 +127,47 @@ def test_defaults_of_a_column_are_not_as_wide_as_they_are_apart(rng):
     defaults = 100.0 * np.arange(-6, 7)
     data[:650] = np.repeat(defaults, 50)
     assert not squares_of_heaps(*np.unique(data, return_counts=True), 0.0, 20.0).any()
+
+
+@pytest.mark.parametrize("far", [1e8, -1e12])
+@pytest.mark.parametrize("whole", [True, False])
+def test_outliers_are_at_any_distance(far, whole, rng):
+    exact = rng.normal(45, 15, 1000)
+    data = heaped(np.round(exact) if whole else exact, 0.4, 5 if whole else 1, rng)
+    plain = find_ties(data[None], data[None], np.ones(1000)).atoms[0]
+    data = np.append(data, [far, 2 * far])
+    found = find_ties(data[None], data[None], np.ones(1002)).atoms[0]
+    common, here, there = np.intersect1d(
+        plain.values, found.values, return_indices=True
+    )
+    assert len(common) > 10
+    # Of heaps in steps. A code far away makes the others' steps narrow.
+    np.testing.assert_allclose(
+        np.sqrt(found.squares[there]), np.sqrt(plain.squares[here]), rtol=0.15
+    )
+
+
+@pytest.mark.parametrize(
+    "far", [[1e10], [-1e20], [1e300, -1e300], 1e12 * np.arange(20)]
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_outliers_take_no_memory(far, whole, rng):
+    exact = rng.normal(45, 15, 1000)
+    data = heaped(np.round(exact) if whole else exact, 0.4, 5 if whole else 1, rng)
+    data = np.append(data, far)[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateComponentsWarning)
+        mixture = GaussianMixture(3, random_state=0).fit(data)
+    assert np.isfinite(mixture.score_samples(data)).all()
+
+
+@pytest.mark.parametrize("apart", [3, 4, 6, 12])
+def test_narrow_clusters_at_equal_distances_are_clusters(apart, rng):
+    y = rng.integers(5, size=800)
+    x = np.round(6 + apart * y + rng.normal(0, 0.4, 800))[:, None]
+    assert (
+        adjusted_rand_score(y, GaussianMixture(5, random_state=0).fit(x).labels_) > 0.98
+    )
 
 
 def test_weights_are_rows(rng):
