@@ -56,7 +56,11 @@ class Scores(Layout):
     """
 
     def held(
-        self, expectation: Kernel, blocks: Blocks, features: np.ndarray | None
+        self,
+        expectation: Kernel,
+        blocks: Blocks,
+        features: np.ndarray | None,
+        unit: float = 1.0,
     ) -> Self:
         """Return those that hold what the data cannot tell from a bound: nothing."""
         return self

@@ -69,9 +69,16 @@ class StudentScores(Scores):
         return np.hstack([rest, own[:, ~held]])
 
     def held(
-        self, expectation: Kernel, blocks: Blocks, features: np.ndarray | None
+        self,
+        expectation: Kernel,
+        blocks: Blocks,
+        features: np.ndarray | None,
+        unit: float = 1.0,
     ) -> Self:
-        """Return those that hold degrees of freedom on a bound."""
+        """Return those that hold degrees of freedom on a bound.
+
+        Weights are in that unit.
+        """
         if not self.n_degrees:
             return self
 
@@ -85,7 +92,7 @@ class StudentScores(Scores):
             )
 
         cost = blocks.fold(kernel, self.n_rows + expectation.values_per_sample)
-        mask = (np.abs(cost) < INDISTINCT).any(axis=0)
+        mask = (np.abs(cost) / unit < INDISTINCT).any(axis=0)
         return replace(self, on_bounds=np.broadcast_to(mask, len(self._df)))
 
     def _costs(

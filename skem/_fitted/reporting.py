@@ -287,16 +287,13 @@ class Reporting(Parametric):
             # The work is one product per block, and threads of our own would need an
             # information matrix each.
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
-            if method != "survey":
+            unit = 1.0
+            if method == "survey":
+                # The scale of weights says nothing, and rows are to count as rows.
+                unit = blocks.total_weight / blocks.n_observed
+            else:
                 warn_unless_counts(blocks, "standard errors")
-            elif sample_weight is not None:
-                # Their scale says nothing, and rows are to count as rows.
-                mean = blocks.total_weight / blocks.n_observed
-                relative: Any = sample_weight
-                if not is_dask(relative):
-                    relative = np.asarray(relative, float)
-                blocks = unthreaded_blocks(self, X, relative / mean, labels, K)
-            scores, expectation, features = self._scored(blocks)
+            scores, expectation, features = self._scored(blocks, unit)
             errors = standard_errors(scores, expectation, blocks, method, features)
         estimates = Estimates.of(
             numpy_of(self.weights_),
@@ -318,8 +315,13 @@ class Reporting(Parametric):
             n_boot if method == "bootstrap" else None,
         )
 
-    def _scored(self, blocks: Blocks) -> tuple[Any, Kernel, np.ndarray | None]:
-        """Return scores, the E-step that they are of, and what features they are of."""
+    def _scored(
+        self, blocks: Blocks, unit: float = 1.0
+    ) -> tuple[Any, Kernel, np.ndarray | None]:
+        """Return scores, the E-step that they are of, and what features they are of.
+
+        Weights are in that unit where they count as rows.
+        """
         scores, features = self._scores(), self._varying_features()
         expectation = self._expectation(blocks.dtype)
         if features is not None:
@@ -328,7 +330,7 @@ class Reporting(Parametric):
             expectation = self._density_at(
                 structure, scores.parameters, None, scores.null, blocks.dtype
             )
-        return scores.held(expectation, blocks, features), expectation, features
+        return scores.held(expectation, blocks, features, unit), expectation, features
 
     def _varying_features(self) -> np.ndarray | None:
         """Return the features, by index, that are not constant; None for all.

@@ -86,7 +86,7 @@ def _checked(name: str, kind: Kind, given: Any, K: int) -> Laws:
             f"parameters_init of column {name!r} should have {list(names)}, the first "
             f"at least; got {sorted(laws)}."
         )
-    for key in ("standard_deviation", "scale", "df", *kind.positive_parameters):
+    for key in kind.positive_parameters:
         if (laws.get(key, np.ones(1)) <= 0).any():
             raise ValueError(
                 f"{key!r} in parameters_init of column {name!r} should be positive."

@@ -44,7 +44,7 @@ def squares_of_heaps(
     are what is in the steps of those that have as much weight.
     """
     if step > 0:
-        return _in_steps(values, masses, step, least, 0.0)
+        return _squares_on_grid(values, masses, step, least, 0.0)
     heavy = masses >= least
     if heavy.sum() < ENOUGH:
         return np.zeros(len(values))
@@ -55,7 +55,7 @@ def squares_of_heaps(
     first, last = np.flatnonzero(heavy)[[0, -1]]
     inside = slice(first, last + 1)
     values, masses = values[inside], masses[inside]
-    squares = _in_steps(values, masses, step, least, 1.0)
+    squares = _squares_on_grid(values, masses, step, least, 1.0)
     cells = np.round((values - values[0]) / step).astype(int)
     on = squares > 0
     own, others = (
@@ -67,7 +67,7 @@ def squares_of_heaps(
     return found
 
 
-def _in_steps(
+def _squares_on_grid(
     values: np.ndarray, masses: np.ndarray, step: float, least: float, base: float
 ) -> np.ndarray:
     """Return w²/12 of values on heaps; of others in these steps by the base."""
@@ -79,11 +79,13 @@ def _in_steps(
     first = changes(places)
     masses = np.add.reduceat(masses[own], first)
     which = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(own))))
-    squares[own] = _squares(places[first], masses, least, base)[which] * step**2 / 12
+    squares[own] = (
+        _squares_of_places(places[first], masses, least, base)[which] * step**2 / 12
+    )
     return squares
 
 
-def _squares(
+def _squares_of_places(
     places: np.ndarray, masses: np.ndarray, least: float, base: float
 ) -> np.ndarray:
     """Return w² of values on heaps, (m,), in steps of one; else the base.
