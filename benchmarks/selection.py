@@ -30,9 +30,18 @@ class PeerCell(NamedTuple):
 
     seconds: float
     bic: float
-    smallest: float
-    """Effective samples of the smallest component."""
     model: Peer
+
+    def flaw(self, X: np.ndarray) -> str:
+        """Say why the likelihood of such a fit has no bound but by the ridge, if so."""
+        n, d = X.shape
+        if n * self.model.weights_.min() < d + 1:
+            return "few rows"
+        if self.model.covariance_type in ("full", "tied"):
+            least = np.linalg.eigvalsh(self.model.covariances_).min()
+        else:
+            least = self.model.covariances_.min()
+        return "no width" if least < 2 * self.model.reg_covar else ""
 
 
 def peer_cell(X: np.ndarray, K: int, covariance_type: str, n_init: int) -> PeerCell:
@@ -41,7 +50,7 @@ def peer_cell(X: np.ndarray, K: int, covariance_type: str, n_init: int) -> PeerC
         X
     )
     seconds = time.perf_counter() - begin
-    return PeerCell(seconds, model.bic(X), len(X) * model.weights_.min(), model)
+    return PeerCell(seconds, model.bic(X), model)
 
 
 def bic_from(X: np.ndarray, peer: Peer) -> float:
@@ -81,15 +90,13 @@ def compare(report: Report, name: str, X: np.ndarray, misses: list[tuple]) -> No
     excess = [ours[cell] - peer.bic for cell, peer in zip(cells, several, strict=True)]
     d = X.shape[1]
     missed = [i for i, value in enumerate(excess) if value > SLACK]
-    spurious = [i for i in missed if several[i].smallest < d + 1]
-    lost = 0
-    for i in missed:
+    lost, flaws = 0, [several[i].flaw(X) for i in missed]
+    for i, flaw in zip(missed, flaws, strict=True):
         K, shape = cells[i]
-        note = "spurious" if i in spurious else ""
         short = ours[cells[i]] - bic_from(X, several[i].model)
         lost += short > SLACK
         gap = f"{short:+.1f}" if short > SLACK else ""
-        misses.append((name, K, shape, f"{excess[i]:+.1f}", gap, note))
+        misses.append((name, K, shape, f"{excess[i]:+.1f}", gap, flaw))
     seconds = min(runs)
     totals = [sum(cell.seconds for cell in table) for table in (single, several)]
     report.row(
@@ -98,7 +105,7 @@ def compare(report: Report, name: str, X: np.ndarray, misses: list[tuple]) -> No
         f"{seconds:.2f}",
         *(f"{seconds / total:.0%}" for total in totals),
         f"{len(cells) - len(missed)}/{len(cells)}",
-        len(spurious),
+        sum(map(bool, flaws)),
         lost,
         f"{np.median(excess):+.1f}",
     )
@@ -130,8 +137,10 @@ def main() -> None:
         "loop over scikit-learn's `GaussianMixture` with default parameters, and with "
         "n_init=5. No worse: cells in which skem's BIC is at most "
         f"{SLACK} above that of n_init=5. Of the others, spurious are those in which a "
-        "component of scikit-learn's has fewer than d + 1 effective samples: without a "
-        "penalty the likelihood of such fits has no bound. Search: those in which a "
+        "component of scikit-learn's has fewer than d + 1 effective samples (few rows) "
+        "or rows of one value, and a variance that is no more than twice its reg_covar "
+        "(no width): without that the likelihood of such fits has no bound. Search: "
+        "those in which a "
         "fit of skem's that starts from scikit-learn's ends at a BIC that is lower by "
         f"more than {SLACK}: the search has missed it. In the rest the penalty rules "
         "it out. Excess: skem's BIC less scikit-learn's of n_init=5, median.",
