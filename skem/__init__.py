@@ -4,6 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skem._bootstrap.lrt import (
+        BootstrapLRT,
+        SequentialBootstrapLRT,
+        bootstrap_lrt,
+        sequential_bootstrap_lrt,
+    )
     from skem._display import (
         ConvergenceDisplay,
         CriterionDisplay,
@@ -12,12 +18,6 @@ if TYPE_CHECKING:
         TableDisplay,
     )
     from skem._errors.confidence import StandardErrors
-    from skem._lrt.bootstrap import (
-        BootstrapLRT,
-        SequentialBootstrapLRT,
-        bootstrap_lrt,
-        sequential_bootstrap_lrt,
-    )
     from skem._merging.merge import MergedComponents, merge_components
     from skem._report.versions import show_versions
     from skem._saving.files import load
@@ -66,7 +66,7 @@ __version__ = "0.1.0"
 
 # Imported when they are first asked for: ``skem --help`` needs none of them.
 _HOMES = {
-    "_lrt.bootstrap": [
+    "_bootstrap.lrt": [
         *("BootstrapLRT", "bootstrap_lrt"),
         *("SequentialBootstrapLRT", "sequential_bootstrap_lrt"),
     ],

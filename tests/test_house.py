@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "_selection": FIT
     | {"_inputs", "_report", "_fitted", "_fitting", "exceptions"}
     | {"gaussian_mixture", "mixture_model"},
-    "_lrt": FIT
+    "_bootstrap": FIT
     | {"families", "_inputs", "_report", "_fitting", "exceptions"}
     | {"gaussian_mixture", "student_mixture", "mixture_model"},
     "student_mixture_ic": GAUSSIAN

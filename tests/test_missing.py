@@ -24,9 +24,9 @@ from skem import (
     StudentMixture,
     bootstrap_lrt,
 )
+from skem._bootstrap.arrays import gaps_of
 from skem._inputs.blocks import array_blocks, to_be_fitted
 from skem._inputs.validation import Data
-from skem._lrt.simulated import gaps_of
 from skem.core.blocks import arrays as core_blocks
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.incomplete.expectation import Incomplete

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skem import MixtureModel, bootstrap_lrt, sequential_bootstrap_lrt
-from skem._lrt.tables import RecordedColumns
+from skem._bootstrap.simulated_tables import RecordedColumns
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import pdtr, xlogy
 
 from skem.families.column import ColumnModel
 from skem.families.family import LARGEST_COUNT, Family, whole_numbers
@@ -103,6 +103,10 @@ class Poisson(Family):
         """2√x has a variance of about one, whatever λ (Anscombe)."""
         return 2 * np.sqrt(x + 0.375)
 
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return that of counts up to x."""
+        return np.where(x < 0, 0.0, pdtr(np.maximum(x, 0.0), laws["rate"][:, None]))
+
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
@@ -163,6 +167,12 @@ class PositivePoisson(Poisson):
         """Variance of positive counts, about log λ."""
         slope = _mean_of_positive(laws["rate"])[1]
         return (laws["rate"] * slope)[:, None]
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return that of positive counts up to x."""
+        none = np.exp(-laws["rate"])[:, None]
+        some = (super().cdf(laws, x) - none) / -np.expm1(-laws["rate"])[:, None]
+        return np.where(x < 1, 0.0, np.clip(some, 0.0, 1.0))
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

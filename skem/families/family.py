@@ -76,6 +76,30 @@ class Kind(ABC):
             Values without missing ones.
         """
 
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return the probabilities of values up to x.
+
+        What needs them asks for this method: `MixtureModel.cdf`, `quantile` and
+        `goodness_of_fit`, and `QuantileDisplay`.
+
+        Parameters
+        ----------
+        laws : dict of ndarray
+            Parameters by name, each with the components along its first axis.
+
+        x : ndarray of shape (n,)
+            Numbers, infinite ones and such that no value has among them.
+
+        Returns
+        -------
+        prob : ndarray of shape (K, n)
+            Probabilities, of which those of smaller x are no larger.
+        """
+        raise NotImplementedError(
+            f"The family {self.name!r} has no distribution function: define the method "
+            "cdf(laws, x)."
+        )
+
     @abstractmethod
     def look(self, look: Look) -> Model:
         """Return the family as it is for these data."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
@@ -15,7 +15,8 @@ from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.mixture.em import EMMap
 from skem.families.family import Kind, positive
 from skem.families.gaussian_model import GaussianModel
-from skem.families.model import Look, Model
+from skem.families.logarithms import Logarithmic
+from skem.families.model import Laws, Look, Model
 
 
 class Gaussian(Kind):
@@ -79,6 +80,12 @@ class Gaussian(Kind):
         """Log-derivative of `transform`."""
         return np.zeros(x.shape)
 
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Φ((x − μ)/σ), of a column of its group."""
+        mean, sd = laws["mean"][:, None], laws["standard_deviation"][:, None]
+        with np.errstate(over="ignore"):
+            return ndtr((x - mean) / sd)
+
     def look(self, look: Look) -> Model:
         """Return the model, its penalty on the scale of clusters."""
         X = np.ascontiguousarray(self.transform(look.values).T)
@@ -118,6 +125,10 @@ class LogNormal(Gaussian):
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Log x."""
         return np.log(x)
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Φ((log x − μ)/σ), and zero of what is not positive."""
+        return Logarithmic().cdf(laws, x)
 
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """Exp z, in the range of numbers."""

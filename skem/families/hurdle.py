@@ -82,6 +82,11 @@ class Hurdle(Kind):
         inner = self.rest.information(laws)
         return np.column_stack([laws[ZERO] * some, some[:, None] * inner])
 
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """π of zero, and (1 − π) F(x) of what is above it."""
+        zero = laws[ZERO][:, None]
+        return np.where(x < 0, 0.0, zero + (1 - zero) * self.rest.cdf(laws, x))
+
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr
 
 from skem.families.column import ColumnModel, mean_and_spread, observed, typical
 from skem.families.family import Family
@@ -111,6 +112,12 @@ class Logarithmic(Family):
     def embed(self, x: np.ndarray) -> np.ndarray:
         """Logarithms."""
         return np.log(x)
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Φ((log x − μ)/σ), and zero of what is not positive."""
+        mean, sd = laws["mean"][:, None], laws["standard_deviation"][:, None]
+        with np.errstate(divide="ignore", over="ignore"):
+            return ndtr((np.log(np.maximum(x, 0.0)) - mean) / sd)
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

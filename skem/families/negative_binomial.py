@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, lambertw, xlog1py
+from scipy.special import betainc, digamma, lambertw, xlog1py
 
 from skem.families.column import OneColumn, mean_and_spread, observed, typical
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
@@ -68,6 +68,12 @@ class NegativeBinomial(Kind):
     def embed(self, x: np.ndarray) -> np.ndarray:
         """Roots."""
         return np.sqrt(x)
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return that of counts up to x."""
+        mean, size = laws["mean"][:, None], laws["size"][:, None]
+        some = np.floor(np.maximum(x, 0.0)) + 1
+        return np.where(x < 0, 0.0, betainc(size, some, size / (size + mean)))
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammainc, gammaln
 
 from skem.core.gamma import gamma_shape, shape_information
 from skem.families.column import ColumnModel
@@ -104,6 +104,11 @@ class Exponential(Positive):
         """Take the cube root, which is about symmetric (Wilson & Hilferty)."""
         return np.cbrt(x)
 
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """1 − exp(−x/μ)."""
+        with np.errstate(over="ignore"):
+            return -np.expm1(-np.maximum(x, 0.0) / laws["mean"][:, None])
+
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState
     ) -> np.ndarray:
@@ -164,6 +169,12 @@ class Gamma(Positive):
     def embed(self, x: np.ndarray) -> np.ndarray:
         """Logarithms."""
         return np.log(x)
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return the regularised incomplete gamma function."""
+        a, mean = laws["shape"][:, None], laws["mean"][:, None]
+        with np.errstate(over="ignore"):
+            return gammainc(a, np.maximum(x, 0.0) / mean * a)
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

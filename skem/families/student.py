@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaln, stdtr
 
 from skem.core.gamma import gamma_shape, same_variance, shape_information
 from skem.core.gaussian.regularization import null_directions
@@ -25,6 +25,8 @@ from skem.families.model import (
 )
 
 LEAST_DF, MOST_DF = 1.0, 200.0
+SQUARABLE = 1e150
+"""A number whose square is one, too."""
 LOG_PI = float(np.log(np.pi))
 
 
@@ -39,6 +41,14 @@ class Student(Kind):
         """With the scale that keeps the variance, if there is one."""
         scale = laws["scale"] * np.sqrt(same_variance(laws["df"], bound))
         return {**super().moved(laws, bound), "scale": scale}
+
+    def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
+        """Return those of t distributions."""
+        location, scale, df = (
+            laws[name][:, None] for name in ("location", "scale", "df")
+        )
+        with np.errstate(over="ignore"):
+            return stdtr(df, np.clip((x - location) / scale, -SQUARABLE, SQUARABLE))
 
     def look(self, look: Look) -> Model:
         """Take the coordinates, the widths and the penalty of a Gaussian."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,18 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skem._inputs.blocks import array_blocks
-from skem._inputs.families import refuses, resolve, warn_of_codes
+from skem._bootstrap.arrays import n_simulated, without_start
+from skem._bootstrap.simulated_tables import TableSimulation
+from skem._inputs.families import resolve, warn_of_codes
 from skem._inputs.sklearn import num_samples
 from skem._inputs.tables import read_weighed
 from skem._inputs.validation import (
-    Data,
     check_n_samples,
     check_sample_weight,
     weight_of_each,
-    without_empty_rows,
 )
-from skem._lrt.simulated import models_of, n_simulated, recording_of, without_start
 from skem._report.text import NOT_IDENTIFIED
-from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
-from skem.core.gaussian.covariance import SHAPES
 from skem.exceptions import DegenerateComponentsWarning
-from skem.families.family import Kind
 from skem.mixture_model import MixtureModel
 
 
@@ -67,24 +61,12 @@ def simulated_ratios(
     """Return the statistic of the data, and those of tables that are simulated."""
     own, *seeds = map(int, rng.randint(np.iinfo(np.int32).max, size=n_boot + 1))
     null, statistic = _fit(template, X, sample_weight, components, own)
-    values = null._map(X, sample_weight).values[:, :]
-    missing = np.isnan(values)
-    weight = check_sample_weight(sample_weight, missing.T)
-    n_rows = n_simulated(weight, missing.shape[1], components[1])
-    gaps = missing[:, models_of(weight, n_rows)]
-    families = _families_of(null)
-    recording = RecordedColumns.of(values, weight, families)
+    simulation = TableSimulation.of(null, X, sample_weight, components[1])
     with Parallel(n_jobs=n_jobs) as parallel:
         found = parallel(
-            delayed(_simulate)(template, null, recording, gaps, components, seed)
-            for seed in seeds
+            delayed(_simulate)(template, simulation, components, seed) for seed in seeds
         )
     return statistic, np.array(found)
-
-
-def _families_of(model: MixtureModel) -> list[tuple[Kind, list[int]]]:
-    """Return the families that a fit has used, as its parameter."""
-    return [(kind, list(places)) for kind, places in model._columns.groups]
 
 
 def _fit(
@@ -114,60 +96,11 @@ def _fit(
     return null, max(0.0, ratio)
 
 
-@dataclass(frozen=True)
-class RecordedColumns:
-    """Columns of continuous families, and how their values are recorded.
-
-    `floor` (d, 1) is the lowest value of those whose family refuses zero, else −∞.
-    """
-
-    columns: list[int]
-    coordinates: Coordinates
-    floor: np.ndarray
-
-    @classmethod
-    def of(
-        cls, values: np.ndarray, weight: np.ndarray | None, families: list
-    ) -> RecordedColumns | None:
-        """Look at the values of a table; None if no column is continuous."""
-        kinds = {j: kind for kind, own in families for j in own if not kind.discrete}
-        if not kinds:
-            return None
-        X = np.ascontiguousarray(values[list(kinds)].T)
-        data = Data(X, bool(np.isnan(X).any()))
-        weight = without_empty_rows(X, weight) if data.incomplete else weight
-        structure = SHAPES["diag"]
-        with array_blocks(data, weight) as blocks:
-            start = standardising_coordinates(blocks, structure)
-            coordinates = recording_of(blocks, start, structure)
-        lowest = [
-            np.nanmin(x) if refuses(kind, np.zeros(1)) else -np.inf
-            for x, kind in zip(X.T, kinds.values(), strict=True)
-        ]
-        return cls(list(kinds), coordinates, np.array(lowest)[:, None])
-
-    def recorded(self, values: np.ndarray) -> np.ndarray:
-        """Return values (d, n) of all columns as they would be recorded."""
-        found = self.coordinates.recorded(values[self.columns])
-        out = values.copy()
-        out[self.columns] = np.where(found > 0, found, np.maximum(found, self.floor))
-        return out
-
-
 def _simulate(
     template: MixtureModel,
-    null: MixtureModel,
-    recording: RecordedColumns | None,
-    gaps: np.ndarray,
+    simulation: TableSimulation,
     components: tuple[int, int],
     seed: int,
 ) -> float:
     """Return the statistic of a table drawn from the smaller mixture."""
-    rng = np.random.RandomState(seed)
-    _, values = null._labelled_draws(gaps.shape[1], rng)
-    values = values[:, rng.permutation(gaps.shape[1])]
-    if recording is not None:
-        values = recording.recorded(values)
-    empty = (gaps | np.isnan(values)).all(axis=1)
-    values[gaps & ~empty[:, None]] = np.nan
-    return _fit(template, null._rebuilt(values), None, components, seed)[1]
+    return _fit(template, simulation.drawn(seed), None, components, seed)[1]

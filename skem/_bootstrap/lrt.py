@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from skem._bootstrap.arrays import checked_rows, ratios, without_start
+from skem._bootstrap.tables import check_rows, simulated_ratios, with_families
 from skem._inputs.sklearn import Interval
 from skem._inputs.typing import RandomState, validate_params
 from skem._inputs.validation import N_JOBS
-from skem._lrt.simulated import checked_rows, ratios, without_start
-from skem._lrt.tables import check_rows, simulated_ratios, with_families
 from skem._report.text import count
 from skem.gaussian_mixture import GaussianMixture
 from skem.mixture_model import MixtureModel

@@ -1,0 +1,1 @@
+"""Tests by data that are drawn from a fitted mixture."""

@@ -1,0 +1,89 @@
+"""Tables drawn from a fitted mixture, with the gaps and the recording of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skem._bootstrap.arrays import models_of, n_simulated, recording_of
+from skem._inputs.blocks import array_blocks
+from skem._inputs.families import refuses
+from skem._inputs.validation import Data, check_sample_weight, without_empty_rows
+from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.covariance import SHAPES
+from skem.mixture_model import MixtureModel
+
+
+@dataclass(frozen=True)
+class RecordedColumns:
+    """Columns of continuous families, and how their values are recorded.
+
+    `floor` (d, 1) is the lowest value of those whose family refuses zero, else −∞.
+    """
+
+    columns: list[int]
+    coordinates: Coordinates
+    floor: np.ndarray
+
+    @classmethod
+    def of(
+        cls, values: np.ndarray, weight: np.ndarray | None, families: list
+    ) -> RecordedColumns | None:
+        """Look at the values of a table; None if no column is continuous."""
+        kinds = {j: kind for kind, own in families for j in own if not kind.discrete}
+        if not kinds:
+            return None
+        X = np.ascontiguousarray(values[list(kinds)].T)
+        data = Data(X, bool(np.isnan(X).any()))
+        weight = without_empty_rows(X, weight) if data.incomplete else weight
+        structure = SHAPES["diag"]
+        with array_blocks(data, weight) as blocks:
+            start = standardising_coordinates(blocks, structure)
+            coordinates = recording_of(blocks, start, structure)
+        lowest = [
+            np.nanmin(x) if refuses(kind, np.zeros(1)) else -np.inf
+            for x, kind in zip(X.T, kinds.values(), strict=True)
+        ]
+        return cls(list(kinds), coordinates, np.array(lowest)[:, None])
+
+    def recorded(self, values: np.ndarray) -> np.ndarray:
+        """Return values (d, n) of all columns as they would be recorded."""
+        found = self.coordinates.recorded(values[self.columns])
+        out = values.copy()
+        out[self.columns] = np.where(found > 0, found, np.maximum(found, self.floor))
+        return out
+
+
+@dataclass(frozen=True)
+class TableSimulation:
+    """How tables like the data are drawn from a mixture: what they lack, (d, n)."""
+
+    mixture: MixtureModel
+    recording: RecordedColumns | None
+    gaps: np.ndarray
+
+    @classmethod
+    def of(
+        cls, mixture: MixtureModel, X: Any, sample_weight: Any, n_components: int
+    ) -> TableSimulation:
+        """Look at the data: as many rows as they weigh, for so many components."""
+        values = mixture._map(X, sample_weight).values[:, :]
+        missing = np.isnan(values)
+        weight = check_sample_weight(sample_weight, missing.T)
+        n_rows = n_simulated(weight, missing.shape[1], n_components)
+        families = [(kind, list(own)) for kind, own in mixture._columns.groups]
+        recording = RecordedColumns.of(values, weight, families)
+        return cls(mixture, recording, missing[:, models_of(weight, n_rows)])
+
+    def drawn(self, seed: int) -> Any:
+        """Return a table, of the kind that the mixture was fitted to."""
+        rng, gaps = np.random.RandomState(seed), self.gaps
+        _, values = self.mixture._labelled_draws(gaps.shape[1], rng)
+        values = values[:, rng.permutation(gaps.shape[1])]
+        if self.recording is not None:
+            values = self.recording.recorded(values)
+        empty = (gaps | np.isnan(values)).all(axis=1)
+        values[gaps & ~empty[:, None]] = np.nan
+        return self.mixture._rebuilt(values)

@@ -1,1 +1,0 @@
-"""The bootstrapped likelihood ratio test."""
