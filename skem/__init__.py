@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skem._bootstrap.goodness import GoodnessOfFit, goodness_of_fit
     from skem._bootstrap.lrt import (
         BootstrapLRT,
         SequentialBootstrapLRT,
@@ -44,6 +45,7 @@ __all__ = [
     "GaussianMixtureIC",
     "GaussianMixtureImputer",
     "GaussianMixtureRegressor",
+    "GoodnessOfFit",
     "MergedComponents",
     "MixtureDiscriminantAnalysis",
     "MixtureDisplay",
@@ -57,6 +59,7 @@ __all__ = [
     "StudentMixtureIC",
     "TableDisplay",
     "bootstrap_lrt",
+    "goodness_of_fit",
     "load",
     "merge_components",
     "sequential_bootstrap_lrt",
@@ -66,6 +69,7 @@ __version__ = "0.1.0"
 
 # Imported when they are first asked for: ``skem --help`` needs none of them.
 _HOMES = {
+    "_bootstrap.goodness": ["GoodnessOfFit", "goodness_of_fit"],
     "_bootstrap.lrt": [
         *("BootstrapLRT", "bootstrap_lrt"),
         *("SequentialBootstrapLRT", "sequential_bootstrap_lrt"),

@@ -334,6 +334,8 @@ class MixtureIC(TakesTables, Chooser):
     support_probability = of_best(MixtureModel.support_probability)
     marginal = of_best(MixtureModel.marginal)
     conditional = of_best(MixtureModel.conditional)
+    cdf = of_best(MixtureModel.cdf)
+    quantile = of_best(MixtureModel.quantile)
     standard_errors = of_best(MixtureModel.standard_errors)
     summary = of_best(MixtureModel.summary)
 

@@ -170,6 +170,25 @@ def climbing():
     return climb
 
 
+CARCINOMA = (
+    "0000000:34 0000100:2 0100000:6 0100001:1 0100100:4 0100101:5 1000000:2 1010101:1 "
+    "1100000:2 1100001:1 1100100:2 1100101:7 1100111:1 1101001:1 1101101:2 1101111:3 "
+    "1110101:13 1110111:5 1111101:10 1111111:16"
+)
+
+
+@pytest.fixture(scope="session")
+def carcinoma():
+    """Which of 118 slides seven pathologists took for carcinoma.
+
+    From Agresti 2002, table 13.1.
+    """
+    pairs = [item.split(":") for item in CARCINOMA.split()]
+    rows = [list(map(float, p)) for p, count in pairs for _ in range(int(count))]
+    assert np.sum(rows) == 384
+    return np.array(rows)
+
+
 @pytest.fixture
 def X():
     """Return two clusters of 60 and 40 rows."""

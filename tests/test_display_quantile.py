@@ -3,13 +3,14 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture as Peer
 
-from skem import GaussianMixture, QuantileDisplay
+from skem import GaussianMixture, MixtureModel, QuantileDisplay
 
 NORMAL = GaussianMixture.from_parameters([1.0], [[3.0, -1.0]], [[4.0, 1.0]], "diag")
 
@@ -86,3 +87,20 @@ def test_bad_input_is_refused(ax, X, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="requires matplotlib"):
         QuantileDisplay.from_estimator(NORMAL, X)
+
+
+def test_columns_of_a_table_are_drawn(ax):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"sex": rng.choice(["f", "m"], 300), "visits": rng.poisson(4, 300) + 0.0}
+    )
+    table.loc[::9, "visits"] = np.nan
+    model = MixtureModel(families={"visits": "poisson"}).fit(table)
+    display = QuantileDisplay.from_estimator(model, table, feature="visits", ax=ax)
+    seen = np.sort(table["visits"].dropna())
+    np.testing.assert_array_equal(display.data, seen)
+    prob = (np.arange(len(seen)) + 0.5) / len(seen)
+    rate = model.parameters_["visits"]["rate"][0]
+    np.testing.assert_array_equal(display.mixture, stats.poisson(rate).ppf(prob))
+    with pytest.raises(ValueError, match="column 'sex' has categories"):
+        QuantileDisplay.from_estimator(model, table, feature="sex", ax=ax)

@@ -5,7 +5,6 @@ own: log-weights less the first one's, and logits of what each rater says.
 """
 
 import warnings
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -15,19 +14,6 @@ from scipy.special import log_expit, logsumexp, softmax
 from skem import MixtureModel
 
 METHODS = ["hessian", "sandwich", "opg"]
-CARCINOMA = (
-    "0000000:34 0000100:2 0100000:6 0100001:1 0100100:4 0100101:5 1000000:2 1010101:1 "
-    "1100000:2 1100001:1 1100100:2 1100101:7 1100111:1 1101001:1 1101101:2 1101111:3 "
-    "1110101:13 1110111:5 1111101:10 1111111:16"
-)
-"""How many slides seven pathologists took for carcinoma (Agresti 2002, table 13.1)."""
-
-
-@cache
-def carcinoma():
-    found = [entry.split(":") for entry in CARCINOMA.split()]
-    rows = [list(map(int, answers)) for answers, n in found for _ in range(int(n))]
-    return pd.DataFrame(rows, columns=list("ABCDEFG"))
 
 
 def drawn(seed, n, p):
@@ -131,9 +117,9 @@ def check_errors(model, table, epsilon, methods=METHODS, **known):
 
 @pytest.mark.parametrize("n_components", [2, 3])
 @pytest.mark.parametrize("epsilon", [2 / np.sqrt(118), 0])
-def test_errors_of_carcinoma_are_numbers(n_components, epsilon):
+def test_errors_of_carcinoma_are_numbers(carcinoma, n_components, epsilon):
     """Raters who agree had left weights without errors: all were NaN."""
-    table, options = carcinoma(), dict(random_state=0, tol=1e-9)
+    table, options = pd.DataFrame(carcinoma), dict(random_state=0, tol=1e-9)
     if not epsilon:
         options["pseudo_observations"] = 0
     model = MixtureModel(n_components, families="bernoulli", **options).fit(table)
@@ -148,8 +134,8 @@ def test_errors_of_carcinoma_are_numbers(n_components, epsilon):
         np.testing.assert_allclose(*each["proportions"].T, rtol=1e-6)
 
 
-def test_errors_of_carcinoma_are_near_those_of_the_bootstrap():
-    table = carcinoma()
+def test_errors_of_carcinoma_are_near_those_of_the_bootstrap(carcinoma):
+    table = pd.DataFrame(carcinoma)
     model = MixtureModel(2, families="bernoulli", random_state=0).fit(table)
     # The bootstrap, of 200 samples, has 0.051 of the first.
     assert model.standard_errors(table).weights == pytest.approx([0.0468] * 2, abs=5e-4)

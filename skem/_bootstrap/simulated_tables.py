@@ -13,6 +13,7 @@ from skem._inputs.families import refuses
 from skem._inputs.validation import Data, check_sample_weight, without_empty_rows
 from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
 from skem.core.gaussian.covariance import SHAPES
+from skem.families.hurdle import Hurdle, without_zeros
 from skem.mixture_model import MixtureModel
 
 
@@ -20,12 +21,14 @@ from skem.mixture_model import MixtureModel
 class RecordedColumns:
     """Columns of continuous families, and how their values are recorded.
 
-    `floor` (d, 1) is the lowest value of those whose family refuses zero, else −∞.
+    `floor` (d, 1) is the lowest value of those whose family refuses zero, else −∞. That
+    of a hurdle does, where it is not zero by itself: those `apart` (d, 1) keep zeros.
     """
 
     columns: list[int]
     coordinates: Coordinates
     floor: np.ndarray
+    apart: np.ndarray
 
     @classmethod
     def of(
@@ -35,7 +38,9 @@ class RecordedColumns:
         kinds = {j: kind for kind, own in families for j in own if not kind.discrete}
         if not kinds:
             return None
-        X = np.ascontiguousarray(values[list(kinds)].T)
+        own = values[list(kinds)]
+        apart = np.array([[isinstance(kind, Hurdle)] for kind in kinds.values()])
+        X = np.ascontiguousarray(np.where(apart, without_zeros(own), own).T)
         data = Data(X, bool(np.isnan(X).any()))
         weight = without_empty_rows(X, weight) if data.incomplete else weight
         structure = SHAPES["diag"]
@@ -43,16 +48,20 @@ class RecordedColumns:
             start = standardising_coordinates(blocks, structure)
             coordinates = recording_of(blocks, start, structure)
         lowest = [
-            np.nanmin(x) if refuses(kind, np.zeros(1)) else -np.inf
+            np.nanmin(x, initial=np.inf)
+            if isinstance(kind, Hurdle) or refuses(kind, np.zeros(1))
+            else -np.inf
             for x, kind in zip(X.T, kinds.values(), strict=True)
         ]
-        return cls(list(kinds), coordinates, np.array(lowest)[:, None])
+        return cls(list(kinds), coordinates, np.array(lowest)[:, None], apart)
 
     def recorded(self, values: np.ndarray) -> np.ndarray:
         """Return values (d, n) of all columns as they would be recorded."""
-        found = self.coordinates.recorded(values[self.columns])
+        own = values[self.columns]
+        found = self.coordinates.recorded(own)
+        found = np.where(found > 0, found, np.maximum(found, self.floor))
         out = values.copy()
-        out[self.columns] = np.where(found > 0, found, np.maximum(found, self.floor))
+        out[self.columns] = np.where(self.apart & (own == 0), 0.0, found)
         return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,13 +11,43 @@ from numpy.typing import ArrayLike
 from skem._display.marginal import marginal, mixture_of
 from skem._display.style import COLORS, GRAY, open_frame, single_axes
 from skem._inputs.features import feature_index, names_of
+from skem._inputs.frames import in_memory
 from skem._inputs.sklearn import check_matplotlib_support
-from skem._inputs.validation import check_data, check_n_values, check_sample_weight
+from skem._inputs.validation import (
+    check_data,
+    check_mixture,
+    check_n_values,
+    check_sample_weight,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+
+class _OneFeature(NamedTuple):
+    """A feature's name and values, with gaps, and the mixture of it."""
+
+    name: str
+    values: np.ndarray
+    mixture: Any
+
+
+def _of_array(estimator: Any, X: Any, feature: int | str) -> _OneFeature:
+    fitted = mixture_of(estimator)
+    names = names_of(estimator, np.shape(fitted.means_)[1])
+    j = feature_index(feature, names, "feature")
+    values = check_data(estimator, X, reset=False).X[:, j].astype(float)
+    return _OneFeature(names[j], values, marginal(fitted, [j]))
+
+
+def _of_table(estimator: Any, X: Any, feature: int | str) -> _OneFeature:
+    fitted = check_mixture(estimator, "MixtureModel", ["families_"])
+    names = list(fitted.families_)
+    j = feature_index(feature, names, "feature")
+    values = fitted._map(in_memory(X)).numbers()[j]
+    return _OneFeature(names[j], values, fitted.marginal(j))
 
 
 class QuantileDisplay:
@@ -101,8 +131,8 @@ class QuantileDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            Fitted Gaussian mixture, skem's or scikit-learn's; or a fitted search with a
-            `best_estimator_`.
+            Fitted Gaussian mixture, skem's or scikit-learn's, or mixture of a table; or
+            a fitted search with a `best_estimator_`.
 
         X : array-like of shape (n_samples, n_features)
             Data, with all features of the mixture. Missing values are left out.
@@ -111,7 +141,8 @@ class QuantileDisplay:
             Non-negative weights of the rows of X.
 
         feature : int or str, default=0
-            The feature, by index or name; the mixture is its marginal.
+            The feature, by index or name; the mixture is its marginal. Categories have
+            no quantiles.
 
         max_points : int, default=2000
             Number of points, at most: if there are more rows, of evenly spaced
@@ -145,18 +176,17 @@ class QuantileDisplay:
         >>> plt.close(display.figure_)
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        fitted = mixture_of(estimator)
         if not isinstance(max_points, Integral) or max_points < 1:
             raise ValueError(
                 f"max_points should be a positive integer, got {max_points!r}"
             )
-        names = names_of(estimator, np.shape(fitted.means_)[1])
-        j = feature_index(feature, names, "feature")
-        data = check_data(estimator, X, reset=False).X
-        weight = check_sample_weight(sample_weight, data)
-        x = data[:, j].astype(float)
+        best = getattr(estimator, "best_estimator_", estimator)
+        of_kind = _of_table if hasattr(best, "families_") else _of_array
+        found = of_kind(estimator, X, feature)
+        x, name = found.values, found.name
+        weight = check_sample_weight(sample_weight, x[:, None])
         there = ~np.isnan(x) if weight is None else ~np.isnan(x) & (weight > 0)
-        check_n_values(np.array([np.count_nonzero(there)]), [names[j]])
+        check_n_values(np.array([np.count_nonzero(there)]), [name])
         v = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=float)
         order = np.argsort(x[there], kind="stable")
         x, v = x[there][order], v[there][order]
@@ -165,8 +195,8 @@ class QuantileDisplay:
         if len(x) > max_points:
             wanted = (np.arange(max_points) + 0.5) / max_points
             x, prob = np.interp(wanted, prob, x), wanted
-        quantiles = marginal(fitted, [j]).quantile(prob)
-        return cls(data=x, mixture=quantiles, feature_name=names[j]).plot(ax=ax)
+        quantiles = found.mixture.quantile(prob)
+        return cls(data=x, mixture=quantiles, feature_name=name).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the picture.

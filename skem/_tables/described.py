@@ -22,22 +22,21 @@ from skem._inputs.validation import (
     weight_of_each,
 )
 from skem._tables.errors import errors_of, unflattened
-from skem._tables.fitted import FittedTable
 from skem._tables.intervals import TableEstimates, TableStandardErrors
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.readonly import REFUSAL, read_only
 from skem._tables.summary import TableSummary
 from skem._tables.support import support_probability
+from skem._tables.univariate import UnivariateTable
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
 from skem.families.table_map import TableMap
 
 
-class DescribedTable(FittedTable):
+class DescribedTable(UnivariateTable):
     """Methods of a fitted `MixtureModel` that take columns apart, and describe it."""
 
-    _parameters: dict[str, dict[str, np.ndarray]]
     _covariances: dict[tuple[str, ...], np.ndarray]
 
     # Both are described with the class, as other attributes are.

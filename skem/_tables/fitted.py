@@ -308,6 +308,11 @@ class FittedTable(TakesTables, SharedMethods):
         rows = product.rows(values, None, np.ones(len(x)))
         return product.logits(even, found, rows) + product.base(values)
 
+    def _proportions(self, j: int) -> np.ndarray:
+        """Probabilities of the categories of a column, (K, B)."""
+        groups = zip(self._columns.groups, self._laws, strict=True)
+        return next(laws["proportions"] for (_, own), laws in groups if j in own)
+
     def _rebuilt(self, values: np.ndarray) -> Any:
         return rebuilt(
             self._columns.names,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import pdtr, xlogy
+from scipy.special import pdtr, pdtrc, xlogy
 
 from skem.families.column import ColumnModel
 from skem.families.family import LARGEST_COUNT, Family, whole_numbers
@@ -170,9 +170,9 @@ class PositivePoisson(Poisson):
 
     def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
         """Return that of positive counts up to x."""
-        none = np.exp(-laws["rate"])[:, None]
-        some = (super().cdf(laws, x) - none) / -np.expm1(-laws["rate"])[:, None]
-        return np.where(x < 1, 0.0, np.clip(some, 0.0, 1.0))
+        rate = laws["rate"][:, None]
+        above = pdtrc(np.maximum(x, 0.0), rate) / -np.expm1(-rate)
+        return np.where(x < 1, 0.0, 1 - above)
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

@@ -8,22 +8,8 @@ from skem.core.blocks.threads import Workers
 from skem.families.point import Sums
 from skem.families.table_map import TableMap
 
-CARCINOMA = (
-    "0000000:34 0000100:2 0100000:6 0100001:1 0100100:4 0100101:5 1000000:2 "
-    "1010101:1 1100000:2 1100001:1 1100100:2 1100101:7 1100111:1 1101001:1 "
-    "1101101:2 1101111:3 1110101:13 1110111:5 1111101:10 1111111:16"
-)
-"""Seven pathologists' ratings of 118 slides (Agresti 2002, table 13.1)."""
 POLCA = {2: -317.2568373, 3: -293.7049788}
 """Log-likelihoods of poLCA's best fits (Linzer & Lewis 2011)."""
-
-
-@pytest.fixture(scope="module")
-def carcinoma():
-    pairs = [item.split(":") for item in CARCINOMA.split()]
-    rows = [list(map(int, p)) for p, count in pairs for _ in range(int(count))]
-    assert np.sum(rows) == 384
-    return np.array(rows, float)
 
 
 @pytest.mark.slow
