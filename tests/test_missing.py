@@ -24,7 +24,7 @@ from skem import (
     StudentMixture,
     bootstrap_lrt,
 )
-from skem._bootstrap.arrays import gaps_of
+from skem._bootstrap.arrays import Likeness
 from skem._inputs.blocks import array_blocks, to_be_fitted
 from skem._inputs.validation import Data
 from skem.core.blocks import arrays as core_blocks
@@ -398,9 +398,9 @@ def test_bootstrap_data_have_the_gaps_of_the_data():
         mixture, X, 1, 2, n_boot=1, random_state=0, sample_weight=weight
     )
     assert np.isfinite(test.bootstrap_statistics).all()
-    gaps = gaps_of(X, weight, int(weight.sum()))
-    expected = np.repeat(np.isnan(X), weight, axis=0)
-    np.testing.assert_array_equal(gaps, expected)
+    rows, left = Likeness.of(weight, 60, 2)
+    np.testing.assert_array_equal(rows, np.repeat(np.arange(60), weight))
+    assert left is None
 
 
 # What must make no difference -----------------------------------------------------

@@ -64,8 +64,8 @@ def test_choices_tell_weights_from_counts(name, X, weight):
     (text,), (file,) = told(estimator.fit, *data, sample_weight=weight)
     assert text == (
         "The sample weights add up to 5.5e+03, 50 times the number of rows, and are "
-        "not whole numbers: criteria take them for counts of rows. Divide them by "
-        "their mean (see the guide on weights)."
+        "not whole numbers: criteria take them for counts of rows. Multiply them by "
+        "v.sum() / (v**2).sum() of weights v (see the guide on weights)."
     )
     assert file == __file__
     for counts in (np.ceil(weight), weight / 50):

@@ -61,7 +61,7 @@ def test_continuous_columns_of_simulated_tables_are_rounded_as_the_data_are(rng)
     recording = RecordedColumns.of(values, weight, model._columns.groups)
     drawn = np.stack([rng.poisson(3, 60), rng.normal(size=60), rng.lognormal(0, 1, 60)])
     drawn[1, 0] = np.nan
-    found = recording.recorded(drawn)
+    found = recording.recorded(drawn, np.random.RandomState(0))
     np.testing.assert_array_equal(found[0], drawn[0])
     np.testing.assert_allclose(found[1], np.round(drawn[1], 1), atol=1e-9)
     # No zeros: a column of that family has none.

@@ -11,6 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 
+from skem._bootstrap.recording import Recording
 from skem._fitting.fitting import explained_failure
 from skem._fitting.likelihood import LikelihoodMixture
 from skem._inputs.blocks import array_blocks, to_be_fitted
@@ -22,12 +23,9 @@ from skem._inputs.validation import (
 )
 from skem._report.text import count
 from skem.core.blocks.arrays import Blocks
-from skem.core.gaussian.coordinates import Coordinates
-from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
-from skem.core.mixture.scale import Sample
 from skem.core.search.climb import best_of
 from skem.core.search.effort import affordable
 from skem.core.search.follow import swiftly
@@ -53,11 +51,11 @@ M = TypeVar("M", bound=BaseEstimator)
 
 
 class ValidatedRows(NamedTuple):
-    """Validated data and weights, the number of rows they count for, and gaps."""
+    """Validated data and weights, and what simulated rows weigh and lack."""
 
     data: Data
     weight: np.ndarray | None
-    n_rows: int
+    like: Likeness
     gaps: np.ndarray | None
 
 
@@ -84,41 +82,50 @@ def checked_rows(
         blocks = to_be_fitted(template, blocks)
         check_n_samples(blocks.n_observed, n_components)
         weight = blocks.weight
-    n_rows = n_simulated(weight, len(data.X), n_components)
-    gaps = gaps_of(data.X, weight, n_rows) if data.incomplete else None
-    return ValidatedRows(data, weight, n_rows, gaps)
+    like = Likeness.of(weight, len(data.X), n_components)
+    gaps = np.isnan(data.X)[like.rows] if data.incomplete else None
+    return ValidatedRows(data, weight, like, gaps)
 
 
-def n_simulated(weight: np.ndarray | None, n_rows: int, n_components: int) -> int:
-    """Return how many rows simulated data have: as many as those of the data weigh."""
-    if weight is None:
-        return n_rows
+class Likeness(NamedTuple):
+    """Which row of the data each simulated one is like, and what it weighs."""
+
+    rows: np.ndarray
+    weight: np.ndarray | None
+
+    @classmethod
+    def of(cls, weight: np.ndarray | None, n_rows: int, n_components: int) -> Likeness:
+        """Take rows as often as they count, if weights are whole numbers.
+
+        Others are kept: how much a statistic varies depends on how they do. `None`
+        stands for weights of one.
+        """
+        if weight is None:
+            return cls(np.arange(n_rows), None)
+        check_counted(weight)
+        if not are_counts(weight):
+            rows = np.flatnonzero(weight)
+            return cls(rows, weight[rows])
+        rows = np.repeat(np.arange(n_rows), weight.astype(int))
+        # As many as a mixture needs, the last one again.
+        least = np.minimum(np.arange(max(n_components, 2, len(rows))), len(rows) - 1)
+        return cls(rows[least], None)
+
+
+def are_counts(weight: np.ndarray) -> bool:
+    """Whether weights are whole numbers."""
+    return bool((weight == np.floor(weight)).all())
+
+
+def check_counted(weight: np.ndarray) -> None:
+    """Refuse counts of more rows than can be simulated."""
     total = float(weight.sum(dtype=float))
-    if total > LARGEST_SAMPLE:
+    if total > LARGEST_SAMPLE and are_counts(weight):
         raise ValueError(
             f"Sample weights add up to {total:.3g}, and so many rows would have to be "
             f"simulated. Scale them to add up to {LARGEST_SAMPLE:.0e} at most, such as "
-            f"the {count(n_rows, 'row')} that there are."
+            f"the {count(len(weight), 'row')} that there are."
         )
-    return max(n_components, 2, round(total))
-
-
-def models_of(weight: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """Return the row that each simulated one is like: each as often as it weighs."""
-    if weight is None:
-        return np.arange(n_rows)
-    cumulated = np.cumsum(weight, dtype=float)
-    places = (np.arange(n_rows) + 0.5) / n_rows * cumulated[-1]
-    return np.searchsorted(cumulated, places)
-
-
-def gaps_of(X: np.ndarray, weight: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """Return what so many rows lack."""
-    gaps = np.isnan(X)[models_of(weight, n_rows)]
-    if weight is not None:
-        # A feature that has a value in a row of little weight keeps one.
-        gaps[0] &= ~gaps.all(axis=0)
-    return gaps
 
 
 def ratios(
@@ -149,11 +156,11 @@ def ratios(
         simulation = Simulation(
             null,
             [replace(em, blocks=cast(Any, None), sample=None) for em in maps],
-            recording_of(em.blocks, em.coordinates, em.structure)
-            if em.sample is None
-            else em.coordinates,
+            Recording.of(
+                em.blocks, em.coordinates, em.structure, rows.data.X, rows.weight
+            ),
             small.evaluation.parameters,
-            rows.n_rows,
+            rows.like,
             rows.gaps,
             blocks.dtype,
             finish,
@@ -161,13 +168,6 @@ def ratios(
         with Parallel(n_jobs=n_jobs) as parallel:
             simulated = parallel(delayed(simulation.statistic)(seed) for seed in seeds)
     return statistic, np.array(simulated)
-
-
-def recording_of(
-    blocks: Blocks, coordinates: Coordinates, structure: Structure
-) -> Coordinates:
-    """Return coordinates that know the values that rows share, of any penalty."""
-    return Sample.of(blocks, coordinates, structure).coordinates
 
 
 @dataclass(frozen=True)
@@ -180,24 +180,27 @@ class Simulation:
 
     null: LikelihoodMixture
     maps: list[EMMap]
-    recording: Coordinates
+    recording: Recording
     start: Parameters
-    n_rows: int
+    like: Likeness
     gaps: np.ndarray | None
     dtype: np.dtype
     finish: Any
 
     def statistic(self, seed: int) -> float:
         """Draw data, and return their likelihood ratio statistic."""
-        X, _ = self.null.sample(self.n_rows, random_state=seed)
-        X = self.recording.recorded(X.T).T.astype(self.dtype, order="C", copy=False)
+        rng = np.random.RandomState(seed)
+        X, _ = self.null.sample(len(self.like.rows), random_state=rng)
+        # Draws come in the order of their components, and weights are of any row.
+        X = self.recording.recorded(rng.permutation(X).T, rng).T
+        X = X.astype(self.dtype, order="C", copy=False)
         if self.gaps is not None:
             X[self.gaps] = np.nan
-        with array_blocks(Data(X, self.gaps is not None), None) as blocks:
+        data = Data(X, self.gaps is not None)
+        with array_blocks(data, self.like.weight) as blocks:
             filled = to_be_fitted(self.null, blocks)
             maps = list(self._of(filled))
             small = self.finish(maps[0], self.start)
-            rng = np.random.RandomState(seed)
             return _ratio(self.null, maps, small, rng, self.finish)
 
     def _of(self, blocks: Blocks) -> Iterator[EMMap]:

@@ -295,8 +295,8 @@ def _simulated(simulation: TableSimulation, cells: Cells, seed: int) -> Compared
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DegenerateComponentsWarning)
         warnings.simplefilter("ignore", UserWarning)
-        fitted.fit(table)
-    return cells.compared(fitted, table, None)
+        fitted.fit(table, sample_weight=simulation.weight)
+    return cells.compared(fitted, table, simulation.weight)
 
 
 class Compared(NamedTuple):

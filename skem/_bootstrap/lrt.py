@@ -124,8 +124,8 @@ def bootstrap_lrt(
         Seed. Pass an int for reproducible results, which do not depend on `n_jobs`.
 
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. The simulated data sets have as many rows as these
-        weights sum up to, rounded.
+        Non-negative weights. Whole numbers count rows: simulated data have as many as
+        they add up to. Other weights are those of a survey, which simulated rows keep.
 
     Returns
     -------
@@ -160,9 +160,10 @@ def bootstrap_lrt(
     simulated data lack those that the rows of the data lack.
 
     Values that many rows share have a width, as `GaussianMixture` has it in its Notes.
-    Simulated data share values alike: a column in even steps has the same steps, a draw
-    within the width of another shared value has this value, and one beyond an end at
-    which rows are heaped, as the lowest answer of a scale, is moved to it.
+    Simulated data share values alike: a column in even steps has the same steps, draws
+    within the width of another shared value have it as often as rows there do, and one
+    beyond an end at which rows are heaped, as the lowest answer of a scale, is moved to
+    it.
 
     References
     ----------

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from skem._bootstrap.arrays import models_of, n_simulated, recording_of
+from skem._bootstrap.arrays import Likeness
+from skem._bootstrap.recording import Recording
 from skem._inputs.blocks import array_blocks
 from skem._inputs.families import refuses
 from skem._inputs.validation import Data, check_sample_weight, without_empty_rows
-from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.coordinates import standardising_coordinates
 from skem.core.gaussian.covariance import SHAPES
 from skem.families.hurdle import Hurdle, without_zeros
 from skem.mixture_model import MixtureModel
@@ -26,7 +27,7 @@ class RecordedColumns:
     """
 
     columns: list[int]
-    coordinates: Coordinates
+    recording: Recording
     floor: np.ndarray
     apart: np.ndarray
 
@@ -46,19 +47,19 @@ class RecordedColumns:
         structure = SHAPES["diag"]
         with array_blocks(data, weight) as blocks:
             start = standardising_coordinates(blocks, structure)
-            coordinates = recording_of(blocks, start, structure)
+            recording = Recording.of(blocks, start, structure, X, weight)
         lowest = [
             np.nanmin(x, initial=np.inf)
             if isinstance(kind, Hurdle) or refuses(kind, np.zeros(1))
             else -np.inf
             for x, kind in zip(X.T, kinds.values(), strict=True)
         ]
-        return cls(list(kinds), coordinates, np.array(lowest)[:, None], apart)
+        return cls(list(kinds), recording, np.array(lowest)[:, None], apart)
 
-    def recorded(self, values: np.ndarray) -> np.ndarray:
+    def recorded(self, values: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Return values (d, n) of all columns as they would be recorded."""
         own = values[self.columns]
-        found = self.coordinates.recorded(own)
+        found = self.recording.recorded(own, rng)
         found = np.where(found > 0, found, np.maximum(found, self.floor))
         out = values.copy()
         out[self.columns] = np.where(self.apart & (own == 0), 0.0, found)
@@ -67,24 +68,28 @@ class RecordedColumns:
 
 @dataclass(frozen=True)
 class TableSimulation:
-    """How tables like the data are drawn from a mixture: what they lack, (d, n)."""
+    """How tables like the data are drawn from a mixture.
+
+    With the `weight` of rows, or None, and what they lack, (d, n).
+    """
 
     mixture: MixtureModel
     recording: RecordedColumns | None
+    weight: np.ndarray | None
     gaps: np.ndarray
 
     @classmethod
     def of(
         cls, mixture: MixtureModel, X: Any, sample_weight: Any, n_components: int
     ) -> TableSimulation:
-        """Look at the data: as many rows as they weigh, for so many components."""
+        """Look at the data, of which so many components are to be fitted."""
         values = mixture._map(X, sample_weight).values[:, :]
         missing = np.isnan(values)
         weight = check_sample_weight(sample_weight, missing.T)
-        n_rows = n_simulated(weight, missing.shape[1], n_components)
+        like = Likeness.of(weight, missing.shape[1], n_components)
         families = [(kind, list(own)) for kind, own in mixture._columns.groups]
         recording = RecordedColumns.of(values, weight, families)
-        return cls(mixture, recording, missing[:, models_of(weight, n_rows)])
+        return cls(mixture, recording, like.weight, missing[:, like.rows])
 
     def drawn(self, seed: int) -> Any:
         """Return a table, of the kind that the mixture was fitted to."""
@@ -92,7 +97,7 @@ class TableSimulation:
         _, values = self.mixture._labelled_draws(gaps.shape[1], rng)
         values = values[:, rng.permutation(gaps.shape[1])]
         if self.recording is not None:
-            values = self.recording.recorded(values)
+            values = self.recording.recorded(values, rng)
         empty = (gaps | np.isnan(values)).all(axis=1)
         values[gaps & ~empty[:, None]] = np.nan
         return self.mixture._rebuilt(values)

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skem._bootstrap.arrays import n_simulated, without_start
+from skem._bootstrap.arrays import check_counted, without_start
 from skem._bootstrap.simulated_tables import TableSimulation
 from skem._inputs.families import resolve, warn_of_codes
 from skem._inputs.sklearn import num_samples
@@ -34,7 +34,8 @@ def check_rows(X: Any, sample_weight: Any, n_components: int) -> None:
     weight = check_sample_weight(sample_weight, np.empty((n, 0)))
     seen = n if weight is None else int(np.count_nonzero(weight))
     check_n_samples(seen, n_components)
-    n_simulated(weight, n, n_components)
+    if weight is not None:
+        check_counted(weight)
 
 
 def with_families(estimator: MixtureModel, X: Any, sample_weight: Any) -> MixtureModel:
@@ -103,4 +104,5 @@ def _simulate(
     seed: int,
 ) -> float:
     """Return the statistic of a table drawn from the smaller mixture."""
-    return _fit(template, simulation.drawn(seed), None, components, seed)[1]
+    table, weight = simulation.drawn(seed), simulation.weight
+    return _fit(template, table, weight, components, seed)[1]

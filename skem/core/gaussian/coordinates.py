@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters, shares
 from skem.core.gaussian.storage import TINY
-from skem.core.gaussian.ties import Ties
+from skem.core.gaussian.ties import Atoms, Ties
 
 Mixture = TypeVar("Mixture", bound=Parameters)
 
@@ -59,26 +60,33 @@ class Coordinates:
         """Return w²/12 of the values of a block that are shared, or None."""
         return None if self.ties is None else self.ties.squares(data)
 
-    def recorded(self, data: np.ndarray) -> np.ndarray:
-        """Return raw data (d, n) as the data were recorded that have these `ties`.
+    def in_steps(self, data: np.ndarray) -> np.ndarray:
+        """Return raw data (d, n) in the steps of data that have these `ties`.
 
-        In their steps, between their ends, and with a value that many rows share
-        wherever its width reaches.
+        And between their ends.
         """
         if self.ties is None or self.ties.recording is None:
             return data
         z = self.ties.recording.recorded(self.load(data, np.empty(data.shape)))
         out = np.where(self.ties.recording.step[:, None] > 0, self.raw(z), data)
-        out = out.astype(data.dtype, copy=False)
-        for feature, values, squares in self.ties.atoms:
-            raw = np.broadcast_to(values, (len(z), len(values)))
-            at = self.load(raw, np.empty(raw.shape))[feature]
-            away = np.abs(z[feature, :, None] - at)
-            # Half of a width w, of w²/12.
-            away[away > np.sqrt(3 * squares)] = np.inf
-            own = values[away.argmin(axis=1)]
-            out[feature] = np.where(np.isfinite(away.min(axis=1)), own, out[feature])
-        return out
+        return out.astype(data.dtype, copy=False)
+
+    def near_shared(self, data: np.ndarray) -> Iterator[tuple[Atoms, np.ndarray]]:
+        """Yield shared values of features, and which of them raw data (d, n) are near.
+
+        That is the nearest one of which the width reaches so far; −1 if none does.
+        """
+        if self.ties is None:
+            return
+        z = self.load(data, np.empty(data.shape))
+        for atoms in self.ties.atoms:
+            raw = np.broadcast_to(atoms.values, (len(z), len(atoms.values)))
+            at = self.load(raw, np.empty(raw.shape))[atoms.feature]
+            away = np.abs(z[atoms.feature, :, None] - at)
+            # Half of a width w, of w²/12; gaps are near none.
+            away[~(away <= np.sqrt(3 * atoms.squares))] = np.inf
+            near = np.isfinite(away.min(axis=1))
+            yield atoms, np.where(near, away.argmin(axis=1), -1)
 
     def same(self, other: Coordinates) -> bool:
         """Whether another one takes data to the same place."""

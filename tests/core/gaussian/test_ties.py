@@ -59,7 +59,7 @@ def test_other_values_are_recorded_as_the_data_are(rng, dtype):
     here = Coordinates(shift, slope, ties=ties)
     drawn = rng.normal(1, 2, (4, 300))
     drawn[0, 0] = np.nan
-    found = here.recorded(drawn)
+    found = here.in_steps(drawn)
     rounding = 1e-5 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(
         found[0], np.round(drawn[0] - 0.05, 1) + 0.05, atol=rounding
@@ -68,12 +68,14 @@ def test_other_values_are_recorded_as_the_data_are(rng, dtype):
     np.testing.assert_allclose(
         found[1], np.maximum(np.round(drawn[1]), 1), atol=rounding
     )
+    np.testing.assert_array_equal(found[2:], drawn[2:])
+    ((atoms, place),) = here.near_shared(drawn)
+    assert (atoms.feature, atoms.values.tolist()) == (2, [0])
     half = width(ties.atoms[0].squares[0]) / slope[2] / 2
     near = np.abs(drawn[2]) < half
     assert 0.02 < near.mean() < 0.5
-    np.testing.assert_array_equal(found[2], np.where(near, 0, drawn[2]))
-    np.testing.assert_array_equal(found[3], drawn[3])
-    assert Coordinates(shift, slope).recorded(drawn) is drawn
+    np.testing.assert_array_equal(place, np.where(near, 0, -1))
+    assert Coordinates(shift, slope).in_steps(drawn) is drawn
 
 
 def test_decimals_that_no_two_rows_share_are_recorded_in_steps(rng):
@@ -82,7 +84,7 @@ def test_decimals_that_no_two_rows_share_are_recorded_in_steps(rng):
     X = np.round(X, 1)
     here = Coordinates(np.zeros(2), np.ones(2), ties=ties_of(*X))
     drawn = rng.normal(0, 100, (2, 50))
-    np.testing.assert_allclose(here.recorded(drawn), np.round(drawn, 1), atol=1e-9)
+    np.testing.assert_allclose(here.in_steps(drawn), np.round(drawn, 1), atol=1e-9)
 
 
 def test_bits_and_booleans_have_a_step_of_one(rng):
