@@ -584,17 +584,17 @@ def test_frames_of_polars_are_read_by_columns():
 @pytest.mark.parametrize(
     ("column", "families", "message"),
     [
-        (pd.date_range("2020", periods=4), "auto", "'x' has the dtype datetime64"),
+        (pd.date_range("2020", periods=4), "auto", "'x' has dates"),
         (
             pd.date_range("2020", periods=4, tz="UTC"),
             "auto",
-            r"'x' has the dtype datetime64\[.s, UTC\], which is neither",
+            "'x' has dates, and families are of numbers and categories",
         ),
-        (pd.to_timedelta([1, 2, 3, None], "D"), "auto", "'x' has the dtype timedelta"),
+        (pd.to_timedelta([1, 2, 3, None], "D"), "auto", "'x' has durations"),
         (
             pd.period_range("2020", periods=4, freq="D"),
             "auto",
-            r"'x' has the dtype period\[D\], .* Turn it into one of them, or leave it",
+            "'x' has dates, .* Leave the column out, or turn them into numbers first",
         ),
         (pd.interval_range(0, 4), "auto", r"'x' has the dtype interval\[int64, right"),
         ([0.0, 1, 2, 3], "lognormal", "'x' has values that are not positive"),
@@ -1092,3 +1092,33 @@ def test_as_many_rows_are_drawn_as_a_whole_number_says():
     for n_samples, reason in ((2.5, "whole number"), (0, "at least one sample")):
         with pytest.raises(ValueError, match=reason):
             model.sample(n_samples)
+
+
+@pytest.mark.parametrize("kind", ["category", "object", "array"])
+def test_imputing_leaves_categories_that_are_not_known(kind):
+    """They are missing when rows are scored, but a person wrote them there."""
+    table = pd.DataFrame({"n": [1.0, 2, 9, 8] * 9, "area": ["u", "u", "v", "v"] * 9})
+    table["area"] = table["area"].astype("object" if kind == "array" else kind)
+    new = pd.DataFrame({"n": [9.0, np.nan, 1.0], "area": ["abroad", "u", None]})
+    if kind == "array":
+        table, new = table.to_numpy(), new.to_numpy()
+    model = MixtureModel(2, handle_unknown="missing", random_state=0).fit(table)
+    found = np.asarray(model.impute(new), dtype=object)
+    assert found[:, 1].tolist() == ["abroad", "u", "u"]
+    assert found[0, 0] == 9
+    assert found[1, 0] == pytest.approx(1.5, abs=0.3)
+
+
+def test_a_summary_says_what_is_of_logarithms():
+    """A mean of logarithms beside zeros was called a mean."""
+    amounts = np.exp(np.linspace(0, 2, 40))
+    table = pd.DataFrame({"all": amounts, "some": amounts * (np.arange(40) % 4 > 0)})
+    families = {"all": "lognormal", "some": "hurdle_lognormal"}
+    text = str(MixtureModel(families=families).fit(table).summary())
+    assert "all: mean of log " in text
+    assert "some: mean of log " in text
+    assert "some: standard_deviation of log " in text
+    assert "some: zero_probability  0.250" in text
+    never = MixtureModel(families="hurdle_lognormal").fit(table[["all"]])
+    line = next(x for x in str(never.summary()).splitlines() if "zero_prob" in x)
+    assert float(line.split()[-1]) == 0

@@ -102,8 +102,8 @@ def warn_unless_counts(weights: Blocks | np.ndarray | None, what: str) -> None:
     if total > LARGE * n and not weights.whole_weights:
         warnings.warn(
             f"{NO_COUNTS} {total:.3g}, {total / n:.3g} times the number of rows, and "
-            f"are not whole numbers: {what} take them for counts of rows. Multiply them "
-            "by v.sum() / (v**2).sum() of weights v (see the guide on weights).",
+            f"are not whole numbers: {what} take them for counts of rows. Multiply "
+            "them by v.sum() / (v**2).sum() of weights v (see the guide on weights).",
             UserWarning,
             stacklevel=users_level(),
         )

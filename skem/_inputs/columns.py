@@ -19,12 +19,14 @@ DURATIONS = ("durations", "turn them into numbers first, such as seconds")
 CATEGORIES = (
     "categories",
     "turn them into columns of numbers first, for instance by "
-    "sklearn.preprocessing.OneHotEncoder",
+    "sklearn.preprocessing.OneHotEncoder; skem.MixtureModel takes tables with "
+    "categories",
 )
 TEXT = (
     "text",
     "turn it into numbers first: pandas.to_numeric reads numbers, "
-    "sklearn.preprocessing.OneHotEncoder encodes categories",
+    "sklearn.preprocessing.OneHotEncoder encodes categories; skem.MixtureModel takes "
+    "tables with categories",
 )
 COMPLEX = (
     "complex numbers",

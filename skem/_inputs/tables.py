@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
+from skem._inputs.columns import OF_KIND
 from skem._inputs.dask import check_two_dimensions
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
 from skem._inputs.frames import (
@@ -349,6 +350,13 @@ def _of_labels(name: str, codes: np.ndarray, labels: Sequence[Any]) -> Column:
 
 def _neither(name: str, dtype: Any) -> ValueError:
     """Return the error of a column of a dtype that no family takes."""
+    kind = "M" if str(dtype).startswith("period") else getattr(dtype, "kind", "")
+    if kind in OF_KIND:
+        what, advice = OF_KIND[kind]
+        return ValueError(
+            f"Column {name!r} has {what}, and families are of numbers and categories. "
+            f"Leave the column out, or {advice}."
+        )
     return ValueError(
         f"Column {name!r} has the dtype {dtype}, which is neither of numbers nor of "
         "categories. Turn it into one of them, or leave it out."
@@ -452,6 +460,30 @@ def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.nd
     return place[own.codes]
 
 
+def with_unknown(
+    values: np.ndarray, categories: dict[str, np.ndarray], table: Table
+) -> dict[str, np.ndarray]:
+    """Put the codes of categories that are not known into values (d, n).
+
+    Return the categories with them.
+    """
+    every = dict(categories)
+    for row, column in zip(values, table.columns, strict=True):
+        if column.name not in categories:
+            continue
+        own, known = column.as_categories(), categories[column.name].tolist()
+        assert own.codes is not None
+        new = [label for label in own.labels if label not in known]
+        if not new:
+            continue
+        places = {label: len(known) + i for i, label in enumerate(new)}
+        place = np.array([places.get(label, -1) for label in own.labels] + [-1])
+        found = place[own.codes]
+        row[found >= 0] = found[found >= 0]
+        every[column.name] = np.array([*known, *new], dtype=object)
+    return every
+
+
 def rebuilt(
     names: Sequence[str],
     values: np.ndarray,
@@ -480,7 +512,8 @@ def rebuilt(
     table = pandas.DataFrame(frame)
     for name, dtype in zip(names, dtypes, strict=True):
         if str(dtype) == "category":
-            table[name] = table[name].astype(dtype)
+            if table[name].dropna().isin(dtype.categories).all():
+                table[name] = table[name].astype(dtype)
         elif dtype.kind in "iu" and (table[name] % 1 == 0).all():
             table[name] = table[name].astype(dtype)
         elif (

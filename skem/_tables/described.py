@@ -15,6 +15,7 @@ from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
 from skem._inputs.frames import in_memory
+from skem._inputs.tables import read_table, with_unknown
 from skem._inputs.validation import (
     check_labels,
     check_of_rows,
@@ -87,7 +88,7 @@ class DescribedTable(UnivariateTable):
         -------
         X : DataFrame or ndarray of shape (n_samples, n_features)
             A table of the kind that was fitted, without gaps, in memory. A pandas
-            DataFrame has the index of X.
+            DataFrame has the index of X. Categories that are not known stay.
 
         Raises
         ------
@@ -112,7 +113,10 @@ class DescribedTable(UnivariateTable):
                 values[place] = model.drawn(laws, values[place], labels, rng)
             else:
                 values[place] = model.filled(laws, values[place], resp)
-        filled = self._rebuilt(values)
+        every = self.categories_
+        if self.handle_unknown == "missing":
+            every = with_unknown(values, every, read_table(self, X, reset=False))
+        filled = self._rebuilt(values, every)
         if hasattr(filled, "iloc") and hasattr(X, "iloc"):
             filled.index = X.index
         return filled
@@ -407,6 +411,11 @@ class DescribedTable(UnivariateTable):
             self.categories_,
             self.n_parameters_,
             getattr(self, "lower_bound_", None),
+            logarithms={
+                self._columns.names[j]: kind.logarithms
+                for kind, places in self._columns.groups
+                for j in places
+            },
         )
         if X is None:
             return summary

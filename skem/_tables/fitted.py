@@ -313,11 +313,13 @@ class FittedTable(TakesTables, SharedMethods):
         groups = zip(self._columns.groups, self._laws, strict=True)
         return next(laws["proportions"] for (_, own), laws in groups if j in own)
 
-    def _rebuilt(self, values: np.ndarray) -> Any:
+    def _rebuilt(
+        self, values: np.ndarray, categories: dict[str, np.ndarray] | None = None
+    ) -> Any:
         return rebuilt(
             self._columns.names,
             values,
-            self.categories_,
+            categories or self.categories_,
             self._container,
             self._dtypes,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from skem._report.text import (
     rounded,
     shorten,
 )
-from skem.families.gaussian import LogNormal
+from skem.families.hurdle import ZERO
 
 LONGEST_ROW_NAME = 40
 """Characters of a row's name, at most."""
@@ -55,6 +55,9 @@ class TableSummary(Printed):
 
     data_have_labels : bool
         Whether these are of known components, too, as `lower_bound` never is.
+
+    logarithms : dict of str to tuple of str
+        Names of the parameters of each column that are of logarithms.
     """
 
     weights: np.ndarray
@@ -69,6 +72,7 @@ class TableSummary(Printed):
     aic: float | None = None
     icl: float | None = None
     data_have_labels: bool = False
+    logarithms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def _sections(self) -> list[Section]:
         K = len(self.weights)
@@ -80,8 +84,12 @@ class TableSummary(Printed):
             if name in self.categories:
                 of_categories += self._proportions(name)
             else:
-                of = " of log" if self.families[name] == LogNormal.name else ""
-                rows += [(f"{name}: {label}{of}", law) for label, law in laws.items()]
+                of_logs = self.logarithms.get(name, ())
+                for label, law in laws.items():
+                    of = " of log" if label in of_logs else ""
+                    # One that no row has is next to zero.
+                    law = np.round(law, 12) if label == ZERO else law
+                    rows.append((f"{name}: {label}{of}", law))
         title = (
             f"Mixture of {count(K, 'component')}: "
             f"{count(self.n_parameters, 'free parameter')}"
