@@ -395,3 +395,14 @@ def test_lower_bound_counts_labels_but_of_tables(kind):
     assert with_labels < alone - 1e-3
     wanted = alone if kind is MixtureModel else with_labels
     assert mixture.lower_bound_ == pytest.approx(wanted, abs=1e-9)
+
+
+def test_integers_among_objects_are_labels(X):
+    labels = np.array([0, 1, -1] * (len(X) // 3) + [-1] * (len(X) % 3))
+    plain = GaussianMixture(2, random_state=0).fit(X, labels=labels)
+    objects = GaussianMixture(2, random_state=0).fit(X, labels=labels.astype(object))
+    np.testing.assert_array_equal(objects.means_, plain.means_)
+    odd = labels.astype(object)
+    odd[0] = True
+    with pytest.raises(ValueError, match="got object values"):
+        GaussianMixture(2).fit(X, labels=odd)

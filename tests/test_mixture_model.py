@@ -1122,3 +1122,23 @@ def test_a_summary_says_what_is_of_logarithms():
     never = MixtureModel(families="hurdle_lognormal").fit(table[["all"]])
     line = next(x for x in str(never.summary()).splitlines() if "zero_prob" in x)
     assert float(line.split()[-1]) == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "UInt8", "int64"])
+def test_draws_beyond_an_integer_type_do_not_wrap_around(dtype):
+    """Counts of a mean near 127 had come back as negative ones."""
+    rng = np.random.default_rng(0)
+    most = {"int8": 127, "int64": 2**62}.get(dtype, 255)
+    rate = 120 if dtype == "int8" else 240
+    table = pd.DataFrame({"n": np.minimum(rng.poisson(rate, 100), most)})
+    table = table.astype(dtype)
+    model = MixtureModel(families={"n": "poisson"}).fit(table)
+    drawn = model.sample(500, random_state=0)[0]["n"]
+    assert drawn.min() > rate / 2
+    assert drawn.mean() == pytest.approx(table["n"].mean(), rel=0.02)
+    assert (drawn.max() > most) == (dtype != "int64")
+    # All that fit into the type have it.
+    assert model.sample(2, random_state=0)[0]["n"].dtype == table["n"].dtype
+    table.loc[::5, "n"] = pd.NA if dtype == "UInt8" else table["n"].max()
+    filled = model.impute(table, sample=True, random_state=0)
+    assert filled["n"].min() > rate / 2

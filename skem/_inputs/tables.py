@@ -514,13 +514,21 @@ def rebuilt(
         if str(dtype) == "category":
             if table[name].dropna().isin(dtype.categories).all():
                 table[name] = table[name].astype(dtype)
-        elif dtype.kind in "iu" and (table[name] % 1 == 0).all():
+        elif dtype.kind in "iu" and _are_of(table[name].to_numpy(), dtype):
             table[name] = table[name].astype(dtype)
         elif (
             dtype.kind in "bOUT" and not table[name].isna().any() and name in categories
         ):
             table[name] = table[name].astype(dtype)
     return table
+
+
+def _are_of(values: np.ndarray, dtype: Any) -> bool:
+    """Whether floats are integers of a type of NumPy's or pandas', without gaps."""
+    limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+    # One above the largest one is a float, if that itself is not.
+    inside = (values >= limits.min) & (values < float(limits.max) + 1)
+    return bool((inside & (values == np.floor(values))).all())
 
 
 def _decoded(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -340,8 +340,8 @@ def check_labels(
 
 
 def as_labels(labels: Any) -> np.ndarray:
-    """Return what may be labels as an array of any type."""
-    return check_array(
+    """Return what may be labels as an array of any type; integers, if objects are."""
+    found = check_array(
         as_numpy(whole(labels, "labels")),
         dtype=None,
         ensure_2d=False,
@@ -349,6 +349,12 @@ def as_labels(labels: Any) -> np.ndarray:
         ensure_min_samples=0,
         input_name="labels",
     )
+    if found.dtype == object and all(
+        isinstance(label, Integral) and not isinstance(label, bool)
+        for label in found.flat
+    ):
+        return found.astype(np.intp)
+    return found
 
 
 def check_each_label(labels: np.ndarray, n_components: int) -> None:
