@@ -1,4 +1,4 @@
-"""What scikit-learn's metrics lack: clusters by the names of the classes they are."""
+"""What scikit-learn's metrics lack: names of clusters, and what labels get wrong."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
 
 from skem._inputs.array_api import as_numpy
 from skem._inputs.gaps import whole
 from skem._inputs.validation import check_sample_weight
 
-__all__ = ["class_error", "matched_labels"]
+__all__ = ["bch_weights", "class_error", "classification_errors", "matched_labels"]
 
+CONDITION = 1e8
+"""Condition of the errors of labels from which on they have no inverse."""
+OFF_ONE = 1e-4
+"""Sums of probabilities may be off one by so much: those of float32 are."""
 NO_CLASS = "(no class)"
 """What clusters without a class are called, if one is called ""."""
 
@@ -129,6 +137,137 @@ def class_error(
     table = _Table.of(y_true, y_pred, sample_weight)
     total, agreeing = table.cells.sum(), table.cells[table.matching].sum()
     return float(max(0.0, total - agreeing) / total)
+
+
+def classification_errors(
+    proba: ArrayLike, sample_weight: ArrayLike | None = None
+) -> np.ndarray:
+    """Estimate how often the rows of each component get each label.
+
+    Labels are those of the largest probability, and wrong in some rows. So what is done
+    with them afterwards, as a regression of the labels on other columns, finds too
+    little; this matrix corrects it (Bolck, Croon & Hagenaars 2004 [1]_).
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_components)
+        Posterior probabilities, as `predict_proba` of any mixture returns them.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_components, n_components)
+        Probabilities of each label (columns), given the component (rows).
+
+    Raises
+    ------
+    ValueError
+        If probabilities are negative or do not add up to one in each row, a component
+        has no probability in any row, or weights are negative.
+
+    See Also
+    --------
+    bch_weights : Weights of rows that make up for these errors.
+
+    References
+    ----------
+    .. [1] A. Bolck, M. Croon & J. Hagenaars (2004). Estimating latent structure models
+       with categorical variables: One-step versus three-step estimators. Political
+       Analysis 12(1), 3-27.
+
+    Examples
+    --------
+    >>> from skem.metrics import classification_errors
+    >>> classification_errors([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]).round(2)
+    array([[0.89, 0.11],
+           [0.33, 0.67]])
+    """
+    proba, weight = _checked_proba(proba, sample_weight)
+    label, K = proba.argmax(axis=1), proba.shape[1]
+    shared = np.stack([np.bincount(label, own * weight, K) for own in proba.T])
+    total = shared.sum(axis=1, keepdims=True)
+    if not total.all():
+        empty = int(np.flatnonzero(total == 0)[0])
+        raise ValueError(f"Component {empty} has no probability in any row.")
+    return np.asarray(shared / total)
+
+
+def bch_weights(proba: ArrayLike, sample_weight: ArrayLike | None = None) -> np.ndarray:
+    """Weights of rows in each component that make up for errors of labels.
+
+    With them, means and regressions of other columns by component are consistent, which
+    those by label are not (Bolck, Croon & Hagenaars 2004 [1]_; Vermunt 2010 [2]_): each
+    row counts in each component, with the entry of the inverse of
+    `classification_errors` for its label. Some weights are negative.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_components)
+        Posterior probabilities, as `predict_proba` of any mixture returns them.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, by which those that are returned are multiplied.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples, n_components)
+        Weights, which add up to one in each row, or to its weight.
+
+    Raises
+    ------
+    ValueError
+        As `classification_errors`, and if labels tell nothing of components, as where
+        one is the most probable one of no row: errors then have no inverse.
+
+    See Also
+    --------
+    classification_errors : The errors.
+
+    References
+    ----------
+    .. [1] A. Bolck, M. Croon & J. Hagenaars (2004). Estimating latent structure models
+       with categorical variables: One-step versus three-step estimators. Political
+       Analysis 12(1), 3-27.
+    .. [2] J. K. Vermunt (2010). Latent class modeling with covariates: Two improved
+       three-step approaches. Political Analysis 18(4), 450-469.
+
+    Examples
+    --------
+    The mean of a column that was not in the mixture, in each of its components:
+
+    >>> import numpy as np
+    >>> from skem import GaussianMixture
+    >>> from skem.metrics import bch_weights
+    >>> rng = np.random.default_rng(0)
+    >>> group = rng.integers(2, size=4000)
+    >>> X, y = rng.normal(3 * group, 1)[:, None], rng.normal(10 * group, 1)
+    >>> mixture = GaussianMixture(2, covariance_type="tied", random_state=0).fit(X)
+    >>> weights = bch_weights(mixture.predict_proba(X))
+    >>> means = np.sort(weights.T @ y / weights.sum(axis=0))
+    >>> bool(abs(means - [0, 10]).max() < 0.3)
+    True
+    """
+    proba, weight = _checked_proba(proba, sample_weight)
+    errors, label = classification_errors(proba, weight), proba.argmax(axis=1)
+    if np.linalg.cond(errors) > CONDITION:
+        raise ValueError(
+            "Labels do not tell the components apart, so that nothing makes up for "
+            "their errors. Take fewer components."
+        )
+    return np.asarray(np.linalg.inv(errors)[label] * weight[:, None])
+
+
+def _checked_proba(proba: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Validate probabilities, and the weights of their rows."""
+    found = check_array(
+        as_numpy(whole(proba, "proba")), dtype=float, input_name="proba"
+    )
+    if (found < 0).any() or not np.allclose(found.sum(axis=1), 1, atol=OFF_ONE):
+        raise ValueError("proba should be probabilities that add up to 1 in each row.")
+    weight = check_sample_weight(sample_weight, found)
+    return found, np.ones(len(found)) if weight is None else weight
 
 
 class _Table(NamedTuple):

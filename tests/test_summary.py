@@ -91,6 +91,14 @@ def test_numbers_on_data_are_those_of_the_methods(mixture, X, weight):
     np.testing.assert_allclose(summary.sizes, sizes, **close)
     entropy = -(v @ xlogy(resp, resp)).sum()
     np.testing.assert_allclose(summary.entropy, entropy, rtol=1e-10)
+    relative = 1 - entropy / (v.sum() * np.log(3))
+    assert summary.relative_entropy == pytest.approx(relative, rel=1e-10)
+    label = mixture.predict(X)
+    for k in range(3):
+        own = label == k
+        if v[own].any():
+            mean = np.average(resp[own], axis=0, weights=v[own])
+            np.testing.assert_allclose(summary.mean_probabilities[k], mean, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +249,8 @@ def test_without_data_nothing_is_said_of_data():
         "aic",
         "icl",
         "entropy",
+        "relative_entropy",
+        "mean_probabilities",
         "lower_bound",
         "converged",
     ]:
@@ -451,3 +461,35 @@ def test_names_are_escaped():
     parser.feed(text)
     assert 'a & "b"?' in parser.headers
     assert "\x1b" not in str(summary)
+
+
+def test_labels_of_one_component_are_sure_and_those_without_rows_have_no_mean(X):
+    one = GaussianMixture(1).fit(X).summary(X)
+    assert one.relative_entropy is None
+    assert one.mean_probabilities.tolist() == [[1.0]]
+    assert "relative entropy" not in str(one)
+    apart = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], covariance_type="spherical"
+    )
+    found = apart.summary([[0.0], [0.1]])
+    np.testing.assert_allclose(found.mean_probabilities[0], [1, 0], atol=1e-9)
+    assert np.isnan(found.mean_probabilities[1]).all()
+    assert found.relative_entropy == pytest.approx(1)
+    assert table(str(found), "rows of each label")[2] == ["1"]
+
+
+def test_a_table_says_the_same_of_its_labels(X):
+    model = MixtureModel(3, random_state=0, covariance_type="diag").fit(X)
+    weight = np.arange(len(X)) % 3.0
+    found = model.summary(X, weight)
+    resp, label = model.predict_proba(X), model.predict(X)
+    entropy = -(weight @ xlogy(resp, resp)).sum()
+    assert found.entropy == pytest.approx(entropy)
+    relative = 1 - entropy / (weight.sum() * np.log(3))
+    assert found.relative_entropy == pytest.approx(relative)
+    np.testing.assert_allclose(found.effective_sizes, weight @ resp)
+    np.testing.assert_allclose(found.sizes, np.bincount(label, weight, 3))
+    for k, own in enumerate(found.mean_probabilities):
+        mean = np.average(resp[label == k], axis=0, weights=weight[label == k])
+        np.testing.assert_allclose(own, mean)
+    assert "relative entropy" in str(found)

@@ -71,7 +71,8 @@ class Reporting(Parametric):
             `lower_bound` and `converged`; and with X, `n_samples`, `sizes` and
             `effective_sizes` (sums of labels and of responsibilities),
             `log_likelihood`, `bic`, `aic`, `icl`, and the
-            `entropy` of the responsibilities, in nats. What is not known is None.
+            `entropy` of the responsibilities, in nats, with `relative_entropy` and
+            `mean_probabilities`: how sure labels are. What is not known is None.
             That of a :class:`~skem.BayesianGaussianMixture` is of its plug-in mixture
             and has no criteria; its `lower_bound` is the evidence lower bound.
 

@@ -56,36 +56,74 @@ def bhattacharyya(structure: Structure, parameters: Parameters) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Certainty:
+    """How sure the labels of data are: sums over them; adding joins two parts of it.
+
+    `sizes` are weights of the rows of each label, and `shared` (K, K) sums of the
+    responsibilities of the components in these rows: labels along the first axis.
+    """
+
+    entropy: float
+    sizes: np.ndarray
+    shared: np.ndarray
+
+    @classmethod
+    def of(cls, resp: np.ndarray, weight: np.ndarray) -> Certainty:
+        """Sum over rows with responsibilities (K, n), those of noise among them."""
+        K, found = len(resp), resp.argmax(axis=0)
+        weighed = resp * weight
+        shared = np.stack([np.bincount(found, own, K) for own in weighed], axis=1)
+        entropy = float(entr(resp).sum(axis=0) @ weight)
+        return cls(entropy, np.bincount(found, weight, K), shared)
+
+    def __add__(self, other: Certainty) -> Certainty:
+        return Certainty(
+            self.entropy + other.entropy,
+            self.sizes + other.sizes,
+            self.shared + other.shared,
+        )
+
+    @property
+    def relative_entropy(self) -> float | None:
+        """1 − E/(N log K); None of one component."""
+        K, total = len(self.sizes), self.sizes.sum()
+        return None if K == 1 else float(1 - self.entropy / (total * np.log(K)))
+
+    @property
+    def mean_probabilities(self) -> np.ndarray:
+        """Mean responsibilities of the rows of each label, NaN where there are none."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.shared / self.sizes[:, None])
+
+
+@dataclass(frozen=True)
 class Agreement:
     """Sums over data of what a summary says of them; adding joins two parts of it."""
 
     totals: Totals
-    entropy: float
-    sizes: np.ndarray
-    effective_sizes: np.ndarray
+    certainty: Certainty
+
+    @classmethod
+    def of(
+        cls, log_density: np.ndarray, resp: np.ndarray, weight: np.ndarray
+    ) -> Agreement:
+        """Add up what is said of rows, with responsibilities (K, n)."""
+        sure = float(weight @ np.log(resp.max(axis=0)))
+        totals = Totals(float(weight.sum()), float(weight @ log_density), sure)
+        return cls(totals, Certainty.of(resp, weight))
 
     def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(
-            self.totals + other.totals,
-            self.entropy + other.entropy,
-            self.sizes + other.sizes,
-            self.effective_sizes + other.effective_sizes,
-        )
+        return Agreement(self.totals + other.totals, self.certainty + other.certainty)
 
 
 def agreement(expectation: Kernel, blocks: Blocks) -> Agreement:
     """Evaluate the mixture on data, in one pass."""
-    K = len(expectation.parameters.weights)
 
     def kernel(block: Block, workspace: Workspace) -> Agreement:
         log_density, log_largest, resp = expectation.classified(block, workspace)
-        weight = block.weight_of_each
         return Agreement(
             Totals.of(block, log_density, log_largest),
-            float(entr(resp).sum(axis=0) @ weight),
-            # Without noise, the last row.
-            np.bincount(resp.argmax(axis=0), weights=weight, minlength=K)[:K],
-            resp[:K] @ weight,
+            Certainty.of(resp, block.weight_of_each),
         )
 
     found = blocks.fold(kernel, 2 * expectation.values_per_sample)

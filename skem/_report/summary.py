@@ -98,6 +98,14 @@ class MixtureSummary(Printed):
         −Σ v r log r of the responsibilities, in nats: from 0, where every row has but
         one possible component, to N log K.
 
+    relative_entropy : float or None
+        One less the entropy by N log K: 1 where all labels are sure. K counts noise,
+        too. None of one component.
+
+    mean_probabilities : ndarray of shape (n_components, n_components) or None
+        Mean responsibilities of the components in the rows of each label: labels along
+        the first axis. NaN of labels without rows.
+
     df : ndarray of shape (n_components,) or None
         Degrees of freedom of t components; `standard_deviations` are then scales.
 
@@ -128,6 +136,8 @@ class MixtureSummary(Printed):
     aic: float | None = None
     icl: float | None = None
     entropy: float | None = None
+    relative_entropy: float | None = None
+    mean_probabilities: np.ndarray | None = None
     df: np.ndarray | None = None
     is_evidence: bool = False
     fit_has_labels: bool = False
@@ -138,16 +148,20 @@ class MixtureSummary(Printed):
     ) -> MixtureSummary:
         """Add what is known of data with total weight N, perhaps with labels."""
         totals, p = replace(found.totals, weight=total), self.n_parameters
+        sure, K = found.certainty, len(self.weights)
+        # Without noise, which comes last.
         return replace(
             self,
             n_samples=total,
-            sizes=found.sizes,
-            effective_sizes=found.effective_sizes,
+            sizes=sure.sizes[:K],
+            effective_sizes=sure.shared.sum(axis=0)[:K],
             log_likelihood=totals.loglik,
             bic=totals.bic(p),
             aic=totals.aic(p),
             icl=totals.icl(p),
-            entropy=found.entropy,
+            entropy=sure.entropy,
+            relative_entropy=sure.relative_entropy,
+            mean_probabilities=sure.mean_probabilities[:K, :K],
             data_have_labels=labelled,
         )
 
@@ -156,6 +170,7 @@ class MixtureSummary(Printed):
         deviations = self.standard_deviations
         yield _components(self)
         yield _fit(self)
+        yield from certain(self.mean_probabilities)
         yield Section("Means", _by_component(self, self.means))
         title = "Standard deviations" if self.df is None else "Scales"
         yield Section(title, _by_component(self, deviations))
@@ -228,6 +243,7 @@ def _fit(summary: MixtureSummary) -> Section:
         "AIC": (summary.aic, 2),
         "ICL": (summary.icl, 2),
         "entropy": (summary.entropy, 2),
+        "relative entropy": (summary.relative_entropy, 3),
     }
     for name, (value, decimals) in numbers.items():
         if value is not None:
@@ -313,6 +329,19 @@ def _largest_correlations(
     columns = map(list, zip(*rows, strict=True))
     titles = ["component", "features", "correlation"]
     return Section(title, list(map(_with_gap, titles, columns)))
+
+
+def certain(mean_probabilities: np.ndarray | None) -> Iterator[Section]:
+    """Show how sure labels are, of a few components."""
+    if mean_probabilities is None or not 1 < len(mean_probabilities) <= LARGEST_MATRIX:
+        return
+    names = [str(k) for k in range(len(mean_probabilities))]
+    columns = [
+        TextColumn(name, ["" if np.isnan(p) else _fixed(p, 3) for p in own])
+        for name, own in zip(names, mean_probabilities.T, strict=True)
+    ]
+    title = "Mean probabilities of components, of the rows of each label"
+    yield Section(title, [TextColumn("label", names), *columns])
 
 
 def _overlap(overlap: np.ndarray) -> Iterator[Section]:

@@ -17,7 +17,7 @@ from skem._inputs.features import check_features
 from skem._inputs.frames import in_memory
 from skem._inputs.tables import read_table, with_unknown
 from skem._inputs.validation import (
-    check_labels,
+    as_labels,
     check_of_rows,
     rng_of,
     weight_of_each,
@@ -419,22 +419,25 @@ class DescribedTable(UnivariateTable):
         )
         if X is None:
             return summary
-        totals = self._totals(X, sample_weight, labels=labels)
-        found, K = self._labels_of(X, sample_weight), len(self.weights_)
-        known = check_labels(labels, len(found), K)
-        if known is not None:
-            found = np.where(known >= 0, known, found)
-        weight = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
-        weights = np.broadcast_to(weight, found.shape)
+        totals, sure = vars(self._agreement(X, sample_weight, labels)).values()
         return replace(
             summary,
-            sizes=np.bincount(found, weights, K),
+            sizes=sure.sizes,
+            effective_sizes=sure.shared.sum(axis=0),
             log_likelihood=totals.loglik,
             bic=totals.bic(self.n_parameters_),
             aic=totals.aic(self.n_parameters_),
             icl=totals.icl(self.n_parameters_),
-            data_have_labels=known is not None,
+            entropy=sure.entropy,
+            relative_entropy=sure.relative_entropy,
+            mean_probabilities=sure.mean_probabilities,
+            data_have_labels=_are_known(labels),
         )
+
+
+def _are_known(labels: Any) -> bool:
+    """Whether a component is known of any row."""
+    return labels is not None and bool((as_labels(labels) >= 0).any())
 
 
 def outward_parameters(

@@ -20,7 +20,8 @@ from skem._inputs.validation import (
     rng_of,
     weight_of_each,
 )
-from skem._tables.lazy import lazily, totals_of
+from skem._report.measures import Agreement
+from skem._tables.lazy import agreement_of, lazily
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
 from skem.families.model import Laws
@@ -221,15 +222,15 @@ class FittedTable(TakesTables, SharedMethods):
             return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
-    def _summands(
-        self,
-        X: Any,
-        labels: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> np.ndarray:
-        """Log-densities, and logarithms of the largest probabilities, (n, 2)."""
+    def _agreement(
+        self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
+    ) -> Agreement:
+        """Add up what is said of rows."""
+        if is_dask(X):
+            return agreement_of(self, X, sample_weight, labels)
         log_density, resp = self._posterior(X, labels, sample_weight)
-        return np.column_stack([log_density, np.log(resp.max(axis=0))])
+        weight = weight_of_each(sample_weight, len(log_density))
+        return Agreement.of(log_density, resp, weight)
 
     def _totals(
         self,
@@ -239,11 +240,7 @@ class FittedTable(TakesTables, SharedMethods):
         labels: ArrayLike | None = None,
     ) -> Totals:
         """Add up what is said of rows, certainties always among it."""
-        if is_dask(X):
-            return totals_of(self, X, sample_weight, labels)
-        rows = self._summands(X, labels, sample_weight)
-        weight = weight_of_each(sample_weight, len(rows))
-        return Totals(float(weight.sum()), *(weight @ rows).tolist())
+        return self._agreement(X, sample_weight, labels).totals
 
     def _n_parameters(self) -> int:
         return self.n_parameters_

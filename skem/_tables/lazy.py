@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from skem._inputs.dask import (
 )
 from skem._inputs.dask_tables import wide_rows
 from skem._inputs.validation import check_each_weight, check_total_weight
-from skem.core.mixture.totals import Totals
+from skem._report.measures import Agreement
 
 
 def _of_chunk(mixture: Any, method: str, nothing: np.ndarray, x: Any) -> np.ndarray:
@@ -63,7 +64,7 @@ def lazily(
     )
 
 
-def totals_of(mixture: Any, X: Any, sample_weight: Any, labels: Any) -> Totals:
+def agreement_of(mixture: Any, X: Any, sample_weight: Any, labels: Any) -> Agreement:
     """Add up what is said of rows, where they are."""
     import dask
 
@@ -78,21 +79,22 @@ def totals_of(mixture: Any, X: Any, sample_weight: Any, labels: Any) -> Totals:
     )
     lean, summed = dask.delayed(lean, traverse=False), dask.delayed(_summed)
     sums = [summed(lean, *parts) for parts in zip(chunks, *beside, strict=True)]
-    found = Totals(*np.sum(dask.compute(*sums), axis=0).tolist())
+    found: Agreement = reduce(add, dask.compute(*sums))
     if weight is not None:
-        check_total_weight(found.weight)
+        check_total_weight(found.totals.weight)
     return found
 
 
 def _summed(
     mixture: Any, x: Any, weight: np.ndarray | None, known: np.ndarray | None
-) -> np.ndarray:
-    """Σ v, and of v times what is said of rows, (3,)."""
+) -> Agreement:
+    """Add up what is said of the rows of a chunk."""
     if weight is None:
         weight = np.ones(len(x))
     elif len(x):
         weight, _ = check_each_weight(weight, x)
     if not np.any(weight):
-        return np.zeros(3)
-    rows = mixture._summands(x, known, weight > 0)
-    return np.array([weight.sum(), *(weight @ rows)])
+        nothing = np.empty(0)
+        return Agreement.of(nothing, np.ones((len(mixture.weights_), 0)), nothing)
+    log_density, resp = mixture._posterior(x, known, weight > 0)
+    return Agreement.of(log_density, resp, weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skem._report.summary import unless_alike
+from skem._report.summary import certain, unless_alike
 from skem._report.text import (
     Printed,
     Section,
@@ -50,8 +50,16 @@ class TableSummary(Printed):
         Weight of the rows that each component is the most probable one of. None, as
         what follows, without data.
 
+    effective_sizes : ndarray of shape (n_components,) or None
+        Sums of the (weighted) responsibilities.
+
     log_likelihood, bic, aic, icl : float or None
         Of the data.
+
+    entropy, relative_entropy, mean_probabilities : float, float, ndarray, or None
+        How sure labels are, as in the summary of a `GaussianMixture`: −Σ v r log r in
+        nats; one less that by N log K; and mean responsibilities of the rows of each
+        label, of shape (n_components, n_components).
 
     data_have_labels : bool
         Whether these are of known components, too, as `lower_bound` never is.
@@ -67,10 +75,14 @@ class TableSummary(Printed):
     n_parameters: int
     lower_bound: float | None
     sizes: np.ndarray | None = None
+    effective_sizes: np.ndarray | None = None
     log_likelihood: float | None = None
     bic: float | None = None
     aic: float | None = None
     icl: float | None = None
+    entropy: float | None = None
+    relative_entropy: float | None = None
+    mean_probabilities: np.ndarray | None = None
     data_have_labels: bool = False
     logarithms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -102,13 +114,21 @@ class TableSummary(Printed):
         if of_categories:
             sections.append(_section("Proportions of categories", of_categories))
         if self.log_likelihood is not None:
-            values = self.log_likelihood, self.bic, self.aic, self.icl
             which = unless_alike(True, self.data_have_labels)
-            quantities = [f"log-likelihood{which}", "BIC", "AIC", "ICL"]
-            names = TextColumn("quantity", quantities)
-            shown = TextColumn("value", [f"{value:.2f}" for value in values])
-            sections.append(Section("Fit", [names, shown]))
-        return sections
+            cells = {
+                f"log-likelihood{which}": f"{self.log_likelihood:.2f}",
+                "BIC": f"{self.bic:.2f}",
+                "AIC": f"{self.aic:.2f}",
+                "ICL": f"{self.icl:.2f}",
+                "entropy": f"{self.entropy:.2f}",
+            }
+            if self.relative_entropy is not None:
+                cells["relative entropy"] = f"{self.relative_entropy:.3f}"
+            names = TextColumn("quantity", list(cells))
+            sections.append(
+                Section("Fit", [names, TextColumn("value", list(cells.values()))])
+            )
+        return [*sections, *certain(self.mean_probabilities)]
 
     def _proportions(self, name: str) -> list[tuple[str, np.ndarray]]:
         laws, labels = self.parameters[name], self.categories[name]
