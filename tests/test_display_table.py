@@ -77,3 +77,43 @@ def test_a_mixture_without_families_is_told():
     message = "MixtureModel, but got GaussianMixture, .* MixtureDisplay draws Gaussian"
     with pytest.raises(TypeError, match=message):
         TableDisplay.from_estimator(mixture)
+
+
+def test_data_are_drawn_beside_the_mixture():
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=400)
+    table = pd.DataFrame(
+        {
+            "plan": np.where(rng.random(400) < 0.2 + 0.5 * z, "pro", "free"),
+            "visits": rng.poisson(2 + 8 * z) + 0.0,
+            "age": rng.normal(30 + 20 * z, 4),
+            "spend": (rng.random(400) < 0.6) * rng.gamma(2, 1 + z),
+        }
+    )
+    table.loc[::7, "visits"] = np.nan
+    families = {"visits": "poisson", "spend": "hurdle_gamma"}
+    model = MixtureModel(2, families=families, random_state=0).fit(table)
+    weight = rng.integers(3, size=400)
+    display = TableDisplay.from_estimator(model, table, sample_weight=weight)
+    repeated = table.loc[np.repeat(table.index, weight)]
+    shares = repeated["plan"].value_counts(normalize=True)[["free", "pro"]]
+    np.testing.assert_allclose(display.data["plan"][1], shares)
+    counts, found = display.data["visits"]
+    expected = [(repeated["visits"].dropna() == count).mean() for count in counts]
+    np.testing.assert_allclose(found, expected)
+    edges, heights = display.data["age"][:2]
+    inside = repeated["age"].between(edges[0], edges[-1]).mean()
+    assert heights @ np.diff(edges) == pytest.approx(inside)
+    edges, heights, zeros = display.data["spend"]
+    assert zeros == pytest.approx((repeated["spend"] == 0).mean())
+    inside = (repeated["spend"].between(edges[0], edges[-1])).mean()
+    assert heights @ np.diff(edges) == pytest.approx(inside)
+    # The mixture's density has the weights of the components.
+    densities = display.panels["age"][2]
+    (line,) = [i for i in display.axes_["age"].lines if i.get_label() == "mixture"]
+    np.testing.assert_allclose(line.get_ydata(), model.weights_ @ densities)
+    assert (display.axes_["spend"].get_xticks() >= 0).all()
+    entries = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert {"data", "mixture"} < set(entries)
+    few = TableDisplay.from_estimator(model, table, features="plan")
+    assert list(few.data) == ["plan"]

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skem._display.density import histogram
 from skem._display.features import MOST_PAIRED
+from skem._display.panels import draw_histogram
 from skem._display.style import open_frame, style
 from skem._inputs.features import check_features
+from skem._inputs.frames import in_memory
 from skem._inputs.sklearn import check_matplotlib_support
-from skem._inputs.validation import check_mixture
+from skem._inputs.validation import check_mixture, weight_of_each
 from skem._report.text import shorten
 
 if TYPE_CHECKING:
@@ -27,6 +31,9 @@ ZEROS = 0.04
 DRAWS = 2000
 """Draws that say where a column has its values."""
 LONGEST_CATEGORY = 14
+MOST_BINS = 60
+"""Edges of a histogram, at most."""
+TINY = float(np.finfo(float).tiny)
 
 
 class TableDisplay:
@@ -48,6 +55,11 @@ class TableDisplay:
 
     weights : ndarray of shape (n_components,)
         Weights, for the legend.
+
+    data : dict of str to tuple, default=None
+        What the data have, drawn beside it: for each column (edges, heights) of a
+        histogram, or of 'bars' and 'counts' (values, shares). Of a 'hurdle' the share
+        of zeros comes third.
 
     Attributes
     ----------
@@ -80,15 +92,19 @@ class TableDisplay:
         self,
         panels: dict[str, tuple[str, Sequence[Any], np.ndarray]],
         weights: np.ndarray,
+        data: dict[str, tuple[Any, ...]] | None = None,
     ) -> None:
         self.panels = panels
         self.weights = weights
+        self.data = data
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
+        X: Any = None,
         *,
+        sample_weight: ArrayLike | None = None,
         features: Sequence[int | str] | int | str | None = None,
     ) -> Self:
         """Draw the columns of a fitted mixture.
@@ -97,6 +113,13 @@ class TableDisplay:
         ----------
         estimator : MixtureModel or MixtureIC
             The fitted mixture, or a search, of which the chosen one is drawn.
+
+        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+            A table, the data of which are drawn, too: histograms of numbers with the
+            density of the whole mixture, and shares of counts and categories.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of its rows.
 
         features : int, str or sequence of them, default=None
             The columns to draw, by place or name, or a boolean mask of all columns.
@@ -129,7 +152,13 @@ class TableDisplay:
         if features is not None:
             chosen = check_features(features, names)
         panels = {names[j]: _panel(fitted, names[j], j) for j in chosen}
-        return cls(panels, fitted.weights_).plot()
+        if X is None:
+            return cls(panels, fitted.weights_).plot()
+        X = in_memory(X)
+        values = fitted._map(X, sample_weight).numbers()
+        weight = weight_of_each(sample_weight, values.shape[1])
+        data = {names[j]: _seen(panels[names[j]], values[j], weight) for j in chosen}
+        return cls(panels, fitted.weights_, data).plot()
 
     def plot(self) -> Self:
         """Draw the picture in a new figure.
@@ -157,14 +186,24 @@ class TableDisplay:
             self._draw(ax, name)
         for ax in list(axes.flat)[n:]:
             ax.remove()
-        first = next(iter(self.axes_.values()))
-        handles, labels = first.get_legend_handles_labels()
-        self.figure_.legend(handles, labels, loc="outside lower center", ncols=4)
+        entries: dict[str, Any] = {}
+        for ax in self.axes_.values():
+            handles, labels = ax.get_legend_handles_labels()
+            entries = dict(zip(labels, handles, strict=True)) | entries
+        self.figure_.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncols=5
+        )
         return self
 
     def _draw(self, ax: Axes, name: str) -> None:
         kind, values, heights = self.panels[name]
         K = len(heights)
+        if self.data is not None:
+            _draw_data(ax, kind, *self.data[name])
+        if self.data is not None and kind in ("density", "hurdle"):
+            x, mixture = np.asarray(values, float), self.weights @ heights
+            some = slice(kind == "hurdle", None)
+            ax.plot(x[some], mixture[some], color="k", linewidth=0.8, label="mixture")
         width = 0.8 / K
         for k, height in enumerate(heights):
             own = style(k)
@@ -187,20 +226,66 @@ class TableDisplay:
             texts = [shorten(str(value), LONGEST_CATEGORY) for value in values]
             ax.set_xticks(np.arange(len(values)), texts)
         if kind == "hurdle":
-            _draw_zeros(ax, float(values[-1]), heights[:, 0])
+            seen = None if self.data is None else self.data[name][2]
+            _draw_zeros(ax, float(values[-1]), heights[:, 0], seen)
         ax.set_ylim(bottom=0)
         ax.set_title(name, fontsize="medium")
         ax.set_ylabel("density" if kind in ("density", "hurdle") else "probability")
         open_frame(ax)
 
 
-def _draw_zeros(ax: Axes, most: float, probability: np.ndarray) -> None:
+def _draw_data(ax: Axes, kind: str, x: Any, height: np.ndarray, *_: Any) -> None:
+    """Draw what the data have."""
+    if kind in ("density", "hurdle"):
+        draw_histogram(ax, height, x)
+        return
+    shape = {"marker": "_", "markersize": 20} if kind == "bars" else {"marker": "x"}
+    ax.plot(x, height, color="k", linestyle="", label="data", zorder=3, **shape)
+
+
+def _seen(
+    panel: tuple[str, Sequence[Any], np.ndarray], x: np.ndarray, weight: np.ndarray
+) -> tuple[Any, ...]:
+    """Return what the data of a column are drawn as."""
+    kind, values, _ = panel
+    there = ~np.isnan(x) & (weight > 0)
+    x, weight = x[there], weight[there]
+    total = max(weight.sum(), TINY)
+    if kind == "bars":
+        n = len(values)
+        return np.arange(n), np.bincount(x.astype(int), weight, n)[:n] / total
+    if kind == "counts":
+        counts = np.asarray(values, float)
+        return counts, np.array([weight[x == count].sum() for count in counts]) / total
+    low, high = np.asarray(values, float)[[kind == "hurdle", -1]]
+    zeros, rest = weight[x == 0].sum() / total, 1.0
+    if kind == "hurdle":
+        x, weight, rest = x[x > 0], weight[x > 0], 1 - zeros
+    shown = x[(x >= low) & (x <= high)]
+    edges = np.histogram_bin_edges(shown, "auto", (low, high))
+    if len(edges) > MOST_BINS:
+        edges = np.linspace(low, high, MOST_BINS)
+    # Some of the values are not shown.
+    rest *= np.sum(weight[(x >= low) & (x <= high)]) / max(weight.sum(), TINY)
+    return edges, rest * histogram(x, edges, weight), zeros
+
+
+def _draw_zeros(
+    ax: Axes, most: float, probability: np.ndarray, seen: float | None
+) -> None:
     """Draw bars of probabilities beside zero, with an axis of their own."""
     K, width = len(probability), ZEROS * most
+    from matplotlib.ticker import MaxNLocator
+
     right = ax.twinx()
     colors = [style(k).color for k in range(K)]
     right.bar((np.arange(K) - K) * width, probability, width, color=colors, alpha=0.6)
+    if seen is not None:
+        middle = -(K + 1) / 2 * width
+        right.plot(middle, seen, color="k", marker="_", markersize=20)
     right.set_ylim(0, 1)
+    # There is nothing below zero.
+    ax.set_xticks([x for x in MaxNLocator(3).tick_values(0, most) if 0 <= x <= most])
     right.set_ylabel("probability of zero")
     for side in ("top", "left"):
         right.spines[side].set_visible(False)
