@@ -75,6 +75,14 @@ def test_points_keep_equal_values_to_the_bit():
     assert (points[0] == 0.1).all()
 
 
+def test_points_of_rows_on_a_line_are_on_it(rng):
+    """Across it variances are zero, or by rounding less than that."""
+    x = rng.normal(size=(50, 40))
+    points = points_of(np.stack([x, 2 * x, 3 * x]), np.ones(3))[:3]
+    np.testing.assert_allclose(points[1], 2 * points[0], atol=1e-6)
+    np.testing.assert_allclose(points[2], 3 * points[0], atol=1e-6)
+
+
 def test_cells_are_halved_where_they_spread_the_most(rng):
     rows = np.stack([rng.normal(0, 1, 1024), rng.normal(0, 1e3, 1024)])
     wide, left = halved(rows[:, None], np.ones(2), 4)
@@ -203,6 +211,17 @@ def test_many_rows_are_sampled(make_blocks, rng, monkeypatch):
     assert cells.n_rows == 20_000
     points = cells.points(start)
     assert points.blocks.total_weight == pytest.approx(20_000)
+
+
+def test_rows_without_weight_are_in_no_cell(make_blocks, rng):
+    X = overlapping(rng, 60_000)
+    weight = np.where(X[:, 1] > 0, 1.0, 0.0)
+    em, start = problem(make_blocks(X, weight))
+    (cells,) = finer_cells(em, 2, seed())
+    assert cells.n_rows == weight.sum()
+    points = cells.points(start)
+    assert points.blocks.X[:, 1].min() > -0.1
+    assert points.blocks.total_weight == pytest.approx(weight.sum())
 
 
 def test_points_do_not_depend_on_threads(rng):

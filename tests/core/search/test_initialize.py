@@ -1,14 +1,22 @@
 """Starts: valid, reproducible, and from rows that count."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
+from skem.core.mixture.problem import STARTING_NOISE
 from skem.core.mixture.seeds import INITIALIZERS
 from skem.core.search import initialize as initialize_module
-from skem.core.search.initialize import initialize, subsample
+from skem.core.search.initialize import (
+    initialize,
+    of_known,
+    subsample,
+    without_noise,
+)
 
 K = 3
 # Which rows are taken does not hang on the structure.
@@ -195,3 +203,73 @@ def test_starting_methods_see_the_weights_of_the_rows(make_blocks, rng):
     em = prepared(make_blocks(X, weight), FULL)
     initialize(em, noted, K, np.random.RandomState(0))
     np.testing.assert_array_equal(seen, [weight])
+
+
+def labels_of_known(Z, weight, known, seed=0):
+    rows = SimpleNamespace(block=SimpleNamespace(known=np.array(known)))
+    Z, weight = np.array(Z, float)[:, None], np.array(weight, float)
+    return of_known(rows)(Z, weight, K, np.random.RandomState(seed))
+
+
+def test_rows_of_each_component_are_a_start_without_others():
+    resp = labels_of_known([0, 1, 2, 5, 9], np.ones(5), [0, 1, 2, -1, -1])
+    np.testing.assert_array_equal(resp, np.eye(3, 5))
+
+
+def test_other_components_begin_far_from_known_rows_and_each_other():
+    Z = np.concatenate([np.zeros(20), np.full(5, 9.0), np.full(5, -9.0)])
+    known = np.r_[np.zeros(10, int), np.full(20, -1)]
+    for seed in range(5):
+        resp = labels_of_known(Z, np.ones(30), known, seed)
+        np.testing.assert_array_equal(resp.sum(axis=0), 1)
+        labels = resp.argmax(axis=0)
+        assert (labels[:20] == 0).all()
+        assert len({*labels[20:25]}) == len({*labels[25:]}) == 1
+        assert {labels[20], labels[25]} == {1, 2}
+
+
+def test_heavy_rows_decide_where_known_components_are_and_others_begin():
+    # The mean of the first two is nearly 0, not 5, and the third begins at −3, not 30.
+    Z, known = [0, 10, 9.5, 6, -3, 30], [0, 0, 1, -1, -1, -1]
+    resp = labels_of_known(Z, [1e9, 1, 1, 1, 1e9, 1], known)
+    np.testing.assert_array_equal(resp.argmax(axis=0), [0, 0, 1, 1, 2, 1])
+
+
+def test_components_without_rows_stay_empty():
+    resp = labels_of_known([0, 1, 2], np.ones(3), [0, 1, 1])
+    np.testing.assert_array_equal(resp, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    # A row without weight says nothing of where its component is.
+    resp = labels_of_known([0, 1, 2, 5], [1, 0, 1, 1], [0, 1, 2, -1])
+    np.testing.assert_array_equal(resp.sum(axis=0), 1)
+
+
+def test_known_rows_on_one_spot_with_all_others_are_a_start():
+    resp = labels_of_known(np.zeros(6), np.ones(6), [0, 0, -1, -1, -1, -1])
+    np.testing.assert_array_equal(resp.sum(axis=0), 1)
+
+
+def with_noise(blocks, n_components=K):
+    return EMMap.prepare(blocks, FULL, n_components, "auto", noise=True)
+
+
+def test_noise_begins_with_the_rows_far_from_others_or_with_none(make_blocks, rng):
+    X = np.vstack([rng.normal(size=(180, 2)), rng.uniform(-99, 99, (20, 2))])
+    weight = np.repeat([1.0, 2.0], [180, 20])
+    em = with_noise(make_blocks(X, weight), 1)
+    starts = [
+        initialize(em, INITIALIZERS["kmeans"], 1, np.random.RandomState(seed))
+        for seed in range(12)
+    ]
+    weights = np.array([float(start.noise_weight) for start in starts])
+    far = np.isclose(weights, 40 / 220)
+    np.testing.assert_allclose(weights[~far], STARTING_NOISE)
+    assert 0 < far.sum() < 12
+
+
+def test_rows_that_are_no_noise_are_enough_for_the_components(make_blocks, rng):
+    X = np.vstack([rng.integers(0, 2, (180, 2)), rng.uniform(-99, 99, (20, 2))])
+    em = with_noise(make_blocks(X))
+    rows = subsample(em, K, np.random.RandomState(0))
+    # There are four values of which many rows are.
+    assert without_noise(em, rows, 4, np.random.RandomState(0)).kept is not None
+    assert without_noise(em, rows, 100, np.random.RandomState(0)).kept is None

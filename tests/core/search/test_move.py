@@ -7,15 +7,18 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.statistics import Statistics
 from skem.core.mixture.em import EMMap
 from skem.core.search import move as move_module
+from skem.core.search.initialize import subsample
 from skem.core.search.move import Attempts, Moves, missed
 from skem.core.solve.lbfgs import LBFGS
 from skem.core.solve.loop import solve
 
 MEANS = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
 K = len(MEANS)
+FULL = STRUCTURES["full"]
 
 
 @pytest.fixture
@@ -244,8 +247,10 @@ def test_promising_halves_have_the_weight_of_their_owner(overlapping):
         assert np.isclose(halves[0], owned[pair], rtol=1e-9).any()
 
 
-def test_random_weights_are_those_of_rows(em, labels):
+def test_random_weights_are_those_of_rows(em, labels, rng):
     moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    uneven = rng.uniform(0.2, 3, len(labels))
+    moves = replace(moves, rows=moves.rows._replace(weight=uneven))
     heavy = replace(moves, rows=moves.rows._replace(weight=3 * moves.rows.weight))
     weight = np.random.RandomState(1).standard_exponential((5, 1, len(labels)))
     resp = moves.resp * weight * moves.rows.weight
@@ -257,6 +262,68 @@ def test_random_weights_are_those_of_rows(em, labels):
             np.testing.assert_allclose(start.weights, size / size.sum(), rtol=1e-10)
             means = own @ moves.rows.Z / size[:, None]
             np.testing.assert_allclose(start.means, means, rtol=1e-10, atol=1e-12)
+
+
+def test_random_weights_are_those_of_noise_too(make_blocks, rng):
+    moves = beside_noise(make_blocks, rng)
+    weight = np.random.RandomState(1).standard_exponential((5, 1, len(moves.rows.Z)))
+    resp = moves.resp * weight
+    starts = moves.reweighted(5, np.random.RandomState(1))
+    for start, size in zip(starts, resp.sum(axis=-1), strict=True):
+        np.testing.assert_allclose(start.weights, size[:K] / size.sum(), rtol=1e-10)
+
+
+def beside_noise(make_blocks, rng):
+    """Moves of four clusters and as many rows that are noise."""
+    X = MEANS[np.arange(400) % K] + rng.normal(size=(400, 2))
+    X = np.vstack([X, rng.uniform(-40, 50, (400, 2))])
+    em = EMMap.prepare(make_blocks(X), FULL, K, "auto", noise=True)
+    labels = np.append(np.arange(400) % K, np.full(400, K))
+    resp = np.eye(K + 1)[:, labels]
+    rows = subsample(em, K, np.random.RandomState(0))
+    stack = rows.labelled(em, resp[None, :K])
+    start = em.started(replace(stack, noise=np.array([400.0])))[0]
+    return Moves(em, start, rows, resp, np.array([2]), np.zeros(K))
+
+
+def test_noise_that_is_split_only_loses_rows(make_blocks, rng):
+    """The component that goes has some of them then; all others stay."""
+    moves = beside_noise(make_blocks, rng)
+    assert moves.parameters.noise_weight == pytest.approx(0.5)
+    heavy = moves.rows._replace(weight=np.repeat([1e-9, 1.0], 400))
+    found = replace(moves, rows=heavy).drawn(6, np.random.RandomState(0))
+    for i in range(6):
+        after = found[i]
+        assert changed(moves, after) == [2]
+        assert after.noise_weight == pytest.approx(0.5)
+        left = after.weights[[0, 1, 3]] / moves.parameters.weights[[0, 1, 3]]
+        np.testing.assert_allclose(left, left[0])
+
+
+def test_components_that_are_known_stay(make_blocks, labels, rng):
+    X = MEANS[labels] + rng.normal(size=(len(labels), 2))
+    known = np.where(np.isin(labels, [1, 3]), labels, -1)
+    blocks = replace(make_blocks(X), known=known)
+    em = EMMap.prepare(blocks, FULL, K, "auto")
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    assert sorted(moves.dispensable) == [0, 2]
+    assert not moves.divisible
+
+
+def test_components_beside_noise_are_not_divisible(make_blocks, rng):
+    moves = beside_noise(make_blocks, rng)
+    assert not moves.divisible
+    assert replace(moves, em=replace(moves.em, background=None)).divisible
+
+
+def test_splits_that_all_fail_leave_no_moves(make_blocks, labels, rng):
+    X = MEANS[labels] + rng.normal(size=(len(labels), 2))
+    em = EMMap.prepare(make_blocks(X), FULL, K, 0.0)
+    moves = Moves.away_from(em, labelled(em, labels), np.random.RandomState(0))
+    assert moves.drawn(3, np.random.RandomState(0))[2].shape == (K, 2)
+    spot = np.zeros_like(moves.rows.Z)
+    rows = moves.rows._replace(Z=spot, seen=[spot])
+    assert replace(moves, rows=rows).drawn(3, np.random.RandomState(0)) == []
 
 
 def test_random_weights_of_many_rows_are_drawn_in_parts(em, labels, monkeypatch):
