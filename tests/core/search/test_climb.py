@@ -85,6 +85,10 @@ def test_starts_that_fail_are_left_out(make_blocks, rng):
     assert len(climb(em, [collapsing], 2)) == 0
     trials = climb(em, [collapsing, good], 2)
     assert [trial.objective for trial in trials] == [plain(em, good, 2).objective]
+    # So it is in a stack.
+    stack = type(good).stacked([collapsing, good])
+    trials = climb(em, stack, 2)
+    assert [trial.objective for trial in trials] == [plain(em, good, 2).objective]
 
 
 def test_no_starts_give_no_trials(make_blocks, rng):

@@ -8,7 +8,7 @@ from skem.core.mixture.em import EMMap
 from skem.core.search.climb import height
 from skem.core.search.follow import follow, plainly, swiftly
 from skem.core.search.initialize import subsample
-from skem.core.search.many import KINDS, best_end, labelled, many
+from skem.core.search.many import KINDS, about_means, best_end, labelled, many
 from skem.core.solve.registry import ACCELERATORS
 
 
@@ -115,3 +115,24 @@ def test_slow_plain_steps_are_not_taken_for_an_end(make_blocks, rng):
     assert not plainly(em, start, 0.01, 25).converged
     found = swiftly(ACCELERATORS["auto"], 1e-2, 1000, em, start)
     assert height(found) == pytest.approx(height(finish(em, start)), abs=0.05)
+
+
+def test_clusters_are_about_the_means_of_their_rows_with_weights():
+    Z, labels = np.array([[0.0], [4.5], [6.0], [10.0]]), np.array([[0, 0, 1, 1]])
+    # The mean of the first two is 2.25, or nearly zero if the first one is heavy.
+    assert about_means(Z, np.ones(4), labels, 2).tolist() == [[0, 0, 1, 1]]
+    heavy = np.array([100.0, 1, 1, 1])
+    assert about_means(Z, heavy, labels, 2).tolist() == [[0, 1, 1, 1]]
+
+
+def test_clusters_without_rows_stay_without():
+    Z = np.array([[-1.0], [0.1], [1.0]])
+    assert about_means(Z, np.ones(3), np.zeros((1, 3), int), 2).tolist() == [[0, 0, 0]]
+
+
+def test_what_was_found_stays_where_no_start_is_better(X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 3, "auto")
+    starts = many(em, 3, 9, np.random.RandomState(0))
+    best = best_end(em, starts, finish)
+    assert best_end(em, starts, finish, best) is best
+    assert best_end(em, [], finish, best) is best

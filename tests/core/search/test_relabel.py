@@ -59,3 +59,25 @@ def test_a_move_keeps_the_number_of_components():
         moved = Relabelling(Z, np.ones(6), resp).moved(np.random.RandomState(seed))
         assert moved.shape == (3, 6)
         np.testing.assert_allclose(moved.sum(axis=0), 1)
+
+
+def test_splits_are_between_two_heavy_rows_of_one_component():
+    Z = np.array([[0.0], [10.1], [20.0], [21.0], [21.5]])
+    weight = np.array([1.0, 0.0, 1.0, 1.0, 1.0])
+    relabelling = Relabelling(Z, weight, groups([0, 0, 0, 1, 1], 2))
+    seen = set()
+    for seed in range(60):
+        resp = relabelling.split(relabelling.resp, np.random.RandomState(seed))
+        seen |= {tuple(np.flatnonzero(row).tolist()) for row in resp}
+    # A row and itself leave one half empty.
+    halves = {(0,), (1, 2), (3,), (4,)}
+    assert seen == halves | {(0, 1, 2), (3, 4), ()}
+
+
+def test_a_component_of_light_rows_is_missed_less():
+    weight = np.array([1, 1, 0, 0.1, 0.1, 0.1])
+    relabelling = Relabelling(Z, weight, groups([0, 0, 0, 1, 1, 1], 2))
+    rng = np.random.RandomState(0)
+    first = [relabelling.dispensable(1, rng)[0] for _ in range(300)]
+    # Two in three, within five standard errors.
+    assert np.mean(np.equal(first, 1)) > 0.53

@@ -60,6 +60,37 @@ def test_sketch_of_a_mixture_is_that_of_its_responsibilities(
         )
 
 
+@pytest.mark.parametrize(
+    ("quick", "noise"), [(False, None), (False, True), (True, None)]
+)
+def test_sketches_by_rows_and_by_a_pass_are_the_same(
+    X, make_blocks, make_mixture, rng, monkeypatch, quick, noise
+):
+    """Of rows with weights, beside noise or not, where some share a value."""
+    X[:40, 1], X[:, 2] = 0.5, np.round(X[:, 2])
+    weight = rng.uniform(0.5, 2, 200)
+    full = STRUCTURES["full"]
+    em = EMMap.prepare(make_blocks(X, weight), full, 4, "auto", noise=noise)
+    mixture = em.with_noise(make_mixture(full, 4, 3, separation=1.0).parameters)
+    monkeypatch.setattr(EMMap, "sketched", lambda *_: None)
+    monkeypatch.setattr(EMMap, "quick", quick)
+    found = Sketch.of_mixture(em, mixture)
+    rows = em.rows(200, np.random.RandomState(0))
+    resp = em.responsibilities(mixture, rows.block)[:4]
+    expected = Sketch.of_labels(em, rows, resp * weight)
+    np.testing.assert_allclose(found.overlaps, (resp * weight) @ resp.T, atol=1e-8)
+    for name in ("counts", "means", "covariances"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(expected, name), atol=1e-8
+        )
+
+
+def test_labels_overlap_with_themselves_alone(labelled):
+    em, rows, resp = labelled(STRUCTURES["full"])
+    sketch = Sketch.of_labels(em, rows, 3 * resp)
+    np.testing.assert_allclose(sketch.overlaps, 150 * np.eye(4))
+
+
 def test_merger_is_the_sketch_of_the_union(labelled):
     em, rows, resp = labelled(STRUCTURES["full"])
     union = np.stack([resp[0], resp[2], resp[1] + resp[3]])
@@ -104,6 +135,38 @@ def test_split_goes_across_the_main_axis():
     # The mean of half a normal of standard deviation 2.
     mean = 2 * np.sqrt(2 / np.pi)
     assert np.allclose(np.sort(means[:, 1]), [-mean, mean])
+    # And across any other axis.
+    axis = np.array([1.0, 2.0, 2.0]) / 3
+    covariance = np.eye(3) + 3 * np.outer(axis, axis)
+    other = Sketch(np.ones(1), np.zeros((1, 3)), covariance[None], np.eye(1))
+    ends = other.split(0).means
+    np.testing.assert_allclose(np.sort(ends @ axis), [-mean, mean])
+    np.testing.assert_allclose(np.linalg.norm(ends, axis=1), mean)
+
+
+def test_halves_overlap_with_others_half_as_much():
+    sketch = Sketch(
+        np.array([5.0, 10.0]),
+        np.eye(2),
+        np.stack([np.eye(2)] * 2),
+        np.array([[4.0, 1.0], [1.0, 9.0]]),
+    )
+    overlaps = sketch.split(0).overlaps
+    np.testing.assert_allclose(overlaps, [[1, 0.5, 1], [0.5, 9, 0.5], [1, 0.5, 1]])
+
+
+def test_the_largest_have_many_rows_and_are_long():
+    covariances = np.array([np.diag(v) for v in ([9.0, 1], [1.0, 4], [16.0, 0])])
+    sketch = Sketch(
+        np.array([10.0, 20.0, 5.0]), np.zeros((3, 2)), covariances, np.eye(3)
+    )
+    np.testing.assert_allclose(sketch.extents, [30, 40, 20])
+    assert sketch.largest(2).tolist() == [1, 0]
+
+
+def test_halves_of_one_spot_are_there_though_rounding_makes_variances_negative():
+    spot = Sketch(np.ones(1), np.ones((1, 2)), -1e-20 * np.eye(2)[None], np.eye(1))
+    np.testing.assert_array_equal(spot.split(0).means, 1)
 
 
 def test_closest_pair_is_the_one_that_overlaps():
@@ -127,6 +190,22 @@ def test_other_coordinates_sketch_the_same_data(labelled):
     other, others, _ = labelled(STRUCTURES["spherical"])
     moved = Sketch.of_labels(em, rows, resp).moved(em.coordinates, other.coordinates)
     assert_same(moved, Sketch.of_labels(other, others, resp))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e160])
+def test_other_coordinates_of_other_scales_sketch_the_same_data(X, make_blocks, scale):
+    maps = [
+        EMMap.prepare(make_blocks(scale * X), STRUCTURES[name], 1, "auto")
+        for name in ("full", "spherical")
+    ]
+    resp = (np.arange(200) % 4 == np.arange(4)[:, None]).astype(float)
+    one, other = (
+        Sketch.of_labels(em, em.rows(200, np.random.RandomState(0)), resp)
+        for em in maps
+    )
+    here, there = (em.coordinates for em in maps)
+    assert_same(one.moved(here, there), other)
+    assert_same(other.moved(there, here), one)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e160])

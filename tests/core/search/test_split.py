@@ -77,14 +77,16 @@ def test_what_has_one_row_is_left_alone(fitted):
 def test_heavy_rows_gain_in_proportion(fitted):
     em, parameters, rows, resp = fitted
     heavy = rows._replace(weight=3 * rows.weight)
-    one, three = (
-        splits(em, parameters, each, resp, np.random.RandomState(0), {})
-        for each in (rows, heavy)
+    one, three, half = (
+        splits(em, parameters, each, own, np.random.RandomState(0), {})
+        for each, own in ((rows, resp), (heavy, resp), (rows, 0.5 * resp))
     )
-    gains = [[split.gain for split in found] for found in (one, three)]
+    gains = [[split.gain for split in found] for found in (one, three, half)]
     assert len(gains[0]) == 2
     # Of log-likelihoods of a few thousand.
     np.testing.assert_allclose(gains[1], 3 * np.array(gains[0]), rtol=1e-6, atol=1e-6)
+    # So do those that belong to it by half.
+    np.testing.assert_allclose(gains[2], np.array(gains[0]) / 2, rtol=1e-6, atol=1e-6)
 
 
 def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
@@ -100,6 +102,20 @@ def test_what_has_kept_its_rows_is_not_split_again(fitted, data):
         fewer[0, own[::step]] = 0
         found = splits(em, parameters, rows, fewer, rng, first)
         assert [each is first[each.owner] for each in found] == [holds, True]
+    # So it is with rows that it has won.
+    others = np.flatnonzero(resp[1])
+    more = resp.copy()
+    more[0, others[::10]] = 1
+    found = splits(em, parameters, rows, more, rng, first)
+    assert [each is first[each.owner] for each in found] == [False, True]
+
+
+def test_what_has_kept_its_heavy_rows_is_not_split_again(fitted):
+    em, parameters, rows, resp = fitted
+    heavy, rng = rows._replace(weight=3 * rows.weight), np.random.RandomState(0)
+    first = {s.owner: s for s in splits(em, parameters, heavy, resp, rng, {})}
+    again = splits(em, parameters, heavy, resp, rng, first)
+    assert [each is first[each.owner] for each in again] == [True, True]
 
 
 def test_other_rows_hold_no_split(fitted):
