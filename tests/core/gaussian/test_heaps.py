@@ -46,6 +46,45 @@ def test_tens_among_fives_are_wider():
     np.testing.assert_allclose(found[::10], 0.4 * five + 60, rtol=0.02)
 
 
+def test_values_off_the_steps_are_no_heaps_and_hide_none():
+    rows = np.full(40, 40.0)
+    rows[::5] += 60
+    expected = squares(rows)
+    values = np.concatenate([[-0.7], np.arange(40.0), [40.3]])
+    masses = np.concatenate([[9.0], rows, [99.0]])
+    found = 12 * squares_of_heaps(values, masses, 1.0, 5.0)
+    np.testing.assert_allclose(found, np.concatenate([[0], expected, [0]]))
+    assert expected.any()
+
+
+def test_narrow_clusters_at_equal_distances_are_no_heaps():
+    # They have more rows right beside their centres than farther off.
+    assert not squares(np.tile([60.0, 30, 5, 2, 2, 5, 30], 12)).any()
+    assert squares(np.tile([60.0, 12, 13, 11, 11, 13, 12], 12)).any()
+
+
+def test_one_value_of_many_rows_makes_no_heaps_of_others():
+    rows = np.tile([8.0, 5, 5, 5, 5], 8)
+    rows[20] = 400.0
+    assert not squares(rows).any()
+
+
+def test_heaps_of_few_rows_do_not_matter():
+    rows = np.tile([4.0, 1, 1, 1, 1], 40)
+    assert not squares(rows, least=5.0).any()
+    assert squares(rows, least=4.0).any()
+
+
+def test_few_tens_among_fives_are_wider_beside_any_other_values():
+    values = np.round(np.arange(0, 75.01, 0.01), 2)
+    masses = np.ones(len(values))
+    masses[::500] += 300
+    masses[::1000] += 600
+    found = np.sqrt(12 * squares_of_heaps(values, masses, 0.0, 100.0))
+    np.testing.assert_allclose(found[500::1000], 5, rtol=0.1)
+    assert (found[:7001:1000] > 7).all()
+
+
 def test_tens_alone_are_no_fives_or_twenties():
     rows = np.full(200, 20.0)
     rows[::10] += 80
