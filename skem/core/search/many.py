@@ -57,9 +57,8 @@ def labelled(
     nearest, labels = np.full((count, n), np.inf), np.zeros((count, n), int)
     far_apart = np.asarray(kinds > 0)[:, None]
     for k in range(n_components):
-        # Where rows are fewer than components, the last ones are where others are.
-        some = np.any(nearest > 0, axis=1, keepdims=True)
-        apart = far_apart & some & (k > 0)
+        # Where rows are fewer than components, the last ones get none.
+        apart = far_apart & (k > 0)
         chances = np.where(apart, np.minimum(nearest, np.finfo(float).max), 1) * weight
         distances = cdist(Z[drawn_of_each(chances, rng)], Z, "sqeuclidean")
         labels[distances < nearest] = k
