@@ -28,6 +28,7 @@ from skem import (
     bootstrap_lrt,
 )
 from skem._selection import refine, walk
+from skem._selection.grid import Candidate
 from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
 from skem.core.mixture.seeds import kmeans
@@ -816,3 +817,12 @@ def test_estimators_that_choose_inside_do_not_tell_that_they_try_nine(rng):
         warnings.simplefilter("error")
         model.fit(X, X.ravel() + rng.normal(size=180))
     assert len(model.mixture_.weights_) == 9
+
+
+def test_what_is_wrong_with_a_component_of_few_rows_is_said_of_each_row():
+    one, two = (
+        Candidate(3, "full", rows={1: np.array(rows)}).why_not()
+        for rows in ([4], [4, 7])
+    )
+    assert "Look at this row," in one
+    assert "Look at these rows," in two
