@@ -121,24 +121,31 @@ def _heaps(
     if higher.sum() < LEAST_HEAPS:
         return None
     total = rows.sum()
+    distances: list[int] = []
     for period in PERIODS:
         if (LEAST_HEAPS - 1) * period >= len(rows):
             break
+        # Every second one of narrow clusters is none either.
+        if any(period % distance == 0 for distance in distances):
+            continue
         # All that are as far from a heap together.
         sums = np.bincount(np.arange(len(rows)) % period, rows)
         phase, most = int(sums.argmax()), sums.max()
         if most * (period - 1) > MORE * (total - most):
             share = _rounded(rows, period, phase, fewest if period < 4 else LEAST_HEAPS)
-            if share > 0:
+            if share is None:
+                distances.append(period)
+            elif share > 0:
                 return places % period == phase, period, share
     return None
 
 
-def _rounded(rows: np.ndarray, period: int, phase: int, fewest: int) -> float:
+def _rounded(rows: np.ndarray, period: int, phase: int, fewest: int) -> float | None:
     """Return the share of the rows on heaps that others nearby do not account for.
 
-    Zero if these places are no heaps, or there are fewer. Narrow clusters at equal
-    distances are none: they have more rows right beside their centres than farther off.
+    Zero if these places are no heaps, or there are fewer. None if they are centres of
+    narrow clusters at equal distances, which have more rows right beside them than
+    farther off.
     """
     half = period // 2
     heaps = np.arange(phase, len(rows), period)
@@ -146,13 +153,14 @@ def _rounded(rows: np.ndarray, period: int, phase: int, fewest: int) -> float:
     away = np.arange(1, half + 1)
     between = (rows[heaps[:, None] + away] + rows[heaps[:, None] - away]) / 2
     own, others = rows[heaps], between.mean(axis=1)
+    if half > 1 and between[:, 0].sum() > MORE * between[:, 1:].mean(axis=1).sum():
+        return None
     more, errors = own > MORE * others, np.sqrt(own + others / half)
     surely = np.minimum((own - others)[errors > 0] / errors[errors > 0], AT_MOST)
     if (
         more.sum() < fewest
         or others[more].sum() < MOST_OF * others.sum()
         or surely.sum() < SURE * np.sqrt(len(surely))
-        or (half > 1 and between[:, 0].sum() > MORE * between[:, 1:].mean(axis=1).sum())
     ):
         return 0.0
     return float(1 - others.sum() / own.sum())

@@ -255,3 +255,14 @@ def test_heaps_are_the_same_however_data_come(kind, rng):
     rtol = 1e-5 if kind == "float32" else 1e-8
     found = GaussianMixture(**options).fit(X).lower_bound_
     assert found == pytest.approx(expected, rel=rtol)
+
+
+@pytest.mark.parametrize("distance", [5, 6])
+def test_every_second_one_of_narrow_clusters_is_no_heap_either(distance):
+    """The cluster half-way had counted as rows far from the centre."""
+    rng = np.random.default_rng(0)
+    centres = distance * rng.integers(12, size=4000)
+    for deviation in (0.6, 0.8, 1.0):
+        x = np.round(centres + deviation * rng.normal(size=4000))
+        values, counts = np.unique(x, return_counts=True)
+        assert not squares_of_heaps(values, counts.astype(float), 1.0, 20.0).any()
