@@ -387,6 +387,26 @@ def test_support_is_that_of_the_features_that_a_row_has(covariance_type, K):
     np.testing.assert_allclose(lazy.compute(), found, atol=1e-12)
 
 
+def test_a_row_without_values_is_nothing_unusual():
+    """Also where densities are above one, which is that of such a row."""
+    mixture = GaussianMixture.from_parameters([1.0], [[0.0, 0.0]], [1e-4], "spherical")
+    found = mixture.support_probability([[np.nan, np.nan], [0.01, np.nan]])
+    np.testing.assert_allclose(found, [1, stats.chi2.sf(1, 1)])
+
+
+def test_support_of_rows_with_gaps_is_by_draws_of_the_seed():
+    mixture = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0, 0, 0], [1, 3, 1]], [1, 1], "spherical"
+    )
+    row = [[1.0, 2.0, np.nan]]
+    first, again, other = (
+        mixture.support_probability(row, n_samples=100, random_state=seed)
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
 def test_bootstrap_data_have_the_gaps_of_the_data():
     X = with_gaps(sample(60), 0.2)
     X[4] = np.nan

@@ -238,6 +238,15 @@ def test_regions_have_their_mass(plain, kind, model, n_components):
     assert other.support_probability(X[:1], random_state=0) < 1e-4
 
 
+def test_regions_of_rows_with_gaps_leave_constants_out(rng):
+    X = rng.normal(size=(50, 2))
+    one = GaussianMixture(random_state=0).fit(X)
+    other = GaussianMixture(random_state=0).fit(np.c_[X, np.full(50, 3.0)])
+    rows = np.c_[[0.0, 1.0, 4.0], np.full(3, np.nan)]
+    found = other.support_probability(np.c_[rows, np.full(3, 3.0)])
+    np.testing.assert_allclose(found, one.support_probability(rows))
+
+
 def test_all_mass_of_constants_is_where_they_are():
     X = np.full((9, 3), [1.0, 2.0, 3.0])
     for model in (GaussianMixture, StudentMixture):

@@ -240,6 +240,22 @@ def test_draws_have_the_density(name, problem):
         assert stats.chi2(kept.sum()).sf(error.sum()) > 1e-4
 
 
+FILLED = [name for name in FAMILIES if name in CONTINUOUS[1:] or "_" in name]
+
+
+@pytest.mark.parametrize("name", [*FILLED, "poisson"])
+def test_gaps_are_filled_with_the_mean_of_the_law(name, rng, z):
+    em, point = problem_of(name, rng, z, gaps=False)
+    model, laws = em.product.models[0], point.laws[0]
+    found = model.filled(laws, np.full((1, K), np.nan), np.eye(K))
+    for k in range(K):
+        law = law_of(name, model.outward(laws), k)
+        mean = law.mean()
+        if name.startswith("hurdle"):
+            mean *= (1 - laws["zero_probability"][k]) / law.sf(0)
+        assert found[0, k] == pytest.approx(mean)
+
+
 def test_waiting_times_may_be_zero(rng):
     x = np.append(rng.exponential(2.0, n - 1), 0.0)
     FAMILIES["exponential"]().check(x)

@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from skem import MixtureIC, MixtureModel, TableDisplay, bootstrap_lrt, load
 from skem.families.counts import PositivePoisson
+from skem.families.model import Look, Seen
 from skem.families.registry import FAMILIES
 
 HURDLES = [name for name in FAMILIES if name.startswith("hurdle")]
@@ -116,6 +117,51 @@ def test_gaps_are_summed_over(data):
     law = found.parameters_["spend"]
     mean = found.predict_proba(age) @ ((1 - law["zero_probability"]) * law["mean"])
     np.testing.assert_allclose(found.impute(age)["spend"], mean, rtol=1e-9)
+
+
+def looked_at(family, x, weight):
+    return FAMILIES[family]().look(Look(x[None], weight, 2, 4.0, True, 0))
+
+
+def column(rng, n, zeros):
+    return np.where(rng.random(n) < zeros, 0, np.ceil(rng.gamma(3, 2, n)))
+
+
+@pytest.mark.parametrize("family", HURDLES)
+def test_weights_count_rows_of_what_all_the_data_are(family, rng):
+    """Pseudo-observations are of it: as many of positive values as there are."""
+    x, weight = column(rng, 60, 0.5), rng.integers(4, size=60).astype(float)
+    weight[x == 0] *= 3
+    rows = np.repeat(x, weight.astype(int))
+    model = looked_at(family, x, weight)
+    same = looked_at(family, rows, np.ones(len(rows)))
+    assert model.share == pytest.approx((rows > 0).mean())
+    assert model.inner.epsilon == pytest.approx(4 * model.share)
+    np.testing.assert_allclose(model.inner.pooled, same.inner.pooled, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", HURDLES)
+def test_a_stream_goes_by_all_that_it_has_shown(family, rng):
+    """By then that is a quarter of the zeros, and not half of them as in its start."""
+    model = looked_at(family, column(rng, 100, 0.5), np.ones(100))
+    x = column(rng, 400, 0.25)[None]
+    resp = rng.dirichlet((1, 1), size=400).T
+    seen = Seen(resp @ model.rows(x).T, resp.sum(axis=1))
+    laws = model.maximise(seen, None)
+    running = model.running(seen, laws)
+    renewed = model.renewed(running, 0.5)
+    share = (x > 0).mean()
+    assert renewed.share == pytest.approx(share)
+    assert renewed.epsilon == 2
+    assert renewed.inner.epsilon == pytest.approx(2 * share)
+    assert model.scaled(0.5).penalty(laws) == pytest.approx(model.penalty(laws) / 2)
+    # The M-step of running sums is that of a pass.
+    found = model.settled(running, seen.counts, laws)
+    for name, values in laws.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-9)
+    expected = 1 - (resp @ (x[0] > 0) + 2 * share) / (resp.sum(axis=1) + 2)
+    found = renewed.settled(running, seen.counts, laws)
+    np.testing.assert_allclose(found["zero_probability"], expected)
 
 
 @pytest.mark.parametrize("kind", ["float32", "dask", "stream", "file"])
@@ -257,6 +303,18 @@ def test_positive_counts_have_the_law_of_positive_counts(rng):
             assert stats.binomtest(hits, len(drawn), p).pvalue > 1e-4
 
 
+def test_positive_counts_beside_large_ones_have_the_law_of_positive_counts():
+    values = np.array([[1.0, 2.0, 2.0**30]])
+    look = Look(values, np.ones(3), 1, 0.0, True, 0)
+    model = PositivePoisson().look(look).of(values)
+    for rate in (0.3, 4.0):
+        logits = model.logits({"rate": np.array([rate])}, model.rows(values))
+        law = stats.poisson(rate)
+        expected = law.logpmf(values[0, :2]) - law.logsf(0)
+        found = (logits + model.base(values))[0, :2]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("family", HURDLES)
 def test_what_is_below_zero_is_refused(family):
     X = pd.DataFrame({"x": [0.0, 3.0, -2.0, 1.0]})
@@ -331,6 +389,12 @@ def test_zeros_of_a_single_column_are_of_no_component(family, pseudo_observation
         warnings.simplefilter("error")
         MixtureModel(families=family).fit(X)
         model.fit(X, labels=y)
+
+
+def test_gaps_are_filled_with_numbers_whatever_the_spread():
+    values = [[1e-300], [1e300], [1.0], [1e200], [0.0], [np.nan]]
+    filled = MixtureModel(families="hurdle_lognormal").fit(values).impute(values)
+    assert np.isfinite(filled).all()
 
 
 def test_components_of_zeros_and_of_others_are_not_the_same(rng):
