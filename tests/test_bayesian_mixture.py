@@ -423,6 +423,39 @@ def test_predictive_samples_have_the_predictive_density(rng):
     assert stats.kstest(gaussian[:, 0], student.cdf).pvalue < 1e-6
 
 
+def test_predictive_samples_are_those_of_the_seed(X):
+    mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
+
+    def drawn(seed):
+        return mixture.sample(5, random_state=seed, posterior_predictive=True)[0]
+
+    np.testing.assert_array_equal(drawn(1), drawn(1))
+    assert (drawn(1) != drawn(2)).all()
+    # None is that of the estimator.
+    np.testing.assert_array_equal(drawn(None), drawn(0))
+
+
+def test_predictive_samples_are_not_given_values(X):
+    mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="given needs posterior_predictive=False"):
+        mixture.sample(2, given={0: 1.0}, posterior_predictive=True)
+
+
+def test_a_constant_column_is_no_feature_of_the_predictive_density(rng):
+    rows = rng.normal(size=(8, 2))
+    mixture = BayesianGaussianMixture(random_state=0).fit(np.c_[rows, np.full(8, 3.0)])
+    here = np.c_[[-9.0, 0.0, 30.0], np.full(3, np.nan), np.full(3, 3.0)]
+    without = np.where(here == 3, np.nan, here)
+    difference = np.subtract(
+        *(
+            mixture.score_samples(at, posterior_predictive=True)
+            for at in (here, without)
+        )
+    )
+    # It is as likely wherever the others are.
+    np.testing.assert_allclose(difference, difference[0])
+
+
 def test_what_likelihood_is_for_is_not_here(X):
     mixture = BayesianGaussianMixture(3, random_state=0).fit(X)
     for name in ("bic", "aic", "icl", "standard_errors"):
