@@ -409,6 +409,7 @@ def test_predictive_density_is_that_of_students(X):
         expected = expected + w * stats.multivariate_t(m, shape, nu - 2).pdf(X)
     found = mixture.score_samples(X, posterior_predictive=True)
     assert np.allclose(found, np.log(expected), rtol=1e-8)
+    assert np.isfinite(mixture.score_samples(1e200 + 0 * X, True)).all()
 
 
 def test_predictive_samples_have_the_predictive_density(rng):

@@ -319,6 +319,24 @@ def test_far_values_have_weights_and_means_that_are_numbers(
     assert np.isfinite(sd.standard_deviation).all()
 
 
+def test_the_largest_number_draws_of_the_last_component():
+    """Weights of a tenth add up to less than one by rounding, which may be drawn."""
+    mixture = GaussianMixture.from_parameters(
+        np.full(10, 0.1), np.arange(10.0)[:, None], np.ones(10), "spherical"
+    )
+    (laws,) = Conditioner.of(mixture).laws(np.array([[np.nan]]))
+    values, labels = laws.draw(np.array([1 - 2.0**-53]), np.zeros((1, 1)))
+    assert labels.tolist() == values[:, 0].tolist() == [9]
+
+
+def test_what_is_observed_far_away_has_its_density_in_any_units():
+    mixture = GaussianMixture.from_parameters([1.0], [[0, 0]], [1e-200], "spherical")
+    (laws,) = Conditioner.of(mixture).laws(np.array([[3e-95, np.nan]]))
+    # Of 300,000 standard deviations.
+    expected = stats.norm(0, 1e-100).logpdf(3e-95)
+    np.testing.assert_allclose(laws.log_density, expected, rtol=1e-12)
+
+
 def lines(rng):
     """Rows of two components, about the lines y = 2x and y = x/2."""
     steep = rng.integers(2, size=200)
@@ -388,6 +406,22 @@ def test_single_precision_is_kept(rng):
     for name in ("weights_", "means_", "precisions_cholesky_"):
         setattr(double, name, getattr(mixture, name).astype(float))
     np.testing.assert_allclose(filled, double.impute(holed.astype(float)), rtol=1e-5)
+
+
+def test_what_is_beyond_single_precision_is_its_largest_number():
+    mixture = GaussianMixture.from_parameters(
+        [1.0], [[0.0, 0.0]], [[[1.0, 100.0], [100.0, 10001.0]]]
+    )
+    filled = mixture.impute(np.array([[1e37, np.nan], [1.0, np.nan]], np.float32))
+    np.testing.assert_allclose(filled[:, 1], [np.finfo(np.float32).max, 100], rtol=1e-6)
+
+
+def test_variances_beyond_all_numbers_are_the_largest_of_parts_too(rng):
+    X = 1e160 * rng.normal(size=(50, 2))
+    mixture = GaussianMixture(1, covariance_type="diag").fit(X)
+    largest = np.finfo(float).max
+    assert (mixture.marginal(0).covariances_ == largest).all()
+    assert (mixture.conditional({0: 0.0}).covariances_ == largest).all()
 
 
 def test_names_of_features_are_taken_and_kept():

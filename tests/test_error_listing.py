@@ -62,6 +62,7 @@ def test_rows_are_those_of_the_arrays(estimator, structure, X):
         np.testing.assert_array_equal(means["upper"], intervals.means.upper[k])
         if estimator is StudentMixture:
             assert own.loc["df", "error"] == errors.df[k]
+            assert not set(frame["parameter"]) & {"variance", "covariance"}
     shared, matrices = SHAPES[structure].shared, SHAPES[structure].matrices
     moments = {"variance", "covariance", "scale matrix"}
     rows = frame[frame["parameter"].isin(moments)]

@@ -354,6 +354,15 @@ def test_without_other_rows_components_without_a_label_are_empty():
         np.testing.assert_allclose(mixture.means_[0], X.mean(axis=0))
 
 
+@pytest.mark.parametrize("component", [0, 1])
+def test_labels_of_rows_without_a_value_tell_of_weights(component, rng):
+    labels = np.repeat([0, 1, component], 10)
+    X = rng.normal(size=(30, 1)) + 5 * labels[:, None]
+    X[20:] = np.nan
+    mixture = GaussianMixture(2, random_state=0).fit(X, labels=labels)
+    assert mixture.weights_[component] == pytest.approx(2 / 3)
+
+
 def test_labels_of_rows_without_weight_say_nothing():
     X = two_clusters()
     labels, weight = np.full(len(X), -1), np.ones(len(X))

@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import kstest
 
 from skem import GaussianMixture, GaussianMixtureRegressor, StudentMixture, load
+from skem._fitted.univariate import quantile
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -78,6 +79,18 @@ def test_cdf_and_quantile_of_a_feature(mixture):
     assert one.cdf(b) - one.cdf(a) == pytest.approx(mass, rel=1e-7)
     drawn = mixture.sample(20_000, random_state=1)[0][:, 1]
     assert kstest(drawn, one.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_quantiles_within_noise_beside_a_component_are_those_of_noise(side):
+    """Below are 0.3 of the mass, and above them 0.7 evenly over ten."""
+    below = np.linspace(0.301, 0.999, 50)
+    weights, means, sd = (
+        np.tile(row, (50, 1)) for row in ([0.3, 0.7], [-99, 5], [1, 10])
+    )
+    q = below if side == 1 else 1 - below
+    found = side * quantile(q, weights, side * means, sd, even=True)
+    np.testing.assert_allclose(found, (below - 0.3) / 0.7 * 10)
 
 
 def test_a_conditional_is_the_ratio_of_densities(mixture):

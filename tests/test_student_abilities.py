@@ -229,6 +229,16 @@ def test_moments_of_laws_are_those_of_t_components():
     assert laws.standard_deviation[0, 0] == pytest.approx(np.sqrt(variance))
 
 
+@pytest.mark.parametrize("df", [1.5, 2.0])
+def test_spreads_that_are_infinite_are_the_largest_number(df):
+    mixture = StudentMixture.from_parameters(
+        [1.0], [[0.0, 0.0]], [[[1.0, 0.5], [0.5, 4.0]]], df=df
+    )
+    (laws,) = mixture._conditioner().laws(np.full((1, 2), np.nan))
+    assert (laws.standard_deviation == np.finfo(float).max).all()
+    assert (np.diag(laws.covariance[0]) == np.finfo(float).max).all()
+
+
 @pytest.mark.parametrize("df", [1.0, 4.5, 1e5, np.inf])
 def test_quantiles_are_inverse_to_the_distribution_function(df):
     mixture = StudentMixture.from_parameters(

@@ -111,6 +111,22 @@ def test_errors_of_classes_are_those_of_the_definition(rng):
     )
 
 
+@pytest.mark.parametrize("family", ["bernoulli", "gaussian"])
+def test_units_of_weights_and_rows_without_weight_are_of_no_effect(family, rng):
+    y = rng.random(300) < 0.4
+    X = (rng.random((300, 4)) < np.where(y, 0.8, 0.25)[:, None]).astype(float)
+    weight = rng.uniform(1, 3, 300)
+    if family == "gaussian":
+        X, model = 3 * X[:, :1] + rng.normal(size=(300, 2)), GaussianMixture(2)
+    else:
+        model = MixtureModel(2, families=family)
+    model.set_params(random_state=0).fit(X, sample_weight=weight)
+    padded, more = np.vstack([X, X[:100]]), np.r_[1e3 * weight, np.zeros(100)]
+    one = model.standard_errors(X, weight, method="survey").to_frame()
+    other = model.standard_errors(padded, more, method="survey").to_frame()
+    np.testing.assert_allclose(one["error"], other["error"], rtol=1e-6)
+
+
 def test_errors_are_the_spread_of_samples():
     """Rows are drawn with chances that depend on one of the answers."""
     estimates, found, plain = [], [], []
