@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skem import GaussianMixture, MixtureModel, StandardErrors, StudentMixture
+from skem._errors.listing import ALL, Key, Listing
 from skem.core.gaussian.covariance import SHAPES
 
 pd = pytest.importorskip("pandas")
@@ -132,6 +133,7 @@ def test_text_of_many_rows_leaves_some_out(rng):
     # 1 weight, 12 means, 60 of 78 entries, a gap, and five lines about them.
     assert len(text.splitlines()) == 1 + 12 + 60 + 1 + 5
     assert text.endswith("to_frame() has all rows.")
+    assert "\n        ...  ...  " in text
     assert len(errors.to_frame()) == 1 + 12 + 78
 
 
@@ -201,3 +203,31 @@ def test_frames_need_pandas(X, monkeypatch):
     with pytest.raises(ImportError, match="to_frame requires pandas"):
         errors.to_frame()
     assert "length" in str(errors)
+
+
+def listed(features, estimates, errors):
+    """Return the cells of means, one of a component."""
+    rows = [Key(k, "mean", features) for k in range(len(estimates))]
+    values = {"estimate": np.array(estimates), "error": np.array(errors)}
+    text = Listing("errors", [rows], values).text()
+    return [line.split()[-2:] for line in text.splitlines()[3:]]
+
+
+def test_what_has_no_error_has_the_digits_of_the_closest_of_its_kind():
+    found = listed(("a",), [1.23456, 2.34567, 3.45678], [0.001, 0.1, np.inf])
+    assert [estimate for estimate, _ in found] == ["1.23456", "2.346", "3.45678"]
+    # Or of its own, if no other has one: whether below zero or above.
+    assert listed(("a",), [-12.3456], [np.inf])[0][0] == "-12.3"
+
+
+def test_sixty_rows_are_shown_as_they_are():
+    assert len(listed(("a",), np.ones(60), np.ones(60))) == 60
+
+
+def test_names_take_one_line_and_have_a_longest_length():
+    keys = [Key(ALL, "mean", ("first\nname" + 40 * "a", "b"))]
+    values = {"estimate": np.ones(1), "error": np.ones(1)}
+    _, _, head, row = Listing("errors", [keys], values).text().splitlines()
+    assert len(row) == len(head) < 80
+    # What stands for all components is where their numbers are.
+    assert row.startswith("        all  mean       first nam...aaaaaaaa, b  ")

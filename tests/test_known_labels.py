@@ -354,6 +354,17 @@ def test_without_other_rows_components_without_a_label_are_empty():
         np.testing.assert_allclose(mixture.means_[0], X.mean(axis=0))
 
 
+def test_the_bootstrap_keeps_labels(rng):
+    """With them the means of components that overlap are those of their rows."""
+    labels = np.repeat([0, 1], 50)
+    X = rng.normal(size=(100, 1)) + labels[:, None]
+    mixture = GaussianMixture(2, random_state=0).fit(X, labels=labels)
+    errors = mixture.standard_errors(
+        X, labels=labels, method="bootstrap", n_boot=30, random_state=0
+    )
+    np.testing.assert_allclose(errors.means, 1 / np.sqrt(50), rtol=0.5)
+
+
 @pytest.mark.parametrize("component", [0, 1])
 def test_labels_of_rows_without_a_value_tell_of_weights(component, rng):
     labels = np.repeat([0, 1, component], 10)

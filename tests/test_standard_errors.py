@@ -238,6 +238,54 @@ def test_bootstrap_counts_weights_as_rows(rng):
     np.testing.assert_allclose(found.means, expected.means, rtol=0.35)
 
 
+def test_bootstrap_of_one_component_is_that_of_weighted_means(rng):
+    """Rows have weights of gamma variables, and their standard deviation one degree."""
+    X, weight = rng.normal(size=(30, 1)), rng.integers(1, 5, size=30)
+    mixture = GaussianMixture(1).fit(X, sample_weight=weight)
+    errors = mixture.standard_errors(
+        X, weight, method="bootstrap", n_boot=3, random_state=0
+    )
+    means = []
+    for seed in np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=3):
+        drawn = np.random.RandomState(seed).standard_gamma(weight)
+        means.append(np.average(X[:, 0], weights=drawn))
+    assert errors.means[0, 0] == pytest.approx(np.std(means, ddof=1), rel=1e-6)
+
+
+def test_refits_of_the_bootstrap_start_from_the_mixture_and_say_nothing(rng, capsys):
+    """Whatever the order of components, and also if they do not converge."""
+    X = rng.normal(size=(60, 1)) + 9 * (np.arange(60) < 30)[:, None]
+    for means in ([[0], [9]], [[9], [0]]):
+        mixture = GaussianMixture(2, means_init=means, max_iter=1, tol=0, verbose=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mixture.fit(X).set_params(means_init=None, random_state=0)
+        capsys.readouterr()
+        errors = mixture.standard_errors(
+            X, method="bootstrap", n_boot=20, random_state=0
+        )
+        assert capsys.readouterr().out == ""
+        expected = np.sqrt(1 / (60 * mixture.weights_))
+        np.testing.assert_allclose(errors.means[:, 0], expected, rtol=0.6)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_bootstrap_tells_nothing_of_a_component_without_data(covariance_type, rng):
+    covariances = (
+        np.eye(2) if covariance_type == "tied" else np.tile(np.eye(2), (2, 1, 1))
+    )
+    mixture = GaussianMixture.from_parameters(
+        [1, 0], [[0, 0], [99, 99]], covariances, covariance_type
+    )
+    errors = mixture.standard_errors(
+        rng.normal(size=(50, 2)), method="bootstrap", n_boot=3, random_state=0
+    )
+    assert np.isinf(errors.means).tolist() == [[False] * 2, [True] * 2]
+    known = np.isfinite(errors.covariances)
+    assert known.all() if covariance_type == "tied" else known[0].all()
+    assert covariance_type == "tied" or not known[1].any()
+
+
 def test_shapes(mixture, X):
     errors = mixture.standard_errors(X)
     assert errors.weights.shape == mixture.weights_.shape

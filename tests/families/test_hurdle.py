@@ -141,6 +141,17 @@ def test_weights_count_rows_of_what_all_the_data_are(family, rng):
 
 
 @pytest.mark.parametrize("family", HURDLES)
+def test_a_component_without_rows_is_as_all_the_data_are(family, rng):
+    x = column(rng, 100, 0.3)
+    model = FAMILIES[family]().look(Look(x[None], np.ones(100), 2, 0.0, True, 0))
+    rows = model.rows(x[None])
+    resp = np.stack([np.ones(100), np.zeros(100)])
+    laws = model.maximise(Seen(resp @ rows.T, resp.sum(axis=1)), None)
+    for values in laws.values():
+        assert values[1] == pytest.approx(values[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("family", HURDLES)
 def test_a_stream_goes_by_all_that_it_has_shown(family, rng):
     """By then that is a quarter of the zeros, and not half of them as in its start."""
     model = looked_at(family, column(rng, 100, 0.5), np.ones(100))
@@ -325,6 +336,30 @@ def test_what_is_below_zero_is_refused(family):
     if family == "hurdle_poisson":
         with pytest.raises(ValueError, match=r"not whole numbers, such as 0\.5"):
             MixtureModel(families=family).fit([[0], [0.5]])
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 4.0])
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 1.0])
+def test_what_no_row_tells_of_is_on_a_border(zeros, epsilon):
+    """Pseudo-observations keep a share from there that all the data have."""
+    x = np.where(np.arange(100) < 100 * zeros, 0, np.arange(1.0, 101))
+    model = FAMILIES["hurdle_poisson"]().look(
+        Look(x[None], np.ones(100), 4, epsilon, True, 0)
+    )
+    laws = {
+        "zero_probability": np.array([1 - 1e-12, 1e-12, 0.5, 0.999]),
+        "rate": np.array([5.0, 5.0, 5.0, 1e-3]),
+    }
+    shares, rates = model.on_border(laws, np.full(4, 100.0)).T
+    kept = epsilon > 0
+    assert shares.tolist() == [
+        not (kept and zeros < 1),
+        not (kept and zeros > 0),
+        False,
+        False,
+    ]
+    # Without a positive value nothing is known of these; and of a tenth of one, little.
+    assert rates.tolist() == [True, False, False, True]
 
 
 def test_pictures_have_bars_of_zeros(data, model):
