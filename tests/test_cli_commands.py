@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ import pytest
 import skem
 from skem import BayesianGaussianMixture, GaussianMixture, GaussianMixtureIC
 from skem.__main__ import main
-from skem._cli import options
+from skem._cli import CommandError, options
 from skem._cli import progress as progress_module
-from skem._cli.commands import _with_rows_of_file
+from skem._cli.commands import _numbers_of_components, _with_rows_of_file
 from skem._cli.options import parse
 from skem._cli.progress import progress
 from skem._cli.table import load_table
@@ -374,6 +375,26 @@ def test_sample_draws_as_many_as_it_is_asked_for(
 
 
 # summary
+
+
+def test_sample_has_the_seed_of_the_fit_and_keeps_the_mixture(succeed, model, refuse):
+    default = succeed("sample", model, "-n", "3")
+    assert default == succeed("sample", model, "-n", "3", "--random-state", "0")
+    assert "it is the file of the mixture" in refuse("sample", model, "--output", model)
+
+
+def test_numbers_of_components_are_those_that_the_rows_allow():
+    data = SimpleNamespace(title="data", values=np.zeros((9, 1)))
+    notes = []
+    assert list(_numbers_of_components(data, None, notes)) == list(range(1, 10))
+    assert notes == []
+    asked = [range(3, 5), range(9, 10), range(1, 4)]
+    assert _numbers_of_components(data, asked, notes) == [1, 2, 3, 4, 9]
+    with pytest.raises(CommandError, match="10 components need as many rows"):
+        _numbers_of_components(data, [range(2, 11)], notes)
+    data.values = data.values[:8]
+    assert list(_numbers_of_components(data, None, notes)) == list(range(1, 9))
+    assert notes == ["No more than 8 components, as there are only 8 rows."]
 
 
 def test_summary_is_that_of_the_mixture(succeed, run, model, faithful, chosen, X):

@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 
 from skem._cli import CommandError
+from skem._cli.columns import DATES, TEXT, _some, _text
+from skem._cli.header import _labels, _stands_out
 from skem._cli.numbers import decimal_marks, number
 from skem._cli.options import parse
+from skem._cli.sources import _cell
 from skem._cli.table import load_table
 
 X = np.array([[3.5, 1200.25], [1.25, 900.5], [-2.0, 15000.75], [7.75, 20.5]])
@@ -82,6 +85,11 @@ def test_other_encodings_are_told(read, refuse):
     assert "not a text file in ascii" in refuse(text, "--encoding", "ascii")
     with pytest.raises(CommandError, match="'nope' is no encoding; utf-8"):
         parse(["--encoding", "nope"])
+
+
+def test_the_encoding_that_is_told_is_not_given_up(refuse):
+    told = refuse(PLAIN.encode("latin-1"), "--encoding", "UTF8")
+    assert "is not a text file in utf-8" in told
 
 
 def test_standard_input_is_a_file(monkeypatch):
@@ -356,6 +364,20 @@ def test_data_are_no_names_and_doubts_are_told(content, asked, read):
         assert len(read(content, "--header").values) == len(table.values) - 1
 
 
+def test_a_comment_names_no_single_column_and_none_that_are_told_of(read):
+    assert read("# minutes\n1.5\n2.5\n4\n").names == ("column 1",)
+    assert read("# a, b\n1,2\n3,4\n").names == ("a", "b")
+    assert read("# a, b\n1,2\n3,4\n", "--header").names == ("1", "2")
+
+
+def test_years_and_counts_are_names_where_they_stand_out():
+    assert _stands_out("1990", ["5", "7"])
+    assert not _stands_out("1990", ["1980", "2000"])
+    assert not _stands_out("1990", ["", "NA"])
+    assert _labels(["0", "1", "2"]) == _labels(["1", "2"]) == "counts"
+    assert _labels(["2", "3"]) == ""
+
+
 def test_header_is_what_it_is_told_to_be(read, refuse):
     content = "a,b\n1.5,2\n3,5\n"
     assert read(content, "--header").names == ("a", "b")
@@ -509,6 +531,23 @@ def test_a_mistake_in_a_column_of_numbers_is_named(refuse, read):
     err = refuse(content)
     assert "data.csv, line 9, a: '1.5o' is not a number, unlike the rest" in err
     assert read(content, "--exclude", "a").names == ("b",)
+
+
+def test_what_is_no_number_is_a_mistake_or_what_most_cells_are():
+    assert _text([*"ab", *map(str, range(28))], 2) == ""
+    assert _text([*"abcd", *map(str, range(26))], 4) == TEXT
+    assert _text(["2020-01-31", *"abcd"], 5) == TEXT
+    assert _text(["2020-01-31"] * 10, 10) == DATES
+
+
+def test_six_names_are_listed_and_of_more_the_first_five():
+    assert _some([*"abcdef"]) == "a, b, c, d, e and f"
+    assert _some([*"abcdefg"]) == "a, b, c, d, e and 2 more"
+
+
+@pytest.mark.parametrize("value", [None, np.nan, pd.NaT, pd.NA])
+def test_cells_without_a_value_are_empty(value):
+    assert _cell(value) == ""
 
 
 def test_columns_are_excluded_by_name_and_number(read, refuse):

@@ -450,3 +450,44 @@ def test_a_folder_that_is_not_there_is_named_as_it_was_given(tmp_path):
     mixture = GaussianMixture().fit(np.zeros((3, 1)))
     with pytest.raises(FileNotFoundError, match=r"nowhere.mixture\.json"):
         mixture.save(path)
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_concentrations_are_one_array_or_two(prior, X, tmp_path):
+    path = tmp_path / "mixture.json"
+    mixture = BayesianGaussianMixture(
+        2, weight_concentration_prior_type=prior, random_state=0
+    )
+    mixture.fit(X).save(path)
+    document = json.loads(path.read_text("utf-8"))
+    found = document["attributes"]["weight_concentration_"]
+    one = found["tuple"][0] if "tuple" in found else found
+    document["attributes"]["weight_concentration_"] = {"tuple": [one] * 3}
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(ValueError, match="weight_concentration_ is not of the right"):
+        skem.load(path)
+
+
+def test_names_of_features_are_text(X, tmp_path):
+    path = tmp_path / "mixture.json"
+    frame = pd.DataFrame(X, columns=["eruptions", "waiting"])
+    GaussianMixture(2, random_state=0).fit(frame).save(path)
+    document = json.loads(path.read_text("utf-8"))
+    document["attributes"]["feature_names_in_"]["values"] = ["eruptions", 1]
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(ValueError, match="feature_names_in_ is not of the right"):
+        skem.load(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_noise_has_what_components_leave_of_one(dtype, X, tmp_path):
+    path = tmp_path / "mixture.json"
+    mixture = GaussianMixture(2, noise=True, random_state=0).fit(X.astype(dtype))
+    mixture.save(path)
+    found = skem.load(path)
+    assert found.noise_weight_ == mixture.noise_weight_
+    document = json.loads(path.read_text("utf-8"))
+    document["attributes"]["noise_weight_"] += 0.01
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(ValueError, match="noise_weight_ should be"):
+        skem.load(path)

@@ -57,6 +57,21 @@ def test_to_sklearn_copies(fitted, X):
     np.testing.assert_array_equal(fitted.score_samples(X), before)
 
 
+def test_from_sklearn_copies_and_takes_any_root_of_the_precisions(X):
+    theirs = sklearn.mixture.GaussianMixture(2, random_state=0).fit(X)
+    expected = theirs.score_samples(X)
+    values, vectors = np.linalg.eigh(theirs.precisions_)
+    theirs.precisions_cholesky_ = vectors * np.sqrt(values)[:, None]
+    ours = GaussianMixture.from_sklearn(theirs)
+    n_bounds = len(ours.lower_bounds_) if hasattr(ours, "lower_bounds_") else 0
+    for name in PARAMETERS:
+        getattr(theirs, name)[:] = 0
+    getattr(theirs, "lower_bounds_", []).append(0.0)
+    np.testing.assert_allclose(ours.score_samples(X), expected)
+    assert not np.tril(ours.precisions_cholesky_, -1).any()
+    assert len(getattr(ours, "lower_bounds_", [])) == n_bounds
+
+
 def test_the_round_trip_changes_nothing(fitted, X):
     there_and_back = GaussianMixture.from_sklearn(fitted.to_sklearn())
     assert there_and_back.covariance_type == fitted.covariance_type
