@@ -17,6 +17,7 @@ from skem import (
     MixtureModel,
     StudentMixture,
 )
+from skem._inputs.frames import arrow_codes
 
 pytestmark = pytest.mark.usefixtures("short_search")
 
@@ -252,3 +253,11 @@ def test_streams_say_that_a_column_has_no_value():
     streamed = MixtureModel(2).partial_fit(X)
     with pytest.raises(NotFittedError, match="20 rows, and a column without a value"):
         streamed.predict(FRAME)
+
+
+def test_a_value_of_a_dictionary_may_be_missing():
+    pa = pytest.importorskip("pyarrow")
+    column = pa.DictionaryArray.from_arrays([1, 0, None, 2], ["a", None, "b"])
+    codes, labels = arrow_codes(column)
+    assert codes.tolist() == [-1, 0, -1, 1]
+    assert labels == ["a", "b"]

@@ -1142,3 +1142,25 @@ def test_draws_beyond_an_integer_type_do_not_wrap_around(dtype):
     table.loc[::5, "n"] = pd.NA if dtype == "UInt8" else table["n"].max()
     filled = model.impute(table, sample=True, random_state=0)
     assert filled["n"].min() > rate / 2
+
+
+def test_rows_without_weight_have_no_say_on_columns():
+    """Neither on what they are of, nor as examples of what is wrong with them."""
+    weight = [0, 1, 1, 1]
+    table = pd.DataFrame({"a": ["b", "c", "c", "d"]})
+    with pytest.raises(ValueError, match="has categories, such as 'c' in row 1"):
+        MixtureModel(families="gaussian").fit(table, sample_weight=weight)
+    table = pd.DataFrame({"a": ["b", 1.0, np.inf, 2.0]})
+    with pytest.raises(ValueError, match=r"infinity .*, in column 'a'"):
+        MixtureModel().fit(table, sample_weight=weight)
+
+
+def test_of_many_rows_categories_have_the_weights_of_their_rows(monkeypatch, rng):
+    X = rng.integers(3, size=(200, 1)).astype(float)
+    weight = np.where(X[:, 0] == 2, 5.0, 1.0)
+    model = MixtureModel(families="categorical", pseudo_observations=50)
+    expected = model.fit(X, sample_weight=weight).score_samples(X)
+    monkeypatch.setattr("skem._inputs.families.ROWS_IN_BLOCKS", 50)
+    np.testing.assert_allclose(
+        model.fit(X, sample_weight=weight).score_samples(X), expected
+    )

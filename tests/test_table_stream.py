@@ -315,3 +315,11 @@ def test_the_other_category_of_a_pair_may_come_late():
     model = MixtureModel(1, families={"a": "bernoulli"}).partial_fit(frame[:20])
     model.partial_fit(late)
     assert model.categories_["a"].tolist() == ["w", "x"]
+
+
+def test_a_stream_of_a_pair_takes_one_other_category_and_no_two():
+    model = MixtureModel(families="bernoulli", random_state=0)
+    model.partial_fit([["a"]] * 500)
+    with pytest.raises(ValueError, match=r"unknown categories \['b', 'c'\]"):
+        model.partial_fit([["b"], ["c"]])
+    model.partial_fit([["b"], ["a"]])
