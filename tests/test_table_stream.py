@@ -323,3 +323,23 @@ def test_a_stream_of_a_pair_takes_one_other_category_and_no_two():
     with pytest.raises(ValueError, match=r"unknown categories \['b', 'c'\]"):
         model.partial_fit([["b"], ["c"]])
     model.partial_fit([["b"], ["a"]])
+
+
+@pytest.mark.parametrize(
+    ("family", "good", "bad", "message"),
+    [
+        ("bernoulli", [["a"], ["b"]] * 20, [["c"]], "3 categories"),
+        ("poisson", [[1], [4]] * 20, [[-1]], "has negative values"),
+    ],
+)
+def test_a_bad_batch_among_the_first_rows_is_refused_and_forgotten(
+    family, good, bad, message
+):
+    """It had been kept, and all later batches were refused."""
+    model = MixtureModel(families=family, random_state=0).partial_fit(good)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(bad)
+    model.partial_fit(good * 10)
+    alone = MixtureModel(families=family, random_state=0).partial_fit(good)
+    alone.partial_fit(good * 10)
+    assert model.score(good) == alone.score(good)

@@ -184,10 +184,21 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             state = replace(state, n_fitted=state.n_seen)
             self.converged_ = False
             self.__dict__.pop("labels_", None)
+        elif state.has_values:
+            self._check_gathered(state)
         if not state.is_enough(self.n_components):
             self._stream, self._began_with = state, self._structure()
         else:
             self._warn_unless_identified()
+
+    def _check_gathered(self, state: TableGathering) -> None:
+        """Refuse a batch that would be refused when all rows so far are fitted."""
+        with warnings.catch_warnings():
+            # It is told then.
+            warnings.simplefilter("ignore", UserWarning)
+            groups = resolve(self.families, self.covariance_type, state.table)
+        columns = Columns.of(state.table, groups, state.weight)
+        columns.read(state.table, "missing", state.weight)
 
     def _structure(self) -> dict[str, Any]:
         """Return the parameters that a stream keeps."""

@@ -45,6 +45,11 @@ class TableGathering:
             return True
         if self.n_seen < max(n_components, 2, 2 * self.n_fitted):
             return False
+        return self.has_values
+
+    @property
+    def has_values(self) -> bool:
+        """Whether each column has one, in rows of positive weight."""
         there = self.weight > 0
         return all(_seen(column)[there].any() for column in self.table.columns)
 
