@@ -65,6 +65,11 @@ def test_answers_that_depend_on_each_other_are_found(rng):
     assert found.likelihood_ratio_p_value <= 0.1
     first = str(found).split("Pairs of columns")[1].splitlines()[3]
     assert first.split()[:2] == ["q0,", "q1"]
+    frame = found.to_frame()
+    assert len(frame) == 15
+    first = frame.sort_values("residual").iloc[-1]
+    assert (first["first"], first["second"], first["df"]) == ("q0", "q1", 1)
+    assert first["p_value"] == found.p_values[0, 1]
     again = goodness_of_fit(model, table, n_boot=19, random_state=0, n_jobs=2)
     np.testing.assert_array_equal(again.p_values, found.p_values)
 

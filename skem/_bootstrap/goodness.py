@@ -108,6 +108,35 @@ class GoodnessOfFit(Printed):
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.statistics / self.degrees_of_freedom
 
+    def to_frame(self) -> Any:
+        """Return a data frame with a row for each column of numbers and each pair.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Its columns are `first` and `second`, the names, which are the same of a
+            column by itself; `statistic`, `df` and `residual`; and after simulations
+            `p_value`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas
+
+        i, j = np.nonzero(np.triu(~np.isnan(self.statistics)))
+        columns = {
+            "first": [self.names[place] for place in i],
+            "second": [self.names[place] for place in j],
+            "statistic": self.statistics[i, j],
+            "df": self.degrees_of_freedom[i, j].astype(int),
+            "residual": self.residuals[i, j],
+        }
+        if self.p_values is not None:
+            columns["p_value"] = self.p_values[i, j]
+        return pandas.DataFrame(columns)
+
     def _sections(self) -> Iterator[Section]:
         if self.likelihood_ratio is not None:
             yield self._patterns()
