@@ -32,6 +32,7 @@ from skem._tables.univariate import UnivariateTable
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
+from skem.families.student import Student
 from skem.families.table_map import TableMap
 
 
@@ -252,7 +253,9 @@ class DescribedTable(UnivariateTable):
         By default from the sandwich A⁻¹ B A⁻¹, with A minus the Hessian of the
         log-likelihood [1]_, and B the sum of outer products of the scores of the rows
         [2]_, as in :class:`GaussianMixture`. It is right for large samples whether the
-        model is right or not. Pseudo-observations of categories count as rows, in A and
+        model is right or not. The likelihood is the one that the fit has climbed: there
+        values that many rows share have a width, as in the Notes of `GaussianMixture`,
+        which counts as known. Pseudo-observations of categories count as rows, in A and
         in B; otherwise the penalty is left out. Parameters that the rows do not
         determine have NaN, with a warning. Degrees of freedom, sizes and shapes that
         the data cannot tell from a bound of their range are held there by the others'
@@ -331,6 +334,7 @@ class DescribedTable(UnivariateTable):
         weight = weight_of_each(sample_weight, em.n_samples)
         if method != "survey":
             warn_unless_counts(weight, "standard errors")
+        em = self._with_widths(em, weight)
         errors = errors_of(em, self._point, weight, self._outward, method)
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {
@@ -342,6 +346,18 @@ class DescribedTable(UnivariateTable):
         return TableStandardErrors(
             errors["weights"], unflattened(errors), estimates, method
         )
+
+    def _with_widths(self, em: TableMap, weight: np.ndarray) -> TableMap:
+        """Return the map of the likelihood that a fit to these rows climbs.
+
+        It has widths of shared values, which a fitted mixture does not keep.
+        """
+        kinds = [kind for kind, _ in self._columns.groups]
+        if not any(isinstance(kind, Gaussian | Student) for kind in kinds):
+            return em
+        K = len(self.weights_)
+        looked = self._columns.product(em.values, weight, K, None)
+        return replace(em, product=em.product.with_widths_of(looked))
 
     def _outward(self, point: Point) -> dict[Any, np.ndarray]:
         """Return the weights, and the parameters by column and name."""

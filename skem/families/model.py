@@ -106,6 +106,10 @@ class Model(Protocol):
         """Return the model that takes values that rows share for points."""
         return self
 
+    def with_widths_of(self, other: Any) -> Self:
+        """Return the model that gives shared values the widths that `other` found."""
+        return self
+
     def rows(self, values: np.ndarray) -> np.ndarray:
         """Return the features of values (d, b), shape (n_rows, b)."""
 

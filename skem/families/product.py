@@ -146,6 +146,11 @@ class Product:
             return self
         return replace(self, models=models)
 
+    def with_widths_of(self, other: Product) -> Product:
+        """Return the models that give shared values the widths that others found."""
+        pairs = zip(self.models, other.models, strict=True)
+        return replace(self, models=tuple(a.with_widths_of(b) for a, b in pairs))
+
     @cached_property
     def slices(self) -> list[slice | None]:
         """Rows of Θᵀ of each linear model; the first one is of ones."""

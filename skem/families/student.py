@@ -114,6 +114,10 @@ class StudentModel(OneColumn):
         gaussian = self.gaussian.as_points()
         return self if gaussian is self.gaussian else StudentModel(gaussian)
 
+    def with_widths_of(self, other: StudentModel) -> StudentModel:
+        """Return the model that gives shared values the widths that `other` found."""
+        return StudentModel(self.gaussian.with_widths_of(other.gaussian))
+
     @property
     def bounds(self) -> Bounds | None:
         """None where all the data have one value, and nothing is free."""

@@ -76,6 +76,14 @@ class Ties:
                 out[feature] = np.where(values[place] == row, squares[place], step)
         return out
 
+    def scaled(self, factors: np.ndarray) -> Ties:
+        """Return w²/12 in other units of the features: times some factors (d,)."""
+        atoms = (
+            each._replace(squares=each.squares * factors[each.feature])
+            for each in self.atoms
+        )
+        return Ties(self.steps * factors, tuple(atoms))
+
     def table(self, dtype: np.dtype) -> np.ndarray | None:
         """Return all of it as numbers that a compiled pass can look up, (d, 1 + 2 m).
 
