@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logit, logsumexp
+from scipy.special import logsumexp
 
 from skem import (
     GaussianMixture,
@@ -572,14 +572,17 @@ def test_errors_are_a_tuple_of_three(mixture, X):
             assert_same(one, other, rtol=0)
 
 
-def test_intervals_are_normal_on_scales_of_their_own(mixture, X):
+def test_intervals_are_wilsons_or_normal_on_scales_of_their_own(mixture, X):
     errors = mixture.standard_errors(X)
     intervals = errors.confidence_interval(0.9)
     z = stats.norm.ppf(0.95)
     w = mixture.weights_
+    known = np.isfinite(errors.weights)
     for end, sign in zip(intervals.weights, (-1, 1), strict=True):
-        expected = logit(w) + sign * z * errors.weights / (w * (1 - w))
-        np.testing.assert_allclose(logit(end), expected, rtol=1e-9)
+        np.testing.assert_array_equal(end[~known], sign > 0)
+        # √(p(1 − p)/n) at the end, with n by the error of the estimate.
+        own = errors.weights[known] * np.sqrt((end * (1 - end) / (w * (1 - w)))[known])
+        np.testing.assert_allclose((end - w)[known], sign * z * own, rtol=1e-9)
     for end, sign in zip(intervals.means, (-1, 1), strict=True):
         np.testing.assert_allclose(end, mixture.means_ + sign * z * errors.means)
     matrices = STRUCTURES[mixture.covariance_type].matrices

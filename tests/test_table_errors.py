@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from scipy.special import logit
 
 from skem import GaussianMixture, MixtureModel, load
 from skem._tables.errors import Information, Matrices, _delta
@@ -272,7 +271,7 @@ def test_what_has_no_finite_curvature_is_not_known(method):
     assert scaled == pytest.approx([1e200 * np.sqrt(2 / 7)])
 
 
-def test_intervals_are_normal_on_the_scale_of_each_parameter(rng):
+def test_intervals_are_wilsons_or_normal_on_the_scale_of_each_parameter(rng):
     z = rng.integers(2, size=400)
     scale = np.array([1.0, 9.0])[z]
     columns = {
@@ -303,17 +302,24 @@ def test_intervals_are_normal_on_the_scale_of_each_parameter(rng):
         assert known.any()
         np.testing.assert_allclose(ends[known], expected[known], rtol=1e-9)
 
-    shares = (logit, lambda p: 1 / (p * (1 - p)))
-    same(made.weights, model.weights_, errors.weights, *shares)
+    def wilsons(interval, estimate, error):
+        ends, n = np.array(interval), estimate * (1 - estimate) / error**2
+        known = np.broadcast_to(error > 0, ends.shape)
+        assert known.any()
+        z = np.abs(ends - estimate) / np.sqrt(ends * (1 - ends) / n)
+        np.testing.assert_allclose(z[known], reach.max(), rtol=1e-6)
+
+    wilsons(made.weights, model.weights_, errors.weights)
     for name, parameters in model.parameters_.items():
         assert list(made.parameters[name]) == list(parameters)
         for key, values in parameters.items():
             scale = (np.log, lambda t: 1 / t)
-            if key in ("probability", "proportions"):
-                scale = shares
-            elif (name, key) in plain:
-                scale = (np.asarray, np.ones_like)
             own = errors.parameters[name][key]
+            if key in ("probability", "proportions"):
+                wilsons(made.parameters[name][key], values, own)
+                continue
+            if (name, key) in plain:
+                scale = (np.asarray, np.ones_like)
             same(made.parameters[name][key], values, own, *scale)
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         errors.confidence_interval(95)
@@ -321,12 +327,12 @@ def test_intervals_are_normal_on_the_scale_of_each_parameter(rng):
 
 @pytest.mark.filterwarnings("ignore:The parameters of the mixture are not identified")
 @pytest.mark.filterwarnings("ignore:Some standard errors of .* are NaN")
-def test_intervals_of_what_is_not_known_are_the_whole_range():
+def test_intervals_of_what_is_on_a_bound_are_the_whole_range_and_others_nan():
     X = np.repeat([[0.0], [1.0]], 30, axis=0)
     model = MixtureModel(2, families="bernoulli", random_state=0).fit(X)
     intervals = model.standard_errors(X).confidence_interval()
     for each in (intervals.weights, intervals.parameters["x0"]["probability"]):
-        np.testing.assert_array_equal(each, [[0, 0], [1, 1]])
+        assert np.isnan(each).all()
     x = np.random.default_rng(2).normal(size=(400, 1))
     options = dict(pseudo_observations=0, tol=1e-10)
     student = MixtureModel(families="student", **options).fit(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import ndtri
 
 from skem._errors.listing import ALL, NO_ESTIMATES, Key, Listed, Listing, title_of
 
@@ -230,10 +230,11 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     def confidence_interval(self, level: float = 0.95) -> ConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
 
-        From the normal approximation, for weights on the scale of log w/(1 − w) and
-        for variances and degrees of freedom on that of logarithms, so that no interval
-        leaves the range of its parameter; for means and the covariances of two
-        features, estimate ± z errors.
+        From the normal approximation: for variances and degrees of freedom on the scale
+        of logarithms, and for means and the covariances of two features estimate ± z
+        errors. For weights w the score interval of Wilson [1]_, of the number of rows
+        of which the share has that error, w(1 − w)/error² [2]_. So no interval leaves
+        the range of its parameter.
 
         Parameters
         ----------
@@ -254,6 +255,14 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
         ValueError
             If `level` is not between 0 and 1, or the errors were made by hand and have
             no estimates with them.
+
+        References
+        ----------
+        .. [1] E. B. Wilson (1927). Probable inference, the law of succession, and
+           statistical inference. JASA 22(158), 209-212.
+        .. [2] E. L. Korn and B. I. Graubard (1998). Confidence intervals for
+           proportions with small expected number of positive counts estimated from
+           survey data. Survey Methodology 24(2), 193-201.
 
         Examples
         --------
@@ -314,12 +323,20 @@ def of_positive(estimates: np.ndarray, errors: np.ndarray, z: float) -> Interval
 
 
 def of_shares(estimates: np.ndarray, errors: np.ndarray, z: float) -> Interval:
-    """Symmetric for logits; the error of logit t is that of t, divided by t(1 − t)."""
+    """Wilson's, of as many rows as have that error: t(1 − t)/n is its square.
+
+    That is |t − p| ≤ z √(p(1 − p)/n), for the ends p.
+    """
     inside = (estimates > 0) & (estimates < 1)
     t = np.where(inside, estimates, 0.5)
-    with np.errstate(over="ignore"):
-        reach = z * errors / (t * (1 - t))
-    ends = (expit(logit(t) - reach), expit(logit(t) + reach))
+    with np.errstate(over="ignore", divide="ignore"):
+        # z²/n, which may be infinite.
+        ratio = np.square(z * errors) / (t * (1 - t))
+        own, other = 1 / (1 + ratio), 1 / (1 + 1 / ratio)
+    reach = np.sqrt(other * (own * t * (1 - t) + other / 4))
+    upper = own * t + other / 2 + reach
+    # Of both the product is known: a difference would have no digits near zero.
+    ends = (own * t * (t / upper), np.minimum(upper, 1.0))
     return _within(estimates, errors, inside, ends, 1.0)
 
 
@@ -332,6 +349,6 @@ def _within(
 ) -> Interval:
     """Return ends where estimates are inside of their range, from zero to `most`."""
     # What is on its bound is not estimated, unless nothing is known of it.
-    unknown = np.isinf(errors)
-    bounds = (np.where(unknown, 0.0, estimates), np.where(unknown, most, estimates))
+    unknown, none = np.isinf(errors), np.where(np.isnan(errors), np.nan, estimates)
+    bounds = (np.where(unknown, 0.0, none), np.where(unknown, most, none))
     return Interval(*map(np.where, (inside, inside), ends, bounds))

@@ -173,9 +173,11 @@ class TableStandardErrors(Listed, _Errors):
     def confidence_interval(self, level: float = 0.95) -> TableConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
 
-        From the normal approximation: for weights and probabilities on the scale of
-        log p/(1 − p), for rates, scales, sizes, shapes and degrees of freedom on that
-        of logarithms, and for means of any sign estimate ± z errors.
+        For weights and probabilities p the score interval of Wilson [1]_, of the number
+        of rows of which the share has that error, p(1 − p)/error² [2]_. Others are from
+        the normal approximation: for rates, scales, sizes, shapes and degrees of
+        freedom on the scale of logarithms, and for means of any sign estimate ± z
+        errors.
 
         Parameters
         ----------
@@ -186,15 +188,24 @@ class TableStandardErrors(Listed, _Errors):
         -------
         intervals : TableConfidenceIntervals
             Named tuple of `weights` and `parameters`, with a named tuple of `lower` and
-            `upper` for each array of errors. Where an error is infinite or NaN, the
-            interval is the whole range of the parameter; where it is zero, the estimate
-            alone.
+            `upper` for each array of errors. Where an error is infinite, the interval
+            is the whole range of the parameter; where it is zero, the estimate alone;
+            and where it is NaN, so are both ends.
 
         Raises
         ------
         ValueError
             If `level` is not between 0 and 1, or the errors were made by hand and have
             no estimates with them.
+
+        References
+        ----------
+        .. [1] E. B. Wilson (1927). Probable inference, the law of succession, and
+           statistical inference. JASA 22(158), 209-212.
+
+        .. [2] E. L. Korn and B. I. Graubard (1998). Confidence intervals for
+           proportions with small expected number of positive counts estimated from
+           survey data. Survey Methodology 24(2), 193-201.
 
         Examples
         --------
@@ -203,25 +214,22 @@ class TableStandardErrors(Listed, _Errors):
         >>> errors = MixtureModel(families="bernoulli").fit(X).standard_errors(X)
         >>> interval = errors.confidence_interval().parameters["x0"]["probability"]
         >>> interval.lower.round(2), interval.upper.round(2)
-        (array([0.39]), array([0.93]))
+        (array([0.42]), array([0.92]))
         """
         z = quantile_of(level)
         if self.estimates is None:
             raise ValueError(NO_ESTIMATES)
         weights, parameters, kinds, _ = self.estimates
 
-        def interval(of: Callable[..., Interval], values: Any, errors: Any) -> Interval:
-            return of(values, np.where(np.isnan(errors), np.inf, errors), z)
-
         found = {
             name: {
-                key: interval(_scale(kinds[name], key), parameters[name][key], errors)
+                key: _scale(kinds[name], key)(parameters[name][key], errors, z)
                 for key, errors in own.items()
             }
             for name, own in self.parameters.items()
         }
         return TableConfidenceIntervals(
-            interval(of_shares, weights, self.weights), found, self, level
+            of_shares(weights, self.weights, z), found, self, level
         )
 
 

@@ -40,7 +40,7 @@ class Kind(ABC):
     positive_parameters: ClassVar[tuple[str, ...]] = ()
     """Names of what is above zero: its intervals are of logarithms."""
     probabilities: ClassVar[tuple[str, ...]] = ()
-    """Names of what is between zero and one: its intervals are of logits."""
+    """Names of what is between zero and one: its intervals are Wilson's."""
     logarithms: ClassVar[tuple[str, ...]] = ()
     """Names of what is of the logarithms of values."""
 
@@ -130,8 +130,8 @@ class Family(Kind):
     is the parameter that may end on a bound of its range, with its place in `to_free`
     and that range: a ``skem.families.model.Bounds(name, column, least, most)``.
     `positive_parameters` and `probabilities`, tuples of names, say of which parameters
-    confidence intervals are of logarithms or logits. Of the others they are estimate ±
-    z errors.
+    confidence intervals are of logarithms, or Wilson's. Of the others they are estimate
+    ± z errors.
 
     See Also
     --------
