@@ -192,7 +192,8 @@ def test_standard_errors_shrink_to_those_of_labelled_rows():
     np.testing.assert_allclose(errors.weights, np.sqrt(w * (1 - w) / len(z)))
     some = mixture.fit(X, labels=labels)
     with_labels = some.standard_errors(X, labels=labels)
-    without = some.standard_errors(X)
+    with pytest.warns(UserWarning, match="not at a maximum .* labels of the fit"):
+        without = some.standard_errors(X)
     assert with_labels.weights.sum() < without.weights.sum()
     boot = some.standard_errors(
         X, labels=labels, method="bootstrap", n_boot=10, random_state=0

@@ -36,6 +36,7 @@ def test_errors_of_a_mean_are_those_of_survey_statistics(kind, rng):
     np.testing.assert_allclose(found[0], expected / weight.sum(), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:The mixture is not at a maximum")
 @pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture, MixtureModel])
 def test_the_scale_of_weights_is_of_no_effect(kind, rng):
     X, weight = sampled(rng)
@@ -149,7 +150,7 @@ def test_errors_are_the_spread_of_samples():
 
 def test_it_prints_what_it_is(rng):
     X, weight = sampled(rng, 200)
-    mixture = GaussianMixture(2, random_state=0).fit(X)
+    mixture = GaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
     errors = mixture.standard_errors(X, weight, method="survey")
     assert str(errors).startswith(
         "Standard errors by the sandwich for sampling weights"

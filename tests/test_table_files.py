@@ -84,6 +84,7 @@ def assert_same(model, other, X):
     assert str(other.summary()) == str(model.summary())
 
 
+@pytest.mark.filterwarnings("ignore:The mixture is not at a maximum")
 def test_every_family_is_the_same_to_the_last_digit(table, fitted, through_a_file):
     other = through_a_file(fitted)
     assert_same(fitted, other, table)

@@ -24,11 +24,14 @@ def standard_errors(
     blocks: Blocks,
     method: str,
     features: np.ndarray | None = None,
+    *,
+    elsewhere: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """Return those of weights, means and covariances, by one of `METHODS`.
 
     And after these those of degrees of freedom, of t components. With `features`, by
     index, the scores and the expectation are of these, and the others have no errors.
+    It has been said if the mixture is `elsewhere`, at no maximum.
 
     With s the score of a sample of weight v, B = Σ v s sᵀ, and A, minus the Hessian of
     the log-likelihood, is the information of complete data less the missing one,
@@ -87,9 +90,10 @@ def standard_errors(
         return _public(scores, Spread.of(method, scores, sums))
 
     found = errors_by(method)
-    warn_of_few_rows(
-        found, partial(errors_by, "hessian"), partial(rows_of, scores, sums)
-    )
+    if not elsewhere:
+        warn_of_few_rows(
+            found, partial(errors_by, "hessian"), partial(rows_of, scores, sums)
+        )
     if features is not None:
         weights, means, covariances, *more = found
         axes = 2 if scores.structure.matrices else 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._errors.confidence import Estimates, StandardErrors
+from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
 from skem._errors.weighted_bootstrap import weighted_bootstrap
@@ -31,6 +33,7 @@ from skem._report.summary import MixtureSummary
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.mixture.kernel import Kernel
+from skem.core.mixture.stream import Stream
 
 
 class Reporting(Parametric):
@@ -222,12 +225,17 @@ class Reporting(Parametric):
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows, but by 'survey'.
+            If the mixture is at no maximum of the likelihood of these rows, as where
+            the fit had weights or labels that are not passed here; but not by
+            'bootstrap'.
             If errors are infinite as rows are few, and those by the Hessian are not.
 
         Notes
         -----
         The matrices are those of the likelihood, and the penalty of `reg_covar` is left
         out. Where it is all that holds a covariance, the data tell nothing about it.
+        Values that many rows share are points to the scores, without the width that the
+        fit gives them; those of :class:`~skem.MixtureModel` have it.
         With `noise`, its volume is taken for known.
 
         References
@@ -294,8 +302,11 @@ class Reporting(Parametric):
                 unit = blocks.total_weight / blocks.n_observed
             else:
                 warn_unless_counts(blocks, "standard errors")
+            elsewhere = warn_if_no_maximum(self, partial(_gain, blocks))
             scores, expectation, features = self._scored(blocks, unit)
-            errors = standard_errors(scores, expectation, blocks, method, features)
+            errors = standard_errors(
+                scores, expectation, blocks, method, features, elsewhere=elsewhere
+            )
         estimates = Estimates.of(
             numpy_of(self.weights_),
             numpy_of(self.means_),
@@ -354,3 +365,11 @@ class Reporting(Parametric):
             masks = check_fixed(getattr(self, "fixed", None), np.shape(self.means_)[0])
         structure, noise = SHAPES[self.covariance_type], self._background is not None
         return Scores(structure, self._parameters(), masks, noise, self._null)
+
+
+def _gain(blocks: Blocks, stream: Stream) -> float:
+    """Return the nats that a step of EM gains, in the unit of weights of the fit."""
+    share = blocks.total_weight / stream.seen
+    total = (stream.averages * stream.size).pooled()
+    em = stream.map_of(blocks, stream.regularization.scaled(share), total)
+    return gain_of_a_step(em, stream.parameters) / share

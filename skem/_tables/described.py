@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.standard_errors import METHODS
 from skem._fitted.sampling import check_n_draws
 from skem._inputs.blocks import warn_unless_counts
@@ -32,6 +34,7 @@ from skem._tables.univariate import UnivariateTable
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
+from skem.families.stream import TableStream
 from skem.families.student import Student
 from skem.families.table_map import TableMap
 
@@ -303,6 +306,8 @@ class DescribedTable(UnivariateTable):
         UserWarning
             If weights are not whole numbers, and add up to more than twice the number
             of rows.
+            If the mixture is at no maximum of the likelihood of these rows, as where
+            the fit had weights or labels that are not passed here.
             If errors are NaN: as rows are few, and those by the Hessian are not; as
             scores of rows do not vary, and those by the Hessian are numbers; or as the
             rows do not determine the parameters.
@@ -335,7 +340,8 @@ class DescribedTable(UnivariateTable):
         if method != "survey":
             warn_unless_counts(weight, "standard errors")
         em = self._with_widths(em, weight)
-        errors = errors_of(em, self._point, weight, self._outward, method)
+        elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))
+        errors = errors_of(em, self._point, weight, self._outward, method, elsewhere)
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {
             columns.names[j]: kind for kind, places in columns.groups for j in places
@@ -454,6 +460,12 @@ class DescribedTable(UnivariateTable):
 def _are_known(labels: Any) -> bool:
     """Whether a component is known of any row."""
     return labels is not None and bool((as_labels(labels) >= 0).any())
+
+
+def _gain(em: TableMap, weight: np.ndarray, stream: TableStream) -> float:
+    """Return the nats that a step of EM gains, in the unit of weights of the fit."""
+    weight = weight * (stream.seen / weight.sum())
+    return gain_of_a_step(replace(em, weight=weight), stream.point)
 
 
 def outward_parameters(

@@ -340,8 +340,12 @@ def errors_of(
     weight: np.ndarray,
     outward: Callable[[Point], dict[Any, np.ndarray]],
     method: str,
+    elsewhere: bool = False,
 ) -> dict[Any, np.ndarray]:
-    """Return the errors of what `outward` makes of a point, by the delta method."""
+    """Return the errors of what `outward` makes of a point, by the delta method.
+
+    It has been said if the point is `elsewhere`, at no maximum.
+    """
     if method == "survey":
         # Then errors do not depend on their scale.
         weight = weight * (np.count_nonzero(weight) / weight.sum())
@@ -374,7 +378,7 @@ def errors_of(
             return np.where(on_border, np.inf, errors)
 
         errors = errors_by(method)
-        told = warn_of_few_rows(
+        told = elsewhere or warn_of_few_rows(
             [errors], lambda: [errors_by("hessian")], information.rows
         )
         if not told:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.special import boxcox
 
-from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.arrays import ArrayBlocks, Blocks
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.fixed import Fixed
@@ -242,7 +242,7 @@ class Stream:
         return (1 + d + self.structure.quadratic.size(d) + K) * max(K, d)
 
     def map_of(
-        self, batch: ArrayBlocks, regularization: Regularization, total: Statistics
+        self, batch: Blocks, regularization: Regularization, total: Statistics
     ) -> EMMap:
         """Return the map of a batch."""
         return self.kind(

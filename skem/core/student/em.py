@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skem.core.blocks.arrays import ArrayBlocks, Block, Blocks
+from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gamma import shape_information
 from skem.core.gaussian.chart import SMALLEST_WEIGHT, Chart
@@ -331,7 +331,7 @@ class StudentStream(Stream):
         return replace(super().begin(evaluation), freedom=evaluation.em.freedom)
 
     def map_of(
-        self, batch: ArrayBlocks, regularization: Regularization, total: Statistics
+        self, batch: Blocks, regularization: Regularization, total: Statistics
     ) -> EMMap:
         """Return the map of a batch."""
         assert self.freedom is not None
