@@ -468,3 +468,21 @@ def test_a_value_out_of_all_bounds_leaves_degrees_of_freedom_an_error():
     X[0] = 1e100
     mixture = StudentMixture(1, random_state=0).fit(X)
     assert np.isfinite(mixture.standard_errors(X).df).all()
+
+
+def test_errors_of_locations_do_not_go_with_those_of_a_large_df():
+    """A fit that stops where the Hessian is not negative in ν: all were infinite."""
+    rng = np.random.default_rng(10)
+    X = np.vstack([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 8])
+    X[rng.random(200) < 0.15, 0] = np.nan
+    mixture = StudentMixture(2, random_state=0).fit(X)
+    assert mixture.df_.min() > 30
+    gaussian = GaussianMixture(2, random_state=0).fit(X)
+    for method in ("sandwich", "hessian"):
+        errors = mixture.standard_errors(X, method=method)
+        expected = gaussian.standard_errors(X, method=method)
+        order = np.argsort(mixture.means_[:, 0])
+        other = np.argsort(gaussian.means_[:, 0])
+        np.testing.assert_allclose(errors.means[order], expected.means[other], rtol=0.1)
+        assert np.isfinite(errors.covariances).all()
+        assert errors.df.max() == np.inf

@@ -65,6 +65,18 @@ class Scores(Layout):
         """Return those that hold what the data cannot tell from a bound: nothing."""
         return self
 
+    @property
+    def may_hold(self) -> bool:
+        """Whether there are coordinates that may be held without information."""
+        return False
+
+    def beside(self, unknown: np.ndarray, units: np.ndarray) -> Self:
+        """Hold the coordinate that directions without information are about, if any.
+
+        `units` make coordinates comparable.
+        """
+        return self
+
     def evaluated(
         self, expectation: Kernel, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, ScoredRows]:

@@ -87,7 +87,8 @@ def standard_errors(
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
 
     def errors_by(method: str) -> tuple[np.ndarray, ...]:
-        return _public(scores, Spread.of(method, scores, sums))
+        own = scores if method == "opg" else _with_information(scores, sums)
+        return _public(own, Spread.of(method, own, sums))
 
     found = errors_by(method)
     if not elsewhere:
@@ -101,6 +102,17 @@ def standard_errors(
         covariances = _placed(covariances, features, blocks.n_features, axes)
         found = weights, means, covariances, *more
     return found if survey else tuple(errors / np.sqrt(mean) for errors in found)
+
+
+def _with_information(scores: Scores, sums: ScoreSums) -> Scores:
+    """Return scores that hold coordinates of which the Hessian has no information."""
+    while scores.may_hold:
+        inverse = Spread.of("hessian", scores, sums).inverses[0]
+        held = scores.beside(inverse.unknown, inverse.units)
+        if held is scores:
+            break
+        scores = held
+    return scores
 
 
 def _placed(

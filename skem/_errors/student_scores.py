@@ -25,6 +25,9 @@ from skem.core.student.parameters import (
     correction,
 )
 
+ABOUT = 0.1
+"""Standard errors that ν moves by, at least, in a direction that is about it."""
+
 
 @dataclass(frozen=True)
 class StudentScores(Scores):
@@ -94,6 +97,27 @@ class StudentScores(Scores):
         cost = blocks.fold(kernel, self.n_rows + expectation.values_per_sample)
         mask = (np.abs(cost) / unit < INDISTINCT).any(axis=0)
         return replace(self, on_bounds=np.broadcast_to(mask, len(self._df)))
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether any are free, and not held."""
+        return bool(self.n_degrees) and not np.all(self.on_bounds)
+
+    def beside(self, unknown: np.ndarray, units: np.ndarray) -> Self:
+        """Hold the degrees of freedom that no information is about the most, if any.
+
+        Where ν is large the likelihood is nearly flat in it. A fit may stop where minus
+        the Hessian is negative there, and locations and scales would be lost with ν.
+        """
+        K, rows = len(self._df), self.degrees
+        held = np.broadcast_to(self.on_bounds, K)
+        about = np.linalg.norm(unknown[rows], axis=1)
+        about /= np.maximum(np.linalg.norm(units[rows], axis=1), TINY)
+        most = int(np.where(held, -1.0, about).argmax())
+        if about[most] < ABOUT:
+            return self
+        mask = held | (np.arange(K) == most) | (self.n_degrees < K)
+        return replace(self, on_bounds=mask)
 
     def _costs(
         self,
