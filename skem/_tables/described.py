@@ -441,7 +441,8 @@ class DescribedTable(UnivariateTable):
         )
         if X is None:
             return summary
-        totals, sure = vars(self._agreement(X, sample_weight, labels)).values()
+        found = self._agreement(X, sample_weight, labels)
+        totals, sure = found.totals, found.certainty
         return replace(
             summary,
             sizes=sure.sizes,
