@@ -84,8 +84,10 @@ class MixtureModel(FittingTable):
         'auto': ten starts (four for each component, at most) get a few steps, and the
         best one is finished; then components that are missed little are taken away
         and others split, ten moves at a time, until two times in a row gain nothing.
-        On many rows this is done on 10 000 of them first. An int: the best of so many
-        such searches.
+        On many rows this is done on 10 000 of them first. On few rows starts and moves
+        get more steps, and searches are done again until three of them agree about the
+        best end, four times at most. An int: the best of so many such searches. See
+        `search_bounds_`.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         The solver, as in :class:`GaussianMixture`.
@@ -161,6 +163,12 @@ class MixtureModel(FittingTable):
         equals ``score(X, sample_weight=sample_weight)``. After `partial_fit` the
         running mean of each batch's log-likelihood at the parameters before it.
 
+    search_bounds_ : ndarray of shape (n_searches,)
+        How high each search of `n_init` has come, in the units of `lower_bound_`, the
+        best first, which is `lower_bound_`. Those whose differences, times the sum of
+        weights, are below 0.1 have come to the same optimum. A fit without a search has
+        one. Not there after `partial_fit`.
+
     degenerate_components_ : ndarray of int
         Indices of components that the data do not support: they rest on fewer
         effective rows, N·w_k, than it takes to determine what each has of its own, or
@@ -232,6 +240,7 @@ class MixtureModel(FittingTable):
     converged_: bool
     n_iter_: int
     lower_bound_: float
+    search_bounds_: np.ndarray
     degenerate_components_: np.ndarray
     labels_: np.ndarray
     n_parameters_: int

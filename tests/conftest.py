@@ -301,6 +301,7 @@ def short_search(request, monkeypatch):
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr("skem.core.search.effort.LEAST_TRIED", 2)
         monkeypatch.setattr("skem.core.search.effort.STEP_WORK", 0)
+        monkeypatch.setattr("skem.families.search.LIGHT", 0)
 
 
 @pytest.fixture

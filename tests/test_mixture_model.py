@@ -1164,3 +1164,23 @@ def test_of_many_rows_categories_have_the_weights_of_their_rows(monkeypatch, rng
     np.testing.assert_allclose(
         model.fit(X, sample_weight=weight).score_samples(X), expected
     )
+
+
+def test_a_fit_tells_how_high_its_searches_have_come(rng):
+    z = rng.integers(3, size=300)
+    X = np.column_stack([rng.poisson(3 + 9 * z), rng.normal(4 * z), z % 2])
+    weight = rng.integers(1, 4, 300)
+    families = {0: "poisson", 1: "gaussian", 2: "bernoulli"}
+    model = MixtureModel(3, families=families, n_init=4, random_state=0)
+    model.fit(X, sample_weight=weight)
+    bounds = model.search_bounds_
+    assert bounds.shape == (4,)
+    assert bounds[0] == model.lower_bound_
+    assert (np.diff(bounds) <= 0).all()
+    # Groups that are apart have one good optimum, which most searches find.
+    assert np.count_nonzero(weight.sum() * (bounds[0] - bounds) < 0.1) >= 2
+    again = clone(model).set_params(n_init=1).fit(X)
+    assert again.search_bounds_.tolist() == [again.lower_bound_]
+    again.set_params(warm_start=True).fit(X)
+    assert again.search_bounds_.tolist() == [again.lower_bound_]
+    assert not hasattr(again.partial_fit(X), "search_bounds_")

@@ -249,6 +249,10 @@ def of_state(key, value):
         (lambda d: d["attributes"].update(n_iter_="1"), "n_iter_ should be"),
         (lambda d: d["attributes"].update(n_iter_=10**400), "n_iter_ should be"),
         (lambda d: d["attributes"].update(lower_bound_=10**400), "lower_bound_ should"),
+        (
+            lambda d: d["attributes"].update(search_bounds_=[0.5]),
+            "search_bounds_ should",
+        ),
         (lambda d: d["attributes"].update(n_parameters_=10**400), "n_parameters_ shou"),
         (of_state("dtypes", None), "dtypes should be those"),
         (of_state("dtypes", []), "dtypes should be those"),

@@ -48,6 +48,7 @@ ATTRIBUTES = (
     "n_features_in_",
 )
 FEATURE_NAMES = "feature_names_in_"
+SEARCH_BOUNDS = "search_bounds_"
 STATE = {"names", "groups", "labels", "weights", "container", "dtypes"}
 CONTAINERS = ("pandas", "polars", "array")
 OF_LAWS: dict[type[Kind], tuple[str, ...]] = {
@@ -72,6 +73,8 @@ def table_document(mixture: Any) -> dict[str, Any]:
     families = parameters.pop("families")
     names = [*ATTRIBUTES, *([FEATURE_NAMES] if hasattr(mixture, FEATURE_NAMES) else [])]
     attributes = {name: as_kept(name, getattr(mixture, name)) for name in names}
+    if hasattr(mixture, SEARCH_BOUNDS):
+        attributes[SEARCH_BOUNDS] = np.asarray(mixture.search_bounds_, dtype=float)
     columns = mixture._columns
     groups = [
         {
@@ -123,7 +126,7 @@ def _mixture_read(kind: Any, document: Any) -> Any:
     mixture = kind(**parameters, families=_families_read(written))
     mixture._validate_params()
     attributes = decoded_all(document["attributes"])
-    if unknown := attributes.keys() - {*ATTRIBUTES, FEATURE_NAMES}:
+    if unknown := attributes.keys() - {*ATTRIBUTES, FEATURE_NAMES, SEARCH_BOUNDS}:
         raise UnreadableError(f"{kind.__name__} has no attribute {min(unknown)!r}")
     state = document["state"]
     if not isinstance(state, dict) or state.keys() != STATE:
@@ -185,6 +188,9 @@ def _names_read(names: Any, attributes: dict[str, Any]) -> list[str]:
         raise ValueError("converged_ should be a bool")
     if not is_float(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ should be a number")
+    bounds = attributes.get(SEARCH_BOUNDS, np.zeros(1))
+    if not np.size(bounds) or not is_array(bounds, (np.size(bounds),), "f"):
+        raise ValueError(f"{SEARCH_BOUNDS} should be an array of numbers")
     for name in ("n_iter_", "n_parameters_"):
         if not is_count(attributes[name]):
             raise ValueError(f"{name} should be a whole number")

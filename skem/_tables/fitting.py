@@ -39,6 +39,7 @@ from skem._tables.gathering import TableGathering
 from skem._tables.start import given_start
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.stream import Forgetting
+from skem.core.search.climb import height
 from skem.core.search.follow import follow
 from skem.core.solve.loop import Solution
 from skem.core.solve.registry import ACCELERATORS
@@ -49,6 +50,9 @@ from skem.families.point import Given, Point
 from skem.families.search import Neighbour, TableSearch
 from skem.families.stream import TableStream
 from skem.families.table_map import TableMap, by_weight
+
+OF_ONE_FIT = ("labels_", "search_bounds_")
+"""Attributes that a stream does not have."""
 
 
 class FittingTable(PlainState, DescribedTable, LabelsItsData):
@@ -70,6 +74,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     learning_window: float | None
     converged_: bool
     n_iter_: int
+    search_bounds_: np.ndarray
     degenerate_components_: np.ndarray
     _stream: TableStream | TableGathering
     _began_with: dict[str, Any]
@@ -183,7 +188,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             self._fit_table(state.table, state.weight, None)
             state = replace(state, n_fitted=state.n_seen)
             self.converged_ = False
-            self.__dict__.pop("labels_", None)
+            for name in OF_ONE_FIT:
+                self.__dict__.pop(name, None)
         elif state.has_values:
             self._check_gathered(state)
         if not state.is_enough(self.n_components):
@@ -245,7 +251,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     def _set_stream(self, stream: TableStream) -> None:
         """Take the sums that stand for the data, and what these do not support."""
         self._stream = stream
-        self.__dict__.pop("labels_", None)
+        for name in OF_ONE_FIT:
+            self.__dict__.pop(name, None)
         self.degenerate_components_ = degenerate_components(
             stream.product, stream.point, stream.size
         )
@@ -281,13 +288,14 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 given = self._given_parts(start)
                 product = replace(product, given=given)
                 em = replace(em, product=replace(em.product, given=given))
-                best = self._finished(em, start, None)
+                ends = [self._finished(em, start, None)]
             elif self.parameters_init is not None:
-                best = self._from_given(em, columns)
+                ends = [self._from_given(em, columns)]
             else:
-                best = self._searched(em, beside)
+                ends = self._searched(em, beside)
             sort = not warm and self.parameters_init is None
-            self._take(columns, table, weight, em, product, best, sort=sort)
+            self._take(columns, table, weight, em, product, ends, sort=sort)
+        best = ends[0]
         if not best.converged:
             warnings.warn(
                 "Best performing initialization did not converge: an estimated "
@@ -308,7 +316,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             )
             best = search.lowered(em, start, responsibilities_of(beside))
             if best is not None:
-                self._take(columns, table, weight, em, product, best, sort=True)
+                self._take(columns, table, weight, em, product, [best], sort=True)
 
     def _take(
         self,
@@ -317,11 +325,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         weight: np.ndarray,
         em: TableMap,
         product: Any,
-        best: Solution,
+        ends: Sequence[Solution],
         *,
         sort: bool,
     ) -> None:
-        """Set what a fit has found."""
+        """Set what a fit has found: the first of the ends, and how high all are."""
+        best = ends[0]
         point = best.evaluation.parameters
         if em.known is None and sort:
             point = by_weight(em, point)
@@ -334,7 +343,11 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         if em.known is not None or points is not em.product:
             scored = TableMap(points, em.values, em.weight, em.workers)
             evaluation = scored.evaluate(point)
-        self.lower_bound_ = evaluation.loglik / float(weight.sum())
+        total = float(weight.sum())
+        self.lower_bound_ = evaluation.loglik / total
+        # What is climbed has a penalty, and widths of values that are shared.
+        behind = [height(best) - height(end) for end in ends]
+        self.search_bounds_ = self.lower_bound_ - np.array(behind) / total
         if table.file is None:
             values, few = columns.read(table, self.handle_unknown, weight)
             even = np.ones(table.n_rows)
@@ -411,16 +424,13 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         values = np.ascontiguousarray(values)
         return TableMap(product.of(values), values, weight, workers, known), product
 
-    def _searched(self, em: TableMap, beside: FittedTable | None) -> Solution:
-        """Return the best of the searches that are asked for."""
+    def _searched(self, em: TableMap, beside: FittedTable | None) -> list[Solution]:
+        """Return the ends of the searches that are asked for, the best first."""
         rng = check_random_state(self.random_state)
         neighbour = None if beside is None else responsibilities_of(beside)
         search = TableSearch(self.n_components, rng, self._finished, neighbour)
-        n_init = 1 if isinstance(self.n_init, str) else self.n_init
-        return max(
-            (search.optimum(em) for _ in range(n_init)),
-            key=lambda found: found.evaluation.objective,
-        )
+        n_init = None if isinstance(self.n_init, str) else self.n_init
+        return search.optima(em, n_init)
 
     def _from_given(self, em: TableMap, columns: Columns) -> Solution:
         """Run from the parameters that users give, without a search."""
@@ -439,10 +449,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         start: Point,
         earlier: Solution | None,
         give_up: Any = None,
+        rough: float = 0.0,
     ) -> Solution:
         accelerate = ACCELERATORS[self.algorithm]
+        limits = self.tol, self.max_iter
         return follow(
-            accelerate, self.tol, self.max_iter, em, start, earlier, callback=give_up
+            accelerate, *limits, em, start, earlier, rough=rough, callback=give_up
         )
 
     def _set_fit(

@@ -73,6 +73,11 @@ class Model(Protocol):
         return True
 
     @property
+    def n_temporary(self) -> int:
+        """Arrays as large as those of probabilities that a pass makes, about."""
+        return 1
+
+    @property
     def apart(self) -> bool:
         """Whether each component is estimated by itself, whatever the others are."""
         return True

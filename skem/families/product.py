@@ -133,6 +133,11 @@ class Product:
         return self.given is None and all(model.apart for model in self.models)
 
     @cached_property
+    def n_temporary(self) -> int:
+        """Arrays as large as those of probabilities that a pass makes at a time."""
+        return max(model.n_temporary for model in self.models)
+
+    @cached_property
     def dense(self) -> np.ndarray:
         """Rows of Θᵀ that F has, all but those of what is looked up."""
         kept = np.ones(self.n_linear, dtype=bool)

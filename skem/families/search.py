@@ -1,4 +1,10 @@
-"""Look for a good optimum of a table's mixture: every start is a labelling of rows."""
+"""Look for a good optimum of a table's mixture: every start is a labelling of rows.
+
+The likelihood after a few steps says little of where a start leads, in latent classes
+above all. Where rows are few, many mixtures that are stacked take a step in little more
+time than one does: so trials are long there, and searches are done again until some of
+them agree.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +46,22 @@ MERGES = 6
 MOVES = 10
 TRIAL = 16
 """Steps that each move gets."""
+LIGHT = 2**18
+"""Features of rows, times components, of which a light step has no more."""
+LONG = 40
+"""Steps that starts and moves get where these are light."""
+SEARCHES = 4
+"""Searches, at most, that are done there until some of them agree."""
+AGREEING = 3
+"""Searches that are to agree about the best end: a poor one may be found twice."""
+ALIKE = 0.1
+"""Nats within which the ends of two searches are the same one."""
+LEFT = 0.08
+"""Nats that a light search may leave: the best end goes on."""
 WINDOW = 5
 """Steps whose gain may come so many times again, before a run is given up."""
 PATIENCE = 2
-"""Times in a row that moves may gain nothing."""
+"""Times in a row that moves may gain nothing; once, where searches are done again."""
 NEAR_HEIGHT = 5.0
 """Nats below an optimum from which a run may be on its way to it."""
 ARRIVED = 0.2
@@ -67,8 +85,9 @@ class Finish(Protocol):
         start: Point,
         earlier: Solution | None,
         give_up: Callback | None = None,
+        rough: float = 0.0,
     ) -> Solution:
-        """Run."""
+        """Run; so many nats may be left, if that is more than the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +103,45 @@ class TableSearch:
     neighbour: Neighbour | None = None
     slack: float = GAIN
 
-    def optimum(self, em: TableMap) -> Solution:
-        """Return where the search ends."""
+    def optima(self, em: TableMap, n_searches: int | None) -> list[Solution]:
+        """Return where so many searches end, the best first, which is brought to it.
+
+        None: until some of them agree about the best, where steps are light.
+        """
+        most = n_searches or (SEARCHES if self.light(em) else 1)
+        found: list[Solution] = []
+        while len(found) < most and (n_searches or not agreed(found)):
+            end = self.optimum(em, found[0] if found else None)
+            found = sorted([*found, end], key=height, reverse=True)
+        best, *others = found
+        if self.light(em):
+            best = self.finish(em, best.evaluation.parameters, best)
+        return [best, *others]
+
+    def light(self, em: TableMap) -> bool:
+        """Whether long trials take little time: mixtures stack, and rows are few.
+
+        Starts from a neighbour need none.
+        """
+        if self.neighbour is not None or self.n_components == 1:
+            return False
+        size = em.n_samples * em.product.n_rows * self.n_components
+        return em.product.apart and size <= LIGHT
+
+    def roughly(self, em: TableMap) -> float:
+        """Return how many nats a run may leave."""
+        return LEFT if self.light(em) else 0.0
+
+    def optimum(self, em: TableMap, known: Solution | None = None) -> Solution:
+        """Return where one search ends; at what is known if its start leads there."""
         pool = self.pool(em)
-        best = self.improved(pool, self.first(pool))
+        arrived = None
+        if known is not None and self.light(em):
+            arrived = Arrived(known.evaluation)
+        first = self.first(pool, arrived)
+        if known is not None and arrived is not None and arrived(0, first.evaluation):
+            return known
+        best = self.improved(pool, first)
         if pool is em:
             return best
         return self.finish(em, best.evaluation.parameters, best)
@@ -100,15 +154,15 @@ class TableSearch:
         rows = np.sort(self.rng.permutation(em.n_samples)[:most])
         return em.taken(rows[em.weight[rows] > 0])
 
-    def first(self, em: TableMap) -> Solution:
+    def first(self, em: TableMap, give_up: Callback | None = None) -> Solution:
         """Finish the best start."""
         # One component has one optimum.
         most = EACH * self.n_components if self.n_components > 1 else 1
         starts = self.starts(em, min(most, STARTS))
         if self.neighbour is not None:
             starts = starts[:OWN_STARTS] + self.beside(em, self.neighbour)
-        best = climbed(em, starts, SCREENING)[0]
-        return self.finish(em, best.parameters, None)
+        best = climbed(em, starts, LONG if self.light(em) else SCREENING)[0]
+        return self.finish(em, best.parameters, None, give_up, self.roughly(em))
 
     def beside(self, em: TableMap, neighbour: Neighbour) -> list[Point]:
         """Split a component of a neighbour that has one less, or merge two."""
@@ -155,8 +209,10 @@ class TableSearch:
 
     def improved(self, em: TableMap, best: Solution) -> Solution:
         """Move components as long as that leads to better optima."""
-        # One component has nowhere to go.
-        return onward(self, em, best, PATIENCE) if self.n_components > 1 else best
+        if self.n_components == 1:
+            # It has nowhere to go.
+            return best
+        return onward(self, em, best, 1 if self.light(em) else PATIENCE)
 
     def trials(self, em: TableMap, best: Solution, attempts: Attempts) -> list[Trial]:
         """Take away a component that is missed little, and split another one."""
@@ -165,15 +221,32 @@ class TableSearch:
         rows = relabelling_of(em, resp)
         count = min(MOVES, EACH * self.n_components)
         starts = [softly(em, rows.moved(self.rng)) for _ in range(count)]
-        return climbed(em, starts, TRIAL)
+        if not self.light(em):
+            return climbed(em, starts, TRIAL)
+        chart = em.chart(point)
+        # After so many steps some are back, and others are to be followed.
+        return [
+            trial
+            for trial in climbed(em, starts, LONG)
+            if trial.objective > height(best) + self.slack
+            or farthest(chart, trial.parameters) > ARRIVED
+        ]
 
     def followed(self, em: TableMap, best: Solution, trial: Trial) -> Solution:
         """Finish a trial, unless it is given up below the best."""
-        run = self.finish(em, trial.parameters, None, Hopeless(best.evaluation))
+        give_up, rough = Hopeless(best.evaluation), self.roughly(em)
+        run = self.finish(em, trial.parameters, None, give_up, rough)
         if run.converged or height(run) <= height(best) + self.slack:
             return run
         # Given up beside the optimum, and above it none the less.
-        return self.finish(em, run.evaluation.parameters, run)
+        return self.finish(em, run.evaluation.parameters, run, rough=rough)
+
+
+def agreed(ends: Sequence[Solution]) -> bool:
+    """Whether several of the best ends, which are the first, are the same one."""
+    if len(ends) < AGREEING:
+        return False
+    return height(ends[0]) - height(ends[AGREEING - 1]) <= ALIKE
 
 
 def relabelling_of(em: TableMap, resp: np.ndarray) -> Relabelling:
@@ -213,25 +286,37 @@ def merged(resp: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:
         yield np.delete(joined, k, axis=0)
 
 
-class Hopeless:
-    """What tells a run to end that will not come higher than an optimum.
-
-    Or that has come so near that it leads to this one.
-    """
+class Arrived:
+    """What tells a run to end that has come so near an optimum that it leads to it."""
 
     def __init__(self, best: Evaluation) -> None:
         self.value = best.objective
         self.chart = best.em.chart(best.parameters)
+
+    def __call__(
+        self, n_iter: int, current: Evaluation, accelerator: Any = None
+    ) -> bool:
+        """Say so after a step."""
+        beside = abs(current.objective - self.value) < NEAR_HEIGHT
+        return beside and farthest(self.chart, current.parameters) < ARRIVED
+
+
+class Hopeless(Arrived):
+    """What tells a run to end that will not come higher than an optimum, too."""
+
+    def __init__(self, best: Evaluation) -> None:
+        super().__init__(best)
         self.heights: deque[float] = deque(maxlen=WINDOW + 1)
 
-    def __call__(self, n_iter: int, current: Evaluation, accelerator: Any) -> bool:
+    def __call__(
+        self, n_iter: int, current: Evaluation, accelerator: Any = None
+    ) -> bool:
         """Say so after a step."""
         self.heights.append(current.objective)
         hope = self.heights[-1] + WINDOW * (self.heights[-1] - self.heights[0])
         if len(self.heights) > WINDOW and hope <= self.value:
             return True
-        beside = abs(current.objective - self.value) < NEAR_HEIGHT
-        return beside and farthest(self.chart, current.parameters) < ARRIVED
+        return super().__call__(n_iter, current, accelerator)
 
 
 def farthest(chart: TableChart, point: Point) -> float:

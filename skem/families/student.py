@@ -97,6 +97,7 @@ class StudentModel(OneColumn):
 
     family = Student()
     linear = False
+    n_temporary = 8
     least_points = 2
 
     @property

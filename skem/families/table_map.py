@@ -24,7 +24,10 @@ BLOCK_VALUES = 2**18
 """Values of features in a block, about: two megabytes."""
 LEAST_PIECE = 256
 PIECE_VALUES = 2**17
-"""Probabilities of components that are computed at once, about: a megabyte."""
+"""Probabilities of components that are computed at once, about: a megabyte.
+
+Fewer if a family makes temporary arrays of them: large ones are new memory each time.
+"""
 ROW_VALUES = 8
 """Values of a row that a pass works with, at least."""
 KEPT_VALUES = 2**26
@@ -143,7 +146,8 @@ class TableMap:
     def folded(self, point: Point) -> Sums:
         """Add up what blocks of rows give."""
         found = self.product.coefficients(point)
-        size = max(LEAST_PIECE, PIECE_VALUES // len(point.weights))
+        values = PIECE_VALUES // self.product.n_temporary
+        size = max(LEAST_PIECE, values // len(point.weights))
         pieces = self._pieces(size)
         items: Sequence[Any] = self._cuts() if pieces is None else pieces
 

@@ -1,6 +1,7 @@
 """The search for a good optimum of a table's mixture."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from skem import MixtureModel
 from skem.core.blocks.threads import Workers
 from skem.core.search.climb import height
 from skem.core.search.follow import follow
+from skem.core.search.move import Attempts
 from skem.core.solve.lbfgs import LBFGS
+from skem.core.solve.loop import Solution
 from skem.families.point import Point
 from skem.families.search import (
     Hopeless,
@@ -88,8 +91,9 @@ def test_there_are_as_many_starts_as_are_asked_for_where_rows_are_equal(rng):
         assert start.weights.sum() == pytest.approx(1)
 
 
-def finish(em, start, earlier=None, give_up=None):
-    return follow(LBFGS, 1e-2, 500, em, start, earlier, callback=give_up)
+def finish(em, start, earlier=None, give_up=None, rough=0.0):
+    how = LBFGS, 1e-2, 500
+    return follow(*how, em, start, earlier, callback=give_up, rough=rough)
 
 
 def test_poor_optimum_of_a_table_is_left(rng):
@@ -110,16 +114,91 @@ def test_poor_optimum_of_a_table_is_left(rng):
     assert height(search.improved(em, poor)) > height(good) - 0.02
 
 
-def test_moves_that_gain_nothing_end_the_search(rng, monkeypatch):
+@pytest.mark.parametrize(
+    ("n_components", "light", "expected"), [(3, 0, 2), (3, 2**18, 1), (1, 2**18, 0)]
+)
+def test_moves_that_gain_nothing_end_the_search(
+    n_components, light, expected, rng, monkeypatch
+):
     model, em = fitted(rng)
     best = finish(em, model._point)
     calls = []
+    monkeypatch.setattr("skem.families.search.LIGHT", light)
     monkeypatch.setattr(TableSearch, "trials", lambda *_: calls.append(1) or [])
-    for n_components, expected in ((3, 2), (1, 0)):
-        calls.clear()
-        search = TableSearch(n_components, np.random.RandomState(0), finish)
-        assert search.improved(em, best) is best
-        assert len(calls) == expected
+    search = TableSearch(n_components, np.random.RandomState(0), finish)
+    assert search.improved(em, best) is best
+    assert len(calls) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_searches", "light", "heights", "expected"),
+    [
+        (None, True, [-9, -5, -5.05, -5.02, -1], 4),
+        (None, True, [-5, -5, -3, -3, -3], 4),
+        (None, True, [-5, -5, -5, -3], 3),
+        (None, False, [-9, -5], 1),
+        (2, True, [-9, -5, -5], 2),
+        (5, False, [-5] * 5, 5),
+    ],
+)
+def test_searches_are_done_again_until_three_agree_about_the_best(
+    n_searches, light, heights, expected, rng, monkeypatch
+):
+    _, em = fitted(rng)
+    ends = iter(heights)
+
+    def end(*_):
+        evaluation = SimpleNamespace(objective=next(ends), parameters=None)
+        return Solution(evaluation, [], 0, True, None)
+
+    monkeypatch.setattr(TableSearch, "optimum", end)
+    monkeypatch.setattr(TableSearch, "light", lambda *_: light)
+    search = TableSearch(3, np.random.RandomState(0), lambda em, start, best: best)
+    found = [height(each) for each in search.optima(em, n_searches)]
+    assert found == sorted(heights[:expected], reverse=True)
+
+
+def test_a_start_that_leads_to_a_known_end_is_not_left_again(rng, monkeypatch):
+    model, em = fitted(rng)
+    known = finish(em, model._point)
+    moves = []
+    monkeypatch.setattr(TableSearch, "trials", lambda *_: moves.append(1) or [])
+    search = TableSearch(3, np.random.RandomState(0), finish)
+    assert search.optimum(em, known) is known
+    assert not moves
+    assert height(search.optimum(em)) == pytest.approx(height(known), abs=0.2)
+    assert moves
+
+
+def test_moves_that_lead_back_are_not_followed(rng):
+    """Three groups that are far apart: all ways but the worst lead to them."""
+    model, em = fitted(rng)
+    best = finish(em, model._point)
+    search = TableSearch(3, np.random.RandomState(0), finish)
+    chart = em.chart(best.evaluation.parameters)
+    for trial in search.trials(em, best, Attempts()):
+        assert trial.objective < height(best)
+        assert farthest(chart, trial.parameters) > 0.2
+
+
+def survey(rng):
+    """Answers of three classes that are hard to tell apart, with gaps."""
+    z = rng.choice(3, 800, p=[0.5, 0.3, 0.2])
+    shares = rng.dirichlet(np.full(3, 2.0), size=(8, 3))
+    draws = rng.random((800, 8, 1)) > shares.cumsum(axis=-1)[np.arange(8), z[:, None]]
+    answers = draws.sum(axis=-1).astype(float)
+    answers[rng.random(answers.shape) < 0.15] = np.nan
+    return answers
+
+
+def test_default_fits_of_a_survey_find_the_best_of_many_searches():
+    """Short single searches from two of these seeds ended four nats below that."""
+    answers = survey(np.random.default_rng(0))
+    model = MixtureModel(5, families="categorical", random_state=0)
+    best = clone(model).set_params(n_init=20).fit(answers).lower_bound_
+    for seed in (1, 4):
+        found = clone(model).set_params(random_state=seed).fit(answers).lower_bound_
+        assert 800 * (best - found) < 0.5
 
 
 @pytest.mark.slow
