@@ -26,7 +26,7 @@ from skem.core.mixture.seeds import (
 from skem.core.search.climb import Trial, climb, height, ranked
 from skem.core.search.effort import POOL_ROWS, POOL_ROWS_PER_COMPONENT
 from skem.core.search.move import Attempts
-from skem.core.search.onward import GAIN, better, onward
+from skem.core.search.onward import FOLLOWED, GAIN, better, onward
 from skem.core.search.relabel import Relabelling
 from skem.core.solve.loop import Solution
 from skem.core.solve.plain import Plain
@@ -126,21 +126,19 @@ class TableSearch:
         if self.neighbour is not None or self.n_components == 1:
             return False
         size = em.n_samples * em.product.n_rows * self.n_components
-        return em.product.apart and size <= LIGHT
+        few = em.n_samples < POOL_ROWS and size <= LIGHT
+        return few and em.product.apart
 
     def roughly(self, em: TableMap) -> float:
         """Return how many nats a run may leave."""
         return LEFT if self.light(em) else 0.0
 
     def optimum(self, em: TableMap, known: Solution | None = None) -> Solution:
-        """Return where one search ends; at what is known if its start leads there."""
+        """Return where one search ends; at what is known if its starts lead there."""
         pool = self.pool(em)
-        arrived = None
-        if known is not None and self.light(em):
-            arrived = Arrived(known.evaluation)
-        first = self.first(pool, arrived)
-        if known is not None and arrived is not None and arrived(0, first.evaluation):
-            return known
+        first = self.first(pool, known if self.light(em) else None)
+        if first is known:
+            return first
         best = self.improved(pool, first)
         if pool is em:
             return best
@@ -154,15 +152,29 @@ class TableSearch:
         rows = np.sort(self.rng.permutation(em.n_samples)[:most])
         return em.taken(rows[em.weight[rows] > 0])
 
-    def first(self, em: TableMap, give_up: Callback | None = None) -> Solution:
-        """Finish the best start."""
+    def first(self, em: TableMap, known: Solution | None = None) -> Solution:
+        """Finish the best start, or the best that does not lead to what is known.
+
+        If all of them do, it is that.
+        """
+        trials, rough = self.screened(em), self.roughly(em)
+        if known is None:
+            return self.finish(em, trials[0].parameters, None, rough=rough)
+        arrived = Arrived(known.evaluation)
+        for trial in trials[:FOLLOWED]:
+            run = self.finish(em, trial.parameters, None, arrived, rough)
+            if not arrived(0, run.evaluation):
+                return run
+        return known
+
+    def screened(self, em: TableMap) -> list[Trial]:
+        """Take some steps from each start; the best is the first."""
         # One component has one optimum.
         most = EACH * self.n_components if self.n_components > 1 else 1
         starts = self.starts(em, min(most, STARTS))
         if self.neighbour is not None:
             starts = starts[:OWN_STARTS] + self.beside(em, self.neighbour)
-        best = climbed(em, starts, LONG if self.light(em) else SCREENING)[0]
-        return self.finish(em, best.parameters, None, give_up, self.roughly(em))
+        return climbed(em, starts, LONG if self.light(em) else SCREENING)
 
     def beside(self, em: TableMap, neighbour: Neighbour) -> list[Point]:
         """Split a component of a neighbour that has one less, or merge two."""

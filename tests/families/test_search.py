@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer
 
 from skem import MixtureModel
 from skem.core.blocks.threads import Workers
-from skem.core.search.climb import height
+from skem.core.search.climb import Trial, height
 from skem.core.search.follow import follow
 from skem.core.search.move import Attempts
 from skem.core.solve.lbfgs import LBFGS
@@ -158,16 +158,23 @@ def test_searches_are_done_again_until_three_agree_about_the_best(
     assert found == sorted(heights[:expected], reverse=True)
 
 
-def test_a_start_that_leads_to_a_known_end_is_not_left_again(rng, monkeypatch):
+def test_starts_that_lead_to_a_known_end_are_passed_over(rng, monkeypatch):
     model, em = fitted(rng)
     known = finish(em, model._point)
-    moves = []
+    near = Trial(model._point, height(known), 0.0, 1)
+    poor = Trial(em.product.ordered(model._point, np.array([0, 0, 1])), 0.0, 0.0, 1)
+    moves, trials = [], [near, poor]
     monkeypatch.setattr(TableSearch, "trials", lambda *_: moves.append(1) or [])
+    monkeypatch.setattr(TableSearch, "screened", lambda *_: trials)
     search = TableSearch(3, np.random.RandomState(0), finish)
+    assert height(search.optimum(em, known)) < height(known) - 10
+    assert moves == [1]
+    trials.pop()
     assert search.optimum(em, known) is known
-    assert not moves
-    assert height(search.optimum(em)) == pytest.approx(height(known), abs=0.2)
-    assert moves
+    assert moves == [1]
+    # The first search has nothing to pass over.
+    assert search.optimum(em) is not known
+    assert moves == [1, 1]
 
 
 def test_moves_that_lead_back_are_not_followed(rng):
