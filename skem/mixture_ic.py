@@ -74,7 +74,8 @@ class MixtureIC(TakesTables, Chooser):
         As in `MixtureModel`.
 
     n_init : int or 'auto', default='auto'
-        As in `MixtureModel`, for each candidate.
+        As in `MixtureModel`, for each candidate. Of several numbers of components each
+        has shorter searches, of which 'auto' is one.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         As in `MixtureModel`.

@@ -40,7 +40,13 @@ def path(
                 setattr(model, name, value)
             began = time.perf_counter()
             near = before is not None and is_next(before, model)
-            model._fit_table(table, weight, known, beside=before if near else None)
+            model._fit_table(
+                table,
+                weight,
+                known,
+                beside=before if near else None,
+                brief=len(models) > 1,
+            )
             before = model
             seconds.append(time.perf_counter() - began)
         # Components that are known keep their numbers, and are not merged.

@@ -265,6 +265,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         *,
         warm: bool = False,
         beside: FittedTable | None = None,
+        brief: bool = False,
     ) -> None:
         if self.fixed is not None and not warm:
             raise ValueError(
@@ -292,7 +293,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             elif self.parameters_init is not None:
                 ends = [self._from_given(em, columns)]
             else:
-                ends = self._searched(em, beside)
+                ends = self._searched(em, beside, brief)
             sort = not warm and self.parameters_init is None
             self._take(columns, table, weight, em, product, ends, sort=sort)
         best = ends[0]
@@ -311,9 +312,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         with Workers() as workers:
             em, product = self._prepared(columns, table, weight, None, workers)
             start = product.carried(self._point, self._product)
-            search = TableSearch(
-                self.n_components, check_random_state(self.random_state), self._finished
-            )
+            rng = check_random_state(self.random_state)
+            search = TableSearch(self.n_components, rng, self._finished, brief=True)
             best = search.lowered(em, start, responsibilities_of(beside))
             if best is not None:
                 self._take(columns, table, weight, em, product, [best], sort=True)
@@ -424,11 +424,15 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         values = np.ascontiguousarray(values)
         return TableMap(product.of(values), values, weight, workers, known), product
 
-    def _searched(self, em: TableMap, beside: FittedTable | None) -> list[Solution]:
+    def _searched(
+        self, em: TableMap, beside: FittedTable | None, brief: bool
+    ) -> list[Solution]:
         """Return the ends of the searches that are asked for, the best first."""
         rng = check_random_state(self.random_state)
         neighbour = None if beside is None else responsibilities_of(beside)
-        search = TableSearch(self.n_components, rng, self._finished, neighbour)
+        search = TableSearch(
+            self.n_components, rng, self._finished, neighbour, brief=brief
+        )
         n_init = None if isinstance(self.n_init, str) else self.n_init
         return search.optima(em, n_init)
 

@@ -94,7 +94,8 @@ class Finish(Protocol):
 class TableSearch:
     """Diverse starts, the best of them finished; then moves of components.
 
-    On many rows that is done on a part of them, and carried on to all.
+    On many rows that is done on a part of them, and carried on to all. A `brief` search
+    is as short on few rows as it is on many.
     """
 
     n_components: int
@@ -102,6 +103,7 @@ class TableSearch:
     finish: Finish
     neighbour: Neighbour | None = None
     slack: float = GAIN
+    brief: bool = False
 
     def optima(self, em: TableMap, n_searches: int | None) -> list[Solution]:
         """Return where so many searches end, the best first, which is brought to it.
@@ -123,7 +125,7 @@ class TableSearch:
 
         Starts from a neighbour need none.
         """
-        if self.neighbour is not None or self.n_components == 1:
+        if self.brief or self.neighbour is not None or self.n_components == 1:
             return False
         size = em.n_samples * em.product.n_rows * self.n_components
         few = em.n_samples < POOL_ROWS and size <= LIGHT

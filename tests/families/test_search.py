@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 
-from skem import MixtureModel
+from skem import MixtureIC, MixtureModel
 from skem.core.blocks.threads import Workers
 from skem.core.search.climb import Trial, height
 from skem.core.search.follow import follow
@@ -156,6 +156,14 @@ def test_searches_are_done_again_until_three_agree_about_the_best(
     search = TableSearch(3, np.random.RandomState(0), lambda em, start, best: best)
     found = [height(each) for each in search.optima(em, n_searches)]
     assert found == sorted(heights[:expected], reverse=True)
+
+
+def test_candidates_of_several_numbers_are_searched_once(rng):
+    answers = rng.integers(2, size=(100, 5)).astype(bool)
+    several = MixtureIC((2, 4), random_state=0).fit(answers)
+    assert len(several.best_estimator_.search_bounds_) == 1
+    alone = MixtureIC((2,), random_state=0).fit(answers)
+    assert len(alone.best_estimator_.search_bounds_) >= 3
 
 
 def test_starts_that_lead_to_a_known_end_are_passed_over(rng, monkeypatch):
