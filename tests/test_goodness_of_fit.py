@@ -169,6 +169,16 @@ def test_values_that_are_always_the_same_have_nothing_to_tell():
     assert np.isnan(found.statistics).sum() == 8
 
 
+def test_a_column_without_a_value_has_no_statistic(rng):
+    table = pd.DataFrame({"a": rng.poisson(3, 60), "b": rng.normal(size=60)})
+    model = MixtureModel(families={"a": "poisson"}).fit(table)
+    table["b"] = np.nan
+    found = goodness_of_fit(model, table)
+    assert np.isfinite(found.statistics).tolist() == [[True, False], [False, False]]
+    with pytest.raises(ValueError, match="Column 'b' has no value in these rows"):
+        goodness_of_fit(model, table, n_boot=1)
+
+
 def test_a_search_is_asked_for_its_choice_and_others_are_refused(rng):
     table = answers(100, rng)
     search = MixtureIC([1, 2], random_state=0).fit(table)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skem._bootstrap.simulated_tables import TableSimulation
@@ -24,7 +23,6 @@ from skem._inputs.typing import RandomState, validate_params
 from skem._inputs.validation import N_JOBS, check_mixture, weight_of_each
 from skem._report.text import Printed, Section, TextColumn, shorten
 from skem.core.gaussian.covariance import SHAPES
-from skem.exceptions import DegenerateComponentsWarning
 from skem.families.gaussian import Gaussian
 from skem.mixture_model import MixtureModel
 
@@ -250,7 +248,8 @@ def goodness_of_fit(
         If it is no mixture of a table.
 
     ValueError
-        If X does not suit the mixture, or weights are negative or all zero.
+        If X does not suit the mixture, or weights are negative or all zero; or if
+        tables are to be drawn, and a column has no value.
 
     NotImplementedError
         If a column's family is one of your own that does not define `cdf`.
@@ -301,10 +300,17 @@ def goodness_of_fit(
     """
     mixture = check_mixture(estimator, "MixtureModel", ("families_", "parameters_"))
     X = in_memory(X)
-    cells = Cells.of(mixture, mixture._map(X, sample_weight).numbers())
+    values = mixture._map(X, sample_weight).numbers()
+    cells = Cells.of(mixture, values)
     found = cells.compared(mixture, X, sample_weight)
     if n_boot == 0:
         return found.told(mixture)
+    for name, x in zip(cells.names, values, strict=True):
+        if np.isnan(x).all():
+            raise ValueError(
+                f"Column {name!r} has no value in these rows, so that nothing can be "
+                "fitted to tables like them. Leave n_boot at 0."
+            )
     rng = check_random_state(random_state)
     seeds = map(int, rng.randint(np.iinfo(np.int32).max, size=n_boot))
     K = len(mixture.weights_)
@@ -321,8 +327,7 @@ def _simulated(simulation: TableSimulation, cells: Cells, seed: int) -> Compared
     table = simulation.drawn(seed)
     fitted = copy(simulation.mixture).set_params(warm_start=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", DegenerateComponentsWarning)
+        # Of steps that end, of components and of columns: the fit has had its own.
         warnings.simplefilter("ignore", UserWarning)
         fitted.fit(table, sample_weight=simulation.weight)
     return cells.compared(fitted, table, simulation.weight)
@@ -462,7 +467,7 @@ class Cells:
 def _between_values(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Move edges half-way between the values beside them: these may be rounded."""
     x = np.unique(x[~np.isnan(x)])
-    if len(x) == 1:
+    if len(x) < 2:
         return np.empty(0)
     after = np.searchsorted(x, edges, side="right")
     low, high = x[np.maximum(after - 1, 0)], x[np.minimum(after, len(x) - 1)]
