@@ -34,7 +34,7 @@ from skem._selection.grid import (
     check_numbers_of_components,
     results_of,
 )
-from skem._selection.tables import path
+from skem._selection.tables import Rows, near_the_best, path, searched
 from skem.exceptions import DegenerateComponentsWarning
 from skem.mixture_model import MixtureModel
 
@@ -75,7 +75,8 @@ class MixtureIC(TakesTables, Chooser):
 
     n_init : int or 'auto', default='auto'
         As in `MixtureModel`, for each candidate. Of several numbers of components each
-        has shorter searches, of which 'auto' is one.
+        has shorter searches, of which 'auto' is one; those near the best candidate are
+        then searched in full.
 
     algorithm : {'auto', 'em', 'squarem', 'lbfgs'}, default='auto'
         As in `MixtureModel`.
@@ -263,20 +264,48 @@ class MixtureIC(TakesTables, Chooser):
         seed = int(rng.randint(np.iinfo(np.int32).max))
         names = ("n_features_in_", "feature_names_in_")
         seen = {name: vars(self)[name] for name in names if name in vars(self)}
+        rows = Rows(table, weight, known, seen)
         found = Parallel(n_jobs=self.n_jobs)(
-            delayed(path)(
-                [self._candidate(K, name, seed) for K in possible],
-                table,
-                weight,
-                known,
-                seen,
-            )
+            delayed(path)([self._candidate(K, name, seed) for K in possible], rows)
             for name in structures
         )
-        candidates = [each for same in zip(*found, strict=True) for each in same]
-        self._choose([_judged(each, X, weight, known) for each in candidates])
+        fitted = [[_judged(each, X, rows) for each in own] for own in found]
+        if len(possible) > 1:
+            self._search_near(fitted, X, rows, seed)
+        self._choose([each for same in zip(*fitted, strict=True) for each in same])
         if known is None:
             self.best_estimator_._warn_unless_identified()
+
+    def _search_near(
+        self, fitted: list[list[Candidate]], X: Any, rows: Rows, seed: int
+    ) -> None:
+        """Search those near the best one as single fits do, until there are no others.
+
+        Better ones take the place of candidates.
+        """
+        done: set[tuple[int, int]] = set()
+        while True:
+            near = near_the_best(fitted, self.criterion)
+            places = [
+                (i, j)
+                for i, own in enumerate(fitted)
+                for j, each in enumerate(own)
+                if each.n_components in near[i] - {1} and (i, j) not in done
+            ]
+            if not places:
+                return
+            done |= set(places)
+            present = [fitted[i][j] for i, j in places]
+            found = Parallel(n_jobs=self.n_jobs)(
+                delayed(searched)(
+                    each,
+                    self._candidate(each.n_components, each.covariance_type, seed),
+                    rows,
+                )
+                for each in present
+            )
+            for (i, j), each in zip(places, found, strict=True):
+                fitted[i][j] = _judged(each, X, rows)
 
     def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
@@ -341,11 +370,9 @@ class MixtureIC(TakesTables, Chooser):
     summary = of_best(MixtureModel.summary)
 
 
-def _judged(
-    candidate: Candidate, X: Any, weight: np.ndarray, known: np.ndarray | None
-) -> Candidate:
+def _judged(candidate: Candidate, X: Any, rows: Rows) -> Candidate:
     """Return a candidate with what it is judged by."""
-    totals = candidate.mixture._totals(X, weight, labels=known)
+    totals = candidate.mixture._totals(X, rows.weight, labels=rows.known)
     return replace(
         candidate,
         total_weight=totals.weight,

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import GaussianMixtureIC, MixtureIC, MixtureModel
 from skem._inputs.tables import read_table
-from skem._selection.tables import path
+from skem._selection.tables import Rows, path
 from skem.exceptions import DegenerateComponentsWarning
 
 
@@ -285,8 +285,9 @@ def test_neighbours_lead_out_of_worse_optima(X):
     table = read_table(MixtureModel(), X, reset=True)
     options = dict(covariance_type="diag", random_state=0)
     poor, three = (MixtureModel(K, **options) for K in (2, 3))
-    path([three], table, np.ones(300), None, columns)
-    path([poor], table, np.ones(300), None, columns)
+    rows = Rows(table, np.ones(300), None, columns)
+    path([three], rows)
+    path([poor], rows)
     best = poor.lower_bound_
     # A mixture that splits the rows at random, and is left there.
     halves = np.arange(300) % 2
@@ -333,3 +334,22 @@ def test_a_row_that_a_component_rests_on_is_named():
         MixtureModel(3, random_state=0).fit(X)
     with pytest.warns(DegenerateComponentsWarning, match=told):
         MixtureIC((3,), random_state=0).fit(X)
+
+
+def test_candidates_beside_the_best_are_searched_as_single_fits_are():
+    """One that had ended in a poor optimum was never tried again."""
+    rng = np.random.default_rng(0)
+    z = rng.integers(4, size=400)
+    answers = rng.random((400, 7)) < rng.beta(1, 1, size=(4, 7))[z]
+    table = pd.DataFrame(answers).add_prefix("q")
+    table["visits"] = rng.poisson(np.array([1, 3, 9, 14])[z])
+    options = dict(families={"visits": "poisson"})
+    bics = []
+    for seed in range(3):
+        search = MixtureIC(range(1, 7), random_state=seed, **options).fit(table)
+        bics.append(search.bic(table))
+        for K in (search.n_components_ - 1, search.n_components_ + 1):
+            single = MixtureModel(K, random_state=0, **options).fit(table)
+            (row,) = np.flatnonzero(search.results_["param_n_components"] == K)
+            assert search.results_["bic"][row] < single.bic(table) + 1
+    assert np.ptp(bics) < 0.2

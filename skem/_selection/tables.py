@@ -8,62 +8,107 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skem._inputs.families import TAKEN
 from skem._inputs.tables import Table
-from skem._selection.grid import Candidate
+from skem._selection.candidates import CLOSE
+from skem._selection.grid import Candidate, worth_refining
 from skem.mixture_model import MixtureModel
 
 
-def path(
-    models: Sequence[MixtureModel],
-    table: Table,
-    weight: np.ndarray,
-    known: np.ndarray | None,
-    seen: dict[str, Any],
-) -> list[Candidate]:
-    """Fit mixtures, with the numbers of components rising; `seen` are the columns."""
-    seconds = []
-    with warnings.catch_warnings():
-        # `results_` says so of all of them, and a warning of the chosen one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # The search has said it once.
-        warnings.filterwarnings("ignore", message=f"Column .* {TAKEN}")
-        before: MixtureModel | None = None
-        for model in models:
-            for name, value in seen.items():
-                setattr(model, name, value)
-            began = time.perf_counter()
-            near = before is not None and is_next(before, model)
-            model._fit_table(
-                table,
-                weight,
-                known,
-                beside=before if near else None,
-                brief=len(models) > 1,
-            )
-            before = model
-            seconds.append(time.perf_counter() - began)
-        # Components that are known keep their numbers, and are not merged.
-        if known is None:
-            for model, after in zip(models[-2::-1], models[:0:-1], strict=True):
-                if is_next(model, after) and model.n_components > 1:
-                    model._lower(table, weight, after)
-    return [
-        Candidate(
+class Rows(NamedTuple):
+    """A table with the weights of its rows, and what is known of them.
+
+    `seen` are the attributes that say which columns a fit has seen.
+    """
+
+    table: Table
+    weight: np.ndarray
+    known: np.ndarray | None
+    seen: dict[str, Any]
+
+    def fit(self, model: MixtureModel, **how: Any) -> None:
+        """Fit a mixture that is new."""
+        for name, value in self.seen.items():
+            setattr(model, name, value)
+        model._fit_table(self.table, self.weight, self.known, **how)
+
+    def candidate(self, model: MixtureModel, seconds: float) -> Candidate:
+        """Return a fitted mixture as a candidate."""
+        excess = model._excess(self.table, self.weight, self.known)
+        return Candidate(
             model.n_components,
             model.covariance_type,
             model,
-            excess=model._excess(table, weight, known),
-            seconds=own,
+            excess=excess,
+            seconds=seconds,
         )
-        for model, own in zip(models, seconds, strict=True)
+
+
+def path(models: Sequence[MixtureModel], rows: Rows) -> list[Candidate]:
+    """Fit mixtures, with the numbers of components rising."""
+    seconds = []
+    with _told_already():
+        before: MixtureModel | None = None
+        for model in models:
+            began = time.perf_counter()
+            near = before is not None and is_next(before, model)
+            beside = before if near else None
+            rows.fit(model, beside=beside, brief=len(models) > 1)
+            before = model
+            seconds.append(time.perf_counter() - began)
+        # Components that are known keep their numbers, and are not merged.
+        if rows.known is None:
+            for model, after in zip(models[-2::-1], models[:0:-1], strict=True):
+                if is_next(model, after) and model.n_components > 1:
+                    model._lower(rows.table, rows.weight, after)
+    return [
+        rows.candidate(model, own) for model, own in zip(models, seconds, strict=True)
     ]
+
+
+def searched(candidate: Candidate, model: MixtureModel, rows: Rows) -> Candidate:
+    """Search for a better optimum as a single fit does, by a mixture that is new."""
+    began = time.perf_counter()
+    with _told_already():
+        rows.fit(model)
+    seconds = candidate.seconds + time.perf_counter() - began
+    if model._fitted_bound() <= candidate.mixture._fitted_bound():
+        return replace(candidate, seconds=seconds)
+    return rows.candidate(model, seconds)
+
+
+def near_the_best(
+    fitted: Sequence[Sequence[Candidate]], criterion: str
+) -> list[set[int]]:
+    """Return the numbers of components of those that may yet be the best.
+
+    Those that are close behind it, and its neighbours: the optimum that they have found
+    may be a poor one. `fitted` has the candidates of each structure.
+    """
+    near = worth_refining(fitted, criterion, CLOSE, 0.0)
+    ranked = [[c.judged_by(criterion) for c in those] for those in fitted]
+    own = min(range(len(fitted)), key=lambda i: min(ranked[i]))
+    place = ranked[own].index(min(ranked[own]))
+    beside = fitted[own][max(place - 1, 0) : place + 2]
+    near[own] |= {c.n_components for c in beside}
+    return near
+
+
+@contextmanager
+def _told_already() -> Iterator[None]:
+    """Leave out what `results_` says of all candidates, and what was said once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message=f"Column .* {TAKEN}")
+        yield
 
 
 def is_next(model: MixtureModel, after: MixtureModel) -> bool:
