@@ -337,19 +337,17 @@ def test_a_row_that_a_component_rests_on_is_named():
 
 
 def test_candidates_beside_the_best_are_searched_as_single_fits_are():
-    """One that had ended in a poor optimum was never tried again."""
-    rng = np.random.default_rng(0)
-    z = rng.integers(4, size=400)
-    answers = rng.random((400, 7)) < rng.beta(1, 1, size=(4, 7))[z]
-    table = pd.DataFrame(answers).add_prefix("q")
-    table["visits"] = rng.poisson(np.array([1, 3, 9, 14])[z])
-    options = dict(families={"visits": "poisson"})
-    bics = []
-    for seed in range(3):
-        search = MixtureIC(range(1, 7), random_state=seed, **options).fit(table)
-        bics.append(search.bic(table))
-        for K in (search.n_components_ - 1, search.n_components_ + 1):
-            single = MixtureModel(K, random_state=0, **options).fit(table)
-            (row,) = np.flatnonzero(search.results_["param_n_components"] == K)
-            assert search.results_["bic"][row] < single.bic(table) + 1
-    assert np.ptp(bics) < 0.2
+    """Of these seeds, two of three had ended 120 above in BIC."""
+    rng = np.random.default_rng(2)
+    z = rng.choice(3, 600, p=[0.5, 0.3, 0.2])
+    age = rng.normal(np.array([28, 45, 66])[z], 8).round().clip(20)
+    rate = np.array([1.5, 3, 9])[z] * rng.gamma(1.5, 1 / 1.5, 600)
+    visits = rng.poisson(rate)
+    sex = np.where(rng.random(600) < np.array([0.5, 0.4, 0.6])[z], "f", "m")
+    table = pd.DataFrame({"age": age, "visits": visits, "sex": sex})
+    options = dict(n_components=(4, 5), families={"visits": "poisson"})
+    bics = [
+        MixtureIC(random_state=seed, **options).fit(table).bic(table)
+        for seed in (1, 2, 3)
+    ]
+    assert np.ptp(bics) < 0.5

@@ -39,7 +39,7 @@ SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GoodnessOfFit(Printed):
+class GoodnessOfFit(Printed):  # numpydoc ignore=PR01
     """What `goodness_of_fit` returns: arrays as attributes, tables when it is printed.
 
     Attributes
