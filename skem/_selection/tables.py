@@ -90,15 +90,15 @@ def near_the_best(
 ) -> list[set[int]]:
     """Return the numbers of components of those that may yet be the best.
 
-    Those that are close behind it, and its neighbours: the optimum that they have found
-    may be a poor one. `fitted` has the candidates of each structure.
+    Those that are close behind it, and the next one: the optimum that it has found may
+    be a poor one. One component less has mergers of the best one for starts. `fitted`
+    has the candidates of each structure.
     """
     near = worth_refining(fitted, criterion, CLOSE, 0.0)
     ranked = [[c.judged_by(criterion) for c in those] for those in fitted]
     own = min(range(len(fitted)), key=lambda i: min(ranked[i]))
     place = ranked[own].index(min(ranked[own]))
-    beside = fitted[own][max(place - 1, 0) : place + 2]
-    near[own] |= {c.n_components for c in beside}
+    near[own] |= {c.n_components for c in fitted[own][place : place + 2]}
     return near
 
 

@@ -13,6 +13,7 @@ from skem.families.model import Bounds, Laws, Look, Model, Seen, about_zero
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
+HIGHEST = np.finfo(float).max
 POOLED = 64
 """Quantiles that stand for the pooled data."""
 POISSON = 0.01
@@ -72,7 +73,8 @@ class NegativeBinomial(Kind):
     def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
         """Return that of counts up to x."""
         mean, size = laws["mean"][:, None], laws["size"][:, None]
-        some = np.floor(np.maximum(x, 0.0)) + 1
+        # SciPy 1.13 has no number for infinite ones.
+        some = np.floor(np.clip(x, 0.0, HIGHEST)) + 1
         return np.where(x < 0, 0.0, betainc(size, some, size / (size + mean)))
 
     def draw(
