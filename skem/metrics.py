@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 from skem._inputs.array_api import as_numpy
 from skem._inputs.gaps import whole
 from skem._inputs.validation import check_sample_weight
+from skem._report.measures import Certainty
 
 __all__ = ["bch_weights", "class_error", "classification_errors", "matched_labels"]
 
@@ -185,8 +186,7 @@ def classification_errors(
            [0.33, 0.67]])
     """
     proba, weight = _checked_proba(proba, sample_weight)
-    label, K = proba.argmax(axis=1), proba.shape[1]
-    shared = np.stack([np.bincount(label, own * weight, K) for own in proba.T])
+    shared = Certainty.of(proba.T, weight).shared.T
     total = shared.sum(axis=1, keepdims=True)
     if not total.all():
         empty = int(np.flatnonzero(total == 0)[0])

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "families": FIT | {"core.gamma", "core.passes", "core.incomplete", "kernels"},
     "_report": EM | {"kernels"},
     "_inputs": EM | {"families"},
-    "metrics": {"_inputs"},
+    "metrics": {"_inputs", "_report"},
     "_errors": EM
     | {"core.gamma", "core.incomplete", "core.student", "_inputs", "_report"},
     "_merging": {"_inputs"},

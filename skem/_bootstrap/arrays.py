@@ -22,7 +22,7 @@ from skem._inputs.validation import (
     check_sample_weight,
 )
 from skem._report.text import count
-from skem.core.blocks.arrays import Blocks
+from skem.core.blocks.arrays import Blocks, are_whole
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.em import EMMap
 from skem.core.mixture.expectation import total_statistics
@@ -103,7 +103,7 @@ class Likeness(NamedTuple):
         if weight is None:
             return cls(np.arange(n_rows), None)
         check_counted(weight)
-        if not are_counts(weight):
+        if not are_whole(weight):
             rows = np.flatnonzero(weight)
             return cls(rows, weight[rows])
         rows = np.repeat(np.arange(n_rows), weight.astype(int))
@@ -112,15 +112,10 @@ class Likeness(NamedTuple):
         return cls(rows[least], None)
 
 
-def are_counts(weight: np.ndarray) -> bool:
-    """Whether weights are whole numbers."""
-    return bool((weight == np.floor(weight)).all())
-
-
 def check_counted(weight: np.ndarray) -> None:
     """Refuse counts of more rows than can be simulated."""
     total = float(weight.sum(dtype=float))
-    if total > LARGEST_SAMPLE and are_counts(weight):
+    if total > LARGEST_SAMPLE and are_whole(weight):
         raise ValueError(
             f"Sample weights add up to {total:.3g}, and so many rows would have to be "
             f"simulated. Scale them to add up to {LARGEST_SAMPLE:.0e} at most, such as "

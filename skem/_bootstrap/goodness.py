@@ -302,7 +302,7 @@ def goodness_of_fit(
     X = in_memory(X)
     values = mixture._map(X, sample_weight).numbers()
     cells = Cells.of(mixture, values)
-    found = cells.compared(mixture, X, sample_weight)
+    found = cells.compared(values, mixture, X, sample_weight)
     if n_boot == 0:
         return found.told(mixture)
     for name, x in zip(cells.names, values, strict=True):
@@ -330,7 +330,8 @@ def _simulated(simulation: TableSimulation, cells: Cells, seed: int) -> Compared
         # Of steps that end, of components and of columns: the fit has had its own.
         warnings.simplefilter("ignore", UserWarning)
         fitted.fit(table, sample_weight=simulation.weight)
-    return cells.compared(fitted, table, simulation.weight)
+    values = simulation.mixture._map(table, simulation.weight).numbers()
+    return cells.compared(values, fitted, table, simulation.weight)
 
 
 class Compared(NamedTuple):
@@ -428,9 +429,11 @@ class Cells:
             codes[j, there] = own
         return codes
 
-    def compared(self, mixture: MixtureModel, X: Any, sample_weight: Any) -> Compared:
-        """Count, and compare with what is expected."""
-        codes = self._codes(self.mixture._map(X, sample_weight).numbers())
+    def compared(
+        self, values: np.ndarray, mixture: MixtureModel, X: Any, sample_weight: Any
+    ) -> Compared:
+        """Count a table with these values (d, n), and compare with what is expected."""
+        codes = self._codes(values)
         log_density, resp = mixture._posterior(X, None, sample_weight)
         weight = weight_of_each(sample_weight, len(log_density))
         laws, d = self._laws(mixture), len(codes)

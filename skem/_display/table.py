@@ -18,6 +18,7 @@ from skem._inputs.frames import in_memory
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._inputs.validation import check_mixture, weight_of_each
 from skem._report.text import shorten
+from skem.core.gaussian.storage import TINY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,6 @@ DRAWS = 2000
 LONGEST_CATEGORY = 14
 MOST_BINS = 60
 """Edges of a histogram, at most."""
-TINY = float(np.finfo(float).tiny)
 
 
 class TableDisplay:

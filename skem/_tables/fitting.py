@@ -188,14 +188,18 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             self._fit_table(state.table, state.weight, None)
             state = replace(state, n_fitted=state.n_seen)
             self.converged_ = False
-            for name in OF_ONE_FIT:
-                self.__dict__.pop(name, None)
+            self._forget_fit()
         elif state.has_values:
             self._check_gathered(state)
         if not state.is_enough(self.n_components):
             self._stream, self._began_with = state, self._structure()
         else:
             self._warn_unless_identified()
+
+    def _forget_fit(self) -> None:
+        """Leave out what a stream does not have."""
+        for name in OF_ONE_FIT:
+            self.__dict__.pop(name, None)
 
     def _check_gathered(self, state: TableGathering) -> None:
         """Refuse a batch that would be refused when all rows so far are fitted."""
@@ -251,8 +255,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     def _set_stream(self, stream: TableStream) -> None:
         """Take the sums that stand for the data, and what these do not support."""
         self._stream = stream
-        for name in OF_ONE_FIT:
-            self.__dict__.pop(name, None)
+        self._forget_fit()
         self.degenerate_components_ = degenerate_components(
             stream.product, stream.point, stream.size
         )

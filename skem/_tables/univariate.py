@@ -9,11 +9,14 @@ from numpy.typing import ArrayLike
 
 from skem._fitted.joint import check_numbers, check_probabilities
 from skem._tables.fitted import FittedTable
+from skem.core.gaussian.storage import TINY
 from skem.families.family import Kind
+from skem.families.far import LARGEST
 
-HIGHEST = np.finfo(float).max
 BISECTIONS = 64
 """As many as it takes to tell all numbers apart."""
+SIGN = np.int64(2**63 - 1)
+"""Bits of a number but for that of its sign."""
 
 
 class UnivariateTable(FittedTable):
@@ -142,8 +145,8 @@ class UnivariateTable(FittedTable):
         By bisection among all numbers in their order, of which there are 2⁶⁴: it
         needs no bracket, and finds steps of counts as well.
         """
-        low = np.full(q.shape, _place(np.array(-HIGHEST)))
-        high = np.full(q.shape, _place(np.array(HIGHEST)))
+        low = np.full(q.shape, _place(np.array(-LARGEST)))
+        high = np.full(q.shape, _place(np.array(LARGEST)))
         for _ in range(BISECTIONS):
             # Their mean, without a sum that overflows.
             middle = (low & high) + ((low ^ high) >> 1)
@@ -153,10 +156,6 @@ class UnivariateTable(FittedTable):
         lowest = 0.0 if self._column_cdf(j, np.array([-TINY]))[0] == 0 else -np.inf
         found = np.where(q == 0, lowest, found)
         return np.where(q == 1, np.inf, found) + 0.0
-
-
-TINY = float(np.finfo(float).tiny)
-SIGN = np.int64(2**63 - 1)
 
 
 def _place(x: np.ndarray) -> np.ndarray:

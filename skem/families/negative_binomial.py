@@ -9,11 +9,11 @@ from scipy.special import betainc, digamma, lambertw, xlog1py
 
 from skem.families.column import OneColumn, mean_and_spread, observed, typical
 from skem.families.family import LARGEST_COUNT, Kind, whole_numbers
+from skem.families.far import LARGEST
 from skem.families.model import Bounds, Laws, Look, Model, Seen, about_zero
 from skem.families.saddle_point import stirling
 
 LEAST_SIZE, MOST_SIZE = 1e-3, 1e5
-HIGHEST = np.finfo(float).max
 POOLED = 64
 """Quantiles that stand for the pooled data."""
 POISSON = 0.01
@@ -74,7 +74,7 @@ class NegativeBinomial(Kind):
         """Return that of counts up to x."""
         mean, size = laws["mean"][:, None], laws["size"][:, None]
         # SciPy 1.13 has no number for infinite ones.
-        some = np.floor(np.clip(x, 0.0, HIGHEST)) + 1
+        some = np.floor(np.clip(x, 0.0, LARGEST)) + 1
         return np.where(x < 0, 0.0, betainc(size, some, size / (size + mean)))
 
     def draw(

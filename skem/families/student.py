@@ -25,8 +25,6 @@ from skem.families.model import (
 )
 
 LEAST_DF, MOST_DF = 1.0, 200.0
-SQUARABLE = 1e150
-"""A number whose square is one, too."""
 LOG_PI = float(np.log(np.pi))
 
 
@@ -48,7 +46,7 @@ class Student(Kind):
             laws[name][:, None] for name in ("location", "scale", "df")
         )
         with np.errstate(over="ignore"):
-            return stdtr(df, np.clip((x - location) / scale, -SQUARABLE, SQUARABLE))
+            return stdtr(df, np.clip((x - location) / scale, -FARTHEST, FARTHEST))
 
     def look(self, look: Look) -> Model:
         """Take the coordinates, the widths and the penalty of a Gaussian."""
