@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, gammaln, logit, logsumexp
 
-from skem import MixtureModel, load
+from skem import GaussianMixture, MixtureModel, StudentMixture, load
 
 FAMILIES = ("gaussian", "lognormal", "student")
 NAMES = {
@@ -142,3 +142,72 @@ def test_widths_are_in_units_of_the_mixture_that_errors_are_of(heaped):
     there = other._with_widths(em, even).product.models[0].coordinates
     of = (each.squares(heaped.T) / each.slope**2 for each in (own, there))
     np.testing.assert_allclose(*of)
+
+
+PAIRS = np.triu_indices(2)
+
+
+def log_density_of_pairs(X, squares, theta):
+    """Of rows of two features, some missing, by w, means, covariances and ν if any."""
+    n_own, means, df = len(theta) - 1, theta[1:5].reshape(2, 2), theta[11:]
+    assert n_own in (10, 12)
+    logs = np.empty((2, len(X)))
+    for k, entries in enumerate(theta[5:11].reshape(2, 3)):
+        covariance = np.empty((2, 2))
+        covariance[PAIRS] = covariance[PAIRS[::-1]] = entries
+        for seen in np.unique(~np.isnan(X), axis=0):
+            rows = (~np.isnan(X) == seen).all(axis=1)
+            precision = np.linalg.inv(covariance[np.ix_(seen, seen)])
+            y = X[rows][:, seen] - means[k, seen]
+            z2 = np.einsum("ni,ij,nj->n", y, precision, y)
+            z2 += squares[rows][:, seen] @ np.diag(precision)
+            p = seen.sum()
+            if len(df):
+                whole = df[k] + p
+                constant = gammaln(whole / 2) - gammaln(df[k] / 2)
+                constant -= p / 2 * np.log(np.pi * df[k])
+                logs[k, rows] = constant - whole / 2 * np.log1p(z2 / df[k])
+            else:
+                logs[k, rows] = -0.5 * (z2 + p * np.log(2 * np.pi))
+            logs[k, rows] += 0.5 * np.linalg.slogdet(precision)[1]
+    return logsumexp(logs, axis=0, b=[[theta[0]], [1 - theta[0]]])
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+@pytest.mark.parametrize("incomplete", [False, True])
+def test_errors_of_mixtures_are_those_of_the_likelihood_with_widths(
+    kind, incomplete, rng
+):
+    first = rng.random(400) < 0.5
+    x = np.where(first, 30 + 6 * rng.standard_t(5, 400), rng.normal(50, 5, 400))
+    x[first & (rng.random(400) < 0.4)] = 30.0
+    y = np.where(first, 0.3 * x, 25 - 0.2 * x) + 3 * rng.standard_t(5, 400)
+    X = np.column_stack([x, y])
+    if incomplete:
+        X[rng.random(X.shape) < 0.15] = np.nan
+        X = X[~np.isnan(X).all(axis=1)]
+    weight = rng.integers(1, 3, len(X)).astype(float)
+    mixture = kind(2, tol=1e-8, random_state=0).fit(X, sample_weight=weight)
+    coordinates = mixture._stream.coordinates
+    squares = (coordinates.squares(X.T) / coordinates.slope[:, None] ** 2).T
+    assert (squares[X[:, 0] == 30, 0] > 0.5).all()
+    theta = [mixture.weights_[:1], mixture.means_.ravel()]
+    theta += [covariance[PAIRS] for covariance in mixture.covariances_]
+    theta = np.concatenate([*theta, getattr(mixture, "df_", [])])
+    free, df = np.ones(len(theta), bool), mixture.standard_errors(X, weight).df
+    free[11:] = np.isfinite([] if df is None else df)
+    unit = np.where(free, np.maximum(0.1 * np.abs(theta), 0.01), 0.0)
+    expected = numerical_errors(
+        lambda t: log_density_of_pairs(X, squares, theta + unit * t),
+        np.zeros(len(theta)),
+        free,
+        weight,
+    )
+    for method, covariance in expected.items():
+        found = mixture.standard_errors(X, weight, method=method)
+        own = [found.weights[:1], found.means.ravel()]
+        own += [each[PAIRS] for each in found.covariances]
+        own = np.concatenate([*own, [] if df is None else found.df])[free]
+        np.testing.assert_allclose(
+            own / unit[free], np.sqrt(np.diag(covariance)), rtol=4e-3, err_msg=method
+        )

@@ -285,6 +285,7 @@ def test_streams_may_begin_with_one_distinct_row(name, dtype, width):
     np.testing.assert_allclose(found, X.sum(axis=0) / (5 + len(X)))
 
 
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 @pytest.mark.parametrize("name", ["VEE", "EVE", "VVE", "EEV", "VEV"])
 def test_standard_errors_of_data_with_a_far_row_are_numbers(name):
     X = clusters(n=20)[:, :2]

@@ -11,6 +11,7 @@ import numpy as np
 from skem._errors.layout import NO_WEIGHT, Layout
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.storage import SQRT2
 from skem.core.incomplete.completed import Whitened
 from skem.core.mixture.kernel import Kernel
@@ -25,22 +26,45 @@ MOST_DEVIATIONS = 1e50
 divided by a small count."""
 
 
+class Widths(NamedTuple):
+    """w²/12 of the values of rows, (d, b), in coordinates of a slope (d,)."""
+
+    squares: np.ndarray
+    slope: np.ndarray
+
+    @classmethod
+    def of(cls, coordinates: Coordinates, data: np.ndarray) -> Widths | None:
+        """Return those of raw data (d, b), or None."""
+        squares = coordinates.squares(data)
+        if squares is None:
+            return None
+        return cls(np.broadcast_to(squares, data.shape), coordinates.slope)
+
+
 class ScoredRows(NamedTuple):
     """Rows of a block: (d, b), or completed by each component where some are missing.
 
-    `scale` (K, b) are the expected scales u of t components, and `n_observed` what each
-    row has of the features.
+    `widths` are those of values that rows share, if any have one. `scale` (K, b) are
+    the expected scales u of t components, and `n_observed` what each row has of the
+    features.
     """
 
     of: np.ndarray | Whitened
+    widths: Widths | None = None
     scale: np.ndarray | None = None
     n_observed: np.ndarray | None = None
 
     def completed(self, rows: Whitened) -> ScoredRows:
         """Return some of the rows, completed."""
-        if self.scale is None or self.n_observed is None:
-            return ScoredRows(rows)
-        return ScoredRows(rows, self.scale[:, rows.order], self.n_observed[rows.order])
+        found, order = self._replace(of=rows), rows.order
+        if self.widths is not None:
+            squares = self.widths.squares[:, order]
+            found = found._replace(widths=self.widths._replace(squares=squares))
+        if self.scale is not None and self.n_observed is not None:
+            found = found._replace(
+                scale=self.scale[:, order], n_observed=self.n_observed[order]
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,9 @@ class Scores(Layout):
         self, expectation: Kernel, block: Block, workspace: Workspace
     ) -> tuple[np.ndarray, ScoredRows]:
         """Return responsibilities, and the rows with what else is known of them."""
-        return expectation.responsibilities(block, workspace), ScoredRows(block.data)
+        widths = Widths.of(expectation.coordinates, block.data)
+        resp = expectation.responsibilities(block, workspace)
+        return resp, ScoredRows(block.data, widths)
 
     def complete(
         self, data: ScoredRows, resp: np.ndarray, workspace: Workspace
@@ -131,7 +157,7 @@ class Scores(Layout):
         weight = resp[: len(self.parameters.weights)] * np.square(root)
         if isinstance(data.of, Whitened):
             scaled = weight if data.scale is None else weight * data.scale
-            self._miss_values(missing, data.of, weight, scaled)
+            self._miss_values(missing, data, data.of, weight, scaled)
         self._miss_scales(missing, data, weight, workspace)
         return missing
 
@@ -147,6 +173,7 @@ class Scores(Layout):
     def _miss_values(
         self,
         missing: np.ndarray,
+        data: ScoredRows,
         rows: Whitened,
         weight: np.ndarray,
         scaled: np.ndarray,
@@ -163,10 +190,14 @@ class Scores(Layout):
         linear = linear * np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         for k, (m, each) in enumerate(zip(rows.means, rows.covariances, strict=True)):
             own, q = self.means(k), self.covariance(min(k, self.n_covariances - 1))
+            spread = self._spread(data, k)
             for p, C in enumerate(each):
                 here = rows.of_row == p
                 v, some = scaled[k, here], m[:, here]
                 count, first, second = v.sum(), some @ v, (some * v) @ some.T
+                if data.widths is not None and spread is not None:
+                    axes = spread - C @ spread
+                    second += axes * (data.widths.squares[:, here] @ v) @ axes.T
                 whole = weight[k, here].sum()
                 # Cov(y_a, y_b y_c) and Cov(y_a y_b, y_c y_e), by symmetry doubled.
                 third = 2 * np.einsum("ac,b->abc", C, first)
@@ -255,9 +286,7 @@ class Scores(Layout):
         Of incomplete rows, what is expected given what was observed.
         """
         quadratic, of = self.structure.quadratic, data.of
-        y = self._whitened(of, k)
-        q = workspace.array("q", (len(self.expected), y.shape[1]), float)
-        quadratic.expand(y, q)
+        y, q = self._moments(data, k, workspace)
         if data.scale is not None:
             q *= data.scale[k]
             y = y * data.scale[k]
@@ -267,17 +296,52 @@ class Scores(Layout):
         q *= np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         return y, q
 
-    def _whitened(self, of: np.ndarray | Whitened, k: int) -> np.ndarray:
-        if isinstance(of, Whitened):
-            y = of.means[k]
-        else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                centred = of - self.parameters.means[k, :, None]
-                cholesky = self.parameters.precisions_cholesky
-                y = self.structure.whiten(cholesky, k, centred)
-        return np.clip(
-            np.nan_to_num(y, nan=MOST_DEVIATIONS), -MOST_DEVIATIONS, MOST_DEVIATIONS
-        )
+    def _moments(
+        self, data: ScoredRows, k: int, workspace: Workspace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return y and q(y), on the average over the widths of values."""
+        quadratic, of = self.structure.quadratic, data.of
+        y = of.means[k] if isinstance(of, Whitened) else self._whitened(of, k)
+        y = _bounded(y)
+        q = workspace.array("q", (len(self.expected), y.shape[1]), float)
+        quadratic.expand(y, q)
+        spread = self._spread(data, k)
+        if data.widths is not None and spread is not None:
+            squares = data.widths.squares
+            if isinstance(of, Whitened):
+                for p, C in enumerate(of.covariances[k]):
+                    here = of.of_row == p
+                    q[:, here] += self._expanded(spread - C @ spread) @ squares[:, here]
+            else:
+                q += self._expanded(spread) @ squares
+            np.clip(q, -(MOST_DEVIATIONS**2), MOST_DEVIATIONS**2, out=q)
+        return y, q
+
+    def _expanded(self, y: np.ndarray) -> np.ndarray:
+        out = np.empty((len(self.expected), y.shape[1]))
+        self.structure.quadratic.expand(y, out)
+        return out
+
+    def _spread(self, data: ScoredRows, k: int) -> np.ndarray | None:
+        """Return the whitened unit of the widths of each feature, (d, d), if any."""
+        if data.widths is None:
+            return None
+        units = np.diag(1 / data.widths.slope)
+        with np.errstate(over="ignore", invalid="ignore"):
+            cholesky = self.parameters.precisions_cholesky
+            return _bounded(self.structure.whiten(cholesky, k, units))
+
+    def _whitened(self, rows: np.ndarray, k: int) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = rows - self.parameters.means[k, :, None]
+            cholesky = self.parameters.precisions_cholesky
+            return self.structure.whiten(cholesky, k, centred)
+
+
+def _bounded(y: np.ndarray) -> np.ndarray:
+    return np.clip(
+        np.nan_to_num(y, nan=MOST_DEVIATIONS), -MOST_DEVIATIONS, MOST_DEVIATIONS
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import digamma, logsumexp
 
 from skem._errors.bounds import INDISTINCT, costs
-from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores
+from skem._errors.scores import SQRT2, Errors, ScoredRows, Scores, Widths
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gamma import same_variance, shape_information, trigamma
@@ -157,7 +157,8 @@ class StudentScores(Scores):
         observed = np.full(block.data.shape[1], expectation.n_dimensions)
         if block.incomplete:
             observed = expectation.observed_dimensions(~np.isnan(block.data).T)
-        return resp, ScoredRows(block.data, scale, observed)
+        widths = Widths.of(expectation.coordinates, block.data)
+        return resp, ScoredRows(block.data, widths, scale, observed)
 
     def complete(
         self, data: ScoredRows, resp: np.ndarray, workspace: Workspace
@@ -183,16 +184,14 @@ class StudentScores(Scores):
         Var τ = u²/α, Cov(τ, log τ) = u/α and Var log τ = ψ′(α).
         """
         assert data.scale is not None and data.n_observed is not None
-        quadratic, units = self.structure.quadratic, np.ones(len(self.expected))
+        units = np.ones(len(self.expected))
         units[self.logarithmic] = 1 / SQRT2
         for k, v in enumerate(weight):
             df = self._df[k]
             if df >= GAUSSIAN:
                 continue
             alpha, own = (df + data.n_observed) / 2, self.degrees.start + k
-            y = self._whitened(data.of, k)
-            q = workspace.array("q", (len(units), y.shape[1]), float)
-            quadratic.expand(y, q)
+            y, q = self._moments(data, k, workspace)
             slope = np.vstack(
                 [y, np.full((1, y.shape[1]), -df / 2), q * units[:, None]]
             )

@@ -31,8 +31,11 @@ from skem._inputs.validation import (
 from skem._report.measures import agreement, bhattacharyya, correlations
 from skem._report.summary import MixtureSummary
 from skem.core.blocks.arrays import Blocks
+from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES
+from skem.core.mixture.bulk import Bulk
 from skem.core.mixture.kernel import Kernel
+from skem.core.mixture.scale import Sample
 from skem.core.mixture.stream import Stream
 
 
@@ -234,8 +237,8 @@ class Reporting(Parametric):
         -----
         The matrices are those of the likelihood, and the penalty of `reg_covar` is left
         out. Where it is all that holds a covariance, the data tell nothing about it.
-        Values that many rows share are points to the scores, without the width that the
-        fit gives them; those of :class:`~skem.MixtureModel` have it.
+        Values that many rows share have the width that a fit to these rows gives them,
+        which counts as known.
         With `noise`, its volume is taken for known.
 
         References
@@ -298,7 +301,7 @@ class Reporting(Parametric):
             blocks = unthreaded_blocks(self, X, sample_weight, labels, K)
             unit = 1.0
             if method == "survey":
-                # The scale of weights says nothing, and rows are to count as rows.
+                # Their scale says nothing, and rows are to count as rows.
                 unit = blocks.total_weight / blocks.n_observed
             else:
                 warn_unless_counts(blocks, "standard errors")
@@ -335,14 +338,32 @@ class Reporting(Parametric):
         Weights are in that unit where they count as rows.
         """
         scores, features = self._scores(), self._varying_features()
-        expectation = self._expectation(blocks.dtype)
+        structure = SHAPES[self.covariance_type]
+        expectation: Any = self._expectation(blocks.dtype)
         if features is not None:
             scores = scores.of_part(features)
-            structure = SHAPES[self.covariance_type]
             expectation = self._density_at(
                 structure, scores.parameters, None, scores.null, blocks.dtype
             )
+        if self.reg_covar == "auto":
+            widths = self._widths(blocks, unit)
+            widths = widths if features is None else widths.only(features)
+            there = expectation.coordinates.with_widths_of(widths)
+            expectation = replace(expectation, coordinates=there)
         return scores.held(expectation, blocks, features, unit), expectation, features
+
+    def _widths(self, blocks: Blocks, unit: float) -> Coordinates:
+        """Return coordinates with the widths of values that rows of the fit share.
+
+        What has not kept them has those that a fit to these rows would give them.
+        """
+        stream = getattr(self, "_stream", None)
+        if isinstance(stream, Stream):
+            return stream.coordinates
+        structure = SHAPES[self.covariance_type]
+        bulk = Bulk.of(blocks, structure)
+        rows = replace(bulk.blocks, weight=bulk.blocks.weight_of_each / unit)
+        return Sample.of(rows, bulk.coordinates, structure).coordinates
 
     def _varying_features(self) -> np.ndarray | None:
         """Return the features, by index, that are not constant; None for all.

@@ -337,7 +337,10 @@ class DescribedTable(UnivariateTable):
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
-        if method != "survey":
+        if method == "survey":
+            # Their scale says nothing, and rows are to count as rows.
+            weight = weight * (np.count_nonzero(weight) / weight.sum())
+        else:
             warn_unless_counts(weight, "standard errors")
         em = self._with_widths(em, weight)
         elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))

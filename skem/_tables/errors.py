@@ -346,9 +346,6 @@ def errors_of(
 
     It has been said if the point is `elsewhere`, at no maximum.
     """
-    if method == "survey":
-        # Then errors do not depend on their scale.
-        weight = weight * (np.count_nonzero(weight) / weight.sum())
     information = Information(em, point, weight)
     size = information.starts[-1]
     here = outward(point)

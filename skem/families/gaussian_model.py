@@ -84,10 +84,8 @@ class GaussianModel(Model):
 
     def with_widths_of(self, other: GaussianModel) -> GaussianModel:
         """Return the model that gives shared values the widths that `other` found."""
-        ties, own = other.coordinates.ties, self.coordinates
-        if ties is not None:
-            ties = ties.scaled(np.square(own.slope / other.coordinates.slope))
-        return replace(self, coordinates=replace(own, ties=ties))
+        there = self.coordinates.with_widths_of(other.coordinates)
+        return replace(self, coordinates=there)
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, z, q(z)], or the values where patterns are needed."""

@@ -22,6 +22,8 @@ LARGEST_START = 1e100
 """Size of a mean or a standard deviation of a start, or its inverse, at most."""
 WIDEST_SPREAD = 1e75
 """Standard deviation that is added to all of them, at most."""
+WIDEST = 1e50
+"""Unit of widths from others, at most: squares of its square are in range."""
 OFF_CENTRE = 4096.0
 """Widths of the narrowest component that the mean of a mixture may be away."""
 
@@ -55,6 +57,21 @@ class Coordinates:
         """Undo `load`: coordinates (d, n) -> values of the data, in float64."""
         x = z / self.scale[:, None] + self.shift[:, None]
         return x if self.unit is None else x / self.unit[:, None]
+
+    def with_widths_of(self, other: Coordinates) -> Coordinates:
+        """Return the same, with the widths that shared values have in others."""
+        ties = other.ties
+        if ties is not None:
+            with np.errstate(over="ignore"):
+                ratio = self.slope / other.slope
+            ties = ties.scaled(np.square(np.minimum(ratio, WIDEST)))
+        return replace(self, ties=ties)
+
+    def only(self, features: np.ndarray) -> Coordinates:
+        """Return those of some features, by index."""
+        unit = None if self.unit is None else self.unit[features]
+        ties = None if self.ties is None else self.ties.only(features)
+        return Coordinates(self.shift[features], self.scale[features], unit, ties)
 
     def squares(self, data: np.ndarray) -> np.ndarray | None:
         """Return w²/12 of the values of a block that are shared, or None."""

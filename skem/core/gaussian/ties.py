@@ -84,6 +84,16 @@ class Ties:
         )
         return Ties(self.steps * factors, tuple(atoms))
 
+    def only(self, features: np.ndarray) -> Ties:
+        """Return w²/12 of some features, by index."""
+        place = {feature: i for i, feature in enumerate(features.tolist())}
+        atoms = (
+            each._replace(feature=place[each.feature])
+            for each in self.atoms
+            if each.feature in place
+        )
+        return Ties(self.steps[features], tuple(atoms))
+
     def table(self, dtype: np.dtype) -> np.ndarray | None:
         """Return all of it as numbers that a compiled pass can look up, (d, 1 + 2 m).
 

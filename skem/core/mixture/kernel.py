@@ -9,6 +9,7 @@ import numpy as np
 
 from skem.core.blocks.arrays import Block
 from skem.core.blocks.threads import Workspace
+from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.statistics import Statistics
 from skem.core.incomplete.completed import Whitened
@@ -16,6 +17,10 @@ from skem.core.incomplete.completed import Whitened
 
 class Kernel(Protocol):
     """A mixture at fixed parameters, prepared to evaluate blocks (d, b)."""
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """What the parameters are in."""
 
     @property
     def parameters(self) -> Parameters:
