@@ -132,7 +132,8 @@ class Estimates(NamedTuple):
             ends = zip(*intervals, strict=True)
             for name, end, df in zip(("lower", "upper"), ends, of_df, strict=True):
                 values[name] = listed(end, df)
-        return Listing(title_of(errors.method, level, errors.n_boot), parts, values)
+        title = title_of(errors.method, level, errors.n_boot, errors.n_groups)
+        return Listing(title, parts, values)
 
     def _key_of(self, place: list[int]) -> Key:
         """Say what an entry of the covariances is."""
@@ -176,6 +177,9 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     n_boot : int or None
         Number of refits of the bootstrap.
 
+    n_groups : int or None
+        Number of groups of rows that may depend on each other.
+
     See Also
     --------
     GaussianMixture.standard_errors : Method that returns it.
@@ -203,6 +207,7 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     df: np.ndarray | None = None
     method: str | None = None
     n_boot: int | None = None
+    n_groups: int | None = None
 
     def __new__(
         cls,
@@ -213,15 +218,16 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
         df: np.ndarray | None = None,
         method: str | None = None,
         n_boot: int | None = None,
+        n_groups: int | None = None,
     ) -> StandardErrors:
         """Make the tuple of the first three."""
         errors = super().__new__(cls, weights, means, covariances)
         errors.estimates, errors.df = estimates, df
-        errors.method, errors.n_boot = method, n_boot
+        errors.method, errors.n_boot, errors.n_groups = method, n_boot, n_groups
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        more = self.estimates, self.df, self.method, self.n_boot
+        more = self.estimates, self.df, self.method, self.n_boot, self.n_groups
         return type(self), (*self, *more)
 
     def _listing(self) -> Listing | None:

@@ -157,7 +157,10 @@ class Listed(ABC):
 
 
 def title_of(
-    method: str | None, level: float | None = None, n_boot: int | None = None
+    method: str | None,
+    level: float | None = None,
+    n_boot: int | None = None,
+    n_groups: int | None = None,
 ) -> str:
     """Say what numbers are, and by which method."""
     title = "standard errors"
@@ -165,6 +168,8 @@ def title_of(
         title += f" by {WAYS[method]}"
     if n_boot is not None:
         title += f", {n_boot} refits"
+    if n_groups is not None:
+        title += f", {n_groups} groups of rows"
     if level is not None:
         title = f"{100 * level:.6g} % intervals, from {title}"
     return capitalised(title)

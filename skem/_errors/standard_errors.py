@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial, reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 
+from skem._errors.groups import GroupSums
 from skem._errors.information import Spread, rows_of, warn_of_few_rows
 from skem._errors.scores import SQRT2, ScoredRows, Scores, ScoreSums
 from skem.core.blocks.arrays import Block, Blocks
@@ -24,6 +26,7 @@ def standard_errors(
     blocks: Blocks,
     method: str,
     features: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     *,
     elsewhere: bool = False,
 ) -> tuple[np.ndarray, ...]:
@@ -37,23 +40,30 @@ def standard_errors(
     the log-likelihood, is the information of complete data less the missing one,
     Σ v Cov_r h (Louis 1982). The covariance of the estimates is A⁻¹ B A⁻¹, and if the
     model is right A⁻¹ and B⁻¹ as well. Of a survey, in which v says how many others a
-    sample stands for, B = Σ v² s sᵀ: then the scale of weights is of no effect.
+    sample stands for, B = Σ v² s sᵀ: then the scale of weights is of no effect. Of
+    `groups` that samples were drawn in, numbers from 0 on, it is of the sums of v s.
     """
     # Weights relative to their mean: sums of squares stay in range.
     mean, survey = blocks.total_weight / blocks.n_observed, method == "survey"
+    sums_of_groups = None if groups is None else GroupSums(groups, scores.n_rows)
 
     def kernel(block: Block, workspace: Workspace) -> ScoreSums:
         if features is not None:
             block = block._replace(data=block.data[features])
         resp, whole = scores.evaluated(expectation, block, workspace)
         root = 1.0 if block.weight is None else np.sqrt(block.weight / mean)
+        own = np.arange(block.start, block.stop)
         if not block.incomplete:
-            return of_rows(whole, resp, root, workspace)
+            return of_rows(whole, resp, root, own, workspace)
         roots = np.broadcast_to(root, len(resp[0]))
         free = block._replace(known=None)
         parts = (
             of_rows(
-                whole.completed(rows), resp[:, rows.order], roots[rows.order], workspace
+                whole.completed(rows),
+                resp[:, rows.order],
+                roots[rows.order],
+                own[rows.order],
+                workspace,
             )
             for rows in expectation.whitened(free, workspace)
         )
@@ -63,6 +73,7 @@ def standard_errors(
         data: ScoredRows,
         resp: np.ndarray,
         root: np.ndarray | float,
+        rows: np.ndarray,
         workspace: Workspace,
     ) -> ScoreSums:
         columns = scores.complete(data, resp, workspace)
@@ -72,7 +83,9 @@ def standard_errors(
         K = len(scores.root_weights)
         columns[:K] -= scores.root_weights[:, None] * root
         roots = np.broadcast_to(root, len(resp[0]))
-        if survey:
+        if sums_of_groups is not None:
+            sums_of_groups.add(rows, columns * roots)
+        elif survey:
             weighted = columns * roots
             product = weighted @ weighted.T
         else:
@@ -85,6 +98,8 @@ def standard_errors(
         return ScoreSums(product, missing, counts, columns @ roots, scales)
 
     sums = blocks.fold(kernel, scores.n_rows + expectation.values_per_sample)
+    if sums_of_groups is not None:
+        sums = replace(sums, scores=sums_of_groups.products)
 
     def errors_by(method: str) -> tuple[np.ndarray, ...]:
         own = scores if method == "opg" else _with_information(scores, sums)
@@ -101,7 +116,9 @@ def standard_errors(
         means = _placed(means, features, blocks.n_features, 1)
         covariances = _placed(covariances, features, blocks.n_features, axes)
         found = weights, means, covariances, *more
-    return found if survey else tuple(errors / np.sqrt(mean) for errors in found)
+    if survey or groups is not None:
+        return found
+    return tuple(errors / np.sqrt(mean) for errors in found)
 
 
 def _with_information(scores: Scores, sums: ScoreSums) -> Scores:

@@ -22,6 +22,7 @@ def weighted_bootstrap(
     X: np.ndarray,
     weight: np.ndarray | None,
     labels: Any,
+    groups: np.ndarray | None,
     n_boot: int,
     random_state: int | np.random.RandomState | None,
     n_jobs: int | None,
@@ -32,7 +33,8 @@ def weighted_bootstrap(
 
     Each goes on from the mixture's parameters, so that components keep their numbers,
     and gives each row a random weight of mean and variance v: an exponential variable
-    for a row of weight one, and for v rows in one their sum, a gamma variable.
+    for a row of weight one, and for v rows in one their sum, a gamma variable. Rows of
+    one of the `groups` have an exponential variable in common, times v.
     """
     template = clone(mixture).set_params(
         n_components=np.shape(mixture.means_)[0],
@@ -44,7 +46,7 @@ def weighted_bootstrap(
         np.iinfo(np.int32).max, size=n_boot
     )
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_replicate)(template, mixture, X, weight, labels, int(seed))
+        delayed(_replicate)(template, mixture, X, weight, labels, groups, int(seed))
         for seed in seeds
     )
     weights, means, covariances, *others = (
@@ -64,11 +66,18 @@ def _replicate(
     X: np.ndarray,
     weight: np.ndarray | None,
     labels: Any,
+    groups: np.ndarray | None,
     seed: int,
 ) -> tuple[np.ndarray, ...]:
     """Return the parameters of one refit."""
-    shape = np.ones(len(X)) if weight is None else weight
-    drawn = np.random.RandomState(seed).standard_gamma(shape)
+    shape, rng = (
+        np.ones(len(X)) if weight is None else weight,
+        np.random.RandomState(seed),
+    )
+    if groups is None:
+        drawn = rng.standard_gamma(shape)
+    else:
+        drawn = shape * rng.standard_exponential(groups.max() + 1)[groups]
     replicate = clone(template).set_params(random_state=seed)
     replicate._set_parameters(mixture._parameters(), numpy_of(mixture.covariances_))
     with warnings.catch_warnings():

@@ -20,7 +20,7 @@ from skem._inputs.frames import (
     is_arrow_table,
     with_names,
 )
-from skem._inputs.gaps import whole, with_gaps
+from skem._inputs.gaps import is_missing, whole, with_gaps
 from skem._inputs.sklearn import Interval
 from skem.core.gaussian.covariance import STRUCTURES, Structure
 
@@ -339,16 +339,53 @@ def check_labels(
     return known if (known >= 0).any() else None
 
 
-def as_labels(labels: Any) -> np.ndarray:
-    """Return what may be labels as an array of any type; integers, if objects are."""
-    found = check_array(
-        as_numpy(whole(labels, "labels")),
+def check_groups(
+    groups: Any, n_samples: int, weight: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Return numbers of groups, from 0 on; −1 for rows without weight.
+
+    They may be of any type that can be sorted. None if none are given.
+    """
+    if groups is None:
+        return None
+    if isinstance(groups, list | tuple):
+        # NaN among strings would become one of them.
+        groups = np.array(groups, dtype=object)
+    found = _each_label(groups, "groups")
+    if found.shape != (n_samples,):
+        raise ValueError(f"groups.shape == {found.shape}, expected {(n_samples,)}!")
+    objects = found.dtype == object
+    if any(map(is_missing, found)) if objects else (found != found).any():
+        raise ValueError("Input groups contains missing values.")
+    used = np.ones(n_samples, bool) if weight is None else weight > 0
+    numbers = np.full(n_samples, -1)
+    try:
+        distinct, numbers[used] = np.unique(found[used], return_inverse=True)
+    except TypeError as error:
+        raise ValueError("The groups should be all strings, or all numbers.") from error
+    if len(distinct) < 2:
+        raise ValueError(
+            "The groups should be at least two, but all rows of positive weight are "
+            "in one."
+        )
+    return numbers
+
+
+def _each_label(labels: Any, name: str) -> np.ndarray:
+    """Return an array of any type."""
+    return check_array(
+        as_numpy(whole(labels, name)),
         dtype=None,
         ensure_2d=False,
         ensure_all_finite=False,
         ensure_min_samples=0,
-        input_name="labels",
+        input_name=name,
     )
+
+
+def as_labels(labels: Any) -> np.ndarray:
+    """Return what may be labels as an array of any type; integers, if objects are."""
+    found = _each_label(labels, "labels")
     if found.dtype == object and all(
         isinstance(label, Integral) and not isinstance(label, bool)
         for label in found.flat

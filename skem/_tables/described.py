@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skem._errors.groups import check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.standard_errors import METHODS
 from skem._fitted.sampling import check_n_draws
@@ -20,6 +21,7 @@ from skem._inputs.frames import in_memory
 from skem._inputs.tables import read_table, with_unknown
 from skem._inputs.validation import (
     as_labels,
+    check_groups,
     check_of_rows,
     rng_of,
     weight_of_each,
@@ -250,6 +252,7 @@ class DescribedTable(UnivariateTable):
         *,
         method: str = "sandwich",
         labels: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> TableStandardErrors:
         """Estimate standard errors of the parameters.
 
@@ -284,6 +287,11 @@ class DescribedTable(UnivariateTable):
         labels : array-like of shape (n_samples,), default=None
             The known components that the fit was given.
 
+        groups : array-like of shape (n_samples,), default=None
+            Names or numbers of what rows were drawn together in, such as households:
+            rows of one group may depend on each other, as in
+            :meth:`GaussianMixture.standard_errors`. For 'sandwich' and 'survey'.
+
         Returns
         -------
         errors : TableStandardErrors
@@ -299,7 +307,8 @@ class DescribedTable(UnivariateTable):
 
         ValueError
             As :meth:`predict`; if `method` is none of the four, weights are negative
-            or all zero, or labels are not those of components.
+            or all zero, or labels are not those of components; if groups have missing
+            values, there is only one, or `method` takes none.
 
         Warns
         -----
@@ -335,8 +344,11 @@ class DescribedTable(UnivariateTable):
         self._check_is_fitted()
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        if groups is not None:
+            check_grouped(method)
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
+        numbers = check_groups(groups, em.n_samples, weight)
         if method == "survey":
             # Their scale says nothing, and rows are to count as rows.
             weight = weight * (np.count_nonzero(weight) / weight.sum())
@@ -344,7 +356,15 @@ class DescribedTable(UnivariateTable):
             warn_unless_counts(weight, "standard errors")
         em = self._with_widths(em, weight)
         elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))
-        errors = errors_of(em, self._point, weight, self._outward, method, elsewhere)
+        errors = errors_of(
+            em,
+            self._point,
+            weight,
+            self._outward,
+            method,
+            numbers,
+            elsewhere=elsewhere,
+        )
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {
             columns.names[j]: kind for kind, places in columns.groups for j in places
@@ -353,7 +373,11 @@ class DescribedTable(UnivariateTable):
             np.array(self._point.weights), here, kinds, self.categories_
         )
         return TableStandardErrors(
-            errors["weights"], unflattened(errors), estimates, method
+            errors["weights"],
+            unflattened(errors),
+            estimates,
+            method,
+            None if numbers is None else int(numbers.max()) + 1,
         )
 
     def _with_widths(self, em: TableMap, weight: np.ndarray) -> TableMap:

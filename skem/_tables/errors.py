@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._errors.bounds import INDISTINCT, costs
+from skem._errors.groups import GroupSums
 from skem._errors.information import Rows, warn_of_few_rows
 from skem._inputs.callers import users_level
 from skem._tables.coordinates import (
@@ -59,6 +60,7 @@ class Information:
     em: TableMap
     point: Point
     weight: np.ndarray
+    groups: np.ndarray | None = None
 
     @cached_property
     def _of_categories(self) -> list[tuple[int, CategoricalModel]]:
@@ -157,19 +159,25 @@ class Information:
             scores[self._moves[there, k]] += slopes[there, k] * r
         return slopes, scores
 
-    def matrices(self, *, survey: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def matrices(
+        self, *, survey: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return minus the Hessian, and the sum of outer products of scores.
 
-        These with squares of the weights, of a survey.
+        And how much their sum varies: with squares of the weights, of a survey, and
+        those of groups.
         """
         p = self.starts[-1]
         outer, inner, squared = np.zeros((3, p, p))
+        sums = None if self.groups is None else GroupSums(self.groups, p)
         for rows, _, resp in self.em.posterior(self.point):
             logits, v = list(self._logits(self.em.numbers(rows))), self.weight[rows]
             weighted = resp * v
             slopes, scores = self._scored(logits, resp)
             outer += _products(scores, v)
-            if survey:
+            if sums is not None:
+                sums.add(rows, scores * v)
+            elif survey:
                 squared += _products(scores, v**2)
             for k, own in enumerate(weighted):
                 there = self._moves[:, k] >= 0
@@ -177,7 +185,8 @@ class Information:
                 inner[np.ix_(into, into)] += _products(D, own)
             for part, start, own in zip(self.parts, self.starts, logits, strict=False):
                 _add_curvatures(part, start, own, weighted, inner)
-        return outer - inner, squared if survey else outer
+        varying = squared if survey else outer
+        return outer - inner, outer, varying if sums is None else sums.products
 
     def pseudo(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrices of the pseudo-observations that count as rows."""
@@ -340,13 +349,16 @@ def errors_of(
     weight: np.ndarray,
     outward: Callable[[Point], dict[Any, np.ndarray]],
     method: str,
+    groups: np.ndarray | None = None,
+    *,
     elsewhere: bool = False,
 ) -> dict[Any, np.ndarray]:
     """Return the errors of what `outward` makes of a point, by the delta method.
 
-    It has been said if the point is `elsewhere`, at no maximum.
+    Rows of one of the `groups`, numbers from 0 on, may depend on each other. It has
+    been said if the point is `elsewhere`, at no maximum.
     """
-    information = Information(em, point, weight)
+    information = Information(em, point, weight, groups)
     size = information.starts[-1]
     here = outward(point)
     if not size:
@@ -426,7 +438,7 @@ class Matrices(NamedTuple):
     @classmethod
     def of(cls, information: Information, method: str) -> Matrices:
         """Return those of the rows, without what is held on a border."""
-        hessian, outer = information.matrices(survey=method == "survey")
+        hessian, outer, varying = information.matrices(survey=method == "survey")
         of_pseudo = information.pseudo()
         held = information.border.held
         single = not all(
@@ -442,7 +454,7 @@ class Matrices(NamedTuple):
         curved = _without(held, hessian if single else told)
         return cls(
             _without(held, hessian + of_pseudo[0]),
-            _without(held, outer + of_pseudo[1]),
+            _without(held, varying + of_pseudo[1]),
             {"opg": _without(held, told)} | dict.fromkeys(OF_CURVATURE, curved),
         )
 

@@ -105,13 +105,15 @@ class TableEstimates(NamedTuple):
             ),
         }
         if intervals is None:
-            return Listing(title_of(errors.method), parts, values)
+            title = title_of(errors.method, n_groups=errors.n_groups)
+            return Listing(title, parts, values)
         for i, end in enumerate(("lower", "upper")):
             values[end] = listed(
                 intervals.weights[i],
                 lambda name, key, i=i: intervals.parameters[name][key][i],
             )
-        return Listing(title_of(errors.method, intervals.level), parts, values)
+        title = title_of(errors.method, intervals.level, n_groups=errors.n_groups)
+        return Listing(title, parts, values)
 
     def _key_of(self, name: str, parameter: str, k: int, *place: int) -> Key:
         """Say what an entry of a parameter is."""
@@ -147,10 +149,14 @@ class TableStandardErrors(Listed, _Errors):
 
     method : {'sandwich', 'survey', 'hessian', 'opg'} or None
         How they were found; not one of the two of the tuple.
+
+    n_groups : int or None
+        Number of groups of rows that may depend on each other.
     """
 
     estimates: TableEstimates | None = None
     method: str | None = None
+    n_groups: int | None = None
 
     def __new__(
         cls,
@@ -158,14 +164,16 @@ class TableStandardErrors(Listed, _Errors):
         parameters: Parameters,
         estimates: TableEstimates | None = None,
         method: str | None = None,
+        n_groups: int | None = None,
     ) -> TableStandardErrors:
         """Make the tuple of the first two."""
         errors = super().__new__(cls, weights, parameters)
         errors.estimates, errors.method = estimates, method
+        errors.n_groups = n_groups
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.estimates, self.method)
+        return type(self), (*self, self.estimates, self.method, self.n_groups)
 
     def _listing(self) -> Listing | None:
         return None if self.estimates is None else self.estimates.listing(self)
