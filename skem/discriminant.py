@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from sklearn.utils.validation import column_or_1d
 from skem._estimators.component_choice import (
     INNER_CONSTRAINTS,
     WithMixture,
+    check_inner,
     fit_mixture,
     require_y,
 )
@@ -125,6 +126,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     mixture_: GaussianMixture
     n_components_: np.ndarray
 
+    _in_file: ClassVar[dict[str, str]] = {"classes_": "labels", "priors_": "shares"}
+
     _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "n_components": [*INNER_CONSTRAINTS["n_components"], Mapping],
         "covariance_type": [*INNER_CONSTRAINTS["covariance_type"], Mapping],
@@ -221,6 +224,23 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         for k, how in enumerate(asked):
             own = labels == k
             self.mixtures_.append(self._of_class(X[own], weight[own], *how))
+        self._join()
+
+    @property
+    def _inner(self) -> list[GaussianMixture]:
+        return self.mixtures_
+
+    def _become(self, inner: list[Any]) -> None:
+        self.mixtures_ = inner
+        if not 1 < len(inner) == len(self.classes_) == len(self.priors_):
+            raise ValueError("there should be a class, a prior and a mixture for each")
+        if self.classes_.dtype == object:
+            self.classes_ = np.array(self.classes_.tolist())
+        for mixture in inner:
+            check_inner(mixture, self.n_features_in_)
+        self._join()
+
+    def _join(self) -> None:
         self.n_components_ = np.array([len(each.weights_) for each in self.mixtures_])
         self.mixture_ = self._joined()
 

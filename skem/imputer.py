@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from sklearn.utils import assert_all_finite, check_random_state
 from skem._estimators.component_choice import (
     INNER_CONSTRAINTS,
     WithMixture,
+    check_inner,
     fit_mixture,
 )
 from skem._fitted.conditional import Conditioner, impute
@@ -111,6 +112,8 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
     n_components_: int
     indicator_: MissingIndicator | None
 
+    _in_file: ClassVar[dict[str, str]] = {"_valued": "mask", "_indicated": "mask"}
+
     _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "missing_values": [MissingValues(numeric_only=True)],
         "sample_posterior": ["boolean"],
@@ -202,9 +205,28 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             None if names is None else names[self._valued],
         )
         self.n_components_ = len(self.mixture_.weights_)
+        self._set_indicator(X)
+
+    def _set_indicator(self, X: np.ndarray) -> None:
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
+
+    @property
+    def _indicated(self) -> np.ndarray:
+        """Mask of the features of which there is an indicator."""
+        mask = np.zeros(self.n_features_in_, bool)
+        if self.indicator_ is not None:
+            mask[self.indicator_.features_] = True
+        return mask
+
+    def _become(self, inner: list[Any]) -> None:
+        (self.mixture_,) = inner
+        check_inner(self.mixture_, int(self._valued.sum()))
+        self.n_components_ = len(self.mixture_.weights_)
+        self._set_indicator(
+            np.where(self.__dict__.pop("_indicated"), np.nan, 0.0)[None]
+        )
 
     def _with_nan(self, X: np.ndarray) -> np.ndarray:
         """Return X with NaN for what is missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -138,6 +138,14 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
     offset_: float
     support_threshold_: float
 
+    _in_file: ClassVar[dict[str, str]] = {
+        "offset_": "float",
+        "support_threshold_": "float",
+        "_below_peak": "float",
+        "_draws": "count",
+        "_seed": "count",
+    }
+
     _parameter_constraints: dict = INNER_CONSTRAINTS | {
         "false_alarm_rate": [Interval(Real, 0, 0.5, closed="neither")],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
@@ -241,6 +249,10 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
             mass = self.mixture_._support(self._draws, self._seed).below
             self.support_threshold_ = float(mass(np.array([self.offset_]))[0])
             self._below_peak = self.offset_ - peak(self.mixture_)
+
+    def _become(self, inner: list[Any]) -> None:
+        super()._become(inner)
+        self._levels = {}
 
     def _level(self, mixture: GaussianMixture) -> float:
         """Return the log-density below which a mixture has the mass of outliers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Self, overload
+from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from sklearn.utils import Tags, check_array, check_consistent_length
 from skem._estimators.component_choice import (
     INNER_CONSTRAINTS,
     WithMixture,
+    check_inner,
     fit_mixture,
     require_y,
 )
@@ -131,6 +132,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     n_components_: int
     n_targets_: int
 
+    _in_file: ClassVar[dict[str, str]] = {"_flat": "flag"}
+
     _parameter_constraints: dict = INNER_CONSTRAINTS
 
     def __init__(
@@ -220,6 +223,12 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         flat = len(chosen) == 1 and np.ndim(targets) == 0
         regressor._set_mixture(mixture.marginal([*others, *chosen]), flat)
         return regressor
+
+    def _become(self, inner: list[Any]) -> None:
+        (mixture,) = inner
+        d = self.n_features_in_ + 1
+        check_inner(mixture, max(d, mixture.n_features_in_))
+        self._set_mixture(mixture, self._flat)
 
     def _set_mixture(self, mixture: GaussianMixture, flat: bool) -> None:
         self.mixture_ = mixture

@@ -345,7 +345,7 @@ def test_files_that_are_no_mixtures_are_refused(command, refuse, write, tmp_path
     assert "cannot read" in refuse(command, tmp_path / "missing.json", *more)
     table = tmp_path / "table.json"
     skem.MixtureModel(families="poisson").fit([[1], [2]]).save(table)
-    assert "is a mixture of a table" in refuse(command, table, *more)
+    assert "has a MixtureModel, which" in refuse(command, table, *more)
 
 
 # sample

@@ -285,7 +285,7 @@ def test_what_save_does_not_know_is_refused(fitted, tmp_path):
 
     path = tmp_path / "mixture.json"
     own = Own(1).fit([[1.0], [2.0], [4.0]])
-    with pytest.raises(NotImplementedError, match="MixtureModel, not Own"):
+    with pytest.raises(NotImplementedError, match="MixtureOutlierDetector, not Own"):
         own.save(path)
     mixture = pickle.loads(pickle.dumps(fitted))
     mixture.random_state = np.random.RandomState(0)

@@ -77,7 +77,8 @@ MAY_IMPORT = {
     | {"core.solve", "_inputs", "_report", "_fitting", "_tables", "_selection"}
     | {"mixture_model", "exceptions"},
     "_estimators": GAUSSIAN
-    | {"core.incomplete", "_inputs", "_fitted", "gaussian_mixture", "model_selection"},
+    | {"core.incomplete", "_inputs", "_saving", "_fitted"}
+    | {"gaussian_mixture", "model_selection"},
     "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
     "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "regressor": {"_inputs", "_fitted", "_fitting", "_estimators"}
@@ -93,7 +94,8 @@ MAY_IMPORT = {
 LATER = {
     "_fitted": {"gaussian_mixture"},
     "_saving": {"_tables", "gaussian_mixture", "bayesian_mixture"}
-    | {"student_mixture", "mixture_model"},
+    | {"student_mixture", "mixture_model"}
+    | {"regressor", "imputer", "discriminant", "outlier"},
     "_merging": {"_display"},
     "_cli": {"datasets"},
 }

@@ -179,8 +179,8 @@ def _load(options: Namespace) -> tuple[Any, tuple[str, ...]]:
         raise CommandError(str(error)) from None
     if not hasattr(mixture, "means_"):
         raise CommandError(
-            f"{options.model} is a mixture of a table, {type(mixture).__name__}, which "
-            "the command does not take: read it in Python by skem.load"
+            f"{options.model} has a {type(mixture).__name__}, which the command does "
+            "not take: read it in Python by skem.load"
         )
     numbered = [f"column {j + 1}" for j in range(mixture.n_features_in_)]
     names = mixture.__dict__.pop("feature_names_in_", numbered)

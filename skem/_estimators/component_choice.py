@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.utils import Tags
@@ -19,6 +20,7 @@ from skem._inputs.validation import (
     check_n_values,
     check_sample_weight,
 )
+from skem._saving.files import save_mixture
 from skem.core.gaussian.covariance import SHAPES
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import COVARIANCE_TYPES, GaussianMixtureIC
@@ -93,11 +95,27 @@ def require_y(estimator: Any, y: Any) -> None:
         )
 
 
+def check_inner(mixture: Any, n_features: int) -> None:
+    """Require a Gaussian mixture of so many features."""
+    if not isinstance(mixture, GaussianMixture):
+        raise ValueError(f"a {type(mixture).__name__} is no GaussianMixture")
+    if mixture.n_features_in_ != n_features:
+        raise ValueError(
+            f"a mixture should have {n_features} features, and has "
+            f"{mixture.n_features_in_}"
+        )
+
+
 class WithMixture:
-    """Tags and checks of an estimator that has a mixture inside."""
+    """Tags, checks and the file of an estimator that has a mixture inside."""
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    mixture_: GaussianMixture
+    n_components_: Any
+
+    _in_file: ClassVar[dict[str, str]] = {}
+    """What a file has beside the mixtures inside, and what each of that is."""
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags of scikit-learn."""
@@ -109,6 +127,65 @@ class WithMixture:
         # Asked first, as scikit-learn's check takes as long as a row does.
         if not hasattr(self, "mixture_"):
             check_is_fitted(self, "mixture_")
+
+    @property
+    def _inner(self) -> list[GaussianMixture]:
+        """The mixtures inside."""
+        return [self.mixture_]
+
+    def _become(self, inner: list[Any]) -> None:
+        """Have the mixtures of a file inside."""
+        (self.mixture_,) = inner
+        check_inner(self.mixture_, self.n_features_in_)
+        self.n_components_ = len(self.mixture_.weights_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file, for :func:`skem.load`.
+
+        The file is JSON, as that of a mixture: the class, the parameters, and what
+        there is after `fit`, the mixtures inside among it, in full precision. It holds
+        neither code nor rows, and is written as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if it is there.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        NotImplementedError
+            If the class is a subclass of one that :func:`skem.load` knows, or a
+            parameter or an attribute cannot be written, such as a `RandomState`.
+
+        ValueError
+            If :func:`skem.load` would refuse the file. One that is there stays as it
+            is.
+
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        skem.load : Read the file.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import skem
+        >>> from skem.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> detector = skem.MixtureOutlierDetector(2, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = pathlib.Path(directory) / "detector.json"
+        ...     detector.save(path)
+        ...     same = skem.load(path)
+        >>> same.predict([[2.0, 55.0], [3.0, 50.0]])
+        array([ 1, -1])
+        """
+        save_mixture(self, path)
 
     def _check_rows(self, X: Any, *, reset: bool = False) -> np.ndarray:
         """Validate X, in which NaN is a missing value."""

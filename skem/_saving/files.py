@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -23,22 +23,49 @@ from skem.core.mixture.noise import Background
 
 if TYPE_CHECKING:
     from skem.bayesian_mixture import BayesianGaussianMixture
+    from skem.discriminant import MixtureDiscriminantAnalysis
     from skem.gaussian_mixture import GaussianMixture
+    from skem.imputer import GaussianMixtureImputer
     from skem.mixture_model import MixtureModel
+    from skem.outlier import MixtureOutlierDetector
+    from skem.regressor import GaussianMixtureRegressor
     from skem.student_mixture import StudentMixture
+
+    Saved: TypeAlias = (
+        GaussianMixture
+        | BayesianGaussianMixture
+        | StudentMixture
+        | MixtureModel
+        | GaussianMixtureRegressor
+        | GaussianMixtureImputer
+        | MixtureDiscriminantAnalysis
+        | MixtureOutlierDetector
+    )
 
 FORMAT = "skem mixture"
 FORMAT_VERSION = 1
+WITH_MIXTURES = {
+    "GaussianMixtureRegressor": "skem.regressor",
+    "GaussianMixtureImputer": "skem.imputer",
+    "MixtureDiscriminantAnalysis": "skem.discriminant",
+    "MixtureOutlierDetector": "skem.outlier",
+}
+"""Classes of estimators that have mixtures inside."""
 CLASSES = {
     "GaussianMixture": "skem.gaussian_mixture",
     "BayesianGaussianMixture": "skem.bayesian_mixture",
     "StudentMixture": "skem.student_mixture",
     "MixtureModel": "skem.mixture_model",
+    **WITH_MIXTURES,
 }
-TABLE = "MixtureModel"
-"""The class whose documents are those of `skem._tables.files`."""
-DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
-KEYS = {"format", "version", "skem", "class", "parameters", "attributes", "state"}
+ELSEWHERE = {
+    "MixtureModel": "skem._tables.files",
+    **dict.fromkeys(WITH_MIXTURES, "skem._estimators.files"),
+}
+"""Modules that write and read the documents of other classes."""
+INTEGERS = tuple(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
+DTYPES = ("float64", "float32", *INTEGERS, "bool", "str")
+PARTS = {"class", "parameters", "attributes", "state"}
 STATE = {"fingerprint", "n_given", "noise", "null_space"}
 LABELLED = "labelled"
 """What the state has besides, if the fit was given labels."""
@@ -82,23 +109,11 @@ LARGEST = 2**63 - 1
 
 def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted mixture as `skem.load` reads it."""
-    kind = type(mixture)
-    name = kind.__name__
-    if CLASSES.get(name) != kind.__module__:
-        raise NotImplementedError(
-            f"save knows {', '.join(CLASSES)}, not {name}. Save it with skops or "
-            "pickle."
-        )
-    mixture._check_is_fitted()
-    own = (
-        import_module("skem._tables.files").table_document if name == TABLE else _parts
-    )
     document = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "skem": import_module("skem").__version__,
-        "class": name,
-        **own(mixture),
+        **part_of(mixture),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     # Before there is a file, which may take the place of a good one.
@@ -111,6 +126,22 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         ) from None
     with replacing(path, encoding="utf-8") as file:
         file.write(f"{text}\n")
+
+
+def part_of(mixture: Any) -> dict[str, Any]:
+    """Return what a document has of a mixture: its class, parameters and so on."""
+    kind = type(mixture)
+    name = kind.__name__
+    if CLASSES.get(name) != kind.__module__:
+        raise NotImplementedError(
+            f"save knows {', '.join(CLASSES)}, not {name}. Save it with skops or "
+            "pickle."
+        )
+    mixture._check_is_fitted()
+    own = _parts
+    if name in ELSEWHERE:
+        own = import_module(ELSEWHERE[name]).document
+    return {"class": name, **own(mixture)}
 
 
 def _parts(mixture: Any) -> dict[str, Any]:
@@ -145,8 +176,8 @@ def _parts(mixture: Any) -> dict[str, Any]:
 
 def load(
     path: str | os.PathLike[str],
-) -> GaussianMixture | BayesianGaussianMixture | StudentMixture | MixtureModel:
-    """Read a mixture that its method `save` has written.
+) -> Saved:
+    """Read a mixture, or an estimator with one inside, that `save` has written.
 
     The file is JSON and holds no code: it is safe to read one of unknown origin.
 
@@ -157,7 +188,9 @@ def load(
 
     Returns
     -------
-    mixture : GaussianMixture, BayesianGaussianMixture, StudentMixture or MixtureModel
+    mixture : GaussianMixture, BayesianGaussianMixture, StudentMixture, MixtureModel, \
+            GaussianMixtureRegressor, GaussianMixtureImputer, \
+            MixtureDiscriminantAnalysis or MixtureOutlierDetector
         Fitted, with the same parameters and attributes, to the last digit.
         `partial_fit` goes on from the parameters, as after
         :meth:`GaussianMixture.from_parameters`: the statistics of a stream are not
@@ -223,16 +256,27 @@ def _decoded_mixture(document: Any) -> Any:
             f"it has version {version!r} of the format, of skem "
             f"{document.get('skem')}; this one reads version {FORMAT_VERSION}"
         )
-    if missing := KEYS - document.keys():
+    if "skem" not in document:
+        raise UnreadableError("it lacks 'skem'")
+    return decoded_part(
+        {key: document[key] for key in document.keys() - {"format", "version", "skem"}}
+    )
+
+
+def decoded_part(document: Any) -> Any:
+    """Return the mixture of what `part_of` has made, checked."""
+    if not isinstance(document, dict):
+        raise ValueError("a mixture should be a JSON object")
+    if missing := PARTS - document.keys():
         raise UnreadableError(f"it lacks {min(missing)!r}")
-    if unknown := document.keys() - KEYS:
+    if unknown := document.keys() - PARTS:
         raise UnreadableError(f"it has {min(unknown)!r}, which skem does not know")
     name = document["class"]
     if not isinstance(name, str) or name not in CLASSES:
         raise UnreadableError(f"it has the unknown class {name!r}")
     kind = getattr(import_module(CLASSES[name]), name)
-    if name == TABLE:
-        return import_module("skem._tables.files").table_mixture(kind, document)
+    if name in ELSEWHERE:
+        return import_module(ELSEWHERE[name]).mixture(kind, document)
     parameters = decoded_all(document["parameters"])
     if unknown := parameters.keys() - signature(kind).parameters:
         raise UnreadableError(f"{name} has no parameter {min(unknown)!r}")
@@ -457,8 +501,10 @@ def _encoded(value: Any) -> Any:
         return {"tuple": [_encoded(each) for each in value]}
     if isinstance(value, set | frozenset):
         return {"set": sorted(_encoded(each) for each in value)}
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _encoded(each) for key, each in value.items()}}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {"dict": {key: _encoded(each) for key, each in value.items()}}
+        return {"pairs": [[_encoded(each) for each in pair] for pair in value.items()]}
     if isinstance(value, list):
         return [_encoded(each) for each in value]
     if isinstance(value, float):
@@ -485,6 +531,8 @@ def decoded(value: Any) -> Any:
         return set(decoded(value["set"]))
     if value.keys() == {"dict"}:
         return decoded_all(value["dict"])
+    if value.keys() == {"pairs"}:
+        return {decoded(key): decoded(each) for key, each in value["pairs"]}
     if value.keys() == {"float"}:
         if not re.fullmatch("-?inf|nan", value["float"]):
             raise ValueError(f"{value['float']!r} is no number")

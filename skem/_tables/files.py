@@ -62,7 +62,7 @@ OF_LABELS = (str, bool, int, float)
 """Types of categories that a file may have."""
 
 
-def table_document(mixture: Any) -> dict[str, Any]:
+def document(mixture: Any) -> dict[str, Any]:
     """Return the parts of the document that are a mixture's own."""
     if not hasattr(mixture, "lower_bound_"):
         raise NotImplementedError(
@@ -109,7 +109,7 @@ def table_document(mixture: Any) -> dict[str, Any]:
     }
 
 
-def table_mixture(kind: Any, document: Any) -> Any:
+def mixture(kind: Any, document: Any) -> Any:
     """Return the mixture of a document."""
     try:
         return _mixture_read(kind, document)
