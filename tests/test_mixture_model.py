@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -165,6 +166,26 @@ def test_density_of_a_row_is_the_product_of_its_columns(data, model):
         )
     expected = np.logaddexp.reduce(total)
     assert model.score_samples(row)[0] == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(
+        model.component_log_density(row)[0], total - np.log(model.weights_), rtol=1e-9
+    )
+
+
+def test_log_densities_of_components_are_numbers_and_make_those_of_rows(data, model):
+    table = data[0].copy()
+    table.loc[3, ["age", "visits", "plan"]] = None
+    table.loc[5, "age"], table.loc[6, "height"] = 1e7, -1e160
+    each = model.component_log_density(table)
+    assert np.isfinite(each).all()
+    near = np.arange(len(table)) != 6
+    found = logsumexp(each[near], axis=1, b=model.weights_)
+    np.testing.assert_allclose(found, model.score_samples(table[near]), rtol=1e-9)
+    resp = np.exp(each[near] - found[:, None]) * model.weights_
+    # Far away their differences lose digits.
+    expected = model.predict_proba(table[near])
+    np.testing.assert_allclose(
+        np.delete(resp, 5, axis=0), np.delete(expected, 5, axis=0), atol=1e-9
+    )
 
 
 def test_a_missing_cell_leaves_its_column_out(data, model):

@@ -200,7 +200,7 @@ def text_frame():
     return frame.assign(kind=np.array(["a", "b", "c"])[frame.kind])
 
 
-METHODS = ["predict", "predict_proba", "score_samples"]
+METHODS = ["predict", "predict_proba", "score_samples", "component_log_density"]
 
 
 @pytest.mark.parametrize("method", METHODS)

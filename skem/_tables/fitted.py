@@ -222,6 +222,48 @@ class FittedTable(TakesTables, SharedMethods):
             return lazily(self, X, "score_samples")
         return self._posterior(X)[0]
 
+    def component_log_density(self, X: Any) -> np.ndarray:
+        """Return the log-likelihood of each row in each component, without its weight.
+
+        With the logarithms of the weights added, the logarithm of the sum of
+        exponentials over components is `score_samples`.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        log_prob : ndarray or Dask array of shape (n_samples, n_components)
+            In nats, of what was observed of each row; always finite.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            As `predict`.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.component_log_density([[1, 2], [29, None]]).round(1)
+        array([[-27.2,  -3.6],
+               [ -2.7, -38.6]])
+        """
+        if is_dask(X):
+            return lazily(self, X, "component_log_density", (self._n_features_out,))
+        em = self._map(X)
+        log_density = np.empty((em.n_samples, len(self.weights_)))
+        for rows, found in em.component_log_density(self._point):
+            log_density[rows] = found.T
+        limit = np.finfo(float).max
+        return np.nan_to_num(log_density, nan=-limit, posinf=limit, neginf=-limit)
+
     def _agreement(
         self, X: Any, sample_weight: ArrayLike | None, labels: ArrayLike | None
     ) -> Agreement:
@@ -299,11 +341,9 @@ class FittedTable(TakesTables, SharedMethods):
         """Log-densities of the components at values of one column, (K, n)."""
         values = np.full((self.n_features_in_, len(x)), np.nan)
         values[j] = x
-        product = self._product.of(values)
-        even = Point(np.ones(len(self.weights_)), self._laws)
-        found = product.coefficients(even)
-        rows = product.rows(values, None, np.ones(len(x)))
-        return product.logits(even, found, rows) + product.base(values)
+        even = np.ones(len(x))
+        em = TableMap(self._product.of(values), values, even, Workers())
+        return np.hstack([each for _, each in em.component_log_density(self._point)])
 
     def _proportions(self, j: int) -> np.ndarray:
         """Probabilities of the categories of a column, (K, B)."""

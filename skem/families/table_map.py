@@ -203,6 +203,16 @@ class TableMap:
             here = slice(*cut)
             yield here, log_norm + self.product.base(self.numbers(here)), resp
 
+    def component_log_density(self, point: Point) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield log p_k(x) of blocks of rows, (K, b)."""
+        even = Point(np.ones(len(point.weights)), point.laws)
+        found = self.product.coefficients(even)
+        for cut in self._cuts():
+            here = slice(*cut)
+            with np.errstate(over="ignore", invalid="ignore"):
+                logits = self.product.logits(even, found, self.block(cut))
+                yield here, logits + self.product.base(self.numbers(here))
+
 
 def _folded_there(
     product: Product,
