@@ -360,6 +360,7 @@ class MixtureIC(TakesTables, Chooser):
     predict_proba = of_best(MixtureModel.predict_proba)
     score_samples = of_best(MixtureModel.score_samples)
     component_log_density = of_best(MixtureModel.component_log_density)
+    hdr_level = of_best(MixtureModel.hdr_level)
     sample = of_best(MixtureModel.sample)
     impute = of_best(MixtureModel.impute)
     support_probability = of_best(MixtureModel.support_probability)

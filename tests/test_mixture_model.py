@@ -1205,3 +1205,44 @@ def test_a_fit_tells_how_high_its_searches_have_come(rng):
     again.set_params(warm_start=True).fit(X)
     assert again.search_bounds_.tolist() == [again.lower_bound_]
     assert not hasattr(again.partial_fit(X), "search_bounds_")
+
+
+def test_draws_given_some_columns_are_those_of_the_conditional(data, model):
+    given = {"age": 45.0, "plan": "basic", "visits": 5}
+    table, labels = model.sample(3000, random_state=0, given=given)
+    assert list(table.columns) == list(data[0].columns)
+    assert (table["age"] == 45).all()
+    assert (table["plan"] == "basic").all()
+    assert (table["visits"] == 5).all()
+    part = model.conditional(given)
+    others, same = part.sample(3000, random_state=0)
+    np.testing.assert_array_equal(labels, same)
+    for name in others:
+        np.testing.assert_array_equal(table[name], others[name])
+    # The height of those of this age: from the regression on it.
+    ((_, covariances),) = (
+        (names, c) for names, c in model.covariances_.items() if "height" in names
+    )
+    means = model.parameters_["height"]["mean"] + covariances[:, 0, 1] / covariances[
+        :, 0, 0
+    ] * (45 - model.parameters_["age"]["mean"])
+    expected = part.weights_ @ means
+    assert table["height"].mean() == pytest.approx(expected, abs=0.5)
+    with pytest.raises(ValueError, match="no category 'gold'"):
+        model.sample(given={"plan": "gold"})
+    with pytest.raises(ValueError, match="at least one column without a value"):
+        model.sample(given=table.iloc[0].tolist())
+
+
+def test_the_region_of_highest_density_has_its_mass(model):
+    level = model.hdr_level(0.9, n_samples=20_000, random_state=0)
+    share = model.score_samples(model.sample(20_000, random_state=1)[0]) >= level
+    # Five standard errors of both shares.
+    assert share.mean() == pytest.approx(0.9, abs=5 * np.sqrt(2 * 0.09 / 20_000))
+    rates = MixtureModel(families="poisson").fit([[0], [1], [2], [3], [4]])
+    level = rates.hdr_level(0.6, random_state=0)
+    inside = np.flatnonzero(rates.score_samples(np.arange(9)[:, None]) >= level)
+    # Of Poisson(2): 1 and 2 have 0.541, and 0.722 with 3.
+    assert inside.tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="The 'prob' parameter of"):
+        model.hdr_level(1.0)

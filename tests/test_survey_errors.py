@@ -155,5 +155,5 @@ def test_it_prints_what_it_is(rng):
     assert str(errors).startswith(
         "Standard errors by the sandwich for sampling weights"
     )
-    with pytest.raises(ValueError, match="method must be one of"):
+    with pytest.raises(ValueError, match="The 'method' parameter of"):
         MixtureModel(1).fit(X).standard_errors(X, method="design")

@@ -122,7 +122,7 @@ def test_a_wrong_model_has_the_errors_of_the_sandwich(rng):
     }
     assert found["sandwich"] == pytest.approx(X.std() / np.sqrt(n), rel=1e-3)
     assert found["hessian"] == pytest.approx(np.sqrt(X.mean() / n), rel=1e-3)
-    with pytest.raises(ValueError, match="method must be one of"):
+    with pytest.raises(ValueError, match="The 'method' parameter of"):
         model.standard_errors(X, method="louis")
 
 

@@ -132,8 +132,7 @@ class Estimates(NamedTuple):
             ends = zip(*intervals, strict=True)
             for name, end, df in zip(("lower", "upper"), ends, of_df, strict=True):
                 values[name] = listed(end, df)
-        title = title_of(errors.method, level, errors.n_boot, errors.n_groups)
-        return Listing(title, parts, values)
+        return Listing(title_of(errors, level), parts, values)
 
     def _key_of(self, place: list[int]) -> Key:
         """Say what an entry of the covariances is."""

@@ -14,7 +14,7 @@ def check_grouped(method: str) -> None:
     if method not in DEPENDENT:
         raise ValueError(
             f"method={method!r} supposes that rows are independent: with groups, take "
-            "'sandwich', 'survey' or 'bootstrap', as far as there is one."
+            "'sandwich', 'survey' or 'bootstrap'."
         )
 
 

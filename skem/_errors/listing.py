@@ -156,20 +156,15 @@ class Listed(ABC):
         return listing.frame()
 
 
-def title_of(
-    method: str | None,
-    level: float | None = None,
-    n_boot: int | None = None,
-    n_groups: int | None = None,
-) -> str:
+def title_of(errors: Any, level: float | None = None) -> str:
     """Say what numbers are, and by which method."""
     title = "standard errors"
-    if method is not None:
-        title += f" by {WAYS[method]}"
-    if n_boot is not None:
-        title += f", {n_boot} refits"
-    if n_groups is not None:
-        title += f", {n_groups} groups of rows"
+    if errors.method is not None:
+        title += f" by {WAYS[errors.method]}"
+    if errors.n_boot is not None:
+        title += f", {errors.n_boot} refits"
+    if errors.n_groups is not None:
+        title += f", {errors.n_groups} groups of rows"
     if level is not None:
         title = f"{100 * level:.6g} % intervals, from {title}"
     return capitalised(title)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import zlib
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skem._errors.standard_errors import METHODS
 from skem._fitted.density import expectation_at
 from skem._fitted.kept import kept
 from skem._fitted.noise import background_of
 from skem._fitted.shared import AllowsGaps, SharedMethods
 from skem._inputs.array_api import numpy_of
-from skem._inputs.options import StrOptions
-from skem._inputs.sklearn import Interval, validate_parameter_constraints
 from skem._inputs.typing import CovarianceType, RandomState
-from skem._inputs.validation import N_JOBS
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.kernel import Kernel
 from skem.core.mixture.noise import Background
-
-ARGUMENTS: dict = {
-    "prob": [Interval(Real, 0, 1, closed="neither")],
-    "method": [StrOptions([*METHODS, "bootstrap"])],
-    "n_boot": [Interval(Integral, 2, None, closed="left")],
-    "n_jobs": N_JOBS,
-    "random_state": ["random_state"],
-}
 
 
 def _fingerprint(*arrays: ArrayLike) -> int:
@@ -207,9 +194,3 @@ class Parametric(AllowsGaps, SharedMethods):
     def _n_parameters(self) -> int:
         self._check_is_fitted()
         return SHAPES[self.covariance_type].n_free(*self._dimensions)
-
-    def _check_arguments(self, of: str, **arguments: Any) -> None:
-        """Check those of a method, called by the name of the class that users know."""
-        validate_parameter_constraints(
-            ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
-        )

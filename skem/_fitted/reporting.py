@@ -14,7 +14,11 @@ from skem._errors.groups import check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
-from skem._errors.weighted_bootstrap import weighted_bootstrap
+from skem._errors.weighted_bootstrap import (
+    NEEDS_ROWS,
+    MixtureRefit,
+    weighted_bootstrap,
+)
 from skem._fitted.parametric import Parametric
 from skem._fitted.shared import of_likelihood
 from skem._inputs.array_api import numpy_of
@@ -298,18 +302,17 @@ class Reporting(Parametric):
         if groups is not None:
             check_grouped(method)
         if is_dask(X) and (groups is not None or method == "bootstrap"):
-            raise ValueError(
-                "The bootstrap and groups need the rows in an array, and X is a Dask "
-                "collection. Take another method, without groups."
-            )
+            raise ValueError(NEEDS_ROWS)
         if method == "bootstrap":
             X, _ = check_data(self, X, reset=False)
-            seed = seed_of(self, random_state)
             weight = check_sample_weight(sample_weight, X)
             numbers = check_groups(groups, len(X), weight)
             warn_unless_counts(weight, "standard errors")
-            errors = weighted_bootstrap(
-                self, X, weight, labels, numbers, n_boot, seed, n_jobs
+            refit = MixtureRefit(self, X, labels)
+            each = np.ones(len(X)) if weight is None else weight
+            seed = seed_of(self, random_state)
+            errors = refit.known(
+                weighted_bootstrap(refit, each, numbers, n_boot, seed, n_jobs)
             )
             if len(errors) > 3:
                 blocks = unthreaded_blocks(self, X, weight, labels, K)

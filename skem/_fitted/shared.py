@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,21 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags
 
+from skem._errors.standard_errors import METHODS
+from skem._inputs.options import StrOptions
+from skem._inputs.sklearn import Interval, validate_parameter_constraints
 from skem._inputs.typing import available_if
+from skem._inputs.validation import N_JOBS
 from skem._saving.files import save_mixture
 from skem.core.mixture.totals import Totals, classified, scored
+
+ARGUMENTS: dict = {
+    "prob": [Interval(Real, 0, 1, closed="neither")],
+    "method": [StrOptions([*METHODS, "bootstrap"])],
+    "n_boot": [Interval(Integral, 2, None, closed="left")],
+    "n_jobs": N_JOBS,
+    "random_state": ["random_state"],
+}
 
 
 def of_likelihood(mixture: SharedMethods) -> bool:
@@ -121,6 +134,12 @@ class SharedMethods(
     @abstractmethod
     def _n_parameters(self) -> int:
         """Return the number of free parameters."""
+
+    def _check_arguments(self, of: str, **arguments: Any) -> None:
+        """Check those of a method, called by the name of the class that users know."""
+        validate_parameter_constraints(
+            ARGUMENTS, arguments, f"{type(self).__name__}.{of}"
+        )
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Turn rows into features: their posterior probabilities.

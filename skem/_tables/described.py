@@ -12,26 +12,29 @@ from numpy.typing import ArrayLike
 
 from skem._errors.groups import check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
-from skem._errors.standard_errors import METHODS
+from skem._errors.weighted_bootstrap import NEEDS_ROWS, weighted_bootstrap
 from skem._fitted.sampling import check_n_draws
 from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.families import Columns
 from skem._inputs.features import check_features
-from skem._inputs.frames import in_memory
+from skem._inputs.frames import in_memory, is_dask
 from skem._inputs.tables import read_table, with_unknown
+from skem._inputs.typing import ErrorMethod, RandomState
 from skem._inputs.validation import (
     as_labels,
     check_groups,
     check_of_rows,
     rng_of,
+    seed_of,
     weight_of_each,
 )
 from skem._tables.errors import errors_of, unflattened
 from skem._tables.intervals import TableEstimates, TableStandardErrors
 from skem._tables.parts import check_left, parts_of, row_given
 from skem._tables.readonly import REFUSAL, read_only
+from skem._tables.refits import TableRefit
 from skem._tables.summary import TableSummary
-from skem._tables.support import support_probability
+from skem._tables.support import level_of, support_probability
 from skem._tables.univariate import UnivariateTable
 from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
@@ -169,6 +172,57 @@ class DescribedTable(UnivariateTable):
         rng = rng_of(self, random_state)
         return support_probability(self, em, n_samples, rng)
 
+    def hdr_level(
+        self,
+        prob: float,
+        n_samples: int = 100_000,
+        random_state: RandomState = None,
+    ) -> float:
+        """Log-density on the border of the highest-density region of mass `prob`.
+
+        The region, the smallest of at least that mass (Hyndman 1996), is where
+        `score_samples` of rows without gaps is at least the level.
+
+        Parameters
+        ----------
+        prob : float
+            Mass of the region, between 0 and 1.
+
+        n_samples : int, default=100_000
+            Number of draws; the mass of the region has a standard error of at most
+            0.5/√n_samples. Where rows of counts and categories share a probability, it
+            is larger than `prob` by what those on the border have.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None takes that of the estimator.
+
+        Returns
+        -------
+        level : float
+            In nats.
+
+        Raises
+        ------
+        NotFittedError
+            If the mixture is not fitted.
+
+        ValueError
+            If `prob` is not between 0 and 1, or `n_samples` is less than one or not a
+            whole number.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> model = MixtureModel(families="bernoulli").fit([[0], [1], [1], [1]])
+        >>> level = model.hdr_level(0.7, random_state=0)
+        >>> model.score_samples([[0], [1]]) >= level
+        array([False,  True])
+        """
+        self._check_arguments("hdr_level", prob=prob, random_state=random_state)
+        self._check_is_fitted()
+        n_samples = check_n_draws(n_samples)
+        return level_of(self, prob, n_samples, rng_of(self, random_state))
+
     def marginal(self, columns: Sequence[int | str] | int | str) -> Any:
         """Return the mixture of some of the columns.
 
@@ -250,7 +304,10 @@ class DescribedTable(UnivariateTable):
         X: Any,
         sample_weight: ArrayLike | None = None,
         *,
-        method: str = "sandwich",
+        method: ErrorMethod = "sandwich",
+        n_boot: int = 200,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
         labels: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> TableStandardErrors:
@@ -277,12 +334,25 @@ class DescribedTable(UnivariateTable):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as repeated rows.
 
-        method : {'sandwich', 'survey', 'hessian', 'opg'}, default='sandwich'
+        method : {'sandwich', 'survey', 'hessian', 'opg', 'bootstrap'}, \
+                default='sandwich'
             'survey' is the sandwich for sampling weights, of how many others a row
             stands for [3]_: scores are multiplied by weights then, and the scale of
             weights is of no effect but beside pseudo-observations. 'hessian' is A⁻¹ and
             'opg', the outer product of gradients, B⁻¹: both suppose that the model is
-            right.
+            right. 'bootstrap' is the standard deviation over refits to random weights
+            of the rows [4]_, for small samples: each starts from the parameters of this
+            mixture, with its pseudo-observations and the widths of values.
+
+        n_boot : int, default=200
+            Number of refits of the bootstrap, at least two. Its errors have a relative
+            standard error of about 1/√(2 n_boot).
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the bootstrap. None: the estimator's `random_state`.
+
+        n_jobs : int or None, default=None
+            The number of refits at a time, in processes of joblib.
 
         labels : array-like of shape (n_samples,), default=None
             The known components that the fit was given.
@@ -290,7 +360,8 @@ class DescribedTable(UnivariateTable):
         groups : array-like of shape (n_samples,), default=None
             Names or numbers of what rows were drawn together in, such as households:
             rows of one group may depend on each other, as in
-            :meth:`GaussianMixture.standard_errors`. For 'sandwich' and 'survey'.
+            :meth:`GaussianMixture.standard_errors`. For 'sandwich', 'survey' and
+            'bootstrap'.
 
         Returns
         -------
@@ -306,9 +377,10 @@ class DescribedTable(UnivariateTable):
             If the mixture is not fitted.
 
         ValueError
-            As :meth:`predict`; if `method` is none of the four, weights are negative
+            As :meth:`predict`; if `method` is none of the five, weights are negative
             or all zero, or labels are not those of components; if groups have missing
-            values, there is only one, or `method` takes none.
+            values, there is only one, or `method` takes none; if X is a Dask collection
+            for the bootstrap.
 
         Warns
         -----
@@ -332,6 +404,9 @@ class DescribedTable(UnivariateTable):
         .. [3] D. A. Binder (1983). On the variances of asymptotically normal estimators
            from complex surveys. International Statistical Review 51(3), 279-292.
 
+        .. [4] M. A. Newton and A. E. Raftery (1994). Approximate Bayesian inference
+           with the weighted likelihood bootstrap. JRSS B 56(1), 3-48.
+
         Examples
         --------
         >>> from skem import MixtureModel
@@ -342,10 +417,18 @@ class DescribedTable(UnivariateTable):
         array([0.15])
         """
         self._check_is_fitted()
-        if method not in METHODS:
-            raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
+        self._check_arguments(
+            "standard_errors",
+            method=method,
+            n_boot=n_boot,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
         if groups is not None:
             check_grouped(method)
+        boot = method == "bootstrap"
+        if boot and is_dask(X):
+            raise ValueError(NEEDS_ROWS)
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
         numbers = check_groups(groups, em.n_samples, weight)
@@ -355,16 +438,22 @@ class DescribedTable(UnivariateTable):
         else:
             warn_unless_counts(weight, "standard errors")
         em = self._with_widths(em, weight)
-        elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))
-        errors = errors_of(
-            em,
-            self._point,
-            weight,
-            self._outward,
-            method,
-            numbers,
-            elsewhere=elsewhere,
-        )
+        if boot:
+            refit = TableRefit(self, em.product, em.numbers(), em.known)
+            seed = seed_of(self, random_state)
+            found = weighted_bootstrap(refit, weight, numbers, n_boot, seed, n_jobs)
+            errors = dict(zip(self._outward(self._point), found, strict=True))
+        else:
+            elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))
+            errors = errors_of(
+                em,
+                self._point,
+                weight,
+                self._outward,
+                method,
+                numbers,
+                elsewhere=elsewhere,
+            )
         columns, here = self._columns, unflattened(self._outward(self._point))
         kinds = {
             columns.names[j]: kind for kind, places in columns.groups for j in places
@@ -377,6 +466,7 @@ class DescribedTable(UnivariateTable):
             unflattened(errors),
             estimates,
             method,
+            n_boot if boot else None,
             None if numbers is None else int(numbers.max()) + 1,
         )
 

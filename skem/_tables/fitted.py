@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from skem._inputs.validation import (
 )
 from skem._report.measures import Agreement
 from skem._tables.lazy import agreement_of, lazily
+from skem._tables.parts import row_given
 from skem.core.blocks.threads import Workers
 from skem.core.mixture.totals import Totals, classified
 from skem.families.model import Laws
@@ -291,6 +293,7 @@ class FittedTable(TakesTables, SharedMethods):
         self,
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
+        given: Any = None,
     ) -> tuple[Any, np.ndarray]:
         """Draw rows from the mixture.
 
@@ -301,6 +304,10 @@ class FittedTable(TakesTables, SharedMethods):
 
         random_state : int, RandomState instance or None, default=None
             Seed; None takes that of the estimator.
+
+        given : mapping, or sequence of shape (n_features,), default=None
+            Values that some columns have in all rows, as in `conditional`; the others
+            are drawn from their law given these.
 
         Returns
         -------
@@ -313,13 +320,32 @@ class FittedTable(TakesTables, SharedMethods):
         Raises
         ------
         ValueError
-            If `n_samples` is less than one, or not a whole number.
+            If `n_samples` is less than one, or not a whole number; if `given` is not
+            valid in `conditional`.
+
+        Examples
+        --------
+        >>> from skem import MixtureModel
+        >>> X = [[0, 1], [1, 0], [0, 2], [30, 9], [31, 8], [28, 7]]
+        >>> model = MixtureModel(2, families="poisson", random_state=0).fit(X)
+        >>> model.sample(3, given={"x0": 29})[0][:, 0]
+        array([29., 29., 29.])
         """
         self._check_is_fitted()
         n_samples = check_n_draws(n_samples)
         rng = rng_of(self, random_state)
-        labels, values = self._labelled_draws(n_samples, rng)
+        if given is None:
+            labels, values = self._labelled_draws(n_samples, rng)
+            return self._rebuilt(values), labels
+        row = row_given(self._columns, given)
+        left, part = np.isnan(row), self.conditional(given)
+        values = np.repeat(row[:, None], n_samples, axis=1)
+        labels, values[left] = part._labelled_draws(n_samples, rng)
         return self._rebuilt(values), labels
+
+    @abstractmethod
+    def conditional(self, values: Any) -> Any:
+        """Return the mixture of the other columns, given the values of some."""
 
     def _labelled_draws(
         self, n: int, rng: np.random.RandomState

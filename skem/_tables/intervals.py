@@ -105,15 +105,13 @@ class TableEstimates(NamedTuple):
             ),
         }
         if intervals is None:
-            title = title_of(errors.method, n_groups=errors.n_groups)
-            return Listing(title, parts, values)
+            return Listing(title_of(errors), parts, values)
         for i, end in enumerate(("lower", "upper")):
             values[end] = listed(
                 intervals.weights[i],
                 lambda name, key, i=i: intervals.parameters[name][key][i],
             )
-        title = title_of(errors.method, intervals.level, n_groups=errors.n_groups)
-        return Listing(title, parts, values)
+        return Listing(title_of(errors, intervals.level), parts, values)
 
     def _key_of(self, name: str, parameter: str, k: int, *place: int) -> Key:
         """Say what an entry of a parameter is."""
@@ -147,8 +145,11 @@ class TableStandardErrors(Listed, _Errors):
     parameters : dict of str to dict of str to ndarray
         Of `parameters_`.
 
-    method : {'sandwich', 'survey', 'hessian', 'opg'} or None
+    method : {'sandwich', 'survey', 'hessian', 'opg', 'bootstrap'} or None
         How they were found; not one of the two of the tuple.
+
+    n_boot : int or None
+        Number of refits of the bootstrap.
 
     n_groups : int or None
         Number of groups of rows that may depend on each other.
@@ -156,6 +157,7 @@ class TableStandardErrors(Listed, _Errors):
 
     estimates: TableEstimates | None = None
     method: str | None = None
+    n_boot: int | None = None
     n_groups: int | None = None
 
     def __new__(
@@ -164,16 +166,18 @@ class TableStandardErrors(Listed, _Errors):
         parameters: Parameters,
         estimates: TableEstimates | None = None,
         method: str | None = None,
+        n_boot: int | None = None,
         n_groups: int | None = None,
     ) -> TableStandardErrors:
         """Make the tuple of the first two."""
         errors = super().__new__(cls, weights, parameters)
         errors.estimates, errors.method = estimates, method
-        errors.n_groups = n_groups
+        errors.n_boot, errors.n_groups = n_boot, n_groups
         return errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.estimates, self.method, self.n_groups)
+        more = self.estimates, self.method, self.n_boot, self.n_groups
+        return type(self), (*self, *more)
 
     def _listing(self) -> Listing | None:
         return None if self.estimates is None else self.estimates.listing(self)

@@ -1,4 +1,4 @@
-"""Probability that a draw of a table's mixture has no higher density than a row."""
+"""How draws of a table's mixture are spread over levels of its density."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skem._fitted.support import Sampled
+from skem._fitted.support import TIED, Sampled
 from skem.core.blocks.threads import Workers
 from skem.core.incomplete.patterns import Patterns
 from skem.families.table_map import TableMap
@@ -16,17 +16,32 @@ def support_probability(
     mixture: Any, em: TableMap, n_samples: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """Share of draws, with the gaps of a row, that are at most as dense as it is."""
-    _, draws = mixture._labelled_draws(n_samples, rng)
-    values = em.numbers()
+    draws, values = _draws(mixture, n_samples, rng), em.numbers()
     prob = np.ones(em.n_samples)
     levels = _log_density(mixture, values)
     for observed, rows in Patterns.of(np.isnan(values)):
         # A row without a value has the density one, as all draws then have.
         if observed.any():
             seen = np.where(observed[:, None], draws, np.nan)
-            drawn = Sampled(np.sort(_log_density(mixture, seen)))
-            prob[rows] = drawn.below(levels[rows])
+            prob[rows] = _sampled(mixture, seen).below(levels[rows])
     return prob
+
+
+def level_of(
+    mixture: Any, prob: float, n_samples: int, rng: np.random.RandomState
+) -> float:
+    """Return the highest level that draws have a share `prob` of on or above it."""
+    found = _sampled(mixture, _draws(mixture, n_samples, rng)).log_density
+    # Rows of one probability may differ by rounding.
+    return float(np.quantile(found, 1 - prob, method="lower")) - TIED
+
+
+def _draws(mixture: Any, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+    return np.asarray(mixture._labelled_draws(n_samples, rng)[1])
+
+
+def _sampled(mixture: Any, values: np.ndarray) -> Sampled:
+    return Sampled(np.sort(_log_density(mixture, values)))
 
 
 def _log_density(mixture: Any, values: np.ndarray) -> np.ndarray:
