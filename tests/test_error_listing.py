@@ -142,7 +142,10 @@ def test_numbers_that_are_not_known_are_printed(rng):
     mixture = GaussianMixture(1, fixed="weights").fit(X)
     estimates = mixture.standard_errors(X).estimates
     errors = StandardErrors(
-        np.array([0.0]), np.array([[np.nan]]), np.array([[[np.inf]]]), estimates
+        np.array([0.0]),
+        np.array([[np.nan]]),
+        np.array([[[np.inf]]]),
+        estimates=estimates,
     )
     rows = [line.split() for line in str(errors).splitlines()[3:]]
     assert [row[-1] for row in rows] == ["0.00", "nan", "inf"]

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skem._errors.listing import ALL, NO_ESTIMATES, Key, Listed, Listing, title_of
+from skem._errors.listing import (
+    ALL,
+    NO_ESTIMATES,
+    Key,
+    ListedErrors,
+    ListedIntervals,
+    Listing,
+    title_of,
+)
 
 
 class Interval(NamedTuple):
@@ -23,7 +31,7 @@ class _Intervals(NamedTuple):
     covariances: Interval
 
 
-class ConfidenceIntervals(Listed, _Intervals):
+class ConfidenceIntervals(ListedIntervals, _Intervals):
     """Intervals for the weights, means and covariances.
 
     `df`, which is not one of the three of the tuple, has those of degrees of freedom,
@@ -32,30 +40,6 @@ class ConfidenceIntervals(Listed, _Intervals):
     """
 
     df: Interval | None = None
-    errors: StandardErrors | None = None
-    level: float | None = None
-
-    def __new__(
-        cls,
-        weights: Interval,
-        means: Interval,
-        covariances: Interval,
-        df: Interval | None = None,
-        errors: StandardErrors | None = None,
-        level: float | None = None,
-    ) -> ConfidenceIntervals:
-        """Make the tuple of the first three."""
-        intervals = super().__new__(cls, weights, means, covariances)
-        intervals.df, intervals.errors, intervals.level = df, errors, level
-        return intervals
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.df, self.errors, self.level)
-
-    def _listing(self) -> Listing | None:
-        if self.errors is None or self.errors.estimates is None:
-            return None
-        return self.errors.estimates.listing(self.errors, self)
 
 
 class Estimates(NamedTuple):
@@ -151,7 +135,7 @@ class _Errors(NamedTuple):
     covariances: np.ndarray
 
 
-class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
+class StandardErrors(ListedErrors, _Errors):  # numpydoc ignore=PR01
     """Result of `standard_errors`, a named tuple of three arrays.
 
     It prints as a table of all parameters with their estimates.
@@ -202,35 +186,7 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
     ...
     """
 
-    estimates: Estimates | None = None
     df: np.ndarray | None = None
-    method: str | None = None
-    n_boot: int | None = None
-    n_groups: int | None = None
-
-    def __new__(
-        cls,
-        weights: np.ndarray,
-        means: np.ndarray,
-        covariances: np.ndarray,
-        estimates: Estimates | None = None,
-        df: np.ndarray | None = None,
-        method: str | None = None,
-        n_boot: int | None = None,
-        n_groups: int | None = None,
-    ) -> StandardErrors:
-        """Make the tuple of the first three."""
-        errors = super().__new__(cls, weights, means, covariances)
-        errors.estimates, errors.df = estimates, df
-        errors.method, errors.n_boot, errors.n_groups = method, n_boot, n_groups
-        return errors
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        more = self.estimates, self.df, self.method, self.n_boot, self.n_groups
-        return type(self), (*self, *more)
-
-    def _listing(self) -> Listing | None:
-        return None if self.estimates is None else self.estimates.listing(self)
 
     def confidence_interval(self, level: float = 0.95) -> ConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
@@ -297,9 +253,9 @@ class StandardErrors(Listed, _Errors):  # numpydoc ignore=PR01
             of_shares(weights, self.weights, z),
             about(means, self.means, z),
             Interval(*map(np.where, (variances, variances), positive, plain)),
-            of_df,
-            self,
-            level,
+            df=of_df,
+            errors=self,
+            level=level,
         )
 
 

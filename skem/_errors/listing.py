@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -120,7 +120,19 @@ class Listing:
 
 
 class Listed(ABC):
-    """What prints as a listing, if it has the estimates."""
+    """A named tuple with attributes beside it, which prints as a listing.
+
+    If it has the estimates. A subclass has values for what it is not given.
+    """
+
+    def __new__(cls, *entries: Any, **beside: Any) -> Self:
+        """Make the tuple of the entries."""
+        found = super().__new__(cls, *entries)
+        vars(found).update(beside)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), tuple(cast(Any, self)), vars(self))
 
     @abstractmethod
     def _listing(self) -> Listing | None:
@@ -154,6 +166,35 @@ class Listed(ABC):
         if listing is None:
             raise ValueError(NO_ESTIMATES)
         return listing.frame()
+
+
+def _made_again(kind: Any, entries: tuple[Any, ...], beside: dict[str, Any]) -> Any:
+    return kind(*entries, **beside)
+
+
+class ListedErrors(Listed):
+    """Standard errors, and how they were found."""
+
+    estimates: Any = None
+    method: str | None = None
+    n_boot: int | None = None
+    n_groups: int | None = None
+
+    def _listing(self) -> Listing | None:
+        return None if self.estimates is None else self.estimates.listing(self)
+
+
+class ListedIntervals(Listed):
+    """Intervals, and the errors that they were made of."""
+
+    errors: Any = None
+    level: float | None = None
+
+    def _listing(self) -> Listing | None:
+        if self.errors is None or self.errors.estimates is None:
+            return None
+        listing: Listing = self.errors.estimates.listing(self.errors, self)
+        return listing
 
 
 def title_of(errors: Any, level: float | None = None) -> str:

@@ -354,11 +354,11 @@ class Reporting(Parametric):
             weights,
             means,
             covariances,
-            estimates,
-            df[0] if df else None,
-            method,
-            n_boot if method == "bootstrap" else None,
-            None if numbers is None else int(numbers.max()) + 1,
+            estimates=estimates,
+            df=df[0] if df else None,
+            method=method,
+            n_boot=n_boot if method == "bootstrap" else None,
+            n_groups=None if numbers is None else int(numbers.max()) + 1,
         )
 
     def _scored(

@@ -464,10 +464,10 @@ class DescribedTable(UnivariateTable):
         return TableStandardErrors(
             errors["weights"],
             unflattened(errors),
-            estimates,
-            method,
-            n_boot if boot else None,
-            None if numbers is None else int(numbers.max()) + 1,
+            estimates=estimates,
+            method=method,
+            n_boot=n_boot if boot else None,
+            n_groups=None if numbers is None else int(numbers.max()) + 1,
         )
 
     def _with_widths(self, em: TableMap, weight: np.ndarray) -> TableMap:

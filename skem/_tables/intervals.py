@@ -14,7 +14,14 @@ from skem._errors.confidence import (
     of_shares,
     quantile_of,
 )
-from skem._errors.listing import NO_ESTIMATES, Key, Listed, Listing, title_of
+from skem._errors.listing import (
+    NO_ESTIMATES,
+    Key,
+    ListedErrors,
+    ListedIntervals,
+    Listing,
+    title_of,
+)
 from skem.families.family import Kind
 
 Parameters = dict[str, dict[str, np.ndarray]]
@@ -25,7 +32,7 @@ class _Intervals(NamedTuple):
     parameters: dict[str, dict[str, Interval]]
 
 
-class TableConfidenceIntervals(Listed, _Intervals):
+class TableConfidenceIntervals(ListedIntervals, _Intervals):
     """What `TableStandardErrors.confidence_interval` returns, a named tuple.
 
     It prints as a table, with estimates and errors.
@@ -44,29 +51,6 @@ class TableConfidenceIntervals(Listed, _Intervals):
     level : float or None
         The probability.
     """
-
-    errors: TableStandardErrors | None = None
-    level: float | None = None
-
-    def __new__(
-        cls,
-        weights: Interval,
-        parameters: dict[str, dict[str, Interval]],
-        errors: TableStandardErrors | None = None,
-        level: float | None = None,
-    ) -> TableConfidenceIntervals:
-        """Make the tuple of the first two."""
-        intervals = super().__new__(cls, weights, parameters)
-        intervals.errors, intervals.level = errors, level
-        return intervals
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self, self.errors, self.level)
-
-    def _listing(self) -> Listing | None:
-        if self.errors is None or self.errors.estimates is None:
-            return None
-        return self.errors.estimates.listing(self.errors, self)
 
 
 class TableEstimates(NamedTuple):
@@ -132,7 +116,7 @@ class _Errors(NamedTuple):
     parameters: Parameters
 
 
-class TableStandardErrors(Listed, _Errors):
+class TableStandardErrors(ListedErrors, _Errors):
     """What `MixtureModel.standard_errors` returns, a named tuple.
 
     It prints as a table of all parameters with their estimates.
@@ -154,33 +138,6 @@ class TableStandardErrors(Listed, _Errors):
     n_groups : int or None
         Number of groups of rows that may depend on each other.
     """
-
-    estimates: TableEstimates | None = None
-    method: str | None = None
-    n_boot: int | None = None
-    n_groups: int | None = None
-
-    def __new__(
-        cls,
-        weights: np.ndarray,
-        parameters: Parameters,
-        estimates: TableEstimates | None = None,
-        method: str | None = None,
-        n_boot: int | None = None,
-        n_groups: int | None = None,
-    ) -> TableStandardErrors:
-        """Make the tuple of the first two."""
-        errors = super().__new__(cls, weights, parameters)
-        errors.estimates, errors.method = estimates, method
-        errors.n_boot, errors.n_groups = n_boot, n_groups
-        return errors
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        more = self.estimates, self.method, self.n_boot, self.n_groups
-        return type(self), (*self, *more)
-
-    def _listing(self) -> Listing | None:
-        return None if self.estimates is None else self.estimates.listing(self)
 
     def confidence_interval(self, level: float = 0.95) -> TableConfidenceIntervals:
         """Intervals that cover each parameter, one by one, with a probability.
@@ -241,7 +198,7 @@ class TableStandardErrors(Listed, _Errors):
             for name, own in self.parameters.items()
         }
         return TableConfidenceIntervals(
-            of_shares(weights, self.weights, z), found, self, level
+            of_shares(weights, self.weights, z), found, errors=self, level=level
         )
 
 
