@@ -32,6 +32,7 @@ from skem._selection.grid import (
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
+    print_candidates,
     results_of,
 )
 from skem._selection.tables import Rows, near_the_best, path, searched
@@ -90,6 +91,9 @@ class MixtureIC(TakesTables, Chooser):
     n_jobs : int or None, default=None
         The number of covariance structures that are tried at a time, in processes of
         joblib.
+
+    verbose : int, default=0
+        Whether to print a line for each fit, and for each candidate at the end.
 
     Attributes
     ----------
@@ -150,6 +154,7 @@ class MixtureIC(TakesTables, Chooser):
         "pseudo_observations": TABLES["pseudo_observations"],
         "n_init": TABLES["n_init"],
         "handle_unknown": TABLES["handle_unknown"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -167,6 +172,7 @@ class MixtureIC(TakesTables, Chooser):
         handle_unknown: str = "error",
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.n_components = n_components
         self.families = families
@@ -180,6 +186,7 @@ class MixtureIC(TakesTables, Chooser):
         self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(
         self,
@@ -264,7 +271,7 @@ class MixtureIC(TakesTables, Chooser):
         seed = int(rng.randint(np.iinfo(np.int32).max))
         names = ("n_features_in_", "feature_names_in_")
         seen = {name: vars(self)[name] for name in names if name in vars(self)}
-        rows = Rows(table, weight, known, seen)
+        rows = Rows(table, weight, known, seen, self.verbose)
         found = Parallel(n_jobs=self.n_jobs)(
             delayed(path)([self._candidate(K, name, seed) for K in possible], rows)
             for name in structures
@@ -321,6 +328,8 @@ class MixtureIC(TakesTables, Chooser):
 
     def _choose(self, found: list[Candidate]) -> None:
         self._set_choice(results_of(found, self.criterion))
+        if self.verbose:
+            print_candidates(self.results_, self.criterion)
         self.best_estimator_ = found[self.best_index_].mixture
         self._warn_of_most_tried()
         warn_unless_converged(self.best_estimator_)

@@ -119,6 +119,9 @@ class MixtureModel(FittingTable):
         fixed together. What is fixed is not counted in `n_parameters_`, and stays so in
         `partial_fit`.
 
+    verbose : int, default=0
+        Whether to print a line for each search, and for each batch of `partial_fit`.
+
     learning_decay : float, default=0.6
         How fast `partial_fit` forgets, as in :class:`GaussianMixture`.
 
@@ -252,7 +255,7 @@ class MixtureModel(FittingTable):
             name: PARAMETERS[name]
             for name in (
                 *("n_components", "tol", "n_init", "algorithm", "random_state"),
-                *("warm_start", "learning_decay", "learning_window"),
+                *("warm_start", "verbose", "learning_decay", "learning_window"),
             )
         },
         "families": "no_validation",
@@ -282,6 +285,7 @@ class MixtureModel(FittingTable):
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         fixed: Any = None,
+        verbose: int = 0,
         learning_decay: float = 0.6,
         learning_window: float | None = None,
     ) -> None:
@@ -299,6 +303,7 @@ class MixtureModel(FittingTable):
         self.random_state = random_state
         self.warm_start = warm_start
         self.fixed = fixed
+        self.verbose = verbose
         self.learning_decay = learning_decay
         self.learning_window = learning_window
 

@@ -351,3 +351,19 @@ def test_candidates_beside_the_best_are_searched_as_single_fits_are():
         for seed in (1, 2, 3)
     ]
     assert np.ptp(bics) < 0.5
+
+
+def test_verbose_prints_fits_and_candidates(rng, capsys):
+    z = rng.integers(2, size=200)
+    X = np.column_stack([rng.poisson(2 + 9 * z), rng.random(200) < 0.2 + 0.6 * z])
+    search = MixtureIC((1, 2), families={0: "poisson", 1: "bernoulli"}, random_state=0)
+    search.fit(X)
+    assert capsys.readouterr().out == ""
+    search.set_params(verbose=1).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("full: 1 fitted, mean log-likelihood -")
+    assert lines[1].startswith("full: 2 fitted, mean log-likelihood -")
+    assert [line.split(", ")[0] for line in lines[-2:]] == [
+        f"{K} full: {bic:.2f}"
+        for K, bic in zip((1, 2), search.results_["bic"], strict=True)
+    ]

@@ -1246,3 +1246,24 @@ def test_the_region_of_highest_density_has_its_mass(model):
     assert inside.tolist() == [1, 2, 3]
     with pytest.raises(ValueError, match="The 'prob' parameter of"):
         model.hdr_level(1.0)
+
+
+def test_verbose_prints_a_line_for_each_search_and_batch(rng, capsys):
+    z = rng.integers(2, size=200)
+    X = np.column_stack([rng.poisson(2 + 9 * z), rng.random(200) < 0.2 + 0.6 * z])
+    options = dict(families={0: "poisson", 1: "bernoulli"}, n_init=3, random_state=0)
+    model = MixtureModel(2, **options).fit(X)
+    assert capsys.readouterr().out == ""
+    model = MixtureModel(2, verbose=1, **options).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("Search: mean log-likelihood -") for line in lines)
+    values = sorted((float(line.split()[-1]) for line in lines), reverse=True)
+    np.testing.assert_allclose(values, model.search_bounds_, atol=2e-6)
+    model.set_params(warm_start=True).fit(X)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"Run from the given parameters: {lines[0].partition(': ')[2]}"
+    model.partial_fit(X)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == ["Iteration", str(model.n_iter_)]
+    assert float(line.split()[-1]) == pytest.approx(model.lower_bound_, abs=1e-6)

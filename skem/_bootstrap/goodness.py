@@ -325,7 +325,8 @@ def goodness_of_fit(
 def _simulated(simulation: TableSimulation, cells: Cells, seed: int) -> Compared:
     """Return the statistics of a table that is drawn, and fitted from where it was."""
     table = simulation.drawn(seed)
-    fitted = copy(simulation.mixture).set_params(warm_start=True, random_state=seed)
+    fitted = copy(simulation.mixture)
+    fitted.set_params(warm_start=True, verbose=0, random_state=seed)
     with warnings.catch_warnings():
         # Of steps that end, of components and of columns: the fit has had its own.
         warnings.simplefilter("ignore", UserWarning)

@@ -34,6 +34,7 @@ from skem._selection.grid import (
     Candidate,
     check_covariance_types,
     check_numbers_of_components,
+    print_candidates,
     results_of,
 )
 from skem._selection.judge import CROWDED
@@ -250,16 +251,8 @@ class ChosenMixture(AllowsGaps, Chooser):
 
     def _choose(self, found: list[Candidate], remedy: str) -> None:
         self._set_choice(results_of(found, self.criterion))
-        name, corrected = self.criterion, is_corrected(self.results_, self.criterion)
         if self.verbose:
-            for i in range(len(found)):
-                row = {name: column[i] for name, column in self.results_.items()}
-                raw = f" ({name} {row[name]:.2f})" if corrected else ""
-                line = (
-                    "{param_n_components} {param_covariance_type}: {criterion:.2f}"
-                    "{raw}, {fit_time:.3f} s {warning}".format(**row, raw=raw)
-                )
-                print(line.rstrip())
+            print_candidates(self.results_, self.criterion)
         best = found[self.best_index_]
         if best.mixture is None:
             raise ValueError(best.warning)

@@ -13,6 +13,7 @@ import numpy as np
 from skem._inputs.options import OF_ONE_FEATURE, StrOptions, covariance_types
 from skem._inputs.sklearn import Interval
 from skem._inputs.validation import N_JOBS
+from skem._report.criterion import is_corrected
 from skem._report.text import MOST_NAMED, rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.core.mixture.totals import Totals
@@ -202,3 +203,16 @@ def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarr
         "fit_time": np.array([c.seconds for c in found]),
         "rank": rank,
     }
+
+
+def print_candidates(results: dict[str, np.ndarray], criterion: str) -> None:
+    """Print a line for each candidate."""
+    corrected = is_corrected(results, criterion)
+    for i in range(len(results["criterion"])):
+        row = {name: column[i] for name, column in results.items()}
+        raw = f" ({criterion} {row[criterion]:.2f})" if corrected else ""
+        line = (
+            "{param_n_components} {param_covariance_type}: {criterion:.2f}{raw}, "
+            "{fit_time:.3f} s {warning}".format(**row, raw=raw)
+        )
+        print(line.rstrip())

@@ -33,12 +33,16 @@ class Rows(NamedTuple):
     weight: np.ndarray
     known: np.ndarray | None
     seen: dict[str, Any]
+    verbose: int = 0
 
     def fit(self, model: MixtureModel, **how: Any) -> None:
         """Fit a mixture that is new."""
         for name, value in self.seen.items():
             setattr(model, name, value)
         model._fit_table(self.table, self.weight, self.known, **how)
+        if self.verbose:
+            what = f"{model.covariance_type}: {model.n_components} fitted"
+            print(f"{what}, mean log-likelihood {model.lower_bound_:.6f}", flush=True)
 
     def candidate(self, model: MixtureModel, seconds: float) -> Candidate:
         """Return a fitted mixture as a candidate."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skem._fitted.shared import LabelsItsData
+from skem._fitting.monitor import line_of
 from skem._fitting.state import PlainState
 from skem._fitting.streaming import unfitted, warn_of_lost
 from skem._inputs.callers import users_level
@@ -69,6 +71,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
     weights_init: Any
     parameters_init: Any
     warm_start: bool
+    verbose: int
     fixed: Any
     learning_decay: float
     learning_window: float | None
@@ -250,6 +253,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         self.converged_ = False
         self.n_iter_ += 1
         self.lower_bound_ = stream.loglik
+        if self.verbose:
+            print(line_of(self, self.n_iter_, self.lower_bound_))
         warn_of_lost(before, self.degenerate_components_)
 
     def _set_stream(self, stream: TableStream) -> None:
@@ -298,6 +303,8 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
             else:
                 ends = self._searched(em, beside, brief)
             sort = not warm and self.parameters_init is None
+            if not sort:
+                self._tell("Run from the given parameters", ends[0])
             self._take(columns, table, weight, em, product, ends, sort=sort)
         best = ends[0]
         if not best.converged:
@@ -308,6 +315,13 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
                 ConvergenceWarning,
                 stacklevel=users_level(),
             )
+
+    def _tell(self, what: str, end: Solution) -> None:
+        """Print where a search or a run has come to, if that is wanted."""
+        if self.verbose:
+            here = end.evaluation
+            mean = here.loglik / here.em.total_weight
+            print(f"{what}: mean log-likelihood {mean:.6f}", flush=True)
 
     def _lower(self, table: Table, weight: np.ndarray, beside: FittedTable) -> None:
         """Take a better optimum, if that of one component more leads to one."""
@@ -434,7 +448,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         rng = check_random_state(self.random_state)
         neighbour = None if beside is None else responsibilities_of(beside)
         search = TableSearch(
-            self.n_components, rng, self._finished, neighbour, brief=brief
+            self.n_components,
+            rng,
+            self._finished,
+            neighbour,
+            brief=brief,
+            tell=partial(self._tell, "Search"),
         )
         n_init = None if isinstance(self.n_init, str) else self.n_init
         return search.optima(em, n_init)

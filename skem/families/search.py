@@ -104,6 +104,8 @@ class TableSearch:
     neighbour: Neighbour | None = None
     slack: float = GAIN
     brief: bool = False
+    tell: Callable[[Solution], None] | None = None
+    """Is called with the end of each search."""
 
     def optima(self, em: TableMap, n_searches: int | None) -> list[Solution]:
         """Return where so many searches end, the best first, which is brought to it.
@@ -114,6 +116,8 @@ class TableSearch:
         found: list[Solution] = []
         while len(found) < most and (n_searches or not agreed(found)):
             end = self.optimum(em, found[0] if found else None)
+            if self.tell is not None:
+                self.tell(end)
             found = sorted([*found, end], key=height, reverse=True)
         best, *others = found
         if self.light(em):
