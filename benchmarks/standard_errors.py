@@ -193,13 +193,23 @@ def skewed(rng, shape) -> np.ndarray:
     return (rng.gamma(4.0, size=shape) - 4) / 2
 
 
+HOUSEHOLD = 4
+"""Rows of a household, which are in one cluster, with half of the noise in common."""
+
+
 class Case(NamedTuple):
-    """Two clusters in two features, and the mixture that is fitted."""
+    """Two clusters in two features, and the mixture that is fitted.
+
+    Most of the values may be rounded to whole numbers, the others to tenths; and rows
+    may come in households.
+    """
 
     name: str
     n: int
     draw: Draw
     covariance_type: str = "full"
+    rounded: bool = False
+    households: bool = False
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -207,7 +217,23 @@ class Case(NamedTuple):
         means = np.array([[0.0, 0.0], [4.0, 2.0]])
         labels = (rng.random(n) < 0.4).astype(int)
         noise = self.draw(rng, (n, 2))
-        return means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+        if self.households:
+            labels = labels[self.groups(n)]
+            noise = np.sqrt(0.5) * (noise + noise[self.groups(n)][:, ::-1])
+        X = means[labels] + np.einsum("nij,nj->ni", shapes[labels], noise)
+        if self.rounded:
+            X = np.where(rng.random((n, 2)) < 0.6, np.round(X), np.round(X, 1))
+        return X
+
+    def groups(self, n: int) -> np.ndarray:
+        return np.arange(n) // HOUSEHOLD
+
+    def ways(self) -> dict[str, dict]:
+        """Arguments of `standard_errors`, by name."""
+        found: dict[str, dict] = {method: {"method": method} for method in METHODS}
+        if self.households:
+            found["sandwich, groups"] = {"groups": self.groups(self.n)}
+        return found
 
 
 CASES = [
@@ -217,6 +243,8 @@ CASES = [
     Case("gamma, shape 4", 1000, skewed),
     Case("Gaussian, fitted by spheres", 1000, gaussian, "spherical"),
     Case("Gaussian, fitted by one covariance", 1000, gaussian, "tied"),
+    Case("Gaussian, rounded to tenths and wholes", 1000, gaussian, rounded=True),
+    Case("Gaussian, in households of four", 1000, gaussian, households=True),
 ]
 
 
@@ -228,7 +256,9 @@ def coverage(report: Report) -> None:
         "from the parameters that the fit of "
         f"{MANY} rows has, which are those to be covered. In per cent, the mean over "
         "the parameters, and in brackets the smallest; each parameter's has a standard "
-        f"error of {100 * np.sqrt(LEVEL * (1 - LEVEL) / SIMULATIONS):.1f}."
+        f"error of {100 * np.sqrt(LEVEL * (1 - LEVEL) / SIMULATIONS):.1f}. Of a "
+        "household all rows are in one cluster, and have half of the noise in common; "
+        "with groups, errors know it."
     )
     report.table("clusters", "n", "fitted", "method", *PARTS)
     for case in CASES[:1] if TINY else CASES:
@@ -236,21 +266,20 @@ def coverage(report: Report) -> None:
             2, covariance_type=case.covariance_type, random_state=0
         ).fit(case.sample(5000, 1))
         truth = refit(rough, case.sample(MANY, 0))
-        hits: dict[str, list] = {method: [] for method in METHODS}
+        ways = case.ways()
+        hits: dict[str, list] = {name: [] for name in ways}
         for seed in range(SIMULATIONS):
             X = case.sample(case.n, 2 + seed)
             mixture = refit(truth, X)
-            for method in METHODS:
-                intervals = mixture.standard_errors(X, method=method)
-                hits[method].append(
-                    covered(intervals.confidence_interval(LEVEL), truth)
-                )
-        for method in METHODS:
+            for name, how in ways.items():
+                intervals = mixture.standard_errors(X, **how)
+                hits[name].append(covered(intervals.confidence_interval(LEVEL), truth))
+        for name, found in hits.items():
             cells = []
-            for part in zip(*hits[method], strict=True):
+            for part in zip(*found, strict=True):
                 share = 100 * np.mean(part, axis=0)
                 cells.append(f"{share.mean():.1f} ({share.min():.1f})")
-            report.row(case.name, case.n, case.covariance_type, method, *cells)
+            report.row(case.name, case.n, case.covariance_type, name, *cells)
 
 
 def covered(intervals, truth: GaussianMixture) -> list[np.ndarray]:
