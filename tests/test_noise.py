@@ -570,3 +570,22 @@ def test_fit_predict_labels_noise(kind, rng):
     labels = mixture.fit_predict(X)
     assert set(labels.tolist()) == {-1, 0}
     assert (labels[150:] == -1).mean() > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:Components .* rest on")
+@pytest.mark.filterwarnings("ignore:Components .* of the stream now")
+@pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+def test_a_stream_goes_on_where_noise_has_all_rows(kind, rng):
+    X = rng.uniform(size=(6, 2))
+    mixture = kind(3, noise=1e300, random_state=0).fit(X)
+    assert mixture.noise_weight_ == 1
+    assert all((values >= 0).all() for values in mixture.standard_errors(X))
+    incomplete = X.copy()
+    incomplete[1, 0] = np.nan
+    for batch in (X, X + 1, incomplete):
+        mixture.partial_fit(batch)
+        assert mixture.noise_weight_ == 1
+        assert np.isfinite(mixture.means_).all()
+        assert np.isfinite(mixture.covariances_).all()
+        assert np.isfinite(mixture.score_samples(batch)).all()

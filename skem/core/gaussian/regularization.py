@@ -492,6 +492,9 @@ class ScaleFreePenalty(BesideNull):
         total_weight: float,
         n_features: int,
     ) -> ScaleFreePenalty:
+        if not within.counts.any():
+            # Noise has all rows.
+            return self
         scale = cluster_scale(structure, within, n_features)
         found = self.of_data(scale, total, total_weight, within)
         if not self.beneath(total, self.least):

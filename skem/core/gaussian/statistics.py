@@ -135,7 +135,10 @@ class Statistics:
 
     def pooled(self) -> Statistics:
         """Return the statistics of the same samples as one component, at their mean."""
-        mean = self.counts @ self.means / self.counts.sum()
+        counts = self.counts
+        # Noise may leave no row to the components.
+        total = counts.sum()
+        mean = counts @ self.means / total if total > 0 else self.means.mean(axis=0)
         reference = np.broadcast_to(mean, self.reference.shape)
         sums = self.about(reference).sums.sum(axis=0, keepdims=True)
         return replace(self, sums=sums, reference=mean[None])

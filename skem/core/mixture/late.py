@@ -35,6 +35,8 @@ def with_late_widths(
     one component. `X` (n, d) are the rows of a batch. None if there is no such feature.
     """
     d = averages.n_features
+    if not pooled.counts[0] > 0:
+        return None
     variances = variances_of(pooled.scatter().values[0] / pooled.counts[0])
     if np.shape(variances) != (d,):
         # One variance of all features is none of a single value.

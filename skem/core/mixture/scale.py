@@ -92,8 +92,7 @@ def as_one(
         return None
     d = blocks.n_features
     taken = looked_at(blocks)
-    unit = structure.quadratic.unpack(structure.quadratic.of_matrices(np.eye(d)), d)
-    whole = one_component(structure, np.zeros((1, d)), unit)
+    whole = unit_component(structure, np.zeros((1, d)))
     for _ in range(WHOLE_STEPS):
         before = whole
         found = total_statistics(taken, coordinates, structure, whole)
@@ -109,6 +108,13 @@ def as_one(
         if max(np.abs(moved).max(), np.abs(shape).max()) < STILL:
             break
     return whole
+
+
+def unit_component(structure: Structure, means: np.ndarray) -> Parameters:
+    """Return one component of covariance one."""
+    d = means.shape[1]
+    unit = structure.quadratic.of_matrices(np.eye(d))
+    return one_component(structure, means, structure.quadratic.unpack(unit, d))
 
 
 def one_component(

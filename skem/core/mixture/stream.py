@@ -26,7 +26,7 @@ from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.expectation import total_statistics
 from skem.core.mixture.late import with_late_widths
 from skem.core.mixture.noise import Background
-from skem.core.mixture.scale import one_component
+from skem.core.mixture.scale import one_component, unit_component
 
 FARTHEST: dict[Any, float] = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
 """Standard deviations from the start beyond which a value counts as being there:
@@ -271,9 +271,11 @@ class Stream:
         step, size = forgetting.after(self.seen, self.size, self.unit, weight)
         gain, kept = step / weight, 1 - step
         whole = None
-        if batch.incomplete:
+        if batch.incomplete and before.counts[0] > 0:
             values = before.scatter().values[0] / before.counts[0]
             whole = one_component(self.structure, before.means, values)
+        elif batch.incomplete:
+            whole = unit_component(self.structure, before.means)
         total = total_statistics(batch, self.coordinates, self.structure, whole)
         seen = _moved(before, total, gain, kept)
         regularization = self._renewed(self.averages, seen, size)
