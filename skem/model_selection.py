@@ -154,7 +154,7 @@ class GaussianMixtureIC(ChosenMixture):
           fitted, or if it has `degenerate_components_`. A structure is left out if even
           its smallest candidate needs more rows than there are, unless there is no
           other structure;
-        - 'fit_time': seconds;
+        - 'fit_time': seconds, 0 where nothing was fitted;
         - 'rank': 1 for the best; those that are not eligible come last.
 
     n_features_in_ : int

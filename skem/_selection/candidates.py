@@ -57,9 +57,7 @@ def candidates(
     fitted = [each.candidates for each in settled]
     by_place = dict(zip(places, fitted, strict=True))
     columns = [
-        by_place[place]
-        if place == own
-        else as_alike(problem, asked[own], by_place[place])
+        by_place[place] if place == own else as_alike(asked[own], by_place[place])
         for own, place in enumerate(first)
     ]
     rows = zip(*columns, strict=True)
