@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter, defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -243,6 +243,34 @@ def make_blocks():
             return ArrayBlocks(X, weight, workers, dtype)
 
         yield make
+
+
+@pytest.fixture
+def make_problem(make_blocks):
+    """Return what a selection among Gaussian mixtures of an array is asked."""
+    from skem import GaussianMixture
+    from skem._selection.problem import Problem
+
+    def make(X, weight=None, *, components=(1, 2, 3), n_init=8, verbose=0, **options):
+        blocks = make_blocks(X, weight)
+        how = {
+            **{"tol": 1e-2, "max_iter": 100, "algorithm": "auto"},
+            **{"reg_covar": "auto", "init_params": "kmeans", "noise": None},
+            **options,
+        }
+        return Problem(
+            lambda: nullcontext(blocks),
+            GaussianMixture,
+            components,
+            n_init,
+            "bic",
+            10.0,
+            0,
+            how,
+            verbose,
+        )
+
+    return make
 
 
 @pytest.fixture

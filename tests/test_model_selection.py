@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Parallel
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
@@ -27,7 +28,7 @@ from skem import (
     StudentMixtureIC,
     bootstrap_lrt,
 )
-from skem._selection import refine, walk
+from skem._selection import candidates, refine, walk
 from skem._selection.grid import Candidate
 from skem._selection.problem import Effort
 from skem.core.gaussian.regularization import IllDefinedCovarianceError
@@ -104,6 +105,16 @@ def test_results_are_those_of_the_mixtures(X):
             assert best[name] == pytest.approx(getattr(selection, name)(X), rel=1e-9)
         total = len(X) * selection.score(X)
         assert best["log_likelihood"] == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", [GaussianMixtureIC, StudentMixtureIC])
+def test_the_heaviest_component_comes_first(kind, rng):
+    sizes = np.array([20, 60, 40, 80])
+    X = np.repeat(20.0 * np.arange(4), sizes)[:, None] + rng.normal(size=(200, 1))
+    selection = kind((4, 5), covariance_type="spherical", n_init=2, random_state=0)
+    selection.fit(X)
+    np.testing.assert_allclose(selection.weights_, [0.4, 0.3, 0.2, 0.1], atol=1e-3)
+    np.testing.assert_allclose(selection.means_[:, 0], [60, 20, 40, 0], atol=1)
 
 
 def lead_over_own_fits(X, components):
@@ -208,6 +219,41 @@ def test_one_start_is_not_searched_again():
     found = reached(1.0)
     effort = Effort(2, 8.0, 0.0, 0, 3, more=3)
     assert refine.confirmed(Searches([], 1), None, 2, effort, found) is found
+
+
+def candidate(K, height, n_parameters=0):
+    """Return a candidate of such a log-likelihood; of None if it has failed."""
+    if height is None:
+        return Candidate(K, "full", warning="failed")
+    mixture = SimpleNamespace(n_parameters_=n_parameters)
+    return Candidate(K, "full", mixture, 100.0, height, 0.0)
+
+
+def test_candidates_are_searched_while_they_are_near_and_again_where_they_gain(
+    monkeypatch,
+):
+    heights = {1: 100.0, 2: 88.0, 3: 75.5, 4: 60.0}
+    seen, found = [], [{1: None}, {3: 78.0}, {3: 85.0}, {}]
+
+    def refined(problem, structure, settled, near, effort):
+        heights.update(found[len(seen)])
+        seen.append((effort.turn, near))
+        return walk.Settled(
+            None, [candidate(*each, 10) for each in heights.items()], {}
+        )
+
+    monkeypatch.setattr(candidates, "refine", refined)
+    problem = SimpleNamespace(criterion="bic", margin=10.0, n_init=8)
+    on_path = [candidate(*each, 10) for each in heights.items()]
+    with Parallel(n_jobs=1) as parallel:
+        (settled,) = candidates.searched(
+            parallel, problem, [None], [walk.Settled(None, on_path, {})]
+        )
+    # Twelve nats behind are near, as each of ten parameters may be 0.3 nats short; so
+    # are as many behind the next one when the best has failed. What has gained two
+    # nats is searched again, ten behind. Then what is close is searched with patience.
+    assert seen == [(0, [1, 2]), (0, [3]), (1, [3]), (2, [2, 3])]
+    assert [each.log_likelihood for each in settled.candidates[1:]] == [88, 85, 60]
 
 
 @pytest.mark.parametrize(("room", "expected"), [(0.5, 0), (2.5, 2), (100, 5)])

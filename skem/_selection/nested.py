@@ -43,10 +43,9 @@ def nested(
             for candidate, other in pairs:
                 K = candidate.n_components
                 least = candidate if K not in better else better[K][1]
-                if None in (candidate.mixture, other.mixture):
-                    continue
                 if other.warning and not candidate.warning:
                     continue
+                # Of those that have failed it is NaN, which is not more than another.
                 if other.judged_likelihood > least.judged_likelihood + BEHIND:
                     better[K] = structures[i], other
         if better:

@@ -94,7 +94,7 @@ def widened(sketch: Sketch, n_components: int) -> list[Sketch]:
 
 
 class Path:
-    """The best mixtures of one structure, for several numbers of components.
+    """The best mixtures of one structure, for several rising numbers of components.
 
     `em` is the problem of one component. `found` maps K to its best mixture, and lacks
     those for which every start met a covariance that must not be repaired. `seconds`
@@ -104,14 +104,14 @@ class Path:
     def __init__(
         self,
         em: EMMap,
-        components: Iterable[int],
+        components: Sequence[int],
         accelerate: Accelerate,
         tol: float,
         max_iter: int,
         found: dict[int, Found] | None = None,
     ) -> None:
         self.em = em
-        self.components = sorted(components)
+        self.components = components
         self.found: dict[int, Found] = dict(found or {})
         self._accelerate = accelerate
         self._tol = tol

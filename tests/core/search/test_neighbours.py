@@ -1,9 +1,11 @@
 """Mixtures of one component more, by cutting one in two, or fewer."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.special import entr
 
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.covariance import STRUCTURES
@@ -70,6 +72,31 @@ def test_clusters_that_were_one_component_are_found(em):
     )
 
 
+def test_cuts_of_noise_find_the_cluster_in_it_and_leave_its_weight(make_blocks, rng):
+    centres = np.array([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])
+    X = centres[np.repeat([0, 1, 2], [100, 100, 40])] + rng.normal(size=(240, 2))
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 2, "auto", noise=True)
+    z = em.coordinates.load(X.T, np.empty(X.T.shape)).T
+    means = np.stack([z[:100].mean(axis=0), z[100:200].mean(axis=0)])
+    narrow = 10 * em.maximise(em.total).precisions_cholesky[[0, 0]]
+    two = em.advanced(Parameters(np.array([0.4, 0.4]), means, narrow), 5)
+    # The third cluster is noise.
+    assert two.noise_weight == pytest.approx(1 / 6, abs=0.02)
+    found = divided(em, two, 30, np.random.RandomState(0))
+    weights = [three.noise_weight for three in found]
+    np.testing.assert_allclose(weights, two.noise_weight)
+    low, high = z[200:].min(axis=0), z[200:].max(axis=0)
+    inside = [
+        three
+        for three in found
+        if ((low < three.means[2]) & (three.means[2] < high)).all()
+    ]
+    assert inside
+    # The other components do not have these rows.
+    for three in inside:
+        assert np.array_equal(three.means[:2], two.means)
+
+
 def test_cuts_that_cannot_be_fitted_are_left_out(make_blocks, rng):
     # Most rows are equal, and nothing is added to a covariance.
     X = rng.normal(size=(40, 2))
@@ -92,13 +119,27 @@ def test_neighbours_have_the_number_of_components(em):
     assert [len(each.weights) for each in unions] == [2] * 3
 
 
+def test_starts_from_neighbours_are_no_more_than_are_affordable(em, monkeypatch):
+    two = em.evaluate(start(em, np.repeat([1, 0], [100, 50]), 2)).successor
+    asked = []
+
+    def affordable(em, K, most):
+        asked.append((K, most))
+        return 2
+
+    monkeypatch.setattr("skem.core.search.neighbours.affordable", affordable)
+    assert len(neighbours(em, 3, {2: two}, 6, np.random.RandomState(0))) == 2
+    assert asked == [(3, 6)]
+
+
 def loss_of(em, rows, resp, pair):
-    """Nats that rows with their labels lose by a union."""
+    """Nats that rows with their labels, and what these tell apart, lose by a union."""
 
     def likelihood(resp):
         found = em.started(rows.labelled(em, resp))
         density = em.expectation(found).component_log_density(rows.block, Workspace())
-        return (resp * (density + np.log(found.weights)[:, None])).sum()
+        joint = density + np.log(found.weights)[:, None]
+        return (resp * joint + entr(resp)).sum()
 
     i, j = pair
     both = np.delete(resp, [i, j], axis=0)
@@ -122,6 +163,26 @@ def test_unions_that_lose_least_are_first(structure, make_blocks, rng):
     losses = [loss_of(em, rows, resp, pair) for pair in pairs]
     expected = [pairs[place] for place in np.argsort(losses)]
     assert likeliest(em, sketch, 14) == expected[:14]
+
+
+def test_unions_of_what_labels_hardly_tell_apart_lose_that_too(
+    structure, make_blocks, rng
+):
+    labels = np.repeat(np.arange(4), 60)
+    means = np.array([[0, 0], [0, 0], [30, 0], [32, 0]])
+    X = means[labels] + rng.normal(size=(240, 2))
+    resp = (labels == np.arange(4)[:, None]) * 1.0
+    resp[:2, :120] = 0.5
+    em = EMMap.prepare(make_blocks(X), structure, 4, 0.0)
+    rows = em.all_rows
+    sketch = Sketch.of_labels(em, rows, resp)
+    sketch = replace(sketch, overlaps=resp @ resp.T)
+    # The union of two of one kind gains weights what it loses in labels: nothing. That
+    # of two clusters is a loss that their weights make up for, as each row is of one.
+    same, apart = (loss_of(em, rows, resp, pair) for pair in [(0, 1), (2, 3)])
+    assert same == pytest.approx(0, abs=1e-6)
+    assert apart < -20
+    assert likeliest(em, sketch, 2) == [(2, 3), (0, 1)]
 
 
 def test_what_cannot_be_factored_keeps_the_order_of_overlaps(make_blocks, rng):

@@ -1,4 +1,6 @@
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,16 @@ from skem.core.mixture.em import EMMap
 from skem.core.mixture.rows import Rows
 from skem.core.search.climb import Trial
 from skem.core.search.follow import follow
-from skem.core.search.path import Found, Path, growing, narrowed, widened
+from skem.core.search.path import (
+    CUTS,
+    ROUGH,
+    UNIONS,
+    Found,
+    Path,
+    growing,
+    narrowed,
+    widened,
+)
 from skem.core.search.sketch import Sketch
 from skem.core.solve.lbfgs import LBFGS
 
@@ -66,8 +77,11 @@ def test_quick_fits_find_the_clusters(X, make_blocks, structure):
 def test_mergers_find_the_clusters(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     good = walk(em, X, [1, 2, 3, 4]).found[4]
-    path = Path(em, [3, 4], LBFGS, 1e-2, 200, {4: good})
+    given = {4: good}
+    path = Path(em, [3, 4], LBFGS, 1e-2, 200, given)
     path.walk_down()
+    # Others may look at what was given.
+    assert set(given) == {4}
     # The best of three clusters: none better is found on the way up.
     up = walk(em, X, [1, 2, 3])
     assert path.found[3].objective >= up.found[3].objective - 1
@@ -86,6 +100,15 @@ def test_gaps_are_bridged(X, make_blocks):
     (one,) = fresh(em, X, 1)
     assert {len(sketch) for sketch in widened(one, 5)} == {5}
     assert len(narrowed(widened(one, 6)[0], 2)) == 2
+
+
+def test_the_largest_is_split_where_several_are_missing():
+    covariances = np.stack([np.eye(2), 100 * np.eye(2)])
+    two = Sketch(np.array([10.0, 80.0]), np.zeros((2, 2)), covariances, np.eye(2))
+    found = widened(two, 4)
+    # At last each of three is split: the small one, or one half of the large one.
+    counts = [sorted(sketch.counts) for sketch in found]
+    assert sorted(counts) == [[5, 5, 40, 40], [10, 20, 20, 40], [10, 20, 20, 40]]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,13 +158,42 @@ def test_a_neighbour_is_asked_again_only_for_what_is_new(X, make_blocks, monkeyp
     assert asked == [3]
 
 
-def test_a_gap_is_walked_up(X, make_blocks):
+def test_cuts_and_unions_are_starts_where_there_is_no_gap(X, make_blocks, monkeypatch):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
-    path = Path(em, [1, 4], LBFGS, 1e-2, 200)
-    path.improve(1, fresh(em, X, 1))
+    good = walk(em, X, [1, 2, 3, 4]).found
+    path = Path(em, [3, 4], LBFGS, 1e-2, 200)
+    for K in (3, 4):
+        path.improve(K, fresh(em, X, K))
+    asked = []
+
+    def divided(em, parameters, most, rng):
+        asked.append((len(parameters.weights), most))
+        return [good[4].parameters]
+
+    def united(em, sketch, most):
+        asked.append((len(sketch), most))
+        return [good[3].parameters]
+
+    monkeypatch.setattr("skem.core.search.path.divided", divided)
+    monkeypatch.setattr("skem.core.search.path.united", united)
+    for K in (3, 4):
+        assert path.found[K].objective < good[K].objective - 1
+    path.walk_up(np.random.RandomState(0))
+    path.walk_down()
+    assert asked == [(3, CUTS), (4, UNIONS)]
+    for K in (3, 4):
+        assert path.found[K].objective > good[K].objective - 0.1
+
+
+@pytest.mark.parametrize("fewer", [1, 2])
+def test_a_gap_is_walked_up(fewer, X, make_blocks):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [fewer, 4], LBFGS, 1e-2, 200)
+    path.improve(fewer, fresh(em, X, fewer))
     path.improve(4, fresh(em, X, 4))
     poor = path.found[4].objective
     path.walk_up(np.random.RandomState(0))
+    assert len(path.found[4].parameters.weights) == 4
     assert path.found[4].objective > poor + 10
 
 
@@ -181,6 +233,50 @@ def test_what_is_found_on_a_sample_is_followed_to_all_rows(X, make_blocks, struc
     assert -1e-9 < gained < 3
 
 
+def test_samples_are_followed_in_turn_each_after_the_one_before(
+    X, make_blocks, followed
+):
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    rng = np.random.RandomState(0)
+    stages = [em.restricted(100, rng), em.restricted(200, rng), em]
+    path = Path(stages[0], [2], LBFGS, 1e-2, 200)
+    path.improve(2, fresh(stages[0], stages[0].blocks.X, 2))
+    followed.clear()
+    path.settle(2, stages)
+    (first, start, none), (second, after, earlier) = followed
+    assert [first.blocks.n_samples, second.blocks.n_samples] == [200, 300]
+    assert start is path.found[2].parameters and none is None
+    assert after is earlier.evaluation.parameters
+    assert earlier.evaluation.em.blocks.n_samples == 200
+
+
+@pytest.mark.parametrize(("tol", "left"), [(1e-2, ROUGH), (5.0, 5.0)])
+def test_a_nat_is_left_on_the_path_or_what_is_asked_for(
+    tol, left, X, make_blocks, monkeypatch
+):
+    asked = []
+
+    def swiftly(accelerate, tol, *how):
+        asked.append(tol)
+        raise IllDefinedCovarianceError
+
+    monkeypatch.setattr("skem.core.search.path.swiftly", swiftly)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [2], LBFGS, tol, 200)
+    path.improve(2, fresh(em, X, 2))
+    assert set(asked) == {left}
+
+
+def test_the_time_of_each_number_of_components_adds_up(X, make_blocks, monkeypatch):
+    ticks = SimpleNamespace(perf_counter=count().__next__)
+    monkeypatch.setattr("skem.core.search.path.time", ticks)
+    em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
+    path = Path(em, [1, 2], LBFGS, 1e-2, 200)
+    for K in (1, 2, 2, 2):
+        path.improve(K, fresh(em, X, K))
+    assert path.seconds == {1: 1, 2: 3}
+
+
 def test_a_better_start_replaces_what_was_found(X, make_blocks):
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     path = Path(em, [4], LBFGS, 1e-2, 200)
@@ -191,6 +287,19 @@ def test_a_better_start_replaces_what_was_found(X, make_blocks):
     assert path.improve(4, [good.sketch])
     assert path.found[4].objective == pytest.approx(good.objective, abs=1)
     assert not path.improve(4, [poor.sketch])
+
+
+@pytest.fixture
+def followed(monkeypatch):
+    """Return what is followed: each map, start and earlier end."""
+    follow, seen = Path._follow, []
+
+    def recorded(path, em, start, earlier=None):
+        seen.append((em, start, earlier))
+        return follow(path, em, start, earlier)
+
+    monkeypatch.setattr(Path, "_follow", recorded)
+    return seen
 
 
 @pytest.fixture
@@ -228,6 +337,47 @@ def test_an_end_below_what_was_found_is_not_kept(two_ends):
     assert path.found[4] is good
 
 
+@pytest.mark.parametrize(("gain", "kept"), [(0.05, False), (0.5, True)])
+def test_what_gains_hardly_anything_is_not_kept(two_ends, gain, kept):
+    path, _, hope_for = two_ends
+    # The good one is followed as far again.
+    hope_for(1.0, 2.0)
+    path.improve(4, [])
+    reached = path.found[4]
+    before = replace(reached, objective=reached.objective - gain, converged=True)
+    path.found[4] = before
+    assert path.improve(4, []) is kept
+    assert path.found[4].objective == (reached if kept else before).objective
+
+
+def test_the_most_hopeful_is_followed_first_and_others_if_they_are_beyond(
+    two_ends, followed
+):
+    path, good, hope_for = two_ends
+    hope_for(0.0, 1e6)
+    assert path.improve(4, [])
+    assert [start for _, start, _ in followed] == [good.parameters]
+
+
+def test_the_next_is_followed_where_the_most_hopeful_leads_nowhere(
+    two_ends, monkeypatch
+):
+    path, good, hope_for = two_ends
+    follow, calls = Path._follow, []
+
+    def fail_first(path, em, start):
+        calls.append(start)
+        if len(calls) == 1:
+            raise IllDefinedCovarianceError
+        return follow(path, em, start)
+
+    monkeypatch.setattr(Path, "_follow", fail_first)
+    hope_for(1e6, 0.0)
+    assert path.improve(4, [])
+    assert calls[1] is good.parameters
+    assert path.found[4].objective > good.objective - 0.1
+
+
 def test_a_start_without_hope_is_not_followed(two_ends, monkeypatch):
     path, good, hope_for = two_ends
     path.found[4] = good
@@ -258,13 +408,17 @@ def test_what_must_not_be_repaired_is_not_found(make_blocks):
         path.settle(3, [em])
 
 
-def test_samples_grow_to_all_rows(make_blocks, monkeypatch, rng):
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(1000, [30, 240, 1000]), (400, [30, 400]), (60, [60])]
+)
+def test_samples_grow_to_all_rows(n, sizes, make_blocks, monkeypatch, rng):
     monkeypatch.setattr("skem.core.search.path.PATH_ROWS", 20)
     monkeypatch.setattr("skem.core.search.path.POOL_ROWS_PER_COMPONENT", 10)
-    X = rng.normal(size=(1000, 2))
+    X = rng.normal(size=(n, 2))
     em = EMMap.prepare(make_blocks(X), STRUCTURES["full"], 1, "auto")
     stages = growing(em, 3, np.random.RandomState(0))
-    assert [stage.blocks.n_samples for stage in stages] == [30, 240, 1000]
+    # A sample of more than half of the rows would save little.
+    assert [stage.blocks.n_samples for stage in stages] == sizes
     assert stages[-1] is em
 
 

@@ -156,12 +156,27 @@ def test_halves_overlap_with_others_half_as_much():
 
 
 def test_the_largest_have_many_rows_and_are_long():
-    covariances = np.array([np.diag(v) for v in ([9.0, 1], [1.0, 4], [16.0, 0])])
+    covariances = np.array([np.diag(v) for v in ([16.0, 1], [1.0, 9], [1.0, 0])])
     sketch = Sketch(
-        np.array([10.0, 20.0, 5.0]), np.zeros((3, 2)), covariances, np.eye(3)
+        np.array([10.0, 20.0, 25.0]), np.zeros((3, 2)), covariances, np.eye(3)
     )
-    np.testing.assert_allclose(sketch.extents, [30, 40, 20])
+    np.testing.assert_allclose(sketch.extents, [40, 60, 25])
+    # The first is the longest, and the last has the most rows.
     assert sketch.largest(2).tolist() == [1, 0]
+
+
+def test_clusters_without_rows_have_finite_moments_and_overlap_with_none(labelled):
+    em, rows, resp = labelled(STRUCTURES["full"])
+    resp[1] += resp[2]
+    resp[2] = 0
+    sketch = Sketch.of_labels(em, rows, resp)
+    assert np.isfinite(sketch.means).all()
+    assert (sketch.covariances[2] == 0).all()
+    assert sketch.counts[2] == pytest.approx(0)
+    overlaps = resp @ resp.T
+    overlaps[0, 1] = overlaps[1, 0] = 1.0
+    pairs = Sketch(sketch.counts, sketch.means, sketch.covariances, overlaps)
+    assert pairs.closest(6)[0] == (0, 1)
 
 
 def test_halves_of_one_spot_are_there_though_rounding_makes_variances_negative():
