@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from dataclasses import dataclass
+from html import escape
 from inspect import signature
 from types import SimpleNamespace
 
@@ -389,6 +390,7 @@ def test_repr_shows_the_choice(selected):
     assert text.endswith(f"# chosen: {choice}")
     assert repr(clone(selected)) in text and "chosen" not in repr(clone(selected))
     assert f"best_estimator_: {choice}" in selected._repr_html_()
+    assert escape(repr(selected.best_estimator_)) in selected._repr_html_()
     assert "best_estimator_" not in clone(selected)._repr_html_()
 
 
@@ -581,8 +583,12 @@ def test_a_candidate_is_said_with_both_numbers(capsys):
 
 def test_if_no_candidate_is_eligible_the_best_of_the_others_is_chosen():
     X = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 2.0]])
-    with pytest.warns(UserWarning, match="No candidate is eligible.* Try to decrease"):
+    with pytest.warns(
+        UserWarning, match="No candidate is eligible.* Try to decrease"
+    ) as told:
         selection = GaussianMixtureIC((2, 3), random_state=0).fit(X)
+    assert selection.n_components_ == 3
+    assert not any("the most that were tried" in str(each.message) for each in told)
     assert selection.best_index_ == np.argmin(selection.results_["criterion"])
     assert not selection.results_["eligible"].any()
     # One text for all of them, so that a report can tell it once.
@@ -591,13 +597,20 @@ def test_if_no_candidate_is_eligible_the_best_of_the_others_is_chosen():
 
 def test_more_components_than_distinct_rows_or_rows():
     X = np.repeat([[0.0, 0.0], [1.0, 2.0], [5.0, 1.0]], 4, axis=0)
-    selection = GaussianMixtureIC((1, 2, 8, 20, 21), random_state=0)
-    with pytest.warns(FitFailedWarning, match="n_components 20, 21 can .* 12 samples"):
+    selection = GaussianMixtureIC((1, 2, 12, 13, 21), random_state=0)
+    with pytest.warns(FitFailedWarning, match="n_components 13, 21 can .* 12 samples"):
         selection.fit(X)
     results = selection.results_
     assert np.isfinite(results["bic"][:12]).all()
     assert np.isnan(results["bic"][12:]).all()
     assert "Expected n_samples >= n_components" in results["warning"][-1]
+
+
+@pytest.mark.parametrize("search", [GaussianMixtureIC, StudentMixtureIC])
+def test_more_components_than_rows_alone_are_refused(search, X):
+    message = "Expected n_samples >= n_components but got n_components = 3, n_samples "
+    with pytest.raises(ValueError, match=message + "= 2"):
+        search((3, 4)).fit(X[:2])
 
 
 @pytest.mark.slow
@@ -636,6 +649,8 @@ def test_what_has_not_converged_says_so(X):
 def test_verbose_prints_how_far_it_is_and_a_line_for_each_candidate(X, capsys):
     search = GaussianMixtureIC((1, 2), verbose=1, random_state=0, n_init=1).fit(X)
     lines = capsys.readouterr().out.splitlines()
+    # Without shared values there is one number.
+    assert not any("(bic" in line for line in lines)
     for name in ("full", "tied", "diag", "spherical"):
         scouted, followed = f"{name}: scouted", f"{name}: followed on all rows"
         assert lines.index(scouted) < lines.index(followed)
@@ -656,6 +671,7 @@ def test_verbose_prints_how_far_it_is_and_a_line_for_each_candidate(X, capsys):
         ({"n_components": (1, 0)}, "'n_components' parameter"),
         ({"n_components": ()}, "must not be empty"),
         ({"n_components": (1.5,)}, "'n_components' parameter"),
+        ({"n_components": (True, 2)}, "'n_components' parameter"),
         ({"covariance_type": "round"}, "'covariance_type' parameter"),
         ({"covariance_type": ("full", "round")}, "'covariance_type' parameter"),
         ({"covariance_type": ["all", "full"]}, "must be 'all' alone, a str among"),
@@ -825,6 +841,7 @@ def test_large_components_of_too_few_rows_are_not_called_errors():
     with pytest.warns(DegenerateComponentsWarning) as caught:
         selection.fit(X)
     (message,) = (str(each.message) for each in caught)
+    assert "has a lower bic, by" in message
     assert "not eligible: some of its components have too few rows" in message
     assert "errors" not in message and "rests on" not in message
 

@@ -51,6 +51,7 @@ def test_what_a_structure_takes_over_is_the_most_likely_that_it_includes(monkeyp
         # What is not eligible is taken over by what is not so itself.
         7: [(10.0,), (5.0,), (20.0, 0.0, "few rows")],
         8: [(10.0, 0.0, "few rows"), (5.0,), (20.0, 0.0, "few rows")],
+        9: [(10.0, 0.0, "few rows"), (15.0, 0.0, "few rows"), (12.0,)],
     }
     settled = [
         Settled(None, [candidate(K, name, *each[i]) for K, each in known.items()], {})
@@ -63,15 +64,19 @@ def test_what_a_structure_takes_over_is_the_most_likely_that_it_includes(monkeyp
             K: (smaller.name, other.covariance_type)
             for K, (smaller, other) in better.items()
         }
-        return own.updated({K: (other, None) for K, (_, other) in better.items()})
+        higher = {
+            K: (candidate(K, structure.name, other.log_likelihood + 1), None)
+            for K, (_, other) in better.items()
+        }
+        return own.updated(higher)
 
     monkeypatch.setattr(nested, "_continued", continued)
     structures = [SHAPES[name] for name in names]
     found = nested.nested(None, structures, settled)
     assert found[1] is settled[1]
     eii, vei = ("EII", "EII"), ("VEI", "VEI")
-    # What VEI has taken over before is no more likely than that of EII itself.
-    assert taken == {"VEI": {1: eii}, "VEE": {1: eii, 2: vei, 8: vei}}
+    # VEI has gone on from where EII was, and VEE goes on from there.
+    assert taken == {"VEI": {1: eii}, "VEE": {1: vei, 2: vei, 8: vei, 9: eii}}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Paths of several structures, and what these tell each other."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from joblib import Parallel
 
+from skem._selection import walk
 from skem._selection.grid import Candidate
 from skem._selection.walk import Settled, fresh_clusterings, walked_down
 from skem.core.gaussian.covariance import SHAPES
@@ -94,12 +96,12 @@ def steps(monkeypatch):
     def record(name, note):
         original = getattr(Path, name)
 
-        def walk(path, *args, **kwargs):
+        def recorded(path, *args, **kwargs):
             own = seen.setdefault(path.em.structure.name, [])
             own.append((name, note(path.em, *args, **kwargs)))
             return original(path, *args, **kwargs)
 
-        monkeypatch.setattr(Path, name, walk)
+        monkeypatch.setattr(Path, name, recorded)
 
     def scouted(em, fresh, *, quick):
         for sketches in fresh.values():
@@ -137,3 +139,11 @@ def test_structures_hear_of_each_other_and_shapes_of_all_that_came_before(
     for name, each in zip(names, found, strict=True):
         assert [one.covariance_type for one in each.candidates] == [name, name]
         assert all(one.seconds > 0 for one in each.candidates)
+
+
+def test_the_time_of_the_scouts_is_added(X, make_problem):
+    problem, full = make_problem(X, components=(1, 2)), SHAPES["full"]
+    fresh = fresh_clusterings(problem, [full], np.random.RandomState(0))
+    long_ago = replace(walk._walk(problem, full, fresh), seconds={1: 1e3, 2: 2e3})
+    found = walk._settle(problem, 0, full, long_ago, [])
+    assert [each.seconds // 1e3 for each in found.candidates] == [1, 2]

@@ -160,12 +160,12 @@ def worth_refining(
     # If none is eligible, one that is not will have to be chosen.
     choice = [c for c in possible if not c.warning] or possible
     best = min((c.judged_by(criterion) for c in choice), default=math.inf)
+    # NaN, of candidates that could not be fitted, is not less than anything.
     return [
         {
             c.n_components
             for c in those
-            if c.mixture is not None
-            and c.judged_by(criterion) <= best + 2 * (margin + short * c.n_parameters)
+            if c.judged_by(criterion) <= best + 2 * (margin + short * c.n_parameters)
         }
         for those in fitted
     ]
