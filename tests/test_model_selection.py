@@ -29,6 +29,8 @@ from skem import (
     StudentMixtureIC,
     bootstrap_lrt,
 )
+from skem._report.criterion import CORRECTED
+from skem._report.text import MOST_NAMED
 from skem._selection import candidates, refine, walk
 from skem._selection.grid import Candidate
 from skem._selection.problem import Effort
@@ -833,6 +835,44 @@ def test_matrices_of_more_features_than_rows_alone_are_fitted(wide):
     assert np.isfinite(selection.results_["criterion"]).all()
 
 
+def test_a_structure_is_left_out_only_if_its_smallest_candidate_is_too_large(rng):
+    X = rng.normal(size=(20, 15))
+    selection = GaussianMixtureIC(
+        (1, 2), covariance_type="full", n_init=1, random_state=0
+    )
+    # Two such matrices have a likelihood without end, which is no news.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DegenerateComponentsWarning)
+        results = selection.fit(X).results_
+    assert results["criterion"][1] < results["criterion"][0]
+    assert results["eligible"].tolist() == [True, False]
+    assert "too few rows to tell such cov" in results["warning"][1]
+    # Nor is it left out where there is another one.
+    selection.set_params(covariance_type=["full", "EII"]).fit(X)
+    assert np.isfinite(selection.results_["criterion"]).all()
+
+
+def test_features_that_do_not_vary_do_not_make_matrices_too_large(X):
+    # Of as many features as rows two vary.
+    X = np.column_stack([X[45:75], np.ones((30, 28))])
+    results = GaussianMixtureIC(1, random_state=0).fit(X).results_
+    assert np.isfinite(results["criterion"]).all()
+    assert results["eligible"].all()
+    X[:, 2:] = np.random.default_rng(0).normal(size=(30, 28))
+    results = GaussianMixtureIC(1, random_state=0).fit(X).results_
+    assert results["eligible"].tolist() == [False, False, True, True]
+
+
+def test_rows_of_no_weight_or_no_value_are_none_that_components_could_have(X):
+    X = np.r_[X[:3], X[-3:], np.full((2, 2), np.nan)]
+    selection = GaussianMixtureIC((1, 4, 5), covariance_type="tied", random_state=0)
+    with pytest.warns(
+        FitFailedWarning, match="n_components 5 can be .* only 4 samples"
+    ):
+        selection.fit(X, sample_weight=[1, 1, 0, 1, 0, 1, 1, 1])
+    assert np.isnan(selection.results_["bic"]).tolist() == [False, False, True]
+
+
 def test_large_components_of_too_few_rows_are_not_called_errors():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 15))
@@ -882,6 +922,20 @@ def test_estimators_that_choose_inside_do_not_tell_that_they_try_nine(rng):
     assert len(model.mixture_.weights_) == 9
 
 
+def test_a_candidate_is_lower_by_the_criterion_that_the_choice_is_made_by():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(30, 5)), rng.integers(0, 2, (30, 2))])
+    X[:7, :5] = 5 + 0.01 * X[:7, :5]
+    X[:7, 5:] = 0
+    selection = GaussianMixtureIC((1, 2), covariance_type="full", random_state=0)
+    with pytest.warns(DegenerateComponentsWarning) as caught:
+        selection.fit(X)
+    (message,) = (str(each.message) for each in caught)
+    one, two = selection.results_["criterion"]
+    assert abs(one - two - np.diff(-selection.results_["bic"])[0]) > 1
+    assert f"lower bic ({CORRECTED}), by {one - two:.1f}, but" in message
+
+
 def test_what_is_wrong_with_a_component_of_few_rows_is_said_of_each_row():
     one, two = (
         Candidate(3, "full", rows={1: np.array(rows)}).why_not()
@@ -889,3 +943,10 @@ def test_what_is_wrong_with_a_component_of_few_rows_is_said_of_each_row():
     )
     assert "Look at this row," in one
     assert "Look at these rows," in two
+    # So many rows are no errors.
+    few, many = (
+        Candidate(3, "full", rows={1: np.arange(n)}).why_not()
+        for n in (MOST_NAMED, MOST_NAMED + 1)
+    )
+    assert "Look at these rows" in few
+    assert "too few rows to tell covariances" in many and "Look" not in many
