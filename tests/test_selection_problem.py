@@ -10,6 +10,7 @@ import pytest
 
 from skem._selection.problem import Effort
 from skem.core.gaussian.covariance import SHAPES, STRUCTURES
+from skem.core.mixture.em import EMMap
 from skem.core.search.effort import products
 
 
@@ -38,13 +39,16 @@ def test_many_starts_are_tried_where_all_candidates_are_light(
 ):
     problem = make_problem(X)
     with problem.stages(STRUCTURES["full"]) as (em,):
+        monkeypatch.setattr(EMMap, "quick", True)
         most = products(em, 3)
         for room, expected in {most: True, most - 1: False}.items():
             monkeypatch.setattr("skem._selection.problem.LIGHT", room)
             assert problem.many(em) is expected
-        monkeypatch.undo()
+        monkeypatch.setattr("skem._selection.problem.LIGHT", most)
         # Where starts are asked for, there are no others.
         assert not make_problem(X, init_params="random").many(em)
+        monkeypatch.setattr(EMMap, "quick", False)
+        assert not problem.many(em)
 
 
 def test_quick_fits_are_for_several_components_up_to_those_of_the_sample(
