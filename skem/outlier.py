@@ -226,7 +226,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         )
         self.n_components_ = len(self.mixture_.weights_)
         self._seed = rng.randint(2**31 - 1)
-        self._levels: dict[bytes, float] = {}
+        self._levels: dict[str, float] = {}
         weight = np.ones(len(X)) if weight is None else weight.astype(float)
         X, weight = X[weight > 0], weight[weight > 0]
         rate = self.false_alarm_rate if self.contamination is None else 0.01

@@ -160,6 +160,8 @@ def test_onnx_labels_rows_as_here(kind, covariance_type, X):
 def kinds_within(value):
     """Return the types of what a pickle or a file of skops has to hold."""
     if isinstance(value, dict):
+        # Of files of skops, which are JSON.
+        assert all(isinstance(key, str | int) for key in value)
         return set().union(*map(kinds_within, value.values()))
     if isinstance(value, list | tuple):
         return {type(value)}.union(*map(kinds_within, value))
@@ -201,6 +203,16 @@ def test_state_of_a_bayesian_mixture_is_plain_too(X):
         assert kinds_within(mixture) <= VALUES | {BayesianGaussianMixture}
         copy = pickle.loads(pickle.dumps(mixture)).partial_fit(X)
         assert np.array_equal(copy.means_, mixture.partial_fit(X).means_)
+
+
+def test_state_of_an_outlier_detector_is_plain_after_rows_with_gaps(X):
+    detector = skem.MixtureOutlierDetector(2, random_state=0).fit(X)
+    gaps = np.where(np.arange(X.shape[1]) == 0, np.nan, X[:3])
+    before = detector.decision_function(gaps)
+    plain = VALUES | {skem.MixtureOutlierDetector, GaussianMixture}
+    assert kinds_within(detector) <= plain
+    copy = pickle.loads(pickle.dumps(detector))
+    assert np.array_equal(copy.decision_function(gaps), before)
 
 
 def test_state_of_a_mixture_of_a_table_is_plain_too():

@@ -34,11 +34,11 @@ def draws_for(rate: float) -> int:
 
 def parts(
     mixture: GaussianMixture, X: np.ndarray
-) -> Iterator[tuple[bytes, np.ndarray, GaussianMixture | None, np.ndarray]]:
+) -> Iterator[tuple[str, np.ndarray, GaussianMixture | None, np.ndarray]]:
     """Yield rows of X by what is observed, with the mixture of that.
 
-    A key of the pattern, the rows, the mixture (None where nothing is observed), and
-    the log-densities.
+    A key of the pattern, which is text as in files of JSON, the rows, the mixture (None
+    where nothing is observed), and the log-densities.
     """
     for observed, rows in Patterns.of(np.isnan(X.T)):
         features = np.flatnonzero(observed)
@@ -48,7 +48,7 @@ def parts(
             whole = len(features) == len(observed)
             part = mixture if whole else mixture.marginal(features.tolist())
             log_density = part._log_density(X[np.ix_(rows, features)]).astype(float)
-        yield observed.tobytes(), rows, part, log_density
+        yield observed.tobytes().hex(), rows, part, log_density
 
 
 def support(
