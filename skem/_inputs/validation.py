@@ -128,9 +128,20 @@ def check_data(
             ensure_all_finite=False,
             ensure_min_samples=min_samples,
         )
-    name = type(estimator).__name__
-    missing = [has_missing(part, name) for part in _parts(X)]
+    missing = [_checked(estimator, part) for part in _parts(X)]
     return Data(X, any(missing))
+
+
+def _checked(estimator: Any, X: np.ndarray) -> bool:
+    """Whether there is a NaN; the error of infinite values names the column."""
+    try:
+        return has_missing(X, type(estimator).__name__)
+    except ValueError as error:
+        column: Any = int(np.isinf(X).any(axis=0).argmax())
+        if hasattr(estimator, "feature_names_in_"):
+            column = str(estimator.feature_names_in_[column])
+        told = str(error).rstrip(".")
+        raise ValueError(f"{told}, in column {column!r}.") from None
 
 
 def has_missing(X: np.ndarray, estimator_name: str) -> bool:
@@ -208,18 +219,17 @@ def check_incomplete(
 ) -> np.ndarray:
     """Validate X, in which NaN, pandas' NA or what is masked is a missing value."""
     X = as_numpy(with_names(X))
-    if not reset and _is_valid(estimator, X, min_samples) and X.dtype in FLOATS:
-        name = type(estimator).__name__
-        assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
-        return X
-    return validate_rows(
-        estimator,
-        X,
-        reset=reset,
-        dtype=FLOATS,
-        ensure_all_finite="allow-nan",
-        ensure_min_samples=min_samples,
-    )
+    if reset or not _is_valid(estimator, X, min_samples) or X.dtype not in FLOATS:
+        X = validate_rows(
+            estimator,
+            X,
+            reset=reset,
+            dtype=FLOATS,
+            ensure_all_finite=False,
+            ensure_min_samples=min_samples,
+        )
+    _checked(estimator, X)
+    return X
 
 
 def computing_dtype(X: np.ndarray) -> np.dtype:
