@@ -394,6 +394,19 @@ def rare(rng):
 RARE_FAMILIES = {"grade": "categorical", "flag": "bernoulli"}
 
 
+def test_an_unknown_category_is_told_beside_those_that_are_known(rng):
+    table, weight = rare(rng)
+    model = MixtureModel(1, families=RARE_FAMILIES).fit(table, sample_weight=weight)
+    text = table[:80].assign(grade=[str(each) for each in [1, 2, 3, 4] * 20])
+    known = r"'1', .* in column 'grade'; the fit has seen \[1, 2, 3, 4\]\. With"
+    with pytest.raises(ValueError, match=known):
+        model.predict(text)
+    many = pd.DataFrame({"letter": list("abcdefg") * 5})
+    several = MixtureModel(1).fit(many)
+    with pytest.raises(ValueError, match=r"'c', 'd', 'e'\] and 2 others\."):
+        several.predict(many.assign(letter="z"))
+
+
 @pytest.mark.parametrize("answers", ["categorical", "bernoulli"])
 def test_a_category_of_rows_without_weight_is_none(answers, rng):
     table, weight = rare(rng)

@@ -443,9 +443,11 @@ def check_known(name: str, found: Sequence[Any], labels: Sequence[Any]) -> None:
     known = set(labels)
     unknown = [label for label in found if label not in known]
     if unknown:
+        others = f" and {len(labels) - 5} others" if len(labels) > 5 else ""
         raise ValueError(
-            f"Found unknown categories {unknown[:5]} in column {name!r}; the "
-            'fit has not seen them. With handle_unknown="missing" they count as gaps.'
+            f"Found unknown categories {unknown[:5]} in column {name!r}; the fit has "
+            f'seen {[*labels][:5]}{others}. With handle_unknown="missing" unknown '
+            "ones count as gaps."
         )
 
 
