@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skem._fitted.shared import LabelsItsData
+from skem._fitting.fitting import START_ANEW
 from skem._fitting.monitor import line_of
 from skem._fitting.state import PlainState
 from skem._fitting.streaming import unfitted, warn_of_lost
@@ -111,11 +112,11 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         known = check_labels(labels, table.n_rows, self.n_components, weight)
         warm = self.warm_start and hasattr(self, "weights_")
         if warm:
-            self._check_unchanged()
+            self._check_unchanged(START_ANEW)
             if [column.name for column in table.columns] != list(self._columns.names):
                 raise ValueError(
                     "warm_start=True needs the columns of the present mixture, "
-                    f"{list(self._columns.names)}."
+                    f"{list(self._columns.names)}. {START_ANEW}"
                 )
         if not warm:
             warn_of_codes(self.families, table, weight)
@@ -170,7 +171,7 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         table, weight = read_weighed(self, X, sample_weight, reset=fresh)
         state: TableStream | TableGathering | None = getattr(self, "_stream", None)
         if state is not None:
-            self._check_unchanged()
+            self._check_unchanged("Call fit, or clone the estimator, to begin anew.")
         elif hasattr(self, "weights_"):
             raise ValueError(
                 "The mixture has no statistics that a stream could go on from: it was "
@@ -218,13 +219,12 @@ class FittingTable(PlainState, DescribedTable, LabelsItsData):
         names = ("n_components", "covariance_type", "families")
         return {name: getattr(self, name) for name in names}
 
-    def _check_unchanged(self) -> None:
+    def _check_unchanged(self, advice: str) -> None:
         for name, before in self._began_with.items():
             now = getattr(self, name)
             if now is not before and now != before:
                 raise ValueError(
-                    f"{name} has changed from {before!r} to {now!r}. Call fit, or "
-                    "clone the estimator, to begin anew."
+                    f"{name} has changed from {before!r} to {now!r}. {advice}"
                 )
 
     def _advance(self, stream: TableStream, table: Table, weight: np.ndarray) -> None:
