@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array, check_consistent_length
 
 from skem._estimators.component_choice import (
@@ -605,16 +606,80 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         array([-2.64, -5.37])
         """
         n, laws = self._laws(X)
-        values = _check_targets(self, y).values
-        if values.shape != (n, self.n_targets_):
-            raise ValueError(
-                f"y should have {n} rows and {self.n_targets_} targets, got shape "
-                f"{np.shape(y)}"
-            )
+        values = self._known_targets(y, n).values
         out = np.empty(n)
         for law in laws:
             out[law.rows] = _log_density(law, values[law.rows])
         return out
+
+    def _known_targets(self, y: Any, n: int) -> _Targets:
+        """Validate the targets of n rows."""
+        targets = _check_targets(self, y)
+        if targets.values.shape != (n, self.n_targets_):
+            raise ValueError(
+                f"y should have {n} rows and {self.n_targets_} targets, got shape "
+                f"{np.shape(y)}"
+            )
+        return targets
+
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Coefficient of determination R² of the predicted means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; a missing value, NaN, is integrated out.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets; those that are missing, NaN, are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        score : float
+            R²; of several targets, the mean over them.
+
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+
+        ValueError
+            If X or y has infinite values, X has not the features of the fit, y not its
+            targets or another number of rows than X, or a target no value at all.
+
+        See Also
+        --------
+        log_density : Its mean is a score for the whole law.
+
+        Examples
+        --------
+        >>> from skem import GaussianMixtureRegressor
+        >>> from skem.datasets import load_faithful
+        >>> eruptions, waiting = load_faithful().data.T
+        >>> regressor = GaussianMixtureRegressor(2, random_state=0)
+        >>> regressor = regressor.fit(eruptions[:, None], waiting)
+        >>> round(regressor.score(eruptions[:, None], waiting), 2)
+        0.83
+        """
+        mean = self.predict(X)
+        targets = self._known_targets(y, len(mean))
+        weight = check_sample_weight(sample_weight, targets.values)
+        weight = np.ones(len(mean)) if weight is None else weight
+        targets.check_values(weight > 0)
+        scores = []
+        for known, own in zip(
+            targets.values.T, mean.reshape(len(mean), -1).T, strict=True
+        ):
+            there = ~np.isnan(known)
+            scores.append(
+                r2_score(known[there], own[there], sample_weight=weight[there])
+            )
+        return float(np.mean(scores))
 
 
 def _check_targets(estimator: Any, y: Any) -> _Targets:

@@ -6,6 +6,8 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import (
@@ -278,6 +280,27 @@ class TestMissingValues:
         regressor = GaussianMixtureRegressor(1).fit(X, y)
         assert regressor.mixture_.means_[0, 0] == pytest.approx(X.mean(), abs=1e-6)
         assert regressor.predict([[1.0]])[0] == pytest.approx(2.0, abs=0.5)
+
+    def test_rows_without_a_target_could_not_be_scored(self, rng):
+        X = rng.normal(size=(200, 2))
+        y = np.column_stack([X.sum(axis=1), X[:, 0]]) + rng.normal(size=(200, 2))
+        weight = rng.integers(0, 3, 200)
+        y[:50, 0] = y[100:150, 1] = np.nan
+        regressor = GaussianMixtureRegressor(1).fit(X, y)
+        mean = regressor.predict(X)
+        expected = []
+        for j in range(2):
+            there = ~np.isnan(y[:, j])
+            known, own = y[there, j], mean[there, j]
+            expected.append(r2_score(known, own, sample_weight=weight[there]))
+        score = regressor.score(X, y, sample_weight=weight)
+        assert score == pytest.approx(np.mean(expected))
+        one = GaussianMixtureRegressor(1)
+        assert np.isfinite(cross_val_score(one, X, y[:, 0], cv=2)).all()
+        with pytest.raises(ValueError, match="y has no value at all"):
+            one.fit(X, y[:, 0]).score(X[:50], y[:50, 0])
+        with pytest.raises(ValueError, match="y should have 200 rows and 2 targets"):
+            regressor.score(X, y[:, 0])
 
     def test_missing_features_are_used(self, rng):
         X, y = two_branches(rng)
