@@ -332,7 +332,7 @@ class Joint(Parametric):
 
         Returns
         -------
-        prob : ndarray of the shape of x
+        prob : ndarray of the shape of x, or float
             Probabilities, of full relative precision in the lower tail.
 
         Raises
@@ -349,7 +349,7 @@ class Joint(Parametric):
         >>> mixture.cdf([-2.0, 0.5]).round(4)
         array([0.1543, 0.65  ])
         """
-        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"))
+        return cdf(check_numbers(x, "x"), *self._on_a_line("cdf"))[()]
 
     def quantile(self, q: ArrayLike) -> np.ndarray:
         """Quantile of a mixture of one feature: where `cdf` is q.
@@ -361,7 +361,7 @@ class Joint(Parametric):
 
         Returns
         -------
-        x : ndarray of the shape of q
+        x : ndarray of the shape of q, or float
             Quantiles; infinite for 0 and 1.
 
         Raises
@@ -384,7 +384,7 @@ class Joint(Parametric):
             np.broadcast_to(each, (q.size, len(each))) for each in on_line[:3]
         )
         found = quantile(q.ravel(), weights, means, sd, *on_line[3:])
-        return found.reshape(q.shape)
+        return found.reshape(q.shape)[()]
 
     def _on_a_line(self, method: str) -> OnALine:
         """Return the components of a mixture of one feature."""

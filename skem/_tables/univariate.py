@@ -34,7 +34,7 @@ class UnivariateTable(FittedTable):
 
         Returns
         -------
-        prob : ndarray of the shape of x
+        prob : ndarray of the shape of x, or float
             Probabilities.
 
         Raises
@@ -63,7 +63,7 @@ class UnivariateTable(FittedTable):
         """
         self._check_on_a_line("cdf")
         x = check_numbers(x, "x")
-        return self._column_cdf(0, x.ravel()).reshape(x.shape)
+        return self._column_cdf(0, x.ravel()).reshape(x.shape)[()]
 
     def quantile(self, q: ArrayLike) -> np.ndarray:
         """Quantile of a mixture of one column: the least number whose `cdf` reaches q.
@@ -75,7 +75,7 @@ class UnivariateTable(FittedTable):
 
         Returns
         -------
-        x : ndarray of the shape of q
+        x : ndarray of the shape of q, or float
             Quantiles. Of 0 the lower end of the values that are possible, and of 1
             infinite.
 
@@ -105,7 +105,7 @@ class UnivariateTable(FittedTable):
         """
         self._check_on_a_line("quantile")
         q = check_probabilities(q)
-        return self._column_quantile(0, q.ravel()).reshape(q.shape)
+        return self._column_quantile(0, q.ravel()).reshape(q.shape)[()]
 
     def _check_on_a_line(self, method: str) -> None:
         self._check_is_fitted()

@@ -114,6 +114,7 @@ def test_they_are_those_of_a_gaussian_mixture(mixture):
     own, q = mixture.marginal(0), np.array([[0.001, 0.3], [0.5, 0.999]])
     np.testing.assert_allclose(own.quantile(q), gaussian.quantile(q), rtol=1e-12)
     np.testing.assert_allclose(own.cdf(1.5), gaussian.cdf(1.5), rtol=1e-14)
+    assert isinstance(own.cdf(1.5), float) and isinstance(own.quantile(0.5), float)
 
 
 def test_what_is_not_on_a_line_is_refused(mixture):
