@@ -23,7 +23,7 @@ from skem._inputs.typing import (
     SharedCovarianceType,
     WeightPriorType,
 )
-from skem._inputs.validation import check_covariance_prior, check_mean_prior
+from skem._inputs.validation import check_covariance_prior, check_mean_prior, kind_of
 from skem._saving.peer import (
     OF_A_POSTERIOR,
     copy_of_a_fit,
@@ -407,7 +407,7 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         if not isinstance(mixture, Peer):
             raise TypeError(
                 "from_sklearn takes a fitted sklearn.mixture.BayesianGaussianMixture, "
-                f"but got an object of type {type(mixture).__name__}."
+                f"but got an object of type {kind_of(mixture)}."
             )
         check_is_fitted(mixture, "means_")
         for name in OF_A_POSTERIOR:

@@ -31,7 +31,7 @@ from skem._inputs.frames import arrow_array, is_arrow_table
 from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import fit_context
 from skem._inputs.typing import Auto, CovarianceType, RandomState
-from skem._inputs.validation import FLOATS, check_sample_weight, rng_of
+from skem._inputs.validation import FLOATS, check_sample_weight, kind_of, rng_of
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
@@ -202,7 +202,8 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         if not isinstance(mixture, GaussianMixture | BayesianGaussianMixture):
             raise TypeError(
                 "mixture should be a GaussianMixture, a BayesianGaussianMixture or a "
-                f"GaussianMixtureIC, got {type(mixture).__name__}"
+                f"GaussianMixtureIC of skem, got {kind_of(mixture)}. Of a mixture of "
+                "scikit-learn, from_sklearn makes one"
             )
         mixture._check_is_fitted()
         names = mixture._feature_names()

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn.mixture
 from matplotlib.figure import Figure
 
 from skem import ConvergenceDisplay, GaussianMixture, GaussianMixtureIC
@@ -140,8 +141,10 @@ def test_bad_input_is_refused(ax, arguments, message):
 
 
 def test_other_estimators_are_refused(ax):
-    with pytest.raises(TypeError, match="a GaussianMixture, but got GaussianMixtureIC"):
+    with pytest.raises(TypeError, match=r"got skem.*GaussianMixtureIC\."):
         ConvergenceDisplay.from_estimator(GaussianMixtureIC(2), X, ax=ax)
+    with pytest.raises(TypeError, match=r"a skem\.GaussianMixture, but got sklearn\."):
+        ConvergenceDisplay.from_estimator(sklearn.mixture.GaussianMixture(2), X, ax=ax)
 
 
 def test_missing_matplotlib_is_told(monkeypatch):

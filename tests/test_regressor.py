@@ -326,6 +326,9 @@ def test_mixtures_of_another_kind_are_refused(rng):
     for mixture in (StudentMixture(2).fit(X), LinearRegression()):
         with pytest.raises(TypeError, match="mixture should be a GaussianMixture"):
             GaussianMixtureRegressor.from_mixture(mixture, 1)
+    theirs = GaussianMixture(2, random_state=0).fit(X).to_sklearn()
+    with pytest.raises(TypeError, match=r"got sklearn\.mixture.* from_sklearn makes"):
+        GaussianMixtureRegressor.from_mixture(theirs, 1)
     selection = GaussianMixtureIC(1, refit=False).fit(X)
     with pytest.raises(ValueError, match="refit=False"):
         GaussianMixtureRegressor.from_mixture(selection, 1)

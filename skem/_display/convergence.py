@@ -15,7 +15,7 @@ from skem._display.style import GRAY, line_style, open_frame, single_axes
 from skem._inputs.blocks import array_blocks
 from skem._inputs.sklearn import check_matplotlib_support
 from skem._inputs.typing import Algorithm
-from skem._inputs.validation import check_data, check_sample_weight
+from skem._inputs.validation import check_data, check_sample_weight, kind_of
 from skem._report.text import count
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
@@ -184,7 +184,7 @@ class ConvergenceDisplay:
             )
         if not isinstance(estimator, GaussianMixture):
             raise TypeError(
-                f"Expected a GaussianMixture, but got {type(estimator).__name__}."
+                f"Expected a skem.GaussianMixture, but got {kind_of(estimator)}."
             )
         if not 0 < floor < np.inf:
             raise ValueError(f"floor should be positive and finite, got {floor!r}")

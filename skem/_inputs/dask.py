@@ -25,6 +25,7 @@ from skem._inputs.validation import (
     computing_dtype,
     has_missing,
     is_scalar,
+    kind_of,
     validate_rows,
 )
 from skem.core.blocks.arrays import ArrayBlocks, Write, are_whole, observed_and_known
@@ -106,11 +107,10 @@ def _validated(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
 
 
 def _not_numpy(block: Any) -> str:
-    kind = f"{type(block).__module__}.{type(block).__qualname__}"
     return (
-        f"Expected NumPy arrays as blocks of X, got {kind} instead. Convert them "
-        "first, for instance by `X.map_blocks(np.asarray)`, by `toarray` if they are "
-        "sparse, or by `X.map_blocks(np.ma.filled, np.nan)` if they are masked."
+        f"Expected NumPy arrays as blocks of X, got {kind_of(block)} instead. Convert "
+        "them first, for instance by `X.map_blocks(np.asarray)`, by `toarray` if they "
+        "are sparse, or by `X.map_blocks(np.ma.filled, np.nan)` if they are masked."
     )
 
 

@@ -190,6 +190,12 @@ def check_n_values(n_values: np.ndarray, names: Any = None, data: str = "X") -> 
         )
 
 
+def kind_of(value: Any) -> str:
+    """Return the full name of a type, as those of scikit-learn may be called alike."""
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    return name.removeprefix("builtins.")
+
+
 def check_mixture(
     estimator: Any,
     kind: str,

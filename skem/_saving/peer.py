@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.array_api import numpy_of
 from skem._inputs.callers import users_level
+from skem._inputs.validation import kind_of
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
 
@@ -77,7 +78,7 @@ def parameters_of(peer: Any) -> tuple[Parameters, np.ndarray]:
     if not isinstance(peer, sklearn.mixture.GaussianMixture):
         raise TypeError(
             "from_sklearn takes a fitted sklearn.mixture.GaussianMixture, but got an "
-            f"object of type {type(peer).__name__}. Of parameters in another form, "
+            f"object of type {kind_of(peer)}. Of parameters in another form, "
             "from_parameters makes a mixture."
         )
     check_is_fitted(peer, "means_")
