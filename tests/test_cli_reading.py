@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -269,8 +270,28 @@ def test_damaged_sheets_had_been_told_to_have_a_header(content, name, read):
         read(content, name=name)
 
 
+def test_an_archive_is_told_from_a_sheet(read):
+    pytest.importorskip("openpyxl")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.csv", PLAIN)
+    for name in ("data.zip", "data.xlsx"):
+        with pytest.raises(CommandError, match=f"{name} is an archive, zip, .* unpack"):
+            read(file.getvalue(), name=name)
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", '{"a":\n[1, 2],\n"b": 3}', b"ARROW1\0\0\xff"]
+)
+@pytest.mark.parametrize("name", ["model.json", "data.feather"])
+def test_files_of_other_kinds_had_been_told_to_lack_rows(content, name, read):
+    with pytest.raises(CommandError, match="tables are files of CSV, Parquet or Excel"):
+        read(content, name=name)
+
+
 def test_text_may_have_the_name_of_a_sheet(read):
-    np.testing.assert_array_equal(read(PLAIN, name="data.xls").values, X)
+    for name in ("data.xls", "data.json"):
+        np.testing.assert_array_equal(read(PLAIN, name=name).values, X)
 
 
 def test_cells_of_several_lines_may_begin_like_comments(read):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from skem._cli import CommandError
 from skem._cli.header import is_header, is_number
 from skem._cli.sources import (
+    check_kind,
     check_named_type,
     decode,
     is_frame,
@@ -67,7 +68,10 @@ def read_sheet(path: str, encoding: str | None, header: bool | None) -> Sheet:
             text = decode(content, encoding, title, notes)
         except CommandError:
             check_named_type(path, content, title)
+            check_kind(path, title)
             raise
+        if text.lstrip().startswith(("{", "[")):
+            check_kind(path, title)
         told = re.match(r"sep=(.)(?=[\r\n])", text)
         if told:
             # Excel reads the line, which becomes a comment here.

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,8 @@ _PARQUET = b"PAR1"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _EXCEL = b"PK\x03\x04", _OLD_EXCEL
 _ENDINGS = {"xlsx": "Excel", "xlsm": "Excel", "xls": "Excel", "parquet": "Parquet"}
+_NOT_READ = frozenset("json jsonl feather arrow npy npz pkl rds dta sav".split())
+"""Endings of files of other kinds."""
 _NOT_TEXT = frozenset(range(32)) - set(b"\t\n\r\f\x1b")
 INSTALL = "pip install 'skem[files]'"
 
@@ -107,6 +110,11 @@ def read_frame(content: bytes, title: str) -> tuple[list[str] | None, list[list[
     kind, engine = ("Parquet", "pyarrow") if parquet else ("Excel", "openpyxl")
     if content.startswith(_OLD_EXCEL):
         engine = "xlrd"
+    elif not parquet and _is_archive(content):
+        raise CommandError(
+            f"{title} is an archive, zip, and no file of Excel: unpack it, or compress "
+            "the table by gzip"
+        )
     try:
         import pandas as pd
 
@@ -126,6 +134,15 @@ def read_frame(content: bytes, title: str) -> tuple[list[str] | None, list[list[
     return ([str(name) for name in frame.columns] if parquet else None), rows
 
 
+def _is_archive(content: bytes) -> bool:
+    """Whether it is a zip file of something else than sheets."""
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except zipfile.BadZipFile:
+        return False
+    return "[Content_Types].xml" not in names
+
+
 def is_frame(content: bytes) -> bool:
     """Whether it is for pandas to read."""
     return content.startswith((_PARQUET, *_EXCEL))
@@ -138,6 +155,14 @@ def check_named_type(path: str, content: bytes, title: str) -> None:
     if kind is not None and not is_frame(content):
         raise CommandError(
             f"{title} cannot be read as a file of {kind}: it does not begin as one"
+        )
+
+
+def check_kind(path: str, title: str) -> None:
+    """Refuse what is named as a file of a kind that is not read."""
+    if path.lower().rpartition(".")[2] in _NOT_READ:
+        raise CommandError(
+            f"{title} cannot be read: tables are files of CSV, Parquet or Excel"
         )
 
 
