@@ -1,5 +1,7 @@
 """Pictures of the mixtures of tables."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,23 @@ def test_data_are_drawn_beside_the_mixture():
     assert {"data", "mixture"} < set(entries)
     few = TableDisplay.from_estimator(model, table, features="plan")
     assert list(few.data) == ["plan"]
+
+
+def test_names_of_many_categories_had_covered_each_other():
+    rng = np.random.default_rng(0)
+    names = {
+        "few": ["yes", "no", "don't know"],
+        "long": [f"quite a long name, {i}" for i in range(8)],
+        "many": [f"{i:03}" for i in range(60)],
+    }
+    table = pd.DataFrame({name: rng.choice(own, 400) for name, own in names.items()})
+    model = MixtureModel(1).fit(table)
+    display = TableDisplay.from_estimator(model, table)
+    display.figure_.draw_without_rendering()
+    for name, ax in display.axes_.items():
+        labels = ax.get_xticklabels()
+        step = {"few": 1, "long": 1, "many": 3}[name]
+        assert len(labels) == len(range(0, len(names[name]), step))
+        boxes = [label.get_window_extent() for label in labels]
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes)), name
+    assert [text.get_text() for text in labels[:2]] == ["000", "003"]

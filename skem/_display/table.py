@@ -32,6 +32,10 @@ ZEROS = 0.04
 DRAWS = 2000
 """Draws that say where a column has its values."""
 LONGEST_CATEGORY = 14
+WIDEST_CATEGORIES = 32
+"""Letters that have a place below a panel, side by side."""
+MOST_CATEGORIES = 25
+"""Names of categories that have a place below a panel, upright."""
 MOST_BINS = 60
 """Edges of a histogram, at most."""
 
@@ -223,8 +227,7 @@ class TableDisplay:
                     label=label,
                 )
         if kind == "bars":
-            texts = [shorten(str(value), LONGEST_CATEGORY) for value in values]
-            ax.set_xticks(np.arange(len(values)), texts)
+            _name_categories(ax, values)
         if kind == "hurdle":
             seen = None if self.data is None else self.data[name][2]
             _draw_zeros(ax, float(values[-1]), heights[:, 0], seen)
@@ -234,12 +237,23 @@ class TableDisplay:
         open_frame(ax)
 
 
+def _name_categories(ax: Axes, values: Sequence[Any]) -> None:
+    """Write names below bars: upright if they are too wide, and not all of many."""
+    step = math.ceil(len(values) / MOST_CATEGORIES)
+    texts = [shorten(str(value), LONGEST_CATEGORY) for value in values[::step]]
+    ax.set_xticks(np.arange(len(values))[::step], texts)
+    if sum(len(text) + 1 for text in texts) > WIDEST_CATEGORIES:
+        ax.tick_params("x", labelrotation=90, labelsize="small")
+
+
 def _draw_data(ax: Axes, kind: str, x: Any, height: np.ndarray, *_: Any) -> None:
     """Draw what the data have."""
     if kind in ("density", "hurdle"):
         draw_histogram(ax, height, x)
         return
-    shape = {"marker": "_", "markersize": 20} if kind == "bars" else {"marker": "x"}
+    shape: dict[str, Any] = {"marker": "x"}
+    if kind == "bars":
+        shape = {"marker": "_", "markersize": min(20.0, 160 / len(x))}
     ax.plot(x, height, color="k", linestyle="", label="data", zorder=3, **shape)
 
 
