@@ -801,3 +801,26 @@ def test_formulas_are_not_broken():
         ax=Figure((2, 2)).add_subplot(),
     )
     assert display.ax_[2, 0].get_xlabel() == name
+
+
+@pytest.mark.parametrize("features", [0, [0, 1]])
+@pytest.mark.parametrize("given", [True, False])
+def test_logarithmic_axes_had_hidden_rows(ax, features, given):
+    # Three standard deviations about the means reach below zero.
+    rows = np.random.default_rng(0).lognormal(sigma=0.7, size=(200, 2))
+    mixture = GaussianMixture.from_parameters([1.0], [[1.0, 1.0]], [[[1, 0], [0, 1.0]]])
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    MixtureDisplay.from_estimator(
+        mixture, rows if given else None, features=features, ax=ax
+    )
+    low, high = ax.get_xlim()
+    assert 0 < low <= (rows[:, 0].min() if given else 1.0)
+    assert high >= (rows[:, 0].max() if given else 3.0)
+    low, high = ax.get_ylim()
+    if features == 0:
+        # Six decades of the density.
+        peak = stats.norm.pdf(0)
+        np.testing.assert_allclose([low, high], [peak / 1e6, 2 * peak], rtol=1e-3)
+    else:
+        assert 0 < low < 1 < high

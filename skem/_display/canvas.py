@@ -74,7 +74,7 @@ class Canvas:
 
     def line(self, ax: Axes) -> None:
         """Draw the only feature."""
-        limits = self._limits(0)
+        limits = self._limits(0, ax.get_xscale())
         ax.set_xlabel(self.shown.feature_names[0])
         if self.kind == "uncertainty":
             self.lines += decisions.draw_line_of_uncertainty(
@@ -117,22 +117,28 @@ class Canvas:
                 number_means(axes[i, j], self.shown.mixture, (j, i), 0.75, self.styles)
         label_outer(axes, self.shown.feature_names)
 
-    def _limits(self, j: int) -> tuple[float, float]:
+    def _limits(self, j: int, axis: str = "linear") -> tuple[float, float]:
         shown = [] if self.shown.X is None else [self.shown.X[:, j]]
         if self.shown.histograms is not None:
             # The range of all rows, of which X may be a subset.
             shown.append(self.shown.histograms[j][1])
-        return density.view(
-            self.shown.mixture, j, np.concatenate(shown) if shown else None
-        )
+        x = np.concatenate(shown) if shown else None
+        limits = density.view(self.shown.mixture, j, x)
+        if axis == "log":
+            return density.positive(limits, self.shown.mixture, j, x)
+        return limits
 
     def _curves(self, ax: Axes, j: int) -> None:
-        limits = self._limits(j)
+        limits = self._limits(j, ax.get_xscale())
         if self.shown.histograms is not None:
             panels.draw_histogram(ax, *self.shown.histograms[j])
         self.lines += panels.draw_curves(ax, self.shown.mixture, j, limits, self.styles)
         ax.set_xlim(*limits)
-        ax.set_ylim(bottom=0)
+        if ax.get_yscale() == "log":
+            top = np.max(self.lines[-1].get_ydata())
+            ax.set_ylim(top / density.DECADES, 2 * top)
+        else:
+            ax.set_ylim(bottom=0)
         open_frame(ax)
 
     def _ellipses(self, ax: Axes, pair: tuple[int, int]) -> None:
@@ -156,7 +162,7 @@ class Canvas:
         )
 
     def _behind(self, ax: Axes, pair: tuple[int, int]) -> None:
-        limits = self._limits(pair[0]), self._limits(pair[1])
+        limits = self._limits_of_both(ax, pair)
         if self.kind == "uncertainty":
             decisions.draw_uncertainty(ax, self.shown.mixture, pair, limits)
         elif self.kind == "boundaries":
@@ -172,5 +178,12 @@ class Canvas:
         self._set_limits(ax, pair)
 
     def _set_limits(self, ax: Axes, pair: tuple[int, int]) -> None:
-        ax.set_xlim(*self._limits(pair[0]))
-        ax.set_ylim(*self._limits(pair[1]))
+        x, y = self._limits_of_both(ax, pair)
+        ax.set_xlim(*x)
+        ax.set_ylim(*y)
+
+    def _limits_of_both(
+        self, ax: Axes, pair: tuple[int, int]
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        i, j = pair
+        return self._limits(i, ax.get_xscale()), self._limits(j, ax.get_yscale())

@@ -293,7 +293,8 @@ class ConvergenceDisplay:
         if against == "passes":
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         ax.set_ylim(bottom=self.floor)
-        ax.set_xlim(left=0)
+        if ax.get_xscale() != "log":
+            ax.set_xlim(left=0)
         ax.set_xlabel("passes over the data" if against == "passes" else "seconds")
         ax.set_ylabel("nats below the best")
         ax.legend(frameon=False, fontsize="small")

@@ -17,6 +17,8 @@ IN_VIEW = 3.0
 AXIS_POINTS = 240
 """Points of an axis that are spread over the components, at about this number."""
 MOST_BINS = 100
+DECADES = 1e6
+"""How far a density is in view below its top, where its axis is logarithmic."""
 DRAWABLE = 1e300
 """Numbers are not drawn beyond this: checks for infinities add them up."""
 RESOLUTION = 1e-11
@@ -52,6 +54,16 @@ def view(mixture: FittedMixture, j: int, x: np.ndarray | None) -> tuple[float, f
     if high - low < width:
         low, high = low - width, high + width
     return float(low), float(high)
+
+
+def positive(
+    limits: tuple[float, float], mixture: FittedMixture, j: int, x: np.ndarray | None
+) -> tuple[float, float]:
+    """Return limits for a logarithmic axis: from the least positive value, or mean."""
+    low, high = limits
+    values = np.append(mixture.means_[:, j], [] if x is None else x)
+    values = values[values > 0]
+    return (float(values.min()) / 1.1, high) if low <= 0 < len(values) else limits
 
 
 def axis_points(
