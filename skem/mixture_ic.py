@@ -330,7 +330,9 @@ class MixtureIC(TakesTables, Chooser):
         self._set_choice(results_of(found, self.criterion))
         if self.verbose:
             print_candidates(self.results_, self.criterion)
-        self.best_estimator_ = found[self.best_index_].mixture
+        # Candidates have a common seed, by which all draws would be the same.
+        chosen = found[self.best_index_].mixture
+        self.best_estimator_ = chosen.set_params(random_state=self.random_state)
         self._warn_of_most_tried()
         warn_unless_converged(self.best_estimator_)
         if len(self.degenerate_components_):

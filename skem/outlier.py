@@ -249,6 +249,8 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
             mass = self.mixture_._support(self._draws, self._seed).below
             self.support_threshold_ = float(mass(np.array([self.offset_]))[0])
             self._below_peak = self.offset_ - peak(self.mixture_)
+        # By that of the fit all draws would be the same.
+        self.mixture_.set_params(random_state=self.random_state)
 
     def _become(self, inner: list[Any]) -> None:
         super()._become(inner)

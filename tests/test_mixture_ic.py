@@ -367,3 +367,13 @@ def test_verbose_prints_fits_and_candidates(rng, capsys):
         f"{K} full: {bic:.2f}"
         for K, bic in zip((1, 2), search.results_["bic"], strict=True)
     ]
+
+
+def test_a_choice_without_a_seed_had_drawn_the_same_rows_each_time(X):
+    selection = MixtureIC((1, 2), covariance_type="diag").fit(X)
+    assert selection.best_estimator_.random_state is None
+    one, other = (selection.sample(5)[0] for _ in range(2))
+    assert (one != other).any()
+    gap = np.array([[np.nan, 0.0, 5.0]])
+    one, other = (selection.impute(gap, sample=True) for _ in range(2))
+    assert one[0, 0] != other[0, 0]

@@ -299,3 +299,11 @@ def test_outliers_among_the_training_rows_are_found_by_their_share_or_as_noise()
     # By default the rate is that of new rows of the law with its outliers: as the guide
     # says, most of them pass.
     assert found(MixtureOutlierDetector(3, random_state=0))[0] < 15
+
+
+def test_draws_of_its_mixture_had_been_the_same_each_time():
+    X = load_faithful().data
+    mixture = MixtureOutlierDetector(1).fit(X).mixture_
+    assert (mixture.sample(5)[0] != mixture.sample(5)[0]).any()
+    mixture = MixtureOutlierDetector(1, random_state=0).fit(X).mixture_
+    assert mixture.random_state == 0
