@@ -261,3 +261,26 @@ def test_a_value_of_a_dictionary_may_be_missing():
     codes, labels = arrow_codes(column)
     assert codes.tolist() == [-1, 0, -1, 1]
     assert labels == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [*ALL, GaussianMixtureImputer])
+def test_what_holds_data_and_is_no_array_is_told_what_to_become(kind):
+    row = {"a": 1.0, "b": 2.0}
+    fitted = kind(1).fit(FRAME)
+    method = fitted.transform if kind is GaussianMixtureImputer else fitted.predict
+    for X, message in (
+        (row, r"X is a dict, .* `pandas\.DataFrame\(\[X\]\)` of a single row"),
+        ([row, row], r"X is a list of rows with names, .* `pandas\.DataFrame\(X\)`"),
+        (iter([[1.0, 2.0]]), r"X is a list_iterator, .* make a list of them"),
+    ):
+        for call in (kind(1).fit, method):
+            with pytest.raises(TypeError, match=message):
+                call(X)
+
+
+def test_lazy_frames_of_polars_are_told_to_be_collected():
+    polars = pytest.importorskip("polars")
+    lazy = polars.DataFrame({"a": [1.0, 2.0]}).lazy()
+    for kind in ALL:
+        with pytest.raises(TypeError, match=r"X is a LazyFrame, .* `X\.collect\(\)`"):
+            kind(1).fit(lazy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,27 @@ def in_memory(X: Any) -> Any:
 
 
 def check_container(X: Any) -> None:
-    """Refuse iterators, which can be read once only."""
+    """Refuse what holds data and is no array, with what to make of it."""
+    advice, kind = None, type(X).__name__
     if isinstance(X, Iterator):
+        # It can be read once only.
+        advice = (
+            "For all rows at once, make a list of them; give batches to `partial_fit`, "
+            "one by one."
+        )
+    elif isinstance(X, Mapping) and not hasattr(X, "shape"):
+        # Of SciPy's sparse arrays, some are dicts.
+        advice = (
+            "`pandas.DataFrame(X)` makes one of columns, and `pandas.DataFrame([X])` "
+            "of a single row."
+        )
+    elif isinstance(X, list | tuple) and len(X) and isinstance(X[0], Mapping):
+        advice, kind = "`pandas.DataFrame(X)` makes one.", f"{kind} of rows with names"
+    elif kind == "LazyFrame":
+        advice = "`X.collect()` returns one."
+    if advice is not None:
         raise TypeError(
-            f"X is a {type(X).__name__}, and should be an array or a data frame. For "
-            "all rows at once, make a list of them; give batches to `partial_fit`, one "
-            "by one."
+            f"X is a {kind}, and should be an array or a data frame. {advice}"
         )
 
 

@@ -212,11 +212,16 @@ def check_mixture(
     fitted = getattr(estimator, "best_estimator_", estimator)
     missing = [name for name in needed if not hasattr(fitted, name)]
     if missing:
-        raise TypeError(
+        inside = (
+            ("mixture_", "Take its `mixture_`."),
+            ("steps", "Take its last step, and rows as those before transform them."),
+        )
+        told = [advice for name, advice in (other, *inside) if hasattr(fitted, name)]
+        said = (
             f"Expected a fitted {kind}, but got {type(fitted).__name__}, which has no "
             f"attribute {missing[0]!r}."
-            + (f" {other[1]}" if hasattr(fitted, other[0]) else "")
         )
+        raise TypeError(" ".join([said, *told[:1]]))
     return fitted
 
 
