@@ -13,8 +13,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture as Peer
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skem import GaussianMixture, MixtureDisplay, MixtureModel
+from skem import (
+    GaussianMixture,
+    MixtureDisplay,
+    MixtureModel,
+    MixtureOutlierDetector,
+)
 from skem._display import density
 from skem._display.grid import figure_size
 from skem._display.marginal import marginal
@@ -664,7 +671,7 @@ def test_missing_matplotlib_is_told(faithful, monkeypatch):
         ({"features": (2,)}, r"integers in \[0, 1\], got 2"),
         ({"features": (0.5,)}, "got 0.5"),
         ({"features": ()}, "at least one feature"),
-        ({"features": "waiting"}, "Feature 'waiting' not in feature_names"),
+        ({"features": "waiting"}, "not in feature_names; there are 'x0', 'x1'$"),
         ({"feature_names": ["one"]}, "should have 2 names, got 1"),
         ({"sample_weight": np.ones(272)}, "sample_weight was given without X"),
         ({"X": X, "sample_weight": -np.ones(272)}, "Negative values"),
@@ -696,6 +703,12 @@ def test_only_fitted_mixtures_are_drawn(ax):
         MixtureDisplay.from_estimator(GaussianMixture(2), ax=ax)
     with pytest.raises(TypeError, match="but got LinearRegression, which has no"):
         MixtureDisplay.from_estimator(LinearRegression().fit(X, X[:, 0]), ax=ax)
+    detector = MixtureOutlierDetector(1).fit(X)
+    with pytest.raises(TypeError, match=r"'weights_'\. Take its `mixture_`\.$"):
+        MixtureDisplay.from_estimator(detector, ax=ax)
+    pipeline = make_pipeline(StandardScaler(), GaussianMixture(1)).fit(X)
+    with pytest.raises(TypeError, match="Take its last step, and rows"):
+        MixtureDisplay.from_estimator(pipeline, X, ax=ax)
     table = MixtureModel(families="bernoulli").fit([[0], [1]])
     with pytest.raises(TypeError, match=r"'means_'\. TableDisplay draws mixtures of"):
         MixtureDisplay.from_estimator(table, ax=ax)

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+MOST_NAMED = 12
+"""Names that an error lists, at most."""
+
 
 def names_of(
     estimator: Any, n_features: int, given: Sequence[str] | None = None
@@ -53,7 +56,11 @@ def feature_index(feature: Any, names: Sequence[str], called: str = "features") 
     """Return the index of a feature, given by that or by its name."""
     if isinstance(feature, str):
         if feature not in names:
-            raise ValueError(f"Feature {feature!r} not in feature_names")
+            known = ", ".join(map(repr, names[:MOST_NAMED]))
+            others = ", …" if len(names) > MOST_NAMED else ""
+            raise ValueError(
+                f"Feature {feature!r} not in feature_names; there are {known}{others}"
+            )
         return list(names).index(feature)
     index = isinstance(feature, Integral) and not isinstance(feature, bool)
     if not index or int(feature) not in range(len(names)):
