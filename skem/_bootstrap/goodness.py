@@ -301,11 +301,12 @@ def goodness_of_fit(
     mixture = check_mixture(estimator, "MixtureModel", ("families_", "parameters_"))
     X = in_memory(X)
     values = mixture._map(X, sample_weight).numbers()
-    cells = Cells.of(mixture, values)
+    weighed = values[:, weight_of_each(sample_weight, values.shape[1]) > 0]
+    cells = Cells.of(mixture, weighed)
     found = cells.compared(values, mixture, X, sample_weight)
     if n_boot == 0:
         return found.told(mixture)
-    for name, x in zip(cells.names, values, strict=True):
+    for name, x in zip(cells.names, weighed, strict=True):
         if np.isnan(x).all():
             raise ValueError(
                 f"Column {name!r} has no value in these rows, so that nothing can be "
