@@ -160,6 +160,17 @@ def test_what_is_fixed_is_kept(fixed, X, through_a_file):
     assert other._n_parameters() == mixture.n_parameters_
 
 
+def test_starts_in_a_data_frame_had_not_been_saved(X, through_a_file):
+    start = pd.DataFrame([[2.0, 54.0], [4.3, 80.0]])
+    mixture = GaussianMixture(
+        2, means_init=start, weights_init=pd.Series([0.4, 0.6]), random_state=0
+    ).fit(X)
+    other = through_a_file(mixture)
+    np.testing.assert_array_equal(other.means_init, start)
+    np.testing.assert_array_equal(other.weights_init, [0.4, 0.6])
+    np.testing.assert_array_equal(other.means_, mixture.means_)
+
+
 def test_streams_go_on_from_the_parameters(X, through_a_file):
     mixture = GaussianMixture(2, random_state=0).partial_fit(X)
     other = through_a_file(mixture)
@@ -289,7 +300,7 @@ def test_what_save_does_not_know_is_refused(fitted, tmp_path):
         own.save(path)
     mixture = pickle.loads(pickle.dumps(fitted))
     mixture.random_state = np.random.RandomState(0)
-    with pytest.raises(NotImplementedError, match=r"'random_state': it is a Random"):
+    with pytest.raises(NotImplementedError, match=r"it is a RandomState\. Set another"):
         mixture.save(path)
     mixture.random_state, mixture.novel_ = 0, 1.0
     with pytest.raises(NotImplementedError, match="attribute 'novel_'"):

@@ -475,13 +475,16 @@ def encoded(value: Any, what: str) -> Any:
     except TypeError:
         raise NotImplementedError(
             f"save does not know how to write the {what}: it is a "
-            f"{type(value).__name__}"
+            f"{type(value).__name__}. Set another value, or save the mixture with "
+            "skops or pickle."
         ) from None
 
 
 def _encoded(value: Any) -> Any:
     """Return a value as JSON has it; Python writes floats so that none is rounded."""
     value = numpy_of(value) if is_foreign(value) else value
+    # Of a data frame or a column.
+    value = value.to_numpy() if hasattr(value, "to_numpy") else value
     if isinstance(value, np.ndarray):
         text = value.dtype.kind in "OU"
         dtype = "str" if text else value.dtype.name
