@@ -26,6 +26,7 @@ from skem._fitted.sampling import check_n_draws
 from skem._fitted.univariate import quantile
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
+from skem._inputs.columns import check_targets
 from skem._inputs.features import check_features, names_of
 from skem._inputs.frames import arrow_array, is_arrow_table
 from skem._inputs.gaps import whole, with_gaps
@@ -686,6 +687,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 def _check_targets(estimator: Any, y: Any) -> _Targets:
     """Validate y, in which NaN is a missing value."""
     require_y(estimator, y)
+    check_targets(y)
     names = getattr(y, "columns", [getattr(y, "name", None)])
     if is_arrow_table(y):
         names, y = y.column_names, arrow_array(y)

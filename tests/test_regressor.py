@@ -352,6 +352,17 @@ def test_named_values_of_a_row_are_taken_by_their_names(rng):
         regressor.conditional({"c": 1.0})
 
 
+@pytest.mark.parametrize("container", [np.asarray, pd.Series, pd.DataFrame])
+def test_dates_had_been_predicted_as_whole_numbers(container):
+    days = np.arange(5).astype("datetime64[D]")
+    X = np.arange(5.0)[:, None]
+    with pytest.raises(TypeError, match=r"y has dates, .* such as the days since"):
+        GaussianMixtureRegressor(1).fit(X, container(days.astype("datetime64[s]")))
+    durations = (days - days[0]).astype("timedelta64[s]")
+    with pytest.raises(TypeError, match=r"y has durations, .* such as seconds"):
+        GaussianMixtureRegressor(1).fit(X, container(durations))
+
+
 @pytest.mark.parametrize("weight", [None, np.repeat([1.0, 0.0], 40)])
 def test_a_target_without_values_is_named(rng, weight):
     X, y = rng.normal(size=(80, 2)), rng.normal(size=(80, 2))

@@ -52,6 +52,20 @@ def check_kinds(X: Any) -> None:
         raise explained(X, ValueError("Complex data not supported"))
 
 
+def check_targets(y: Any) -> None:
+    """Raise `TypeError` for dates or durations, which would be taken for integers."""
+    y = getattr(y, "_meta", y)
+    table = hasattr(y, "columns") and hasattr(y, "dtypes")
+    kinds = _kinds(y, table)
+    if not table and hasattr(y, "to_numpy"):
+        # Types of polars and Arrow have no kind.
+        kinds = {y[:0].to_numpy().dtype.kind}
+    for kind in "Mm":
+        if kind in kinds:
+            what, advice = OF_KIND[kind]
+            raise TypeError(f"y has {what}, and targets are real numbers: {advice}.")
+
+
 def _kinds(X: Any, table: bool) -> set[str | None]:
     if is_arrow_table(X):
         return {*arrow_kinds(X)}
