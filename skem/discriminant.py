@@ -27,7 +27,7 @@ from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.array_api import as_numpy
 from skem._inputs.blocks import NO_COUNTS, warn_unless_counts
 from skem._inputs.callers import users_level
-from skem._inputs.gaps import whole
+from skem._inputs.gaps import check_each, whole
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
 from skem._inputs.typing import Auto, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
@@ -201,7 +201,9 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     def _validated_fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         X = self._check_rows(X, reset=True)
         require_y(self, y)
-        y = column_or_1d(as_numpy(whole(y, "y")), warn=True)
+        y = as_numpy(whole(y, "y"))
+        check_each(y, "y")
+        y = column_or_1d(y, warn=True)
         check_array(y[:, None], dtype=None, input_name="y", estimator=self)
         check_consistent_length(X, y)
         check_classification_targets(y)

@@ -32,6 +32,20 @@ def test_estimator_checks_of_other_configurations(estimator, check):
     run_check(estimator, check)
 
 
+def objects(values):
+    return np.array(values, dtype=object)
+
+
+@pytest.mark.parametrize(
+    "gap", [None, np.nan, pd.NA, pd.NaT], ids=["None", "NaN", "NA", "NaT"]
+)
+@pytest.mark.parametrize("container", [list, pd.Series, objects])
+def test_classes_that_are_missing_had_been_told_of_in_other_words(gap, container, rng):
+    y = container(["a", "b", gap, "b"] * 5)
+    with pytest.raises(ValueError, match="Values of y are missing, and every row"):
+        MixtureDiscriminantAnalysis(1).fit(rng.normal(size=(20, 2)), y)
+
+
 def run_check(estimator, check):
     if "sample_weight_equivalence" in check.func.__name__:
         pytest.skip("as many features as rows, where densities are rounding; see below")

@@ -58,6 +58,17 @@ def unmasked(values: Any) -> Any:
     return values.filled(np.nan)
 
 
+def check_each(values: Any, name: str) -> None:
+    """Require a value in every row, of texts and of nullable types too."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuUSmM":
+        return
+    if any(is_missing(value) for value in np.asarray(values, dtype=object).flat):
+        raise ValueError(
+            f"Values of {name} are missing, and every row needs one. Fill them, or "
+            "leave these rows out."
+        )
+
+
 def whole(values: Any, name: str) -> Any:
     """Return values of which every row needs one: none may be masked."""
     if not is_masked(values):
