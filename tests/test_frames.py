@@ -284,3 +284,24 @@ def test_lazy_frames_of_polars_are_told_to_be_collected():
     for kind in ALL:
         with pytest.raises(TypeError, match=r"X is a LazyFrame, .* `X\.collect\(\)`"):
             kind(1).fit(lazy)
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_imputed_frames_of_polars_had_become_arrays():
+    polars = pytest.importorskip("polars")
+    mixture = GaussianMixture(1).fit(FRAME.to_numpy())
+    filled = mixture.impute(polars.DataFrame({"a": [None, 1.0], "b": [0.5, 0.5]}))
+    assert isinstance(filled, polars.DataFrame)
+    expected = mixture.impute([[np.nan, 0.5], [1.0, 0.5]])
+    assert filled.columns == ["a", "b"]
+    np.testing.assert_array_equal(filled.to_numpy(), expected)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_imputed_frames_keep_names_that_are_numbers(kind):
+    table = FRAME.set_axis([10, 20], axis=1).set_axis(range(90, 0, -1))
+    gaps = table.mask(np.random.default_rng(0).random(table.shape) < 0.2)
+    filled = kind(1).fit(table).impute(gaps)
+    assert filled.columns.equals(table.columns) and filled.index.equals(table.index)
+    assert filled.notna().all(axis=None)
+    pd.testing.assert_frame_equal(filled.where(gaps.notna()), gaps)

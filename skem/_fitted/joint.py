@@ -117,9 +117,11 @@ def row_of(values: Given, names: Sequence[str]) -> np.ndarray:
 
 
 def like(X: Any, values: np.ndarray) -> Any:
-    """Return values as X is: with its index and columns, if it is of pandas."""
+    """Return values as X is: a data frame, with the index of one of pandas."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return type(X)(values, index=X.index, columns=X.columns)
+    if hasattr(X, "get_column") and hasattr(X, "columns"):
+        return type(X)(values, schema=X.columns, orient="row")
     return like_given(X, values)
 
 
@@ -277,8 +279,8 @@ class Joint(Parametric):
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            A copy with nothing missing, in memory: a pandas DataFrame if X is one, or
-            one of Dask. What was observed is as it was.
+            A copy with nothing missing, in memory: a DataFrame if X is one
+            of pandas, Dask (then of pandas) or polars. What was observed is as it was.
 
         Raises
         ------

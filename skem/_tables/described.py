@@ -97,7 +97,8 @@ class DescribedTable(UnivariateTable):
         -------
         X : DataFrame or ndarray of shape (n_samples, n_features)
             A table of the kind that was fitted, without gaps, in memory. A pandas
-            DataFrame has the index of X. Categories that are not known stay.
+            DataFrame has the index and the columns of X. Categories that are not known
+            stay.
 
         Raises
         ------
@@ -127,7 +128,8 @@ class DescribedTable(UnivariateTable):
             every = with_unknown(values, every, read_table(self, X, reset=False))
         filled = self._rebuilt(values, every)
         if hasattr(filled, "iloc") and hasattr(X, "iloc"):
-            filled.index = X.index
+            # Names that are numbers had become text.
+            filled.index, filled.columns = X.index, X.columns
         return filled
 
     def support_probability(
