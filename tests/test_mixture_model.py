@@ -407,6 +407,19 @@ def test_an_unknown_category_is_told_beside_those_that_are_known(rng):
         several.predict(many.assign(letter="z"))
 
 
+@pytest.mark.parametrize(
+    ("seen", "given"), [(1, "1"), (1, "1.0"), ("1", 1), (True, "True")]
+)
+def test_categories_of_another_type_had_been_gaps_without_a_word(seen, given):
+    table = pd.DataFrame({"code": [seen, "other"] * 20, "b": list("uuvv") * 10})
+    model = MixtureModel(1, handle_unknown="missing").fit(table)
+    new = pd.DataFrame({"code": [given], "b": ["u"]})
+    with pytest.warns(UserWarning, match=f"such as {given!r} .* has seen {seen!r}: "):
+        model.predict(new)
+    # What is not known in any type is a gap.
+    model.predict(new.assign(code="z"))
+
+
 @pytest.mark.parametrize("answers", ["categorical", "bernoulli"])
 def test_a_category_of_rows_without_weight_is_none(answers, rng):
     table, weight = rare(rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -15,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skem._inputs.array_api import as_numpy
+from skem._inputs.callers import users_level
 from skem._inputs.columns import OF_KIND
 from skem._inputs.dask import check_two_dimensions
 from skem._inputs.dask_tables import DaskColumn, DaskRows, rows_of
@@ -451,12 +453,37 @@ def check_known(name: str, found: Sequence[Any], labels: Sequence[Any]) -> None:
         )
 
 
+def _warn_of_other_types(
+    name: str, found: Sequence[Any], labels: Sequence[Any]
+) -> None:
+    """Warn of unknown categories that are known ones in another type, as '1' and 1."""
+    known = set(labels)
+    written = {_as_written(label): label for label in labels}
+    for label in found:
+        meant = written.get(_as_written(label))
+        if meant is not None and label not in known:
+            warnings.warn(
+                f"Categories of column {name!r} such as {label!r} are unknown, and "
+                f"count as gaps, but the fit has seen {meant!r}: give the column the "
+                "same type.",
+                UserWarning,
+                stacklevel=users_level(),
+            )
+            return
+
+
+def _as_written(label: Any) -> float | str:
+    return float(label) if _reads_as_number(label) else str(label)
+
+
 def encoded(column: Column, labels: Sequence[Any], handle_unknown: str) -> np.ndarray:
     """Codes of categories that are known, as floats, NaN for what is missing."""
     own = column.as_categories()
     assert own.codes is not None
     if handle_unknown == "error":
         check_known(column.name, own.labels, labels)
+    else:
+        _warn_of_other_types(column.name, own.labels, labels)
     known = {label: code for code, label in enumerate(labels)}
     place = np.array([known.get(label, np.nan) for label in own.labels] + [np.nan])
     return place[own.codes]
