@@ -146,6 +146,7 @@ class MixtureIC(TakesTables, Chooser):
     covariances_ = AttributeOfBest[dict[tuple[str, ...], np.ndarray]]()
     categories_ = AttributeOfBest[dict[str, np.ndarray]]()
     families_ = AttributeOfBest[dict[str, str]]()
+    search_bounds_ = AttributeOfBest[np.ndarray]()
     covariance_type_: str
 
     _parameter_constraints: dict = {  # noqa: RUF012

@@ -183,6 +183,8 @@ def test_methods_and_attributes_are_those_of_the_best(chosen, X):
     np.testing.assert_array_equal(*errors)
     for name in ("parameters_", "covariances_", "families_", "categories_"):
         np.testing.assert_equal(getattr(chosen, name), getattr(best, name))
+    np.testing.assert_array_equal(chosen.search_bounds_, best.search_bounds_)
+    assert chosen.search_bounds_[0] == pytest.approx(chosen.lower_bound_)
     for name in ("converged_", "n_iter_", "lower_bound_", "n_parameters_"):
         assert getattr(chosen, name) == getattr(best, name)
 
