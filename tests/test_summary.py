@@ -493,3 +493,50 @@ def test_a_table_says_the_same_of_its_labels(X):
         mean = np.average(resp[label == k], axis=0, weights=weight[label == k])
         np.testing.assert_allclose(own, mean)
     assert "relative entropy" in str(found)
+
+
+def test_frames_have_a_row_for_each_component(rng):
+    X = np.vstack([rng.normal(size=(60, 2)), rng.normal(9, 2, (40, 2))])
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    mixture = GaussianMixture(2, random_state=0).fit(frame)
+    found = mixture.summary(frame).to_frame()
+    assert found.index.name == "component"
+    means = ["a: mean", "b: mean"]
+    deviations = ["a: standard_deviation", "b: standard_deviation"]
+    assert list(found) == [
+        "weight",
+        "size",
+        *np.ravel([*zip(means, deviations, strict=True)]),
+    ]
+    assert found["size"].tolist() == [60, 40]
+    np.testing.assert_array_equal(found[means], mixture.means_)
+    variances = np.diagonal(mixture.covariances_, axis1=1, axis2=2)
+    np.testing.assert_allclose(found[deviations] ** 2, variances)
+    student = StudentMixture(2, random_state=0).fit(X)
+    found = student.summary().to_frame()
+    assert list(found)[:3] == ["weight", "df", "x0: mean"]
+    np.testing.assert_array_equal(found["df"], student.df_)
+    assert "x1: scale" in found
+
+
+def test_frames_of_tables_have_what_is_printed(rng):
+    z = rng.integers(2, size=120)
+    table = pd.DataFrame(
+        {
+            "visits": rng.poisson(2 + 9 * z),
+            "plan": np.array(["free", "paid", "pro"])[rng.integers(0, 2 + z)],
+        }
+    )
+    model = MixtureModel(2, random_state=0).fit(table)
+    found = model.summary(table).to_frame()
+    assert list(found) == [
+        *("weight", "size", "visits: mean", "visits: standard_deviation"),
+        *("plan = free", "plan = paid", "plan = pro"),
+    ]
+    np.testing.assert_array_equal(found["weight"], model.weights_)
+    np.testing.assert_array_equal(
+        found.iloc[:, -3:], model.parameters_["plan"]["proportions"]
+    )
+    printed = str(model.summary(table))
+    for name in found:
+        assert name in printed

@@ -21,7 +21,7 @@ from skem._inputs.frames import in_memory
 from skem._inputs.sklearn import Interval
 from skem._inputs.typing import RandomState, validate_params
 from skem._inputs.validation import N_JOBS, check_mixture, weight_of_each
-from skem._report.text import Printed, Section, TextColumn, shorten
+from skem._report.text import Printed, Section, TextColumn, pandas_for, shorten
 from skem.core.gaussian.covariance import SHAPES
 from skem.families.gaussian import Gaussian
 from skem.mixture_model import MixtureModel
@@ -121,8 +121,7 @@ class GoodnessOfFit(Printed):  # numpydoc ignore=PR01
         ImportError
             If pandas is not installed.
         """
-        import pandas
-
+        pandas = pandas_for("to_frame")
         i, j = np.nonzero(np.triu(~np.isnan(self.statistics)))
         columns = {
             "first": [self.names[place] for place in i],

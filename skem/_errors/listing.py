@@ -12,6 +12,7 @@ import numpy as np
 from skem._report.text import (
     TextColumn,
     capitalised,
+    pandas_for,
     printable,
     rounded,
     shorten,
@@ -102,13 +103,7 @@ class Listing:
 
     def frame(self) -> Any:
         """Return a data frame of pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame requires pandas, which is not installed."
-            ) from error
-
+        pd = pandas_for("to_frame")
         keys = [key for part in self.parts for key in part]
         components = [None if key.component == ALL else key.component for key in keys]
         names = {

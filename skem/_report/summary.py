@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from skem._report.text import (
     Section,
     TextColumn,
     count,
+    pandas_for,
     printable,
     rounded,
     shorten,
@@ -30,8 +33,39 @@ PAIRS_SHOWN = 5
 """How many of them."""
 
 
+class Summary(Printed):
+    """What is said of each component, and printed."""
+
+    @abstractmethod
+    def _by_name(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield names of what the components have, and the numbers (K,) or (K, …)."""
+
+    def to_frame(self) -> Any:
+        """Return a data frame with a row for each component.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Its index is `component`. Its columns are `weight`; `size`, if there are
+            data; and what the components have of each feature, such as ``x0: mean``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = pandas_for("to_frame")
+        found = {}
+        for name, values in self._by_name():
+            for place in np.ndindex(values.shape[1:]):
+                full = f"{name}{[*place]}" if place else name
+                found[full] = values[(slice(None), *place)]
+        index = pandas.RangeIndex(len(found["weight"]), name="component")
+        return pandas.DataFrame(found, index=index)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class MixtureSummary(Printed):
+class MixtureSummary(Summary):
     """What `summary` returns: numbers as attributes, tables when it is printed.
 
     Those that need data are None in a summary without.
@@ -164,6 +198,17 @@ class MixtureSummary(Printed):
             mean_probabilities=sure.mean_probabilities[:K, :K],
             data_have_labels=labelled,
         )
+
+    def _by_name(self) -> Iterator[tuple[str, np.ndarray]]:
+        yield "weight", self.weights
+        if self.sizes is not None:
+            yield "size", self.sizes
+        if self.df is not None:
+            yield "df", self.df
+        spread = "standard_deviation" if self.df is None else "scale"
+        for j, name in enumerate(self.feature_names):
+            yield f"{name}: mean", self.means[:, j]
+            yield f"{name}: {spread}", self.standard_deviations[:, j]
 
     def _sections(self) -> Iterator[Section]:
         """Yield the tables of a summary."""

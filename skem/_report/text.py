@@ -7,7 +7,7 @@ import math
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,15 @@ class Printed(ABC):
     def _repr_html_(self) -> str:
         tables = "\n".join(map(as_html, self._sections()))
         return f'<section class="skem-summary">\n{tables}\n</section>'
+
+
+def pandas_for(what: str) -> Any:
+    """Return pandas, which something requires."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(f"{what} requires pandas, which is not installed.") from error
+    return pandas
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from skem._report.summary import certain, unless_alike
+from skem._report.summary import Summary, certain, unless_alike
 from skem._report.text import (
-    Printed,
     Section,
     TextColumn,
     count,
@@ -22,7 +22,7 @@ LONGEST_ROW_NAME = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TableSummary(Printed):
+class TableSummary(Summary):
     """What `MixtureModel.summary` returns: tables when it is printed.
 
     Attributes
@@ -86,22 +86,32 @@ class TableSummary(Printed):
     data_have_labels: bool = False
     logarithms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def _sections(self) -> list[Section]:
-        K = len(self.weights)
-        rows: list[tuple[str, np.ndarray]] = [("weight", self.weights)]
+    def _by_name(self) -> Iterator[tuple[str, np.ndarray]]:
+        yield "weight", self.weights
         if self.sizes is not None:
-            rows.append(("size", self.sizes))
-        of_categories: list[tuple[str, np.ndarray]] = []
-        for name, laws in self.parameters.items():
-            if name in self.categories:
-                of_categories += self._proportions(name)
-            else:
-                of_logs = self.logarithms.get(name, ())
-                for label, law in laws.items():
-                    of = " of log" if label in of_logs else ""
-                    # One that no row has is next to zero.
-                    law = np.round(law, 12) if label == ZERO else law
-                    rows.append((f"{name}: {label}{of}", law))
+            yield "size", self.sizes
+        for name in self.parameters:
+            yield from self._of_column(name)
+
+    def _of_column(self, name: str) -> Iterator[tuple[str, np.ndarray]]:
+        if name in self.categories:
+            yield from self._proportions(name)
+            return
+        of_logs = self.logarithms.get(name, ())
+        for label, law in self.parameters[name].items():
+            of = " of log" if label in of_logs else ""
+            # One that no row has is next to zero.
+            law = np.round(law, 12) if label == ZERO else law
+            yield f"{name}: {label}{of}", law
+
+    def _sections(self) -> list[Section]:
+        K, found = len(self.weights), dict(self._by_name())
+        of_categories = [
+            row for name in self.categories for row in self._proportions(name)
+        ]
+        for name, _ in of_categories:
+            found.pop(name)
+        rows = list(found.items())
         title = (
             f"Mixture of {count(K, 'component')}: "
             f"{count(self.n_parameters, 'free parameter')}"
