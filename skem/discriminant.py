@@ -21,6 +21,7 @@ from skem._estimators.component_choice import (
     fit_mixture,
     require_y,
 )
+from skem._estimators.unvarying import varied
 from skem._fitted.conditional import Conditioner, log_weights
 from skem._fitted.laws import LIMIT
 from skem._fitting.fitting import unchanged_on_error
@@ -99,6 +100,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
     -----
     NaN is a missing value. Fits and predictions go by the marginal densities of what is
     observed.
+
+    Where the rows of a class do not vary, as in a column that is constant there, its
+    components have in `mixture_` the variance of one fit to all rows with known labels:
+    ε = 2/√N rows of what all components have in common, and the width of the steps that
+    the column is in. So a column that is constant in all classes says nothing.
 
     References
     ----------
@@ -244,7 +250,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
 
     def _join(self) -> None:
         self.n_components_ = np.array([len(each.weights_) for each in self.mixtures_])
-        self.mixture_ = self._joined()
+        self.mixture_ = self._joined(X, weight, totals)
 
     def _checked_priors(self, shares: np.ndarray) -> np.ndarray:
         if self.priors is None:
@@ -302,8 +308,10 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
             warnings.warn(told, each.category, stacklevel=users_level())
         return found
 
-    def _joined(self) -> GaussianMixture:
-        """Return the mixture of all components."""
+    def _joined(
+        self, X: np.ndarray, weight: np.ndarray, totals: np.ndarray
+    ) -> GaussianMixture:
+        """Return the mixture of all components, of classes of such weight."""
         types = {each.covariance_type for each in self.mixtures_}
         # What is asked of the components of a class need not hold for those of all.
         name: Any = SHAPES[next(iter(types))].free.name if len(types) == 1 else "full"
@@ -321,6 +329,11 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
                 covariance = np.broadcast_to(covariance, shape)
             factors.append(root)
             covariances.append(covariance)
+        nulls = [each._null for each in self.mixtures_]
+        if any(null is not None for null in nulls):
+            pairs = zip(totals, self.mixtures_, strict=True)
+            sizes = [total * each.weights_ for total, each in pairs]
+            factors, covariances = varied(X, weight, sizes, factors, nulls)
         weights = [
             prior * each.weights_
             for prior, each in zip(self.priors_, self.mixtures_, strict=True)

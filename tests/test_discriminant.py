@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.datasets import load_iris, load_wine
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -284,3 +284,59 @@ def test_a_feature_without_values_in_a_class_is_named(rng):
     frame.loc[40:, "a"] = np.nan
     with pytest.raises(ValueError, match="Every row of X in class 'well'"):
         MixtureDiscriminantAnalysis(1).fit(frame, y)
+
+
+@pytest.fixture
+def spreads(rng):
+    """Two classes about one centre, the second ten times as wide."""
+    X = np.vstack([rng.normal(size=(300, 2)), 10 * rng.normal(size=(300, 2))])
+    return X, np.repeat([0, 1], 300)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+def test_columns_that_are_constant_say_nothing(spreads, structure):
+    X, y = spreads
+    rows = np.array([[1.0, 1.0], [3.0, 3.0], [2.5, -2.0]])
+    plain = MixtureDiscriminantAnalysis(1, covariance_type=structure).fit(X, y)
+    more = MixtureDiscriminantAnalysis(1, covariance_type=structure).fit(
+        np.column_stack([X, np.ones((600, 3))]), y
+    )
+    np.testing.assert_allclose(
+        more.predict_proba(np.column_stack([rows, np.ones((3, 3))])),
+        plain.predict_proba(rows),
+        atol=1e-6,
+    )
+
+
+def test_columns_that_others_determine_say_nothing(spreads):
+    X, y = spreads
+    rows = np.array([[1.0, 1.0], [3.0, 3.0], [2.5, -2.0]])
+    summed = np.column_stack([X, X.sum(axis=1)])
+    plain = MixtureDiscriminantAnalysis(1).fit(X, y)
+    more = MixtureDiscriminantAnalysis(1).fit(summed, y)
+    np.testing.assert_allclose(
+        more.predict_proba(np.column_stack([rows, rows.sum(axis=1)])),
+        plain.predict_proba(rows),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("units", [[1.0, 1.0], [1e6, 1e-6], [1e100, 1e-100]])
+def test_a_column_that_is_constant_in_one_class_is_as_with_known_labels(rng, units):
+    y = np.repeat([0, 1], 100)
+    X = np.column_stack([rng.normal(y), y * rng.integers(0, 2, 200)]) * units
+    rows = np.array([[0.0, 0.0], [3.0, 0.0], [0.5, 0.0], [-2.0, 1.0]]) * units
+    ours = MixtureDiscriminantAnalysis(1).fit(X, y).predict_proba(rows)
+    known = GaussianMixture(2).fit(X, labels=y).predict_proba(rows)
+    np.testing.assert_allclose(ours, known, atol=0.02)
+    # By Bayes' rule: zeros are all of the one class, and half of the other.
+    x = rows[[0, 2], 0] / units[0]
+    odds = stats.norm.pdf(x) / (0.5 * stats.norm.pdf(x, 1))
+    np.testing.assert_allclose(ours[[0, 2], 0], odds / (1 + odds), atol=0.1)
+    assert ours[1, 0] < 0.5
+
+
+def test_pixels_that_are_dark_in_all_rows_of_a_class():
+    X, y = load_digits(return_X_y=True)
+    classifier = MixtureDiscriminantAnalysis(1).fit(X[::2], y[::2])
+    assert classifier.score(X[1::2], y[1::2]) > 0.97

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     | {"core.solve", "_inputs", "_report", "_fitting", "_tables", "_selection"}
     | {"mixture_model", "exceptions"},
     "_estimators": GAUSSIAN
-    | {"core.incomplete", "_inputs", "_saving", "_fitted"}
+    | {"core.incomplete", "core.mixture", "_inputs", "_saving", "_fitted"}
     | {"gaussian_mixture", "model_selection"},
     "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
     "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
