@@ -5,6 +5,8 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skem import CriterionDisplay, GaussianMixtureIC, StudentMixture, StudentMixtureIC
@@ -169,3 +171,13 @@ def test_bad_parameters_are_named(data):
         StudentMixtureIC((1, 2), df=[3.0, 4.0]).fit(data[0])
     with pytest.raises(ValueError, match="'n_components' parameter must be an int"):
         StudentMixtureIC((0, 2)).fit(data[0])
+
+
+def test_components_that_peak_at_a_row_are_not_chosen():
+    """Of 13 features five of one scale were chosen, with ν = 0.1 on a row."""
+    X, grower = load_wine(return_X_y=True)
+    with pytest.warns(UserWarning, match="has a lower bic .* component . rests on row"):
+        found = StudentMixtureIC((4, 5), covariance_type="tied", random_state=0).fit(X)
+    assert found.n_components_ == 4 and found.df_.min() > 1
+    assert found.results_["eligible"].tolist() == [True, False]
+    assert adjusted_rand_score(grower, found.predict(X)) > 0.9

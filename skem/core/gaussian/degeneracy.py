@@ -37,7 +37,8 @@ def scarce(
     All of them, if what they share takes more rows than there are. Where one point is
     enough, it must be remote from all other components: else it may be one of theirs.
     In `n_null` directions rows have no variance. These need no points, but where it is
-    as there are no more rows.
+    as there are no more rows. Components whose density peaks without bound at a row are
+    scarce, too.
     """
     K, d = parameters.means.shape
     if d - n_null + 1 < np.round(total_weight):
@@ -51,7 +52,7 @@ def scarce(
     if least == 1:
         for k in np.flatnonzero(counts == 1).tolist():
             few[k] = not _remote(structure, parameters, k, d)
-    return few
+    return few | parameters.peaked(counts, d)
 
 
 def _remote(structure: Structure, parameters: Parameters, k: int, d: int) -> bool:

@@ -72,6 +72,10 @@ class Parameters:
         means = placed(self.means, pairs, twos.means)
         return replace(self, weights=weights, means=means, precisions_cholesky=stack)
 
+    def peaked(self, counts: np.ndarray, n_features: int) -> np.ndarray:
+        """Mask of components whose density peaks at a row without bound: none."""
+        return np.zeros(len(self.weights), bool)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(K, d), after the axis of a stack."""

@@ -22,6 +22,8 @@ from skem.core.gaussian.statistics import Statistics
 
 LEAST, MOST = 0.1, 1e6
 """Degrees of freedom that are estimated."""
+NEXT_TO_LEAST = 1.01 * LEAST
+"""Degrees of freedom below which they are at their lower bound."""
 GAUSSIAN = 1e7
 """Degrees of freedom from which a t is computed as a Gaussian."""
 LABELLED = 4.0
@@ -55,6 +57,14 @@ class StudentParameters(Parameters):
         assert isinstance(twos, StudentParameters)
         found = super().spliced(pairs, twos, weights, shared=shared)
         return replace(found, df=placed(self.df, pairs, twos.df))
+
+    def peaked(self, counts: np.ndarray, n_features: int) -> np.ndarray:
+        """Mask of components with ν at its lower bound, of fewer rows than d/2.
+
+        At its location such a density grows as ν^(1 − d/2) for ν → 0, and elsewhere it
+        falls as ν. So the likelihood has no maximum there but at the bound.
+        """
+        return (self.df < NEXT_TO_LEAST) & (counts < n_features / 2)
 
 
 @dataclass(frozen=True)

@@ -112,3 +112,17 @@ def test_order_takes_degrees_of_freedom_along(rng):
     )[0]
     assert spliced.df.tolist() == [7, 2]
     assert np.array_equal(spliced.means, swapped.means)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6])
+def test_a_peak_at_a_row_grows_without_bound_for_less_than_half_as_many_rows(rng, rows):
+    d = 7
+    X = rng.normal(size=(rows, d))
+    low, lower = (
+        stats.multivariate_t(X[0], df=df).logpdf(X).sum() for df in (1e-4, 1e-8)
+    )
+    one = np.ones(1)
+    found = StudentParameters(one, X[:1], np.eye(d)[None], LEAST * one)
+    assert found.peaked(rows * one, d).tolist() == [lower > low]
+    elsewhere = StudentParameters(one, X[:1], np.eye(d)[None], 2 * LEAST * one)
+    assert not elsewhere.peaked(rows * one, d).any()
