@@ -525,6 +525,15 @@ class BayesianGaussianMixture(FittedPosterior, StreamingMixture):
         penalty = stream.regularization.penalty(stream.structure, stream.parameters)
         return float(stream.size * data - penalty)
 
+    def _shares(self, problem: EMMap | Stream, found: Parameters) -> np.ndarray | None:
+        """Return what part of covariances is of rows; the rest is of the prior."""
+        prior, structure = problem.regularization, problem.structure
+        assert isinstance(prior, Prior) and isinstance(found, Posterior)
+        sizes = found.counts
+        if structure.shared:
+            sizes = np.full(len(sizes), sizes.sum() / prior.size(sizes))
+        return np.asarray(sizes / prior.degrees(structure, found.counts))
+
     def _attributes_of(
         self, problem: EMMap | Stream, found: Parameters, dtype: np.dtype
     ) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Marginals, conditionals, imputation and quantiles, against dense formulas."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,13 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from skem import (
+    BayesianGaussianMixture,
     GaussianMixture,
     GaussianMixtureIC,
     GaussianMixtureRegressor,
     MixtureModel,
     StudentMixture,
+    load,
 )
 from skem._fitted.conditional import Conditioner
 from skem.datasets import load_faithful
@@ -610,3 +614,51 @@ def test_parts_have_the_structure_that_users_read(name, of_parts, rng):
     assert student.marginal([0, 1]).covariance_type == of_parts
     free = {"tied": "full", "VII": "spherical", "EVI": "diag"}.get(name, "full")
     assert student.conditional({0: 0.0}).covariance_type == free
+
+
+@pytest.fixture(scope="module")
+def in_steps():
+    """Two clusters, in each of which the last feature depends on those in steps."""
+    rng = np.random.default_rng(0)
+    kind, coin = rng.integers(2, size=(2, 800))
+    score = np.clip(np.round(rng.normal(3, 1, 800)), 1, 5)
+    y = np.where(kind == 0, 2 * coin - score, 5 + coin + score)
+    noise = rng.normal(scale=0.5, size=(2, 800))
+    return np.column_stack([coin, score, y + noise[0], 8 * kind + noise[1]]), kind
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        GaussianMixture(2, random_state=0),
+        StudentMixture(2, df=1e6, random_state=0),
+        GaussianMixture(2, covariance_type="VVE", random_state=0),
+        BayesianGaussianMixture(2, random_state=0),
+    ],
+)
+def test_slopes_on_features_in_steps_are_those_of_least_squares(in_steps, twin):
+    X, kind = in_steps
+    mixture = twin.fit(X)
+    row = np.array([[1.0, 2.0, np.nan, 8.0], [0.0, 4.0, np.nan, 0.0]])
+    found = mixture.impute(row)[:, 2]
+    if twin.covariance_type == "VVE":  # Axes are common: slopes are no least squares.
+        assert np.isfinite(found).all()
+    else:
+        for value, k, own in zip(found, [1, 0], row, strict=True):
+            A = np.column_stack([np.ones(800), X[:, [0, 1, 3]]])[kind == k]
+            line = np.linalg.lstsq(A, X[kind == k, 2])[0]
+            assert value == pytest.approx(line @ [1, *own[[0, 1, 3]]], abs=0.06)
+    part = mixture.marginal([2, 1, 0]).conditional({1: 2.0})
+    whole = mixture.conditional({1: 2.0}).marginal([1, 0])
+    np.testing.assert_allclose(part.means_, whole.means_, rtol=1e-6)
+    twice = mixture.conditional({1: 2.0}).conditional({0: 1.0})
+    once = mixture.conditional({0: 1.0, 1: 2.0})
+    np.testing.assert_allclose(twice.means_[:, 0], once.means_[:, 0], rtol=0.02)
+
+
+def test_slopes_on_features_in_steps_are_saved(in_steps, tmp_path):
+    mixture = GaussianMixture(2, random_state=0).fit(in_steps[0])
+    mixture.save(tmp_path / "mixture.json")
+    row = [[1.0, 2.0, np.nan, np.nan]]
+    for other in (load(tmp_path / "mixture.json"), pickle.loads(pickle.dumps(mixture))):
+        assert (other.impute(row) == mixture.impute(row)).all()

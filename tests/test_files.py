@@ -409,6 +409,7 @@ NOT_DEFINITE = array([[[1.0, 2.0], [2.0, 1.0]]] * 2)
         (at(A, "lower_bound_", value=10**400), "lower_bound_ is not of the right type"),
         (at(A, "lower_bounds_", value=[10**400]), "lower_bounds_ is not of the right"),
         (at("state", "n_given", value=10**400), "n_given is not a whole number"),
+        (at("state", "of_steps", value=array([1.0], "float64")), "of_steps is not"),
         (at(A, "degenerate_components_", value=array([7], "int64")), "degenerate"),
     ],
 )

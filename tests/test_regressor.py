@@ -132,6 +132,51 @@ def test_quantiles_and_draws_know_of_both_branches(rng):
     )
 
 
+COLUMNS = {
+    "coin": lambda rng, n: rng.integers(0, 2, n),
+    "answers": lambda rng, n: np.clip(np.round(rng.normal(3, 1, n)), 1, 5),
+    "counts": lambda rng, n: rng.poisson(2, n),
+    "rounded": lambda rng, n: 1e6 * np.round(rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "EEV"])
+def test_the_width_of_steps_takes_nothing_from_slopes(rng, column, covariance_type):
+    """Two answers have w²/12 = 1/12 beside a variance of 1/4: slopes lost a quarter."""
+    x = COLUMNS[column](rng, 500).astype(float)
+    other = rng.normal(size=500)
+    y = x / x.std() + other + rng.normal(size=500)
+    X = np.column_stack([x, other])
+    ours = GaussianMixtureRegressor(1, covariance_type=covariance_type).fit(X, y)
+    line = LinearRegression().fit(X, y)
+    mean, sd = ours.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, line.predict(X), atol=2e-3)
+    assert sd[0] == pytest.approx((y - line.predict(X)).std(), rel=2e-3)
+    given = ours.mixture_.conditional(np.append(X[0], np.nan))
+    assert given.means_[0, 0] == pytest.approx(mean[0], rel=1e-9)
+    assert np.sqrt(np.ravel(given.covariances_)[0]) == pytest.approx(sd[0], rel=1e-9)
+
+
+def test_indicators_of_groups_predict_the_means_of_these(rng):
+    group = rng.integers(3, size=300)
+    y = np.array([0.0, 2.0, 5.0])[group] + rng.normal(size=300)
+    regressor = GaussianMixtureRegressor(1).fit(np.eye(3)[group], y)
+    means = [y[group == k].mean() for k in range(3)]
+    np.testing.assert_allclose(regressor.predict(np.eye(3)), means, atol=0.01)
+
+
+def test_intervals_beside_steps_cover_as_they_say(rng):
+    def rows(n):
+        X = np.column_stack([rng.integers(0, 2, n), rng.integers(1, 6, n)])
+        return X.astype(float), 3 * X[:, 0] - X[:, 1] + rng.normal(size=n)
+
+    (X, y), (new, truth) = rows(2000), rows(20_000)
+    regressor = GaussianMixtureRegressor(1).fit(X, y)
+    low, high = regressor.predict_quantiles(new, [0.05, 0.95]).T
+    assert ((low < truth) & (truth < high)).mean() == pytest.approx(0.9, abs=0.02)
+
+
 def test_intervals_cover_as_they_say(rng):
     X, y = two_branches(rng, 4000)
     regressor = GaussianMixtureRegressor(2, random_state=0).fit(X[:2000], y[:2000])

@@ -4,6 +4,10 @@ Of a component, with the features in the order observed, wanted: Σ = L Lᵀ, an
 
     z = L_OO⁻¹ (x_O − μ_O),  E[x_W | x_O] = μ_W + L_WO z,  Cov[x_W | x_O] = L_WW L_WWᵀ.
 
+Where features are in even steps, Σ_OO has w²/12 from their width w on its diagonal, as
+if values were spread over it. By that slopes would be too small, as in a regression on
+features with errors. So it is subtracted there.
+
 All in standard deviations of the component, so that units are of no matter. L comes
 from a QR decomposition of the rows of a root of Σ: no covariance is ever subtracted
 from another one, and what is nearly collinear keeps half of its digits at worst.
@@ -31,6 +35,8 @@ from skem.core.mixture.noise import LOG_LIMIT, Background
 
 LOSES_DIGITS = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
+MOST_OF_STEPS = 1 - 1e-8
+"""Share of the variance in a direction, at most, that is the width of steps."""
 NUMBERS_TOGETHER = 2**18
 """Numbers in a temporary array."""
 
@@ -97,6 +103,8 @@ class Conditioner:
     """Where noise is, the last component of laws."""
     null: NullSpace | None = None
     """Where the data of the fit have no variance."""
+    steps: np.ndarray | None = None
+    """Roots of what variances have of the width of steps, (K, d)."""
 
     @classmethod
     def of(cls, mixture: Any) -> Conditioner:
@@ -108,7 +116,8 @@ class Conditioner:
             SHAPES[mixture.covariance_type],
             noise_along_features(mixture),
         )
-        return cls(structure, mixture._parameters(), noise, mixture._null)
+        parameters = mixture._parameters()
+        return cls(structure, parameters, noise, mixture._null, mixture._steps)
 
     @classmethod
     def of_one(cls, mean: np.ndarray, cholesky: np.ndarray) -> Conditioner:
@@ -169,6 +178,10 @@ class Conditioner:
             o = observed.sum()
             factor = self.structure.upper_factor(cholesky[..., order, :])
             cholesky = factor[..., o:, o:]
+            if self._in_steps(np.flatnonzero(observed)):
+                roots = laws.roots[: len(self._rows)]
+                cholesky = within_range(np.swapaxes(inverted(roots), 1, 2))
+                cholesky = cholesky[0] if self.structure.shared else cholesky
         elif self.structure.scales_features:
             cholesky = cholesky[:, laws.wanted]
         K = len(self.parameters.weights)
@@ -184,9 +197,40 @@ class Conditioner:
         within = lower[:, :o, :o]
         log_det = log_det + np.log(np.einsum("kii->ki", within)).sum(axis=1)
         whiten = inverted(within)
-        return Split(
-            observed, wanted, log_det, whiten, lower[:, o:, :o], lower[:, o:, o:]
-        )
+        slope, root = lower[:, o:, :o], lower[:, o:, o:]
+        if len(wanted) and self._in_steps(observed):
+            slope, root = self._beside_steps(lower, observed)
+        return Split(observed, wanted, log_det, whiten, slope, root)
+
+    @cached_property
+    def _roots_of_steps(self) -> np.ndarray:
+        """Roots (K, d, d) of what covariances have of steps, but in null directions."""
+        assert self.steps is not None
+        roots = self.steps[:, None] * np.eye(self.steps.shape[1])
+        if self.null is None:
+            return roots
+        basis, slope = self.null.basis, self.null.relative_slope
+        return np.asarray(roots - basis.T @ (basis * slope) @ roots / slope[:, None])
+
+    def _in_steps(self, observed: np.ndarray) -> bool:
+        """Whether some of these features are in steps."""
+        return self.steps is not None and bool(self.steps[:, observed].any())
+
+    def _beside_steps(
+        self, lower: np.ndarray, observed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return slopes and roots without the width of steps of what is observed."""
+        K, o, d = len(lower), len(observed), lower.shape[1]
+        roots = self._roots_of_steps[:K, observed] / self.sd[:K, observed, None]
+        white = inverted(lower)[:, :, :o] @ roots
+        largest = np.linalg.norm(white, 2, axis=(1, 2), keepdims=True)
+        # Shapes that components share may have taken a part of it.
+        white = white * np.minimum(1.0, np.sqrt(MOST_OF_STEPS) / largest)
+        # L (I − W Wᵀ) Lᵀ: nothing is subtracted that is nearly collinear.
+        left = np.eye(d) - white @ np.swapaxes(white, 1, 2)
+        rest = lower @ np.linalg.cholesky(left)
+        slope = rest[:, o:, :o] @ inverted(rest[:, :o, :o]) @ lower[:, :o, :o]
+        return slope, rest[:, o:, o:]
 
     def laws(self, X: np.ndarray, wanted: np.ndarray | None = None) -> Iterator[Laws]:
         """Yield the laws of `wanted`, given what is observed, for groups of rows.

@@ -38,6 +38,7 @@ def fitted_from(
     features: Sequence[int],
     structure: Structure,
     null: NullSpace | None,
+    of_steps: np.ndarray | None = None,
 ) -> Any:
     """Return a fitted mixture of some features of another one.
 
@@ -57,7 +58,7 @@ def fitted_from(
     mixture = source._to_become(parameters, structure.name)
     # Before the others, as its parameters are counted.
     set_marginal_noise(mixture, source, np.array(features), parameters.noise_weight)
-    mixture._null_space = null
+    mixture._null_space, mixture._of_steps = null, of_steps
     mixture._set_parameters(parameters.astype(dtype), covariances)
     mixture.n_features_in_ = len(features)
     names = getattr(source, "feature_names_in_", None)
@@ -192,7 +193,8 @@ class Joint(Parametric):
         parameters, null = conditioner.marginal(np.array(chosen)), self._null
         null = None if null is None else null.marginal(np.array(chosen))
         structure = conditioner.structure.of_parts
-        return fitted_from(self, parameters, chosen, structure, null)
+        steps = None if self._steps is None else self._steps[:, chosen]
+        return fitted_from(self, parameters, chosen, structure, null, steps)
 
     def conditional(self, values: Given) -> Any:
         """Return the mixture of the other features, given the values of some.
@@ -253,7 +255,8 @@ class Joint(Parametric):
         conditioner = self._conditioner()
         parameters, structure = conditioner.given(row), conditioner.structure_given
         null = None if self._null is None else self._null.given(wanted)
-        return fitted_from(self, parameters, wanted.tolist(), structure, null)
+        steps = None if self._steps is None else self._steps[:, wanted]
+        return fitted_from(self, parameters, wanted.tolist(), structure, null, steps)
 
     def impute(
         self,

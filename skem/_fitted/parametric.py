@@ -186,6 +186,11 @@ class Parametric(AllowsGaps, SharedMethods):
         return getattr(self, "_null_space", None)
 
     @property
+    def _steps(self) -> np.ndarray | None:
+        """Roots of what variances have of steps, (K, d), if features are in any."""
+        return getattr(self, "_of_steps", None)
+
+    @property
     def _dimensions(self) -> tuple[int, int]:
         """The number of components, and of directions in which data vary."""
         (K, d), null = np.shape(self.means_), self._null

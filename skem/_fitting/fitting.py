@@ -34,8 +34,11 @@ from skem._inputs.typing import Algorithm, Auto, InitParams
 from skem._inputs.validation import check_n_samples
 from skem.core.blocks.arrays import Blocks
 from skem.core.gaussian.covariance import SHAPES
-from skem.core.gaussian.parameters import Parameters
-from skem.core.gaussian.regularization import IllDefinedCovarianceError
+from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.gaussian.regularization import (
+    IllDefinedCovarianceError,
+    ScaleFreePenalty,
+)
 from skem.core.mixture.em import EMMap, Evaluation
 from skem.core.mixture.seeds import INITIALIZERS, starting_methods
 from skem.core.mixture.stream import Gathering, Stream
@@ -99,7 +102,7 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
     lower_bound_: float
     lower_bounds_: list[float]
 
-    _internal = ("_stream", "_progress", "_noise", "_null_space")
+    _internal = ("_stream", "_progress", "_noise", "_null_space", "_of_steps")
     _search_class: ClassVar[type[Search]] = Search
     _stream_class: ClassVar[type[Stream]] = Stream
 
@@ -149,7 +152,29 @@ class FittingMixture(PlainState, CallbackSupportMixin, FittedMixture):
             coordinates.outward(structure, found, dtype),
             coordinates.covariances(structure, found, dtype),
         )
-        return {**attributes, "_null_space": null}
+        of_steps, ties, shares = None, coordinates.ties, self._shares(problem, found)
+        if shares is not None and ties is not None and ties.steps.any():
+            # Squares of these may be out of range.
+            roots = np.sqrt(ties.steps) / coordinates.slope
+            of_steps = np.multiply.outer(np.sqrt(shares), roots)
+        return {**attributes, "_null_space": null, "_of_steps": of_steps}
+
+    def _shares(self, problem: EMMap | Stream, found: Parameters) -> np.ndarray | None:
+        """Return what part of covariances is of rows, (K,), or None if some are given.
+
+        The rest is of pseudo-observations.
+        """
+        if problem.fixed is not None and problem.fixed.covariances.any():
+            return None
+        if isinstance(problem, Stream):
+            sizes = problem.size * found.weights
+        else:
+            sizes = problem.blocks.total_weight * found.weights
+        if problem.structure.shared:
+            sizes = np.full(len(sizes), sizes.sum())
+        penalty = problem.regularization
+        epsilon = penalty.epsilon if isinstance(penalty, ScaleFreePenalty) else 0.0
+        return np.asarray(sizes / np.maximum(sizes + epsilon, TINY))
 
     @fit_context(prefer_skip_nested_validation=True)
     def _validated_fit(

@@ -67,7 +67,7 @@ INTEGERS = tuple(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32
 DTYPES = ("float64", "float32", *INTEGERS, "bool", "str")
 PARTS = {"class", "parameters", "attributes", "state"}
 STATE = {"fingerprint", "n_given", "noise", "null_space"}
-LABELLED = "labelled"
+LABELLED, OF_STEPS = "labelled", "of_steps"
 """What the state has besides, if the fit was given labels."""
 DATA = {"labels_"}
 """What there is one of for each row of the fit, and is not saved."""
@@ -170,6 +170,11 @@ def _parts(mixture: Any) -> dict[str, Any]:
             "noise": None if noise is None else encoded_all(asdict(noise), "noise"),
             "null_space": None if null is None else encoded_all(asdict(null), "null"),
             **({LABELLED: True} if getattr(mixture, "_labelled", False) else {}),
+            **(
+                {}
+                if mixture._steps is None
+                else encoded_all({OF_STEPS: mixture._steps}, "state")
+            ),
         },
     }
 
@@ -299,7 +304,10 @@ def decoded_part(document: Any) -> Any:
 
 def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     """Return the private attributes of a fit: its fingerprint, noise, and the like."""
-    if not isinstance(document, dict) or document.keys() - {LABELLED} != STATE:
+    if (
+        not isinstance(document, dict)
+        or document.keys() - {LABELLED, OF_STEPS} != STATE
+    ):
         raise ValueError(f"state should have {', '.join(sorted(STATE))}")
     found: dict[str, Any] = {}
     if (value := document.get(LABELLED, False)) is not False:
@@ -328,6 +336,8 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
         if not 0 < q <= d or not is_array(null["basis"], (q, d)):
             raise ValueError("null_space is not of the right type and shape")
         found["_null_space"] = NullSpace(**null)
+    if OF_STEPS in document:
+        found["_of_steps"] = decoded_all({OF_STEPS: document[OF_STEPS]})[OF_STEPS]
     return found
 
 
@@ -350,6 +360,9 @@ def _check(mixture: Any, attributes: dict[str, Any], state: dict[str, Any]) -> N
     check_means(means, K, d)
     if attributes["n_features_in_"] != d:
         raise ValueError(f"n_features_in_ should be {d}, as means_ has {d} columns")
+    steps = state.get("_of_steps")
+    if steps is not None and not (is_array(steps, (K, d)) and (steps >= 0).all()):
+        raise ValueError("of_steps is not of the right type and shape")
     structure = SHAPES[mixture.covariance_type]
     shape = structure.shape(K, d)
     one = shape if structure.shared else shape[1:]
