@@ -1293,3 +1293,25 @@ def test_verbose_prints_a_line_for_each_search_and_batch(rng, capsys):
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split()[:2] == ["Iteration", str(model.n_iter_)]
     assert float(line.split()[-1]) == pytest.approx(model.lower_bound_, abs=1e-6)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_the_width_of_steps_takes_nothing_from_slopes(rng, covariance_type, tmp_path):
+    """Imputed values, draws and conditional laws are those of least squares."""
+    x = np.column_stack([rng.integers(0, 2, 800), rng.integers(1, 6, 800)]).astype(
+        float
+    )
+    y = 3 * x[:, 0] - x[:, 1] + rng.normal(size=800)
+    model = MixtureModel(covariance_type=covariance_type).fit(np.column_stack([x, y]))
+    model.save(tmp_path / "model.json")
+    A = np.column_stack([np.ones(800), x])
+    line = np.linalg.lstsq(A, y)[0]
+    for one in (model, load(tmp_path / "model.json")):
+        rows = np.column_stack([x, np.full(800, np.nan)])
+        np.testing.assert_allclose(one.impute(rows)[:, 2], A @ line, atol=0.01)
+        away = one.impute(rows, sample=True, random_state=0)[:, 2] - A @ line
+        assert np.std(away) == pytest.approx(np.std(y - A @ line), rel=0.07)
+        law = one.conditional({"x0": 1.0, "x1": 2.0}).parameters_["x2"]
+        assert law["mean"][0] == pytest.approx(line @ [1, 1, 2], abs=0.01)
+        spread = np.std(y - A @ line)
+        assert law["standard_deviation"][0] == pytest.approx(spread, rel=0.01)

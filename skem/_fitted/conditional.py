@@ -30,13 +30,12 @@ from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import TINY, Parameters
+from skem.core.gaussian.ties import root_without
 from skem.core.incomplete.patterns import Patterns
 from skem.core.mixture.noise import LOG_LIMIT, Background
 
 LOSES_DIGITS = 1e5
 """Standard deviations beyond which differences of squares lose half of their digits."""
-MOST_OF_STEPS = 1 - 1e-8
-"""Share of the variance in a direction, at most, that is the width of steps."""
 NUMBERS_TOGETHER = 2**18
 """Numbers in a temporary array."""
 
@@ -220,15 +219,9 @@ class Conditioner:
         self, lower: np.ndarray, observed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return slopes and roots without the width of steps of what is observed."""
-        K, o, d = len(lower), len(observed), lower.shape[1]
+        K, o = len(lower), len(observed)
         roots = self._roots_of_steps[:K, observed] / self.sd[:K, observed, None]
-        white = inverted(lower)[:, :, :o] @ roots
-        largest = np.linalg.norm(white, 2, axis=(1, 2), keepdims=True)
-        # Shapes that components share may have taken a part of it.
-        white = white * np.minimum(1.0, np.sqrt(MOST_OF_STEPS) / largest)
-        # L (I − W Wᵀ) Lᵀ: nothing is subtracted that is nearly collinear.
-        left = np.eye(d) - white @ np.swapaxes(white, 1, 2)
-        rest = lower @ np.linalg.cholesky(left)
+        rest = lower @ root_without(inverted(lower)[:, :, :o] @ roots)
         slope = rest[:, o:, :o] @ inverted(rest[:, :o, :o]) @ lower[:, :o, :o]
         return slope, rest[:, o:, o:]
 

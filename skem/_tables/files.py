@@ -302,6 +302,7 @@ def _model_fields(model: Any) -> dict[str, Any]:
             "target": penal.target,
             "null": penal.null,
             "floor": float(penal.floor),
+            **({} if model.steps is None else {"steps": model.steps}),
         }
     names = ("pooled", "epsilon", "place", "least")
     return {name: getattr(model, name) for name in names if hasattr(model, name)}
@@ -343,8 +344,12 @@ def _others(kind: Kind) -> set[str]:
 
 def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianModel:
     names = {"shift", "scale", "unit", "epsilon", "target", "null", "floor"}
-    # Earlier versions took values beyond an edge for ones there.
-    _check_fields({k: v for k, v in fields.items() if k != "edge"}, names)
+    # Earlier versions took values beyond an edge for ones there, and had no steps.
+    known = {k: v for k, v in fields.items() if k not in ("edge", "steps")}
+    _check_fields(known, names)
+    steps = fields.get("steps")
+    right = steps is None or (is_array(steps, (d,)) and bool((steps >= 0).all()))
+    _require(right, "steps")
     structure, null, unit = SHAPES[kind.covariance_type], fields["null"], fields["unit"]
     for name in ("shift", "scale"):
         _require(is_array(fields[name], (d,)), name)
@@ -357,7 +362,7 @@ def _gaussian_read(kind: Gaussian, fields: dict[str, Any], d: int) -> GaussianMo
         float(fields["epsilon"]), fields["target"], null, float(fields["floor"])
     )
     coordinates = Coordinates(fields["shift"], fields["scale"], unit)
-    return GaussianModel(kind, structure, coordinates, penal, d)
+    return GaussianModel(kind, structure, coordinates, penal, d, steps=steps)
 
 
 def _check_laws(kind: Kind, model: Model, laws: Laws, K: int, d: int, C: int) -> None:

@@ -108,6 +108,7 @@ def _gaussian_part(
     structure = model.structure.of_parts
     chosen = np.array([own.index(j) for j in kept])
     conditioner = Conditioner(model.structure, model._parameters(laws))
+    steps = model.steps
     given = np.flatnonzero(~np.isnan(row))
     if len(given):
         seen = np.concatenate([given, chosen])
@@ -115,6 +116,9 @@ def _gaussian_part(
         z = model.coordinates.load(inner, np.empty(inner.shape))[seen, 0]
         z[len(given) :] = np.nan
         some = Conditioner(structure, conditioner.marginal(seen))
+        if steps is not None:
+            roots = np.tile(np.sqrt(steps[seen]), (len(laws["means"]), 1))
+            some = replace(some, steps=roots)
         found = some.given(z)
     else:
         found = conditioner.marginal(chosen)
@@ -133,6 +137,7 @@ def _gaussian_part(
         ),
         penal=replace(model.penal, target=target, null=None),
         d=len(chosen),
+        steps=None if steps is None else steps[chosen],
     )
     return kind, part, {"means": found.means, "cholesky": found.precisions_cholesky}
 

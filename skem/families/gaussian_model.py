@@ -21,6 +21,7 @@ from skem.core.gaussian.quadratic import Pairs, Squares, diagonal_positions
 from skem.core.gaussian.regularization import ScaleFreePenalty
 from skem.core.gaussian.statistics import Statistics
 from skem.core.gaussian.storage import diagonals
+from skem.core.gaussian.ties import root_without
 from skem.core.incomplete.expectation import Incomplete
 from skem.core.passes.forms import CONDITION, NEGLIGIBLE, condition
 from skem.families.far import LARGEST, Expansion, expanded, shrunk
@@ -49,6 +50,8 @@ class GaussianModel(Model):
     penal: ScaleFreePenalty
     d: int
     incomplete: bool = False
+    steps: np.ndarray | None = None
+    """What variances (d,) have of the width of steps, where values are points."""
 
     @property
     def linear(self) -> bool:
@@ -80,7 +83,23 @@ class GaussianModel(Model):
         """Return the model that takes shared values for points."""
         if self.coordinates.ties is None:
             return self
-        return replace(self, coordinates=replace(self.coordinates, ties=None))
+        ties = self.coordinates.ties
+        steps = ties.steps if self.structure.matrices and ties.steps.any() else None
+        points = replace(self.coordinates, ties=None)
+        return replace(self, coordinates=points, steps=steps)
+
+    def _as_recorded(self, laws: Laws) -> Parameters:
+        """Parameters for slopes, which the width of steps would make too small."""
+        found = self._parameters(laws)
+        if self.steps is None:
+            return found
+        roots = np.diag(np.sqrt(self.steps))
+        if self.penal.null is not None:
+            roots = roots - self.penal.null @ roots
+        factor = found.precisions_cholesky
+        rest = root_without(np.swapaxes(factor, -1, -2) @ roots)
+        inverse = np.swapaxes(np.linalg.inv(rest), -1, -2)
+        return replace(found, precisions_cholesky=factor @ inverse)
 
     def with_widths_of(self, other: GaussianModel) -> GaussianModel:
         """Return the model that gives shared values the widths that `other` found."""
@@ -435,7 +454,7 @@ class GaussianModel(Model):
         block = Block(0, raw.shape[1], raw, None, incomplete=True)
         plain = Incomplete(
             self.structure,
-            self._parameters(laws),
+            self._as_recorded(laws),
             replace(self.coordinates, ties=None),
         )
         found, slope = np.empty(values.shape), self.coordinates.slope[:, None]
@@ -447,6 +466,19 @@ class GaussianModel(Model):
             above = self.family.rise(r, offsets, variances)
             found[:, rows] = self.family.inverse(self._values(mean) + above)
         return np.where(np.isnan(values), found, values)
+
+    def drawn(
+        self,
+        laws: Laws,
+        values: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> np.ndarray:
+        """Complete missing values by draws from laws without the width of steps."""
+        if self.steps is not None:
+            laws = {**laws, "cholesky": self._as_recorded(laws).precisions_cholesky}
+            return replace(self, steps=None).drawn(laws, values, labels, rng)
+        return super().drawn(laws, values, labels, rng)
 
     def given(
         self, laws: Laws, k: int, values: np.ndarray, draws: np.ndarray

@@ -10,6 +10,8 @@ import numpy as np
 
 RANKED = 4
 """Values of a feature that are compared with all rows one by one, at most."""
+MOST_OF_STEPS = 1 - 1e-8
+"""Share of the variance in a direction, at most, that is the width of steps."""
 EXACT = 2**53
 """Integers below which floating-point numbers are exact."""
 
@@ -151,3 +153,19 @@ def weighted_squares(squares: np.ndarray, resp: np.ndarray) -> np.ndarray:
     if squares.shape[1] == 1:
         return resp.sum(axis=-1, dtype=float)[..., None] * squares[:, 0]
     return resp @ squares.T
+
+
+def root_without(white: np.ndarray) -> np.ndarray:
+    """Return lower roots (…, d, d) of I − W Wᵀ.
+
+    W = L⁻¹ A are roots A of what covariances L Lᵀ have of the width of steps. So L
+    times these roots are those of the covariances without it, and nothing is subtracted
+    that is nearly collinear. Where shapes that components share have taken a part of
+    the width, less is subtracted, so that there is variance left in each direction.
+    """
+    largest = np.linalg.norm(white, 2, axis=(-2, -1), keepdims=True)
+    white = white * np.minimum(
+        1.0, np.sqrt(MOST_OF_STEPS) / np.maximum(largest, 1e-300)
+    )
+    products = white @ np.swapaxes(white, -1, -2)
+    return np.linalg.cholesky(np.eye(products.shape[-1]) - products)
