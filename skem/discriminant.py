@@ -232,25 +232,24 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         for k, how in enumerate(asked):
             own = labels == k
             self.mixtures_.append(self._of_class(X[own], weight[own], *how))
-        self._join()
+        self.n_components_ = np.array([len(each.weights_) for each in self.mixtures_])
+        self.mixture_ = self._joined(X, weight, totals)
 
     @property
     def _inner(self) -> list[GaussianMixture]:
-        return self.mixtures_
+        return [*self.mixtures_, self.mixture_]
 
     def _become(self, inner: list[Any]) -> None:
-        self.mixtures_ = inner
-        if not 1 < len(inner) == len(self.classes_) == len(self.priors_):
+        for mixture in inner:
+            check_inner(mixture, self.n_features_in_)
+        *self.mixtures_, self.mixture_ = inner
+        if not 1 < len(self.mixtures_) == len(self.classes_) == len(self.priors_):
             raise ValueError("there should be a class, a prior and a mixture for each")
         if self.classes_.dtype == object:
             self.classes_ = np.array(self.classes_.tolist())
-        for mixture in inner:
-            check_inner(mixture, self.n_features_in_)
-        self._join()
-
-    def _join(self) -> None:
         self.n_components_ = np.array([len(each.weights_) for each in self.mixtures_])
-        self.mixture_ = self._joined(X, weight, totals)
+        if len(self.mixture_.weights_) != self.n_components_.sum():
+            raise ValueError("the last mixture should have the components of all")
 
     def _checked_priors(self, shares: np.ndarray) -> np.ndarray:
         if self.priors is None:

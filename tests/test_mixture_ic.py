@@ -110,7 +110,7 @@ def test_excess_of_columns_of_all_kinds():
     table = pd.DataFrame(X, columns=list("abcd"))
     table["kind"] = rng.choice(["x", "y"], size=200)
     table["n"] = rng.poisson(3, size=200)
-    families = {"n": "poisson", "d": "gamma"}
+    families = {"n": "poisson", "d": "exponential"}
     table["d"] += 1
     labels = np.where(np.arange(200) < 20, X[:, 0] > 2, -1)
     excess = [

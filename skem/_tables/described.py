@@ -40,7 +40,6 @@ from skem.core.blocks.threads import Workers
 from skem.families.gaussian import Gaussian
 from skem.families.point import Point
 from skem.families.stream import TableStream
-from skem.families.student import Student
 from skem.families.table_map import TableMap
 
 
@@ -478,7 +477,7 @@ class DescribedTable(UnivariateTable):
         It has widths of shared values, which a fitted mixture does not keep.
         """
         kinds = [kind for kind, _ in self._columns.groups]
-        if not any(isinstance(kind, Gaussian | Student) for kind in kinds):
+        if all(kind.categorical or kind.discrete for kind in kinds):
             return em
         K = len(self.weights_)
         looked = self._columns.product(em.values, weight, K, None)

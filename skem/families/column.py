@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from skem.core.blocks.arrays import ArrayBlocks
+from skem.core.blocks.threads import Workers
+from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.covariance import SHAPES
 from skem.core.mixture.bulk import bounds_of
+from skem.core.mixture.scale import Sample
 from skem.families.model import (
     SMALLEST_COUNT,
     Bounds,
@@ -45,6 +50,27 @@ def mean_and_spread(x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Return the mean and the standard deviation, one if there is none."""
     mean = float(np.average(x, weights=weight))
     return mean, float(np.sqrt(np.average((x - mean) ** 2, weights=weight))) or 1.0
+
+
+def widths_of(look: Look) -> Coordinates | None:
+    """Return coordinates that know the widths of values that rows share, if any do."""
+    X = np.ascontiguousarray(look.values.T)
+    missing = np.isnan(X)
+    weight = np.where(missing[:, 0], 0.0, look.weight)
+    blocks = ArrayBlocks(X, weight, Workers(), np.dtype(float), bool(missing.any()))
+    structure = SHAPES["diag"]
+    coordinates = standardising_coordinates(blocks, structure)
+    found = Sample.of(blocks, coordinates, structure).coordinates
+    return None if found.ties is None else found
+
+
+def widths_at(coordinates: Coordinates, values: np.ndarray) -> np.ndarray:
+    """Return the roots of w²/12 of values (b,), zero where they are not shared."""
+    found = coordinates.squares(values[None])
+    assert found is not None
+    return np.broadcast_to(
+        np.sqrt(found) / coordinates.slope[:, None], (1, len(values))
+    )[0]
 
 
 class OneColumn(Model):
@@ -130,12 +156,22 @@ class ColumnModel(OneColumn):
 
     `pooled` is the mean statistic of all the data, which each component has `epsilon`
     pseudo-observations of; `place` the mean and the deviation of what k-means sees.
+    `widths` know those of values that rows share, of families that look at them.
     """
 
     family: Family
     pooled: np.ndarray
     epsilon: float
     place: tuple[float, float]
+    widths: Coordinates | None = None
+
+    def as_points(self) -> Self:
+        """Return the model that takes values that rows share for points."""
+        return self if self.widths is None else replace(self, widths=None)
+
+    def with_widths_of(self, other: Any) -> Self:
+        """Return the model that gives shared values the widths that `other` found."""
+        return replace(self, widths=other.widths)
 
     @property
     def n_rows(self) -> int:

@@ -129,6 +129,15 @@ class HurdleModel(OneColumn):
         """Return the model in the form that is exact for the values."""
         return replace(self, inner=self.inner.of(without_zeros(values)))
 
+    def as_points(self) -> HurdleModel:
+        """Return the model that takes positive values that rows share for points."""
+        inner = self.inner.as_points()
+        return self if inner is self.inner else replace(self, inner=inner)
+
+    def with_widths_of(self, other: HurdleModel) -> HurdleModel:
+        """Return the model that gives shared values the widths that `other` found."""
+        return replace(self, inner=self.inner.with_widths_of(other.inner))
+
     def rows(self, values: np.ndarray) -> np.ndarray:
         """[mask, [x > 0], [x > 0] T, ...]."""
         return np.vstack([~np.isnan(values), self.inner.rows(without_zeros(values))])

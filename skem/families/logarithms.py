@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import ndtr
 
-from skem.families.column import ColumnModel, mean_and_spread, observed, typical
+from skem.families.column import (
+    ColumnModel,
+    mean_and_spread,
+    observed,
+    typical,
+    widths_at,
+    widths_of,
+)
 from skem.families.family import Family
 from skem.families.model import Laws, Look, Model, Seen
 
@@ -22,7 +31,11 @@ class LogModel(ColumnModel):
         mean, spread = self.place
         y = np.zeros(len(mask))
         y[mask] = (np.log(values[0, mask]) - mean) / spread
-        return np.stack([mask, y, y**2])
+        squares = y**2
+        if self.widths is not None:
+            logs = np.log(values[0, mask])
+            squares[mask] += (widths_at(self.widths, logs) / spread) ** 2
+        return np.stack([mask, y, squares])
 
     def _standard(self, laws: Laws) -> Laws:
         mean, spread = self.place
@@ -72,8 +85,11 @@ class Logarithmic(Family):
         mean, spread = place = mean_and_spread(logs, v)
         kept = typical(v, x, logs)
         y = (logs[kept] - mean) / spread
-        pooled = np.stack([y, y**2]) @ (v[kept] / v[kept].sum())
-        return self.seen(pooled, look.epsilon, place)
+        squares, widths = y**2, widths_of(replace(look, values=np.log(look.values)))
+        if widths is not None:
+            squares = squares + (widths_at(widths, logs[kept]) / spread) ** 2
+        pooled = np.stack([y, squares]) @ (v[kept] / v[kept].sum())
+        return replace(self.seen(pooled, look.epsilon, place), widths=widths)
 
     def statistics(self, x: np.ndarray) -> np.ndarray:
         """[l, l²]."""

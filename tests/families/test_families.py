@@ -5,11 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import quad
+from sklearn.metrics import adjusted_rand_score
 
+from skem import MixtureIC
 from skem.core.blocks.threads import Workers
+from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.ties import Ties
 from skem.families.family import Family
 from skem.families.gaussian import Gaussian
 from skem.families.model import Look, Seen
+from skem.families.positive import lowered
 from skem.families.product import Product
 from skem.families.registry import FAMILIES
 from skem.families.table_map import TableChart, TableMap
@@ -294,3 +300,26 @@ def test_a_family_of_your_own_has_eight_methods():
     assert "by eight short methods" in Family.__doc__
     for attribute in ("name", "discrete", "bounds", "positive_parameters"):
         assert f"`{attribute}`" in Family.__doc__
+
+
+@pytest.mark.parametrize("r", [1e-6, 1e-3, 0.1, 0.9, 1.0])
+def test_shared_values_of_a_gamma_column_have_the_mean_logarithm_of_their_width(r):
+    x = np.repeat(10.0, 50)
+    sd = 10.0 * r / np.sqrt(3)
+    widths = Coordinates(np.zeros(1), np.ones(1), ties=Ties(np.array([sd**2])))
+    low, high = 10 * (1 - r), 10 * (1 + r)
+    mean = quad(np.log, low, high)[0] / (high - low) - np.log(10)
+    np.testing.assert_allclose(lowered(widths, x), mean, rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gamma", "hurdle_gamma", "hurdle_lognormal"])
+def test_values_below_a_limit_are_no_cluster(family):
+    """A fourth of the amounts are at the limit: a component stood on these."""
+    rng = np.random.default_rng(0)
+    z = np.repeat([0, 1], 300)
+    amounts = np.maximum(np.exp(rng.normal(1.5 * z, 0.7)), 1.0)
+    X = np.column_stack([amounts, rng.normal(3 * z, 1)])
+    families = [(family, [0]), ("gaussian", [1])]
+    found = MixtureIC(range(1, 5), families=families, random_state=0).fit(X)
+    assert found.n_components_ == 2
+    assert adjusted_rand_score(z, found.predict(X)) > 0.8
