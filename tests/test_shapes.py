@@ -296,6 +296,17 @@ def test_standard_errors_of_data_with_a_far_row_are_numbers(name):
             assert (values >= 0).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", quick("VEE"))
+def test_a_far_value_beside_a_sum_is_harmless(name, seed):
+    """Beside 1e20, features and their sums are singular by rounding."""
+    X = np.random.default_rng(seed).normal(size=(30, 3))
+    X[3, 2] = 1e20
+    mixture = fitted(name, np.column_stack([X, X.sum(axis=1)]), n_components=1)
+    np.testing.assert_allclose(mixture.means_[0, :3], X.mean(axis=0), atol=1e5)
+    assert np.isfinite(mixture.lower_bound_)
+
+
 @pytest.mark.filterwarnings("ignore:Some standard errors are not finite")
 @pytest.mark.parametrize("name", ["EII", "VEI", "VVE", "EVV"])
 def test_what_is_estimated_of_the_smallest_numbers_is_a_start(name):

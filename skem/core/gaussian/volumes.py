@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,6 +14,8 @@ LEFT = 1e-14
 """Share of N d nats that an iteration may leave to be gained."""
 LONGEST_STEP = 50.0
 """Longest step of log-volumes, so that no trial overflows."""
+ROUNDED = (1e-14, 1e-12, 1e-10)
+"""Shares of a scatter that may be rounding."""
 
 
 def scaled(values: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -77,11 +79,14 @@ def proportional_diagonals(
 def proportional_matrices(
     W: np.ndarray, n: np.ndarray, before: np.ndarray | None
 ) -> np.ndarray:
-    """λ_k C with C = Σ W_k / λ_k / N and λ_k = tr(W_k C⁻¹) / (n_k d)."""
+    """λ_k C with C = Σ W_k / λ_k / N and λ_k = tr(W_k C⁻¹) / (n_k d).
+
+    Where C is singular by rounding, λ are those of scatters with more on the diagonal.
+    """
     d = W.shape[-1]
 
     def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        parts = scaled(W, np.exp(x))
+        parts = scaled(raised, np.exp(x))
         lower = np.linalg.cholesky(parts.sum(axis=-3))
         root = np.linalg.inv(lower)[..., None, :, :]
         shares = root @ parts @ transposed(root)
@@ -91,14 +96,24 @@ def proportional_matrices(
 
     if before is None:
         before = diagonals(W).sum(axis=-1) / (n * d)
-    try:
-        x = inverse_volumes(terms, n, d, before)
+    for more in _more_on_diagonals(W):
+        raised = W + more[..., None] * np.eye(d)
+        try:
+            x = inverse_volumes(terms, n, d, before)
+        except np.linalg.LinAlgError:
+            continue
         common = scaled(W, np.exp(x)).sum(axis=-3, keepdims=True)
         common = common / n.sum(axis=-1)[..., None, None, None]
-        ratios = diagonals(np.linalg.solve(common, W)).sum(axis=-1) / (n * d)
-    except np.linalg.LinAlgError:
-        return np.full_like(W, np.nan)
-    return scaled(np.broadcast_to(common, W.shape), ratios)
+        return scaled(np.broadcast_to(common, W.shape), np.exp(-x))
+    return np.full_like(W, np.nan)
+
+
+def _more_on_diagonals(W: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield what is added to diagonals: nothing, shares of them, of the largest."""
+    own = np.maximum(diagonals(W), 0.0)
+    yield np.zeros_like(own)
+    largest = np.ones_like(own) * own.max(axis=-1, keepdims=True)
+    yield from (share * of for of in (own, largest) for share in ROUNDED)
 
 
 def inverse_volumes(
