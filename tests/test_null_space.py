@@ -347,6 +347,17 @@ def test_files_of_shapes_know_of_them(plain, kind, mixture, covariance_type, tmp
     np.testing.assert_array_equal(again.score_samples(X), model.score_samples(X))
 
 
+@pytest.mark.parametrize("covariance_type", CONSTRAINTS)
+def test_files_of_shapes_at_the_limits_of_the_range_had_been_refused(
+    plain, covariance_type, tmp_path
+):
+    X = np.c_[1e-200 * plain, np.full(len(plain), -1e-12)]
+    mixture = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
+    mixture.fit(X).save(tmp_path / "mixture.json")
+    loaded = skem.load(tmp_path / "mixture.json")
+    np.testing.assert_array_equal(loaded.score_samples(X), mixture.score_samples(X))
+
+
 def test_what_comes_later_in_a_stream_is_a_dimension(rng):
     X = rng.standard_t(5, size=(3000, 2))
     X[:1000, 1] = 4.0

@@ -331,6 +331,20 @@ def test_nearest_factors_do_not_depend_on_the_unit(name, factor):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", [n for n in TEN if SHAPES[n].scales_features])
+def test_nearest_factors_do_not_depend_on_units_of_features(name):
+    structure, rng = FOURTEEN[name], np.random.default_rng(0)
+    units, weights = np.array([1e-160, 1.0, 1e120]), np.array([0.3, 0.7])
+    cholesky = rng.uniform(1, 2, size=structure.shape(2, 3))
+    if structure.matrices:
+        cholesky = np.triu(cholesky)
+    expected = structure.constrained(cholesky, weights, 3)
+    found = structure.rescale_precisions_cholesky(cholesky, units)
+    found = structure.constrained(found, weights, 3)
+    found = structure.rescale_precisions_cholesky(found, 1 / units)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TEN)
 def test_standard_errors_are_those_of_the_free_parameters(name):

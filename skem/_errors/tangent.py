@@ -47,10 +47,7 @@ class Beside:
     @cached_property
     def part(self) -> np.ndarray:
         """Those of `whole` in these directions."""
-        if not self.structure.matrices:
-            return self._scaled @ self.basis
-        covariances = self.structure.covariances(self._scaled)
-        return self.structure.factor(self.basis.T @ covariances @ self.basis)[0]
+        return self.structure.beside(self.whole, self.null)
 
     def joined(self, part: np.ndarray) -> np.ndarray:
         """Undo `part`, with the null directions as they are in `whole`."""

@@ -113,17 +113,24 @@ class Structure(Storage):
         if self.constraint is None:
             return True
         if null is not None:
-            covariances = null.elsewhere(
-                self.covariances(cholesky), along_features=not self.matrices
-            )
-            n_features = covariances.shape[-1]
-            if not n_features:
+            if null.size == n_features:
                 return True
-            cholesky, failed = self.factor(covariances)
-            if failed.any():
-                return False
+            n_features -= null.size
+            # The unit of all of them has no effect, and may be at the end of the range.
+            cholesky = self.beside(cholesky / np.abs(cholesky).max(), null)
         nearest = self.constrained(cholesky, np.ones(len(cholesky)), n_features)
         return bool(np.abs(self.to_chart(cholesky, nearest)).max() < ROUNDED_LOGS)
+
+    def beside(self, cholesky: np.ndarray, null: NullSpace) -> np.ndarray:
+        """Return the factors in the directions that are not null.
+
+        In features times the relative slope.
+        """
+        basis = null.others(along_features=not self.matrices)
+        cholesky = self.rescale_precisions_cholesky(cholesky, 1 / null.relative_slope)
+        if not self.matrices:
+            return cholesky @ basis
+        return self.factor(basis.T @ self.covariances(cholesky) @ basis)[0]
 
     @property
     def shape_name(self) -> str:
@@ -285,11 +292,14 @@ class Shaped(Structure):
         counts = np.maximum(weights, LEAST_COUNT)
         # The trace, where that is all there is of a scatter.
         times = n_features if cholesky.ndim == weights.ndim else 1
-        # In a unit in which covariances are in range, as far as that may be.
+        # In units in which covariances are in range, as far as that may be.
         sizes = diagonals(cholesky) if self.matrices else cholesky
-        unit = np.sqrt(sizes.min()) * np.sqrt(sizes.max())
+        sizes = sizes.reshape(-1, sizes.shape[-1] if self.scales_features else 1)
+        unit = np.sqrt(sizes.min(axis=0)) * np.sqrt(sizes.max(axis=0))
+        unit = np.broadcast_to(unit, n_features)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = scaled(self.covariances(cholesky / unit), times * counts)
+            inward = self.rescale_precisions_cholesky(cholesky, 1 / unit)
+            values = scaled(self.covariances(inward), times * counts)
         if not np.isfinite(values).all():
             return cholesky
         covariances = self.estimate(Scatter(values, counts), NOTHING, n_features)
@@ -298,7 +308,8 @@ class Shaped(Structure):
         stack = weights.shape[:-1]
         lost = np.asarray(failed.reshape(*stack, -1).any(axis=-1))
         lost = lost.reshape(stack + (1,) * (cholesky.ndim - len(stack)))
-        return np.where(lost, cholesky, found * unit)
+        found = self.rescale_precisions_cholesky(found, unit)
+        return np.where(lost, cholesky, found)
 
 
 class ShapedMatrices(OwnMatrices, Shaped):

@@ -56,16 +56,6 @@ class NullSpace:
             return np.eye(len(self.slope))[:, ~self.basis.any(axis=0)]
         return np.linalg.qr(self.basis.T, mode="complete")[0][:, self.size :]
 
-    def elsewhere(self, covariances: np.ndarray, *, along_features: bool) -> np.ndarray:
-        """Return covariances (…, r, r) of the other directions, in the relative slope.
-
-        Variances (…, r) of the other features, if they are variances of features.
-        """
-        basis, unit = self.others(along_features=along_features), self.relative_slope
-        if along_features:
-            return (covariances * unit**2) @ basis
-        return basis.T @ (covariances * np.outer(unit, unit)) @ basis
-
     def within(self, observed: np.ndarray) -> np.ndarray:
         """Return how many directions some features have by themselves.
 
