@@ -133,6 +133,14 @@ def test_mixtures_at_the_limits_of_the_range_are_kept(X, through_a_file):
     assert_same(mixture, through_a_file(mixture))
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "VVE", "VEV"])
+def test_draws_of_many_features_are_kept(covariance_type, through_a_file):
+    """Another order in memory had been another order of sums."""
+    X = np.random.default_rng(0).normal(size=(60, 8)) @ np.triu(np.ones((8, 8)))
+    mixture = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
+    assert_same(mixture.fit(X), through_a_file(mixture))
+
+
 def test_noise_is_kept(X, through_a_file):
     rows = np.concatenate([X, np.random.default_rng(0).uniform(0, 100, (40, 2))])
     mixture = GaussianMixture(2, noise=True, random_state=0).fit(rows)

@@ -84,12 +84,14 @@ class Parametric(AllowsGaps, SharedMethods):
         with np.errstate(over="ignore", under="ignore"):
             precisions = structure.precisions(parameters.precisions_cholesky)
         limit = np.finfo(precisions.dtype).max
+        # As `skem.load` has it: the order in memory decides about the last digits.
+        cholesky = np.ascontiguousarray(parameters.precisions_cholesky)
         return {
             "_fitted_type": self.covariance_type,
             "weights_": parameters.weights,
             "means_": parameters.means,
             "covariances_": covariances,
-            "precisions_cholesky_": parameters.precisions_cholesky,
+            "precisions_cholesky_": cholesky,
             "precisions_": np.clip(precisions, -limit, limit),
             "_as_fitted": _fingerprint(covariances, parameters.precisions_cholesky),
         }
