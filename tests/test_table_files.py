@@ -113,6 +113,25 @@ def test_structures_and_pairs_of_arrays(covariance_type, through_a_file):
     assert repr(other.families) == repr(model.families)
 
 
+@pytest.mark.parametrize("family", ["categorical", "ordinal"])
+def test_a_column_of_one_category_had_not_been_saved(family, through_a_file):
+    X = np.array([[0.0], [np.nan], [0.0], [0.0]])
+    model = MixtureModel(families=family).fit(X)
+    assert model.parameters_["x0"]["proportions"] == 1
+    assert_same(model, through_a_file(model), X)
+
+
+def test_proportions_without_a_penalty_had_not_been_saved(through_a_file):
+    """One of them is next to zero, and the other is rounded to one."""
+    x = np.repeat([0, 1], 30)
+    X = np.column_stack([x, x, np.tile([0, 0, 1], 20)])
+    model = MixtureModel(
+        2, families="categorical", pseudo_observations=0, tol=1e-9, random_state=0
+    ).fit(X)
+    assert model.parameters_["x0"]["proportions"].max() == 1
+    assert_same(model, through_a_file(model), X)
+
+
 def test_a_loaded_mixture_is_fitted_anew(table, fitted, through_a_file):
     other = through_a_file(fitted)
     with pytest.raises(

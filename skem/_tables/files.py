@@ -381,7 +381,9 @@ def _check_laws(kind: Kind, model: Model, laws: Laws, K: int, d: int, C: int) ->
         signed |= name == "mean" and name not in kind.positive_parameters
         _require(signed or bool((value > 0).all()), f"{name} of a {kind.name} column")
         if name in kind.probabilities:
-            _require((value < 1).all(), f"{name} of a {kind.name} column")
+            # A proportion is one where others are next to zero, or there are none.
+            below = value <= 1 if kind.categorical else value < 1
+            _require(below.all(), f"{name} of a {kind.name} column")
     if isinstance(model, GaussianModel):
         structure, factor = model.structure, laws["cholesky"]
         diagonal = (
