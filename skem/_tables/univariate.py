@@ -15,6 +15,8 @@ from skem.families.far import LARGEST
 
 BISECTIONS = 64
 """As many as it takes to tell all numbers apart."""
+BEYOND = 0.9 * LARGEST
+"""A size beyond which quantiles are infinite, as differences to them may be."""
 SIGN = np.int64(2**63 - 1)
 """Bits of a number but for that of its sign."""
 
@@ -146,13 +148,14 @@ class UnivariateTable(FittedTable):
         needs no bracket, and finds steps of counts as well.
         """
         low = np.full(q.shape, _place(np.array(-LARGEST)))
-        high = np.full(q.shape, _place(np.array(LARGEST)))
+        high = np.full(q.shape, _place(np.array(np.inf)))
         for _ in range(BISECTIONS):
             # Their mean, without a sum that overflows.
             middle = (low & high) + ((low ^ high) >> 1)
             reached = self._column_cdf(j, _number(middle)) >= np.maximum(q, TINY)
             low, high = np.where(reached, low, middle), np.where(reached, middle, high)
         found = _number(high)
+        found = np.where(np.abs(found) > BEYOND, np.copysign(np.inf, found), found)
         lowest = 0.0 if self._column_cdf(j, np.array([-TINY]))[0] == 0 else -np.inf
         found = np.where(q == 0, lowest, found)
         return np.where(q == 1, np.inf, found) + 0.0

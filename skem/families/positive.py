@@ -24,6 +24,8 @@ LARGEST_SHAPE = 1e6
 SMALLEST_SHAPE = 1e-3
 LEAST_MEAN = 1e-200
 """Mean of a component, at least, in units of the data's."""
+NEAR_ZERO = 1e-20
+"""A scaled value below which the first term of a distribution function is all of it."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,12 @@ class Gamma(Positive):
     def cdf(self, laws: Laws, x: np.ndarray) -> np.ndarray:
         """Return the regularised incomplete gamma function."""
         a, mean = laws["shape"][:, None], laws["mean"][:, None]
-        with np.errstate(over="ignore"):
-            return gammainc(a, np.maximum(x, 0.0) / mean * a)
+        x = np.maximum(x, 0.0)
+        with np.errstate(over="ignore", divide="ignore"):
+            z, log_z = x / mean * a, np.log(x) - np.log(mean) + np.log(a)
+        # z^a/Γ(a + 1) near zero, where z itself may be too small to be a number.
+        near = np.exp(np.minimum(a * log_z - gammaln(a + 1), 0.0))
+        return np.where(z < NEAR_ZERO, near, gammainc(a, z))
 
     def draw(
         self, laws: Laws, k: int, n: int, rng: np.random.RandomState

@@ -60,6 +60,30 @@ def test_counts_of_a_tiny_rate_that_are_positive_are_one():
     np.testing.assert_allclose(found, [[0.5, 1.0]])
 
 
+def test_a_gamma_of_small_shape_has_mass_next_to_zero():
+    """It had been none below 1e-308 of the mean: F is x^a / Γ(a + 1) there."""
+    laws = {"shape": np.array([0.003]), "mean": np.array([3e197])}
+    found = FAMILIES["gamma"]().cdf(laws, np.array([0, 1e-300, 1e-100, 1e180]))
+    expected = [0, np.exp(-0.003 * 500 * np.log(10)), np.exp(-0.9 * np.log(10))]
+    np.testing.assert_allclose(found[0, :3], expected, rtol=0.002)
+    assert found[0, 3] == pytest.approx(stats.gamma(0.003, scale=1e200).cdf(1e180))
+
+
+@pytest.mark.parametrize(
+    ("family", "lowest"),
+    [("student", -np.inf), ("lognormal", 0), ("hurdle_lognormal", 0)],
+)
+def test_quantiles_beyond_what_numbers_there_are_are_infinite(family, lowest):
+    rng = np.random.default_rng(0)
+    x = 10.0 ** rng.uniform(-200, 200, 30)
+    if family == "student":
+        x = 1e300 * rng.standard_cauchy(50) ** 3
+    mixture = MixtureModel(families=family).fit(x[:, None])
+    found = mixture.quantile([1e-12, 1 - 1e-12])
+    assert found[0] == pytest.approx(lowest, abs=5e-324)
+    assert found[1] == np.inf
+
+
 @pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(0)
