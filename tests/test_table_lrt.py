@@ -120,3 +120,13 @@ def test_zeros_of_a_hurdle_are_simulated_as_often_as_it_says(rng):
     drawn = TableSimulation.of(model, cents[:, None], None, 1).drawn(0)
     np.testing.assert_allclose(drawn, np.round(drawn, 1), atol=1e-9)
     assert np.mean(drawn == 0) == pytest.approx(np.mean(cents == 0), abs=0.02)
+
+
+def test_a_hurdle_of_zeros_alone_has_no_recording_to_look_at(rng):
+    """Its rest is without a value, of which NumPy had warned."""
+    X = np.column_stack([np.zeros(20), rng.gamma(2, 1, 20)])
+    model = MixtureModel(families="hurdle_gamma").fit(X)
+    simulation = TableSimulation.of(model, X, None, 1)
+    assert simulation.recording.columns == [1]
+    assert TableSimulation.of(model.marginal(0), X[:, :1], None, 1).recording is None
+    assert not simulation.drawn(0)[:, 0].any()

@@ -36,12 +36,18 @@ class RecordedColumns:
         cls, values: np.ndarray, weight: np.ndarray | None, families: list
     ) -> RecordedColumns | None:
         """Look at the values of a table; None if no column is continuous."""
-        kinds = {j: kind for kind, own in families for j in own if not kind.discrete}
-        if not kinds:
+        parts = {
+            j: (kind, without_zeros(values[j]) if _is_apart(kind) else values[j])
+            for kind, own in families
+            for j in own
+            if not kind.discrete
+        }
+        # A column without a value, or of zeros alone, has nothing to look at.
+        parts = {j: part for j, part in parts.items() if not np.isnan(part[1]).all()}
+        if not parts:
             return None
-        own = values[list(kinds)]
-        apart = np.array([[isinstance(kind, Hurdle)] for kind in kinds.values()])
-        X = np.ascontiguousarray(np.where(apart, without_zeros(own), own).T)
+        kinds = [kind for kind, _ in parts.values()]
+        X = np.stack([x for _, x in parts.values()], axis=1)
         data = Data(X, bool(np.isnan(X).any()))
         weight = without_empty_rows(X, weight) if data.incomplete else weight
         structure = SHAPES["diag"]
@@ -50,11 +56,12 @@ class RecordedColumns:
             recording = Recording.of(blocks, start, structure, X, weight)
         lowest = [
             np.nanmin(x, initial=np.inf)
-            if isinstance(kind, Hurdle) or refuses(kind, np.zeros(1))
+            if _is_apart(kind) or refuses(kind, np.zeros(1))
             else -np.inf
-            for x, kind in zip(X.T, kinds.values(), strict=True)
+            for x, kind in zip(X.T, kinds, strict=True)
         ]
-        return cls(list(kinds), recording, np.array(lowest)[:, None], apart)
+        apart = np.array([[_is_apart(kind)] for kind in kinds])
+        return cls(list(parts), recording, np.array(lowest)[:, None], apart)
 
     def recorded(self, values: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Return values (d, n) of all columns as they would be recorded."""
@@ -101,3 +108,8 @@ class TableSimulation:
         empty = (gaps | np.isnan(values)).all(axis=1)
         values[gaps & ~empty[:, None]] = np.nan
         return self.mixture._rebuilt(values)
+
+
+def _is_apart(kind: Any) -> bool:
+    """Whether zeros of a family are no values of the other one."""
+    return isinstance(kind, Hurdle)
