@@ -93,6 +93,9 @@ def square_of_steps(values: np.ndarray, masses: np.ndarray, step: float) -> floa
     for some, its_masses in zip(
         np.split(values / step, cuts), np.split(masses, cuts), strict=True
     ):
+        if not its_masses.any():
+            # Beside weights of any size, they are rounded to none.
+            continue
         share = its_masses / its_masses.sum()
         variance = share @ (some - share @ some) ** 2
         square = max(square, step**2 * _balancing(np.array([variance]), share))

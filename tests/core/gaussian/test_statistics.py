@@ -76,6 +76,13 @@ def test_pooled_are_the_samples_as_one_component(structure, rng):
     np.testing.assert_allclose(pooled.sums, expected.sums, rtol=1e-12, atol=1e-10)
 
 
+def test_pooled_are_nothing_where_noise_has_all_rows(structure):
+    resp = np.zeros((K, 5))
+    pooled = about(structure.quadratic, np.ones((5, D)), resp, np.ones((K, D))).pooled()
+    assert not pooled.counts.any()
+    assert np.isfinite(pooled.reference).all()
+
+
 def test_integer_weights_repeat_rows(make_statistics, rng):
     X, weight = rng.standard_normal((30, D)), rng.integers(0, 4, size=30)
     repeated = make_statistics(np.repeat(X, weight, axis=0))

@@ -8,6 +8,7 @@ from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import STRUCTURES
 from skem.core.gaussian.far import evaluate_far
+from skem.core.gaussian.steps import square_of_steps
 from skem.core.gaussian.ties import Atoms, Ties
 from skem.core.gaussian.widths import NARROWER, find_ties
 from skem.core.mixture.em import EMMap
@@ -521,3 +522,11 @@ def test_rounding_is_no_width(rng):
         for atoms, others in zip(here.atoms, there.atoms, strict=True):
             expected = scale**2 * atoms.squares
             np.testing.assert_allclose(others.squares, expected, rtol=1e-6, atol=1e-20)
+
+
+def test_runs_of_values_that_weigh_next_to_nothing_have_no_part():
+    """Rounding takes the weight of a run, by which NumPy had divided."""
+    values = np.array([0.0, 1, 2, 5, 6, 7])
+    masses = np.array([3.0, 1, 2, 0, 0, 0])
+    found = square_of_steps(values, masses, 1.0)
+    assert found == square_of_steps(values[:3], masses[:3], 1.0)
