@@ -15,6 +15,7 @@ from skem import (
     GaussianMixture,
     GaussianMixtureRegressor,
     MixtureModel,
+    StudentMixture,
 )
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -379,3 +380,28 @@ def test_criteria_of_rows_that_are_too_far_are_infinite():
     assert np.isfinite(mixture.score_samples([[1e160]])).all()
     assert mixture.bic([[1e160]]) == np.inf
     assert np.isfinite(mixture.bic([[1e150]]))
+
+
+@pytest.mark.parametrize("far", [3.0, 40.0, 1e5])
+@pytest.mark.parametrize("kind", [GaussianMixture, StudentMixture])
+def test_a_component_without_weight_has_no_row_however_far(kind, far):
+    """The wide one had rows that are 37 standard deviations away from the other."""
+    covariances, df = np.array([1e4 * np.eye(2), np.eye(2)]), {}
+    law = stats.multivariate_normal(np.zeros(2))
+    if kind is StudentMixture:
+        df, law = {"df": [1.0, 1e3]}, stats.multivariate_t(np.zeros(2), df=1e3)
+    mixture = kind.from_parameters(
+        [0.0, 1.0], [[5.0, 5.0], [0.0, 0.0]], covariances, **df
+    )
+    X = np.array([[far, far], [0.0, far]])
+    np.testing.assert_allclose(mixture.score_samples(X), law.logpdf(X), rtol=1e-9)
+    assert mixture.predict(X).tolist() == [1, 1]
+    np.testing.assert_allclose(mixture.predict_proba(X), [[0, 1], [0, 1]], atol=1e-300)
+    given = mixture.conditional({1: far})
+    np.testing.assert_allclose(given.weights_, [0, 1], atol=1e-300)
+    np.testing.assert_allclose(mixture.impute([[np.nan, far]]), [[0, far]], atol=1e-12)
+    # Its own density is still there.
+    wide = kind.from_parameters(
+        [0.5, 0.5], mixture.means_, covariances, **df
+    ).component_log_density(X)
+    np.testing.assert_allclose(mixture.component_log_density(X), wide, rtol=1e-12)

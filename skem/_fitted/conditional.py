@@ -27,7 +27,7 @@ from skem._fitted.laws import SQRT12, Laws, within_range
 from skem._fitted.noise import noise_along_features
 from skem.core.gaussian.coordinates import scoring_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
-from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far
+from skem.core.gaussian.far import LOG_2PI, ROOT_OF_LARGEST, evaluate_far, without_empty
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import TINY, Parameters
 from skem.core.gaussian.ties import root_without
@@ -128,6 +128,12 @@ class Conditioner:
     def structure_given(self) -> Structure:
         """The structure of conditionals."""
         return self.structure.of_parts
+
+    @cached_property
+    def log_weights(self) -> np.ndarray:
+        """Log w, so low without a weight that no distance makes up for it."""
+        weights = self.parameters.weights
+        return np.where(weights > 0, self.parameters.log_weights, -(ROOT_OF_LARGEST**2))
 
     def tails(self, rng: np.random.RandomState, n: int) -> np.ndarray | None:
         """Draw what decides how far out rows are: of Gaussians nothing does."""
@@ -302,7 +308,7 @@ class Conditioner:
         multiplied by two to the `powers` (K, n, 1).
         """
         squares = np.einsum("kno,kno->nk", z, z)
-        peaks = self.parameters.log_weights - split.log_det
+        peaks = self.log_weights - split.log_det
         joint = peaks - 0.5 * x.shape[1] * LOG_2PI - 0.5 * squares
         # By hand, as there may be as many patterns as rows.
         top = joint.max(axis=1)
@@ -320,7 +326,7 @@ class Conditioner:
         self, observed: np.ndarray, x: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Log-density (n,) and weights (n, K), at any distance."""
-        marginal = self.marginal(observed)
+        marginal = without_empty(self.structure, self.marginal(observed))
         coordinates = scoring_coordinates(self.structure, marginal, np.dtype(float))
         inward = coordinates.inward(self.structure, marginal)
         z = coordinates.load(np.ascontiguousarray(x.T), np.empty(x.T.shape))

@@ -16,6 +16,7 @@ from skem._fitted.shared import AllowsGaps, SharedMethods
 from skem._inputs.array_api import numpy_of
 from skem._inputs.typing import CovarianceType, RandomState
 from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.far import without_empty
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.mixture.kernel import Kernel
@@ -140,23 +141,29 @@ class Parametric(AllowsGaps, SharedMethods):
         """Return the kernels that score and label blocks in a floating-point type."""
         return self._density(dtype)
 
-    def _density(self, dtype: np.dtype) -> Kernel:
+    def _components(self, dtype: np.dtype) -> Kernel:
+        """Return those that evaluate components, whatever weight they have."""
+        return self._density(dtype, with_empty=True)
+
+    def _density(self, dtype: np.dtype, *, with_empty: bool = False) -> Kernel:
         """Return those of the density that `sample` draws from."""
         background, null = self._background, self._null
         log_widths = None if background is None else background.log_widths
         basis = None if null is None else null.basis
+        structure = SHAPES[self.covariance_type]
+
+        def make() -> Kernel:
+            parameters = self._parameters()
+            if not with_empty:
+                parameters = without_empty(structure, parameters)
+            return self._density_at(structure, parameters, log_widths, null, dtype)
+
         return kept(
             self,
-            ("density", dtype),
+            ("components" if with_empty else "density", dtype),
             self.covariance_type,
             (*self._values_of_density(), log_widths, basis),
-            lambda: self._density_at(
-                SHAPES[self.covariance_type],
-                self._parameters(),
-                log_widths,
-                null,
-                dtype,
-            ),
+            make,
         )
 
     def _density_at(

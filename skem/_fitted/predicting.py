@@ -93,7 +93,8 @@ class Predicting(Parametric):
         """
         self._check_is_fitted()
         K = np.shape(self.means_)[0]
-        return self._evaluate(X, (K,), write_component_log_density)
+        write = write_component_log_density
+        return evaluate_rows(self, X, self._components, write, (K,))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component, given each row.

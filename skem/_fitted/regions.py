@@ -30,6 +30,7 @@ from skem._inputs.validation import (
     seed_of,
 )
 from skem.core.gaussian.covariance import SHAPES, Structure
+from skem.core.gaussian.far import without_empty
 from skem.core.gaussian.marginals import marginal_parameters
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
@@ -232,7 +233,8 @@ class Regions(Sampling):
         color = colored(structure, parameters.precisions_cholesky, null)
         weights, means = parameters.weights, parameters.means
         log_widths = None if background is None else background.log_widths[observed]
-        at = partial(self._density_at, structure, parameters, log_widths, null)
+        weighed = without_empty(structure, parameters)
+        at = partial(self._density_at, structure, weighed, log_widths, null)
         log_density = []
         for start in range(0, n_samples, rows):
             X, labels = draw(weights, means, color, min(rows, n_samples - start), rng)

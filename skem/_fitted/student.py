@@ -137,7 +137,7 @@ class StudentConditioner(Conditioner):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         df, p = np.minimum(self._df, GAUSSIAN), x.shape[1]
         distances = np.einsum("kno,kno->nk", z, z)
-        peaks = self.parameters.log_weights - split.log_det - 0.5 * p * LOG_2PI
+        peaks = self.log_weights - split.log_det - 0.5 * p * LOG_2PI
         if self.null is not None:
             observed = np.isin(np.arange(self.parameters.shape[1]), split.observed)
             p -= int(self.null.within(observed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from skem.core.gaussian.covariance import Structure
@@ -12,6 +14,20 @@ ROOT_OF_LARGEST = 1e150
 CENTRED = 1e8
 """Size of rows up to which means are subtracted first, which loses nothing."""
 LOG_2PI = float(np.log(2 * np.pi))
+
+
+def without_empty(structure: Structure, parameters: Parameters) -> Parameters:
+    """Return parameters in which components without weight are like the heaviest one.
+
+    As logarithms of weights are finite, they would have all rows that are far enough.
+    """
+    weights = parameters.weights
+    empty = weights == 0
+    if not empty.any() or empty.all():
+        return parameters
+    order = np.where(empty, weights.argmax(), np.arange(len(weights)))
+    cholesky = structure.ordered(parameters.precisions_cholesky, order)
+    return replace(parameters.ordered(order, cholesky), weights=weights)
 
 
 def log_constants(structure: Structure, parameters: Parameters) -> np.ndarray:
