@@ -405,3 +405,23 @@ def test_a_component_without_weight_has_no_row_however_far(kind, far):
         [0.5, 0.5], mixture.means_, covariances, **df
     ).component_log_density(X)
     np.testing.assert_allclose(mixture.component_log_density(X), wide, rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_a_component_of_a_table_without_weight_has_no_row_however_far(covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1, (50, 2)), rng.normal(900, 30, (50, 2))])
+    families = {0: "gaussian", 1: "student"}
+    mixture = MixtureModel(
+        2, families=families, covariance_type=covariance_type, random_state=0
+    ).fit(X)
+    narrow = mixture.predict(X[:1])[0]
+    mixture.weights_ = np.eye(2)[narrow]
+    far = np.array([[300.0, np.nan], [1e5, 1e5]])
+    assert mixture.predict(far).tolist() == [narrow, narrow]
+    mean, sd = (
+        mixture.parameters_["x0"][name][narrow]
+        for name in ("mean", "standard_deviation")
+    )
+    expected = stats.norm(mean, sd).logpdf(300)
+    assert mixture.score_samples(far)[0] == pytest.approx(expected, rel=1e-9)

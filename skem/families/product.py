@@ -470,6 +470,17 @@ class Product:
         pairs = zip(self.models, self.places, strict=True)
         return np.vstack([model.embed(values[place]) for model, place in pairs]).T
 
+    def without_empty(self, point: Point) -> Point:
+        """Return a point whose components without weight are like the heaviest one.
+
+        As logarithms of weights are finite, they would have all rows far enough.
+        """
+        empty = point.weights == 0
+        if not empty.any() or empty.all():
+            return point
+        order = np.where(empty, point.weights.argmax(), np.arange(len(empty)))
+        return Point(point.weights, self.ordered(point, order).laws)
+
     def ordered(self, point: Point, order: np.ndarray) -> Point:
         """Return the components in another order."""
         pairs = zip(self.models, point.laws, strict=True)

@@ -194,6 +194,7 @@ class TableMap:
 
     def posterior(self, point: Point) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Yield log-densities (b,) and probabilities (K, b) of blocks of rows."""
+        point = self.product.without_empty(point)
         found = self.product.coefficients(point)
         for cut in self._cuts():
             with np.errstate(over="ignore", under="ignore"):
