@@ -272,7 +272,8 @@ def goodness_of_fit(
     too small rather than too large. So p-values are simulated [2]_: tables like the
     data, with their gaps, are drawn from the mixture, and mixtures are fitted to them
     that start from it. Of the patterns, too, G² and X² follow χ² only if each has some
-    rows, which few tables have.
+    rows, which few tables have. Where there are gaps they are larger: they are of the
+    rows without, and the mixture was fitted to the others, too.
 
     References
     ----------
