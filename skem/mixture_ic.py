@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,9 +16,9 @@ from sklearn.utils import check_random_state
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.callers import users_level
-from skem._inputs.families import resolve, warn_of_codes
+from skem._inputs.families import alternatives, resolve, warn_of_codes
 from skem._inputs.sklearn import fit_context
-from skem._inputs.tables import TakesTables, read_weighed
+from skem._inputs.tables import Table, TakesTables, read_weighed
 from skem._inputs.validation import check_labels, check_n_samples
 from skem._report.text import UNDETERMINED
 from skem._selection.delegate import (
@@ -42,6 +42,14 @@ from skem.mixture_model import MixtureModel
 TABLES = MixtureModel._parameter_constraints
 
 
+class Models(NamedTuple):
+    """A covariance structure and families of columns, with what tells these apart."""
+
+    covariance_type: str
+    families: Any
+    told: str
+
+
 class MixtureIC(TakesTables, Chooser):
     """Mixture of a table, chosen by an information criterion.
 
@@ -56,7 +64,10 @@ class MixtureIC(TakesTables, Chooser):
         The numbers of components to try.
 
     families : default='auto'
-        The families of the columns, as in `MixtureModel`.
+        The families of the columns, as in `MixtureModel`. In a mapping from columns to
+        families, a list of several are alternatives, such as ``{"amount": ["gamma",
+        "lognormal"]}``: each of them is tried, with each of other columns, at most 64
+        choices in all.
 
     covariance_type : str or sequence of str, default=('full', 'diag')
         The structures of Gaussian columns to try; 'all' is mclust's fourteen. Where
@@ -117,7 +128,8 @@ class MixtureIC(TakesTables, Chooser):
 
     results_ : dict of 1-D ndarrays
         One entry for each candidate, for ``pandas.DataFrame(selection.results_)``:
-        the columns of `GaussianMixtureIC`. All candidates are eligible.
+        the columns of `GaussianMixtureIC`, and where there are alternatives,
+        'param_families', such as ``amount: gamma``. All candidates are eligible.
 
     n_features_in_ : int
         Number of columns seen during `fit`.
@@ -264,28 +276,47 @@ class MixtureIC(TakesTables, Chooser):
                 FitFailedWarning,
                 stacklevel=users_level(),
             )
-        groups = resolve(self.families, structures[0], table)
+        paths = self._paths(structures, table)
         warn_of_codes(self.families, table, weight)
-        if not any(kind.multivariate and len(own) > 1 for kind, own in groups):
-            structures = structures[:1]
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         names = ("n_features_in_", "feature_names_in_")
         seen = {name: vars(self)[name] for name in names if name in vars(self)}
         rows = Rows(table, weight, known, seen, self.verbose)
         found = Parallel(n_jobs=self.n_jobs)(
-            delayed(path)([self._candidate(K, name, seed) for K in possible], rows)
-            for name in structures
+            delayed(path)([self._candidate(K, each, seed) for K in possible], rows)
+            for each in paths
         )
-        fitted = [[_judged(each, X, rows) for each in own] for own in found]
+        fitted = [
+            [_judged(each, X, rows, there) for each in own]
+            for own, there in zip(found, paths, strict=True)
+        ]
         if len(possible) > 1:
-            self._search_near(fitted, X, rows, seed)
+            self._search_near(fitted, paths, X, rows, seed)
         self._choose([each for same in zip(*fitted, strict=True) for each in same])
         if known is None:
             self.best_estimator_._warn_unless_identified()
 
+    def _paths(self, structures: Sequence[str], table: Table) -> list[Models]:
+        """Return the structures and families that are tried."""
+        found = []
+        with warnings.catch_warnings():
+            for families, told in alternatives(self.families):
+                groups = resolve(families, structures[0], table)
+                # Of odd columns one warning is enough.
+                warnings.simplefilter("ignore", UserWarning)
+                apart = not any(kind.multivariate and own[1:] for kind, own in groups)
+                for name in structures[:1] if apart else structures:
+                    found.append(Models(name, families, told))
+        return found
+
     def _search_near(
-        self, fitted: list[list[Candidate]], X: Any, rows: Rows, seed: int
+        self,
+        fitted: list[list[Candidate]],
+        paths: Sequence[Models],
+        X: Any,
+        rows: Rows,
+        seed: int,
     ) -> None:
         """Search those near the best one as single fits do, until there are no others.
 
@@ -303,25 +334,23 @@ class MixtureIC(TakesTables, Chooser):
             if not places:
                 return
             done |= set(places)
-            present = [fitted[i][j] for i, j in places]
+            present = [(fitted[i][j], paths[i]) for i, j in places]
             found = Parallel(n_jobs=self.n_jobs)(
                 delayed(searched)(
-                    each,
-                    self._candidate(each.n_components, each.covariance_type, seed),
-                    rows,
+                    each, self._candidate(each.n_components, there, seed), rows
                 )
-                for each in present
+                for each, there in present
             )
             for (i, j), each in zip(places, found, strict=True):
-                fitted[i][j] = _judged(each, X, rows)
+                fitted[i][j] = _judged(each, X, rows, paths[i])
 
-    def _candidate(self, K: int, covariance_type: str, seed: int) -> MixtureModel:
+    def _candidate(self, K: int, models: Models, seed: int) -> MixtureModel:
         names = ("tol", "pseudo_observations", "max_iter", "n_init", "algorithm")
         options = {name: getattr(self, name) for name in names}
         return MixtureModel(
             K,
-            families=self.families,
-            covariance_type=covariance_type,
+            families=models.families,
+            covariance_type=models.covariance_type,
             handle_unknown=self.handle_unknown,
             random_state=seed,
             **options,
@@ -384,11 +413,12 @@ class MixtureIC(TakesTables, Chooser):
     summary = of_best(MixtureModel.summary)
 
 
-def _judged(candidate: Candidate, X: Any, rows: Rows) -> Candidate:
-    """Return a candidate with what it is judged by."""
+def _judged(candidate: Candidate, X: Any, rows: Rows, models: Models) -> Candidate:
+    """Return a candidate with what it is judged by, and told from others by."""
     totals = candidate.mixture._totals(X, rows.weight, labels=rows.known)
     return replace(
         candidate,
+        families=models.told,
         total_weight=totals.weight,
         log_likelihood=totals.loglik,
         surprise=-totals.certainty,

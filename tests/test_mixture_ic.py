@@ -7,7 +7,13 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import GaussianMixtureIC, MixtureIC, MixtureModel
+from skem import (
+    CriterionDisplay,
+    GaussianMixtureIC,
+    MixtureIC,
+    MixtureModel,
+    load,
+)
 from skem._inputs.tables import read_table
 from skem._selection.tables import Rows, path
 from skem.exceptions import DegenerateComponentsWarning
@@ -379,3 +385,100 @@ def test_a_choice_without_a_seed_had_drawn_the_same_rows_each_time(X):
     gap = np.array([[np.nan, 0.0, 5.0]])
     one, other = (selection.impute(gap, sample=True) for _ in range(2))
     assert one[0, 0] != other[0, 0]
+
+
+ALTERNATIVES = {
+    "amount": ["gamma", "lognormal"],
+    "visits": ("poisson", "negative_binomial"),
+    "member": "bernoulli",
+}
+
+
+def customers(amount, visits, n=500):
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=n)
+    places, sizes = np.array([2.0, 4.0])[z], np.array([2.0, 12.0])[z]
+    return pd.DataFrame(
+        {
+            "amount": np.exp(rng.normal(places, 0.7))
+            if amount == "lognormal"
+            else rng.gamma(1.5, np.exp(places)),
+            "visits": rng.poisson(sizes)
+            if visits == "poisson"
+            else rng.negative_binomial(2, 2 / (2 + sizes)),
+            "member": rng.random(n) < 0.2 + 0.6 * z,
+        }
+    )
+
+
+@pytest.mark.parametrize("visits", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("amount", ["gamma", "lognormal"])
+def test_families_are_chosen_among_alternatives(amount, visits, tmp_path):
+    table = customers(amount, visits)
+    search = MixtureIC((1, 2), families=ALTERNATIVES, random_state=0).fit(table)
+    chosen = {"amount": amount, "visits": visits, "member": "bernoulli"}
+    assert search.families_ == chosen
+    assert search.n_components_ == 2
+    results = search.results_
+    assert len(results["rank"]) == 8
+    best = results["rank"].argmin()
+    assert results["param_families"][best] == f"amount: {amount}, visits: {visits}"
+    # As a search of these families alone.
+    alone = MixtureIC((1, 2), families=chosen, random_state=0).fit(table)
+    assert "param_families" not in alone.results_
+    assert search.criterion_ == pytest.approx(alone.criterion_, abs=0.1)
+    path = tmp_path / "model.json"
+    search.save(path)
+    np.testing.assert_array_equal(load(path).predict(table), search.predict(table))
+
+
+def test_structures_are_tried_where_alternatives_have_them(rng):
+    z = rng.integers(2, size=300)
+    both = rng.normal(size=(300, 1)) + 0.5 * rng.normal(size=(300, 2)) + 4 * z[:, None]
+    table = pd.DataFrame(np.exp(both / 2), columns=["a", "b"])
+    families = {"a": ["gamma", "lognormal"], "b": "lognormal"}
+    search = MixtureIC((1, 2), families=families, random_state=0).fit(table)
+    pairs = zip(
+        search.results_["param_covariance_type"],
+        search.results_["param_families"],
+        strict=True,
+    )
+    assert set(pairs) == {
+        ("full", "a: gamma"),
+        ("full", "a: lognormal"),
+        ("diag", "a: lognormal"),
+    }
+    assert search.families_ == {"a": "lognormal", "b": "lognormal"}
+    assert search.covariance_type_ == "full"
+    parallel = search.best_estimator_.lower_bound_
+    again = MixtureIC((1, 2), families=families, random_state=0, n_jobs=2).fit(table)
+    assert again.best_estimator_.lower_bound_ == parallel
+
+
+def test_alternatives_have_names_in_pictures_and_lines(capsys):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    table = customers("gamma", "poisson", 200)
+    families = {"amount": ["gamma", "lognormal"]}
+    search = MixtureIC((1, 2), families=families, random_state=0, verbose=1).fit(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("2 full, amount: lognormal: ")
+    display = CriterionDisplay.from_estimator(search)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    plt.close(display.figure_)
+    assert {"full, amount: gamma", "full, amount: lognormal"} <= set(texts)
+
+
+def test_bad_alternatives_are_said():
+    table = customers("gamma", "poisson", 60)
+    with pytest.raises(ValueError, match="no family for column 'amount'"):
+        MixtureIC(families={"amount": []}).fit(table)
+    with pytest.raises(ValueError, match="Unknown family 'beta'"):
+        MixtureIC(families={"amount": ["gamma", "beta"]}).fit(table)
+    with pytest.raises(ValueError, match="densities and probabilities, which cannot"):
+        MixtureIC(families={"visits": ["gaussian", "poisson"]}).fit(table)
+    many = {name: ["gaussian"] * 9 for name in ("amount", "visits")}
+    with pytest.raises(ValueError, match="81 choices of alternatives, and at most 64"):
+        MixtureIC(families=many).fit(table)
+    # One mixture has none to choose from.
+    with pytest.raises(ValueError, match="Unknown family"):
+        MixtureModel(families={"amount": ["gamma", "lognormal"]}).fit(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from skem._display.style import (
     single_axes,
 )
 from skem._inputs.sklearn import check_matplotlib_support
-from skem._report.criterion import CORRECTED, is_corrected
+from skem._report.criterion import CORRECTED, is_corrected, models_of
 from skem._report.text import count
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+LONGEST_LINE = 24
+"""Characters of a line of the legend."""
 MARGIN = 0.08
 """Share of the eligible candidates' range that is left free on either side."""
 SLACK = 0.5
@@ -203,12 +206,10 @@ class CriterionDisplay:
             )
         check_is_fitted(estimator, "results_")
         results = estimator.results_
-        structures = np.asarray(results["param_covariance_type"])
-        if not getattr(estimator, "_has_covariances", True):
-            structures = np.full(len(structures), "")
+        covariances = getattr(estimator, "_has_covariances", True)
         display = cls(
             n_components=np.asarray(results["param_n_components"], dtype=int),
-            covariance_types=structures,
+            covariance_types=np.array(models_of(results, covariances=covariances)),
             values=np.asarray(results["criterion"], dtype=float),
             eligible=np.asarray(results["eligible"], dtype=bool),
             best_index=int(estimator.best_index_),
@@ -248,7 +249,7 @@ class CriterionDisplay:
             self._draw_type(ax, name, line_style(index), view)
         best = self.n_components[self.best_index]
         chosen = filter(None, [str(best), str(self.covariance_types[self.best_index])])
-        self.best_ = ring(ax, best, 0.0, f"chosen: {', '.join(chosen)}")
+        self.best_ = ring(ax, best, 0.0, _wrapped(f"chosen: {', '.join(chosen)}"))
         if self.hollow_:
             ax.plot(
                 [], [], marker="o", mfc="white", mec=GRAY, ls="", label="not eligible"
@@ -340,7 +341,7 @@ class CriterionDisplay:
             ls=style.dashes,
             ms=4.5,
             lw=1.2,
-            label=name,
+            label=_wrapped(name),
         )
         for i in np.setdiff1d(mine, shown):
             place, marker = _place(float(values[i]), view, style.marker)
@@ -366,3 +367,8 @@ def _place(value: float, view: tuple[float, float], marker: str) -> tuple[float,
     if not value <= high:
         return high, "^"
     return value, marker
+
+
+def _wrapped(text: str) -> str:
+    """Return a text of the legend in lines that leave room for the picture."""
+    return textwrap.fill(text, LONGEST_LINE)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ ROWS_OF_A_CODE = 10
 """Rows for each of them, at least."""
 LEAST_CODED = 3
 """Columns of latent classes, at least."""
+MOST_CHOICES = 64
+"""Choices of families that a search tries, at most."""
 EXACT_IN_SINGLE = 2**24
 """Whole numbers below it are exact in float32."""
 Group = tuple[Kind, list[int]]
@@ -76,6 +79,49 @@ def resolve(families: Any, covariance_type: str, table: Table) -> list[Group]:
         _warn_of_odd_categories(column)
         chosen += _grouped(_kind(family, covariance_type), [j])
     return sorted(_merged(chosen) + apart, key=lambda group: group[1][0])
+
+
+def alternatives(families: Any) -> list[tuple[Any, str]]:
+    """Return what a search is to try: families of the columns, and what tells them.
+
+    In a mapping, columns may have several families to choose from. Without these there
+    is one choice, which nothing tells from others.
+    """
+    if not isinstance(families, Mapping):
+        return [(families, "")]
+    each = {
+        column: list(family) if isinstance(family, list | tuple) else [family]
+        for column, family in families.items()
+    }
+    empty = [column for column, own in each.items() if not own]
+    if empty:
+        raise ValueError(f"families has no family for column {empty[0]!r}.")
+    for column, own in each.items():
+        if len({_kind(family, "full").discrete for family in own}) > 1:
+            raise ValueError(
+                f"Families of column {column!r}, {[_named(f) for f in own]}, have "
+                "densities and probabilities, which cannot be compared."
+            )
+    n = math.prod(map(len, each.values()))
+    if n > MOST_CHOICES:
+        raise ValueError(
+            f"families has {n} choices of alternatives, and at most {MOST_CHOICES} are "
+            "tried. Give alternatives for fewer columns."
+        )
+    found = []
+    for chosen in product(*each.values()):
+        choice = dict(zip(each, chosen, strict=True))
+        told = (
+            f"{column}: {_named(family)}"
+            for column, family in choice.items()
+            if len(each[column]) > 1
+        )
+        found.append((choice, ", ".join(told)))
+    return found
+
+
+def _named(family: Any) -> str:
+    return str(getattr(family, "name", family))
 
 
 def warn_of_codes(families: Any, table: Table, weight: np.ndarray) -> bool:

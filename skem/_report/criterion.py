@@ -19,3 +19,14 @@ def is_corrected(results: Mapping[str, np.ndarray], criterion: str) -> bool:
     both = np.asarray(results["criterion"], float), np.asarray(raw, float)
     known = np.isfinite(both).all(axis=0)
     return bool((abs(both[0][known] - both[1][known]) >= VISIBLE).any())
+
+
+def models_of(
+    results: Mapping[str, np.ndarray], *, covariances: bool = True
+) -> list[str]:
+    """Name the structure of each candidate, and its families if they are chosen."""
+    n = len(results["param_n_components"])
+    parts = [results["param_covariance_type"]] if covariances else []
+    if "param_families" in results:
+        parts.append(results["param_families"])
+    return [", ".join(str(part[i]) for part in parts) for i in range(n)]

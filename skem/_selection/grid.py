@@ -13,7 +13,7 @@ import numpy as np
 from skem._inputs.options import OF_ONE_FEATURE, StrOptions, covariance_types
 from skem._inputs.sklearn import Interval
 from skem._inputs.validation import N_JOBS
-from skem._report.criterion import is_corrected
+from skem._report.criterion import is_corrected, models_of
 from skem._report.text import MOST_NAMED, rows_of_components
 from skem.core.gaussian.covariance import FOURTEEN, SHAPES
 from skem.core.mixture.totals import Totals
@@ -50,6 +50,8 @@ class Candidate:
     seconds: float = 0.0
     rows: dict[int, np.ndarray] = field(default_factory=dict)
     """The rows of each component that has too few."""
+    families: str = ""
+    """Those of columns with alternatives, if there are any."""
 
     def why_not(self) -> str:
         """Say what is wrong with its components, and what to do."""
@@ -187,9 +189,11 @@ def results_of(found: Sequence[Candidate], criterion: str) -> dict[str, np.ndarr
     raw = {name: np.array([getattr(c, name) for c in found]) for name in CRITERIA}
     excess = np.array([candidate.excess for candidate in found])
     mixtures = [candidate.mixture for candidate in found]
+    families = np.array([candidate.families for candidate in found])
     return {
         "param_n_components": np.array([c.n_components for c in found]),
         "param_covariance_type": np.array([c.covariance_type for c in found]),
+        **({"param_families": families} if families.any() else {}),
         # Only differences have a meaning: the chosen one keeps the raw value.
         "criterion": raw[criterion] + 2 * (excess - excess[order[0]]),
         **raw,
@@ -212,7 +216,7 @@ def print_candidates(results: dict[str, np.ndarray], criterion: str) -> None:
         row = {name: column[i] for name, column in results.items()}
         raw = f" ({criterion} {row[criterion]:.2f})" if corrected else ""
         line = (
-            "{param_n_components} {param_covariance_type}: {criterion:.2f}{raw}, "
-            "{fit_time:.3f} s {warning}".format(**row, raw=raw)
+            "{param_n_components} {name}: {criterion:.2f}{raw}, {fit_time:.3f} s "
+            "{warning}".format(**row, raw=raw, name=models_of(results)[i])
         )
         print(line.rstrip())
