@@ -19,6 +19,7 @@ from skem._estimators.component_choice import (
     WithMixture,
     check_inner,
     fit_mixture,
+    is_chosen,
     require_y,
 )
 from skem._estimators.unvarying import varied
@@ -30,7 +31,7 @@ from skem._inputs.blocks import NO_COUNTS, warn_unless_counts
 from skem._inputs.callers import users_level
 from skem._inputs.gaps import check_each, whole
 from skem._inputs.sklearn import fit_context, validate_parameter_constraints
-from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.typing import Auto, AutoOrAll, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.gaussian.parameters import Parameters
@@ -52,11 +53,12 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         1 to 9, chosen for each class by itself. A mapping has one of these for each
         class.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'} or \
-    mapping, default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto', \
+    'all'} or mapping, default='full'
         The structure of the covariances within each class, as in `GaussianMixture`.
-        'auto' is that of the first four with the lowest BIC, for each class by itself.
-        A mapping has one of these for each class.
+        'auto' is that of the first four with the lowest BIC, and 'all' that of all
+        fourteen shapes, for each class by itself. A mapping has one of these for each
+        class.
 
     priors : array-like of shape (n_classes,) or mapping, default=None
         Probabilities of the classes, in the order of `classes_`, or of each class by
@@ -145,8 +147,8 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         n_components: int | Auto | Mapping[Any, int | Auto] = "auto",
         *,
         covariance_type: CovarianceType
-        | Auto
-        | Mapping[Any, CovarianceType | Auto] = "full",
+        | AutoOrAll
+        | Mapping[Any, CovarianceType | AutoOrAll] = "full",
         priors: ArrayLike | Mapping[Any, float] | None = None,
         random_state: RandomState = None,
     ) -> None:
@@ -226,7 +228,7 @@ class MixtureDiscriminantAnalysis(WithMixture, ClassifierMixin, BaseEstimator):
         totals = np.bincount(labels, weights=weight)
         self.priors_ = self._checked_priors(totals / totals.sum())
         asked = [self._asked(k, n) for k, n in enumerate(np.bincount(labels))]
-        if any("auto" in how for _, *how in asked):
+        if any(is_chosen(*how) for _, *how in asked):
             warn_unless_counts(weight, "criteria")
         self.mixtures_ = []
         for k, how in enumerate(asked):

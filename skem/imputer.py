@@ -24,7 +24,7 @@ from skem._inputs.sklearn import (
     fit_context,
     missing_mask,
 )
-from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.typing import Auto, AutoOrAll, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
@@ -43,10 +43,10 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         The number of components of the mixture. 'auto' is that with the lowest BIC of
         1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
-    default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto', \
+    'all'}, default='full'
         The structure of the covariances, as in `GaussianMixture`. 'auto' is that of the
-        first four with the lowest BIC.
+        first four with the lowest BIC, and 'all' that of all fourteen shapes.
 
     missing_values : int or np.nan, default=np.nan
         What stands for a missing value. np.nan is pandas' NA, too; neither of them may
@@ -125,7 +125,7 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         self,
         n_components: int | Auto = "auto",
         *,
-        covariance_type: CovarianceType | Auto = "full",
+        covariance_type: CovarianceType | AutoOrAll = "full",
         missing_values: float = np.nan,
         sample_posterior: bool = False,
         add_indicator: bool = False,

@@ -26,7 +26,7 @@ from skem._estimators.component_choice import (
 )
 from skem._fitting.fitting import unchanged_on_error
 from skem._inputs.sklearn import Interval, fit_context
-from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.typing import Auto, AutoOrAll, CovarianceType, RandomState
 from skem._inputs.validation import check_sample_weight
 from skem.gaussian_mixture import GaussianMixture
 
@@ -53,10 +53,10 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         The number of components of the mixture. 'auto' is that with the lowest BIC of
         1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
-    default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto', \
+    'all'}, default='full'
         The structure of the covariances, as in `GaussianMixture`. 'auto' is that of the
-        first four with the lowest BIC.
+        first four with the lowest BIC, and 'all' that of all fourteen shapes.
 
     false_alarm_rate : float, default=0.01
         The share of new rows, of the law of the training rows, that are to be labelled
@@ -155,7 +155,7 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
         self,
         n_components: int | Auto = "auto",
         *,
-        covariance_type: CovarianceType | Auto = "full",
+        covariance_type: CovarianceType | AutoOrAll = "full",
         false_alarm_rate: float = 0.01,
         contamination: float | None = None,
         random_state: RandomState = None,

@@ -31,7 +31,7 @@ from skem._inputs.features import check_features, names_of
 from skem._inputs.frames import arrow_array, is_arrow_table
 from skem._inputs.gaps import whole, with_gaps
 from skem._inputs.sklearn import fit_context
-from skem._inputs.typing import Auto, CovarianceType, RandomState
+from skem._inputs.typing import Auto, AutoOrAll, CovarianceType, RandomState
 from skem._inputs.validation import FLOATS, check_sample_weight, kind_of, rng_of
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.gaussian_mixture import GaussianMixture
@@ -69,11 +69,11 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         The number of components of the joint mixture. 'auto' is that with the lowest
         BIC of 1 to 9.
 
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto'}, \
-    default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', ..., 'auto', \
+    'all'}, default='full'
         The structure of the joint covariances. With 'diag' and 'spherical' the means
         are constant in each component. 'auto' is that of the first four with the lowest
-        BIC; `GaussianMixture` describes the others.
+        BIC, and 'all' that of all fourteen shapes; `GaussianMixture` describes them.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the fit, and of `sample_y` where that is given none.
@@ -142,7 +142,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         self,
         n_components: int | Auto = "auto",
         *,
-        covariance_type: CovarianceType | Auto = "full",
+        covariance_type: CovarianceType | AutoOrAll = "full",
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components

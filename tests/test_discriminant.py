@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skem import GaussianMixture, MixtureDiscriminantAnalysis
+from skem import GaussianMixture, GaussianMixtureIC, MixtureDiscriminantAnalysis
 from skem.exceptions import DegenerateComponentsWarning
 
 pytestmark = pytest.mark.usefixtures("short_search")
@@ -340,3 +340,25 @@ def test_pixels_that_are_dark_in_all_rows_of_a_class():
     X, y = load_digits(return_X_y=True)
     classifier = MixtureDiscriminantAnalysis(1).fit(X[::2], y[::2])
     assert classifier.score(X[1::2], y[1::2]) > 0.97
+
+
+def test_all_shapes_are_chosen_among_for_each_class(rng):
+    """As a search of the rows of a class."""
+    shape = np.array([[2.0, 0.0], [0.0, 0.3]])
+    turned = shape @ np.array([[0.8, -0.6], [0.6, 0.8]])
+    first = np.vstack(
+        [rng.normal(size=(80, 2)) @ shape, [7, 0] + rng.normal(size=(80, 2)) @ shape]
+    )
+    second = np.vstack(
+        [rng.normal(size=(80, 2)) @ turned, rng.normal(size=(80, 2)) @ shape + 9]
+    )
+    X, y = np.vstack([first, second]), np.repeat([0, 1], 160)
+    options = dict(covariance_type="all", random_state=0)
+    classifier = MixtureDiscriminantAnalysis(2, **options).fit(X, y)
+    for k, mixture in enumerate(classifier.mixtures_):
+        search = GaussianMixtureIC(2, **options).fit(X[y == k])
+        assert mixture.covariance_type == search.covariance_type_
+        np.testing.assert_allclose(mixture.means_, search.means_, rtol=1e-9)
+    assert classifier.mixtures_[0].covariance_type not in ("full", "diag")
+    # More than one shape: those of all components have none in common.
+    assert classifier.mixture_.covariance_type in ("full", "diag")

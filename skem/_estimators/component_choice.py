@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._inputs.options import StrOptions, covariance_types
 from skem._inputs.sklearn import Interval
-from skem._inputs.typing import Auto, CovarianceType
+from skem._inputs.typing import Auto, AutoOrAll, CovarianceType
 from skem._inputs.validation import (
     check_incomplete,
     check_n_filled,
@@ -32,7 +32,7 @@ INNER_CONSTRAINTS: dict = {
         StrOptions(["auto"]),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "covariance_type": [covariance_types(SHAPES, "auto")],
+    "covariance_type": [covariance_types(SHAPES, "auto", "all")],
     "random_state": ["random_state"],
 }
 
@@ -43,16 +43,21 @@ class _InnerChoice(GaussianMixtureIC):
     _tells_of_more = False
 
 
+def is_chosen(n_components: Any, covariance_type: Any) -> bool:
+    """Whether something of a mixture is left open."""
+    return n_components == "auto" or covariance_type in ("auto", "all")
+
+
 def fit_mixture(
     X: np.ndarray,
     n_components: int | Auto,
-    covariance_type: CovarianceType | Auto,
+    covariance_type: CovarianceType | AutoOrAll,
     random_state: Any,
     sample_weight: Any = None,
     names: Sequence[str] | None = None,
     data: str = "X",
 ) -> GaussianMixture:
-    """Fit a mixture to an array, after a choice by BIC of what is "auto".
+    """Fit a mixture to an array, after a choice by BIC of what is left open.
 
     Errors name the `data`, and features, as the user has them.
     """
@@ -63,7 +68,7 @@ def fit_mixture(
     n_filled = int(there.any(axis=1).sum())
     check_n_filled(n_filled, data)
     check_n_values(there.sum(axis=0), names, data)
-    if "auto" in (n_components, covariance_type):
+    if is_chosen(n_components, covariance_type):
         sizes: Any = n_components
         if n_components == "auto":
             sizes = range(1, 1 + min(MOST_COMPONENTS, n_filled))

@@ -20,6 +20,7 @@ Criterion = Literal["bic", "aic", "icl"]
 WeightPriorType = Literal["dirichlet_process", "dirichlet_distribution"]
 ErrorMethod = Literal["sandwich", "survey", "hessian", "opg", "bootstrap"]
 Auto = Literal["auto"]
+AutoOrAll = Literal["auto", "all"]
 RandomState = int | np.random.RandomState | None
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +42,7 @@ else:
 __all__ = [
     "Algorithm",
     "Auto",
+    "AutoOrAll",
     "CovarianceType",
     "Criterion",
     "ErrorMethod",
