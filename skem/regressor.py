@@ -36,6 +36,8 @@ from skem._inputs.validation import FLOATS, check_sample_weight, kind_of, rng_of
 from skem.bayesian_mixture import BayesianGaussianMixture
 from skem.gaussian_mixture import GaussianMixture
 from skem.model_selection import GaussianMixtureIC
+from skem.student_mixture import StudentMixture
+from skem.student_mixture_ic import StudentMixtureIC
 
 
 class _Targets(NamedTuple):
@@ -130,7 +132,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     array([[58.6, 71.9, 81.6]])
     """
 
-    mixture_: GaussianMixture
+    mixture_: GaussianMixture | StudentMixture
     n_components_: int
     n_targets_: int
 
@@ -158,15 +160,21 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
     @classmethod
     def from_mixture(
         cls,
-        mixture: GaussianMixture | BayesianGaussianMixture | GaussianMixtureIC,
+        mixture: GaussianMixture
+        | BayesianGaussianMixture
+        | StudentMixture
+        | GaussianMixtureIC
+        | StudentMixtureIC,
         targets: Sequence[int | str] | int | str,
     ) -> Self:
         """Predict some features of a fitted mixture from the others.
 
         Parameters
         ----------
-        mixture : GaussianMixture, BayesianGaussianMixture or GaussianMixtureIC
-            A fitted mixture of features and targets.
+        mixture : GaussianMixture, BayesianGaussianMixture, StudentMixture or a search
+            A fitted mixture of features and targets. Of t components, outliers hardly
+            change the curve; the mean is that of their locations, and spreads are
+            infinite where degrees of freedom and features given are 2 or less in all.
 
         targets : int, str or sequence of them
             Which features are targets, by index or by name, or a boolean mask of all
@@ -181,7 +189,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the mixture is of another kind, such as t distributions.
+            If the mixture is of another kind, such as that of a table.
         ValueError
             If a target is unknown, or no feature is left.
 
@@ -194,17 +202,18 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         >>> regressor.predict([[3.0]]).round(1)
         array([71.3])
         """
-        if isinstance(mixture, GaussianMixtureIC):
+        if isinstance(mixture, GaussianMixtureIC | StudentMixtureIC):
             if not mixture.refit:
                 raise ValueError(
                     "mixture has kept no mixture: it was fitted with refit=False"
                 )
             mixture = mixture._best()
-        if not isinstance(mixture, GaussianMixture | BayesianGaussianMixture):
+        kinds = GaussianMixture | BayesianGaussianMixture | StudentMixture
+        if not isinstance(mixture, kinds):
             raise TypeError(
-                "mixture should be a GaussianMixture, a BayesianGaussianMixture or a "
-                f"GaussianMixtureIC of skem, got {kind_of(mixture)}. Of a mixture of "
-                "scikit-learn, from_sklearn makes one"
+                "mixture should be a GaussianMixture, a BayesianGaussianMixture, a "
+                f"StudentMixture or a search of skem, got {kind_of(mixture)}. Of a "
+                "mixture of scikit-learn, from_sklearn makes one"
             )
         mixture._check_is_fitted()
         names = mixture._feature_names()
@@ -229,11 +238,13 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
     def _become(self, inner: list[Any]) -> None:
         (mixture,) = inner
-        d = self.n_features_in_ + 1
-        check_inner(mixture, max(d, mixture.n_features_in_))
+        d = max(self.n_features_in_ + 1, mixture.n_features_in_)
+        check_inner(mixture, d, GaussianMixture | StudentMixture)
         self._set_mixture(mixture, self._flat)
 
-    def _set_mixture(self, mixture: GaussianMixture, flat: bool) -> None:
+    def _set_mixture(
+        self, mixture: GaussianMixture | StudentMixture, flat: bool
+    ) -> None:
         self.mixture_ = mixture
         self.n_components_ = len(mixture.weights_)
         self.n_targets_ = mixture.n_features_in_ - self.n_features_in_
@@ -322,7 +333,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         self._check_is_fitted()
         X = self._check_rows(X)
         rows = np.hstack([X, np.full((len(X), self.n_targets_), np.nan, X.dtype)])
-        return len(X), Conditioner.of(self.mixture_).laws(rows, self._is_target)
+        return len(X), self.mixture_._conditioner().laws(rows, self._is_target)
 
     @property
     def _is_target(self) -> np.ndarray:
@@ -452,21 +463,27 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         n, laws = self._laws(X)
         out = np.empty((n, self.n_targets_, q.size))
         for law in laws:
-            sd = law.deviations
-            if law.even:
-                sd = np.vstack([sd[:-1], SQRT12 * sd[-1:]])
             rows, t = len(law.rows), self.n_targets_
+            spread = np.broadcast_to(law.deviations, (rows, *law.deviations.shape))
+            if law.stretch is not None:
+                spread = spread * law.stretch[:, :, None]
+            if law.even:
+                spread = np.concatenate([spread[:, :-1], SQRT12 * spread[:, -1:]], 1)
+            K = spread.shape[1]
             # (n, t, q) problems of K components each.
-            shape = (rows, t, q.size, len(sd))
+            shape = (rows, t, q.size, K)
             weights = np.broadcast_to(law.weights[:, None, None], shape)
-            means = np.broadcast_to(np.swapaxes(law.means, 1, 2)[:, :, None], shape)
-            deviations = np.broadcast_to(sd.T[:, None], shape)
+            means, deviations = (
+                np.broadcast_to(np.swapaxes(each, 1, 2)[:, :, None], shape)
+                for each in (law.means, spread)
+            )
             found = quantile(
                 np.broadcast_to(q.ravel(), shape[:-1]).ravel(),
-                weights.reshape(-1, len(sd)),
-                means.reshape(-1, len(sd)),
-                deviations.reshape(-1, len(sd)),
-                even=law.even,
+                weights.reshape(-1, K),
+                means.reshape(-1, K),
+                deviations.reshape(-1, K),
+                law.df,
+                law.even,
             )
             out[law.rows] = found.reshape(shape[:-1])
         return self._shaped(out.reshape(n, self.n_targets_, *q.shape))
@@ -517,14 +534,17 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         t = self.n_targets_
         uniform = rng.random_sample((n, n_samples))
         noise = rng.normal(size=(n, n_samples, t))
+        far = self.mixture_._conditioner().tails(rng, n * n_samples)
+        tails = None if far is None else far.reshape(n, n_samples)
         out = np.empty((n, t, n_samples))
         for law in laws:
             for i in range(n_samples):
-                drawn, _ = law.draw(uniform[law.rows, i], noise[law.rows, i])
+                own = None if tails is None else tails[law.rows, i]
+                drawn, _ = law.draw(uniform[law.rows, i], noise[law.rows, i], own)
                 out[law.rows, :, i] = drawn
         return self._shaped(out)
 
-    def conditional(self, x: ArrayLike) -> GaussianMixture:
+    def conditional(self, x: ArrayLike) -> GaussianMixture | StudentMixture:
         """Return the law of the targets given one row, as a mixture.
 
         Parameters
@@ -535,7 +555,7 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        mixture : GaussianMixture
+        mixture : GaussianMixture or StudentMixture
             Of the targets, with the structure of the joint mixture; but "diag" if that
             is EVI, and "full" if it is EVE, VVE, EEV, VEV or EVV.
 
@@ -610,6 +630,13 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         n, laws = self._laws(X)
         values = self._known_targets(y, n).values
         out = np.empty(n)
+        if isinstance(self.mixture_, StudentMixture):
+            X = self._check_rows(X)
+            whole, given = (
+                self.mixture_._log_density(np.hstack([X, part]), incomplete=True)
+                for part in (values, np.full(values.shape, np.nan))
+            )
+            return whole - given
         for law in laws:
             out[law.rows] = _log_density(law, values[law.rows])
         return out

@@ -82,7 +82,8 @@ MAY_IMPORT = {
     "outlier": {"_inputs", "_fitting", "_estimators", "gaussian_mixture"},
     "imputer": {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "regressor": {"_inputs", "_fitted", "_fitting", "_estimators"}
-    | {"gaussian_mixture", "bayesian_mixture", "model_selection"},
+    | {"gaussian_mixture", "bayesian_mixture", "model_selection"}
+    | {"student_mixture", "student_mixture_ic"},
     "discriminant": GAUSSIAN
     | {"_inputs", "_fitted", "_fitting", "_estimators", "gaussian_mixture"},
     "_cli": GAUSSIAN

@@ -15,7 +15,10 @@ from skem import (
     GaussianMixture,
     GaussianMixtureIC,
     GaussianMixtureRegressor,
+    MixtureModel,
     StudentMixture,
+    StudentMixtureIC,
+    load,
 )
 from skem.datasets import load_faithful
 
@@ -368,7 +371,7 @@ def test_quantiles_of_one_component_are_those_of_a_gaussian():
 
 def test_mixtures_of_another_kind_are_refused(rng):
     X = rng.normal(size=(80, 2))
-    for mixture in (StudentMixture(2).fit(X), LinearRegression()):
+    for mixture in (MixtureModel().fit(X), LinearRegression()):
         with pytest.raises(TypeError, match="mixture should be a GaussianMixture"):
             GaussianMixtureRegressor.from_mixture(mixture, 1)
     theirs = GaussianMixture(2, random_state=0).fit(X).to_sklearn()
@@ -421,3 +424,66 @@ def test_a_target_without_values_is_named(rng, weight):
     X[:, 1] = np.nan
     with pytest.raises(ValueError, match=r"Feature 1 \('b'\) of X has no value"):
         GaussianMixtureRegressor(1).fit(pd.DataFrame(X, columns=["a", "b"]), y[:, 0])
+
+
+@pytest.fixture
+def heavy(rng):
+    """Rows of two features and two targets, some of them outliers."""
+    z = rng.integers(2, size=400)
+    X = rng.normal(size=(400, 2)) + 5 * z[:, None]
+    y = np.column_stack([X[:, 0] * (1 - 2 * z), X.sum(axis=1)])
+    y += 0.3 * rng.standard_t(2, size=(400, 2))
+    y[:5] += 40
+    return np.hstack([X, y])
+
+
+@pytest.mark.parametrize("noise", [None, 1e-6])
+def test_t_mixtures_predict_as_their_conditional_laws(noise, heavy, tmp_path):
+    mixture = StudentMixture(2, noise=noise, random_state=0).fit(heavy)
+    regressor = GaussianMixtureRegressor.from_mixture(mixture, [2, 3])
+    X = heavy[:20, :2].copy()
+    X[3, 0] = X[4, 1] = np.nan
+    X[5] = 30.0
+    mean, std = regressor.predict(X, return_std=True)
+    q = [0.0, 0.05, 0.5, 0.99]
+    quantiles = regressor.predict_quantiles(X, q)
+    drawn = regressor.sample_y(X[:6], 4000, random_state=0)
+    for i, row in enumerate(X):
+        law = regressor.conditional(row)
+        assert isinstance(law, StudentMixture)
+        if noise is None:
+            weights = law.weights_
+            np.testing.assert_allclose(mean[i], weights @ law.means_, rtol=1e-9)
+            scales = np.diagonal(law.covariances_, axis1=1, axis2=2)
+            inflated = scales * (law.df_ / (law.df_ - 2))[:, None]
+            square = weights @ (inflated + law.means_**2) - mean[i] ** 2
+            np.testing.assert_allclose(std[i], np.sqrt(square), rtol=1e-6)
+        for t in range(2):
+            own = law.marginal([t])
+            np.testing.assert_allclose(quantiles[i, t], own.quantile(q), rtol=1e-7)
+            if i < 6:
+                below = (drawn[i, t] < quantiles[i, t, 1]).mean()
+                assert below == pytest.approx(0.05, abs=0.02)
+    rows = np.hstack([X, heavy[:20, 2:]])
+    gaps = np.hstack([X, np.full((20, 2), np.nan)])
+    expected = mixture.score_samples(rows) - mixture.score_samples(gaps)
+    np.testing.assert_allclose(regressor.log_density(X, rows[:, 2:]), expected)
+    path = tmp_path / "regressor.json"
+    regressor.save(path)
+    again = load(path)
+    assert isinstance(again.mixture_, StudentMixture)
+    np.testing.assert_array_equal(again.predict_quantiles(X, q), quantiles)
+
+
+def test_outliers_hardly_change_a_curve_of_t_components(rng):
+    x = rng.uniform(0, 10, 300)
+    X = np.column_stack([x, 2 * x + rng.normal(size=300)])
+    clean = GaussianMixtureRegressor(1).fit(X[:, :1], X[:, 1])
+    X[:15, 1] += 60
+    search = StudentMixtureIC(1, random_state=0).fit(X)
+    robust = GaussianMixtureRegressor.from_mixture(search, 1)
+    plain = GaussianMixtureRegressor(1).fit(X[:, :1], X[:, 1])
+    grid = np.array([[1.0], [9.0]])
+    expected = clean.predict(grid)
+    np.testing.assert_allclose(robust.predict(grid), expected, atol=0.4)
+    assert (np.abs(plain.predict(grid) - expected) > 1.5).all()

@@ -100,10 +100,10 @@ def require_y(estimator: Any, y: Any) -> None:
         )
 
 
-def check_inner(mixture: Any, n_features: int) -> None:
-    """Require a Gaussian mixture of so many features."""
-    if not isinstance(mixture, GaussianMixture):
-        raise ValueError(f"a {type(mixture).__name__} is no GaussianMixture")
+def check_inner(mixture: Any, n_features: int, kinds: Any = GaussianMixture) -> None:
+    """Require a mixture of one of some kinds, of so many features."""
+    if not isinstance(mixture, kinds):
+        raise ValueError(f"a {type(mixture).__name__} may not be inside")
     if mixture.n_features_in_ != n_features:
         raise ValueError(
             f"a mixture should have {n_features} features, and has "

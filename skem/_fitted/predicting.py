@@ -178,6 +178,7 @@ class Predicting(Parametric):
         ) as blocks:
             return fold(self._expectation(blocks.dtype), blocks)
 
-    def _log_density(self, X: np.ndarray) -> np.ndarray:
-        """Log-density of complete rows, without a check of their features' names."""
-        return evaluate_array(Data(X, False), self._density, write_log_density, ())
+    def _log_density(self, X: np.ndarray, *, incomplete: bool = False) -> np.ndarray:
+        """Log-density of rows, without a check of their features' names."""
+        data = Data(X, incomplete)
+        return evaluate_array(data, self._density, write_log_density, ())
