@@ -85,6 +85,22 @@ def test_what_is_fixed_or_known_stays(rng):
     np.testing.assert_allclose(errors.weights, expected, rtol=0.4)
 
 
+def test_what_the_rows_tell_nothing_of_has_an_infinite_error(rng):
+    z = rng.integers(2, size=300)
+    X = np.column_stack([rng.normal(6 * z), rng.poisson(2 + 5 * z)])
+    families = {0: "student", 1: "negative_binomial"}
+    model = MixtureModel(3, families=families, random_state=0).fit(X, labels=z)
+    errors = bootstrap(model, X, labels=z, n_boot=5)
+    for own in errors.parameters.values():
+        for name, found in own.items():
+            # The third component has no rows.
+            assert np.isinf(found[2]), name
+    assert np.isfinite(errors.parameters["x0"]["location"][:2]).all()
+    # Of counts that are Poisson the size is on its bound.
+    assert np.isinf(errors.parameters["x1"]["size"]).all()
+    assert np.isfinite(errors.parameters["x1"]["mean"][:2]).all()
+
+
 def test_files_and_searches_have_the_same(rng, tmp_path):
     X, _ = table_of(rng)
     search = MixtureIC(2, families=FAMILIES, random_state=0).fit(X)

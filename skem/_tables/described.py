@@ -443,7 +443,7 @@ class DescribedTable(UnivariateTable):
             refit = TableRefit(self, em.product, em.numbers(), em.known)
             seed = seed_of(self, random_state)
             found = weighted_bootstrap(refit, weight, numbers, n_boot, seed, n_jobs)
-            errors = dict(zip(self._outward(self._point), found, strict=True))
+            errors = refit.informed(em, weight, found)
         else:
             elsewhere = warn_if_no_maximum(self, partial(_gain, em, weight))
             errors = errors_of(

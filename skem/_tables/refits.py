@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from skem._errors.weighted_bootstrap import REFIT_TOL
+from skem._tables.errors import errors_of
 from skem.core.blocks.threads import Workers
 from skem.core.search.follow import follow
 from skem.core.solve.registry import ACCELERATORS
 from skem.families.product import Product
 from skem.families.table_map import TableMap
+
+EMPTY = 1e-12
+"""Weight of a component below which no row is in it."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,24 @@ class TableRefit:
         accelerate, tol = ACCELERATORS[mixture.algorithm], min(mixture.tol, REFIT_TOL)
         end = follow(accelerate, tol, mixture.max_iter, em, mixture._point)
         return tuple(mixture._outward(end.evaluation.parameters).values())
+
+    def informed(
+        self, em: TableMap, weight: np.ndarray, found: tuple[np.ndarray, ...]
+    ) -> dict[Any, np.ndarray]:
+        """Return errors by what they are of, infinite where the data tell nothing.
+
+        That is of components without rows, which stay where they are, and on a bound.
+        """
+        mixture = self.mixture
+        point, outward = mixture._point, mixture._outward
+        # Where there is no curvature the bootstrap has errors, and nothing is to say.
+        told = errors_of(em, point, weight, outward, "hessian", elsewhere=True)
+        empty = np.array(point.weights) < EMPTY
+        errors = dict(zip(told, found, strict=True))
+        for key, by_hessian in told.items():
+            errors[key][np.isinf(by_hessian)] = np.inf
+            if key != "weights":
+                errors[key][empty] = np.where(
+                    np.isfinite(by_hessian[empty]), errors[key][empty], np.inf
+                )
+        return errors
