@@ -15,6 +15,7 @@ from skem._estimators.component_choice import (
     WithMixture,
     check_inner,
     fit_mixture,
+    only_one,
 )
 from skem._fitted.conditional import Conditioner, impute
 from skem._fitting.fitting import unchanged_on_error
@@ -205,11 +206,11 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
             None if names is None else names[self._valued],
         )
         self.n_components_ = len(self.mixture_.weights_)
-        self._set_indicator(X)
+        self._set_indicator(X, wanted=self.add_indicator)
 
-    def _set_indicator(self, X: np.ndarray) -> None:
+    def _set_indicator(self, X: np.ndarray, *, wanted: bool) -> None:
         self.indicator_ = None
-        if self.add_indicator:
+        if wanted:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
 
     @property
@@ -221,12 +222,13 @@ class GaussianMixtureImputer(WithMixture, TransformerMixin, BaseEstimator):
         return mask
 
     def _become(self, inner: list[Any]) -> None:
-        (self.mixture_,) = inner
+        self.mixture_ = only_one(inner)
         check_inner(self.mixture_, int(self._valued.sum()))
         self.n_components_ = len(self.mixture_.weights_)
-        self._set_indicator(
-            np.where(self.__dict__.pop("_indicated"), np.nan, 0.0)[None]
-        )
+        indicated = self.__dict__.pop("_indicated")
+        # The parameter may be set after a fit, which has its columns nevertheless.
+        wanted = self.add_indicator or indicated.any()
+        self._set_indicator(np.where(indicated, np.nan, 0.0)[None], wanted=wanted)
 
     def _with_nan(self, X: np.ndarray) -> np.ndarray:
         """Return X with NaN for what is missing."""

@@ -140,10 +140,10 @@ class MixtureOutlierDetector(WithMixture, OutlierMixin, BaseEstimator):
 
     _in_file: ClassVar[dict[str, str]] = {
         "offset_": "float",
-        "support_threshold_": "float",
+        "support_threshold_": "share",
         "_below_peak": "float",
-        "_draws": "count",
-        "_seed": "count",
+        "_draws": "draws",
+        "_seed": "seed",
     }
 
     _parameter_constraints: dict = INNER_CONSTRAINTS | {

@@ -17,6 +17,7 @@ from skem._estimators.component_choice import (
     WithMixture,
     check_inner,
     fit_mixture,
+    only_one,
     require_y,
 )
 from skem._fitted.conditional import Conditioner
@@ -237,9 +238,9 @@ class GaussianMixtureRegressor(WithMixture, RegressorMixin, BaseEstimator):
         return regressor
 
     def _become(self, inner: list[Any]) -> None:
-        (mixture,) = inner
+        mixture = only_one(inner)
         d = max(self.n_features_in_ + 1, mixture.n_features_in_)
-        check_inner(mixture, d, GaussianMixture | StudentMixture)
+        check_inner(mixture, d, GaussianMixture | StudentMixture, noise=True)
         self._set_mixture(mixture, self._flat)
 
     def _set_mixture(

@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from skem import (
     BayesianGaussianMixture,
+    GaussianMixture,
     GaussianMixtureImputer,
     GaussianMixtureRegressor,
     MixtureDiscriminantAnalysis,
@@ -85,6 +86,14 @@ def test_imputers_fill_in_the_same(add_indicator, gaps, again):
     names = imputer.get_feature_names_out()
     np.testing.assert_array_equal(same.get_feature_names_out(), names)
     assert len(names) == (8 if add_indicator else 4)
+
+
+@pytest.mark.parametrize("add_indicator", [False, True])
+def test_what_was_indicated_by_the_fit_is_in_the_file(add_indicator, gaps, again):
+    imputer = GaussianMixtureImputer(1, add_indicator=add_indicator).fit(gaps)
+    imputer.set_params(add_indicator=not add_indicator)
+    same = again(imputer)
+    np.testing.assert_array_equal(same.transform(gaps), imputer.transform(gaps))
 
 
 @pytest.mark.parametrize(
@@ -179,16 +188,22 @@ INNER = ("state", "mixtures", 0)
     [
         (_without("attributes", "offset_"), "offset_ is missing"),
         (_with("far", "attributes", "offset_"), "offset_ is not of the right type"),
-        (_with(-1, "attributes", "_draws"), "_draws is not of the right type"),
+        (_with({"float": "nan"}, "attributes", "offset_"), "offset_ is not of the"),
+        (_with(1.5, "attributes", "support_threshold_"), "support_threshold_ is not"),
+        (_with(0, "attributes", "_draws"), "_draws is not of the right type"),
+        (_with(2**40, "attributes", "_draws"), "_draws is not of the right type"),
+        (_with(2**32, "attributes", "_seed"), "_seed is not of the right type"),
         (_with(1.0, "attributes", "loose_"), "no attribute 'loose_'"),
         (_with(1.0, "parameters", "loose"), "no parameter 'loose'"),
         (_with(2.0, "parameters", "false_alarm_rate"), "false_alarm_rate"),
         (_with({}, "state"), "state should have mixtures"),
-        (_with([], "state", "mixtures"), "damaged"),
+        (_with([], "state", "mixtures"), "should be one mixture, and there are 0"),
+        (_with(5, "state", "mixtures"), "mixtures should be a JSON array"),
         (_with(4, "attributes", "n_features_in_"), "should have 4 features, and has 3"),
         (_with("Loose", *INNER, "class"), "unknown class 'Loose'"),
         (_with("StudentMixture", *INNER, "class"), "damaged|cannot load"),
         (_without(*INNER, "attributes", "means_"), "means_ is missing"),
+        (_without(*INNER, "attributes", "covariances_"), "covariances_ is missing"),
         (_without(*INNER, "state"), "lacks 'state'"),
         (_with(1, *INNER, "more"), "has 'more'"),
         (_with("no mixture", *INNER), "should be a JSON object"),
@@ -211,6 +226,12 @@ def test_files_that_are_not_as_they_should_be_are_refused(change, message, X, tm
         _without(*INNER),
         _with([1, 2, 3], "attributes", "classes_", "values"),
         _with([0.5, 0.6], "attributes", "priors_", "values"),
+        _with([1, 1], "attributes", "classes_", "values"),
+        _with([1, 0], "attributes", "classes_", "values"),
+        _with(
+            {"dtype": "str", "shape": [2], "values": ["a", None]},
+            *("attributes", "classes_"),
+        ),
     ],
 )
 def test_classes_have_a_prior_and_a_mixture_each(change, X, y, tmp_path):
@@ -221,3 +242,29 @@ def test_classes_have_a_prior_and_a_mixture_each(change, X, y, tmp_path):
     path.write_text(json.dumps(document), "utf-8")
     with pytest.raises(ValueError, match="damaged"):
         load(path)
+
+
+def test_inner_mixtures_have_no_noise_that_predictions_cannot_have(X, tmp_path):
+    path, inner = tmp_path / "estimator.json", tmp_path / "mixture.json"
+
+    def with_noise(estimator, noise):
+        GaussianMixture(1, noise=noise, random_state=0).fit(X).save(inner)
+        mixture = json.loads(inner.read_text("utf-8"))
+        estimator.save(path)
+        document = json.loads(path.read_text("utf-8"))
+        own = document["state"]["mixtures"][0]
+        document["state"]["mixtures"][0] = {key: mixture[key] for key in own}
+        path.write_text(json.dumps(document), "utf-8")
+        return load(path)
+
+    regressor = GaussianMixtureRegressor(1).fit(X[:, 1:], X[:, 0])
+    for estimator, noise in (
+        (regressor, True),
+        (MixtureOutlierDetector(1).fit(X), 1e-3),
+        (GaussianMixtureImputer(1).fit(X), 1e-3),
+    ):
+        with pytest.raises(ValueError, match="noise that the estimator cannot have"):
+            with_noise(estimator, noise)
+    # Along the features it is what `from_mixture` may have.
+    found = with_noise(regressor, 1e-3)
+    assert np.isfinite(found.predict(X[:, 1:])).all()

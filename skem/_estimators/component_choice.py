@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from skem._fitted.noise import background_of
 from skem._inputs.options import StrOptions, covariance_types
 from skem._inputs.sklearn import Interval
 from skem._inputs.typing import Auto, AutoOrAll, CovarianceType
@@ -100,15 +101,30 @@ def require_y(estimator: Any, y: Any) -> None:
         )
 
 
-def check_inner(mixture: Any, n_features: int, kinds: Any = GaussianMixture) -> None:
-    """Require a mixture of one of some kinds, of so many features."""
+def check_inner(
+    mixture: Any, n_features: int, kinds: Any = GaussianMixture, *, noise: bool = False
+) -> None:
+    """Require a mixture of one of some kinds, of so many features.
+
+    With `noise` there may be some, in a box along the features.
+    """
     if not isinstance(mixture, kinds):
         raise ValueError(f"a {type(mixture).__name__} may not be inside")
+    background = background_of(mixture)
+    if background is not None and not (noise and background.along_features):
+        raise ValueError("a mixture has noise that the estimator cannot have")
     if mixture.n_features_in_ != n_features:
         raise ValueError(
             f"a mixture should have {n_features} features, and has "
             f"{mixture.n_features_in_}"
         )
+
+
+def only_one(inner: list[Any]) -> Any:
+    """Return the one mixture of a file."""
+    if len(inner) != 1:
+        raise ValueError(f"there should be one mixture, and there are {len(inner)}")
+    return inner[0]
 
 
 class WithMixture:
@@ -140,7 +156,7 @@ class WithMixture:
 
     def _become(self, inner: list[Any]) -> None:
         """Have the mixtures of a file inside."""
-        (self.mixture_,) = inner
+        self.mixture_ = only_one(inner)
         check_inner(self.mixture_, self.n_features_in_)
         self.n_components_ = len(self.mixture_.weights_)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from skem._estimators.calibration import MOST_DRAWS
 from skem._inputs.validation import check_weights
 from skem._saving.files import (
     UnreadableError,
+    are_names,
     decoded_all,
     decoded_part,
     encoded_all,
@@ -56,13 +58,18 @@ def mixture(kind: type, document: dict[str, Any]) -> Any:
     state = document["state"]
     if not isinstance(state, dict) or state.keys() != {"mixtures"}:
         raise ValueError("state should have mixtures")
+    inner = state["mixtures"]
+    if not isinstance(inner, list):
+        raise ValueError("mixtures should be a JSON array")
     vars(estimator).update(values)
-    estimator._become([decoded_part(each) for each in state["mixtures"]])
+    estimator._become([decoded_part(each) for each in inner])
     return estimator
 
 
 def _are_labels(value: Any, _: int) -> bool:
-    return is_array(value, np.shape(value), "OifbuU") and np.ndim(value) == 1
+    """Whether they are of one type, and each is more than the one before."""
+    fits = are_names(value) or is_array(value, (np.size(value),), "ifbu")
+    return fits and bool((value[1:] > value[:-1]).all())
 
 
 def _are_shares(value: Any, _: int) -> bool:
@@ -74,13 +81,14 @@ def _are_shares(value: Any, _: int) -> bool:
 
 FITS: dict[str, Callable[[Any, Any], bool]] = {
     "count": lambda value, d: is_count(value),
-    "float": lambda value, d: is_float(value),
+    "draws": lambda value, d: is_count(value) and 0 < value <= MOST_DRAWS,
+    "seed": lambda value, d: is_count(value) and value < 2**32,
+    "float": lambda value, d: is_float(value) and not np.isnan(value),
+    "share": lambda value, d: is_float(value) and 0 <= value <= 1,
     "flag": lambda value, d: isinstance(value, bool),
     "mask": lambda value, d: is_array(value, (d,), "b"),
     "labels": _are_labels,
     "shares": _are_shares,
-    "names": lambda value, d: (
-        is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
-    ),
+    "names": lambda value, d: are_names(value) and len(value) == d,
 }
 """What attributes are, of estimators of so many features."""

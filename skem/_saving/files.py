@@ -344,7 +344,8 @@ def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:
 def _check(mixture: Any, attributes: dict[str, Any], state: dict[str, Any]) -> None:
     """Require that attributes are what they should be."""
     noise = "_noise" in state
-    needed = ["weights_", "means_", "precisions_cholesky_", "n_features_in_"]
+    needed = ["weights_", "means_", "covariances_", "precisions_cholesky_"]
+    needed.append("n_features_in_")
     if type(mixture).__name__ == "StudentMixture":
         needed.append("df_")
     for name in needed:
@@ -416,6 +417,13 @@ def is_float(value: Any) -> bool:
     return True
 
 
+def are_names(value: Any) -> bool:
+    """Whether it is an array of strings alone."""
+    return is_array(value, (np.size(value),), "O") and all(
+        isinstance(name, str) for name in value
+    )
+
+
 def is_count(value: Any) -> bool:
     """Whether it is a whole number that is not negative."""
     return type(value) is int and 0 <= value <= LARGEST
@@ -445,9 +453,7 @@ _FITS: dict[str, Callable[..., bool]] = {
         is_array(value, (np.size(value),), "i")
         and bool(((value >= 0) & (value < K)).all())
     ),
-    "names": lambda value, K, d, *_: (
-        is_array(value, (d,), "O") and all(isinstance(name, str) for name in value)
-    ),
+    "names": lambda value, K, d, *_: are_names(value) and len(value) == d,
 }
 
 
