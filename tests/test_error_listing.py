@@ -234,3 +234,19 @@ def test_names_take_one_line_and_have_a_longest_length():
     assert len(row) == len(head) < 80
     # What stands for all components is where their numbers are.
     assert row.startswith("        all  mean       first nam...aaaaaaaa, b  ")
+
+
+def test_entries_may_be_given_by_name():
+    arrays = {
+        "weights": np.ones(1),
+        "means": np.zeros((1, 2)),
+        "covariances": np.eye(2),
+    }
+    errors = StandardErrors(**arrays, method="opg")
+    assert errors._asdict() == arrays
+    assert errors.method == "opg"
+    assert errors._replace(means=1.0).means == 1.0
+    with pytest.raises(TypeError, match="StandardErrors has no attribute 'methods'"):
+        StandardErrors(*arrays.values(), methods="opg")
+    with pytest.raises(TypeError, match="missing 1 required"):
+        StandardErrors(*errors[:2])

@@ -121,8 +121,12 @@ class Listed(ABC):
     """
 
     def __new__(cls, *entries: Any, **beside: Any) -> Self:
-        """Make the tuple of the entries."""
-        found = super().__new__(cls, *entries)
+        """Make the tuple of the entries, which may have their names."""
+        fields = cast(Any, cls)._fields
+        named = {name: beside.pop(name) for name in fields if name in beside}
+        if unknown := [name for name in beside if not hasattr(cls, name)]:
+            raise TypeError(f"{cls.__name__} has no attribute {unknown[0]!r}")
+        found = super().__new__(cls, *entries, **named)
         vars(found).update(beside)
         return found
 
