@@ -161,7 +161,7 @@ def test_groups_of_dask_collections_are_refused(rng):
     da = pytest.importorskip("dask.array")
     X = clusters_of(rng, 60)
     mixture = fitted(GaussianMixture, X)
-    with pytest.raises(ValueError, match="need the rows in an array"):
+    with pytest.raises(ValueError, match="Groups need the rows in an array"):
         mixture.standard_errors(da.from_array(X), groups=[0, 1] * 30)
     lazy = fitted(MixtureModel, X)
     found = lazy.standard_errors(da.from_array(X, chunks=20), groups=[0, 1] * 30)

@@ -129,5 +129,5 @@ def test_bad_arguments_are_said(rng):
     with pytest.raises(ValueError, match="The 'n_boot' parameter of"):
         bootstrap(model, X, n_boot=1)
     da = pytest.importorskip("dask.array")
-    with pytest.raises(ValueError, match="need the rows in an array"):
-        bootstrap(model, da.from_array(X))
+    with pytest.raises(ValueError, match="The bootstrap needs the rows in an array"):
+        bootstrap(model, da.from_array(X), groups=np.arange(60) // 2)

@@ -18,8 +18,8 @@ from skem.core.gaussian.covariance import SHAPES
 REFIT_TOL = 1e-3
 """Nats that a refit may leave: a few hundredths of a standard error."""
 NEEDS_ROWS = (
-    "The bootstrap and groups need the rows in an array, and X is a Dask collection. "
-    "Take another method, without groups."
+    "The bootstrap needs the rows in an array, and X is a Dask collection. Take "
+    "another method."
 )
 
 Refit = Callable[[np.ndarray, int], tuple[np.ndarray, ...]]

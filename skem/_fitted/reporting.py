@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._errors.confidence import Estimates, StandardErrors
-from skem._errors.groups import check_grouped
+from skem._errors.groups import NEED_ROWS, check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
@@ -212,8 +212,8 @@ class Reporting(Parametric):
             each other, and groups are independent. B is G/(G − 1) Σ_g t_g t_gᵀ then, of
             the sums t_g of v_i s_i in each of G groups [6]_, and the bootstrap draws a
             weight for each group. Errors are too small where there are few groups, less
-            than 30 or so. For 'sandwich', 'survey' and 'bootstrap'; X is no Dask
-            collection then.
+            than 30 or so. All t_g are held in memory. For 'sandwich', 'survey' and
+            'bootstrap'; X is no Dask collection then.
 
         Returns
         -------
@@ -301,7 +301,9 @@ class Reporting(Parametric):
         structure, K = SHAPES[self.covariance_type], np.shape(self.means_)[0]
         if groups is not None:
             check_grouped(method)
-        if is_dask(X) and (groups is not None or method == "bootstrap"):
+            if is_dask(X):
+                raise ValueError(NEED_ROWS)
+        if method == "bootstrap" and is_dask(X):
             raise ValueError(NEEDS_ROWS)
         if method == "bootstrap":
             X, _ = check_data(self, X, reset=False)
