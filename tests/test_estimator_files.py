@@ -268,3 +268,17 @@ def test_inner_mixtures_have_no_noise_that_predictions_cannot_have(X, tmp_path):
     # Along the features it is what `from_mixture` may have.
     found = with_noise(regressor, 1e-3)
     assert np.isfinite(found.predict(X[:, 1:])).all()
+
+
+@pytest.mark.parametrize(
+    ("n_features", "message"),
+    [(0, "n_features_in_ is not of the"), (3, "should have 4 features, and has 3")],
+)
+def test_regressors_have_features_and_targets(n_features, message, X, tmp_path):
+    path = tmp_path / "regressor.json"
+    GaussianMixtureRegressor(1).fit(X[:, 1:], X[:, 0]).save(path)
+    document = json.loads(path.read_text("utf-8"))
+    _with(n_features, "attributes", "n_features_in_")(document)
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(ValueError, match=message):
+        load(path)

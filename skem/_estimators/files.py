@@ -80,7 +80,7 @@ def _are_shares(value: Any, _: int) -> bool:
 
 
 FITS: dict[str, Callable[[Any, Any], bool]] = {
-    "count": lambda value, d: is_count(value),
+    "count": lambda value, d: is_count(value) and value > 0,
     "draws": lambda value, d: is_count(value) and 0 < value <= MOST_DRAWS,
     "seed": lambda value, d: is_count(value) and value < 2**32,
     "float": lambda value, d: is_float(value) and not np.isnan(value),
