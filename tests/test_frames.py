@@ -112,7 +112,7 @@ def test_columns_of_every_type_are_read_as_those_of_pandas(pa):
 
 def test_batches_of_records_make_a_stream_with_names(pa):
     table = pa.Table.from_pandas(FRAME)
-    streamed, own = GaussianMixture(2), GaussianMixture(2)
+    streamed, own = (GaussianMixture(2, random_state=0) for _ in range(2))
     for batch in table.to_batches(max_chunksize=30):
         streamed.partial_fit(batch)
         own.partial_fit(batch.to_pandas())
