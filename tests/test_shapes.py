@@ -296,14 +296,19 @@ def test_standard_errors_of_data_with_a_far_row_are_numbers(name):
             assert (values >= 0).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", quick("VEE"))
 def test_a_far_value_beside_a_sum_is_harmless(name, seed):
-    """Beside 1e20, features and their sums are singular by rounding."""
+    """Beside 1e20, features and their sums are singular by rounding.
+
+    Where that leads some shapes, steps do not end.
+    """
     X = np.random.default_rng(seed).normal(size=(30, 3))
     X[3, 2] = 1e20
-    mixture = fitted(name, np.column_stack([X, X.sum(axis=1)]), n_components=1)
-    np.testing.assert_allclose(mixture.means_[0, :3], X.mean(axis=0), atol=1e5)
+    X = np.column_stack([X, X.sum(axis=1)])
+    mixture = fitted(name, X, n_components=1, max_iter=20)
+    np.testing.assert_allclose(mixture.means_[0, :3], X.mean(axis=0)[:3], atol=1e5)
     assert np.isfinite(mixture.lower_bound_)
 
 

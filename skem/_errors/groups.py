@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 DEPENDENT = ("sandwich", "survey", "bootstrap")
 """Methods that do not suppose that rows are independent, or the model right."""
-NEED_ROWS = (
+GROUPS_NEED_ROWS = (
     "Groups need the rows in an array, and X is a Dask collection. Take errors without "
     "groups, or pass the rows in an array."
 )

@@ -12,6 +12,7 @@ from skem._errors.layout import NO_WEIGHT, Layout
 from skem.core.blocks.arrays import Block, Blocks
 from skem.core.blocks.threads import Workspace
 from skem.core.gaussian.coordinates import Coordinates
+from skem.core.gaussian.covariance import Structure
 from skem.core.gaussian.storage import SQRT2
 from skem.core.incomplete.completed import Whitened
 from skem.core.mixture.kernel import Kernel
@@ -39,6 +40,11 @@ class Widths(NamedTuple):
         if squares is None:
             return None
         return cls(np.broadcast_to(squares, data.shape), coordinates.slope)
+
+    def axes(self, structure: Structure, cholesky: np.ndarray, k: int) -> np.ndarray:
+        """Return the unit of each feature, whitened by a component, (d, d)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _bounded(structure.whiten(cholesky, k, np.diag(1 / self.slope)))
 
 
 class ScoredRows(NamedTuple):
@@ -190,13 +196,13 @@ class Scores(Layout):
         linear = linear * np.where(self.logarithmic, 1 / SQRT2, 1.0)[:, None]
         for k, (m, each) in enumerate(zip(rows.means, rows.covariances, strict=True)):
             own, q = self.means(k), self.covariance(min(k, self.n_covariances - 1))
-            spread = self._spread(data, k)
             for p, C in enumerate(each):
                 here = rows.of_row == p
                 v, some = scaled[k, here], m[:, here]
                 count, first, second = v.sum(), some @ v, (some * v) @ some.T
-                if data.widths is not None and spread is not None:
-                    axes = spread - C @ spread
+                if data.widths is not None:
+                    axes = self._axes(data.widths, k)
+                    axes = axes - C @ axes
                     second += axes * (data.widths.squares[:, here] @ v) @ axes.T
                 whole = weight[k, here].sum()
                 # Cov(y_a, y_b y_c) and Cov(y_a y_b, y_c y_e), by symmetry doubled.
@@ -305,15 +311,14 @@ class Scores(Layout):
         y = _bounded(y)
         q = workspace.array("q", (len(self.expected), y.shape[1]), float)
         quadratic.expand(y, q)
-        spread = self._spread(data, k)
-        if data.widths is not None and spread is not None:
-            squares = data.widths.squares
+        if data.widths is not None:
+            axes, squares = self._axes(data.widths, k), data.widths.squares
             if isinstance(of, Whitened):
                 for p, C in enumerate(of.covariances[k]):
                     here = of.of_row == p
-                    q[:, here] += self._expanded(spread - C @ spread) @ squares[:, here]
+                    q[:, here] += self._expanded(axes - C @ axes) @ squares[:, here]
             else:
-                q += self._expanded(spread) @ squares
+                q += self._expanded(axes) @ squares
             np.clip(q, -(MOST_DEVIATIONS**2), MOST_DEVIATIONS**2, out=q)
         return y, q
 
@@ -322,14 +327,8 @@ class Scores(Layout):
         self.structure.quadratic.expand(y, out)
         return out
 
-    def _spread(self, data: ScoredRows, k: int) -> np.ndarray | None:
-        """Return the whitened unit of the widths of each feature, (d, d), if any."""
-        if data.widths is None:
-            return None
-        units = np.diag(1 / data.widths.slope)
-        with np.errstate(over="ignore", invalid="ignore"):
-            cholesky = self.parameters.precisions_cholesky
-            return _bounded(self.structure.whiten(cholesky, k, units))
+    def _axes(self, widths: Widths, k: int) -> np.ndarray:
+        return widths.axes(self.structure, self.parameters.precisions_cholesky, k)
 
     def _whitened(self, rows: np.ndarray, k: int) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):

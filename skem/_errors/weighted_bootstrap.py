@@ -17,7 +17,7 @@ from skem.core.gaussian.covariance import SHAPES
 
 REFIT_TOL = 1e-3
 """Nats that a refit may leave: a few hundredths of a standard error."""
-NEEDS_ROWS = (
+BOOTSTRAP_NEEDS_ROWS = (
     "The bootstrap needs the rows in an array, and X is a Dask collection. Take "
     "another method."
 )

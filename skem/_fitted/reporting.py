@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skem._errors.confidence import Estimates, StandardErrors
-from skem._errors.groups import NEED_ROWS, check_grouped
+from skem._errors.groups import GROUPS_NEED_ROWS, check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
 from skem._errors.scores import Scores
 from skem._errors.standard_errors import standard_errors
 from skem._errors.weighted_bootstrap import (
-    NEEDS_ROWS,
+    BOOTSTRAP_NEEDS_ROWS,
     MixtureRefit,
     weighted_bootstrap,
 )
@@ -302,9 +302,9 @@ class Reporting(Parametric):
         if groups is not None:
             check_grouped(method)
             if is_dask(X):
-                raise ValueError(NEED_ROWS)
+                raise ValueError(GROUPS_NEED_ROWS)
         if method == "bootstrap" and is_dask(X):
-            raise ValueError(NEEDS_ROWS)
+            raise ValueError(BOOTSTRAP_NEEDS_ROWS)
         if method == "bootstrap":
             X, _ = check_data(self, X, reset=False)
             weight = check_sample_weight(sample_weight, X)

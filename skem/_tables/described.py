@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from skem._errors.groups import check_grouped
 from skem._errors.maximum import gain_of_a_step, warn_if_no_maximum
-from skem._errors.weighted_bootstrap import NEEDS_ROWS, weighted_bootstrap
+from skem._errors.weighted_bootstrap import BOOTSTRAP_NEEDS_ROWS, weighted_bootstrap
 from skem._fitted.sampling import check_n_draws
 from skem._inputs.blocks import warn_unless_counts
 from skem._inputs.families import Columns
@@ -429,7 +429,7 @@ class DescribedTable(UnivariateTable):
             check_grouped(method)
         boot = method == "bootstrap"
         if boot and is_dask(X):
-            raise ValueError(NEEDS_ROWS)
+            raise ValueError(BOOTSTRAP_NEEDS_ROWS)
         em = self._map(X, sample_weight, labels)
         weight = weight_of_each(sample_weight, em.n_samples)
         numbers = check_groups(groups, em.n_samples, weight)
