@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from skem._saving.files import (
     is_array,
     is_count,
     is_float,
+    made_of,
     part_of,
 )
 
@@ -40,11 +40,7 @@ def document(estimator: Any) -> dict[str, Any]:
 
 def mixture(kind: type, document: dict[str, Any]) -> Any:
     """Return the estimator of a document, checked."""
-    parameters = decoded_all(document["parameters"])
-    if unknown := parameters.keys() - signature(kind).parameters:
-        raise UnreadableError(f"{kind.__name__} has no parameter {min(unknown)!r}")
-    estimator: Any = kind(**parameters)
-    estimator._validate_params()
+    estimator = made_of(kind, document["parameters"])
     kept = {"n_features_in_": "count", **estimator._in_file}
     values = decoded_all(document["attributes"])
     if unknown := values.keys() - kept.keys() - {NAMES}:

@@ -15,12 +15,11 @@ import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
-from skem.core.gaussian.coordinates import standardising_coordinates
 from skem.core.gaussian.covariance import SHAPES, Structure
 from skem.core.gaussian.nullspace import NullSpace
 from skem.core.gaussian.parameters import Parameters
 from skem.core.gaussian.regularization import COLLINEAR
-from skem.core.mixture.scale import Sample
+from skem.core.mixture.scale import coordinates_with_widths
 
 
 def varied(
@@ -41,8 +40,7 @@ def varied(
     structure = SHAPES["full" if matrices else "diag"]
     incomplete = bool(np.isnan(X).any())
     blocks = ArrayBlocks(X, weight, Workers(), np.dtype(float), incomplete)
-    coordinates = standardising_coordinates(blocks, structure)
-    coordinates = Sample.of(blocks, coordinates, structure).coordinates
+    coordinates = coordinates_with_widths(blocks, structure)
     slope, ties, dtype = coordinates.slope, coordinates.ties, factors[0].dtype
     masks = [_mask(null, slope, matrices=matrices) for null in nulls]
     pairs = zip(factors, masks, strict=True)

@@ -282,14 +282,10 @@ def decoded_part(document: Any) -> Any:
     kind = getattr(import_module(CLASSES[name]), name)
     if name in ELSEWHERE:
         return import_module(ELSEWHERE[name]).mixture(kind, document)
-    parameters = decoded_all(document["parameters"])
-    if unknown := parameters.keys() - signature(kind).parameters:
-        raise UnreadableError(f"{name} has no parameter {min(unknown)!r}")
+    mixture = made_of(kind, document["parameters"])
     attributes = decoded_all(document["attributes"])
     if unknown := attributes.keys() - ATTRIBUTES:
         raise UnreadableError(f"{name} has no attribute {min(unknown)!r}")
-    mixture = kind(**parameters)
-    mixture._validate_params()
     state = _decoded_state(document["state"], attributes)
     _check(mixture, attributes, state)
     vars(mixture).update(attributes, _fitted_type=mixture.covariance_type)
@@ -300,6 +296,16 @@ def decoded_part(document: Any) -> Any:
         check_matrices(attributes["covariances_"], structure, K, d, "covariance")
     mixture._expectation(np.dtype(float))
     return mixture
+
+
+def made_of(kind: Any, written: Any) -> Any:
+    """Return an estimator of the parameters of a document, checked."""
+    parameters = decoded_all(written)
+    if unknown := parameters.keys() - signature(kind).parameters:
+        raise UnreadableError(f"{kind.__name__} has no parameter {min(unknown)!r}")
+    estimator = kind(**parameters)
+    estimator._validate_params()
+    return estimator
 
 
 def _decoded_state(document: Any, attributes: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from skem.core.blocks.arrays import ArrayBlocks
 from skem.core.blocks.threads import Workers
-from skem.core.gaussian.coordinates import Coordinates, standardising_coordinates
+from skem.core.gaussian.coordinates import Coordinates
 from skem.core.gaussian.covariance import SHAPES
 from skem.core.mixture.bulk import bounds_of
-from skem.core.mixture.scale import Sample
+from skem.core.mixture.scale import coordinates_with_widths
 from skem.families.model import (
     SMALLEST_COUNT,
     Bounds,
@@ -58,9 +58,7 @@ def widths_of(look: Look) -> Coordinates | None:
     missing = np.isnan(X)
     weight = np.where(missing[:, 0], 0.0, look.weight)
     blocks = ArrayBlocks(X, weight, Workers(), np.dtype(float), bool(missing.any()))
-    structure = SHAPES["diag"]
-    coordinates = standardising_coordinates(blocks, structure)
-    found = Sample.of(blocks, coordinates, structure).coordinates
+    found = coordinates_with_widths(blocks, SHAPES["diag"])
     return None if found.ties is None else found
 
 

@@ -504,6 +504,12 @@ class Sample:
         return statistics.completed(self._about_zero)
 
 
+def coordinates_with_widths(blocks: Blocks, structure: Structure) -> Coordinates:
+    """Return coordinates that suit rows, and know the values that these share."""
+    coordinates = standardising_coordinates(blocks, structure)
+    return Sample.of(blocks, coordinates, structure).coordinates
+
+
 def _crowded(z: np.ndarray) -> bool:
     """Whether most of a few values (d, n) of a feature are that near to each other."""
     few = np.sort(z[:, :: max(1, z.shape[1] // FEW)], axis=1)
